@@ -1,1 +1,230 @@
-"""Settings: read once from the environment or ``.env``, frozen, with units in the names."""
+"""Settings: read once from the environment or ``.env``, checked, frozen, with units in the names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import dotenv.parser
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+Network = IPv4Network | IPv6Network
+T = TypeVar("T")
+
+DOTENV_PATH: Final = Path(".env")  #: looked for in the folder the gateway is started in
+CONNECTION_NAMES: Final = ("DATABASE_URL", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
+KEY_NAMES: Final = re.compile(r"API_KEY_.+|ADMIN_TOKEN")
+IGNORED_NAMES: Final = frozenset({"RUST_LOG"})  #: of the gateway written in Rust, still found in its .env files
+LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+
+_DEFAULT_CONNECTIONS: Final = 200
+_MAX_MILLISECONDS: Final = 2**31 - 1  #: what PostgreSQL's timeouts can hold
+_MAX_SECONDS: Final = 366 * 24 * 3600
+_MAX_BYTES: Final = 2**40
+_DATA_DIR: Final = Path("data")
+_LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+
+class SettingsError(Exception):
+    """Settings that the gateway cannot start with; ``problems`` has one line for each, naming the variable."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,15}", text) or not minimum <= int(text) <= maximum:
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}")
+        return int(text)
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,6})?", text) or not 0 < float(text) <= _MAX_SECONDS:
+        raise ValueError(f"must be a number of seconds above 0 and up to {_MAX_SECONDS}")
+    return float(text)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:  # an address with a mask that covers host bits is meant as its network
+        return tuple(ip_network(part, strict=False) for part in re.split(r"[,\s]+", text.strip(", ")))
+    except ValueError as exc:
+        raise ValueError(f"must be networks like 10.0.0.0/8 or addresses, with commas between them: {exc}") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError("must be one of " + ", ".join(choices))
+        return text.lower()
+
+    return read
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]+", text):
+        raise ValueError("must be an address or a host name, without port")
+    return text
+
+
+def _schemas(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or any(name.startswith("pg_") or name == "information_schema" for name in names):
+        raise ValueError("must be the names of the application's schemas, with commas between them")
+    return names
+
+
+def _setting(name: str, default: T, read: Callable[[str], T]) -> T:
+    """A field of Settings that the environment variable *name* sets; *read* raises ValueError with what it must be."""
+    made: T = field(default=default, metadata={"name": name, "read": read})
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this gateway runs. The defaults are the gateway's own; ``.env.example`` explains each variable."""
+
+    conninfo: str = field(repr=False)  #: libpq's, of the maintenance database; has the password
+
+    gateway_host: str = _setting("GATEWAY_HOST", "127.0.0.1", _host)
+    gateway_port: int = _setting("GATEWAY_PORT", 9000, _integer(1, 65535))
+    workers: int = _setting("WORKERS", 2, _integer(1, 64))
+    threads: int = _setting("THREADS", 8, _integer(1, 256))
+
+    max_connections_per_pool: int = _setting("MAX_CONNECTIONS_PER_POOL", 10, _integer(1, 10_000))
+    max_total_connections: int = _setting("MAX_TOTAL_CONNECTIONS", _DEFAULT_CONNECTIONS, _integer(4, 10_000))
+    max_pools: int = _setting("MAX_POOLS", _DEFAULT_CONNECTIONS, _integer(1, 100_000))
+    pool_idle_timeout_seconds: float = _setting("POOL_IDLE_TIMEOUT_SECS", 1800.0, _seconds)
+    pool_max_lifetime_seconds: float = _setting("POOL_MAX_LIFETIME_SECS", 3600.0, _seconds)
+    pool_wait_timeout_seconds: float = _setting("POOL_WAIT_TIMEOUT_SECS", 5.0, _seconds)
+
+    statement_timeout_ms: int = _setting("STATEMENT_TIMEOUT_MS", 30_000, _integer(1, _MAX_MILLISECONDS))
+    lock_timeout_ms: int = _setting("LOCK_TIMEOUT_MS", 5_000, _integer(1, _MAX_MILLISECONDS))
+    deploy_wait_timeout_seconds: float = _setting("DEPLOY_WAIT_TIMEOUT_SECS", 120.0, _seconds)
+
+    allowed_networks: tuple[Network, ...] = _setting("ALLOWED_NETWORKS", _LOOPBACK, _networks)
+    allowed_admin_networks: tuple[Network, ...] = _setting("ALLOWED_ADMIN_NETWORKS", (), _networks)
+    trusted_proxies: tuple[Network, ...] = _setting("TRUSTED_PROXIES", (), _networks)
+
+    callable_schemas: tuple[str, ...] = _setting("CALLABLE_SCHEMAS", ("public",), _schemas)
+    data_dir: Path = _setting("DATA_DIR", _DATA_DIR, Path)
+    log_level: str = _setting("LOG_LEVEL", "info", _one_of(*LOG_LEVELS))
+    log_format: str = _setting("LOG_FORMAT", "text", _one_of("text", "json"))
+
+    max_upload_bytes: int = _setting("MAX_UPLOAD_BYTES", 64 * 2**20, _integer(1, _MAX_BYTES))
+    max_unpacked_bytes: int = _setting("MAX_UNPACKED_BYTES", 256 * 2**20, _integer(1, _MAX_BYTES))
+    max_archive_entries: int = _setting("MAX_ARCHIVE_ENTRIES", 10_000, _integer(1, 10_000_000))
+    max_request_bytes: int = _setting("MAX_REQUEST_BYTES", 8 * 2**20, _integer(1, _MAX_BYTES))
+    max_response_bytes: int = _setting("MAX_RESPONSE_BYTES", 32 * 2**20, _integer(1, _MAX_BYTES))
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, dotenv_path: Path | None = DOTENV_PATH
+    ) -> Settings:
+        """Read every setting once. The environment wins over the file; an empty value counts as not set.
+
+        :param environ: the process's own environment when None
+        :param dotenv_path: a file of ``NAME=value`` lines that need not exist; None for no file
+        :raises SettingsError: with every problem there is, not only the first
+        """
+        problems: list[str] = []
+        source = {**_read_dotenv(dotenv_path, problems), **(os.environ if environ is None else environ)}
+        # An empty key must not pass for "no key wanted", so keys are looked for before empty values are left out.
+        problems += [
+            f"{name} is set, but this version does not check keys yet and would answer everybody: remove it"
+            for name in sorted(source)
+            if KEY_NAMES.fullmatch(name)
+        ]
+        given = {name: value if name == "DB_PASSWORD" else value.strip() for name, value in source.items()}
+        given = {name: value for name, value in given.items() if value}
+
+        values: dict[str, Any] = {"conninfo": _read_conninfo(given, problems)}
+        for known in fields(cls):
+            name = known.metadata.get("name")
+            if name in given:
+                try:
+                    values[known.name] = known.metadata["read"](given[name])
+                except ValueError as exc:
+                    problems.append(f"{name} {exc}")
+        if problems:
+            raise SettingsError(tuple(problems))
+        values.setdefault("max_pools", values.get("max_total_connections", _DEFAULT_CONNECTIONS))
+        return cls(**values)
+
+    @classmethod
+    def variable_names(cls) -> tuple[str, ...]:
+        """Every environment variable that is a setting, the connection's own first."""
+        return CONNECTION_NAMES + tuple(known.metadata["name"] for known in fields(cls) if known.metadata)
+
+    @property
+    def maintenance_database(self) -> str:
+        """The database the gateway connects to for what concerns the whole server (CREATE DATABASE, listings)."""
+        return str(conninfo_to_dict(self.conninfo)["dbname"])
+
+    @property
+    def server_description(self) -> str:
+        """Where PostgreSQL is, fit for logs: user, host, port and database, nothing else of the connection string."""
+        parts = conninfo_to_dict(self.conninfo)
+        shown = (f"{name}={parts[name]}" for name in ("host", "hostaddr", "port", "dbname", "user") if parts.get(name))
+        return " ".join(shown)
+
+
+def unknown_names(dotenv_path: Path) -> tuple[str, ...]:
+    """Names in the file that are no setting of the gateway: most likely misspelt."""
+    known = {*Settings.variable_names(), *IGNORED_NAMES}
+    return tuple(name for name in _read_dotenv(dotenv_path, []) if name not in known and not KEY_NAMES.fullmatch(name))
+
+
+def _read_dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
+    """The file's values as written; ``${…}`` stands for itself, because a password may contain it."""
+    if path is None or not path.exists():
+        return {}
+    values: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for binding in dotenv.parser.parse_stream(file):
+                if binding.error or (binding.key is not None and binding.value is None):
+                    problems.append(f"{path} line {binding.original.line} is not NAME=value")
+                elif binding.key is not None and binding.value is not None:
+                    values[binding.key] = binding.value
+    except (OSError, UnicodeDecodeError) as exc:
+        problems.append(f"{path} cannot be read: {exc}")
+    return values
+
+
+def _read_conninfo(given: Mapping[str, str], problems: list[str]) -> str:
+    """DATABASE_URL with everything libpq understands in it, or the DB_ variables; DATABASE_URL wins as a whole.
+
+    libpq's own message about a bad URL is not repeated: it quotes parts of it, and so could show a password.
+    """
+    if url := given.get("DATABASE_URL"):
+        try:
+            parts = conninfo_to_dict(url)
+            return make_conninfo(url, dbname=parts.get("dbname") or "postgres")
+        except psycopg.Error:
+            problems.append(
+                "DATABASE_URL is not a connection string that libpq understands "
+                "(postgres://user:password@host:5432/postgres?sslmode=…; special characters percent-encoded)"
+            )
+            return ""
+    port = given.get("DB_PORT", "5432")
+    try:
+        _integer(1, 65535)(port)
+    except ValueError as exc:
+        problems.append(f"DB_PORT {exc}")
+    return make_conninfo(
+        host=given.get("DB_HOST", "localhost"),
+        port=port,
+        dbname=given.get("DB_NAME", "postgres"),
+        user=given.get("DB_USER"),
+        password=given.get("DB_PASSWORD"),
+    )
