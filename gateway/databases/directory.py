@@ -1,0 +1,141 @@
+"""Which databases there are and whose they are, by their stamps."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import psycopg
+
+from gateway.databases.connections import Connections, refusals
+from gateway.databases.rows import DatabaseRow, read_named, read_rows
+from gateway.databases.stamps import ManagedDatabase, answers_to, stamp_beginning
+from gateway.errors import DatabaseNameConflict, DatabaseNotFound
+from gateway.naming import DatabaseOwner
+from gateway.queries import load_queries
+
+_QUERIES = load_queries("gateway.databases")
+_REMEMBERED_SECONDS: Final = 30.0  #: how long a stamp that was removed by hand may still be believed
+_REMEMBERED_MOST: Final = 20_000  #: owners remembered per process, about 0.5 kB each
+
+
+class DatabaseNotRecorded(DatabaseNameConflict):
+    """The database of this name exists and has no stamp. It looks like one that belongs to somebody else."""
+
+
+class DatabaseDirectory:
+    """The databases of this server that carry a stamp.
+
+    What a database's stamp says is remembered together with the database's oid. A connection is used for a remembered
+    owner only if its database has that oid (:meth:`is_open_on`), so a database that was dropped and made again by
+    somebody else under the same name is never taken for the old one. Nothing is remembered about what does not exist.
+    """
+
+    def __init__(self, connections: Connections, *, maintenance_database: str) -> None:
+        self._connections = connections
+        self._maintenance_database = maintenance_database
+        # Both are changed by single operations only, which threads cannot see half done.
+        self._remembered: dict[DatabaseOwner, tuple[float, ManagedDatabase]] = {}
+        self._oids: WeakKeyDictionary[psycopg.Connection[Any], int] = WeakKeyDictionary()
+
+    def find(self, owner: DatabaseOwner) -> ManagedDatabase:
+        """The database of exactly this owner, as it is now.
+
+        :raises DatabaseNotFound: there is none
+        :raises DatabaseNotRecorded: a database of this name has no stamp
+        :raises DatabaseNameConflict: a database of this name belongs to another owner
+        """
+        with refusals("look up a database", **facts_of(owner)), self._session() as session:
+            row = read_named(session, owner.database_name)
+        return owned(row, owner)
+
+    def find_for_call(self, owner: DatabaseOwner) -> ManagedDatabase:
+        """The database that calls for *owner* reach, also a v2 database asked for as ``{schema}_{id}``; remembered.
+
+        :raises DatabaseNotFound, DatabaseNameConflict: as for :meth:`find`
+        """
+        remembered = self._remembered.get(owner)
+        if remembered is not None and remembered[0] > time.monotonic():
+            return remembered[1]
+        with refusals("look up a database", **facts_of(owner)), self._session() as session:
+            row = read_named(session, owner.database_name)
+        database = owned(row, owner, also_as_tenant=True)
+        if len(self._remembered) >= _REMEMBERED_MOST:
+            self._remembered.clear()
+        self._remembered[owner] = (time.monotonic() + _REMEMBERED_SECONDS, database)
+        return database
+
+    def forget(self, owner: DatabaseOwner) -> None:
+        """Look *owner* up again the next time: its database has turned out not to be what was remembered."""
+        self._remembered.pop(owner, None)
+
+    def is_open_on(self, connection: psycopg.Connection[Any], database: ManagedDatabase) -> bool:
+        """Whether *connection* is one to *database* itself and not to a later one of its name.
+
+        The server is asked once in the life of a connection, which stays in its database whatever that is called.
+        """
+        oid = self._oids.get(connection)
+        if oid is None:
+            with refusals("say which database a connection is in", database=database.name):
+                row = connection.execute(_QUERIES["current_database_oid"]).fetchone()
+            oid = self._oids[connection] = row[0] if row else 0
+        return oid == database.oid
+
+    def of_platform(self, platform: str) -> tuple[ManagedDatabase, ...]:
+        """Every database of *platform*, ordered by name, with sizes."""
+        return tuple(found for found in self._stamped(platform) if found.owner.platform == platform)
+
+    def all(self) -> tuple[ManagedDatabase, ...]:
+        """Every database with a stamp, ordered by name, with sizes."""
+        return self._stamped(None)
+
+    def unstamped(self) -> tuple[str, ...]:
+        """Names of the databases that could be adopted, whoever made them; the maintenance database is none."""
+        with refusals("list databases"), self._session() as session:
+            rows = read_rows(session, "unstamped_databases", {"beginning": stamp_beginning()})
+        return tuple(row.name for row in rows if row.name != self._maintenance_database)
+
+    def _stamped(self, platform: str | None) -> tuple[ManagedDatabase, ...]:
+        with refusals("list databases"), self._session() as session:
+            rows = read_rows(session, "stamped_databases", {"beginning": stamp_beginning(platform)})
+        return tuple(row.managed(row.stamp) for row in rows if row.stamp is not None)
+
+    def _session(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return self._connections.lease(self._maintenance_database)
+
+
+def owned(row: DatabaseRow | None, owner: DatabaseOwner, *, also_as_tenant: bool = False) -> ManagedDatabase:
+    """The database in *row*, provided that it is *owner*'s.
+
+    :param also_as_tenant: a v2 database may be asked for by the tenant id made of its schema and id
+    :raises DatabaseNotFound, DatabaseNotRecorded, DatabaseNameConflict: as for :meth:`DatabaseDirectory.find`
+    """
+    facts = facts_of(owner)
+    if row is None or row.is_half_dropped:
+        raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **facts)
+    if row.stamp is None:
+        raise DatabaseNotRecorded(_conflict(owner), **facts)
+    if row.stamp.owner == owner or (also_as_tenant and answers_to(row.stamp.owner, owner)):
+        return row.managed(row.stamp)
+    raise DatabaseNameConflict(_conflict(owner), **facts)
+
+
+def facts_of(owner: DatabaseOwner) -> dict[str, str | None]:
+    """What an error about *owner*'s database may tell: only what was asked for."""
+    return {
+        "database": owner.database_name,
+        "platform": owner.platform,
+        "tenant_id": owner.tenant_id,
+        "schema_name": owner.schema_name,
+        "database_id": owner.database_id,
+    }
+
+
+def _conflict(owner: DatabaseOwner) -> str:
+    return (
+        f"a database named {owner.database_name!r} exists and is not recorded as the one asked for. Either other names "
+        "fold into the same database name, then choose another; or it was made outside this gateway, then adopt it "
+        "with /register or the command line"
+    )

@@ -1,0 +1,76 @@
+"""One maker at a time for a database name: over the threads of a worker, all workers, and all gateways of a server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+import psycopg
+
+from gateway.databases.connections import Connections, refusals
+from gateway.errors import SchemaDeployError
+from gateway.queries import load_queries
+
+_POLL_SECONDS: Final = 0.05  #: what a waiter can be late by; short against the time of making a database
+_QUERIES = load_queries("gateway.databases")
+
+
+class NameLocks:
+    """Locks on database names.
+
+    Two are taken, one after the other: a lock of this process, so that only one of its threads spends a connection on
+    waiting, then an advisory lock of a session in the maintenance database. Both are gone when their holder is.
+    """
+
+    def __init__(self, connections: Connections, *, maintenance_database: str, wait_seconds: float) -> None:
+        self._connections = connections
+        self._maintenance_database = maintenance_database
+        self._wait_seconds = wait_seconds
+        self._guard = Lock()
+        self._locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[psycopg.Connection[Any]]:
+        """Hold the lock on *name*, and give the session that holds it: a connection to the maintenance database.
+
+        :raises SchemaDeployError: somebody else held it for longer than the wait limit
+        """
+        deadline = time.monotonic() + self._wait_seconds
+        with self._guard:
+            lock = self._locks.setdefault(name, Lock())
+        if not lock.acquire(timeout=self._wait_seconds):
+            raise _waited_too_long(name)
+        try:
+            with self._connections.dedicated(self._maintenance_database) as session:
+                with refusals("lock a database name"):
+                    session.autocommit = True
+                    while not try_lock(session, name):
+                        if time.monotonic() >= deadline:
+                            raise _waited_too_long(name)
+                        time.sleep(_POLL_SECONDS)
+                yield session
+        finally:
+            lock.release()
+
+
+def try_lock(session: psycopg.Connection[Any], name: str) -> bool:
+    """Lock *name* for *session* if nobody has it."""
+    row = session.execute(_QUERIES["try_lock"], {"name": name}).fetchone()
+    return bool(row and row[0])
+
+
+def unlock(session: psycopg.Connection[Any], name: str) -> None:
+    """Give up the lock that *session* has on *name*."""
+    session.execute(_QUERIES["unlock"], {"name": name})
+
+
+def _waited_too_long(name: str) -> SchemaDeployError:
+    return SchemaDeployError(
+        "migration_failed",
+        f"another request has been making the database {name!r} for too long; try again",
+        database=name,
+    )

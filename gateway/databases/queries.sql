@@ -1,0 +1,57 @@
+-- Ownership of databases. The stamp is the comment on the database: pg_shdescription can be read from every database.
+
+-- name: database_named
+-- The database of a name, whoever it belongs to. A DROP that was interrupted leaves one that cannot be connected to.
+SELECT d.oid::int8 AS oid, d.datname::text AS name, d.datconnlimit = -2 AS is_half_dropped, s.description AS comment
+FROM pg_catalog.pg_database AS d
+LEFT JOIN pg_catalog.pg_shdescription AS s
+    ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+WHERE d.datname = %(name)s
+
+-- name: stamped_databases
+-- Databases whose comment begins as a stamp does, with their size; no connection to any of them is opened.
+-- The size of a database that this role may not connect to is null, because asking for it would be an error.
+SELECT
+    d.oid::int8 AS oid, d.datname::text AS name, false AS is_half_dropped, s.description AS comment,
+    CASE
+        WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+        THEN pg_catalog.pg_database_size(d.oid)
+    END AS size_bytes
+FROM pg_catalog.pg_shdescription AS s
+JOIN pg_catalog.pg_database AS d ON d.oid = s.objoid
+WHERE
+    s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+    AND pg_catalog.starts_with(s.description, %(beginning)s)
+    AND d.datconnlimit <> -2
+ORDER BY d.datname
+
+-- name: unstamped_databases
+-- Databases without a stamp that somebody could adopt.
+SELECT d.oid::int8 AS oid, d.datname::text AS name, false AS is_half_dropped, s.description AS comment
+FROM pg_catalog.pg_database AS d
+LEFT JOIN pg_catalog.pg_shdescription AS s
+    ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+WHERE
+    NOT d.datistemplate AND d.datallowconn AND d.datconnlimit <> -2
+    AND NOT pg_catalog.starts_with(coalesce(s.description, ''), %(beginning)s)
+ORDER BY d.datname
+
+-- name: unfinished_databases
+-- Databases under a temporary name, of any gateway that uses this maintenance database.
+SELECT d.datname::text AS name FROM pg_catalog.pg_database AS d
+WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s)
+ORDER BY d.datname
+
+-- name: current_database_oid
+SELECT d.oid::int8 AS oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
+
+-- name: template_encoding
+SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text AS encoding
+FROM pg_catalog.pg_database AS d WHERE d.datname = 'template1'
+
+-- name: try_lock
+-- A lock of the session on a name; tried again and again rather than waited for, so that a waiter holds no snapshot.
+SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%(name)s, 7205759403792793)) AS locked
+
+-- name: unlock
+SELECT pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(%(name)s, 7205759403792793)) AS unlocked

@@ -1,0 +1,100 @@
+"""Whose a database is: the stamp in its comment, written and read here and nowhere else. No connection."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from gateway.naming import DatabaseOwner
+
+_VERSION_KEY: Final = "stonescriptdb_gateway"
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """The record of an owner, as it is stored.
+
+    :ivar created_at: when the gateway made the database; None for one that it adopted, because nobody knows
+    :ivar adopted_at: when it was adopted; None for one that the gateway made
+    :ivar comment: the comment the database had before it was adopted
+    """
+
+    owner: DatabaseOwner
+    created_at: datetime | None = None
+    adopted_at: datetime | None = None
+    comment: str | None = None
+
+    def to_text(self) -> str:
+        """The stamp as the comment's text. The order of the keys is fixed, so that stamps can be found by beginning."""
+        owner = self.owner
+        record: dict[str, Any] = {_VERSION_KEY: _VERSION, "platform": owner.platform}
+        if owner.schema_name is None:
+            record["tenant_id"] = owner.tenant_id
+        else:
+            record |= {"schema_name": owner.schema_name, "database_id": owner.database_id}
+        record["created_at"] = self.created_at.isoformat() if self.created_at else None
+        if self.adopted_at is not None:
+            record |= {"adopted_at": self.adopted_at.isoformat(), "comment": self.comment}
+        return json.dumps(record, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, comment: str | None) -> Stamp | None:
+        """Read the stamp in *comment*; None when it is no stamp: nothing, a person's words, or damaged."""
+        try:
+            record = json.loads(comment or "")
+            if record[_VERSION_KEY] != _VERSION:
+                return None
+            return cls(
+                owner=DatabaseOwner(
+                    platform=str(record["platform"]),
+                    tenant_id=record.get("tenant_id"),
+                    schema_name=record.get("schema_name"),
+                    database_id=record.get("database_id"),
+                ),
+                created_at=_moment(record.get("created_at")),
+                adopted_at=_moment(record.get("adopted_at")),
+                comment=record.get("comment"),
+            )
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+def stamp_beginning(platform: str | None = None) -> str:
+    """What the stamps of *platform* begin with, or every stamp."""
+    if platform is None:
+        return f'{{"{_VERSION_KEY}":{_VERSION},'
+    return stamp_beginning() + f'"platform":{json.dumps(platform)},'
+
+
+def answers_to(stamped: DatabaseOwner, asked: DatabaseOwner) -> bool:
+    """Whether calls for *asked* may reach the database of *stamped*: its owner, or its v2 name as a tenant id.
+
+    Version 1 clients reach database ``d`` of schema ``s`` as tenant ``s_d``.
+    """
+    if stamped == asked:
+        return True
+    as_tenant = f"{stamped.schema_name}_{stamped.database_id}"
+    return stamped.kind == "schema" and asked == DatabaseOwner(platform=stamped.platform, tenant_id=as_tenant)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedDatabase:
+    """A database that the gateway knows by its stamp.
+
+    :ivar oid: the server's number of it, which no later database of the same name has
+    :ivar size_bytes: only in listings, and None where the gateway's role may not ask
+    """
+
+    name: str
+    oid: int
+    owner: DatabaseOwner
+    created_at: datetime | None = None
+    adopted_at: datetime | None = None
+    size_bytes: int | None = None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,62 @@
+"""What tests of the gateway's rooms share: connections without a pool, and database names of their own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+_numbers = itertools.count()
+
+
+class PlainConnections:
+    """Every lease and every dedicated connection is a connection of its own, made and closed on the spot."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self.forgotten: list[str] = []
+
+    @contextmanager
+    def lease(self, database: str) -> Iterator[psycopg.Connection]:
+        with psycopg.connect(make_conninfo(self._conninfo, dbname=database), autocommit=True) as connection:
+            yield connection
+
+    @contextmanager
+    def dedicated(self, database: str) -> Iterator[psycopg.Connection]:
+        with psycopg.connect(make_conninfo(self._conninfo, dbname=database)) as connection:
+            yield connection
+
+    def forget(self, database: str) -> None:
+        self.forgotten.append(database)
+
+
+@pytest.fixture
+def connections(postgres_url: str) -> PlainConnections:
+    return PlainConnections(postgres_url)
+
+
+@pytest.fixture
+def platform(admin: psycopg.Connection) -> Iterator[str]:
+    """A platform name of this test alone; databases whose name begins with it are dropped afterwards."""
+    name = f"p{os.getpid()}n{next(_numbers)}"
+    yield name
+    query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+    for (database,) in admin.execute(query, [name]).fetchall():
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+@pytest.fixture
+def databases_named(admin: psycopg.Connection) -> Callable[[str], list[str]]:
+    """The databases whose name begins so, straight from the server."""
+
+    def named(beginning: str) -> list[str]:
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY datname"
+        return [name for (name,) in admin.execute(query, [beginning])]
+
+    return named
