@@ -1,0 +1,159 @@
+"""The command line: serve, check-config, demo."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gateway import embedded
+from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_log: Final = logging.getLogger(__name__)
+
+PACKAGE: Final = "stonescriptdb-gateway"
+POSTGRES_VERSIONS: Final = ("16", "18")
+#: Variables by which a listening socket is handed to us: by systemd, or by the gunicorn that we replace.
+INHERITED_SOCKETS: Final = ("LISTEN_FDS", "GUNICORN_FD")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=PACKAGE)
+def main() -> None:
+    """StoneScriptDB Gateway: PostgreSQL schemas and functions over HTTP, for many tenants."""
+
+
+@main.command()
+@click.option(
+    "--embedded",
+    "embedded_directory",
+    is_flag=False,
+    flag_value="postgres-data",
+    metavar="[DIR]",
+    type=click.Path(path_type=Path),
+    help="Start a PostgreSQL in DIR first (./postgres-data when DIR is left out) and stop it at the end.",
+)
+@click.option("--postgres-version", type=click.Choice(POSTGRES_VERSIONS), default="18", show_default=True)
+def serve(embedded_directory: Path | None, postgres_version: str) -> None:
+    """Serve in the foreground until SIGTERM or Ctrl-C."""
+    from gateway import server as gunicorn_configuration  # noqa: PLC0415 - its import reads the settings
+
+    signal.signal(signal.SIGTERM, _leave)  # until gunicorn handles signals itself
+    settings = gunicorn_configuration.SETTINGS
+    _prepare_data_directory(settings)
+    _check_address(settings)
+    with ExitStack() as started:
+        if embedded_directory is not None:
+            try:
+                server = embedded.EmbeddedPostgres(embedded_directory, version=int(postgres_version))
+                started.enter_context(server)
+            except embedded.EmbeddedPostgresError as exc:
+                raise click.ClickException(str(exc)) from exc
+            settings = dataclasses.replace(settings, conninfo=server.url)
+        _log.info("stonescriptdb-gateway %s, PostgreSQL at %s", version(PACKAGE), settings.server_description)
+        _run_gunicorn(settings)
+
+
+@main.command("check-config")
+def check_config() -> None:
+    """Read the settings and say what they are, or what is wrong with them."""
+    settings = _read_settings()
+    _prepare_data_directory(settings)
+    if DOTENV_PATH.exists():
+        for name in unknown_names(DOTENV_PATH):
+            click.echo(f"Warning: {DOTENV_PATH} sets {name}, which is no setting of the gateway", err=True)
+    click.echo(f"PostgreSQL: {settings.server_description}")
+    for known in fields(settings):
+        if known.metadata:
+            click.echo(f"{known.metadata['name']}={_as_variable(getattr(settings, known.name))}")
+
+
+@main.command()
+def demo() -> None:
+    """Start PostgreSQL and the gateway in ./.demo, register the example platform, and make two calls."""
+    from gateway.demo import DemoError, run_demo  # noqa: PLC0415 - only this command needs it
+
+    settings = dataclasses.replace(_read_settings(), gateway_host="127.0.0.1")
+    _check_address(settings)
+    try:
+        run_demo(settings.gateway_port)
+    except DemoError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _leave(_number: int, _frame: object) -> None:
+    sys.exit(0)
+
+
+def _read_settings() -> Settings:
+    try:
+        return Settings.from_environment()
+    except SettingsError as exc:
+        for problem in exc.problems:
+            click.echo(f"Error: {problem}", err=True)
+        sys.exit(1)
+
+
+def _prepare_data_directory(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise click.ClickException(f"DATA_DIR {settings.data_dir} cannot be made: {exc.strerror}") from exc
+    if not os.access(settings.data_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise click.ClickException(f"DATA_DIR {settings.data_dir} is not writable for this user")
+
+
+def _check_address(settings: Settings) -> None:
+    """Say in one line that the address cannot be had, before anything is started that would have to be stopped."""
+    if any(name in os.environ for name in INHERITED_SOCKETS):
+        return
+    host, port = settings.gateway_host, settings.gateway_port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as exc:
+        raise click.ClickException(
+            f"cannot listen on {host} port {port}: {exc.strerror}. "
+            "Stop what uses it, or set GATEWAY_HOST and GATEWAY_PORT"
+        ) from exc
+
+
+def _run_gunicorn(settings: Settings) -> None:
+    from gunicorn.app.base import Application  # noqa: PLC0415 - gunicorn and Flask take half a second to load
+
+    from gateway.app import create_app  # noqa: PLC0415
+
+    class Gunicorn(Application):
+        """gunicorn with ``gateway.server`` as its only configuration, and the application made here."""
+
+        def load_config(self) -> None:
+            self.load_config_from_module_name_or_filename("python:gateway.server")
+
+        def load(self) -> Flask:
+            return create_app(settings)
+
+    Gunicorn().run()
+
+
+def _as_variable(value: Any) -> str:  # noqa: ANN401 - a setting's value, of many types
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+if __name__ == "__main__":
+    main()
