@@ -143,12 +143,12 @@ def _run_gunicorn(settings: Settings) -> None:
         """gunicorn with ``gateway.server`` as its only configuration, and the application made here."""
 
         def load_config(self) -> None:
-            self.load_config_from_module_name_or_filename("python:gateway.server")
+            self.load_config_from_module_name_or_filename("python:gateway.server")  # type: ignore[no-untyped-call]
 
         def load(self) -> Flask:
             return create_app(settings)
 
-    Gunicorn().run()
+    Gunicorn().run()  # type: ignore[no-untyped-call]
 
 
 def _as_variable(value: Any) -> str:  # noqa: ANN401 - a setting's value, of many types

@@ -1,10 +1,11 @@
-"""Fixtures for all tests: one real PostgreSQL per session and version, and databases made from nothing."""
+"""Fixtures for all tests: one real PostgreSQL per session and version, databases made from nothing, real gateways."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from psycopg import sql
 
 from gateway.embedded import EmbeddedPostgres
+from tests.support.running_gateway import Gateway, running_gateway
 
 DEFAULT_VERSION = int(os.environ.get("TEST_POSTGRES_VERSION", "18"))
 _numbers = itertools.count()
@@ -70,3 +72,28 @@ def connection(make_database: Callable[[], str]) -> Iterator[psycopg.Connection]
     """A connection to a new, empty database."""
     with psycopg.connect(make_database()) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def gateway(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One gateway for all tests of the session; each test uses platforms of its own."""
+    with running_gateway(postgres_url, tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+@pytest.fixture
+def start_gateway(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """Start a gateway with settings of its own: ``start_gateway(MAX_TOTAL_CONNECTIONS="10")``; ended with the test."""
+    with ExitStack() as stack:
+
+        def start(**settings: str) -> Gateway:
+            url = settings.pop("DATABASE_URL", postgres_url)
+            return stack.enter_context(running_gateway(url, tmp_path / f"gateway{next(_numbers)}", **settings))
+
+        yield start
+
+
+@pytest.fixture
+def platform() -> str:
+    """A platform name that no other test uses."""
+    return f"p{uuid.uuid4().hex[:12]}"
