@@ -1,0 +1,257 @@
+"""What a database contains, as its server understands it: frozen values that two databases can be compared by.
+
+Every text that PostgreSQL deparsed (types, defaults, definitions) names whatever is outside ``pg_catalog`` with its
+schema. A ``label`` is an object's name as PostgreSQL quotes it, without ``public.``; it identifies the object within
+its kind and is what people are shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Final, Self
+
+TABLE_KINDS: Final = frozenset({"table", "partitioned table", "foreign table"})  #: relations that can hold rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequence:
+    """A sequence's definition, never its position."""
+
+    label: str
+    schema: str
+    name: str
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int
+    cycle: bool
+    unlogged: bool = False
+    owned_by: str | None = None  #: ``table.column`` by label, for a sequence that goes with its column
+
+    @property
+    def options(self) -> tuple[object, ...]:
+        """What makes two sequences count alike, whatever they are called."""
+        return (self.type, self.start, self.increment, self.minimum, self.maximum, self.cache, self.cycle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table or view, or an attribute of a composite type."""
+
+    name: str
+    type: str  #: as ``format_type`` spells it: ``character varying(20)``, ``public.mood[]``
+    collation: str | None = None  #: only where it is not the type's own
+    not_null: bool = False
+    default: str | None = None  #: or the generation expression; None for serial, whose default is its own sequence
+    identity: str | None = None  #: ``ALWAYS`` or ``BY DEFAULT``
+    generated: str | None = None  #: ``STORED`` or ``VIRTUAL``
+    inherited: bool = False  #: it comes from a parent table and follows it
+    storage: str | None = None  #: only where it is not the type's own
+    compression: str | None = None
+    statistics: int | None = None
+    options: tuple[str, ...] = ()
+    sequence: Sequence | None = None  #: of a serial or identity column
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether an integer with a sequence of its own, as ``serial`` makes it."""
+        return self.sequence is not None and self.identity is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """A primary key, unique, foreign key, check or exclusion constraint that the table itself declares."""
+
+    name: str
+    kind: str  #: ``pg_constraint.contype``: p, u, f, c or x
+    definition: str  #: without NOT VALID
+    unvalidated: bool = False
+    columns: tuple[str, ...] = ()
+    foreign_schema: str | None = None
+    foreign_table: str | None = None
+    foreign_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """What hangs on a relation and holds no rows: an index, trigger, rule, policy or statistics object."""
+
+    kind: str  #: ``index``, ``trigger``, ``rule``, ``policy`` or ``statistics``
+    name: str
+    definition: str  #: the whole CREATE statement; for an index only what follows the table's name
+    schema: str | None = None  #: of a statistics object
+    enabled: str = "O"  #: ``tgenabled`` or ``ev_enabled``
+    unique: bool = False
+    invalid: bool = False  #: an index that a failed CONCURRENTLY left behind
+    keys: tuple[str, ...] = ()  #: what a unique index keeps unique
+    predicate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A table, partitioned or foreign table, view or materialized view with everything that belongs to it."""
+
+    label: str
+    schema: str
+    name: str
+    kind: str
+    unlogged: bool = False
+    partition_key: str | None = None
+    partition_bound: str | None = None
+    parents: tuple[str, ...] = ()  #: labels of the tables it inherits from or is a partition of
+    row_security: bool = False
+    force_row_security: bool = False
+    replica_identity: str | None = None
+    options: tuple[str, ...] = ()
+    access_method: str | None = None
+    of_type: str | None = None
+    server: str | None = None
+    definition: str | None = None  #: a view's query
+    uses: tuple[str, ...] = ()  #: labels of the relations that a view reads
+    columns: tuple[Column, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def is_table(self) -> bool:
+        return self.kind in TABLE_KINDS
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Type:
+    """An enum, domain, composite or range type."""
+
+    label: str
+    schema: str
+    name: str
+    kind: str
+    values: tuple[str, ...] = ()  #: an enum's, in order
+    base: str | None = None  #: what a domain restricts, or a range spans
+    collation: str | None = None
+    not_null: bool = False
+    default: str | None = None
+    checks: tuple[tuple[str, str], ...] = ()  #: a domain's, (name, definition)
+    attributes: tuple[Column, ...] = ()
+    details: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnUser:
+    """Something that reads a column, so that PostgreSQL refuses to change the column's type under it."""
+
+    relation: str
+    column: str
+    kind: str  #: ``view``, ``rule``, ``trigger``, ``policy``, ``generated column`` or ``function``
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privilege:
+    """What a role other than the owner was granted on a table, sequence, column or schema."""
+
+    kind: str  #: ``TABLE`` (views too), ``SEQUENCE`` or ``SCHEMA``
+    label: str
+    column: str | None = None
+    privilege: str
+    grantee: str | None = None  #: None is PUBLIC
+    grantable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """Everything the application has in one database, each tuple in a fixed order."""
+
+    server_version: int = 0  #: ``server_version_num``
+    schemas: tuple[str, ...] = ()  #: besides ``public``
+    relations: tuple[Relation, ...] = ()
+    sequences: tuple[Sequence, ...] = ()  #: those that are not a serial or identity column's own
+    types: tuple[Type, ...] = ()
+    comments: tuple[tuple[str, str, str], ...] = ()  #: (kind, identity, text) as ``pg_identify_object`` names things
+    column_users: tuple[ColumnUser, ...] = ()
+    privileges: tuple[Privilege, ...] = ()
+    uncovered: tuple[str, ...] = ()  #: objects that only their name is known of
+
+    @cached_property
+    def relation_by_label(self) -> dict[str, Relation]:
+        return {relation.label: relation for relation in self.relations}
+
+    @cached_property
+    def type_by_label(self) -> dict[str, Type]:
+        return {type_.label: type_ for type_ in self.types}
+
+    def to_json(self) -> str:
+        """The catalog as JSON, equal catalogs giving equal text; values that are the default are left out."""
+        document = {field.name: getattr(self, field.name) for field in fields(self)}
+        return json.dumps(document, default=_present_fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what ``to_json`` or the catalog query wrote."""
+        document: dict[str, Any] = json.loads(text)
+        return cls(
+            server_version=document.get("server_version", 0),
+            schemas=tuple(document.get("schemas") or ()),
+            relations=tuple(_relation(entry) for entry in document.get("relations") or ()),
+            sequences=tuple(Sequence(**entry) for entry in document.get("sequences") or ()),
+            types=tuple(_type(entry) for entry in document.get("types") or ()),
+            comments=tuple((kind, identity, text) for kind, identity, text in document.get("comments") or ()),
+            column_users=tuple(_column_user(entry) for entry in document.get("column_users") or ()),
+            privileges=tuple(Privilege(**entry) for entry in document.get("privileges") or ()),
+            uncovered=tuple(document.get("uncovered") or ()),
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the catalog, in hexadecimal: equal exactly when two catalogs are."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def _present_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - the JSON encoder hands over whatever it does not know
+    return {field.name: content for field in fields(value) if (content := getattr(value, field.name)) != field.default}
+
+
+def _column_user(entry: Any) -> ColumnUser:  # noqa: ANN401 - the query writes a list, ``to_json`` an object
+    if isinstance(entry, dict):
+        return ColumnUser(**entry)
+    relation, column, kind, name = entry
+    return ColumnUser(relation=relation, column=column, kind=kind, name=name)
+
+
+def _with_tuples(entry: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        if name in entry:
+            entry[name] = tuple(entry[name])
+    return entry
+
+
+def _column(entry: dict[str, Any]) -> Column:
+    if "sequence" in entry:
+        entry["sequence"] = Sequence(**entry["sequence"])
+    return Column(**_with_tuples(entry, "options"))
+
+
+def _relation(entry: dict[str, Any]) -> Relation:
+    constraints = tuple(
+        Constraint(**_with_tuples(found, "columns", "foreign_columns")) for found in entry.pop("constraints", ())
+    )
+    attachments = tuple(Attachment(**_with_tuples(found, "keys")) for found in entry.pop("attachments", ()))
+    columns = tuple(_column(found) for found in entry.pop("columns", ()))
+    return Relation(
+        **_with_tuples(entry, "parents", "options", "uses"),
+        columns=columns,
+        constraints=constraints,
+        attachments=attachments,
+    )
+
+
+def _type(entry: dict[str, Any]) -> Type:
+    entry["checks"] = tuple((name, definition) for name, definition in entry.get("checks", ()))
+    entry["attributes"] = tuple(_column(found) for found in entry.get("attributes", ()))
+    return Type(**_with_tuples(entry, "values", "details"))
