@@ -5,7 +5,6 @@ Everything is loaded before the fork and connected after it: a connection made b
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,8 +15,6 @@ from gateway.worker import Worker
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
-
-_log: Final = logging.getLogger(__name__)
 
 
 def _read_settings() -> Settings:
@@ -53,11 +50,6 @@ limit_request_field_size = 16380
 forwarded_allow_ips = ""
 #: gunicorn's own administration socket, which nothing here uses.
 control_socket_disable = True
-
-
-def when_ready(server: Arbiter) -> None:
-    """The address is bound and the application loaded."""
-    _log.info("listening on %s", ", ".join(server.cfg.bind))
 
 
 def post_fork(_server: Arbiter, worker: Worker) -> None:

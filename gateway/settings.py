@@ -116,7 +116,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting("TRUSTED_PROXIES", (), _networks)
 
     callable_schemas: tuple[str, ...] = _setting("CALLABLE_SCHEMAS", ("public",), _schemas)
-    data_dir: Path = _setting("DATA_DIR", _DATA_DIR, Path)
+    data_dir: Path = _setting("DATA_DIR", _DATA_DIR, Path)  # noqa: RUF009 - a field, as all others
     log_level: str = _setting("LOG_LEVEL", "info", _one_of(*LOG_LEVELS))
     log_format: str = _setting("LOG_FORMAT", "text", _one_of("text", "json"))
 
@@ -193,7 +193,9 @@ def _read_dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
         with path.open(encoding="utf-8-sig") as file:
             for binding in dotenv.parser.parse_stream(file):
                 if binding.error or (binding.key is not None and binding.value is None):
-                    problems.append(f"{path} line {binding.original.line} is not NAME=value")
+                    text = binding.original.string  # with the empty lines before it
+                    line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+                    problems.append(f"{path} line {line} is not NAME=value")
                 elif binding.key is not None and binding.value is not None:
                     values[binding.key] = binding.value
     except (OSError, UnicodeDecodeError) as exc:

@@ -31,7 +31,8 @@ class Worker(ThreadWorker):
         if code == "internal_error":
             _log.error("the request's handling broke", exc_info=exc, extra={"request_id": request_id})
         else:
-            _log.info("unreadable request: %s", exc, extra={"request_id": request_id})
+            # Only its kind: the text quotes the request, and a broken header may hold a key.
+            _log.info("unreadable request: %s", type(exc).__name__, extra={"request_id": request_id})
         body = orjson.dumps({"error": code, "message": message, "request_id": request_id})
         head = (
             f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"

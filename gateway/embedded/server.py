@@ -64,7 +64,7 @@ class EmbeddedPostgres:
         self._user = _unprivileged_user() if os.geteuid() == 0 else None
         self._lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._short_socket_directory: Path | None = None
+        self._other_socket_directory: Path | None = None
         self._owner_pid = 0
 
     @property
@@ -109,9 +109,9 @@ class EmbeddedPostgres:
                 self._process.send_signal(signal.SIGQUIT)  # without a checkpoint; the next start recovers
                 self._process.wait()
             self._process = None
-        if self._owner_pid == os.getpid() and self._short_socket_directory is not None:
-            shutil.rmtree(self._short_socket_directory)
-            self._short_socket_directory = None
+        if self._owner_pid == os.getpid() and self._other_socket_directory is not None:
+            shutil.rmtree(self._other_socket_directory)
+            self._other_socket_directory = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -127,7 +127,7 @@ class EmbeddedPostgres:
 
     @property
     def _socket_directory(self) -> Path:
-        return self._short_socket_directory or self._data
+        return self._other_socket_directory or self._data
 
     def _take_lock(self) -> None:
         """A record lock: the kernel frees it when this process ends in whatever way, and a fork does not inherit it."""
@@ -188,9 +188,10 @@ class EmbeddedPostgres:
         unfinished.rename(self._data)
 
     def _prepare_socket(self) -> None:
-        if len(os.fsencode(self._data / _SOCKET_NAME)) > MAX_SOCKET_PATH_BYTES:
-            self._short_socket_directory = Path(tempfile.mkdtemp(prefix="stonescriptdb-pg-"))
-            self._give_to_user(self._short_socket_directory)
+        path = os.fsencode(self._data / _SOCKET_NAME)
+        if len(path) > MAX_SOCKET_PATH_BYTES or b"," in path:  # libpq reads a comma as the end of a host
+            self._other_socket_directory = Path(tempfile.mkdtemp(prefix="stonescriptdb-pg-"))
+            self._give_to_user(self._other_socket_directory)
 
     def _write_configuration(self) -> None:
         # A path stands in double quotes inside the quoted list, so that commas and spaces in it are harmless.
