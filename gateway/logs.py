@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.config
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from gunicorn.glogging import Logger
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        return json.dumps(line, default=str)  # of any text, also what is no valid Unicode; orjson refuses that
 
 
 class GunicornLogger(Logger):

@@ -1,0 +1,67 @@
+"""The rules of the house that no other tool checks."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway import errors
+from gateway.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_imports_go_down_only():
+    lint = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_env_example_names_every_setting():
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^#?([A-Z][A-Z_]*)=", text, re.MULTILINE)) == sorted(Settings.variable_names())
+
+
+def test_env_example_shows_the_defaults():
+    assert Settings.from_environment({}, ROOT / ".env.example") == Settings.from_environment({}, None)
+
+
+def test_readme_lists_every_setting():
+    rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(re.findall(r"[A-Z_]+", " ".join(rows))) == sorted(Settings.variable_names())
+
+
+def error_classes(base: type[errors.GatewayError] = errors.GatewayError) -> Iterator[type[errors.GatewayError]]:
+    for found in base.__subclasses__():
+        yield found
+        yield from error_classes(found)
+
+
+@pytest.mark.parametrize("error_class", list(error_classes()), ids=lambda found: found.__name__)
+def test_every_error_has_a_status_of_its_own(error_class):
+    from gateway.api.error_table import ERROR_TABLE
+
+    # Their status follows from what they carry: SQLSTATE, the engine's code; an answer too large is the query's fault.
+    if error_class in (errors.QueryFailed, errors.SchemaDeployError, errors.ResponseTooLarge):
+        return
+    assert [row.code for row in ERROR_TABLE if error_class in row.raised_as] == [error_class.code]
+
+
+@pytest.mark.parametrize(
+    "link", ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
+)
+def test_links_between_documents_lead_somewhere(link):
+    document = ROOT / link
+    for target in re.findall(r"\]\((?!https?:|mailto:)([^)#]+)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.sh")), ids=lambda path: path.name)
+def test_scripts_are_executable_and_parse(script):
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", script], check=True)
