@@ -1,0 +1,5 @@
+"""Connections to PostgreSQL: one pool per database, one budget for all workers of the machine."""
+
+from gateway.pools.registry import ConnectionRegistry, Lease, PoolStatistics
+
+__all__ = ["ConnectionRegistry", "Lease", "PoolStatistics"]

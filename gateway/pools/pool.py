@@ -1,0 +1,258 @@
+"""psycopg's connection pool for one database, drawing on the budget all pools of all workers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Protocol, TypeAlias, cast
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool, PoolClosed
+from psycopg_pool.pool import MaintenanceTask
+
+from gateway.errors import GatewayError, PoolExhausted
+from gateway.pools.budget import Budget
+from gateway.pools.connection import CountedConnection
+from gateway.pools.waiter import Waiter
+
+Cleaner: TypeAlias = Callable[[psycopg.Connection], None]
+Question: TypeAlias = Callable[[psycopg.Connection], bool]
+
+
+class Surroundings(Protocol):
+    """What a pool needs of the registry it belongs to."""
+
+    budget: Budget
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Run *task* soon, on another thread."""
+
+    def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
+        """Make a connection on *slot*, or free it and say why not, as a GatewayError."""
+
+    def admit(self) -> None:
+        """Raise ConnectionFailed while the server is away."""
+
+    def still_there(self) -> None:
+        """Raise ConnectionFailed while the server is away, for those who wait."""
+
+
+class TenantPool(ConnectionPool[CountedConnection]):
+    """One worker's connections to one database.
+
+    psycopg_pool keeps the idle connections, their age, the queue of waiting threads and the statistics. Different here
+    is where connections come from: the thread that needs one takes a slot of the budget and connects itself, one
+    thread of a pool at a time, so that an error reaches the request at once and 200 pools need no thread of their own.
+    A connection that ends is not replaced until somebody needs one.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        *,
+        key: int,
+        conninfo: str,
+        surroundings: Surroundings,
+        max_size: int,
+        wait_timeout_seconds: float,
+        max_lifetime_seconds: float,
+        clean: Cleaner | None,
+        needs_cleaning: Question,
+    ) -> None:
+        """Without a connection, and closed; ``open`` it.
+
+        :param key: the database, as the shared table knows it
+        :param clean: brings a session back to its beginning; runs on another thread, after the connection was given
+            back and before it is given out again
+        :param needs_cleaning: whether a connection given back has to be cleaned at all; cheap
+        """
+        super().__init__(
+            conninfo,
+            connection_class=CountedConnection,
+            kwargs={"autocommit": True},
+            min_size=0,
+            max_size=max_size,
+            open=False,
+            name=database,
+            timeout=wait_timeout_seconds,
+            max_lifetime=max_lifetime_seconds,
+            reset=clean,
+            num_workers=1,
+        )
+        self.used_at = monotonic()
+        self._key = key
+        self._around = surroundings
+        self._needs_cleaning = needs_cleaning
+
+    def _open(self) -> None:
+        self._check_open()
+        self._closed = False
+        self._opened = True  # without psycopg_pool's threads: Surroundings.submit is one for all pools
+
+    def _signal_stop_worker(self) -> list[object]:  # type: ignore[override]  # there is none to stop
+        return []
+
+    def run_task(self, task: MaintenanceTask) -> None:
+        """Do nothing: the tasks of psycopg_pool refill a pool, and this one grows on demand alone."""
+
+    @property
+    def idle_count(self) -> int:
+        """How many connections nobody uses."""
+        return len(self._pool)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a connection is given out, or somebody waits for one."""
+        return bool(self._waiting) or self._nconns > len(self._pool)
+
+    def take_idle(self) -> CountedConnection | None:
+        """The connection used last, if one is idle. Never waits; give it back with ``putconn``."""
+        with self._lock:
+            connection = self._pop_idle()
+        if connection is not None:
+            connection._pool = self
+        return connection
+
+    def close_idle(self, which: Callable[[CountedConnection], bool]) -> None:
+        """Close those idle connections for which *which* says so."""
+        with self._lock:
+            chosen = [connection for connection in self._pool if which(connection)]
+            for connection in chosen:
+                self._pool.remove(connection)
+            self._nconns -= len(chosen)
+        for connection in chosen:
+            connection.close()
+
+    def _pop_idle(self) -> CountedConnection | None:
+        """Under the pool's lock. Last in, first out: what is not needed grows old and is closed first."""
+        while self._pool:
+            connection = self._pool.pop()
+            if not connection.lost:
+                self._around.budget.busy(connection.link.slot)  # type: ignore[union-attr]  # not lost
+                return connection
+            self._nconns -= 1
+        return None
+
+    def _getconn_unchecked(self, timeout: float) -> CountedConnection:
+        deadline = monotonic() + timeout
+        with self._lock:
+            connection = self._pop_idle()
+            if connection is None:
+                if self._closed:
+                    raise PoolClosed(self.name)
+                self._stats[self._REQUESTS_QUEUED] += 1
+                waiter = Waiter(key=self._key)
+                waiter.leads = not self._growing
+                self._growing = True
+                self._waiting.append(waiter)
+        if connection is None:
+            try:
+                connection = self._wait(waiter, deadline)
+            except BaseException:
+                self._stats[self._REQUESTS_ERRORS] += 1
+                if (given := waiter.withdraw()) is not None:  # it came while we were being refused
+                    self._keep(given)
+                raise
+        connection._pool = self
+        return connection
+
+    def _wait(self, waiter: Waiter, deadline: float) -> CountedConnection:
+        """Wait for a connection given back; for the first in the queue, until it may make one as well."""
+        try:
+            while not waiter.leads:
+                if (connection := waiter.wait_for_news(deadline - monotonic())) is not None:
+                    return connection
+                if monotonic() >= deadline and (given := waiter.withdraw()) is not None:
+                    return given
+                if waiter.error is not None:
+                    raise PoolExhausted("no connection became free within the wait limit", retry_after=1)
+            if (connection := waiter.wait_for_news(0)) is not None:
+                return connection
+            return self._grow(waiter, deadline)
+        finally:
+            with self._lock:
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+                if waiter.leads:
+                    self._pass_lead()
+
+    def _pass_lead(self) -> None:
+        """Under the lock: the next in the queue may make a connection, if nobody gives it one first."""
+        self._growing = bool(self._waiting)
+        if self._waiting:
+            first = cast(Waiter, self._waiting[0])
+            first.leads = True
+            first.wake()
+
+    def _grow(self, waiter: Waiter, deadline: float) -> CountedConnection:
+        self._around.admit()
+        slot = self._around.budget.acquire(waiter, deadline, self._around.still_there)
+        if slot is None:
+            assert waiter.conn is not None
+            return waiter.conn
+        make = partial(self._connect, max(1.0, deadline - monotonic()))
+        try:
+            connection = self._around.connect(make, self.name, slot)
+        except GatewayError as error:
+            self._fail_hopeless(error)
+            raise
+        with self._lock:
+            self._nconns += 1
+        return connection
+
+    def _fail_hopeless(self, error: GatewayError) -> None:
+        """Who waits in a pool without any connection would meet the same error, one after the other."""
+        with self._lock:
+            if self._nconns:
+                return
+            waiting = list(self._waiting)
+        for other in waiting:
+            other.fail(error)
+
+    def _putconn(self, conn: CountedConnection, from_getconn: bool) -> None:
+        status = conn.pgconn.transaction_status
+        if status == TransactionStatus.IDLE and not (self._reset and self._needs_cleaning(conn)):
+            self._keep(conn)
+        elif status == TransactionStatus.UNKNOWN:
+            self._stats[self._RETURNS_BAD] += 1
+            self._keep(conn)
+        else:
+            self._around.submit(partial(self._return_connection, conn, from_getconn))
+
+    def _return_connection(self, conn: CountedConnection, from_getconn: bool) -> None:  # noqa: ARG002 - psycopg_pool's
+        self._reset_connection(conn)
+        self._keep(conn)
+
+    def _keep(self, conn: CountedConnection) -> None:
+        """Put a clean connection back, unless it is broken, too old, or needed as a slot elsewhere."""
+        if not conn.lost and conn._expire_at > monotonic():
+            self._add_to_pool(conn)
+        else:
+            self._discard(conn)
+
+    def _discard(self, conn: CountedConnection) -> None:
+        conn._pool = None
+        with self._lock:
+            self._nconns -= 1
+        conn.close()
+
+    def _add_to_pool(self, conn: CountedConnection) -> None:
+        conn._pool = None
+        budget = self._around.budget
+        with self._lock:
+            link = conn.link
+            if link is None or conn.lost or self._closed:
+                keep = False
+            else:
+                front = cast("Waiter | None", next(iter(self._waiting), None))
+                keep = not (budget.contended and budget.yields(link.slot, front))
+            if keep and link is not None:
+                while self._waiting:
+                    if self._waiting.popleft().set(conn):
+                        return
+                self._pool.append(conn)
+                budget.idle(link.slot)
+                return
+        self._discard(conn)

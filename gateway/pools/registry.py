@@ -1,0 +1,401 @@
+"""The connections of one worker process: a pool per database, within a budget shared by all workers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg_pool import PoolClosed
+
+from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError
+from gateway.pools.budget import Budget
+from gateway.pools.connection import (
+    APPLICATION_NAME,
+    DEDICATED_APPLICATION_NAME,
+    CountedConnection,
+    conninfo_for,
+    refusal,
+)
+from gateway.pools.orphans import Reaper
+from gateway.pools.outage import Outage, failure
+from gateway.pools.pool import Cleaner, Question, TenantPool
+from gateway.pools.table import SharedTable, database_key
+from gateway.pools.tasks import TaskThreads
+from gateway.pools.waiter import Waiter
+from gateway.pools.watcher import Link, Watcher
+from gateway.queries import load_queries
+
+CLOSE_SECONDS: Final = 5.0  #: how long closing waits for backends to end
+LOOKUP_SECONDS: Final = 1.0  #: for asking whether a database exists after a connection to it was refused
+SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatistics:
+    """The budget over all workers of the machine, and what this process asked of it."""
+
+    active_pools: int  #: databases that have a connection
+    total_connections: int  #: connections that exist, those just beginning and ending included
+    max_total_connections: int
+    hits: int  #: leases of this process served by an idle connection
+    misses: int  #: leases of this process that had to wait, or to connect
+
+
+class Lease:
+    """A connection of a pool for the time of a ``with`` statement."""
+
+    __slots__ = ("_connection", "_database", "_pool", "_registry", "_timeout")
+
+    def __init__(self, registry: ConnectionRegistry, database: str, timeout: float) -> None:
+        self._registry = registry
+        self._database = database
+        self._timeout = timeout
+
+    def __enter__(self) -> CountedConnection:
+        while True:
+            self._pool = self._registry.pool_of(self._database)
+            try:
+                self._connection = self._pool.getconn(self._timeout)
+            except PoolClosed:  # to make room for another pool, just now; a closed registry has no pools to give
+                continue
+            return self._connection
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.putconn(self._connection)
+
+
+class ConnectionRegistry:
+    """All connections of this process. Made before the fork, where it holds nothing; opened in the worker."""
+
+    budget: Budget
+
+    def __init__(
+        self,
+        *,
+        conninfo: str,
+        max_total_connections: int,
+        max_connections_per_pool: int,
+        max_pools: int,
+        idle_timeout_seconds: float,
+        max_lifetime_seconds: float,
+        wait_timeout_seconds: float,
+        slots_path: Path,
+        session_options: Mapping[str, str] | None = None,
+        reset: Cleaner | None = None,
+        needs_reset: Question = lambda _: True,
+    ) -> None:
+        """Nothing is opened yet.
+
+        :param conninfo: of the maintenance database, as libpq takes it
+        :param max_total_connections: that may exist at any moment: all databases, all workers sharing *slots_path*
+        :param max_connections_per_pool: to one database, all workers; does not hold for the maintenance database
+        :param max_pools: databases this process keeps connections to; more only while all of them are in use
+        :param idle_timeout_seconds: after which a connection nobody used is closed
+        :param max_lifetime_seconds: after which a connection is closed instead of being put back
+        :param wait_timeout_seconds: how long a lease waits for its turn
+        :param slots_path: the file through which the workers of this machine share the budget; one per PostgreSQL
+        :param session_options: settings each session of a pool begins with; dedicated connections have the server's
+        :param reset: brings a session given back to its beginning, on another thread
+        :param needs_reset: whether a session given back has to be reset at all
+        """
+        self._conninfo = conninfo
+        self._maintenance = str(conninfo_to_dict(conninfo).get("dbname") or "postgres")
+        self._max_total = max_total_connections
+        self._max_per_pool = max_connections_per_pool
+        self._max_pools = max_pools
+        self._idle_timeout = idle_timeout_seconds
+        self._max_lifetime = max_lifetime_seconds
+        self._wait_timeout = wait_timeout_seconds
+        self._slots_path = slots_path
+        self._session_options = dict(session_options or {})
+        self._reset = reset
+        self._needs_reset = needs_reset
+        self._pools: dict[str, TenantPool] = {}
+        self._opened = False
+
+    def open(self) -> None:
+        """Join the budget and start the threads. In the worker, once.
+
+        :raises OSError: the file of the budget cannot be used
+        """
+        self._lock = threading.Lock()  # held for the registry's own dictionary only; closing happens outside
+        self._past: Counter[str] = Counter()  # statistics of pools that are no more
+        self._outage = Outage()
+        self._queries = load_queries("gateway.pools")
+        self._table = SharedTable(self._slots_path)
+        self._tasks = TaskThreads()
+        self.budget = Budget(
+            self._table,
+            limit=self._max_total,
+            per_database=self._max_per_pool,
+            unlimited_key=database_key(self._maintenance),
+            evict=self._evict,
+            reap=self._want_reaping,
+        )
+        self._watcher = Watcher(
+            bell=self._table.bell,
+            budget=self.budget,
+            on_lost=self._on_lost,
+            sweep=self._sweep,
+            sweep_seconds=min(SWEEP_SECONDS, self._idle_timeout / 2),
+        )
+        self._reaper = Reaper(
+            budget=self.budget,
+            borrow=self._any_idle,
+            connect=self._connect_for_reaping,
+            submit=self._tasks.submit,
+            query=self._queries["backends_still_there"],
+        )
+        self._opened = True
+        self._watcher.start()
+        self._reaper.wanted()
+
+    def close(self) -> None:
+        """Close every idle connection, stop the threads and leave the budget. Leased connections close on return."""
+        if not self._opened:
+            return
+        self._opened = False
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            pool.close()
+        self._tasks.stop()
+        deadline = monotonic() + CLOSE_SECONDS
+        for link in self._watcher.links():
+            if link.deadline < float("inf"):
+                link.gone.wait(max(0.0, deadline - monotonic()))
+        self._watcher.stop()
+        self._table.close()
+
+    def lease(self, database: str, *, wait_timeout_seconds: float | None = None) -> Lease:
+        """A pooled autocommit connection, to be used in a ``with`` statement by one thread.
+
+        :raises PoolExhausted: none became free within the wait limit
+        :raises ConnectionFailed: PostgreSQL is away, or refuses the connection
+        :raises DatabaseNotFound: the server has no such database
+        """
+        return Lease(self, database, self._wait_timeout if wait_timeout_seconds is None else wait_timeout_seconds)
+
+    @contextmanager
+    def dedicated(self, database: str, *, wait_timeout_seconds: float | None = None) -> Iterator[CountedConnection]:
+        """An autocommit connection of one's own, within the budget, for administration and deploys.
+
+        It is made anew with the server's own settings, goes before calls when connections are scarce, and at the end
+        of the ``with`` statement its backend is gone, or is being looked after.
+
+        :raises GatewayError: as ``lease``
+        """
+        timeout = self._wait_timeout if wait_timeout_seconds is None else wait_timeout_seconds
+        connection = self._connect_dedicated(database, monotonic() + timeout)
+        try:
+            yield connection
+        finally:
+            self._end(connection)
+
+    def forget(self, database: str) -> None:
+        """Close every idle connection to *database*, in all workers; this process's are gone when it returns."""
+        with self._lock:
+            pool = self._pools.pop(database, None)
+        if pool is not None:
+            self._retire(pool)
+        self.budget.close_idle(database_key(database))
+        deadline = monotonic() + CLOSE_SECONDS
+        for link in self._watcher.links():
+            connection = link.connection()
+            if link.deadline < float("inf") and (connection is None or connection.database == database):
+                link.gone.wait(max(0.0, deadline - monotonic()))
+
+    def statistics(self) -> PoolStatistics:
+        """The state of the budget now. Asks nothing of PostgreSQL."""
+        connections, databases = self.budget.existing()
+        with self._lock:
+            counts = self._past.copy()
+            pools = list(self._pools.values())
+        for pool in pools:
+            counts.update(pool.get_stats())
+        return PoolStatistics(
+            active_pools=databases,
+            total_connections=connections,
+            max_total_connections=self._max_total,
+            hits=counts["requests_num"] - counts["requests_queued"],
+            misses=counts["requests_queued"],
+        )
+
+    # What the rooms' other parts need of the registry
+
+    def pool_of(self, database: str) -> TenantPool:
+        """The pool of a database, made now if there is none."""
+        pool = self._pools.get(database)
+        if pool is None:
+            pool = self._make_pool(database)
+        pool.used_at = monotonic()
+        return pool
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Run *task* soon, on another thread."""
+        self._tasks.submit(task)
+
+    def admit(self) -> None:
+        """Raise ConnectionFailed while the server is away, but for one caller now and then who is to try."""
+        self._outage.admit()
+
+    def still_there(self) -> None:
+        """Raise ConnectionFailed while the server is away."""
+        self._outage.check()
+
+    def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
+        """Make a connection on *slot*; when that fails, free the slot and say why."""
+        try:
+            connection = make()
+            connection.database = database
+            self._watcher.watch(connection, slot)
+        except psycopg.Error as error:
+            self._watcher.free_later(slot)
+            raise self._explain(error, database) from error
+        except BaseException:
+            self._watcher.free_later(slot)
+            raise
+        self._outage.ended()
+        return connection
+
+    def _make_pool(self, database: str) -> TenantPool:
+        pool = TenantPool(
+            database,
+            key=database_key(database),
+            conninfo=conninfo_for(
+                self._conninfo, database, application_name=APPLICATION_NAME, session_options=self._session_options
+            ),
+            surroundings=self,
+            max_size=self._max_per_pool,
+            wait_timeout_seconds=self._wait_timeout,
+            max_lifetime_seconds=self._max_lifetime,
+            clean=self._reset,
+            needs_cleaning=self._needs_reset,
+        )
+        with self._lock:
+            if not self._opened:
+                raise ConnectionFailed("the gateway is stopping", retry_after=1)
+            if (known := self._pools.get(database)) is not None:
+                return known
+            oldest = self._oldest_unused() if len(self._pools) >= self._max_pools else None
+            if oldest is not None:
+                del self._pools[oldest.name]
+            pool.open()
+            self._pools[database] = pool
+        if oldest is not None:
+            self._retire(oldest)
+        return pool
+
+    def _oldest_unused(self) -> TenantPool | None:
+        unused = (pool for pool in self._pools.values() if not pool.in_use)
+        return min(unused, key=lambda pool: pool.used_at, default=None)
+
+    def _retire(self, pool: TenantPool) -> None:
+        pool.close()
+        with self._lock:
+            self._past.update({name: pool.get_stats().get(name, 0) for name in ("requests_num", "requests_queued")})
+
+    def _explain(self, error: psycopg.Error, database: str) -> GatewayError:
+        """Find out what a refused connection means: no such database, the server away, or neither."""
+        cause = refusal(error)
+        if database == self._maintenance or isinstance(error, psycopg.errors.ConnectionTimeout):
+            _log.warning("PostgreSQL cannot be reached: %s", cause)
+            self._outage.began(cause)
+        elif self._exists(database) is False:
+            return DatabaseNotFound("the database does not exist", database=database)
+        return failure(cause)
+
+    def _exists(self, database: str) -> bool | None:
+        """Whether the server has the database; None when it cannot be asked, and then it is known to be away."""
+        for _ in range(2):  # an idle connection may turn out to be dead
+            try:
+                with self.lease(self._maintenance, wait_timeout_seconds=LOOKUP_SECONDS) as connection:
+                    row = connection.execute(self._queries["database_exists"], [database]).fetchone()
+                    return bool(row and row[0])
+            except psycopg.Error as error:
+                _log.info("asking for a database failed: %s", error)
+            except GatewayError:
+                return None
+        return None
+
+    def _connect_dedicated(self, database: str, deadline: float, slot: int | None = None) -> CountedConnection:
+        if not self._opened:
+            raise ConnectionFailed("the gateway is stopping", retry_after=1)
+        self.admit()
+        if slot is None:
+            slot = self.budget.acquire(Waiter(key=database_key(database), urgent=True), deadline, self.still_there)
+        assert slot is not None  # nobody gives a connection to a waiter that is in no pool's queue
+        conninfo = conninfo_for(
+            self._conninfo, database, application_name=DEDICATED_APPLICATION_NAME, session_options={}
+        )
+        make = partial(CountedConnection.connect, conninfo, autocommit=True)
+        return self.connect(make, database, slot)
+
+    def _end(self, connection: CountedConnection) -> None:
+        link = connection.link
+        assert link is not None
+        if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            with suppress(psycopg.Error):  # the backend notices the closed socket soon enough by itself
+                connection.cancel_safe(timeout=1.0)
+        connection.close()
+        if not link.ended:
+            link.gone.wait(CLOSE_SECONDS)
+
+    def _any_idle(self) -> TenantPool | None:
+        with self._lock:
+            return next((pool for pool in self._pools.values() if pool.idle_count), None)
+
+    def _connect_for_reaping(self) -> CountedConnection:
+        slot = self.budget.take_over(database_key(self._maintenance))
+        return self._connect_dedicated(self._maintenance, monotonic() + self._wait_timeout, slot)
+
+    def _evict(self, slot: int) -> None:
+        self._close_if_idle(self._watcher.connection_of(slot))
+
+    def _on_lost(self, connection: CountedConnection | None) -> None:
+        self._close_if_idle(connection)
+        self._reaper.wanted()
+
+    def _want_reaping(self) -> None:
+        self._reaper.wanted()
+
+    def _close_if_idle(self, connection: CountedConnection | None) -> None:
+        pool = self._pools.get(connection.database) if connection is not None else None
+        if pool is not None:
+            pool.close_idle(lambda candidate: candidate is connection)
+
+    def _sweep(self) -> None:
+        """Close what is idle for too long, and pools that have nothing left; look for orphans."""
+        now = monotonic()
+        with self._lock:
+            pools = list(self._pools.values())
+        for pool in pools:
+            pool.close_idle(partial(self._is_stale, now))
+            if not pool.in_use and not pool.idle_count and pool.used_at < now - self._idle_timeout:
+                with self._lock:
+                    unused = not pool.in_use and self._pools.get(pool.name) is pool
+                    if unused:
+                        del self._pools[pool.name]
+                if unused:
+                    self._retire(pool)
+        self._reaper.wanted_if_needed()
+
+    def _is_stale(self, now: float, connection: CountedConnection) -> bool:
+        link: Link | None = connection.link
+        return link is not None and self.budget.idle_since(link.slot) < now - self._idle_timeout

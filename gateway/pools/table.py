@@ -1,0 +1,268 @@
+"""The table every worker on the machine shares: one mapped file, its mutex, and who is alive.
+
+What a ``kill -9`` must not leak is kept by the kernel: a record lock on one byte says that a worker lives, another
+is the mutex. The table itself survives its writers, so a dead worker's slots stay marked until its backends are known
+to be gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import stat
+import threading
+from collections.abc import Container
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+MAX_SLOTS: Final = 4096  #: room in the table; MAX_TOTAL_CONNECTIONS may not be more
+MAX_WORKERS: Final = 128  #: old and new workers of a reload together
+MAX_TICKETS: Final = 512  #: pools and deploys that wait with a place of their own in the queue, all workers together
+
+FREE: Final = 0  #: no connection
+CONNECTING: Final = 1  #: taken, the connection is being made or has just been refused
+BUSY: Final = 2  #: leased, dedicated, or being cleaned
+IDLE: Final = 3  #: in its pool; may be closed to make room
+CLOSING: Final = 4  #: PostgreSQL was told to end the backend; free when the socket says it has
+LOST: Final = 5  #: no process here has the connection any more, but its backend may live on
+
+_MUTEX: Final = 0  #: the byte of the file whose record lock is the mutex; those after it are the workers'
+_MAGIC: Final = int.from_bytes(b"ssdbgw01", "little")
+_LAYOUT: Final = (  # name, element, count; the eight-byte elements first, so that every element is aligned
+    ("header", "Q", 8),
+    ("worker_generations", "Q", MAX_WORKERS),
+    ("owners", "Q", MAX_SLOTS),
+    ("backends", "Q", MAX_SLOTS),
+    ("databases", "Q", MAX_SLOTS),
+    ("since", "d", MAX_SLOTS),
+    ("ticket_owners", "Q", MAX_TICKETS),
+    ("ticket_databases", "Q", MAX_TICKETS),
+    ("ticket_arrivals", "d", MAX_TICKETS),
+    ("states", "B", MAX_SLOTS),
+    ("wanted", "B", MAX_SLOTS),
+    ("ticket_urgent", "B", MAX_TICKETS),
+)
+_SIZE: Final = sum(count * (1 if element == "B" else 8) for _, element, count in _LAYOUT)
+_MAGIC_AT, _GENERATION_AT, _HIGH_AT, _WAITING_AT = range(4)
+
+
+def database_key(database: str) -> int:
+    """Eight bytes that stand for a database's name in the table."""
+    return int.from_bytes(blake2b(database.encode(), digest_size=8).digest(), "little")
+
+
+class Mutex:
+    """One holder at a time among all threads of all workers; held for microseconds, freed by the kernel on death."""
+
+    __slots__ = ("_descriptor", "_threads")
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._threads = threading.Lock()  # record locks belong to the process, so threads need their own
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _MUTEX)
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _MUTEX)
+        self._threads.release()
+
+
+class SharedTable:
+    """The place of this process in the table. Opened once per process, after the fork, and never twice for one path.
+
+    Invariant: every write but a worker's to the state, ``since`` and ``wanted`` of a slot of its own is made under the
+    mutex. In a slot that is taken, the state is written last, and first when it is given back, so that a death between
+    two writes leaves the slot either free or whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Join the table.
+
+        :param path: the table's file, made when missing; next to it lie the workers' bells, ``path`` + ``.<n>``.
+            On a file system of this machine alone
+        :raises OSError: the file cannot be made or locked, all places for workers are taken, or live workers of
+            another version use another layout
+        """
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A second descriptor of this file, once closed, would drop every lock of the process: there is only this one.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.mutex = Mutex(self._descriptor)
+        try:
+            with self.mutex:
+                self._map()
+                self.worker = self._join()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _map(self) -> None:
+        if os.fstat(self._descriptor).st_size < _SIZE:
+            os.ftruncate(self._descriptor, _SIZE)
+        self._memory = mmap.mmap(self._descriptor, _SIZE)
+        view, offset = memoryview(self._memory), 0
+        arrays: dict[str, Any] = {}
+        for name, element, count in _LAYOUT:
+            size = count * (1 if element == "B" else 8)
+            arrays[name] = view[offset : offset + size].cast(element)  # type: ignore[call-overload]
+            offset += size
+        self._arrays, self._view = arrays, view
+        self.header: memoryview[int] = arrays["header"]
+        self.worker_generations: memoryview[int] = arrays["worker_generations"]
+        self.owners: memoryview[int] = arrays["owners"]  #: the generation of the worker that has the slot
+        self.backends: memoryview[int] = arrays["backends"]  #: process id, 0 while it is not known
+        self.databases: memoryview[int] = arrays["databases"]
+        self.since: memoryview[float] = arrays["since"]  #: when the state began, if idle, closing or lost
+        self.states: memoryview[int] = arrays["states"]
+        self.wanted: memoryview[int] = arrays["wanted"]  #: 1: somebody asks for the connection to be closed, if idle
+        self.ticket_owners: memoryview[int] = arrays["ticket_owners"]  #: 0: no ticket
+        self.ticket_databases: memoryview[int] = arrays["ticket_databases"]
+        self.ticket_arrivals: memoryview[float] = arrays["ticket_arrivals"]
+        self.ticket_urgent: memoryview[int] = arrays["ticket_urgent"]
+
+    def _join(self) -> int:
+        """Take the first place no living worker holds; gives its number."""
+        if self.header[_MAGIC_AT] != _MAGIC:
+            if any(self._locked_by_another(worker) for worker in range(MAX_WORKERS)):
+                raise OSError(errno.EBUSY, "workers of another version are running; stop them first", str(self._path))
+            self._view[:] = bytes(_SIZE)
+            self.header[_MAGIC_AT] = _MAGIC
+        for worker in range(MAX_WORKERS):
+            if not self._locked_by_another(worker):
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MUTEX + 1 + worker)
+                self.header[_GENERATION_AT] += 1
+                self.generation = self.worker_generations[worker] = self.header[_GENERATION_AT]
+                self._open_bell(worker)
+                return worker
+        raise OSError(errno.EAGAIN, f"{MAX_WORKERS} workers share this table already", str(self._path))
+
+    def _open_bell(self, worker: int) -> None:
+        path = self._bell_path(worker)
+        if not (path.exists() and stat.S_ISFIFO(path.stat().st_mode)):
+            path.unlink(missing_ok=True)
+            os.mkfifo(path, 0o600)
+        # Opened for writing too, so that there is always a reader and a writer and never an end of file.
+        self.bell = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _bell_path(self, worker: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{worker}")
+
+    def _locked_by_another(self, worker: int) -> bool:
+        """Whether another process holds the worker's byte. Never asked about our own: asking would unlock it."""
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MUTEX + 1 + worker)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return True
+            raise
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _MUTEX + 1 + worker)
+        return False
+
+    def living(self) -> dict[int, int]:
+        """The generation and number of every worker that is alive, this one included. Under the mutex."""
+        generations = self.worker_generations
+        return {
+            generations[worker]: worker
+            for worker in range(MAX_WORKERS)
+            if generations[worker] and (worker == self.worker or self._is_alive(worker))
+        }
+
+    def _is_alive(self, worker: int) -> bool:
+        if self._locked_by_another(worker):
+            return True
+        self.worker_generations[worker] = 0
+        return False
+
+    @property
+    def high(self) -> int:
+        """One more than the highest slot that was ever taken: how far a reader has to look."""
+        return int(self.header[_HIGH_AT])
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have a ticket. Read without the mutex on the way of every lease."""
+        return int(self.header[_WAITING_AT])
+
+    def take_slot(self, key: int, now: float) -> int:
+        """Mark the first free slot as ours for the database *key*. Under the mutex."""
+        slot = bytes(self.states).index(FREE)
+        self.owners[slot], self.backends[slot], self.databases[slot] = self.generation, 0, key
+        self.since[slot], self.wanted[slot] = now, 0
+        self.header[_HIGH_AT] = max(self.header[_HIGH_AT], slot + 1)
+        self.states[slot] = CONNECTING
+        return slot
+
+    def free_slot(self, slot: int) -> None:
+        """Under the mutex, and only when its backend is known to be gone."""
+        self.states[slot] = FREE
+
+    def add_ticket(self, key: int, arrival: float, *, urgent: bool) -> int | None:
+        """A place in the queue; None when the table has no room for another. Under the mutex."""
+        for ticket in range(MAX_TICKETS):
+            if not self.ticket_owners[ticket]:
+                self.ticket_databases[ticket], self.ticket_arrivals[ticket] = key, arrival
+                self.ticket_urgent[ticket] = urgent
+                self.ticket_owners[ticket] = self.generation
+                self.header[_WAITING_AT] += 1
+                return ticket
+        return None
+
+    def remove_ticket(self, ticket: int) -> None:
+        """Under the mutex."""
+        self.ticket_owners[ticket] = 0
+        self.header[_WAITING_AT] -= 1
+
+    def tickets(self, living: Container[int]) -> list[int]:
+        """The tickets of the living; those of the dead are thrown away, and the count is put right. Under the mutex."""
+        if not self.waiting:
+            return []
+        found = []
+        for ticket, owner in enumerate(self.ticket_owners.tolist()):
+            if owner in living:
+                found.append(ticket)
+            elif owner:
+                self.ticket_owners[ticket] = 0
+        self.header[_WAITING_AT] = len(found)
+        return found
+
+    def ring(self, worker: int) -> None:
+        """Make another worker look at the table. A full bell has been rung already; one without reader is dead."""
+        try:
+            bell = os.open(self._bell_path(worker), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                return
+            raise
+        try:
+            os.write(bell, b"!")
+        except BlockingIOError:
+            return
+        finally:
+            os.close(bell)
+
+    def close(self) -> None:
+        """Leave the table. Slots still marked as ours are now a dead worker's, and treated so."""
+        with self.mutex:
+            self.worker_generations[self.worker] = 0
+            for ticket in range(MAX_TICKETS):
+                if self.ticket_owners[ticket] == self.generation:
+                    self.remove_ticket(ticket)
+            os.close(self.bell)
+            self._bell_path(self.worker).unlink(missing_ok=True)
+            for array in self._arrays.values():
+                array.release()
+            self._view.release()
+            self._memory.close()
+        os.close(self._descriptor)  # the kernel frees our worker's byte with it

@@ -1,0 +1,201 @@
+"""The thread that waits for what nobody waits for: backends that end, and other workers that ask for something.
+
+Of every connection's socket it keeps a second descriptor, registered for one event only: the other end is closed.
+PostgreSQL leaves the closing of the socket to the exit of the backend's process, so when the event comes, the backend
+has left ``pg_stat_activity``. No event, and no work, while the connection is used.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import socket
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Final
+
+from gateway.pools.budget import Budget
+from gateway.pools.connection import CountedConnection
+
+QUARANTINE_SECONDS: Final = 0.25  #: for which a refused connection's slot is kept: its backend is ending, unseen
+GOODBYE_SECONDS: Final = 5.0  #: a backend told to end that has not is looked after as an orphan
+
+_EVENTS: Final = getattr(select, "EPOLLRDHUP", 0)  # errors and hang-ups are always reported
+_log = logging.getLogger(__name__)
+
+
+class Link:
+    """The watched descriptor of a connection, and the slot that is freed through it."""
+
+    def __init__(self, connection: CountedConnection, slot: int, budget: Budget) -> None:
+        self.slot = slot
+        self.connection = weakref.ref(connection)
+        self.socket = socket.socket(fileno=os.dup(connection.pgconn.socket))
+        self.ended = False  #: the other end is closed, or was given up
+        self.deadline = float("inf")  #: when to stop waiting for the end, after hang_up
+        self.gone = threading.Event()  #: set when the slot is free, or an orphan
+        self._orderly = False
+        self._budget = budget
+        self._lock = threading.Lock()  # between the closing thread and the watcher: who may still write to the slot
+
+    def hang_up(self, finish: Callable[[], None], *, orderly: bool) -> None:
+        """End the connection from this side.
+
+        :param finish: psycopg's closing, which sends PostgreSQL's Terminate message
+        :param orderly: the connection works, so that its end will be the backend's answer to Terminate
+        """
+        with self._lock:
+            if not self.ended:
+                self.deadline = monotonic() + GOODBYE_SECONDS
+                self._orderly |= orderly
+                if orderly:
+                    self._budget.closing(self.slot)
+            finish()
+            if not self.ended:  # our descriptor keeps the socket open, and a busy backend looks only at the socket
+                self._shut()
+
+    def _shut(self) -> None:
+        with suppress(OSError):  # the other end was faster
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def end(self) -> bool:
+        """The other end is closed, or the wait for that is over. Gives whether it is sure that the backend is gone."""
+        with self._lock:
+            sure = self._orderly and monotonic() < self.deadline
+            self.ended = True
+            if not sure:
+                self._budget.lost(self.slot)
+            self.socket.close()
+            return sure
+
+
+class Watcher:
+    """One thread per process, with one epoll for all of its connections and its bell."""
+
+    def __init__(
+        self,
+        *,
+        bell: int,
+        budget: Budget,
+        on_lost: Callable[[CountedConnection | None], None],
+        sweep: Callable[[], None],
+        sweep_seconds: float,
+    ) -> None:
+        """Nothing is watched yet.
+
+        :param bell: the descriptor other workers make readable
+        :param on_lost: a connection ended by itself: take it out of its pool, and look whether its backend is gone
+        :param sweep: called every *sweep_seconds*
+        """
+        self._bell = bell
+        self._budget = budget
+        self._on_lost = on_lost
+        self._sweep = sweep
+        self._sweep_seconds = sweep_seconds
+        self._epoll = select.epoll()
+        self._epoll.register(bell, select.EPOLLIN)
+        self._links: dict[int, Link] = {}  # descriptor → link
+        self._by_slot: dict[int, Link] = {}
+        self._refused: deque[tuple[float, int]] = deque()  # when to free, slot
+        self._abandoned: deque[Link] = deque()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="pool-watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more. Backends that have not ended by now are left to the next worker's look at the table."""
+        self._stopping = True
+        self._ring()
+        self._thread.join()
+        for link in list(self._links.values()):
+            link.end()
+        self._epoll.close()
+
+    def watch(self, connection: CountedConnection, slot: int) -> None:
+        """Begin with a connection just made on *slot*."""
+        link = Link(connection, slot, self._budget)
+        connection.link = link
+        self._by_slot[slot] = self._links[link.socket.fileno()] = link
+        weakref.finalize(connection, self._abandon, link).atexit = False
+        self._budget.connected(slot, connection.pgconn.backend_pid)
+        self._epoll.register(link.socket, _EVENTS)
+
+    def connection_of(self, slot: int) -> CountedConnection | None:
+        """The connection of a slot of ours, unless it has ended."""
+        link = self._by_slot.get(slot)
+        return None if link is None or link.ended else link.connection()
+
+    def free_later(self, slot: int) -> None:
+        """The server may have begun a backend for a connection that was not made in the end."""
+        self._refused.append((monotonic() + QUARANTINE_SECONDS, slot))
+        self._ring()
+
+    def links(self) -> list[Link]:
+        """Every connection whose end is still awaited."""
+        return list(self._links.values())
+
+    def _abandon(self, link: Link) -> None:
+        # Called by the garbage collector, in any thread and at any moment: no lock may be taken here.
+        if not link.ended:
+            self._abandoned.append(link)
+            self._ring()
+
+    def _ring(self) -> None:
+        with suppress(BlockingIOError):  # it has been rung already
+            os.write(self._bell, b"!")
+
+    def _run(self) -> None:
+        next_sweep = monotonic() + self._sweep_seconds
+        while not self._stopping:
+            try:
+                until = min([next_sweep, *(when for when, _ in list(self._refused)[:1])])
+                for descriptor, _ in self._epoll.poll(max(0.0, until - monotonic())):
+                    if descriptor == self._bell:
+                        self._answer_bell()
+                    else:
+                        self._end(self._links[descriptor])
+                self._free_refused()
+                if monotonic() >= next_sweep:
+                    next_sweep = monotonic() + self._sweep_seconds
+                    self._end_overdue()
+                    self._sweep()
+            except Exception:  # noqa: BLE001 - the worker's slots are freed here and nowhere else: it must go on
+                _log.exception("the watcher of connections met an error and goes on")
+
+    def _answer_bell(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._bell, 4096)
+        while self._abandoned:
+            self._abandoned.popleft().hang_up(lambda: None, orderly=False)
+        self._budget.attend()
+
+    def _end(self, link: Link) -> None:
+        self._epoll.unregister(link.socket)
+        del self._links[link.socket.fileno()]
+        if self._by_slot.get(link.slot) is link:
+            del self._by_slot[link.slot]
+        if link.end():
+            self._budget.free(link.slot)
+        else:
+            self._on_lost(link.connection())
+        link.gone.set()
+
+    def _end_overdue(self) -> None:
+        now = monotonic()
+        for link in self.links():
+            if link.deadline < now:
+                _log.warning("a backend did not end when told to; it is looked after")
+                self._end(link)
+
+    def _free_refused(self) -> None:
+        now = monotonic()
+        while self._refused and self._refused[0][0] <= now:
+            self._budget.free(self._refused.popleft()[1])
