@@ -1,0 +1,7 @@
+"""Model × model → changes; pure and total."""
+
+from migrations_engine.diff.difference import CatalogDiff, Difference
+from migrations_engine.diff.schema_diff import diff_catalogs
+from migrations_engine.diff.type_change import TypeChange, classify_type_change
+
+__all__ = ["CatalogDiff", "Difference", "TypeChange", "classify_type_change", "diff_catalogs"]

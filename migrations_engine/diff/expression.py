@@ -1,0 +1,84 @@
+"""Making two spellings of one expression alike, where PostgreSQL deparses what it has deparsed before differently."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+_TOKEN: Final = re.compile(r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^'"]""", re.DOTALL)
+_ELEMENT_CAST: Final = re.compile(r'\)::((?:"(?:[^"]|"")*"|[\w. ()])+?)\[\]')
+_PUBLIC: Final = re.compile(
+    r"""(E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![\w."$])public\.""", re.DOTALL
+)
+_REGCLASS: Final = re.compile(r"'public\.([^']*)'::regclass")
+
+
+@lru_cache(maxsize=4096)
+def canonical(text: str | None) -> str | None:
+    """Give the spelling under which expressions are compared.
+
+    A list such as ``IN ('a', 'b')`` on a varchar column is printed as ``(ARRAY[...])::text[]`` when it comes from the
+    user's text, and as ``ARRAY[(...)::text, ...]`` when it comes from a dump or from ourselves.
+    """
+    if text is None:
+        return None
+    if "(ARRAY[" not in text:
+        return text
+    tokens = _TOKEN.findall(text)
+    start = 0
+    while (start := _find_array(tokens, start)) >= 0:
+        tokens = _push_cast_inwards(tokens, start)
+        start += 1
+    return "".join(tokens)
+
+
+def canonical_default(text: str | None, column_type: str) -> str | None:
+    """As ``canonical``, for a column's default: a cast to the column's own type and a bare NULL say nothing."""
+    spelled = canonical(text)
+    if spelled is None:
+        return None
+    base = re.sub(r"\([^()]*\)", "", column_type)
+    stripped = spelled.removesuffix(f"::{column_type}").removesuffix(f"::{base}")
+    return None if stripped == "NULL" else stripped
+
+
+def displayed(text: str | None) -> str | None:
+    """Leave ``public.`` out of a deparsed text, except inside literals and quoted names, for people to read."""
+    if text is None:
+        return None
+    text = _REGCLASS.sub(r"'\1'::regclass", text)
+    return _PUBLIC.sub(lambda match: match[1] or "", text)
+
+
+def _find_array(tokens: list[str], start: int) -> int:
+    """Find the next ``(ARRAY[`` that is a parenthesis around an array and not a function's arguments."""
+    for index in range(start, len(tokens) - 6):
+        called = index > 0 and (tokens[index - 1].isalnum() or tokens[index - 1][-1] in '_"')
+        if tokens[index] == "(" and not called and "".join(tokens[index + 1 : index + 7]) == "ARRAY[":
+            return index
+    return -1
+
+
+def _push_cast_inwards(tokens: list[str], start: int) -> list[str]:
+    first = start + 7
+    depth, separators, index = 1, [first - 1], first
+    while index < len(tokens) and depth:
+        token = tokens[index]
+        if token in "([":
+            depth += 1
+        elif token in ")]":
+            depth -= 1
+        elif token == "," and depth == 1:
+            separators.append(index)
+        index += 1
+    cast = _ELEMENT_CAST.match("".join(tokens[index:]))
+    if cast is None:
+        return tokens
+    separators.append(index - 1)
+    elements = [
+        f"({''.join(tokens[left + 1 : right]).strip()})::{cast[1]}"
+        for left, right in zip(separators, separators[1:], strict=False)
+    ]
+    after = "".join(tokens[index:])[cast.end() :]
+    return tokens[:start] + _TOKEN.findall(f"ARRAY[{', '.join(elements)}]") + _TOKEN.findall(after)

@@ -1,0 +1,122 @@
+"""Comparing a database's catalog with the declared one: a pure function, total, with a fixed order of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from migrations_engine.diff.columns import ColumnComparison, with_parents_defaults, without_followers
+from migrations_engine.diff.difference import CatalogDiff, Difference
+from migrations_engine.diff.members import diff_attachments, diff_constraints
+from migrations_engine.diff.relations import added, diff_kind, diff_table, diff_view, dropped
+from migrations_engine.diff.sides import RelationSides
+from migrations_engine.diff.types import diff_sequences, diff_types
+from migrations_engine.model import Catalog, Privilege
+
+
+def diff_catalogs(
+    *, actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None = None
+) -> CatalogDiff:
+    """Compare what there is with what is wanted.
+
+    :param actual: the database
+    :param declared: what ``types/`` and ``tables/`` alone make in an empty database
+    :param complete: what they make there together with every migration
+    :param formerly: what was declared at the last deploy of this database; None when that is unknown
+    """
+    changes = [
+        *_schemas(actual, declared, complete),
+        *diff_types(actual, declared, complete, formerly),
+        *diff_sequences(actual, declared, complete, formerly),
+        *_relations(actual, declared, complete, formerly),
+        *_comments(actual, declared, complete, formerly),
+        *_privileges(actual, declared, complete, formerly),
+    ]
+    return CatalogDiff(
+        changes=tuple(changes),
+        warnings=tuple(_warnings(actual, declared, complete, formerly)),
+        actual=actual,
+        wanted=complete,
+    )
+
+
+def _schemas(actual: Catalog, declared: Catalog, complete: Catalog) -> Iterator[Difference]:
+    for name in declared.schemas:
+        if name in complete.schemas and name not in actual.schemas:
+            yield Difference(
+                change_type="add_schema", table=name, wanted=name, to_text=name, compatibility="safe",
+                reason="the schema is new",
+            )  # fmt: skip
+
+
+def _relations(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
+    there, asked, finished = (with_parents_defaults(side) for side in (actual, declared, complete))
+    former = formerly.relation_by_label if formerly else {}
+    differences: list[Difference] = []
+    for label in sorted({*there, *asked}):
+        found, wanted = there.get(label), finished.get(label)
+        if label not in asked:
+            if found is not None and wanted is None and label in former:
+                differences.append(dropped(found))
+        elif wanted is not None:  # otherwise a migration drops or renames it
+            if found is None:
+                differences.append(added(complete.relation_by_label[label]))
+            else:
+                sides = RelationSides(found=found, declared=asked[label], complete=wanted, former=former.get(label))
+                differences += _relation(sides, actual, complete)
+    yield from without_followers(differences, there)
+
+
+def _relation(sides: RelationSides, actual: Catalog, complete: Catalog) -> Iterator[Difference]:
+    if other_kind := diff_kind(sides):
+        yield other_kind
+        return
+    if sides.found.is_table:
+        yield from diff_table(sides)
+        yield from ColumnComparison.of(sides, actual, complete).differences()
+        yield from diff_constraints(sides)
+    else:
+        yield from diff_view(sides)
+    yield from diff_attachments(sides)
+
+
+def _comments(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
+    there, asked, finished, former = (
+        {(kind, identity): text for kind, identity, text in side.comments}
+        for side in (actual, declared, complete, formerly or Catalog())
+    )
+    for kind, identity in sorted({**asked, **former}):
+        key = (kind, identity)
+        have, wish = there.get(key), finished.get(key)
+        if have in (wish, asked.get(key)) or (wish is None and have != former.get(key)):
+            continue
+        yield Difference(
+            change_type="alter_comment", table=identity, name=kind, wanted=wish, from_text=have, to_text=wish,
+            compatibility="safe", reason="a comment is for people",
+        )  # fmt: skip
+
+
+def _privileges(
+    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
+) -> Iterator[Difference]:
+    def difference(change_type: str, privilege: Privilege, reason: str) -> Difference:
+        return Difference(
+            change_type=change_type, table=privilege.label, name=privilege.column, wanted=privilege,
+            to_text=f"{privilege.privilege} for {privilege.grantee or 'PUBLIC'}", compatibility="safe", reason=reason,
+        )  # fmt: skip
+
+    for privilege in declared.privileges:
+        if privilege in complete.privileges and privilege not in actual.privileges:
+            yield difference("grant_privilege", privilege, "no row changes; the role may do more")
+    for privilege in formerly.privileges if formerly else ():
+        if privilege in actual.privileges and privilege not in (*declared.privileges, *complete.privileges):
+            yield difference("revoke_privilege", privilege, "no row changes; the role may do less")
+
+
+def _warnings(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[str]:
+    """What is declared, or was, and only known by name: its absence or presence is told, its content not compared."""
+    for line in declared.uncovered:
+        if line in complete.uncovered and line not in actual.uncovered:
+            yield f"declared but not in the database, and of a kind that is not compared: {line}"
+    for line in formerly.uncovered if formerly else ():
+        if line in actual.uncovered and line not in (*declared.uncovered, *complete.uncovered):
+            yield f"declared no more but still in the database, and of a kind that is not compared: {line}"

@@ -1,0 +1,243 @@
+"""What happens to the values of a column whose type changes, judged from the two types alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
+from migrations_engine.model import Type
+from migrations_engine.report import Compatibility
+
+_MODIFIED: Final = re.compile(r'(?P<head>(?:"(?:[^"]|"")*"|[^"(])*?) ?\((?P<modifiers>[^()]*)\)(?P<tail>.*)')
+_UNLIMITED: Final = {"bpchar": "character", '"bit"': "bit"}  #: how ``format_type`` spells these two without a length
+
+_DIGITS: Final = {"smallint": 5, "integer": 10, "bigint": 19}  #: decimal digits of the largest value, manual table 8.2
+_STRINGS: Final = frozenset({"text", "character varying", "character", "name", '"char"'})
+_NAME_CHARACTERS: Final = 63  #: the longest ``name``, NAMEDATALEN - 1 bytes
+_INTERVAL_FINEST: Final = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+_SECOND_PRECISION: Final = 6  #: of times and intervals that give none, manual table 8.9
+
+#: The new type represents every value of the old one exactly, whatever the modifiers.
+_EXACT: Final = frozenset(
+    {
+        ("smallint", "integer"),
+        ("smallint", "bigint"),
+        ("integer", "bigint"),
+        ("smallint", "real"),  # 24 bits of mantissa hold 16
+        ("smallint", "double precision"),
+        ("integer", "double precision"),  # 53 bits hold 32
+        ("real", "double precision"),
+        ("oid", "bigint"),
+        ("character varying", "text"),
+        ("name", "text"),
+        ("cidr", "inet"),
+    }
+)
+_OIDS: Final = frozenset(
+    "oid regclass regcollation regconfig regdictionary regnamespace regoper regoperator regproc regprocedure regrole "
+    "regtype".split()
+)
+_INTEGERS: Final = frozenset(_DIGITS)
+#: From → what PostgreSQL casts it to by itself in an assignment (``pg_cast.castcontext`` a or i), strings apart.
+_ASSIGNABLE: Final[Mapping[str, frozenset[str]]] = {
+    "smallint": frozenset({"integer", "bigint", "numeric", "real", "double precision"}) | _OIDS,
+    "integer": frozenset({"smallint", "bigint", "numeric", "real", "double precision", "money"}) | _OIDS,
+    "bigint": frozenset({"smallint", "integer", "numeric", "real", "double precision", "money"}) | _OIDS,
+    "numeric": frozenset({"smallint", "integer", "bigint", "real", "double precision", "money"}),
+    "real": frozenset({"smallint", "integer", "bigint", "numeric", "double precision"}),
+    "double precision": frozenset({"smallint", "integer", "bigint", "numeric", "real"}),
+    "money": frozenset({"numeric"}),
+    "bit": frozenset({"bit varying"}),
+    "bit varying": frozenset({"bit"}),
+    "box": frozenset({"polygon"}),
+    "path": frozenset({"polygon"}),
+    "point": frozenset({"box"}),
+    "polygon": frozenset({"path"}),
+    "cidr": frozenset({"inet"}),
+    "inet": frozenset({"cidr"}),
+    "macaddr": frozenset({"macaddr8"}),
+    "macaddr8": frozenset({"macaddr"}),
+    "json": frozenset({"jsonb"}),
+    "jsonb": frozenset({"json"}),
+    "date": frozenset({"timestamp without time zone", "timestamp with time zone"}),
+    "interval": frozenset({"time without time zone"}),
+    "time without time zone": frozenset({"time with time zone", "interval"}),
+    "time with time zone": frozenset({"time without time zone"}),
+    "timestamp without time zone": frozenset({"timestamp with time zone", "time without time zone", "date"}),
+    "timestamp with time zone": frozenset(
+        {"timestamp without time zone", "time with time zone", "time without time zone", "date"}
+    ),
+    "oid": _OIDS | {"bigint", "integer"},
+    **{
+        name: frozenset({"oid", "bigint", "integer"})
+        for name in _OIDS - {"oid", "regoper", "regoperator", "regproc", "regprocedure"}
+    },
+    "regoper": frozenset({"oid", "bigint", "integer", "regoperator"}),
+    "regoperator": frozenset({"oid", "bigint", "integer", "regoper"}),
+    "regproc": frozenset({"oid", "bigint", "integer", "regprocedure"}),
+    "regprocedure": frozenset({"oid", "bigint", "integer", "regproc"}),
+}
+_BUILT_IN: Final = frozenset(_ASSIGNABLE) | _STRINGS
+#: Whose stored form does not depend on a modifier that only grows, or goes away.
+_MODIFIER_ONLY_LIMITS: Final = frozenset(
+    {
+        "character varying",
+        "bit varying",
+        "interval",
+        "time without time zone",
+        "time with time zone",
+        "timestamp without time zone",
+        "timestamp with time zone",
+    }
+)
+
+
+class TypeChange(NamedTuple):
+    """The judgement on a change of type."""
+
+    compatibility: Compatibility
+    reason: str
+    rewrites: bool = True  #: PostgreSQL writes the whole table anew
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """A type as ``format_type`` spells it, taken apart."""
+
+    base: str  #: without modifiers and brackets: ``timestamp without time zone``, ``public.vector``
+    modifiers: tuple[str, ...] = ()
+    fields: str = ""  #: of an interval: ``DAY TO SECOND``
+    is_array: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        element = text.removesuffix("[]")
+        modifiers: tuple[str, ...] = ()
+        base = element
+        if match := _MODIFIED.fullmatch(element):
+            base = match["head"] + match["tail"]
+            modifiers = tuple(part.strip() for part in match["modifiers"].split(","))
+        fields = ""
+        if base.startswith("interval "):
+            base, _, fields = base.partition(" ")
+        return cls(_UNLIMITED.get(base, base), modifiers, fields.upper(), element != text)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The modifiers of a type that is known to have numeric ones."""
+        return tuple(int(modifier) for modifier in self.modifiers)
+
+    @property
+    def is_built_in(self) -> bool:
+        return self.base in _BUILT_IN
+
+
+def classify_type_change(current: str, wanted: str, types: Mapping[str, Type] | None = None) -> TypeChange:
+    """Say what becomes of *current*'s values in *wanted*, both as ``format_type`` spells them.
+
+    Safe exactly when every value of the old type survives exactly; dataloss when PostgreSQL casts by itself but values
+    may be changed or refused; incompatible when it would not cast, when the meaning changes (a number becomes text), or
+    when the pair is unknown, because blocking is the cheap mistake.
+
+    :param types: the application's own types by label, needed to see through domains
+    """
+    known = types or {}
+    old, new = TypeName.parse(current), TypeName.parse(wanted)
+    if old == new:
+        return TypeChange("safe", "the same type", rewrites=False)
+    old_domain, new_domain = _domain(old, known), _domain(new, known)
+    if old_domain or new_domain:
+        return _with_domains(current, wanted, old_domain, new_domain, known)
+    if old.is_array != new.is_array:
+        return TypeChange("incompatible", f"{current} and {wanted} differ in being an array")
+    if _is_exact(old, new):
+        rewrites = _rewrites(old, new)
+        return TypeChange("safe", f"every value of {current} fits in {wanted} unchanged", rewrites)
+    return _not_exact(old, new, current, wanted)
+
+
+def _not_exact(old: TypeName, new: TypeName, current: str, wanted: str) -> TypeChange:
+    if old.base == new.base and not old.is_built_in:
+        if old.modifiers:
+            return TypeChange("incompatible", f"values of {current} are not values of {wanted}")
+        return TypeChange("dataloss", f"values that {wanted} does not allow are refused")
+    if old.base == new.base or (old.base in _STRINGS and new.base in _STRINGS):
+        return TypeChange("dataloss", f"not every value of {current} fits in {wanted}")
+    if new.base in _ASSIGNABLE.get(old.base, ()):
+        return TypeChange("dataloss", f"values of {current} may change or be refused as {wanted}")
+    return TypeChange("incompatible", f"{current} does not become {wanted} without saying how; use a migration")
+
+
+def _domain(name: TypeName, types: Mapping[str, Type]) -> Type | None:
+    found = types.get(name.base.removeprefix("public."))
+    return found if found is not None and found.kind == "domain" and not name.is_array else None
+
+
+def _with_domains(
+    current: str, wanted: str, old: Type | None, new: Type | None, types: Mapping[str, Type]
+) -> TypeChange:
+    """Judge by what the domains restrict: leaving a domain loses nothing, entering one can be refused."""
+    below = classify_type_change(old.base or current if old else current, new.base or wanted if new else wanted, types)
+    if below.compatibility != "safe":
+        return TypeChange(below.compatibility, f"{current} to {wanted}: {below.reason}")
+    if new is not None and _restricts(new, types):
+        return TypeChange("dataloss", f"values that the domain {wanted} does not allow are refused")
+    return TypeChange("safe", f"every value of {current} is a value of {wanted}", below.rewrites)
+
+
+def _restricts(domain: Type, types: Mapping[str, Type]) -> bool:
+    below = _domain(TypeName.parse(domain.base or ""), types)
+    return bool(domain.checks or domain.not_null or (below is not None and _restricts(below, types)))
+
+
+def _is_exact(old: TypeName, new: TypeName) -> bool:
+    if old.base == new.base:
+        return _modifiers_grow(old, new)
+    if (old.base, new.base) in _EXACT:
+        return True
+    if old.base in _DIGITS and new.base == "numeric":
+        return not new.modifiers or (new.numbers[1] >= 0 and new.numbers[0] - new.numbers[1] >= _DIGITS[old.base])
+    if new.base == "character varying":
+        limit = {"text": None, "name": _NAME_CHARACTERS}.get(old.base, -1)
+        return limit != -1 and (not new.modifiers or (limit is not None and new.numbers[0] >= limit))
+    if (old.base, new.base) == ("bit", "bit varying"):
+        return not new.modifiers or bool(old.modifiers and new.numbers[0] >= old.numbers[0])
+    return False
+
+
+def _modifiers_grow(old: TypeName, new: TypeName) -> bool:
+    """Whether the modifiers of one and the same type only allow more. Without any, a type allows all it ever can."""
+    if old.base == "interval":
+        return _interval_grain(new) >= _interval_grain(old)
+    if not new.modifiers:
+        return True
+    if not old.modifiers:
+        return False
+    if old.base == "numeric":
+        (old_precision, old_scale), (new_precision, new_scale) = old.numbers, new.numbers
+        return new_scale >= old_scale and new_precision - new_scale >= old_precision - old_scale
+    if old.base == "character" or old.base in _MODIFIER_ONLY_LIMITS:
+        return new.numbers[0] >= old.numbers[0]
+    return False
+
+
+def _interval_grain(name: TypeName) -> tuple[int, int]:
+    """How fine an interval is kept: PostgreSQL cuts off below the finest field named and nothing above it."""
+    finest = name.fields.rpartition(" TO ")[2] or "SECOND"
+    return _INTERVAL_FINEST.index(finest), name.numbers[0] if name.modifiers else _SECOND_PRECISION
+
+
+def _rewrites(old: TypeName, new: TypeName) -> bool:
+    if old.is_array:
+        return old.base != new.base or not new.modifiers
+    if old.base == new.base == "numeric":
+        return bool(new.modifiers and new.numbers[1] != old.numbers[1])
+    if old.base == new.base:
+        return bool(new.modifiers) and old.base not in _MODIFIER_ONLY_LIMITS
+    return (old.base, new.base) not in {
+        ("character varying", "text"),
+        ("text", "character varying"),
+        ("cidr", "inet"),
+    } and not ((old.base, new.base) == ("bit", "bit varying") and not new.modifiers)

@@ -1,0 +1,133 @@
+"""Comparing types and sequences. Only an enum's new values are a change that a deploy may make by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.expression import canonical
+from migrations_engine.diff.sides import is_settled
+from migrations_engine.model import Catalog, Sequence, Type
+
+
+def diff_types(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
+    """Differences of enums, domains, composites and ranges."""
+    for asked in declared.types:
+        wanted, found = complete.type_by_label.get(asked.label), actual.type_by_label.get(asked.label)
+        if wanted is None:
+            continue
+        if found is None:
+            yield Difference(
+                change_type="add_type", table=wanted.label, wanted=wanted, to_text=wanted.kind, compatibility="safe",
+                reason=f"the {wanted.kind} type is new",
+            )  # fmt: skip
+        elif not is_settled(found, asked, wanted, _shape):
+            yield from _altered(found, wanted)
+    for found in actual.types if formerly else ():
+        known = found.label in declared.type_by_label or found.label in complete.type_by_label
+        if formerly and found.label in formerly.type_by_label and not known:
+            yield Difference(
+                change_type="drop_type", table=found.label, found=found, from_text=found.kind, compatibility="safe",
+                reason="the type is declared no more; it holds no rows and is left in place",
+            )  # fmt: skip
+
+
+def diff_sequences(
+    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
+) -> Iterator[Difference]:
+    """Differences of the sequences that are not a column's own."""
+    sides = [
+        {item.label: item for item in side.sequences} for side in (actual, declared, complete, formerly or Catalog())
+    ]
+    there, asked_for, finished, former = sides
+    for label, asked in asked_for.items():
+        wanted, found = finished.get(label), there.get(label)
+        if wanted is None:
+            continue
+        if found is None:
+            yield Difference(
+                change_type="add_sequence", table=label, wanted=wanted, to_text=wanted.type, compatibility="safe",
+                reason="the sequence is new",
+            )  # fmt: skip
+        elif not is_settled(found, asked, wanted, lambda item: (item.options, item.owned_by)):
+            yield _altered_sequence(found, wanted)
+    for label, found in there.items():
+        if label in former and label not in asked_for and label not in finished:
+            yield Difference(
+                change_type="drop_sequence", table=label, found=found, from_text=found.type, compatibility="dataloss",
+                reason="the sequence is declared no more; its position would be lost",
+            )  # fmt: skip
+
+
+def _altered_sequence(found: Sequence, wanted: Sequence) -> Difference:
+    wider = wanted.minimum <= found.minimum and wanted.maximum >= found.maximum
+    return Difference(
+        change_type="alter_sequence", table=found.label, found=found, wanted=wanted, from_text=found.type,
+        to_text=wanted.type, compatibility="safe" if wider else "incompatible",
+        reason="only numbers that are drawn later are concerned" if wider
+        else "numbers that were drawn may lie outside; use a migration",
+    )  # fmt: skip
+
+
+def _altered(found: Type, wanted: Type) -> Iterator[Difference]:
+    if found.kind == wanted.kind == "enum" and _is_subsequence(found.values, wanted.values):
+        for value in wanted.values:
+            if value not in found.values:
+                yield Difference(
+                    change_type="add_enum_value", table=found.label, name=value, found=found, wanted=wanted, to_text=value,
+                    compatibility="safe", reason="values that are there stay as they are",
+                )  # fmt: skip
+        return
+    yield Difference(
+        change_type="alter_type", table=found.label, found=found, wanted=wanted, from_text=_described(found),
+        to_text=_described(wanted), compatibility="incompatible",
+        reason=f"{_what_differs(found, wanted)}; a type that is in use changes only in a migration",
+    )  # fmt: skip
+
+
+def _what_differs(found: Type, wanted: Type) -> str:
+    if found.kind != wanted.kind:
+        return f"the {found.kind} would become a {wanted.kind}"
+    if found.kind == "enum":
+        missing = [value for value in found.values if value not in wanted.values]
+        return f"without the values {', '.join(missing)}" if missing else "its values would change their order"
+    if found.kind == "composite":
+        before, after = (
+            {(item.name, item.type, item.collation) for item in side.attributes} for side in (found, wanted)
+        )
+        names = sorted({name for name, *_ in before ^ after})
+        return f"the attributes {', '.join(names)} differ" if names else "its attributes would change their order"
+    parts = {
+        "base type": found.base != wanted.base,
+        "collation": found.collation != wanted.collation,
+        "NOT NULL": found.not_null != wanted.not_null,
+        "default": canonical(found.default) != canonical(wanted.default),
+        "checks": _checks(found) != _checks(wanted),
+        "details": found.details != wanted.details,
+    }
+    return f"its {', '.join(part for part, differs in parts.items() if differs)} would change"
+
+
+def _described(type_: Type) -> str:
+    if type_.kind == "enum":
+        return f"enum ({', '.join(type_.values)})"
+    if type_.kind == "composite":
+        return f"composite ({', '.join(f'{item.name} {item.type}' for item in type_.attributes)})"
+    words = [type_.kind, type_.base or "", f"DEFAULT {type_.default}" if type_.default is not None else ""]
+    words += ["NOT NULL" if type_.not_null else "", *(definition for _, definition in type_.checks)]
+    return " ".join(word for word in words if word)
+
+
+def _is_subsequence(some: tuple[str, ...], all_: tuple[str, ...]) -> bool:
+    rest = iter(all_)
+    return all(value in rest for value in some)
+
+
+def _checks(type_: Type) -> frozenset[str | None]:
+    return frozenset(canonical(definition) for _, definition in type_.checks)
+
+
+def _shape(type_: Type) -> Hashable:
+    attributes = tuple((item.name, item.type, item.collation) for item in type_.attributes)
+    restrictions = (type_.base, type_.collation, type_.not_null, canonical(type_.default), _checks(type_))
+    return type_.kind, type_.values, attributes, restrictions, type_.details
