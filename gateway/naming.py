@@ -50,11 +50,9 @@ def tenant_database(platform: object, tenant_id: object = None) -> DatabaseOwner
 
     :raises InvalidRequest: a name has a forbidden character, or the database name would be over 63 bytes
     """
-    checked = check_name(platform, field="platform")
-    if tenant_id is not None and not isinstance(tenant_id, str):
-        raise InvalidRequest("tenant_id must be a string", platform=checked)
-    tenant = None if tenant_id in _MAIN_TENANT_IDS else check_name(tenant_id, field="tenant_id")
-    return _fitting(DatabaseOwner(platform=checked, tenant_id=tenant))
+    return _fitting(
+        DatabaseOwner(platform=check_name(platform, field="platform"), tenant_id=check_tenant_id(tenant_id))
+    )
 
 
 def schema_database(platform: object, schema_name: object, database_id: object) -> DatabaseOwner:
@@ -69,6 +67,16 @@ def schema_database(platform: object, schema_name: object, database_id: object) 
             database_id=check_name(database_id, field="database_id"),
         )
     )
+
+
+def check_tenant_id(value: object) -> str | None:
+    """Give *value* back if it may be a tenant id; None for those that mean the main database.
+
+    :raises InvalidRequest: it is not a string, or has a character outside ALLOWED_CHARACTERS
+    """
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest("tenant_id must be a string")
+    return None if value in _MAIN_TENANT_IDS else check_name(value, field="tenant_id")
 
 
 def check_name(value: object, *, field: str) -> str:

@@ -1,0 +1,198 @@
+"""Every error code, its status and its meaning, once: what the error handlers look up and what docs/errors.md prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway import errors
+from gateway.errors import GatewayError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRow:
+    """One line of the table.
+
+    :ivar raised_as: the classes that mean it; none where the engine's code, or HTTP itself, says it
+    """
+
+    status: int
+    code: str
+    when: str
+    raised_as: tuple[type[GatewayError], ...] = ()
+
+
+ERROR_TABLE: Final = (
+    ErrorRow(
+        status=400,
+        code="invalid_request",
+        when="a field is missing, malformed or unknown (each is named), or the JSON or form is unreadable",
+        raised_as=(errors.InvalidRequest,),
+    ),
+    ErrorRow(
+        status=400,
+        code="schema_extraction_failed",
+        when="the archive is no gzip tar, unsafe or too large, has no schema folder, is not UTF-8, or has a cycle",
+    ),
+    ErrorRow(status=400, code="extension_not_available", when="the server lacks the extension, or that version of it"),
+    ErrorRow(
+        status=400,
+        code="database_already_exists",
+        when="the database to be created is there already",
+        raised_as=(errors.DatabaseAlreadyExists,),
+    ),
+    ErrorRow(
+        status=401,
+        code="unauthorized",
+        when="the API key or the admin token is missing or wrong",
+        raised_as=(errors.Unauthorized,),
+    ),
+    ErrorRow(
+        status=403,
+        code="unauthorized",
+        when="the client's address is outside the allowed networks",
+        raised_as=(errors.AddressNotAllowed,),
+    ),
+    ErrorRow(
+        status=403,
+        code="platform_isolation_violation",
+        when="the key of one platform was used for another",
+        raised_as=(errors.PlatformIsolationViolation,),
+    ),
+    ErrorRow(status=404, code="not_found", when="there is no such route"),
+    ErrorRow(
+        status=404,
+        code="database_not_found",
+        when="the database does not exist",
+        raised_as=(errors.DatabaseNotFound,),
+    ),
+    ErrorRow(
+        status=404,
+        code="platform_not_found",
+        when="the platform is not registered",
+        raised_as=(errors.PlatformNotFound,),
+    ),
+    ErrorRow(
+        status=404,
+        code="schema_not_found",
+        when="the platform has no stored schema of this name",
+        raised_as=(errors.SchemaNotFound,),
+    ),
+    ErrorRow(
+        status=404,
+        code="function_not_found",
+        when="no function of this name may be called in the database",
+        raised_as=(errors.FunctionNotFound,),
+    ),
+    ErrorRow(status=405, code="method_not_allowed", when="the route has other methods; `Allow` lists them"),
+    ErrorRow(status=413, code="payload_too_large", when="the request is larger than a request may be"),
+    ErrorRow(status=415, code="unsupported_media_type", when="the request's content type is not the route's"),
+    ErrorRow(
+        status=409,
+        code="migration_failed",
+        when="the differences were blocked, or a type, table, migration, seeder or verification failed; "
+        "carries `schema_validation` and `verification`",
+    ),
+    ErrorRow(status=409, code="function_deploy_failed", when="PostgreSQL refused a file of `functions/`"),
+    ErrorRow(status=409, code="extension_install_failed", when="the server has the extension but refused to install it"),
+    ErrorRow(
+        status=409,
+        code="database_name_conflict",
+        when="the database of this name belongs to somebody else, or nobody has been recorded as its owner",
+        raised_as=(errors.DatabaseNameConflict,),
+    ),
+    ErrorRow(status=429, code="rate_limited", when="the platform sends more than it may; with `Retry-After`"),
+    ErrorRow(
+        status=503,
+        code="connection_failed",
+        when="PostgreSQL cannot be reached; with `Retry-After`",
+        raised_as=(errors.ConnectionFailed,),
+    ),
+    ErrorRow(
+        status=503,
+        code="pool_exhausted",
+        when="no connection became free within the wait limit; with `Retry-After`",
+        raised_as=(errors.PoolExhausted,),
+    ),
+    ErrorRow(
+        status=504,
+        code="query_timeout",
+        when="the statement timeout ended the query",
+        raised_as=(errors.QueryTimeout,),
+    ),
+    ErrorRow(
+        status=500,
+        code="internal_error",
+        when="a fault of the gateway or of its server; the log has more under the same `request_id`",
+        raised_as=(GatewayError,),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlstateRow:
+    """The status of ``query_failed`` for the SQLSTATEs that begin so."""
+
+    beginning: str
+    status: int
+    when: str
+
+
+SQLSTATE_TABLE: Final = (
+    SqlstateRow(beginning="P0001", status=400, when="`RAISE EXCEPTION` without a SQLSTATE of its own"),
+    SqlstateRow(beginning="22", status=400, when="a bad value"),
+    SqlstateRow(beginning="23001", status=409, when="a row is still referred to (`RESTRICT`)"),
+    SqlstateRow(beginning="23503", status=409, when="foreign-key violation"),
+    SqlstateRow(beginning="23505", status=409, when="unique violation"),
+    SqlstateRow(beginning="23P01", status=409, when="exclusion violation"),
+    SqlstateRow(beginning="23", status=400, when="another constraint refuses the value (`NOT NULL`, `CHECK`)"),
+    SqlstateRow(beginning="42501", status=403, when="no privilege"),
+    SqlstateRow(beginning="28", status=403, when="not authorized as that role"),
+    SqlstateRow(beginning="0L", status=403, when="not a role that may grant"),
+    SqlstateRow(beginning="0P", status=403, when="not a valid role"),
+    SqlstateRow(beginning="53400", status=500, when="a configured limit was exceeded"),
+    SqlstateRow(beginning="53", status=503, when="the server is out of memory, disk or connections"),
+)
+OTHER_SQLSTATE_STATUS: Final = 500  #: of every other SQLSTATE that PostgreSQL itself uses
+APPLICATION_SQLSTATE_STATUS: Final = 400  #: of a class PostgreSQL does not use: raised by the application's own code
+
+#: The classes of PostgreSQL's own error codes, appendix A of its manual.
+_SERVER_CLASSES: Final = frozenset(
+    "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 "
+    "53 54 55 57 58 72 F0 HV P0 XX".split()
+)
+
+_STATUS_BY_CODE: Final = {row.code: row.status for row in ERROR_TABLE if row.code != "unauthorized"}
+_STATUS_BY_CLASS: Final = {error: row.status for row in ERROR_TABLE for error in row.raised_as}
+_BY_LENGTH: Final = sorted(SQLSTATE_TABLE, key=lambda row: -len(row.beginning))
+
+
+def code_of(error: GatewayError) -> str:
+    """The code that the answer has."""
+    return error.engine_code if isinstance(error, errors.SchemaDeployError) else error.code
+
+
+def status_of(error: GatewayError) -> int:
+    """The HTTP status of an error of the gateway or of its engine."""
+    if isinstance(error, errors.SchemaDeployError):
+        return status_of_code(error.engine_code)
+    if isinstance(error, errors.QueryFailed):
+        return status_of_sqlstate(error.facts.get("sqlstate"))
+    if isinstance(error, errors.ResponseTooLarge):
+        return OTHER_SQLSTATE_STATUS
+    return next(_STATUS_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _STATUS_BY_CLASS)
+
+
+def status_of_code(code: str) -> int:
+    """The status of a code that has only one; 500 for one that the table lacks."""
+    return _STATUS_BY_CODE.get(code, 500)
+
+
+def status_of_sqlstate(sqlstate: str | None) -> int:
+    """The status of ``query_failed`` for what PostgreSQL raised."""
+    if not sqlstate:
+        return OTHER_SQLSTATE_STATUS
+    for row in _BY_LENGTH:
+        if sqlstate.startswith(row.beginning):
+            return row.status
+    return OTHER_SQLSTATE_STATUS if sqlstate[:2] in _SERVER_CLASSES else APPLICATION_SQLSTATE_STATUS

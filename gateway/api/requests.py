@@ -1,0 +1,131 @@
+"""Reading requests: JSON bodies and query strings into checked values, with every wrong field named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+from marshmallow import RAISE, Schema, ValidationError, fields
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.wsgi import get_input_stream
+
+from gateway.errors import InvalidRequest
+from gateway.naming import check_name, check_tenant_id
+
+_TRUE: Final = frozenset({True, "true", "1", "yes", "on"})
+_FALSE: Final = frozenset({False, "false", "0", "no", "off", ""})
+
+
+class Name(fields.Field[str]):
+    """A platform, tenant, schema or database id: given back as it was sent, or refused."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:  # noqa: ANN401, ARG002
+        try:
+            return check_name(value, field=attr or "name")
+        except InvalidRequest as exc:
+            raise ValidationError(exc.message) from exc
+
+
+class TenantId(fields.Field[str | None]):
+    """A tenant id; None when it means the main database."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ANN401, ARG002
+        try:
+            return check_tenant_id(value)
+        except InvalidRequest as exc:
+            raise ValidationError(exc.message) from exc
+
+
+class Flag(fields.Field[bool]):
+    """A yes or no: a JSON boolean, or one of the words that forms and shells use for it; empty is no."""
+
+    default_error_messages = {"invalid": "must be true or false"}  # noqa: RUF012 - marshmallow's own form
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:  # noqa: ANN401, ARG002
+        word = value.strip().lower() if isinstance(value, str) else value
+        if isinstance(word, str | bool) and word in _TRUE:
+            return True
+        if isinstance(word, str | bool) and word in _FALSE:
+            return False
+        raise self.make_error("invalid")
+
+
+class Request(Schema):
+    """A request whose fields are all known: one that is not is an error, never ignored."""
+
+    error_messages = {"unknown": "is not a field of this request", "type": "must be an object"}  # noqa: RUF012
+
+    class Meta:
+        """marshmallow's options."""
+
+        unknown = RAISE
+
+
+def load(schema: Schema, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the schema makes
+    """Read *data* as *schema* says.
+
+    :raises InvalidRequest: with every wrong field in the message, and under ``fields`` one by one
+    """
+    try:
+        return schema.load(data)
+    except ValidationError as exc:
+        wrong = {str(name): _sentence(str(name), problems) for name, problems in exc.normalized_messages().items()}
+        raise InvalidRequest("; ".join(wrong.values()), fields=wrong) from None
+
+
+def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow nests lists and objects
+    """Say what is wrong with a field, beginning with its name."""
+    first = problems
+    while not isinstance(first, str):
+        first = next(iter(first.values() if isinstance(first, Mapping) else first))
+    if first.startswith(name):
+        return first
+    if first == "Missing data for required field.":
+        return f"{name} is required"
+    if first == "Field may not be null.":
+        return f"{name} must not be null"
+    return f"{name} {first[0].lower()}{first[1:].rstrip('.')}"
+
+
+def single_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The fields of a query string or form.
+
+    :raises InvalidRequest: one is given twice
+    """
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name in values:
+            raise InvalidRequest(f"{name} is given twice", fields={name: f"{name} is given twice"})
+        values[name] = value
+    return values
+
+
+def read_body(environ: dict[str, Any], max_bytes: int) -> bytes:
+    """The whole body of a JSON request.
+
+    :raises UnsupportedMediaType: it does not say that it is JSON
+    :raises RequestEntityTooLarge: it is longer than *max_bytes*, or says so
+    """
+    content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise UnsupportedMediaType("the body must be JSON, with Content-Type: application/json")
+    # A stream without a length is cut off at its limit without a word, so it may have one byte more than the body.
+    body = get_input_stream(environ, max_content_length=max_bytes + 1).read()
+    if len(body) > max_bytes:
+        raise RequestEntityTooLarge(f"the body is larger than {max_bytes} bytes")
+    return body
+
+
+def read_json(environ: dict[str, Any], max_bytes: int) -> dict[str, Any]:
+    """The JSON object in the body.
+
+    :raises InvalidRequest: it is not JSON in UTF-8, or not an object
+    """
+    try:
+        value = orjson.loads(read_body(environ, max_bytes))
+    except orjson.JSONDecodeError as exc:
+        raise InvalidRequest(f"the body is not readable JSON: {exc}") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    return value

@@ -1,0 +1,111 @@
+"""``POST /call``: from a request to an answer in one function, which every door in front of it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from gateway.api.answers import Answer, respond
+from gateway.api.error_handlers import answer_failure
+from gateway.api.guard import admit
+from gateway.api.joining import services
+from gateway.api.request_ids import HEADER, request_id_of
+from gateway.api.requests import load, read_body
+from gateway.api.v1.requests import CallRequest
+from gateway.databases import facts_of
+from gateway.errors import GatewayError, InvalidRequest
+from gateway.functions import parse_json
+from gateway.naming import DatabaseOwner
+from gateway.operations.call_function import FunctionCall, call_function
+from gateway.operations.services import Services
+
+blueprint: Final = Blueprint("call", __name__)
+_PATH: Final = "/call"
+_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_CALL_REQUEST: Final = CallRequest()
+
+
+@blueprint.post(_PATH)
+def call() -> ResponseReturnValue:
+    """Call a function of the application's."""
+    return respond(answer_call(services(), request.environ))
+
+
+def answer_call(rooms: Services, environ: dict[str, Any]) -> Answer:
+    """Call the function that the body names, and give its rows.
+
+    :raises GatewayError: the request, or the call, failed
+    """
+    body = parse_json(read_body(environ, rooms.settings.max_request_bytes))
+    if not isinstance(body, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    params = body.pop("params", None)
+    owner, function = _address(body)
+    if params is None:
+        params = []
+    elif not isinstance(params, list | dict):
+        raise InvalidRequest("params must be a list or an object", fields={"params": "must be a list or an object"})
+    wanted = FunctionCall(owner=owner, function=function, params=params, client=environ.get("gunicorn.socket"))
+    try:
+        result = call_function(rooms, wanted)
+    except GatewayError as exc:
+        exc.facts.update((name, fact) for name, fact in facts_of(owner).items() if fact is not None)
+        raise
+    return Answer(
+        status=200,
+        body=b'{"rows":%b,"row_count":%d,"execution_time_ms":%d}'
+        % (result.rows, result.row_count, result.execution_time_ms),
+    )
+
+
+def _address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
+    """Whose database and which function. The same few addresses are asked for all day."""
+    try:
+        return _known_address(tuple(body.items()))
+    except TypeError:  # a list or an object cannot be remembered, and is no name
+        return _read_address(body)
+
+
+@lru_cache(maxsize=4096)
+def _known_address(items: tuple[tuple[str, Any], ...]) -> tuple[DatabaseOwner, str]:
+    return _read_address(dict(items))
+
+
+def _read_address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
+    found: tuple[DatabaseOwner, str] = load(_CALL_REQUEST, body)
+    return found
+
+
+class CallDoor:
+    """A short way for calls, in front of Flask: the same guard, the same function, the same errors."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], rooms: Services) -> None:
+        """
+        :param application: where everything else goes
+        """
+        self._application = application
+        self._rooms = rooms
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a call; as WSGI has it."""
+        if environ["PATH_INFO"] != _PATH or environ["REQUEST_METHOD"] != "POST":
+            return self._application(environ, start_response)
+        request_id = request_id_of(environ)
+        try:
+            admit(environ, self._rooms.settings)
+            answer = answer_call(self._rooms, environ)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
+            answer = answer_failure(exc, request_id)
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(answer.body))),
+            (HEADER, request_id),
+            *answer.headers,
+        ]
+        start_response(_STATUS_LINES[answer.status], headers)
+        return [answer.body]

@@ -1,0 +1,63 @@
+"""What version 1 is asked: the forms of deploys, and the body of a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, post_load
+
+from gateway.api.requests import Flag, Name, Request, TenantId
+from gateway.errors import InvalidRequest
+from gateway.naming import DatabaseOwner, schema_database, tenant_database
+from gateway.operations.deploys import DeployRequest
+
+
+class DeployForm(Request):
+    """The form of ``/register`` and ``/migrate``, read into a DeployRequest."""
+
+    platform = Name(required=True)
+    schema = fields.Raw(required=True)
+    tenant_id = TenantId(load_default=None)
+    force = Flag(load_default=False)
+    dry_run = Flag(load_default=False)
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__()
+        self._request_id = request_id
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_kwargs: Any) -> DeployRequest:  # noqa: ANN401 - marshmallow's
+        """The wish, made of the parts."""
+        owner = tenant_database(data["platform"], data["tenant_id"])
+        return DeployRequest(
+            owner=owner,
+            archive=data["schema"],
+            force=data["force"],
+            dry_run=data["dry_run"],
+            request_id=self._request_id,
+        )
+
+
+class CallRequest(Request):
+    """The body of ``/call`` without its ``params``, which the functions' own types decide about."""
+
+    platform = Name(required=True)
+    function = fields.String(required=True)
+    tenant_id = TenantId(load_default=None, allow_none=True)
+    schema_name = Name()
+    database_id = Name()
+    uuid = Name()
+
+    @post_load
+    def _find_owner(self, data: dict[str, Any], **_kwargs: Any) -> tuple[DatabaseOwner, str]:  # noqa: ANN401
+        """Whose database is meant, and the function's name."""
+        ids = [data[name] for name in ("database_id", "uuid") if name in data]
+        if len(set(ids)) > 1:
+            raise InvalidRequest("database_id and uuid are two names of one field and must not differ")
+        if "schema_name" not in data and not ids:
+            return tenant_database(data["platform"], data["tenant_id"]), data["function"]
+        if "schema_name" not in data or not ids:
+            raise InvalidRequest("schema_name and database_id (or uuid) go together")
+        if data["tenant_id"] is not None:
+            raise InvalidRequest("tenant_id names a version 1 database, schema_name and database_id one of version 2")
+        return schema_database(data["platform"], data["schema_name"], ids[0]), data["function"]

@@ -1,0 +1,87 @@
+"""What version 1 answers, field by field in the order of the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, post_dump
+
+from gateway.api.error_table import code_of
+from gateway.api.shapes import (
+    PlannedStatementShape,
+    SeederShape,
+    SeederValidationShape,
+    ValidationShape,
+    VerificationShape,
+    shape_of_fact,
+)
+from gateway.operations.migrate_databases import MigratedDatabase
+
+
+class RegisterAnswer(Schema):
+    """The answer of ``/register``; made from a RegisteredDatabase."""
+
+    status = fields.Constant("ready")
+    database = fields.String()
+    created = fields.Boolean()
+    extensions_installed = fields.Integer(attribute="report.extensions_installed")
+    types_deployed = fields.Integer(attribute="report.types_deployed")
+    tables_created = fields.Integer(attribute="report.tables_created")
+    migrations_applied = fields.Integer(attribute="report.migrations_applied")
+    functions_deployed = fields.Integer(attribute="report.functions_deployed")
+    functions_skipped = fields.Integer(attribute="report.functions_skipped")
+    functions_dropped = fields.Integer(attribute="report.functions_dropped")
+    seeders = fields.List(fields.Nested(SeederShape), attribute="report.seeders")
+    schema_validation = fields.Nested(ValidationShape, attribute="report.schema_validation")
+    verification = fields.Nested(VerificationShape, attribute="report.verification")
+    execution_time_ms = fields.Integer()
+    dry_run = fields.Boolean(attribute="report.dry_run")
+    satisfied_statements = fields.List(fields.String(), attribute="report.satisfied_statements")
+    warnings = fields.List(fields.String(), attribute="report.warnings")
+    plan = fields.List(fields.Nested(PlannedStatementShape), attribute="report.plan")
+
+
+class MigratedDatabaseShape(Schema):
+    """One database's part in the answer of ``/migrate``; made from a MigratedDatabase.
+
+    Of a failed or skipped database only the name, the status and the error are known.
+    """
+
+    database = fields.String()
+    status = fields.String()
+    migrations_applied = fields.Integer(attribute="report.migrations_applied")
+    functions_updated = fields.Integer(attribute="report.functions_updated")
+    functions_dropped = fields.Integer(attribute="report.functions_dropped")
+    tables_created = fields.Integer(attribute="report.tables_created")
+    seeder_validations = fields.List(fields.Nested(SeederValidationShape), attribute="report.seeder_validations")
+    schema_validation = fields.Nested(ValidationShape, attribute="report.schema_validation")
+    verification = fields.Nested(VerificationShape, attribute="report.verification")
+    satisfied_statements = fields.List(fields.String(), attribute="report.satisfied_statements")
+    warnings = fields.List(fields.String(), attribute="report.warnings")
+    plan = fields.List(fields.Nested(PlannedStatementShape), attribute="report.plan")
+    error = fields.Function(lambda result: result.error and code_of(result.error))
+
+    @post_dump(pass_original=True)
+    def _add_failure(self, data: dict[str, Any], result: MigratedDatabase, **_kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+        """What the failed one's own answer would have said."""
+        if result.error is None:
+            return data
+        told = {name: shape_of_fact(value) for name, value in result.error.facts.items()}
+        return {**told, **data, "message": result.error.message}
+
+
+class MigrateAnswer(Schema):
+    """The answer of ``/migrate``; made from a PlatformMigration."""
+
+    status = fields.String()
+    databases_updated = fields.List(fields.String())
+    migrations_applied = fields.Integer()
+    functions_updated = fields.Integer()
+    tables_created = fields.Integer()
+    seeder_validations = fields.List(fields.Nested(SeederValidationShape))
+    schema_validation = fields.Nested(ValidationShape)
+    verification = fields.Nested(VerificationShape)
+    databases = fields.List(fields.Nested(MigratedDatabaseShape))
+    execution_time_ms = fields.Integer()
+    dry_run = fields.Boolean()
+    warnings = fields.List(fields.String())

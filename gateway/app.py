@@ -1,0 +1,34 @@
+"""The application: the rooms joined, and the routes that lead into them."""
+
+from __future__ import annotations
+
+from flask import Flask, request
+
+from gateway.api import admin, health
+from gateway.api.error_handlers import register_error_handlers
+from gateway.api.guard import admit
+from gateway.api.joining import EXTENSION
+from gateway.api.v1 import call, deploys
+from gateway.operations.services import join_rooms
+from gateway.settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make the application. No connection is opened and no thread started: it is made before the workers are forked.
+
+    ``app.extensions["gateway"]`` has ``open()`` and ``close()`` for the worker that serves it.
+    """
+    app = Flask(__name__, static_folder=None, template_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # a route has one spelling, which is what the guard looks at
+    rooms = app.extensions[EXTENSION] = join_rooms(settings)
+    register_error_handlers(app)
+
+    @app.before_request
+    def guard() -> None:
+        admit(request.environ, settings)
+
+    for blueprint in (deploys.blueprint, call.blueprint, admin.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    app.wsgi_app = call.CallDoor(app.wsgi_app, rooms)  # type: ignore[method-assign] - Flask's way to add a middleware
+    return app

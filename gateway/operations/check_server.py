@@ -1,0 +1,56 @@
+"""Whether PostgreSQL answers, told within a limit whatever PostgreSQL does."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+from typing import Final
+
+from gateway.errors import GatewayError
+
+PATIENCE_SECONDS: Final = 0.7  #: how long a question may take; an answer about health is due within a second
+FRESH_SECONDS: Final = 0.5  #: how long an answer counts, so that many who ask cost PostgreSQL little
+
+_log = logging.getLogger(__name__)
+
+
+class ServerCheck:
+    """Asks the server one question at a time, on a thread of its own that may hang as long as the server does."""
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        """Ask nothing yet.
+
+        :param ask: returns when PostgreSQL has answered, raises a GatewayError when it cannot be reached
+        """
+        self._ask = ask
+        self._lock = Lock()
+        self._asking: Event | None = None
+        self._answered_at = float("-inf")
+        self._answer = False
+
+    def is_connected(self) -> bool:
+        """Whether PostgreSQL answers; False also when it has not done so within PATIENCE_SECONDS."""
+        with self._lock:
+            if time.monotonic() < self._answered_at + FRESH_SECONDS:
+                return self._answer
+            if self._asking is None:
+                self._asking = Event()
+                Thread(target=self._run, args=(self._asking,), name="server-check", daemon=True).start()
+            asking = self._asking
+        return asking.wait(PATIENCE_SECONDS) and self._answer
+
+    def _run(self, asking: Event) -> None:
+        answer = False
+        try:
+            self._ask()
+            answer = True
+        except GatewayError as exc:
+            _log.warning("PostgreSQL does not answer: %s", exc)
+        except Exception:
+            _log.exception("the question whether PostgreSQL answers failed")
+        finally:
+            with self._lock:
+                self._answer, self._answered_at, self._asking = answer, time.monotonic(), None
+            asking.set()

@@ -1,0 +1,119 @@
+"""One deploy to one database: the engine run for a request, and its errors in the gateway's words."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+import psycopg
+
+from gateway.databases import facts_of
+from gateway.errors import SchemaDeployError
+from gateway.naming import DatabaseOwner
+from gateway.operations.services import Services
+from migrations_engine import (
+    ArchiveLimits,
+    DeployOptions,
+    DeployReport,
+    EngineError,
+    Schema,
+    deploy_schema,
+    read_archive,
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployRequest:
+    """A wish to bring databases to the schema in *archive*.
+
+    :ivar owner: whose database; for a whole platform, its main one
+    :ivar force: do what loses data all the same
+    :ivar dry_run: do everything, then roll it back
+    """
+
+    owner: DatabaseOwner
+    archive: IO[bytes]
+    force: bool
+    dry_run: bool
+    request_id: str
+
+
+def read_schema(services: Services, wanted: DeployRequest) -> Schema:
+    """The schema in the request's archive, read once however many databases it goes to.
+
+    :raises SchemaDeployError: the archive cannot be read as a schema
+    """
+    settings = services.settings
+    limits = ArchiveLimits(
+        max_compressed_bytes=settings.max_upload_bytes,
+        max_unpacked_bytes=settings.max_unpacked_bytes,
+        max_entries=settings.max_archive_entries,
+    )
+    with engine_errors(platform=wanted.owner.platform, tenant_id=wanted.owner.tenant_id):
+        return read_archive(wanted.archive, limits)
+
+
+def deploy(
+    services: Services,
+    connection: psycopg.Connection[Any],
+    schema: Schema,
+    *,
+    owner: DatabaseOwner,
+    wanted: DeployRequest,
+    purpose: Literal["register", "migrate"],
+) -> DeployReport:
+    """Bring the database of *connection*, which is *owner*'s or is to become it, to *schema*.
+
+    :raises SchemaDeployError: it did not succeed, and the database is as it was
+    """
+    settings = services.settings
+    options = DeployOptions(
+        purpose=purpose,
+        force=wanted.force,
+        dry_run=wanted.dry_run,
+        platform=owner.platform,
+        request_id=wanted.request_id,
+        lock_timeout_ms=settings.lock_timeout_ms,
+        wait_seconds=settings.deploy_wait_timeout_seconds,
+        scratch=services.scratch,
+        understandings=services.understandings,
+    )
+    facts = facts_of(owner)
+    with engine_errors(**facts):
+        report = deploy_schema(connection, schema, options)
+    told = {name: value for name, value in facts.items() if value is not None}
+    _log.info("%s done", purpose, extra={**told, "request_id": wanted.request_id, "dry_run": wanted.dry_run})
+    return report
+
+
+@contextmanager
+def engine_errors(**facts: str | None) -> Iterator[None]:
+    """Turn the engine's errors into the gateway's, with what they know and with *facts*."""
+    try:
+        yield
+    except EngineError as exc:
+        raise _as_gateway_error(exc, facts) from exc
+
+
+def _as_gateway_error(error: EngineError, facts: dict[str, str | None]) -> SchemaDeployError:
+    server = error.server
+    converted = SchemaDeployError(
+        error.code,
+        error.message,
+        **facts,
+        file=error.file,
+        cause=server.message if server else None,
+        sqlstate=server.sqlstate if server else None,
+        detail=server.detail if server else None,
+        hint=server.hint if server else None,
+    )
+    if error.code == "migration_failed":
+        # Always told, and null where the deploy did not come that far.
+        converted.facts["schema_validation"] = getattr(error, "validation", None)
+        converted.facts["verification"] = getattr(error, "verification", None)
+    return converted

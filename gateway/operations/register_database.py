@@ -1,0 +1,79 @@
+"""Register: one database, made if it is missing, brought to the schema that comes with the request."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from gateway.databases import DatabaseNotRecorded, facts_of
+from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, SchemaDeployError
+from gateway.operations.deploys import DeployRequest, deploy, read_schema
+from gateway.operations.services import Services, dedicated_to
+from migrations_engine import DeployReport, Schema
+
+_ATTEMPTS: Final = 3  #: how often others may make or drop the database between our look and our deed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredDatabase:
+    """What a registration did.
+
+    :ivar created: whether the database is there because of it; a dry run leaves none
+    """
+
+    database: str
+    created: bool
+    report: DeployReport
+    execution_time_ms: int
+
+
+def register_database(services: Services, wanted: DeployRequest) -> RegisteredDatabase:
+    """Make the database if it is missing, adopt it if it has no stamp, and deploy the archive to it.
+
+    A missing or unstamped one becomes the owner's only if the deploy succeeds, and never on a dry run.
+
+    :raises SchemaDeployError: the archive or the deploy failed; nothing has been made or changed
+    :raises DatabaseNameConflict: the name is another owner's
+    """
+    started = time.monotonic()
+    schema = read_schema(services, wanted)
+    for _ in range(_ATTEMPTS):
+        try:
+            created, report = _register_once(services, wanted, schema)
+        except (DatabaseAlreadyExists, DatabaseNotFound):
+            continue  # another request was faster; look again at what there is now
+        return RegisteredDatabase(
+            database=wanted.owner.database_name,
+            created=created,
+            report=report,
+            execution_time_ms=round((time.monotonic() - started) * 1000),
+        )
+    raise SchemaDeployError(
+        "migration_failed",
+        "the database was made and dropped by others again and again while it was to be registered; try again",
+        **facts_of(wanted.owner),
+    )
+
+
+def _register_once(services: Services, wanted: DeployRequest, schema: Schema) -> tuple[bool, DeployReport]:
+    """Look and act once, and tell whether the database has been made.
+
+    :raises DatabaseAlreadyExists, DatabaseNotFound: between the look and the deed, somebody made or dropped it
+    """
+    owner = wanted.owner
+
+    def bring_up(connection: psycopg.Connection[Any]) -> DeployReport:
+        return deploy(services, connection, schema, owner=owner, wanted=wanted, purpose="register")
+
+    try:
+        database = services.directory.find(owner)
+    except DatabaseNotFound:
+        made, report = services.maker.create(owner, bring_up, publish=not wanted.dry_run)
+        return made is not None, report
+    except DatabaseNotRecorded:
+        return False, services.maker.adopt(owner, bring_up, publish=not wanted.dry_run)
+    with dedicated_to(services, database) as connection:
+        return False, bring_up(connection)

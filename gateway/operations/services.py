@@ -1,0 +1,111 @@
+"""What the operations work with: the rooms of this process, joined once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from gateway.databases import DatabaseDirectory, DatabaseMaker, ManagedDatabase, facts_of
+from gateway.errors import DatabaseNotFound
+from gateway.naming import DatabaseOwner
+from gateway.operations.check_server import ServerCheck
+from gateway.pools import ConnectionRegistry
+from gateway.settings import Settings
+from migrations_engine import ScratchDatabases, Understandings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The rooms of one process. Made before the fork, opened in the worker after it.
+
+    :ivar started_at: ``time.monotonic()`` of the gateway's start, the same in all its workers
+    """
+
+    settings: Settings
+    registry: ConnectionRegistry
+    directory: DatabaseDirectory
+    maker: DatabaseMaker
+    scratch: ScratchDatabases
+    understandings: Understandings
+    server_check: ServerCheck
+    started_at: float
+
+    def open(self) -> None:
+        """Let connections be made."""
+        self.registry.open()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.registry.close()
+
+
+def join_rooms(settings: Settings) -> Services:
+    """Make the rooms of a process as *settings* say; nothing is opened."""
+    registry = ConnectionRegistry(
+        conninfo=settings.conninfo,
+        max_total_connections=settings.max_total_connections,
+        max_connections_per_pool=settings.max_connections_per_pool,
+        max_pools=settings.max_pools,
+        idle_timeout_seconds=settings.pool_idle_timeout_seconds,
+        max_lifetime_seconds=settings.pool_max_lifetime_seconds,
+        wait_timeout_seconds=settings.pool_wait_timeout_seconds,
+    )
+    maintenance = settings.maintenance_database
+
+    def ask_server() -> None:
+        with registry.lease(maintenance) as connection:
+            connection.execute("SELECT 1")
+
+    return Services(
+        settings=settings,
+        registry=registry,
+        directory=DatabaseDirectory(registry, maintenance_database=maintenance),
+        maker=DatabaseMaker(
+            registry, maintenance_database=maintenance, wait_seconds=settings.deploy_wait_timeout_seconds
+        ),
+        scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),
+        understandings=Understandings(),
+        server_check=ServerCheck(ask_server),
+        started_at=time.monotonic(),
+    )
+
+
+@contextmanager
+def dedicated_to(services: Services, database: ManagedDatabase) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of its own to exactly this database, for a deploy.
+
+    :raises DatabaseNotFound: it has been dropped since it was looked up, also if another one has its name now
+    """
+    with services.registry.dedicated(database.name) as connection:
+        if not services.directory.is_open_on(connection, database):
+            raise DatabaseNotFound(f"the database {database.name!r} does not exist", **facts_of(database.owner))
+        connection.rollback()
+        yield connection
+
+
+@contextmanager
+def lease_for_call(services: Services, owner: DatabaseOwner) -> Iterator[psycopg.Connection[Any]]:
+    """A pooled connection to the database that calls for *owner* reach, whoever was remembered as its owner before.
+
+    :raises DatabaseNotFound: there is none, told at once
+    :raises DatabaseNameConflict: the database of this name is somebody else's
+    """
+    for _ in range(2):
+        database = services.directory.find_for_call(owner)
+        with ExitStack() as stack:
+            try:
+                connection = stack.enter_context(services.registry.lease(database.name))
+            except DatabaseNotFound:
+                connection = None
+            if connection is not None and services.directory.is_open_on(connection, database):
+                yield connection
+                return
+        # What was remembered is not so any more: the database was dropped, or another one has its name.
+        services.directory.forget(owner)
+        services.registry.forget(database.name)
+    raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **facts_of(owner))

@@ -1,0 +1,103 @@
+"""Reading JSON bodies and fields: every wrong one is named, none is ignored."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from marshmallow import fields
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from gateway.api.requests import Flag, Name, Request, TenantId, load, read_json, single_values
+from gateway.errors import InvalidRequest
+
+
+class Sample(Request):
+    platform = Name(required=True)
+    tenant_id = TenantId(load_default=None, allow_none=True)
+    force = Flag(load_default=False)
+    label = fields.String(required=True)
+
+
+def environ(body: bytes, content_type: str = "application/json") -> dict[str, object]:
+    return {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+
+
+def test_all_wrong_fields_are_named_at_once() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        load(Sample(), {"platform": "a%b", "tenant_id": "../x", "force": "perhaps", "databse_id": "7"})
+    assert set(raised.value.facts["fields"]) == {"platform", "tenant_id", "force", "label", "databse_id"}
+    for said in (
+        "platform has a character that is not allowed",
+        "tenant_id has a character that is not allowed",
+        "force must be true or false",
+        "label is required",
+        "databse_id is not a field of this request",
+    ):
+        assert said in raised.value.message
+
+
+@pytest.mark.parametrize("platform", [None, 17, "", ["a"], {"a": 1}, "İ", "_x"])
+def test_a_platform_is_a_name(platform) -> None:
+    with pytest.raises(InvalidRequest, match="^platform "):
+        load(Sample(), {"platform": platform, "label": "x"})
+
+
+@pytest.mark.parametrize(("given", "read"), [(None, None), ("", None), ("null", None), ("main", None), ("b-1", "b-1")])
+def test_a_tenant_id_may_mean_the_main_database(given, read) -> None:
+    assert load(Sample(), {"platform": "a", "tenant_id": given, "label": "x"})["tenant_id"] == read
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(True, True), ("true", True), ("True", True), ("1", True), ("on", True), (" yes ", True)]
+    + [(False, False), ("false", False), ("FALSE", False), ("0", False), ("off", False), ("no", False), ("", False)],
+)
+def test_a_flag_is_read_as_forms_and_shells_write_it(given, read) -> None:
+    assert load(Sample(), {"platform": "a", "label": "x", "force": given})["force"] is read
+
+
+@pytest.mark.parametrize("given", [1, 0, "2", "ja", None, [], [True], {}])
+def test_a_flag_is_nothing_else(given) -> None:
+    with pytest.raises(InvalidRequest, match="^force "):
+        load(Sample(), {"platform": "a", "label": "x", "force": given})
+
+
+def test_a_field_of_a_query_string_comes_once() -> None:
+    assert single_values([("platform", "a"), ("x", "")]) == {"platform": "a", "x": ""}
+    with pytest.raises(InvalidRequest, match="platform is given twice"):
+        single_values([("platform", "a"), ("platform", "b")])
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"a":1}x', b'{"a":"\xff"}', b'{"a":NaN}', b"[" * 100_000])
+def test_what_is_not_json_is_refused(body) -> None:
+    with pytest.raises(InvalidRequest, match="not readable JSON"):
+        read_json(environ(body), 10**6)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"17"])
+def test_a_body_is_an_object(body) -> None:
+    with pytest.raises(InvalidRequest, match="must be a JSON object"):
+        read_json(environ(body), 10**6)
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
+def test_a_body_says_that_it_is_json(content_type) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        read_json(environ(b"{}", content_type), 10**6)
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON", "application/ld+json"])
+def test_json_has_many_spellings(content_type) -> None:
+    assert read_json(environ(b'{"b":1,"a":2}', content_type), 10**6) == {"b": 1, "a": 2}
+
+
+def test_a_body_has_a_limit_also_when_it_does_not_say_its_length() -> None:
+    body = b'{"a":"%b"}' % (b"x" * 1000)
+    with pytest.raises(RequestEntityTooLarge):
+        read_json(environ(body), 999)
+    unannounced = {"CONTENT_TYPE": "application/json", "wsgi.input_terminated": True, "wsgi.input": io.BytesIO(body)}
+    with pytest.raises(RequestEntityTooLarge):
+        read_json(unannounced, len(body) - 1)
+    unannounced["wsgi.input"] = io.BytesIO(body)
+    assert read_json(unannounced, len(body)) == {"a": "x" * 1000}
