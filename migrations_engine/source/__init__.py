@@ -1,0 +1,1 @@
+"""Files become a model here: archives and folders are read, SQL is cut into tokens. Never a connection."""

@@ -1,0 +1,90 @@
+"""A gzip-compressed tar archive becomes a schema: in memory, within limits, writing nothing and starting nothing."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from typing import BinaryIO, Final
+
+from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.schema import Schema
+from migrations_engine.source.layout import ArchiveLimits, Layout, printable
+from migrations_engine.source.tar import BLOCK, TarReader
+
+_GZIP_MARK: Final = b"\x1f\x8b"
+#: What people send instead, by the first bytes of the file.
+_OTHER_FORMATS: Final = {
+    b"PK": "a zip archive",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+}
+_TAR_MARK: Final = slice(257, 262)
+
+
+def read_archive(data: bytes | BinaryIO, limits: ArchiveLimits | None = None) -> Schema:
+    """Read the schema that *data*, a gzip-compressed tar archive, contains.
+
+    The schema folder may be the archive's root or lie within other folders; hidden files are ignored, and what is not
+    part of a schema is named in ``Schema.warnings``. Memory stays within the limits whatever the archive claims.
+
+    :param limits: sizes and counts above which the archive is refused; the defaults of :class:`ArchiveLimits` without
+    :raises SchemaExtractionFailed: not such an archive, unsafe, over a limit, or not a schema; the message says what to do
+    """
+    limits = limits or ArchiveLimits()
+    packed = data if isinstance(data, bytes) else data.read(limits.max_compressed_bytes + 1)
+    _check_format(packed, limits)
+    layout = Layout(limits)
+    reader = TarReader(_Unpacked(packed, limits))
+    for entry in reader.entries():
+        parts = layout.admit(entry.path)
+        if entry.is_folder:
+            layout.add_folder(parts)
+        elif entry.size > limits.max_file_bytes:
+            raise SchemaExtractionFailed(
+                f"{printable(entry.path)} has {entry.size} bytes, {limits.max_file_bytes} are allowed in one file"
+            )
+        else:
+            layout.add_file(parts, reader.content() if layout.wants(parts) else None)
+    return layout.schema()
+
+
+def _check_format(packed: bytes, limits: ArchiveLimits) -> None:
+    if not packed:
+        raise SchemaExtractionFailed("the archive is empty: there is not a single byte in it")
+    if len(packed) > limits.max_compressed_bytes:
+        raise SchemaExtractionFailed(f"the archive has more than {limits.max_compressed_bytes} bytes")
+    if packed.startswith(_GZIP_MARK):
+        return
+    other = next((name for mark, name in _OTHER_FORMATS.items() if packed.startswith(mark)), None)
+    if other is None and packed[:BLOCK][_TAR_MARK] == b"ustar":
+        other = "a tar archive that is not compressed"
+    raise SchemaExtractionFailed(
+        f"the archive is {other or 'not a gzip file'}; pack with tar -czf schema.tar.gz postgresql"
+    )
+
+
+class _Unpacked:
+    """The decompressed bytes, counted."""
+
+    def __init__(self, packed: bytes, limits: ArchiveLimits) -> None:
+        self._file = gzip.GzipFile(fileobj=io.BytesIO(packed))
+        self._limit = limits.max_unpacked_bytes
+        self._left = limits.max_unpacked_bytes
+
+    def read(self, size: int, /) -> bytes:
+        """Give up to *size* bytes; the last call, which gives none, has checked the length and checksum of all.
+
+        :raises SchemaExtractionFailed: too many bytes in all, or gzip cannot read on
+        """
+        try:
+            data = self._file.read(min(size, self._left + 1))
+        except EOFError as error:
+            raise SchemaExtractionFailed("the gzip file is cut off before its end; pack and send it again") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise SchemaExtractionFailed(f"the gzip file is damaged ({error}); pack and send it again") from error
+        self._left -= len(data)
+        if self._left < 0:
+            raise SchemaExtractionFailed(f"the archive unpacks to more than {self._limit} bytes")
+        return data

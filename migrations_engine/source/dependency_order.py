@@ -1,0 +1,226 @@
+"""In which order the files of a folder must run, as far as their text tells."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions
+from migrations_engine.source.names import QualifiedName, created_name, insert_target
+from migrations_engine.source.references import mentions, references
+from migrations_engine.source.statements import Statement, split
+
+_RELATIONS: Final = {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"}
+_TYPES: Final = {"TYPE", "DOMAIN"}
+_ROUTINES: Final = {"FUNCTION", "PROCEDURE", "AGGREGATE"}
+_DEFAULT_SCHEMA: Final = "public"  #: where an unqualified name is taken to be
+
+_Name = TypeVar("_Name", bound=Hashable)
+Edges = list[set[int]]  #: for each file, the numbers of the files that must run before it
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file's statements, and what they make and need."""
+
+    statements: tuple[Statement, ...]
+    relations: set[QualifiedName] = field(default_factory=set)
+    types: set[str] = field(default_factory=set)
+    routines: set[str] = field(default_factory=set)
+    needed: set[QualifiedName] = field(default_factory=set)
+
+
+def order_tables(files: Sequence[SchemaFile]) -> tuple[SchemaFile, ...]:
+    """Put the files of ``tables/`` so that each comes after those whose tables it needs; equals stay as they were.
+
+    A view, function or type that another file mentions comes first too, as far as that is possible.
+
+    :raises SchemaExtractionFailed: files need each other in a circle, or a file cannot be cut into statements
+    """
+    read = [_read(file) for file in files]
+    needed = _needed(read, _first_makers(read))
+    order = _sorted(needed, _mentioned(read))
+    if len(order) < len(files):
+        raise _circle(files, needed, set(range(len(files))) - set(order))
+    return tuple(files[number] for number in order)
+
+
+def order_types(files: Sequence[SchemaFile]) -> tuple[SchemaFile, ...]:
+    """Put the files of ``types/`` so that a type comes after those its text mentions, as far as that is possible.
+
+    :raises SchemaExtractionFailed: a file cannot be cut into statements
+    """
+    read = [_read(file) for file in files]
+    return tuple(files[number] for number in _sorted([set() for _ in files], _mentioned(read)))
+
+
+def order_migrations(files: Sequence[SchemaFile], declared: Iterable[SchemaFile] = ()) -> tuple[SchemaFile, ...]:
+    """Keep the order of the file names; a file moves only behind a later one that alone makes a table it needs.
+
+    When one moves, those that use what it makes move with it. A circle stays in the order of the names: PostgreSQL then
+    says what is missing.
+
+    :param declared: the files of ``tables/``: what they make is there before any migration runs
+    :raises SchemaExtractionFailed: a file cannot be cut into statements
+    """
+    read = [_read(file) for file in files]
+    there = {made for file in declared for made in _read(file).relations}
+    makers = {made: maker for made, maker in _first_makers(read).items() if made not in there}
+    needed = _needed(read, makers)
+    if all(before < number for number, befores in enumerate(needed) for before in befores):
+        return tuple(files)
+    mentioned = [{before for before in befores if before < number} for number, befores in enumerate(_mentioned(read))]
+    order = _sorted(needed, mentioned)
+    placed = set(order)
+    order += [number for number in range(len(files)) if number not in placed]
+    return tuple(files[number] for number in order)
+
+
+def order_seeders(
+    files: Sequence[SchemaFile], foreign_keys: Mapping[QualifiedName, Collection[QualifiedName]]
+) -> tuple[SchemaFile, ...]:
+    """Put the files of ``seeders/`` so that rows come after the rows they refer to; circles stay in order of the names.
+
+    :param foreign_keys: for each table, the tables its foreign keys refer to; (schema, name), as the catalog has them
+    :raises SchemaExtractionFailed: a file cannot be cut into statements
+    """
+    before: Edges = []
+    filled = [
+        {_qualified(target.table) for statement in _statements(file) if (target := insert_target(statement))}
+        for file in files
+    ]
+    fillers = _numbers_by_name(filled)
+    for number, tables in enumerate(filled):
+        parents = {parent for table in tables for parent in foreign_keys.get(table, ())} - tables
+        before.append({filler for parent in parents for filler in fillers.get(parent, ())} - {number})
+    return tuple(files[number] for number in _sorted([set() for _ in files], before))
+
+
+def _statements(file: SchemaFile) -> tuple[Statement, ...]:
+    return split(file.text, file=file.label)
+
+
+def _qualified(name: QualifiedName) -> QualifiedName:
+    return QualifiedName(name.schema or _DEFAULT_SCHEMA, name.name)
+
+
+def _read(file: SchemaFile) -> _File:
+    read = _File(_statements(file))
+    for statement in read.statements:
+        read.needed.update(_qualified(needed) for needed in references(statement))
+        created = created_name(statement)
+        if created is None:
+            read.relations.update(_renamed(statement))
+        elif created.name is not None:
+            if created.kind in _RELATIONS:
+                read.relations.add(_qualified(QualifiedName(created.schema, created.name)))
+            elif created.kind in _TYPES:
+                read.types.add(created.name)
+            elif created.kind in _ROUTINES:
+                read.routines.add(created.name)
+    return read
+
+
+def _renamed(statement: Statement) -> Iterator[QualifiedName]:
+    altered = alter_table_actions(statement)
+    for action in altered.actions if altered else ():
+        if altered and action.kind == "RENAME TO" and action.new_name:
+            yield _qualified(QualifiedName(altered.table.schema, action.new_name))
+
+
+def _first_makers(files: Sequence[_File]) -> dict[QualifiedName, int]:
+    makers: dict[QualifiedName, int] = {}
+    for number, file in enumerate(files):
+        for made in file.relations:
+            makers.setdefault(made, number)
+    return makers
+
+
+def _needed(files: Sequence[_File], makers: Mapping[QualifiedName, int]) -> Edges:
+    """Edges without which a statement must fail. What a file makes itself it needs from no other."""
+    return [{makers[name] for name in file.needed - file.relations if name in makers} for file in files]
+
+
+def _mentioned(files: Sequence[_File]) -> Edges:
+    """Edges that are only likely: a name may be a column's as well as a view's."""
+    relations = _numbers_by_name([{made.name for made in file.relations} for file in files])
+    types = _numbers_by_name([file.types for file in files])
+    routines = _numbers_by_name([file.routines for file in files])
+    before: Edges = []
+    for number, file in enumerate(files):
+        found: set[int] = set()
+        for statement in file.statements:
+            seen = mentions(statement)
+            found.update(*(types[name] for name in seen.names & types.keys()))
+            found.update(*(routines[name] for name in seen.called & routines.keys()))
+            if not _names_columns(statement):
+                found.update(*(relations[name] for name in seen.names & relations.keys()))
+        before.append(found - {number})
+    return before
+
+
+def _names_columns(statement: Statement) -> bool:
+    """Say whether most names in the statement are columns, and the tables it needs are known without guessing."""
+    words = set(statement.words)
+    return (
+        statement.words[:1] in {("CREATE",), ("ALTER",)}
+        and bool({"TABLE", "INDEX", "TRIGGER"} & words)
+        and "AS" not in words
+    )
+
+
+def _numbers_by_name(groups: Sequence[Collection[_Name]]) -> dict[_Name, set[int]]:
+    numbers: dict[_Name, set[int]] = defaultdict(set)
+    for number, names in enumerate(groups):
+        for name in names:
+            numbers[name].add(number)
+    return dict(numbers)
+
+
+def _sorted(needed: Edges, wished: Edges) -> list[int]:
+    """Number the files so that each follows those before it, the smallest first among equals.
+
+    Wishes give way where they make a circle. Files whose needs make one are left out, with all that need them.
+    """
+    missing = [set(needs) for needs in needed]
+    hoped = [set(needs) | set(wishes) for needs, wishes in zip(needed, wished, strict=True)]
+    followers: Edges = [set() for _ in needed]
+    for number, befores in enumerate(hoped):
+        for before in befores:
+            followers[before].add(number)
+    possible = [number for number, befores in enumerate(missing) if not befores]
+    ready = [number for number, befores in enumerate(hoped) if not befores]
+    order: list[int] = []
+    placed: set[int] = set()
+    while ready or possible:
+        number = heapq.heappop(ready or possible)
+        if number in placed:
+            continue
+        placed.add(number)
+        order.append(number)
+        for follower in followers[number]:
+            for waiting, queue in ((missing, possible), (hoped, ready)):
+                if number in waiting[follower]:
+                    waiting[follower].remove(number)
+                    if not waiting[follower]:
+                        heapq.heappush(queue, follower)
+    return order
+
+
+def _circle(files: Sequence[SchemaFile], needed: Edges, stuck: set[int]) -> SchemaExtractionFailed:
+    path = [min(stuck)]
+    while path.count(path[-1]) == 1:
+        path.append(min(needed[path[-1]] & stuck))
+    circle = path[path.index(path[-1]) : -1]
+    first = circle.index(min(circle))
+    labels = [files[number].path for number in circle[first:] + circle[: first + 1]]
+    return SchemaExtractionFailed(
+        f"tables/ cannot be put in order, these files need each other: {' → '.join(labels)}. Take one of the foreign "
+        "keys out and write it as ALTER TABLE … ADD FOREIGN KEY in a file of its own, in tables/ or in migrations/",
+        file=files[circle[first]].label,
+    )
