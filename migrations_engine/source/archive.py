@@ -30,7 +30,7 @@ def read_archive(data: bytes | BinaryIO, limits: ArchiveLimits | None = None) ->
     part of a schema is named in ``Schema.warnings``. Memory stays within the limits whatever the archive claims.
 
     :param limits: sizes and counts above which the archive is refused; the defaults of :class:`ArchiveLimits` without
-    :raises SchemaExtractionFailed: not such an archive, unsafe, over a limit, or not a schema; the message says what to do
+    :raises SchemaExtractionFailed: not such an archive, unsafe, over a limit, or no schema; the message says what to do
     """
     limits = limits or ArchiveLimits()
     packed = data if isinstance(data, bytes) else data.read(limits.max_compressed_bytes + 1)

@@ -68,6 +68,8 @@ def order_migrations(files: Sequence[SchemaFile], declared: Iterable[SchemaFile]
     :param declared: the files of ``tables/``: what they make is there before any migration runs
     :raises SchemaExtractionFailed: a file cannot be cut into statements
     """
+    if len(files) < 2:
+        return tuple(files)
     read = [_read(file) for file in files]
     there = {made for file in declared for made in _read(file).relations}
     makers = {made: maker for made, maker in _first_makers(read).items() if made not in there}

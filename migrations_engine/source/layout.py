@@ -46,13 +46,13 @@ class Layout:
     def admit(self, path: str) -> Parts:
         """Check the path of an entry and give its parts, without ``.`` and empty ones.
 
-        :raises SchemaExtractionFailed: the path is absolute, leads out of the archive, is too deep or too long, or contains
+        :raises SchemaExtractionFailed: the path is absolute, leads out of the archive, is too deep or long, or contains
             control characters; or there are too many entries
         """
         self._entries += 1
         if self._entries > self.limits.max_entries:
             raise SchemaExtractionFailed(
-                f"there are more than {self.limits.max_entries} files and folders; leave out what is not part of the schema"
+                f"there are more than {self.limits.max_entries} files and folders; leave out what the schema does not need"
             )
         shown = printable(path)
         if len(path.encode()) > self.limits.max_path_bytes:

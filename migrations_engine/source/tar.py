@@ -1,7 +1,7 @@
 """The entries of a tar archive, read from a stream with bounded memory, and nothing that a schema has no use for.
 
-``tarfile`` parses the 512-byte headers. It does not read the archive itself: it takes a damaged header for the end, which
-would lose files in silence, and follows chains of extended headers by recursion.
+``tarfile`` parses the 512-byte headers. It does not read the archive itself: it takes a damaged header for the end,
+which would lose files in silence, and follows chains of extended headers by recursion.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class TarReader:
     def entries(self) -> Iterator[Entry]:
         """Give the files and folders one after the other, each before its content is read.
 
-        :raises SchemaExtractionFailed: the bytes are not a whole tar archive and nothing after it, or an entry is a link,
-            a device or anything else but a file or folder
+        :raises SchemaExtractionFailed: the bytes are not a whole tar archive and nothing after it, or an entry is
+            a link, a device or anything else but a file or folder
         """
         extended: dict[str, str] = {}  # what PAX and GNU headers say about the entry after them
         while (block := self._exactly(BLOCK)) != _EMPTY_BLOCK:
@@ -149,7 +149,7 @@ def _utf8(name: bytes) -> str:
 
 
 def _pax_records(data: bytes) -> dict[str, str]:
-    """The ``path``, ``size`` and ``GNU.sparse`` records of an extended header, each ``<length> <key>=<value>`` and a line end."""
+    """The ``path``, ``size`` and ``GNU.sparse`` records of an extended header: ``<length> <key>=<value>``, one a line."""
     records: dict[str, str] = {}
     position = 0
     while position < len(data):
