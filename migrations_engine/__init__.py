@@ -1,0 +1,46 @@
+"""The schema engine: a psycopg connection and a schema's files in, a deploy and its report out.
+
+It knows no HTTP, no pool and no environment. Everything a caller needs is named here.
+"""
+
+from migrations_engine.engine import DeployOptions, deploy_schema
+from migrations_engine.errors import EngineError, MigrationFailed, SchemaExtractionFailed
+from migrations_engine.report import (
+    Change,
+    DeployReport,
+    PlannedStatement,
+    SchemaValidation,
+    SeederResult,
+    SeederValidation,
+    Verification,
+)
+from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.scratch import NAME_PREFIX as SCRATCH_NAME_PREFIX
+from migrations_engine.scratch import ScratchDatabases
+from migrations_engine.source.archive import read_archive
+from migrations_engine.source.folder import read_folder
+from migrations_engine.source.layout import ArchiveLimits
+from migrations_engine.understanding import Understandings
+
+__all__ = [
+    "SCRATCH_NAME_PREFIX",
+    "ArchiveLimits",
+    "Change",
+    "DeployOptions",
+    "DeployReport",
+    "EngineError",
+    "MigrationFailed",
+    "PlannedStatement",
+    "Schema",
+    "SchemaExtractionFailed",
+    "SchemaFile",
+    "SchemaValidation",
+    "ScratchDatabases",
+    "SeederResult",
+    "SeederValidation",
+    "Understandings",
+    "Verification",
+    "deploy_schema",
+    "read_archive",
+    "read_folder",
+]

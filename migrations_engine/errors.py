@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     import psycopg
 
+    from migrations_engine.report import SchemaValidation, Verification
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerMessage:
@@ -68,9 +70,26 @@ class ExtensionInstallFailed(EngineError):
 
 
 class MigrationFailed(EngineError):
-    """A table, type, migration, seeder or verification failed, or the diff found a danger that was not forced."""
+    """A table, type, migration, seeder or verification failed, or the diff found a danger that was not forced.
+
+    :param validation: the differences found before anything was changed, when the deploy came that far
+    :param verification: what the comparison of the finished database found, when the deploy came that far
+    """
 
     code = "migration_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        server: ServerMessage | None = None,
+        validation: SchemaValidation | None = None,
+        verification: Verification | None = None,
+    ) -> None:
+        super().__init__(message, file=file, server=server)
+        self.validation = validation
+        self.verification = verification
 
 
 class FunctionDeployFailed(EngineError):
@@ -79,10 +98,14 @@ class FunctionDeployFailed(EngineError):
     code = "function_deploy_failed"
 
 
-class DeployLockTimeout(EngineError):
+class DeployLockTimeout(MigrationFailed):
     """Another deploy of this database, or the application, kept the locks for longer than the deploy may wait."""
 
-    code = "migration_failed"
+
+class ConnectionLost(EngineError):
+    """The connection to PostgreSQL broke during the deploy; PostgreSQL has rolled it back."""
+
+    code = "connection_failed"
 
 
 class ScratchUnavailable(EngineError):

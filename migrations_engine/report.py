@@ -21,6 +21,11 @@ class Change:
     reason: str
     rows_at_risk: int | None = None  #: rows that would really lose something; None when nobody asked or could count
 
+    @property
+    def key(self) -> tuple[str, str, str | None, str | None, str | None]:
+        """What makes two changes the same one, whatever was counted and said about it."""
+        return (self.table, self.change_type, self.column, self.from_type, self.to_type)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaValidation:

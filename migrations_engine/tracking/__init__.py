@@ -1,0 +1,17 @@
+"""The ``_stonescriptdb_gateway_*`` tables of a database: what was deployed, the changelog, and the deploy lock."""
+
+from migrations_engine.tracking.lock import Probe, hold_session_lock, take_deploy_lock
+from migrations_engine.tracking.records import ChangelogEntry, Records
+from migrations_engine.tracking.state import AppliedMigration, DeployedFunction, DeployState, read_state
+
+__all__ = [
+    "AppliedMigration",
+    "ChangelogEntry",
+    "DeployState",
+    "DeployedFunction",
+    "Probe",
+    "Records",
+    "hold_session_lock",
+    "read_state",
+    "take_deploy_lock",
+]

@@ -1,0 +1,102 @@
+"""The declared objects of ``types/`` and ``tables/``: files run whole in a new database, and in part in an old one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, TypeAlias
+
+import psycopg
+
+from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.retry import run_all_or_in_workable_order, run_in_workable_order
+from migrations_engine.deploy.script import script_of
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions
+from migrations_engine.source.names import created_name
+from migrations_engine.source.statements import Statement
+
+_DECLARED_KINDS: Final = frozenset({"TABLE", "FOREIGN TABLE", "TYPE", "DOMAIN"})
+_DEFAULT_SCHEMA: Final = "public"
+
+QualifiedName: TypeAlias = tuple[str, str]  #: schema and name, as PostgreSQL stores them
+
+
+def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer) -> None:
+    """Run every file, in the given order as far as it works.
+
+    :raises MigrationFailed: PostgreSQL refused a file, also after those it may have waited for
+    """
+    _run(session, files, functions, session.run_file)
+
+
+def run_missing(
+    session: DeploySession,
+    files: Sequence[SchemaFile],
+    functions: FunctionDeployer,
+    missing: Collection[QualifiedName],
+) -> None:
+    """Make the *missing* tables and types of *files*.
+
+    A file that declares nothing else runs whole; of others, only the statements about the missing ones run.
+
+    :raises MigrationFailed: as :func:`run_files`
+    """
+
+    def run(file: SchemaFile) -> None:
+        declared = _declared(file)
+        if declared and declared.issubset(missing):
+            session.run_file(file)
+            return
+        script = script_of(file)
+        for statement in script.statements:
+            if _is_about(statement, missing):
+                session.run(statement.text.encode(), step=file.folder, file=file.label)
+        session.restore_settings(script.changes_settings)
+
+    _run(session, [file for file in files if _declared(file) & set(missing)], functions, run)
+
+
+def _run(
+    session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer, run: Callable[[SchemaFile], None]
+) -> None:
+    current = files[0] if files else None
+
+    def run_noting(file: SchemaFile) -> None:
+        nonlocal current
+        current = file
+        run(file)
+
+    try:
+        failed = run_all_or_in_workable_order(session, files, run_noting)
+        if failed and functions.deploy_early():
+            failed = run_in_workable_order(session, [file for file, _ in failed], run_noting)
+    except psycopg.Error as exc:
+        raise session.failure(exc, MigrationFailed, file=current) from exc
+    if failed:
+        file, reason = failed[0]
+        raise session.failure(reason, MigrationFailed, file=file) from reason
+
+
+def _declared(file: SchemaFile) -> set[QualifiedName]:
+    return {
+        (made.schema or _DEFAULT_SCHEMA, made.name)
+        for statement in script_of(file).statements
+        if (made := created_name(statement)) is not None and made.kind in _DECLARED_KINDS and made.name is not None
+    }
+
+
+def _is_about(statement: Statement, missing: Collection[QualifiedName]) -> bool:
+    """Whether the statement makes one of the *missing* objects, or something on such a table."""
+    made = created_name(statement)
+    altered = alter_table_actions(statement)
+    if altered is not None:
+        schema, name = altered.table
+    elif made is not None and made.table is not None:
+        schema, name = made.table
+    elif made is not None and made.kind in _DECLARED_KINDS and made.name is not None:
+        schema, name = made.schema, made.name
+    else:
+        return False
+    return (schema or _DEFAULT_SCHEMA, name) in missing

@@ -1,0 +1,183 @@
+"""Migrations: each once, by name and checksum, in file-name order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.retry import UNDEFINED
+from migrations_engine.deploy.satisfied import MadeByMigrations, is_satisfied, separate_actions
+from migrations_engine.deploy.script import script_of
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.names import created_name
+from migrations_engine.source.statements import Statement, directive
+from migrations_engine.tracking import DeployState, Records
+
+_STEP: Final = "migrations"
+_IN_TRANSACTION_BLOCK: Final = "25001"
+_OUTSIDE: Final = "no-transaction"
+
+
+def runs_outside_transaction(file: SchemaFile) -> bool:
+    """Whether the migration says ``-- gateway: no-transaction`` at its top."""
+    return directive(file.text, "gateway") == _OUTSIDE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Migrations that share a transaction, after the one that runs by itself before them."""
+
+    outside: SchemaFile | None
+    inside: tuple[SchemaFile, ...]
+
+
+def stretches(files: Sequence[SchemaFile]) -> tuple[Stretch, ...]:
+    """Cut migrations at those that run outside a transaction; the first stretch has none, and may be empty."""
+    found: list[tuple[SchemaFile | None, list[SchemaFile]]] = [(None, [])]
+    for file in files:
+        if runs_outside_transaction(file):
+            found.append((file, []))
+        else:
+            found[-1][1].append(file)
+    return tuple(Stretch(outside=outside, inside=tuple(inside)) for outside, inside in found)
+
+
+def pending_migrations(
+    files: Sequence[SchemaFile], state: DeployState, *, force: bool, warnings: list[str]
+) -> list[SchemaFile]:
+    """The migrations that have not run, or not to their end.
+
+    :raises MigrationFailed: the text of an applied one has changed, and that was not forced
+    """
+    pending = []
+    for file in files:
+        applied = state.migrations.get(file.path)
+        if applied is None:
+            pending.append(file)
+        elif applied.checksum != file.checksum:
+            changed = f"{file.label} has changed since it was applied"
+            if not force:
+                raise MigrationFailed(
+                    f"{changed}; an applied migration is history: restore its text and put the change into a new "
+                    "migration, or repeat the request with force to leave it as it is",
+                    file=file.label,
+                )
+            warnings.append(f"{changed}; it was not run again")
+        elif applied.statements_done is not None:
+            pending.append(file)
+    return pending
+
+
+class MigrationRunner:
+    """Runs the pending migrations of one deploy.
+
+    :param catch_up: makes what ``tables/`` newly declares, for a migration that needs it; says whether it did anything
+    """
+
+    def __init__(
+        self, session: DeploySession, records: Records, functions: FunctionDeployer, catch_up: Callable[[], bool]
+    ) -> None:
+        self._session = session
+        self._records = records
+        self._made = MadeByMigrations()
+        self._helpers: list[Callable[[], bool]] = [functions.deploy_early, catch_up]
+        self.applied: list[str] = []
+
+    def run(self, file: SchemaFile) -> None:
+        """Run *file* in the deploy's transaction and record it.
+
+        :raises MigrationFailed: PostgreSQL refused one of its statements, and not because the effect is there already
+        """
+        try:
+            with self._session.savepoint():
+                self._session.run_file(file)
+        except psycopg.Error as exc:
+            if self._session.connection.closed:
+                raise self._session.failure(exc, MigrationFailed, file=file) from exc
+            for statement in script_of(file).statements:
+                self._run_statement(file, statement)
+            self._session.restore_settings(script_of(file).changes_settings)
+        else:
+            for statement in script_of(file).statements:
+                self._made.note(statement)
+        self._records.migration(file.path, file.checksum)
+        self._done(file)
+
+    def run_outside(self, file: SchemaFile, state: DeployState) -> None:
+        """Run *file* statement by statement, each committing by itself, and record how far it came.
+
+        A run that was cut off goes on behind the last statement that is known to have ended; if the one after it had
+        ended too, it is satisfied.
+        """
+        applied = state.migrations.get(file.path)
+        done = (applied.statements_done or 0) if applied is not None else 0
+        if done:
+            self._session.warnings.append(f"{file.label} had stopped after statement {done} and was resumed there")
+        for number, statement in enumerate(script_of(file).statements[done:], start=done + 1):
+            self._drop_invalid_index(statement)
+            try:
+                self._session.run(statement.text.encode(), step=_STEP, file=file.label)
+            except psycopg.Error as exc:
+                if not is_satisfied(self._session, statement, exc, self._made):
+                    raise self._failure(file, statement, exc) from exc
+                self._report_satisfied(file, statement)
+            self._made.note(statement)
+            self._records.migration(file.path, file.checksum, statements_done=number)
+        self._records.migration(file.path, file.checksum)
+        self._done(file)
+
+    def _done(self, file: SchemaFile) -> None:
+        self._session.log("apply_migration", file.path, checksum=file.checksum)
+        self.applied.append(file.path)
+
+    def _run_statement(self, file: SchemaFile, statement: Statement) -> None:
+        try:
+            with self._session.savepoint():
+                self._session.run(statement.text.encode(), step=_STEP, file=file.label)
+        except psycopg.Error as exc:
+            parts = separate_actions(statement)
+            if not parts and is_satisfied(self._session, statement, exc, self._made):
+                self._report_satisfied(file, statement)
+            elif exc.sqlstate in UNDEFINED and any(helper() for helper in self._helpers):
+                self._run_statement(file, statement)
+            elif parts:
+                for text in parts:
+                    self._run_statement(file, replace(statement, text=text))
+            else:
+                raise self._failure(file, statement, exc) from exc
+        self._made.note(statement)
+
+    def _report_satisfied(self, file: SchemaFile, statement: Statement) -> None:
+        head = " ".join(statement.text.split())[:120]
+        self._session.satisfied.append(f"{file.label}, line {statement.start_line}: {head}")
+
+    def _failure(self, file: SchemaFile, statement: Statement, exc: psycopg.Error) -> EngineError:
+        if self._session.connection.closed:
+            return self._session.failure(exc, MigrationFailed, file=file)
+        server = ServerMessage.of(exc)
+        message = f"{file.label}, line {statement.start_line} failed: {server.message}"
+        if exc.sqlstate == _IN_TRANSACTION_BLOCK:
+            message += "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
+        return MigrationFailed(message, file=file.label, server=server)
+
+    def _drop_invalid_index(self, statement: Statement) -> None:
+        """An index that a cut-off CREATE INDEX CONCURRENTLY left behind is invalid and in the way."""
+        made = created_name(statement)
+        if made is None or made.kind != "INDEX" or made.name is None:
+            return
+        schema = made.table.schema if made.table is not None and made.table.schema is not None else "public"
+        row = self._session.query(
+            "SELECT FROM pg_catalog.pg_index"
+            " WHERE indexrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) AND NOT indisvalid",
+            [schema, made.name],
+        ).fetchone()
+        if row is not None:
+            index = sql.Identifier(schema, made.name)
+            self._session.run(sql.SQL("DROP INDEX CONCURRENTLY {}").format(index), step=_STEP)

@@ -1,0 +1,119 @@
+-- name: last_relation
+-- Relations made from now on have a higher oid: a plan tells of locks on those that were there before.
+SELECT coalesce(max(oid), '0')::bigint FROM pg_catalog.pg_class
+
+-- name: strong_locks
+-- The locks of this transaction that keep writers or readers of the application out, with the relation's storage.
+SELECT coalesce(json_object_agg(name, json_build_array(modes, storage)), '{}')
+  FROM (SELECT l.relation::regclass::text AS name,
+               json_agg(l.mode ORDER BY l.mode) AS modes,
+               min(pg_relation_filenode(l.relation)::bigint) AS storage
+          FROM pg_catalog.pg_locks l
+          JOIN pg_catalog.pg_class c ON c.oid = l.relation
+         WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+           AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                          'AccessExclusiveLock')
+           AND c.oid::bigint <= %(last_relation)s
+           AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)
+           AND c.relname NOT LIKE '\_stonescriptdb\_gateway\_%%'
+         GROUP BY l.relation) locks
+
+-- name: available_extensions
+-- What the server could install, and what is installed, of the extensions asked for.
+SELECT v.name, v.version, e.extversion AS installed, n.nspname AS schema, v.version = a.default_version AS is_default
+  FROM pg_catalog.pg_available_extension_versions v
+  JOIN pg_catalog.pg_available_extensions a ON a.name = v.name
+  LEFT JOIN pg_catalog.pg_extension e ON e.extname = v.name
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+ WHERE v.name = ANY (%(names)s)
+
+-- name: database_search_path
+-- What this database sets as search_path for every session, if it does.
+SELECT substr(setting, length('search_path=') + 1)
+  FROM pg_catalog.pg_db_role_setting s
+ CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+ WHERE s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+   AND s.setrole = 0 AND setting LIKE 'search\_path=%%'
+
+-- name: functions_made
+-- The functions of the given names that this transaction made or replaced (every xid of the transaction and its
+-- savepoints is at least the transaction's own), as the server understood them.
+SELECT p.oid::bigint AS oid, i.identity, p.proname AS name, n.nspname AS schema, p.prokind::text AS kind,
+       l.lanname AS language, p.proargtypes::text AS argument_types,
+       (SELECT coalesce(array_agg(format_type(t, NULL) ORDER BY o), '{}')
+          FROM unnest(p.proargtypes) WITH ORDINALITY AS a (t, o)) AS arguments,
+       coalesce(pg_get_function_result(p.oid), '') AS result,
+       md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows, p.prosecdef, p.proleakproof, p.proisstrict,
+                     p.proretset, p.provolatile, p.proparallel, p.prorettype, p.proallargtypes::text,
+                     p.proargmodes::text, p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
+                     p.proconfig::text)) AS fingerprint
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+ CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+ WHERE (%(names)s::text[] IS NULL OR p.proname = ANY (%(names)s::text[]))
+   AND age(p.xmin) <= age(pg_current_xact_id()::xid)
+   AND p.pronamespace <> 'pg_catalog'::regnamespace
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+ ORDER BY p.oid
+
+-- name: functions_named
+-- Functions of the given names outside the system schemas, with what tells whether a new one takes an old one's place.
+SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types,
+       i.identity
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+ CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+ WHERE p.proname = ANY (%(names)s)
+   AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+
+-- name: dependants
+-- The objects that hang on a routine, as PostgreSQL describes them.
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) AS description
+  FROM pg_catalog.pg_depend d
+ WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = %(oid)s AND d.deptype IN ('n', 'a')
+ ORDER BY 1
+
+-- name: validate_plpgsql
+SELECT plpgsql_validator(routine) FROM unnest(%(routines)s::oid[]) AS routine
+
+-- name: validate_sql
+SELECT fmgr_sql_validator(routine) FROM unnest(%(routines)s::oid[]) AS routine
+
+-- name: sequences_behind
+-- The sequences that feed a column of the given tables, with the column.
+SELECT c.oid::regclass::text AS table_name, a.attname AS column_name,
+       pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname) AS sequence
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE c.oid = ANY (%(tables)s::oid[])
+   AND pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname) IS NOT NULL
+
+-- name: seeded_table
+-- A table a seeder fills: its columns in order with their types, its keys (primary key first), and whether it has rows.
+SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
+       (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+                                          'category', t.typcategory, 'generated', a.attgenerated <> '')
+                        ORDER BY a.attnum)
+          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+       (SELECT coalesce(json_agg(key.columns ORDER BY key.is_primary DESC, key.oid), '[]')
+          FROM (SELECT x.indexrelid AS oid, x.indisprimary AS is_primary,
+                       (SELECT json_agg(a.attname ORDER BY k.o)
+                          FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k (attnum, o)
+                          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+                         WHERE k.o <= x.indnkeyatts) AS columns
+                  FROM pg_catalog.pg_index x
+                 WHERE x.indrelid = c.oid AND x.indisunique AND x.indpred IS NULL AND x.indexprs IS NULL) key)
+           AS keys
+  FROM pg_catalog.pg_class c
+ WHERE c.oid = to_regclass(%(table)s)
+
+-- name: foreign_keys
+-- Which table refers to which, for the order of seeders.
+SELECT r.conrelid::regclass::text AS table_name, r.confrelid::regclass::text AS referenced
+  FROM pg_catalog.pg_constraint r WHERE r.contype = 'f' AND r.conrelid <> r.confrelid

@@ -1,0 +1,115 @@
+"""Which refused migration statements are satisfied: what they would do, the declared tables contain already."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.source.alter_table import alter_table_actions
+from migrations_engine.source.names import NamedObject, QualifiedName, TableAction, created_name, dropped_names
+from migrations_engine.source.statements import Statement
+
+#: SQLSTATEs for "already exists": table or index, column, other object, function, schema; and a second primary key.
+_EXISTS: Final = frozenset({"42P07", "42701", "42710", "42723", "42P06", "42P16"})
+#: SQLSTATEs for "does not exist": table, column, other object, function, schema.
+_MISSING: Final = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
+_NO_SUCH_LABEL: Final = "22023"
+_ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
+_DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
+_RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"})
+
+
+class MadeByMigrations:
+    """What this deploy's own migrations made: a second one making the same is a mistake, not satisfied."""
+
+    def __init__(self) -> None:
+        self._names: set[tuple[str, str | None, str | None]] = set()
+
+    def note(self, statement: Statement) -> None:
+        """Remember what a statement that has run made."""
+        self._names |= _makes(statement)
+
+    def includes_any_of(self, statement: Statement) -> bool:
+        return bool(_makes(statement) & self._names)
+
+
+def is_satisfied(session: DeploySession, statement: Statement, exc: psycopg.Error, made: MadeByMigrations) -> bool:
+    """Say whether *statement*, refused with *exc*, has its effect already.
+
+    True where it creates or adds what is there and no migration of this deploy made, or drops or renames what is gone.
+    """
+    if exc.sqlstate in _EXISTS:
+        return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
+    if exc.sqlstate in _MISSING:
+        return _removes(session, statement)
+    return exc.sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
+
+
+def separate_actions(statement: Statement) -> list[str]:
+    """Cut an ALTER TABLE of several actions into one statement each, for when some of them are satisfied."""
+    altered = alter_table_actions(statement)
+    if altered is None or len(altered.actions) < 2:
+        return []
+    first = statement.text.index(altered.actions[0].text)
+    return [statement.text[:first] + action.text for action in altered.actions]
+
+
+def _makes(statement: Statement) -> set[tuple[str, str | None, str | None]]:
+    made = created_name(statement)
+    if made is not None:
+        return {(_kind(made), made.table.name if made.table else None, made.name)}
+    altered = alter_table_actions(statement)
+    if altered is None or not all(action.kind in _ADDING for action in altered.actions):
+        return set()
+    return {(action.kind, altered.table.name, action.name) for action in altered.actions}
+
+
+def _kind(made: NamedObject) -> str:
+    return "RELATION" if made.kind in {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"} else made.kind
+
+
+def _adds_enum_value(statement: Statement) -> bool:
+    return statement.words[:2] == ("ALTER", "TYPE") and "ADD" in statement.words
+
+
+def _removes(session: DeploySession, statement: Statement) -> bool:
+    if dropped_names(statement):
+        return True
+    altered = alter_table_actions(statement)
+    if altered is None:
+        return False
+    return all(_is_gone(session, altered.table, action) for action in altered.actions)
+
+
+def _is_gone(session: DeploySession, table: QualifiedName, action: TableAction) -> bool:
+    """Whether a DROP or RENAME action has nothing left to do: the old name is not there, the new one is."""
+    if action.kind in _DROPPING:
+        return _exists(session, table)
+    if action.kind not in _RENAMING or action.new_name is None:
+        return False
+    if action.kind == "RENAME TO":
+        return not _exists(session, table) and _exists(session, QualifiedName(table.schema, action.new_name))
+    return _has_column_or_constraint(session, table, action.new_name)
+
+
+def _exists(session: DeploySession, table: QualifiedName) -> bool:
+    row = session.query(
+        "SELECT to_regclass(format('%%I.%%I', %s::text, %s::text)) IS NOT NULL", _spelled(table)
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _has_column_or_constraint(session: DeploySession, table: QualifiedName, name: str) -> bool:
+    row = session.query(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = t AND attname = %s AND NOT attisdropped)"
+        " OR EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = t AND conname = %s)"
+        " FROM to_regclass(format('%%I.%%I', %s::text, %s::text)) AS t",
+        [name, name, *_spelled(table)],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _spelled(table: QualifiedName) -> list[str]:
+    return [table.schema or "public", table.name]

@@ -1,0 +1,232 @@
+"""The rows that an INSERT statement defines: found by running its query without inserting, and looked for by key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.queries import load_queries
+from migrations_engine.source.lexer import Kind, Token, name_of, tokens
+from migrations_engine.source.statements import Statement
+
+_QUERIES: Final = load_queries(__package__)
+_TIME_CATEGORIES: Final = frozenset({"D", "T"})  #: ``pg_type.typcategory`` of dates and times, and of intervals
+_CLOCK_WORDS: Final = frozenset({"CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeededTable:
+    """A table that a seeder fills."""
+
+    oid: int
+    name: str  #: as PostgreSQL prints it
+    columns: list[dict[str, Any]]  #: name, type, category; in order, generated ones left out
+    keys: list[list[str]]  #: column names of each unique index without expressions, the primary key first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insert:
+    """An INSERT statement, taken apart as far as its rows need."""
+
+    statement: Statement
+    target: str  #: the table as the statement spells it
+    columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
+    before: str  #: a WITH clause in front of INSERT
+    source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``
+    has_defaults: bool  #: ``DEFAULT`` stands for a value somewhere
+    computes: bool  #: its values call functions or the clock, and so may differ from run to run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCount:
+    """How many rows a statement defines, and how many of them the table has."""
+
+    expected: int
+    found: int
+
+
+def find_table(session: DeploySession, name: str) -> SeededTable | None:
+    """Look a table up by a name as a statement spells it; None when there is none."""
+    with session.connection.cursor(row_factory=class_row(SeededTable)) as cursor:
+        return cursor.execute(_QUERIES["seeded_table"], {"table": name}).fetchone()
+
+
+def insert_of(statement: Statement) -> Insert | None:
+    """Take an INSERT apart; None for every other statement and for ``INSERT … DEFAULT VALUES``."""
+    stream = list(tokens(statement.text))
+    start = _top_level(stream, 0, {"INSERT"})
+    if start is None or (statement.words[:1] != ("WITH",) and start != 0):
+        return None
+    position = start + 2
+    position, target = _qualified_name(stream, position, statement.text)
+    if position < len(stream) and stream[position].text.upper() == "AS":
+        position += 2
+    columns = None
+    if (
+        position < len(stream)
+        and stream[position].text == "("
+        and stream[position + 1].text.upper()
+        not in {
+            "SELECT",
+            "WITH",
+            "VALUES",
+            "(",
+        }
+    ):
+        end = _closing(stream, position)
+        columns = tuple(
+            name
+            for previous, token in zip(stream[position:end], stream[position + 1 : end], strict=False)
+            if previous.text in "(," and (name := name_of(token.text)) is not None
+        )
+        position = end + 1
+    if position < len(stream) and stream[position].text.upper() == "OVERRIDING":
+        position += 3
+    if position >= len(stream) or stream[position].text.upper() == "DEFAULT":
+        return None
+    end_token = _top_level(stream, position, {"RETURNING"}, {"ON": "CONFLICT"})
+    body = stream[position:end_token]
+    last = body[-1]
+    return Insert(
+        statement=statement,
+        target=target,
+        columns=columns,
+        before=statement.text[: stream[start].start],
+        source=_with_nulls(statement.text, body, last.end),
+        has_defaults=any(token.kind is Kind.WORD and token.text.upper() == "DEFAULT" for token in body),
+        computes=_computes(body),
+    )
+
+
+def count_rows(session: DeploySession, insert: Insert, table: SeededTable) -> RowCount:
+    """Count the rows that *insert* defines and those of them that are in *table*, by the first key it gives values for.
+
+    A table without such a key is searched by all given values, less those that are the clock's or a generator's.
+    """
+    names = insert.columns if insert.columns is not None else _leading_columns(session, insert, table)
+    types = {column["name"]: column for column in table.columns}
+    if any(name not in types for name in names):
+        missing = next(name for name in names if name not in types)
+        raise psycopg.errors.UndefinedColumn(f'column "{missing}" of table {table.name} does not exist')
+    rows = sql.SQL("{} {}").format(sql.SQL(insert.before), sql.SQL(insert.source))
+    for key in (*(key for key in table.keys if set(key) <= set(names)), None):
+        count = _count(session, rows, insert, table, names=names, key=key)
+        if count is not None:
+            return count
+    raise AssertionError
+
+
+def _count(
+    session: DeploySession,
+    rows: sql.Composed,
+    insert: Insert,
+    table: SeededTable,
+    *,
+    names: tuple[str, ...],
+    key: list[str] | None,
+) -> RowCount | None:
+    """Count by *key*; None when some row gives no value for it."""
+    types = {column["name"]: column for column in table.columns}
+    compared = key if key is not None else [n for n in names if not (insert.computes and _is_volatile(types[n]))]
+    conditions = sql.SQL(" AND ").join(
+        _same(name, types[name]["type"], insert, exact=key is not None) for name in compared
+    )
+    statement = sql.SQL(
+        "WITH defined ({columns}) AS MATERIALIZED ({rows})"
+        " SELECT count(*), count(*) FILTER (WHERE {incomplete}), count(*) FILTER (WHERE EXISTS"
+        " (SELECT FROM {table} AS present WHERE {conditions})) FROM defined"
+    ).format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+        rows=rows,
+        incomplete=sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(sql.Identifier("defined", n)) for n in key or ())
+        if key
+        else sql.SQL("false"),
+        table=sql.SQL(table.name),
+        conditions=conditions if compared else sql.SQL("true"),
+    )
+    row = session.query(statement).fetchone()
+    assert row is not None
+    expected, incomplete, found = row
+    return None if incomplete else RowCount(expected=expected, found=found)
+
+
+def _same(name: str, type_name: str, insert: Insert, *, exact: bool) -> sql.Composed:
+    here, there = sql.Identifier("present", name), sql.Identifier("defined", name)
+    as_type = sql.SQL(type_name)
+    if exact:
+        return sql.SQL("{} = {}::{}").format(here, there, as_type)
+    same = sql.SQL("{}::text IS NOT DISTINCT FROM {}::{}::text").format(here, there, as_type)
+    if insert.has_defaults:
+        return sql.SQL("({} IS NULL OR {})").format(there, same)
+    return same
+
+
+def _leading_columns(session: DeploySession, insert: Insert, table: SeededTable) -> tuple[str, ...]:
+    """The columns that an INSERT without a column list fills: as many as its query has."""
+    statement = sql.SQL("SELECT * FROM ({} {}) AS defined LIMIT 0").format(
+        sql.SQL(insert.before), sql.SQL(insert.source)
+    )
+    cursor = session.query(statement)
+    width = len(cursor.description or ())
+    return tuple(column["name"] for column in table.columns[:width])
+
+
+def _is_volatile(column: dict[str, Any]) -> bool:
+    return column["category"] in _TIME_CATEGORIES or column["type"] == "uuid"
+
+
+def _top_level(stream: list[Token], position: int, words: set[str], pairs: dict[str, str] | None = None) -> int | None:
+    """The first token outside parentheses that is one of *words*, or begins one of *pairs*."""
+    depth = 0
+    for index in range(position, len(stream)):
+        token = stream[index]
+        if token.text in "([":
+            depth += 1
+        elif token.text in ")]":
+            depth -= 1
+        elif depth == 0 and token.kind is Kind.WORD:
+            word = token.text.upper()
+            following = stream[index + 1].text.upper() if index + 1 < len(stream) else ""
+            if word in words or (pairs and pairs.get(word) == following):
+                return index
+    return None
+
+
+def _closing(stream: list[Token], opening: int) -> int:
+    depth = 0
+    for index in range(opening, len(stream)):
+        depth += {"(": 1, ")": -1}.get(stream[index].text, 0)
+        if depth == 0:
+            return index
+    return len(stream) - 1
+
+
+def _qualified_name(stream: list[Token], position: int, text: str) -> tuple[int, str]:
+    end = position
+    while end + 1 < len(stream) and stream[end + 1].text == ".":
+        end += 2
+    return end + 1, text[stream[position].start : stream[end].end]
+
+
+def _with_nulls(text: str, body: list[Token], end: int) -> str:
+    """The text of *body* with NULL where DEFAULT stands, which only an INSERT may say."""
+    pieces, position = [], body[0].start
+    for token in body:
+        if token.kind is Kind.WORD and token.text.upper() == "DEFAULT":
+            pieces += [text[position : token.start], "NULL"]
+            position = token.end
+    return "".join([*pieces, text[position:end]])
+
+
+def _computes(body: list[Token]) -> bool:
+    called = any(
+        token.kind in {Kind.WORD, Kind.QUOTED} and following.text == "(" and token.text.upper() not in {"VALUES", "IN"}
+        for token, following in pairwise(body)
+    )
+    return called or any(token.text.upper() in _CLOCK_WORDS for token in body)

@@ -1,0 +1,192 @@
+"""Seeders: run as written into tables that are empty; on migrate, every row they define is looked for by its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from migrations_engine.deploy.retry import UNDEFINED, run_all_or_in_workable_order
+from migrations_engine.deploy.script import script_of
+from migrations_engine.deploy.seed_rows import Insert, RowCount, SeededTable, count_rows, find_table, insert_of
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.queries import load_queries
+from migrations_engine.report import SeederResult, SeederValidation
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.statements import Statement
+
+_QUERIES: Final = load_queries(__package__)
+_STEP: Final = "seeders"
+_FOREIGN_KEY_VIOLATION: Final = "23503"
+
+
+class Seeders:
+    """The seeders of one deploy of one database."""
+
+    def __init__(self, session: DeploySession, files: Sequence[SchemaFile]) -> None:
+        self._session = session
+        self._files = files
+        self._find_table: Callable[[str], SeededTable | None] = lru_cache(maxsize=None)(
+            lambda name: find_table(session, name)
+        )
+
+    def seed(self, *, first_deploy: bool, only: Collection[str] | None = None) -> tuple[SeederResult, ...]:
+        """Run the seeders of tables that are empty now, in an order that their foreign keys allow.
+
+        :param first_deploy: the database was just made, so that statements which name no table to fill run as well
+        :param only: the tables that may be filled, by the name PostgreSQL prints; None for all
+        :raises MigrationFailed: PostgreSQL refused a statement
+        """
+        targets = {file: {table.name: table for table, _ in self._inserts(file)} for file in self._files}
+        files = [file for file in self._files if only is None or targets[file].keys() & set(only)]
+        tables = {name: table for file in files for name, table in targets[file].items()}
+        empty = {name for name in tables if (only is None or name in only) and self._is_empty(name)}
+        results: dict[SchemaFile, list[SeederResult]] = {}
+        current = SchemaFile(folder=_STEP, path="", content=b"")
+
+        def run(file: SchemaFile) -> None:
+            nonlocal current
+            current = file
+            results[file] = self._run_file(file, empty, first_deploy=first_deploy)
+
+        try:
+            failed = run_all_or_in_workable_order(
+                self._session, files, run, retried=UNDEFINED | {_FOREIGN_KEY_VIOLATION}
+            )
+        except psycopg.Error as exc:
+            raise self._session.failure(exc, MigrationFailed, file=current) from exc
+        if failed:
+            file, reason = failed[0]
+            raise self._session.failure(reason, MigrationFailed, file=file) from reason
+        for name in sorted(empty):
+            self._move_sequences(tables[name])
+        return _summed(results[file] for file in files)
+
+    def validate(self) -> tuple[SeederValidation, ...]:
+        """Look for every row that the seeders define, and give the counts by table.
+
+        :raises MigrationFailed: a seeder's query cannot be run
+        """
+        totals: dict[str, RowCount] = {}
+        for file in self._files:
+            for table, insert in self._inserts(file):
+                with self._session.failures_as(file=file):
+                    count = self._count(insert, table)
+                earlier = totals.get(table.name, RowCount(expected=0, found=0))
+                totals[table.name] = RowCount(
+                    expected=earlier.expected + count.expected, found=earlier.found + count.found
+                )
+        return tuple(
+            SeederValidation(table=name, expected=count.expected, found=count.found)
+            for name, count in sorted(totals.items())
+        )
+
+    def _inserts(self, file: SchemaFile) -> list[tuple[SeededTable, Insert]]:
+        found = []
+        for insert in _inserts_of(file):
+            table = self._find_table(insert.target)
+            if table is None:
+                raise MigrationFailed(
+                    f"{file.label} fills table {insert.target}, which does not exist", file=file.label
+                )
+            found.append((table, insert))
+        return found
+
+    def _is_empty(self, table: str) -> bool:
+        row = self._session.query(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.SQL(table))).fetchone()
+        return row is not None and bool(row[0])
+
+    def _run_file(self, file: SchemaFile, empty: set[str], *, first_deploy: bool) -> list[SeederResult]:
+        inserts = {insert.statement: (table, insert) for table, insert in self._inserts(file)}
+        fills = any(table.name in empty for table, _ in inserts.values())
+        results = []
+        for statement in script_of(file).statements:
+            if statement not in inserts:
+                if fills or (first_deploy and not inserts):
+                    self._run(file, statement)
+                continue
+            table, insert = inserts[statement]
+            if table.name in empty:
+                inserted = self._run(file, statement)
+                results.append(SeederResult(table=table.name, inserted=inserted, skipped=0))
+            else:
+                skipped = self._count(insert, table).expected
+                results.append(SeederResult(table=table.name, inserted=0, skipped=skipped))
+        self._session.restore_settings(script_of(file).changes_settings)
+        if any(result.inserted for result in results):
+            self._session.log("run_seeder", file.label)
+        return results
+
+    def _run(self, file: SchemaFile, statement: Statement) -> int:
+        return max(self._session.run(statement.text.encode(), step=_STEP, file=file.label), 0)
+
+    def _count(self, insert: Insert, table: SeededTable) -> RowCount:
+        """Count without inserting; where the query cannot stand alone, insert into a copy of the table and undo it."""
+        try:
+            with self._session.savepoint():
+                return count_rows(self._session, insert, table)
+        except psycopg.Error:
+            return self._count_by_copy(insert, table)
+
+    def _count_by_copy(self, insert: Insert, table: SeededTable) -> RowCount:
+        """As PostgreSQL types the rows of an INSERT by its table, ``ARRAY[]`` and mixed literals work only there."""
+        copy = '"pg_temp"."_stonescriptdb_gateway_seed"'
+        columns = sql.SQL(", ").join(sql.Identifier(c["name"]) for c in table.columns)
+        with self._session.undone():
+            self._session.query(
+                sql.SQL(
+                    "CREATE TEMPORARY TABLE _stonescriptdb_gateway_seed ON COMMIT DROP AS SELECT {} FROM {} LIMIT 0"
+                ).format(columns, sql.SQL(table.name))
+            )
+            given = (
+                sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, insert.columns)))
+                if insert.columns is not None
+                else sql.SQL("")
+            )
+            self._session.query(
+                sql.SQL("{} INSERT INTO {} {} {}").format(
+                    sql.SQL(insert.before), sql.SQL(copy), given, sql.SQL(insert.source)
+                )
+            )
+            names = insert.columns or tuple(column["name"] for column in table.columns)
+            copied = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(copy))
+            copied_rows = replace(insert, before="", source=copied.as_string(None), columns=tuple(names))
+            return count_rows(self._session, copied_rows, table)
+
+    def _move_sequences(self, table: SeededTable) -> None:
+        """Let the next row without an id get one after those the seeders gave explicitly."""
+        rows = self._session.query(_QUERIES["sequences_behind"], {"tables": [table.oid]}).fetchall()
+        for name, column, sequence in rows:
+            statement = sql.SQL(
+                "SELECT setval({sequence}, max({column})) FROM {table}"
+                " HAVING max({column}) >= (SELECT last_value FROM {counter})"
+            ).format(
+                sequence=sql.Literal(sequence),
+                column=sql.Identifier(column),
+                table=sql.SQL(name),
+                counter=sql.SQL(sequence),
+            )
+            with self._session.failures_as(what=f"moving sequence {sequence} on"):
+                self._session.query(statement)
+
+
+@lru_cache(maxsize=1024)
+def _inserts_of(file: SchemaFile) -> tuple[Insert, ...]:
+    return tuple(insert for s in script_of(file).statements if (insert := insert_of(s)) is not None)
+
+
+def _summed(results: Iterable[Sequence[SeederResult]]) -> tuple[SeederResult, ...]:
+    totals: dict[str, SeederResult] = {}
+    for result in (r for group in results for r in group):
+        earlier = totals.get(result.table, SeederResult(table=result.table, inserted=0, skipped=0))
+        totals[result.table] = SeederResult(
+            table=result.table,
+            inserted=earlier.inserted + result.inserted,
+            skipped=earlier.skipped + result.skipped,
+        )
+    return tuple(totals[name] for name in sorted(totals))

@@ -1,0 +1,117 @@
+"""The one gate through which a deploy speaks to its database: what runs, what was changed, what to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, LiteralString, TypeAlias
+
+import psycopg
+from psycopg import sql
+
+from migrations_engine.deploy.plan import Plan
+from migrations_engine.deploy.script import script_of
+from migrations_engine.errors import ConnectionLost, EngineError, MigrationFailed, ServerMessage
+from migrations_engine.schema import SchemaFile
+from migrations_engine.tracking import ChangelogEntry
+
+Statement: TypeAlias = "bytes | LiteralString | sql.SQL | sql.Composed"
+
+LOCK_NOT_AVAILABLE: Final = "55P03"
+
+
+class DeploySession:
+    """A deploy's transaction on *connection*.
+
+    Errors of PostgreSQL pass through ``run`` unchanged, because the steps read their SQLSTATE;
+    :meth:`failures_as` turns them into the engine's own where a step ends.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], *, search_path: str, plan: Plan | None = None) -> None:
+        self.connection = connection
+        self.search_path = search_path
+        self.changes: list[ChangelogEntry] = []
+        self.warnings: list[str] = []
+        self.satisfied: list[str] = []
+        self.plan = plan
+
+    def query(self, statement: Statement, parameters: Any = None) -> psycopg.Cursor[Any]:  # noqa: ANN401 - psycopg's
+        """Run a statement that only reads, or keeps the deploy's own books; it is no part of the plan."""
+        return self.connection.execute(statement, parameters)
+
+    def run(self, statement: Statement, *, step: str, file: str | None = None, effect: str = "") -> int:
+        """Run one statement of the deploy and give the number of rows it touched (-1 when it has none)."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+            touched = cursor.rowcount
+        if self.plan is not None:
+            self.plan.note(self.connection, step=step, sql=_text(statement, self.connection), file=file, effect=effect)
+        return touched
+
+    def run_file(self, file: SchemaFile) -> None:
+        """Run a whole file in one message, then undo what it did to the session's settings."""
+        script = script_of(file)
+        if script.body.strip():
+            self.run(script.body, step=file.folder, file=file.label)
+        self.restore_settings(script.changes_settings)
+
+    def restore_settings(self, needed: bool) -> None:
+        """After a file that sets parameters (as ``pg_dump`` writes them), go back to the deploy's own settings."""
+        if needed:
+            self.query(
+                "SELECT set_config('search_path', %s, true), set_config('check_function_bodies', 'off', true)",
+                [self.search_path],
+            )
+            self.query(b"SET SESSION AUTHORIZATION DEFAULT; RESET ROLE")
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Run the block; when it raises, what it did and what was noted of it are undone, and the deploy can go on."""
+        books: list[list[Any]] = [self.changes, self.warnings, self.satisfied]
+        if self.plan is not None:
+            books.append(self.plan.statements)
+        lengths = [len(book) for book in books]
+        try:
+            with self.connection.transaction():
+                yield
+        except BaseException:
+            for book, length in zip(books, lengths, strict=True):
+                del book[length:]
+            raise
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Run the block in a savepoint and undo it, whatever comes of it."""
+        with self.connection.transaction(force_rollback=True):
+            yield
+
+    def log(self, change_type: str, object_name: str, **detail: object) -> None:
+        """Note a changed object for the changelog."""
+        self.changes.append(ChangelogEntry(change_type=change_type, object_name=object_name, detail=detail))
+
+    @contextmanager
+    def failures_as(
+        self, error_class: type[EngineError] = MigrationFailed, *, file: SchemaFile | None = None, what: str = ""
+    ) -> Iterator[None]:
+        """Raise PostgreSQL's errors from the block as *error_class*, naming *file* or *what* was done."""
+        try:
+            yield
+        except psycopg.Error as exc:
+            raise self.failure(exc, error_class, file=file, what=what) from exc
+
+    def failure(
+        self, exc: psycopg.Error, error_class: type[EngineError], *, file: SchemaFile | None = None, what: str = ""
+    ) -> EngineError:
+        """Make the engine's error of PostgreSQL's."""
+        server = ServerMessage.of(exc)
+        if self.connection.closed:
+            return ConnectionLost(f"the connection to PostgreSQL was lost: {server.message}", server=server)
+        label = file.label if file else None
+        subject = label or what or "a statement"
+        return error_class(f"{subject} failed: {server.message}", file=label, server=server)
+
+
+def _text(statement: Statement, connection: psycopg.Connection[Any]) -> str:
+    if isinstance(statement, bytes):
+        return statement.decode()
+    return statement if isinstance(statement, str) else statement.as_string(connection)

@@ -1,0 +1,152 @@
+-- name: create_tables
+-- The five tracking tables. Column names and types agree with those an earlier gateway left in adopted databases;
+-- what we need beyond them is added, never changed.
+CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_migrations (
+    id serial PRIMARY KEY,
+    migration_file text NOT NULL UNIQUE,
+    checksum text NOT NULL,
+    applied_at timestamptz DEFAULT now()
+);
+ALTER TABLE public._stonescriptdb_gateway_migrations ADD COLUMN IF NOT EXISTS statements_done integer;
+CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_types (
+    id serial PRIMARY KEY,
+    type_name text NOT NULL UNIQUE,
+    type_kind text NOT NULL,
+    checksum text NOT NULL,
+    source_file text,
+    deployed_at timestamptz DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_functions (
+    id serial PRIMARY KEY,
+    function_name text NOT NULL,
+    signature text NOT NULL,
+    param_types text[] NOT NULL,
+    return_type text NOT NULL,
+    body_checksum text NOT NULL,
+    source_file text NOT NULL,
+    deployed_at timestamptz DEFAULT now(),
+    UNIQUE (function_name, param_types)
+);
+ALTER TABLE public._stonescriptdb_gateway_functions ADD COLUMN IF NOT EXISTS fingerprint text;
+CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_changelog (
+    id serial PRIMARY KEY,
+    change_type text NOT NULL,
+    object_name text NOT NULL,
+    change_detail jsonb,
+    forced boolean DEFAULT false,
+    executed_at timestamptz DEFAULT now()
+);
+ALTER TABLE public._stonescriptdb_gateway_changelog ADD COLUMN IF NOT EXISTS platform text;
+ALTER TABLE public._stonescriptdb_gateway_changelog ADD COLUMN IF NOT EXISTS request_id text;
+CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_tables (
+    id serial PRIMARY KEY,
+    table_name text NOT NULL UNIQUE,
+    checksum text NOT NULL,
+    source_file text NOT NULL,
+    deployed_at timestamptz DEFAULT now()
+);
+ALTER TABLE public._stonescriptdb_gateway_tables ADD COLUMN IF NOT EXISTS definition jsonb
+
+-- name: probe
+-- Take the deploy lock if it is free, set this transaction up, and say whether this database was deployed before.
+-- The lock is polled and never waited for: a waiting session would deadlock with CREATE INDEX CONCURRENTLY.
+SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy', 0)) AS locked,
+       set_config('search_path', %(search_path)s, true) AS search_path,
+       set_config('lock_timeout', %(lock_timeout_ms)s, true) AS lock_timeout,
+       set_config('check_function_bodies', 'off', true) AS check_function_bodies,
+       current_setting('server_version_num')::int AS server_version,
+       EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = to_regclass('public._stonescriptdb_gateway_tables')
+                  AND a.attname = 'definition') AS tracked
+
+-- name: lock_session
+SELECT pg_try_advisory_lock(hashtextextended('stonescriptdb gateway deploy', 1))
+
+-- name: unlock_session
+SELECT pg_advisory_unlock(hashtextextended('stonescriptdb gateway deploy', 1))
+
+-- name: state
+-- Everything remembered of earlier deploys, and which of the deployed functions are still there as they were deployed.
+SELECT json_build_object(
+    'migrations', (SELECT coalesce(json_agg(json_build_object(
+                       'file', migration_file, 'checksum', checksum, 'statements_done', statements_done)), '[]')
+                     FROM public._stonescriptdb_gateway_migrations),
+    'types', (SELECT coalesce(json_agg(json_build_object(
+                  'name', type_name, 'checksum', checksum, 'file', source_file)), '[]')
+                FROM public._stonescriptdb_gateway_types),
+    'functions', (SELECT coalesce(json_agg(json_build_object(
+                      'identity', f.signature, 'checksum', f.body_checksum, 'file', f.source_file,
+                      'intact', f.signature = '' OR (f.fingerprint IS NOT NULL AND f.fingerprint = live.fingerprint),
+                      'exists', live.identity IS NOT NULL) ORDER BY f.id), '[]')
+                    FROM public._stonescriptdb_gateway_functions f
+                    LEFT JOIN (SELECT i.identity, md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows,
+                                          p.prosecdef, p.proleakproof, p.proisstrict, p.proretset, p.provolatile,
+                                          p.proparallel, p.prorettype, p.proallargtypes::text, p.proargmodes::text,
+                                          p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
+                                          p.proconfig::text)) AS fingerprint
+                                 FROM pg_catalog.pg_proc p
+                                CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+                                WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace,
+                                                             'information_schema'::regnamespace)) live
+                           ON live.identity = f.signature),
+    'extensions', (SELECT coalesce(json_object_agg(extname, extversion), '{}') FROM pg_catalog.pg_extension),
+    'deployed', (SELECT json_build_object('checksum', checksum, 'definition', definition)
+                   FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'))
+
+-- name: record_migration
+INSERT INTO public._stonescriptdb_gateway_migrations (migration_file, checksum, statements_done)
+VALUES (%(file)s, %(checksum)s, %(statements_done)s)
+ON CONFLICT (migration_file)
+DO UPDATE SET checksum = excluded.checksum, statements_done = excluded.statements_done, applied_at = now()
+
+-- name: record_types
+INSERT INTO public._stonescriptdb_gateway_types (type_name, type_kind, checksum, source_file)
+SELECT name, kind, checksum, file
+  FROM jsonb_to_recordset(%(rows)s) AS r (name text, kind text, checksum text, file text)
+ON CONFLICT (type_name)
+DO UPDATE SET type_kind = excluded.type_kind, checksum = excluded.checksum, source_file = excluded.source_file,
+              deployed_at = now()
+
+-- name: record_functions
+INSERT INTO public._stonescriptdb_gateway_functions
+       (function_name, signature, param_types, return_type, body_checksum, source_file, fingerprint)
+SELECT name, identity, arguments, result, checksum, file, fingerprint
+  FROM jsonb_to_recordset(%(rows)s)
+       AS r (name text, identity text, arguments text[], result text, checksum text, file text, fingerprint text)
+ON CONFLICT (function_name, param_types)
+DO UPDATE SET signature = excluded.signature, return_type = excluded.return_type,
+              body_checksum = excluded.body_checksum, source_file = excluded.source_file,
+              fingerprint = excluded.fingerprint, deployed_at = now()
+
+-- name: forget_functions
+-- Rows without a fingerprint were written by an earlier gateway, in a spelling of their own.
+DELETE FROM public._stonescriptdb_gateway_functions
+ WHERE signature = ANY (%(identities)s) OR (signature = '' AND source_file = ANY (%(files)s)) OR fingerprint IS NULL
+
+-- name: record_tables
+-- One row a declared table, and the row '*' that remembers the last deploy as a whole.
+INSERT INTO public._stonescriptdb_gateway_tables (table_name, checksum, source_file, definition)
+SELECT name, checksum, file, definition
+  FROM jsonb_to_recordset(%(rows)s) AS r (name text, checksum text, file text, definition jsonb)
+ON CONFLICT (table_name)
+DO UPDATE SET checksum = excluded.checksum, source_file = excluded.source_file, definition = excluded.definition,
+              deployed_at = now()
+        WHERE _stonescriptdb_gateway_tables.checksum <> excluded.checksum
+           OR _stonescriptdb_gateway_tables.definition IS DISTINCT FROM excluded.definition
+
+-- name: record_changes
+INSERT INTO public._stonescriptdb_gateway_changelog
+       (change_type, object_name, change_detail, forced, platform, request_id)
+SELECT change_type, object_name, detail, %(forced)s, %(platform)s, %(request_id)s
+  FROM jsonb_to_recordset(%(rows)s) AS r (change_type text, object_name text, detail jsonb)
+
+-- name: missing_functions
+-- Routines that are recorded as deployed and are not there.
+SELECT f.signature
+  FROM public._stonescriptdb_gateway_functions f
+ WHERE f.signature <> ''
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
+                    CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+                    WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+                      AND i.identity = f.signature)
+ ORDER BY 1

@@ -1,0 +1,62 @@
+"""Writing the tracking tables and the changelog, inside the deploy's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from migrations_engine.queries import load_queries
+
+_QUERIES: Final = load_queries(__package__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangelogEntry:
+    """One object changed by a deploy."""
+
+    change_type: str  #: ``install_extension``, ``create_table``, ``apply_migration``, ``deploy_function`` …
+    object_name: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Records:
+    """The tracking tables of the database behind *connection*."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def create_tables(self) -> None:
+        self._connection.execute(_QUERIES["create_tables"])
+
+    def migration(self, file: str, checksum: str, statements_done: int | None = None) -> None:
+        parameters = {"file": file, "checksum": checksum, "statements_done": statements_done}
+        self._connection.execute(_QUERIES["record_migration"], parameters)
+
+    def types(self, rows: Sequence[Mapping[str, str]]) -> None:
+        self._rows("record_types", rows)
+
+    def functions(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows("record_functions", rows)
+
+    def forget_functions(self, identities: Iterable[str], files: Iterable[str]) -> None:
+        parameters = {"identities": list(identities), "files": list(files)}
+        self._connection.execute(_QUERIES["forget_functions"], parameters)
+
+    def missing_functions(self) -> list[str]:
+        """The identities of routines that are recorded and are not there."""
+        return [identity for (identity,) in self._connection.execute(_QUERIES["missing_functions"]).fetchall()]
+
+    def tables(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows("record_tables", rows)
+
+    def changes(self, entries: Sequence[ChangelogEntry], *, forced: bool, platform: str, request_id: str) -> None:
+        rows = [{"change_type": e.change_type, "object_name": e.object_name, "detail": e.detail} for e in entries]
+        self._rows("record_changes", rows, forced=forced, platform=platform, request_id=request_id)
+
+    def _rows(self, query: str, rows: Sequence[Mapping[str, Any]], **parameters: object) -> None:
+        if rows:
+            self._connection.execute(_QUERIES[query], {"rows": Jsonb(list(rows)), **parameters})

@@ -1,0 +1,63 @@
+"""What earlier deploys left behind, read in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+
+from migrations_engine.queries import load_queries
+
+_QUERIES: Final = load_queries(__package__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedMigration:
+    """A migration that ran, whole or (outside a transaction) up to some statement."""
+
+    checksum: str
+    statements_done: int | None  #: None: whole; a number: so many statements ran, the next one is still due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedFunction:
+    """A function, procedure or aggregate that a file of ``functions/`` made. Without identity: the file made none."""
+
+    identity: str  #: as ``pg_identify_object`` prints it, every name qualified: ``public.f(integer,public.status)``
+    checksum: str  #: folded checksum of the file
+    file: str
+    intact: bool  #: it is still there exactly as deployed
+    exists: bool  #: something of that identity is there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployState:
+    """All that is remembered of earlier deploys of one database."""
+
+    migrations: Mapping[str, AppliedMigration] = field(default_factory=dict)
+    type_checksums: Mapping[str, str] = field(default_factory=dict)  #: by type name
+    functions: tuple[DeployedFunction, ...] = ()
+    extensions: Mapping[str, str] = field(default_factory=dict)  #: installed ones, with their versions
+    schema_checksum: str | None = None  #: of the schema deployed last; None: never deployed by this gateway
+    last: Mapping[str, Any] = field(default_factory=dict)  #: what the last deploy noted for the next one
+
+
+def read_state(connection: psycopg.Connection[Any]) -> DeployState:
+    """Read the tracking tables, which must be there."""
+    row = connection.execute(_QUERIES["state"]).fetchone()
+    assert row is not None
+    state: dict[str, Any] = row[0]
+    deployed = state["deployed"] or {}
+    return DeployState(
+        migrations={
+            m["file"]: AppliedMigration(checksum=m["checksum"], statements_done=m["statements_done"])
+            for m in state["migrations"]
+        },
+        type_checksums={t["name"]: t["checksum"] for t in state["types"]},
+        functions=tuple(DeployedFunction(**f) for f in state["functions"]),
+        extensions=state["extensions"],
+        schema_checksum=deployed.get("checksum"),
+        last=deployed.get("definition") or {},
+    )

@@ -1,0 +1,93 @@
+"""What a schema's declared files mean, as PostgreSQL itself understands them: learned once, kept by content."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from migrations_engine.catalog import read_catalog
+from migrations_engine.deploy.declared import run_files
+from migrations_engine.deploy.extensions import deploy_extensions
+from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.migrations import MigrationRunner, stretches
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.model import Catalog
+from migrations_engine.schema import Schema
+from migrations_engine.source.dependency_order import order_migrations, order_tables
+from migrations_engine.tracking import DeployState, Records
+
+_DEFAULT_CAPACITY: Final = 64  #: schemas; one of 60 tables takes about a megabyte
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understanding:
+    """The catalogs that a schema makes in an empty database."""
+
+    declared: Catalog  #: after extensions, types and tables
+    complete: Catalog  #: after every migration, too
+
+
+class Understandings:
+    """Understandings by schema content and server version, for all threads of a process; the least used leave."""
+
+    def __init__(self, capacity: int = _DEFAULT_CAPACITY) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()  # guards both maps; never held while a schema is being understood
+        self._known: OrderedDict[tuple[str, int], Understanding] = OrderedDict()
+        self._in_progress: dict[tuple[str, int], threading.Lock] = {}
+
+    def get(self, schema: Schema, server_version: int, learn: Callable[[], Understanding]) -> Understanding:
+        """Give what is known of *schema*, or *learn* it; threads asking for the same one wait for the first."""
+        key = (schema.checksum, server_version)
+        with self._lock:
+            turn = self._in_progress.setdefault(key, threading.Lock())
+        with turn:
+            with self._lock:
+                if key in self._known:
+                    self._known.move_to_end(key)
+                    return self._known[key]
+            understanding = learn()
+            self.put(schema, server_version, understanding)
+            return understanding
+
+    def put(self, schema: Schema, server_version: int, understanding: Understanding) -> None:
+        """Keep what a deploy to a new database has learned on its way."""
+        key = (schema.checksum, server_version)
+        with self._lock:
+            self._known[key] = understanding
+            self._known.move_to_end(key)
+            while len(self._known) > self._capacity:
+                oldest, _ = self._known.popitem(last=False)
+                self._in_progress.pop(oldest, None)
+
+
+def understand(connection: psycopg.Connection[Any], schema: Schema, *, search_path: str) -> Understanding:
+    """Load *schema*'s declared files and migrations into an empty database, and read what became of them.
+
+    :param connection: an autocommit connection to that database
+    :raises EngineError: the schema cannot be deployed to a new database
+    """
+    session = DeploySession(connection, search_path=search_path)
+    functions = FunctionDeployer(session, schema.functions, DeployState())
+    records = Records(connection)
+    runner = MigrationRunner(session, records, functions, catch_up=lambda: False)
+    with connection.transaction():
+        session.restore_settings(True)
+        records.create_tables()
+        deploy_extensions(session, schema.extensions)
+        run_files(session, schema.types, functions)
+        run_files(session, order_tables(schema.tables), functions)
+        declared = read_catalog(connection)
+    for stretch in stretches(order_migrations(schema.migrations, schema.tables)):
+        if stretch.outside is not None:
+            runner.run_outside(stretch.outside, DeployState())
+        with connection.transaction():
+            session.restore_settings(True)
+            for file in stretch.inside:
+                runner.run(file)
+    return Understanding(declared=declared, complete=read_catalog(connection) if schema.migrations else declared)

@@ -1,0 +1,62 @@
+"""The last look before the commit: the database as it is now, compared with the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from migrations_engine.deploy.extensions import wanted_extension
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.diff import CatalogDiff
+from migrations_engine.report import Change, SeederValidation, Verification
+from migrations_engine.schema import Schema
+from migrations_engine.tracking import Records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the finished deploy has to be verified against."""
+
+    remaining: CatalogDiff  #: the differences that are still there
+    accepted: Collection[tuple[str | None, ...]]  #: the keys of those that were forced
+    seeder_validations: Sequence[SeederValidation]
+
+
+def verify(session: DeploySession, schema: Schema, records: Records, finding: Finding) -> Verification:
+    """Compare the database with *schema*; what is not as declared is in the ``error_log``, a sentence each."""
+    extensions = _missing_extensions(session, schema)
+    remaining = [d.as_change() for d in finding.remaining.changes]
+    differences = [change for change in remaining if change.key not in finding.accepted]
+    types = {type_.label for type_ in finding.remaining.wanted.types} | {
+        t.label for t in finding.remaining.actual.types
+    }
+    type_errors = [_describe(change) for change in differences if change.table in types]
+    table_errors = [_describe(change) for change in differences if change.table not in types]
+    functions = [f"function {identity} is not there" for identity in records.missing_functions()]
+    seeders = [
+        f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are not there"
+        for v in finding.seeder_validations
+        if v.found < v.expected
+    ]
+    return Verification(
+        extensions_verified=not extensions,
+        types_verified=not type_errors,
+        tables_verified=not table_errors,
+        functions_verified=not functions,
+        seeders_verified=not seeders,
+        error_log=(*extensions, *type_errors, *table_errors, *functions, *seeders),
+    )
+
+
+def _missing_extensions(session: DeploySession, schema: Schema) -> list[str]:
+    wanted = [wanted_extension(file).name for file in schema.extensions]
+    if not wanted:
+        return []
+    rows = session.query("SELECT extname FROM pg_catalog.pg_extension").fetchall()
+    installed = {name for (name,) in rows}
+    return [f"extension {name} is not installed" for name in wanted if name not in installed]
+
+
+def _describe(change: Change) -> str:
+    subject = f"{change.table}.{change.column}" if change.column else change.table
+    return f"{subject}: {change.change_type.replace('_', ' ')} is still due ({change.reason})"
