@@ -30,5 +30,5 @@ def create_app(settings: Settings) -> Flask:
 
     for blueprint in (deploys.blueprint, call.blueprint, admin.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
-    app.wsgi_app = call.CallDoor(app.wsgi_app, rooms)  # type: ignore[method-assign] - Flask's way to add a middleware
+    app.wsgi_app = call.CallDoor(app.wsgi_app, rooms)  # type: ignore[method-assign]  # how Flask wants it
     return app

@@ -81,6 +81,10 @@ class DatabaseNameConflict(GatewayError):
     code = "database_name_conflict"
 
 
+class DatabaseNotRecorded(DatabaseNameConflict):
+    """The database of this name has no owner's stamp. It looks like one that belongs to somebody else."""
+
+
 class SchemaDeployError(GatewayError):
     """The schema engine ended without success. Its own code, message and facts are the answer."""
 

@@ -12,7 +12,6 @@ from marshmallow import Schema, fields, post_load, validate
 from gateway.api.answers import ok
 from gateway.api.joining import services
 from gateway.api.requests import Name, Request, load, read_json, single_values
-from gateway.databases import ManagedDatabase
 from gateway.naming import DatabaseOwner, tenant_database
 from gateway.operations.create_database import create_empty_database
 
@@ -43,7 +42,7 @@ class DatabaseShape(Schema):
     name = fields.String()
     type = fields.String(attribute="owner.kind")
     tenant_id = fields.String(attribute="owner.tenant_id")
-    size_mb = fields.Function(lambda database: _megabytes(database))
+    size_mb = fields.Function(lambda one: one.size_bytes and round(one.size_bytes / _BYTES_PER_MB, 2))
     created_at = fields.Function(lambda database: _moment(database.created_at))
     schema_name = fields.String(attribute="owner.schema_name")
     database_id = fields.String(attribute="owner.database_id")
@@ -66,10 +65,6 @@ def create_tenant() -> ResponseReturnValue:
     database = create_empty_database(rooms, owner)
     message = f"Database '{database}' created. Use POST /register or POST /migrate to deploy a schema to it."
     return ok({"status": "created", "database": database, "message": message}, 201)
-
-
-def _megabytes(database: ManagedDatabase) -> float | None:
-    return None if database.size_bytes is None else round(database.size_bytes / _BYTES_PER_MB, 2)
 
 
 def _moment(moment: datetime | None) -> str | None:

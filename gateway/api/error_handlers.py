@@ -28,7 +28,7 @@ def answer_failure(error: BaseException, request_id: str) -> Answer:
     elif isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         answer = _answer_http(error, error.code, request_id)
     else:
-        answer = _answer(500, "internal_error", _INTERNAL, {}, request_id)
+        answer = _answer(500, {"error": "internal_error", "message": _INTERNAL}, request_id)
     if answer.status == 500:
         _log.error("a request failed: %s", error, exc_info=error, extra={"request_id": request_id})
     return answer
@@ -40,25 +40,24 @@ def _answer_refusal(error: GatewayError, request_id: str) -> Answer:
     code = code_of(error)
     status = status_of(error)
     headers = (("Retry-After", str(retry_after)),) if status in (429, 503) else ()
-    return _answer(status, code, error.message, facts, request_id, headers)
+    told = {name: shape_of_fact(fact) for name, fact in facts.items()}
+    return _answer(status, {"error": code, "message": error.message, **told}, request_id, headers)
 
 
 def _answer_http(error: HTTPException, status: int, request_id: str) -> Answer:
     """What HTTP itself refuses. A status that the table does not have is one of malformed requests."""
     headers = tuple((name, value) for name, value in error.get_headers() if name.lower() != "content-type")
-    return _answer(status, _CODES.get(status, "invalid_request"), str(error.description), {}, request_id, headers)
+    body = {"error": _CODES.get(status, "invalid_request"), "message": str(error.description)}
+    return _answer(status, body, request_id, headers)
 
 
 def _answer(
     status: int,
-    code: str,
-    message: str,
-    facts: dict[str, Any],
+    body: dict[str, Any],
     request_id: str,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Answer:
-    told = {name: shape_of_fact(value) for name, value in facts.items()}
-    body = {"error": code, "message": message, **told, "request_id": request_id}
+    body["request_id"] = request_id
     return Answer(status=status, body=to_json(body), headers=headers)
 
 

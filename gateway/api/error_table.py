@@ -1,7 +1,8 @@
-"""Every error code, its status and its meaning, once: what the error handlers look up and what docs/errors.md prints."""
+"""Every error code, its status and its meaning, once: for the error handlers and for docs/errors.md."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -94,12 +95,14 @@ ERROR_TABLE: Final = (
         "carries `schema_validation` and `verification`",
     ),
     ErrorRow(status=409, code="function_deploy_failed", when="PostgreSQL refused a file of `functions/`"),
-    ErrorRow(status=409, code="extension_install_failed", when="the server has the extension but refused to install it"),
+    ErrorRow(
+        status=409, code="extension_install_failed", when="the server has the extension but refused to install it"
+    ),
     ErrorRow(
         status=409,
         code="database_name_conflict",
         when="the database of this name belongs to somebody else, or nobody has been recorded as its owner",
-        raised_as=(errors.DatabaseNameConflict,),
+        raised_as=(errors.DatabaseNameConflict, errors.DatabaseNotRecorded),
     ),
     ErrorRow(status=429, code="rate_limited", when="the platform sends more than it may; with `Retry-After`"),
     ErrorRow(
@@ -157,10 +160,7 @@ OTHER_SQLSTATE_STATUS: Final = 500  #: of every other SQLSTATE that PostgreSQL i
 APPLICATION_SQLSTATE_STATUS: Final = 400  #: of a class PostgreSQL does not use: raised by the application's own code
 
 #: The classes of PostgreSQL's own error codes, appendix A of its manual.
-_SERVER_CLASSES: Final = frozenset(
-    "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 "
-    "53 54 55 57 58 72 F0 HV P0 XX".split()
-)
+_SERVER_CLASSES: Final = re.compile(r"0[012389ABFLPZ]|10|2[0-8BDF]|3[489BDF]|4[024]|5[34578]|72|F0|HV|P0|XX")
 
 _STATUS_BY_CODE: Final = {row.code: row.status for row in ERROR_TABLE if row.code != "unauthorized"}
 _STATUS_BY_CLASS: Final = {error: row.status for row in ERROR_TABLE for error in row.raised_as}
@@ -195,4 +195,4 @@ def status_of_sqlstate(sqlstate: str | None) -> int:
     for row in _BY_LENGTH:
         if sqlstate.startswith(row.beginning):
             return row.status
-    return OTHER_SQLSTATE_STATUS if sqlstate[:2] in _SERVER_CLASSES else APPLICATION_SQLSTATE_STATUS
+    return OTHER_SQLSTATE_STATUS if _SERVER_CLASSES.match(sqlstate) else APPLICATION_SQLSTATE_STATUS

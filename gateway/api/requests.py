@@ -70,7 +70,7 @@ def load(schema: Schema, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what
     try:
         return schema.load(data)
     except ValidationError as exc:
-        wrong = {str(name): _sentence(str(name), problems) for name, problems in exc.normalized_messages().items()}
+        wrong = {str(name): _sentence(str(name), problems) for name, problems in exc.messages_dict.items()}
         raise InvalidRequest("; ".join(wrong.values()), fields=wrong) from None
 
 

@@ -12,17 +12,13 @@ import psycopg
 from gateway.databases.connections import Connections, refusals
 from gateway.databases.rows import DatabaseRow, read_named, read_rows
 from gateway.databases.stamps import ManagedDatabase, answers_to, stamp_beginning
-from gateway.errors import DatabaseNameConflict, DatabaseNotFound
+from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded
 from gateway.naming import DatabaseOwner
 from gateway.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
 _REMEMBERED_SECONDS: Final = 30.0  #: how long a stamp that was removed by hand may still be believed
 _REMEMBERED_MOST: Final = 20_000  #: owners remembered per process, about 0.5 kB each
-
-
-class DatabaseNotRecorded(DatabaseNameConflict):
-    """The database of this name exists and has no stamp. It looks like one that belongs to somebody else."""
 
 
 class DatabaseDirectory:

@@ -12,11 +12,11 @@ import psycopg
 from psycopg import sql
 
 from gateway.databases.connections import Connections, refusals
-from gateway.databases.directory import DatabaseNotRecorded, facts_of, owned
+from gateway.databases.directory import facts_of, owned
 from gateway.databases.name_locks import NameLocks, try_lock, unlock
 from gateway.databases.rows import read_named
 from gateway.databases.stamps import ManagedDatabase, Stamp
-from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound
+from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner
 from gateway.queries import load_queries
 

@@ -48,7 +48,7 @@ class ServerCheck:
             answer = True
         except GatewayError as exc:
             _log.warning("PostgreSQL does not answer: %s", exc)
-        except Exception:
+        except Exception:  # noqa: BLE001 - not even a fault of ours may end the thread without an answer
             _log.exception("the question whether PostgreSQL answers failed")
         finally:
             with self._lock:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import psycopg
 
@@ -37,7 +37,7 @@ class DeployRequest:
     """
 
     owner: DatabaseOwner
-    archive: IO[bytes]
+    archive: BinaryIO
     force: bool
     dry_run: bool
     request_id: str

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import psycopg
 
-from gateway.databases import DatabaseNotRecorded, facts_of
-from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, SchemaDeployError
+from gateway.databases import facts_of
+from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, SchemaDeployError
 from gateway.operations.deploys import DeployRequest, deploy, read_schema
 from gateway.operations.services import Services, dedicated_to
 from migrations_engine import DeployReport, Schema

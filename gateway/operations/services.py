@@ -6,9 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from gateway.databases import DatabaseDirectory, DatabaseMaker, ManagedDatabase, facts_of
 from gateway.errors import DatabaseNotFound
@@ -54,6 +58,7 @@ def join_rooms(settings: Settings) -> Services:
         idle_timeout_seconds=settings.pool_idle_timeout_seconds,
         max_lifetime_seconds=settings.pool_max_lifetime_seconds,
         wait_timeout_seconds=settings.pool_wait_timeout_seconds,
+        slots_path=_budget_file(settings),
     )
     maintenance = settings.maintenance_database
 
@@ -73,6 +78,17 @@ def join_rooms(settings: Settings) -> Services:
         server_check=ServerCheck(ask_server),
         started_at=time.monotonic(),
     )
+
+
+def _budget_file(settings: Settings) -> Path:
+    """Where the workers of this gateway, old and new ones in a reload, count their connections.
+
+    One file per gateway, machine and server: DATA_DIR may be shared by gateways, also of several machines.
+    """
+    server = conninfo_to_dict(settings.conninfo)
+    address = ",".join(str(server.get(name)) for name in ("host", "hostaddr", "port"))
+    key = blake2b(address.encode(), digest_size=4).hexdigest()
+    return settings.data_dir / ".connections" / f"{gethostname()}-{settings.gateway_port}-{key}"
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Who may come in: pure rules, which api asks."""

@@ -1,0 +1,1 @@
+"""Version 1: the schema travels with the request."""

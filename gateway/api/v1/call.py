@@ -85,9 +85,7 @@ class CallDoor:
     """A short way for calls, in front of Flask: the same guard, the same function, the same errors."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]], rooms: Services) -> None:
-        """
-        :param application: where everything else goes
-        """
+        """Stand in front of *application*, where everything else goes."""
         self._application = application
         self._rooms = rooms
 

@@ -8,11 +8,6 @@ from gateway import errors
 from gateway.api.error_table import ERROR_TABLE, code_of, status_of, status_of_sqlstate
 from gateway.errors import GatewayError
 
-
-def subclasses_of(kind: type) -> set[type]:
-    return {sub for direct in kind.__subclasses__() for sub in {direct, *subclasses_of(direct)}}
-
-
 IN_THE_TABLE = {kind for row in ERROR_TABLE for kind in row.raised_as}
 OF_ITS_OWN_RULE = {errors.SchemaDeployError, errors.QueryFailed, errors.ResponseTooLarge}
 DEFINED = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GatewayError)}
@@ -20,8 +15,6 @@ DEFINED = {kind for kind in vars(errors).values() if isinstance(kind, type) and 
 
 def test_every_error_class_is_in_the_table_or_has_a_rule() -> None:
     assert DEFINED == IN_THE_TABLE | OF_ITS_OWN_RULE
-    for kind in subclasses_of(GatewayError) - DEFINED:
-        assert set(kind.__mro__) & (DEFINED - {GatewayError}), f"{kind} says nothing about its status"
 
 
 @pytest.mark.parametrize("row", ERROR_TABLE, ids=lambda row: f"{row.code}-{row.status}")

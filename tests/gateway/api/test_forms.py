@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -79,13 +80,17 @@ def test_a_form_that_stops_in_the_middle_is_refused() -> None:
         read(environ(part("platform", b"shop"), length=10_000))
 
 
-@pytest.mark.parametrize("content_type", ["", "application/json", "application/x-www-form-urlencoded", "multipart/mixed"])
+@pytest.mark.parametrize(
+    "content_type", ["", "application/json", "application/x-www-form-urlencoded", "multipart/mixed"]
+)
 def test_another_content_type_is_not_supported(content_type) -> None:
     with pytest.raises(UnsupportedMediaType):
         read({**environ(), "CONTENT_TYPE": content_type})
 
 
-@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=é"])
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=é"]
+)
 def test_a_form_says_its_boundary(content_type) -> None:
     with pytest.raises(InvalidRequest, match="boundary"):
         read({**environ(), "CONTENT_TYPE": content_type})
@@ -104,7 +109,5 @@ def test_everything_has_a_limit() -> None:
 @given(st.binary(max_size=300), st.booleans())
 def test_rubbish_is_refused_and_nothing_worse(body, with_boundary) -> None:
     body = f"--{BOUNDARY}\r\n".encode() + body if with_boundary else body
-    try:
+    with suppress(GatewayError):
         read(environ(body))
-    except GatewayError:
-        pass

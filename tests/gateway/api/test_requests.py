@@ -39,7 +39,7 @@ def test_all_wrong_fields_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("platform", [None, 17, "", ["a"], {"a": 1}, "İ", "_x"])
 def test_a_platform_is_a_name(platform) -> None:
-    with pytest.raises(InvalidRequest, match="^platform "):
+    with pytest.raises(InvalidRequest, match=r"^platform "):
         load(Sample(), {"platform": platform, "label": "x"})
 
 
@@ -50,16 +50,18 @@ def test_a_tenant_id_may_mean_the_main_database(given, read) -> None:
 
 @pytest.mark.parametrize(
     ("given", "read"),
-    [(True, True), ("true", True), ("True", True), ("1", True), ("on", True), (" yes ", True)]
-    + [(False, False), ("false", False), ("FALSE", False), ("0", False), ("off", False), ("no", False), ("", False)],
-)
+    [
+        (True, True), ("true", True), ("True", True), ("1", True), ("on", True), (" yes ", True),
+        (False, False), ("false", False), ("FALSE", False), ("0", False), ("off", False), ("no", False), ("", False),
+    ],
+)  # fmt: skip
 def test_a_flag_is_read_as_forms_and_shells_write_it(given, read) -> None:
     assert load(Sample(), {"platform": "a", "label": "x", "force": given})["force"] is read
 
 
 @pytest.mark.parametrize("given", [1, 0, "2", "ja", None, [], [True], {}])
 def test_a_flag_is_nothing_else(given) -> None:
-    with pytest.raises(InvalidRequest, match="^force "):
+    with pytest.raises(InvalidRequest, match=r"^force "):
         load(Sample(), {"platform": "a", "label": "x", "force": given})
 
 

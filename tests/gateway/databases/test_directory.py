@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gateway.databases import DatabaseDirectory, DatabaseMaker, DatabaseNotRecorded
+from gateway.databases import DatabaseDirectory, DatabaseMaker
 from gateway.databases.stamps import Stamp
-from gateway.errors import DatabaseNameConflict, DatabaseNotFound
+from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded
 from gateway.naming import DatabaseOwner, schema_database, tenant_database
 
 

@@ -40,12 +40,16 @@ def test_without_trusted_proxies_the_header_means_nothing() -> None:
     assert client_address("10.0.0.1", "127.0.0.1", ()) == ip_address("10.0.0.1")
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1", "::ffff:127.0.0.1", " 127.0.0.1 ", "127.0.0.1:80", "[::ffff:127.0.0.1]:80"])
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1", "::ffff:127.0.0.1", " 127.0.0.1 ", "127.0.0.1:80", "[::ffff:127.0.0.1]:80"]
+)
 def test_one_address_has_many_spellings(text) -> None:
     assert read_address(text) == ip_address("127.0.0.1")
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "127.1", "0177.0.0.1", "127.0.0.1/8", "1.2.3.4.5", ":", "[::1", "2130706433"])
+@pytest.mark.parametrize(
+    "text", ["", "localhost", "127.1", "0177.0.0.1", "127.0.0.1/8", "1.2.3.4.5", ":", "[::1", "2130706433"]
+)
 def test_what_is_no_address_is_in_no_network(text) -> None:
     assert read_address(text) is None
 

@@ -1,0 +1,143 @@
+"""The administration of databases, and the routes that tell how the gateway is."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from gateway.embedded import EmbeddedPostgres
+from tests.acceptance.schemas import SHOP
+from tests.support.running_gateway import Gateway
+
+
+def test_create_tenant_makes_an_empty_database_once(gateway: Gateway, platform: str) -> None:
+    body = {"platform": platform, "tenant_id": "clinic-001"}
+    made = gateway.post_json("/admin/create-tenant", body)
+    assert made.status == 201, made.body
+    assert list(made.json) == ["status", "database", "message"]
+    assert (made.json["status"], made.json["database"]) == ("created", f"{platform}_clinic_001")
+
+    again = gateway.post_json("/admin/create-tenant", body)
+    assert (again.status, again.json["error"]) == (400, "database_already_exists")
+    assert again.json["database"] == f"{platform}_clinic_001"
+    other = gateway.post_json("/admin/create-tenant", {**body, "tenant_id": "clinic_001"})
+    assert (other.status, other.json["error"]) == (409, "database_name_conflict")
+
+    filled = gateway.migrate(platform, SHOP, tenant_id="clinic-001")
+    assert filled.status == 200, filled.body
+    assert filled.json["tables_created"] == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"tenant_id": "a"},
+        {"platform": "a"},
+        {"platform": "a", "tenant_id": None},
+        {"platform": "a", "tenant_id": ""},
+        {"platform": "a", "tenant_id": "b", "tempalte": "c"},
+    ],
+)
+def test_create_tenant_names_what_is_wrong(gateway: Gateway, body: dict) -> None:
+    answer = gateway.post_json("/admin/create-tenant", body)
+    assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+    assert answer.json["fields"]
+
+
+def test_the_listing_goes_by_owner(gateway: Gateway, admin: psycopg.Connection, platform: str) -> None:
+    for owner, tenant in ((platform, "main"), (platform, "b-1"), (f"{platform}_b", "x"), (f"{platform}2", "main")):
+        gateway.post_json("/admin/create-tenant", {"platform": owner, "tenant_id": tenant})
+    admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(f"{platform}_byhand")))
+
+    answer = gateway.get(f"/admin/databases?platform={platform}")
+    assert answer.status == 200
+    assert list(answer.json) == ["platform", "databases", "count"]
+    assert (answer.json["platform"], answer.json["count"]) == (platform, 2)
+    tenant, main = answer.json["databases"]
+    assert list(main)[:5] == ["name", "type", "tenant_id", "size_mb", "created_at"]
+    assert (main["name"], main["type"], main["tenant_id"]) == (f"{platform}_main", "main", None)
+    assert (tenant["name"], tenant["type"], tenant["tenant_id"]) == (f"{platform}_b_1", "tenant", "b-1")
+    assert main["size_mb"] > 1
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", main["created_at"])
+
+
+def test_the_listing_wants_a_platform(gateway: Gateway, platform: str) -> None:
+    assert gateway.get(f"/admin/databases?platform={platform}").json == {
+        "platform": platform, "databases": [], "count": 0,
+    }  # fmt: skip
+    for query in ("", "?platform=", "?platform=%25", "?platfrom=a", "?platform=a&platform=b"):
+        answer = gateway.get(f"/admin/databases{query}")
+        assert (answer.status, answer.json["error"]) == (400, "invalid_request"), query
+
+
+def test_health_tells_how_it_is(gateway: Gateway) -> None:
+    answer = gateway.get("/health")
+    assert answer.status == 200
+    assert list(answer.json) == [
+        "status", "version", "postgres_connected", "active_pools", "total_connections", "max_total_connections",
+        "uptime_seconds",
+    ]  # fmt: skip
+    assert (answer.json["status"], answer.json["postgres_connected"]) == ("healthy", True)
+    assert answer.json["total_connections"] >= 1
+    assert answer.json["max_total_connections"] == 200
+    assert gateway.get("/health/live").status == 200
+    assert gateway.get("/health/ready").status == 200
+
+
+def test_total_connections_are_those_of_all_workers(start_gateway, admin: psycopg.Connection, platform: str) -> None:
+    gateway: Gateway = start_gateway(WORKERS="3")
+    gateway.register(platform, SHOP)
+    for _ in range(30):
+        assert gateway.call(platform, "count_users").status == 200
+    told = gateway.get("/health").json["total_connections"]
+    counted = admin.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'stonescriptdb-gateway%'"
+    ).fetchone()[0]
+    assert 1 <= told <= counted
+
+
+def test_health_answers_within_a_second_whatever_postgresql_does(start_gateway, tmp_path: Path, platform: str) -> None:
+    with EmbeddedPostgres(tmp_path / "pg", durable=False) as server:
+        gateway: Gateway = start_gateway(DATABASE_URL=server.url)
+        gateway.register(platform, SHOP)
+        assert gateway.get("/health").json["status"] == "healthy"
+
+        postmaster = int((tmp_path / "pg" / "postmaster.pid").read_text().split()[0])
+        children = [int(pid) for pid in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]
+        for pid in (postmaster, *children):
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for path, status in (("/health", 200), ("/health/ready", 503), ("/health/live", 200)):
+                started = time.monotonic()
+                answer = gateway.get(path)
+                assert time.monotonic() - started < 1.0
+                assert answer.status == status, answer.body
+            assert gateway.get("/health").json["status"] == "degraded"
+            assert gateway.get("/health").json["postgres_connected"] is False
+        finally:
+            for pid in (postmaster, *children):
+                os.kill(pid, signal.SIGCONT)
+        assert _eventually(lambda: gateway.get("/health").json["status"] == "healthy")
+
+        server.stop()
+        assert _eventually(lambda: gateway.get("/health").json["status"] == "degraded")
+        ready = gateway.get("/health/ready")
+        assert (ready.status, ready.json["error"]) == (503, "connection_failed")
+        assert ready.headers["Retry-After"]
+
+
+def _eventually(holds, seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
