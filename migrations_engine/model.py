@@ -151,6 +151,7 @@ class ColumnUser:
     column: str
     kind: str  #: ``view``, ``rule``, ``trigger``, ``policy``, ``generated column`` or ``function``
     name: str
+    holder: str | None = None  #: label of the relation that it is or belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +221,8 @@ def _present_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - the JSON en
 def _column_user(entry: Any) -> ColumnUser:  # noqa: ANN401 - the query writes a list, ``to_json`` an object
     if isinstance(entry, dict):
         return ColumnUser(**entry)
-    relation, column, kind, name = entry
-    return ColumnUser(relation=relation, column=column, kind=kind, name=name)
+    relation, column, kind, name, holder = entry
+    return ColumnUser(relation=relation, column=column, kind=kind, name=name, holder=holder)
 
 
 def _with_tuples(entry: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -235,35 +235,38 @@ FROM (
                         'pg_catalog.pg_namespace'::regclass, 'pg_catalog.pg_statistic_ext'::regclass)
                   AND o.identity !~ '_stonescriptdb_gateway_'
                   AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = d.classoid AND e.objid = d.objoid)),
-            'column_users', (SELECT json_agg(DISTINCT jsonb_build_array(r.label, a.attname, users.kind, users.name))
+            'column_users', (SELECT json_agg(DISTINCT jsonb_build_array(r.label, a.attname, users.kind, users.name, users.holder))
                 FROM (
                     SELECT d.refobjid, d.refobjsubid,
                            CASE w.rulename WHEN '_RETURN' THEN 'view' ELSE 'rule' END AS kind,
-                           CASE w.rulename WHEN '_RETURN' THEN v.label ELSE w.rulename END AS name
+                           CASE w.rulename WHEN '_RETURN' THEN v.label ELSE w.rulename END AS name, v.label AS holder
                     FROM pg_catalog.pg_depend AS d
                     JOIN pg_catalog.pg_rewrite AS w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
-                    JOIN relation AS v ON v.oid = w.ev_class AND d.refobjid <> w.ev_class
+                    JOIN relation AS v ON v.oid = w.ev_class AND (d.refobjid <> w.ev_class OR w.rulename <> '_RETURN')
                     WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
                     UNION ALL
-                    SELECT d.refobjid, d.refobjsubid, 'trigger', g.tgname
+                    SELECT d.refobjid, d.refobjsubid, 'trigger', g.tgname, v.label
                     FROM pg_catalog.pg_depend AS d
                     JOIN pg_catalog.pg_trigger AS g ON d.classid = 'pg_catalog.pg_trigger'::regclass AND g.oid = d.objid
+                    JOIN relation AS v ON v.oid = g.tgrelid
                     WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
                       AND NOT g.tgisinternal AND g.tgparentid = 0
                     UNION ALL
-                    SELECT d.refobjid, d.refobjsubid, 'policy', p.polname
+                    SELECT d.refobjid, d.refobjsubid, 'policy', p.polname, v.label
                     FROM pg_catalog.pg_depend AS d
                     JOIN pg_catalog.pg_policy AS p ON d.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = d.objid
+                    JOIN relation AS v ON v.oid = p.polrelid
                     WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
                     UNION ALL
-                    SELECT d.refobjid, d.refobjsubid, 'generated column', g.attname
+                    SELECT d.refobjid, d.refobjsubid, 'generated column', g.attname, v.label
                     FROM pg_catalog.pg_depend AS d
                     JOIN pg_catalog.pg_attrdef AS e ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND e.oid = d.objid
                     JOIN pg_catalog.pg_attribute AS g ON g.attrelid = e.adrelid AND g.attnum = e.adnum
+                    JOIN relation AS v ON v.oid = e.adrelid
                     WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = e.adrelid
                       AND d.refobjsubid NOT IN (0, e.adnum) AND g.attgenerated <> ''
                     UNION ALL
-                    SELECT d.refobjid, d.refobjsubid, 'function', d.objid::regprocedure::text
+                    SELECT d.refobjid, d.refobjsubid, 'function', d.objid::regprocedure::text, NULL
                     FROM pg_catalog.pg_depend AS d
                     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
                       AND d.refobjsubid > 0
@@ -339,3 +342,8 @@ FROM (
     ) AS session
     OFFSET 0
 ) AS reading
+
+-- name: guards
+-- For the transaction of one question: it changes nothing, ends in time, and sees all rows or fails.
+SELECT set_config('statement_timeout', %(timeout)s, true), set_config('transaction_read_only', 'on', true),
+       set_config('row_security', 'off', true)

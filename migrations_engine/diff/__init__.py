@@ -1,6 +1,7 @@
 """Model × model → changes; pure and total."""
 
-from migrations_engine.diff.difference import CatalogDiff, Difference
+from migrations_engine.diff.catalog_diff import CatalogDiff
+from migrations_engine.diff.difference import Difference
 from migrations_engine.diff.schema_diff import diff_catalogs
 from migrations_engine.diff.type_change import TypeChange, classify_type_change
 

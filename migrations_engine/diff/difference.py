@@ -1,13 +1,13 @@
-"""The result of a comparison: differences as data, with everything that making them away would need."""
+"""One difference as data, with everything that making it away would need."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 from migrations_engine.diff.expression import displayed
-from migrations_engine.model import Attachment, Catalog, Column, Constraint, Privilege, Relation, Sequence, Type
-from migrations_engine.report import Change, Compatibility, SchemaValidation
+from migrations_engine.model import Attachment, Column, Constraint, Privilege, Relation, Sequence, Type
+from migrations_engine.report import Change, Compatibility
 
 Subject = Relation | Column | Constraint | Attachment | Sequence | Type | Privilege | str
 
@@ -42,8 +42,10 @@ class Difference:
             rows_at_risk=self.rows_at_risk,
         )
 
-    def with_count(self, rows: int) -> Self:
-        """The difference once the rows that stand against it, or would lose something, are counted."""
+    def counted(self, rows: int | str) -> Self:
+        """The difference once the rows that stand against it, or would lose something, are counted, or why not."""
+        if isinstance(rows, str):
+            return replace(self, reason=f"{self.reason}; rows not counted: {rows}")
         if not self.decided_by_rows:
             return replace(self, rows_at_risk=rows)
         if rows == 0:
@@ -51,29 +53,3 @@ class Difference:
                 self, rows_at_risk=0, compatibility="safe", reason=f"{self.reason}; no row stands against it"
             )
         return replace(self, rows_at_risk=rows, reason=f"{self.reason}; {rows} rows stand against it")
-
-    def uncounted(self, why: str) -> Self:
-        """The difference when its rows could not be counted."""
-        return replace(self, reason=f"{self.reason}; rows not counted: {why}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CatalogDiff:
-    """All differences between a database and its declared schema, in a fixed order."""
-
-    changes: tuple[Difference, ...] = ()
-    warnings: tuple[str, ...] = ()  #: what differs and is not compared, a sentence each
-    actual: Catalog = field(default_factory=Catalog, repr=False)
-    wanted: Catalog = field(default_factory=Catalog, repr=False)
-
-    def __bool__(self) -> bool:
-        return bool(self.changes)
-
-    def validation(self) -> SchemaValidation:
-        """The changes by danger, as a deploy reports them."""
-        changes = [difference.as_change() for difference in self.changes]
-        return SchemaValidation(
-            safe_changes=tuple(change for change in changes if change.compatibility == "safe"),
-            dataloss_changes=tuple(change for change in changes if change.compatibility == "dataloss"),
-            incompatible_changes=tuple(change for change in changes if change.compatibility == "incompatible"),
-        )

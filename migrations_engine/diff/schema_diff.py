@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from migrations_engine.diff.columns import ColumnComparison, with_parents_defaults, without_followers
-from migrations_engine.diff.difference import CatalogDiff, Difference
+from migrations_engine.diff.catalog_diff import CatalogDiff
+from migrations_engine.diff.difference import Difference
 from migrations_engine.diff.members import diff_attachments, diff_constraints
 from migrations_engine.diff.relations import added, diff_kind, diff_table, diff_view, dropped
 from migrations_engine.diff.sides import RelationSides

@@ -1,0 +1,222 @@
+"""The question to a tenant's own rows that goes with a dangerous difference: how many would lose something."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from psycopg import sql
+
+from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.type_change import TypeName
+from migrations_engine.diff.value_loss import loss_condition
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation
+
+_EXCLUDED: Final = re.compile(r"EXCLUDE USING \w+ \((?P<elements>.*?)\)(?: WHERE \((?P<predicate>.*)\))?", re.DOTALL)
+Question: TypeAlias = sql.SQL | sql.Composed  #: a SELECT of one number
+_NONE: Final = sql.SQL("SELECT 0")
+
+
+@dataclass(frozen=True, slots=True)
+class _Situation:
+    """What a question is asked in: the database as it is, as it will be, and all that lies between."""
+
+    changes: Sequence[Difference]
+    actual: Catalog
+    wanted: Catalog
+
+
+def questions(
+    changes: Sequence[Difference], actual: Catalog, wanted: Catalog
+) -> tuple[tuple[int, Question | None], ...]:
+    """A SELECT of one number for every dangerous difference of a relation that is there, by its place in ``changes``.
+
+    None where no query can tell. Differences that are safe by nature, or concern no rows, are left out.
+    """
+    situation = _Situation(changes, actual, wanted)
+    return tuple(
+        (place, _question(difference, situation))
+        for place, difference in enumerate(changes)
+        if difference.compatibility != "safe" and difference.relation is not None and difference.relation.is_table
+    )
+
+
+def _question(difference: Difference, situation: _Situation) -> Question | None:
+    relation, found, wanted = difference.relation, difference.found, difference.wanted
+    assert relation is not None
+    if difference.change_type in ("drop_table", "add_column", "alter_persistence"):
+        return _count(relation, sql.SQL("true"))
+    if isinstance(found, Column):
+        return _column_question(difference, relation, found, situation)
+    if difference.decided_by_rows and isinstance(wanted, Constraint):
+        return _constraint_question(_Rows(relation, situation), wanted)
+    if difference.decided_by_rows and isinstance(wanted, Attachment):
+        nulls_equal = "NULLS NOT DISTINCT" in wanted.definition
+        return _duplicates(
+            _Rows(relation, situation).only(), wanted.keys, nulls_equal=nulls_equal, predicate=wanted.predicate
+        )
+    return None
+
+
+def _column_question(
+    difference: Difference, relation: Relation, column: Column, situation: _Situation
+) -> Question | None:
+    name = sql.Identifier(column.name)
+    if difference.change_type == "set_not_null":
+        return _count(relation, sql.SQL("{} IS NULL").format(name))
+    if difference.change_type in ("drop_column", "alter_column_generated"):
+        return _count(relation, sql.SQL("{} IS NOT NULL").format(name))
+    if difference.change_type == "alter_column_type" and isinstance(difference.wanted, Column):
+        types = {**situation.actual.type_by_label, **situation.wanted.type_by_label}
+        condition = loss_condition(name, column.type, difference.wanted.type, types, situation.actual.server_version)
+        if condition is not None:
+            return _count(relation, sql.SQL("{} IS NOT NULL AND {}").format(name, condition))
+    return None
+
+
+def _count(relation: Relation, condition: sql.Composable) -> Question:
+    table = sql.Identifier(relation.schema, relation.name)
+    return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table, condition)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A table's rows as they will be once the columns that the same diff adds are there."""
+
+    relation: Relation
+    situation: _Situation
+    without_children: bool = False
+
+    def only(self) -> _Rows:
+        return _Rows(self.relation, self.situation, without_children=True)
+
+    def source(self) -> sql.Composable:
+        """What to select from. The table's own name is the alias, because deparsed conditions may use it."""
+        alias = sql.Identifier(self.relation.name)
+        table: sql.Composable = sql.Identifier(self.relation.schema, self.relation.name)
+        if self.without_children and self.relation.kind == "table":
+            table = sql.SQL("ONLY {}").format(table)
+        added = [
+            difference.wanted
+            for difference in self.situation.changes
+            if difference.change_type == "add_column"
+            and difference.table == self.relation.label
+            and isinstance(difference.wanted, Column)
+        ]
+        plain = [column for column in added if not column.generated]
+        generated = [column for column in added if column.generated]
+        for columns in (plain, generated):
+            if columns:
+                values = sql.SQL(", ").join(
+                    sql.SQL("{} AS {}").format(self._value(c), sql.Identifier(c.name)) for c in columns
+                )
+                table = sql.SQL("(SELECT {alias}.*, {values} FROM {table} AS {alias})").format(
+                    alias=alias, values=values, table=table
+                )
+        return sql.SQL("{} AS {}").format(table, alias)
+
+    def _value(self, column: Column) -> sql.Composable:
+        base = TypeName.parse(column.type).base.removeprefix("public.")
+        new_type = base in self.situation.wanted.type_by_label and base not in self.situation.actual.type_by_label
+        if column.sequence is not None:
+            value: sql.Composable = sql.SQL("row_number() OVER ()")
+        else:
+            value = sql.SQL("({})").format(_text(column.default)) if column.default is not None else sql.SQL("NULL")
+        return value if new_type else sql.SQL("{}::{}").format(value, _text(column.type))
+
+
+def _constraint_question(rows: _Rows, constraint: Constraint) -> Question | None:
+    if constraint.unvalidated or constraint.definition.endswith(" NOT ENFORCED"):
+        return _NONE
+    if constraint.kind == "c":
+        expression = constraint.definition.removeprefix("CHECK ").removesuffix(" NO INHERIT")
+        return sql.SQL("SELECT count(*) FROM {} WHERE NOT {}").format(rows.source(), _text(expression))
+    if constraint.kind == "f":
+        return None if "PERIOD " in constraint.definition else _orphans(rows, constraint)
+    if constraint.kind == "x":
+        return _exclusion(rows.only(), constraint)
+    if "WITHOUT OVERLAPS" in constraint.definition:
+        return None
+    keys = tuple(sql.Identifier(column).as_string(None) for column in constraint.columns)
+    nulls_equal = "NULLS NOT DISTINCT" in constraint.definition
+    duplicates = _duplicates(rows.only(), keys, nulls_equal=nulls_equal, predicate=None)
+    if constraint.kind == "u":
+        return duplicates
+    empty = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(_text(key)) for key in keys)
+    return sql.SQL("SELECT ({}) + (SELECT count(*) FROM {} WHERE {})").format(duplicates, rows.source(), empty)
+
+
+def _duplicates(rows: _Rows, keys: Sequence[str], *, nulls_equal: bool, predicate: str | None) -> Question:
+    """Count the rows that are the second, third … of their key."""
+    conditions: list[sql.Composable] = [_text(predicate)] if predicate else []
+    if not nulls_equal:
+        conditions += [sql.SQL("{} IS NOT NULL").format(_text(key)) for key in keys]
+    where = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+    groups = sql.SQL(", ").join(_text(key) for key in keys)
+    return sql.SQL(
+        "SELECT coalesce(sum(again), 0)::bigint FROM (SELECT count(*) - 1 AS again FROM {} WHERE {} GROUP BY {}) AS counted"
+    ).format(rows.source(), where, groups)
+
+
+def _orphans(rows: _Rows, constraint: Constraint) -> Question:
+    columns = [sql.Identifier(rows.relation.name, column) for column in constraint.columns]
+    given = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns)
+    target = _referenced(rows.situation, constraint)
+    if target is None:  # the referenced table or column is only being made, and will be empty
+        return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(rows.only().source(), given)
+    other = sql.Identifier("referenced row")
+    matches = sql.SQL(" AND ").join(
+        sql.SQL("{}.{} = {}").format(other, sql.Identifier(there), here)
+        for there, here in zip(constraint.foreign_columns, columns, strict=True)
+    )
+    orphan = sql.SQL("({given} AND NOT EXISTS (SELECT FROM {target} AS {other} WHERE {matches}))").format(
+        given=given, target=sql.Identifier(target.schema, target.name), other=other, matches=matches
+    )
+    if " MATCH FULL" in constraint.definition:
+        some = sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns)
+        orphan = sql.SQL("({} OR (({}) AND NOT ({})))").format(orphan, some, given)
+    return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(rows.only().source(), orphan)
+
+
+def _referenced(situation: _Situation, constraint: Constraint) -> Relation | None:
+    for relation in situation.actual.relations:
+        if (relation.schema, relation.name) == (constraint.foreign_schema, constraint.foreign_table):
+            return relation if all(relation.column(name) for name in constraint.foreign_columns) else None
+    return None
+
+
+def _exclusion(rows: _Rows, constraint: Constraint) -> Question | None:
+    """Count the rows that conflict with an earlier one. Every pair is looked at, so the time limit matters here."""
+    match = _EXCLUDED.match(constraint.definition)
+    if match is None:
+        return None
+    elements = [element.rpartition(" WITH ")[::2] for element in _split(match["elements"])]
+    keys = sql.SQL(", ").join(
+        sql.SQL("{} AS {}").format(_text(key), sql.Identifier(f"k{place}")) for place, (key, _) in enumerate(elements)
+    )
+    conflict = sql.SQL(" AND ").join(
+        sql.SQL("a.{key} {operator} b.{key}").format(key=sql.Identifier(f"k{place}"), operator=_text(operator))
+        for place, (_, operator) in enumerate(elements)
+    )
+    return sql.SQL(
+        "WITH k AS MATERIALIZED (SELECT row_number() OVER () AS n, {} FROM {} WHERE {})"
+        " SELECT count(*) FROM k AS a WHERE EXISTS (SELECT FROM k AS b WHERE b.n < a.n AND {})"
+    ).format(keys, rows.source(), _text(match["predicate"] or "true"), conflict)
+
+
+def _split(elements: str) -> list[str]:
+    """Split at commas outside parentheses."""
+    parts, depth = [""], 0
+    for character in elements:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def _text(deparsed: str | None) -> sql.SQL:
+    return sql.SQL(deparsed or "")  # the server's own text

@@ -1,0 +1,165 @@
+"""The condition under which one value of a column loses something, or is refused, when the column's type changes.
+
+A condition never raises for any value of the old type: it is asked of a tenant's real rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, LiteralString
+
+from psycopg import sql
+
+from migrations_engine.diff.type_change import TypeName
+from migrations_engine.model import Type
+
+INPUT_IS_VALID_SINCE: Final = 160000  #: ``pg_input_is_valid`` came with PostgreSQL 16
+_NAME_BYTES: Final = 63  #: NAMEDATALEN - 1
+_LAST_TIMESTAMP_DAY: Final = "294276-12-31"  #: manual table 8.9
+
+#: From, to just above, in which a value fits; manual table 8.2.
+_RANGES: Final = {
+    "smallint": (-(2**15), 2**15),
+    "integer": (-(2**31), 2**31),
+    "bigint": (-(2**63), 2**63),
+    "oid": (0, 2**32),
+}
+#: Between these magnitudes a number becomes a float and comes back without over- or underflow.
+_FLOAT_BOUNDS: Final = {"real": ("1.2e-38", "3.4e38"), "double precision": ("2.3e-308", "1.7e308")}
+#: The largest float of each type below 2^63: above it, the way back to bigint would overflow.
+_BELOW_BIGINT: Final = {"real": 2**63 - 2**39, "double precision": 2**63 - 2**10}
+_INTEGERS: Final = frozenset({"smallint", "integer", "bigint"})
+_FLOATS: Final = frozenset(_FLOAT_BOUNDS)
+_NUMBERS: Final = _INTEGERS | _FLOATS | {"numeric"}
+_STRINGS: Final = frozenset({"text", "character varying", "character", "name"})
+_ROUNDED: Final = frozenset(
+    {
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "time without time zone",
+        "time with time zone",
+        "interval",
+    }
+)
+_HARMLESS: Final = frozenset({("time without time zone", "interval"), ("jsonb", "json")})
+#: Old and new type → condition, with {c} for the column.
+_PAIRS: Final[Mapping[tuple[str, str], LiteralString]] = {
+    ("timestamp without time zone", "date"): "{c}::date::timestamp <> {c}",
+    ("timestamp without time zone", "time without time zone"): "true",
+    ("date", "timestamp without time zone"): "isfinite({c}) AND {c} > {last}",
+    ("interval", "time without time zone"): "{c}::time::interval <> {c}",
+    ("inet", "cidr"): "{c} <> network({c})::inet",
+}
+
+
+def loss_condition(
+    column: sql.Identifier, old_type: str, new_type: str, types: Mapping[str, Type], server_version: int
+) -> sql.Composable | None:
+    """Say when *column*'s value, not null, would not survive; None when this cannot be told by a query.
+
+    :param types: the application's types by label, as they will be
+    """
+    old, new = TypeName.parse(old_type), TypeName.parse(new_type)
+    own = types.get(new.base.removeprefix("public."))
+    if own is not None and own.kind == "enum" and not new.is_array:
+        return sql.SQL("{}::text <> ALL ({})").format(column, sql.Literal(list(own.values)))
+    if not (old.is_array or new.is_array):
+        condition = _number(column, old, new) or _string(column, old, new) or _other(column, old, new, new_type)
+        if condition is not None or _depends_on_session(old, new):
+            return condition
+    if server_version < INPUT_IS_VALID_SINCE:
+        return None
+    valid = sql.SQL("pg_input_is_valid({}::text, {})").format(column, sql.Literal(new_type))
+    if old.is_array and new.is_array:
+        return sql.SQL("CASE WHEN {valid} THEN {c}::text::{type}::text <> {c}::text ELSE true END").format(
+            valid=valid, c=column, type=_spelled(new_type)
+        )
+    return sql.SQL("NOT {}").format(valid)
+
+
+def _depends_on_session(old: TypeName, new: TypeName) -> bool:
+    """Whether what is lost is the time zone or the writing of a value, which the value itself does not show."""
+    return "with time zone" in old.base or "with time zone" in new.base or (old.base, new.base) == ("json", "jsonb")
+
+
+def _number(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable | None:
+    if old.base not in _NUMBERS and old.base != "oid":
+        return None
+    if new.base in _RANGES:
+        low, above = _RANGES[new.base]
+        outside = sql.SQL("NOT ({c} >= {low} AND {c} < {above})").format(
+            c=_comparable(c, old), low=sql.Literal(low), above=sql.Literal(above)
+        )
+        return outside if old.base in _RANGES else sql.SQL("({} OR {} <> trunc({}))").format(outside, c, c)
+    if new.base == "numeric":
+        return _to_numeric(c, old, new)
+    if new.base in _FLOATS:
+        return _to_float(c, old, new)
+    return None
+
+
+def _comparable(c: sql.Identifier, old: TypeName) -> sql.Composable:
+    return sql.SQL("{}::bigint").format(c) if old.base == "oid" else c
+
+
+def _to_numeric(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable:
+    parts: list[sql.Composable] = []
+    if old.base in _FLOATS:
+        parts.append(sql.SQL("{c}::numeric::{old} <> {c}").format(c=c, old=_spelled(old.base)))
+    if new.modifiers:
+        precision, scale = new.numbers
+        parts.append(
+            sql.SQL("({c}::numeric <> 'NaN' AND (abs(round({c}::numeric, {s})) >= 10::numeric ^ {d}"
+                    " OR round({c}::numeric, {s}) <> {c}::numeric))").format(
+                c=c, s=sql.Literal(scale), d=sql.Literal(precision - scale)
+            )
+        )  # fmt: skip
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(parts)) if parts else sql.SQL("false")
+
+
+def _to_float(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable:
+    target = _spelled(new.base)
+    if old.base in _INTEGERS:
+        bound = sql.Literal(_BELOW_BIGINT[new.base])
+        return sql.SQL("CASE WHEN {c}::bigint BETWEEN -{b} AND {b} THEN {c}::{t}::bigint <> {c} ELSE true END").format(
+            c=c, b=bound, t=target
+        )
+    back = sql.SQL("{}::{}::{}").format(c, target, _spelled(old.base))
+    if old.base == "numeric":
+        back = sql.SQL("{}::{}::text::numeric").format(c, target)
+    low, high = (sql.SQL(bound) for bound in _FLOAT_BOUNDS[new.base])
+    return sql.SQL(
+        "CASE WHEN {c} = 0 OR {c}::text IN ('NaN', 'Infinity', '-Infinity') THEN false"
+        " WHEN abs({c}) NOT BETWEEN {low} AND {high} THEN true ELSE {back} <> {c} END"
+    ).format(c=c, low=low, high=high, back=back)
+
+
+def _string(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable | None:
+    if old.base not in _STRINGS or new.base not in _STRINGS:
+        return None
+    parts: list[sql.Composable] = []
+    if new.modifiers:
+        parts.append(sql.SQL("char_length({}::text) > {}").format(c, sql.Literal(new.numbers[0])))
+    if new.base == "name":
+        parts.append(sql.SQL("octet_length({}::text) > {}").format(c, sql.Literal(_NAME_BYTES)))
+    if new.base == "character" and old.base != "character":
+        parts.append(sql.SQL("{c}::text <> rtrim({c}::text, ' ')").format(c=c))
+    if old.base == "character" and new.base != "character":  # the blanks that fill it up do not go along
+        parts.append(sql.SQL("octet_length({c}) <> octet_length({c}::text)").format(c=c))
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(parts)) if parts else sql.SQL("false")
+
+
+def _other(c: sql.Identifier, old: TypeName, new: TypeName, new_type: str) -> sql.Composable | None:
+    if old.base == new.base and new.base in _ROUNDED:
+        return sql.SQL("{c}::{type} <> {c}").format(c=c, type=_spelled(new_type))
+    if new.base in ("bit", "bit varying") and old.base in ("bit", "bit varying") and new.modifiers:
+        operator = sql.SQL("<>") if new.base == "bit" else sql.SQL(">")
+        return sql.SQL("length({}) {} {}").format(c, operator, sql.Literal(new.numbers[0]))
+    if (old.base, new.base) in _HARMLESS:
+        return sql.SQL("false")
+    pair = _PAIRS.get((old.base, new.base))
+    return sql.SQL(pair).format(c=c, last=sql.Literal(_LAST_TIMESTAMP_DAY)) if pair else None
+
+
+def _spelled(type_name: str) -> sql.SQL:
+    return sql.SQL(type_name)  # the server's own spelling, quoted by it where need be
