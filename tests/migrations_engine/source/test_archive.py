@@ -1,0 +1,441 @@
+"""Archives: what is read, what is left alone, and what is refused with which words."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import tracemalloc
+import zlib
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.schema import Schema
+from migrations_engine.source.archive import read_archive
+from migrations_engine.source.layout import ArchiveLimits
+
+USERS = b"CREATE TABLE users (id serial PRIMARY KEY);\n"
+
+
+def tar_of(files: Mapping[str, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
+    """A tar archive of *files* in the order given; a name with a slash at its end makes a folder."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+        for path, content in files.items():
+            info = tarfile.TarInfo(path.rstrip("/"))
+            info.size = len(content)
+            if path.endswith("/"):
+                info.type = tarfile.DIRTYPE
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def packed(files: Mapping[str, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
+    return gzip.compress(tar_of(files, form), mtime=0)
+
+
+def with_entry(change: Callable[[tarfile.TarInfo], None]) -> bytes:
+    """An archive with one good table, and one more entry that *change* has spoiled."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name in ("tables/users.sql", "tables/odd.sql"):
+            info = tarfile.TarInfo(name)
+            if name == "tables/odd.sql":
+                change(info)
+            archive.addfile(info)
+    return buffer.getvalue()
+
+
+def labels(schema: Schema) -> list[str]:
+    return [file.label for file in schema.files()]
+
+
+def refusal(data: bytes, limits: ArchiveLimits | None = None) -> str:
+    with pytest.raises(SchemaExtractionFailed) as caught:
+        read_archive(data, limits)
+    return caught.value.message
+
+
+class TestLayouts:
+    @pytest.mark.parametrize("prefix", ["", "./", "postgresql/", "./postgresql/", "my schema/", "src/App/postgresql/"])
+    def test_the_schema_folder_may_be_the_root_or_lie_within_others(self, prefix: str) -> None:
+        schema = read_archive(packed({f"{prefix}tables/users.sql": USERS, f"{prefix}functions/a.pssql": b"SELECT 1"}))
+
+        assert labels(schema) == ["tables/users.sql", "functions/a.pssql"]
+        assert schema.tables[0].content == USERS
+        assert schema.warnings == ()
+
+    def test_folder_entries_make_no_difference(self) -> None:
+        files = {"postgresql/tables/users.sql": USERS}
+        with_folders = {"./": b"", "./postgresql/": b"", "./postgresql/tables/": b"", **files}
+
+        assert read_archive(packed(with_folders)) == read_archive(packed(files))
+
+    def test_the_order_of_the_entries_makes_no_difference(self) -> None:
+        files = {f"{folder}/{name}.sql": USERS for folder in ("tables", "types", "seeders") for name in "cab"}
+
+        assert read_archive(packed(files)) == read_archive(packed(dict(reversed(files.items()))))
+
+    def test_files_are_sorted_by_path_within_each_folder_and_folders_come_in_the_order_of_a_deploy(self) -> None:
+        names = ["seeders/a.sql", "tables/z.sql", "tables/billing/002.sql", "tables/a.sql", "extensions/x.sql"]
+
+        assert labels(read_archive(packed(dict.fromkeys(names, USERS)))) == [
+            "extensions/x.sql",
+            "tables/a.sql",
+            "tables/billing/002.sql",
+            "tables/z.sql",
+            "seeders/a.sql",
+        ]
+
+    @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+    def test_long_and_foreign_names_survive(self, form: int) -> None:
+        name = f"tables/{'sub/' * 3}{'ä' * 60}{'x' * 90}.sql"
+
+        assert labels(read_archive(packed({name: USERS}, form))) == [name]
+
+    def test_names_split_over_a_prefix_are_joined(self) -> None:
+        name = f"{'p' * 90}/tables/{'x' * 60}.sql"
+
+        assert labels(read_archive(packed({name: USERS}, tarfile.USTAR_FORMAT))) == [f"tables/{'x' * 60}.sql"]
+
+    def test_a_folder_named_like_one_of_the_schema_may_lie_within_another(self) -> None:
+        schema = read_archive(packed({"db/tables/functions/users.sql": USERS}))
+
+        assert labels(schema) == ["tables/functions/users.sql"]
+
+    def test_an_empty_schema_folder_is_an_empty_schema(self) -> None:
+        assert read_archive(packed({"postgresql/tables/": b""})) == Schema()
+        assert read_archive(packed({"postgresql/tables/.gitkeep": b""})) == Schema()
+
+    def test_the_shallower_of_two_schema_folders_counts(self) -> None:
+        schema = read_archive(packed({"tables/users.sql": USERS, "old/postgresql/tables/users.sql": b"SELECT 1"}))
+
+        assert [file.content for file in schema.files()] == [USERS]
+        assert schema.warnings == ("old/ is not a folder of a schema and was left alone (users.sql)",)
+
+    def test_two_schema_folders_of_equal_depth_are_refused(self) -> None:
+        message = refusal(packed({"new/tables/users.sql": USERS, "old/tables/users.sql": USERS}))
+
+        assert "more than one schema folder (new/, old/)" in message
+
+    def test_an_archive_comes_from_a_stream_as_well(self) -> None:
+        data = packed({"tables/users.sql": USERS})
+
+        assert read_archive(io.BytesIO(data)) == read_archive(data)
+
+
+class TestWhatIsLeftAlone:
+    def test_hidden_files_and_those_of_macos_are_ignored_silently(self) -> None:
+        hidden = ["tables/._users.sql", "._tables", "tables/.hidden.sql", ".git/tables/x.sql", "tables/.gitkeep"]
+
+        schema = read_archive(packed({"tables/users.sql": USERS, **dict.fromkeys(hidden, b"\x00\x05\x16\x07")}))
+
+        assert labels(schema) == ["tables/users.sql"]
+        assert schema.warnings == ()
+
+    def test_documentation_is_ignored_silently(self) -> None:
+        schema = read_archive(packed(dict.fromkeys(["tables/README.md", "LICENSE", "tables/users.sql"], USERS)))
+
+        assert schema.warnings == ()
+
+    def test_unknown_folders_are_named(self) -> None:
+        schema = read_archive(packed(dict.fromkeys(["tables/users.sql", "views/a.sql", "views/b.sql"], USERS)))
+
+        assert labels(schema) == ["tables/users.sql"]
+        assert schema.warnings == ("views/ is not a folder of a schema and was left alone (a.sql, b.sql)",)
+
+    def test_an_unknown_empty_folder_is_named(self) -> None:
+        schema = read_archive(packed({"x/tables/users.sql": USERS, "x/views/": b""}))
+
+        assert schema.warnings == ("views/ is not a folder of a schema and was left alone",)
+
+    def test_folder_names_count_as_they_are_spelled(self) -> None:
+        schema = read_archive(packed({"tables/users.sql": USERS, "Functions/a.sql": b"SELECT 1"}))
+
+        assert schema.functions == ()
+        assert schema.warnings == ("Functions/ is not a folder of a schema and was left alone (a.sql)",)
+        assert "Tables/ is spelled differently" in refusal(packed({"Tables/users.sql": USERS}))
+
+    def test_files_of_other_kinds_and_files_beside_the_folders_are_named(self) -> None:
+        names = ["pg/tables/users.sql", "pg/tables/users.php", "pg/all.sql", "composer.json"]
+
+        assert read_archive(packed(dict.fromkeys(names, USERS))).warnings == (
+            "beside the schema's folders, left alone: composer.json, all.sql",
+            "tables/ contains files that are not SQL, left alone: users.php",
+        )
+
+    def test_many_unknown_folders_make_few_warnings(self) -> None:
+        schema = read_archive(packed({"tables/users.sql": USERS, **{f"x{n}/a.sql": b"" for n in range(50)}}))
+
+        assert len(schema.warnings) == 21
+        assert schema.warnings[-1] == "30 more folders were left alone"
+
+    @pytest.mark.parametrize("suffix", ["sql", "pgsql", "pssql", "SQL"])
+    def test_every_suffix_of_sql_is_read(self, suffix: str) -> None:
+        assert labels(read_archive(packed({f"tables/users.{suffix}": USERS}))) == [f"tables/users.{suffix}"]
+
+
+class TestText:
+    def test_a_byte_order_mark_is_dropped(self) -> None:
+        assert read_archive(packed({"tables/users.sql": b"\xef\xbb\xbf" + USERS})).tables[0].content == USERS
+
+    def test_other_encodings_are_refused_with_file_and_place(self) -> None:
+        data = packed({"pg/tables/users.sql": "-- ok\nSELECT 'José'".encode("latin-1")})
+
+        with pytest.raises(SchemaExtractionFailed) as caught:
+            read_archive(data)
+
+        assert caught.value.file == "tables/users.sql"
+        assert "byte 0xe9 at position 17 (line 2)" in caught.value.message
+
+    def test_utf16_is_refused_by_name(self) -> None:
+        assert "tables/users.sql is UTF-16" in refusal(packed({"tables/users.sql": USERS.decode().encode("utf-16")}))
+
+    def test_nul_bytes_are_refused(self) -> None:
+        assert "NUL byte at position 6" in refusal(packed({"tables/users.sql": b"SELECT\x00 1"}))
+
+    def test_a_file_that_is_left_alone_may_contain_anything(self) -> None:
+        assert labels(read_archive(packed({"tables/users.sql": USERS, "tables/logo.png": b"\x89PNG\x00\xff"}))) == [
+            "tables/users.sql"
+        ]
+
+
+class TestUnsafeEntries:
+    @pytest.mark.parametrize(
+        ("kind", "words"),
+        [
+            (tarfile.SYMTYPE, "a symbolic link"),
+            (tarfile.LNKTYPE, "a hard link"),
+            (tarfile.CHRTYPE, "a device"),
+            (tarfile.BLKTYPE, "a device"),
+            (tarfile.FIFOTYPE, "a named pipe"),
+            (tarfile.GNUTYPE_SPARSE, "a sparse file"),
+            (b"V", "an entry of kind b'V'"),
+        ],
+    )
+    def test_only_files_and_folders_are_taken(self, kind: bytes, words: str) -> None:
+        def change(info: tarfile.TarInfo) -> None:
+            info.type = kind
+            info.linkname = "/etc/passwd"
+
+        message = refusal(with_entry(change))
+
+        assert message == f"tables/odd.sql is {words}; a schema consists of files and folders only"
+
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("/tables/users.sql", "is an absolute path"),
+            ("tables/../../users.sql", "leads out of the folder"),
+            ("..", "leads out of the folder"),
+            ("tables/a\nb.sql", r"tables/a\x0ab.sql contains a control character"),
+            ("/".join("abcdefghijklmnopq") + "/users.sql", "is more than 16 names deep"),
+            (f"tables/{'x' * 1100}.sql", "is longer than 1024 bytes"),
+        ],
+    )
+    def test_paths_stay_within_the_folder(self, path: str, words: str) -> None:
+        assert words in refusal(packed({path: USERS}))
+
+    def test_a_path_with_a_nul_is_refused(self) -> None:
+        data = tar_of({"tables/users.sql": USERS, f"tables/{'ä' * 80}.sql": USERS})
+        spoiled = data.replace(("ä" * 80).encode(), ("ä" * 79).encode() + b"\x00x")
+
+        assert "control character" in refusal(gzip.compress(spoiled))
+
+    def test_a_name_that_is_not_utf8_is_refused(self) -> None:
+        data = tar_of({"tables/jos?.sql": USERS}, tarfile.USTAR_FORMAT)
+        header = bytearray(data[:512])
+        header[header.index(b"?")] = 0xE9
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+
+        assert r"the name tables/jos\xe9.sql is not UTF-8" in refusal(gzip.compress(bytes(header) + data[512:]))
+
+    @pytest.mark.parametrize("again", ["tables/users.sql", "./tables/users.sql", "tables//users.sql"])
+    def test_a_file_that_comes_twice_is_refused(self, again: str) -> None:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            for name in ("tables/users.sql", again):
+                archive.addfile(tarfile.TarInfo(name))
+
+        assert "tables/users.sql is in the archive twice" in refusal(buffer.getvalue())
+
+    def test_a_file_without_a_name_is_refused(self) -> None:
+        assert "a file without a name" in refusal(packed({"tables/users.sql": USERS, ".": USERS}))
+
+    def test_a_sparse_file_in_pax_headers_is_refused(self) -> None:
+        def change(info: tarfile.TarInfo) -> None:
+            info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.name": "x"}
+
+        assert "is a sparse file" in refusal(with_entry(change))
+
+
+class TestRubbish:
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            (b"", "the archive is empty"),
+            (b"rubbish", "is not a gzip file; pack with tar -czf"),
+            (tar_of({"tables/users.sql": USERS}), "is a tar archive that is not compressed"),
+            (b"PK\x03\x04zip", "is a zip archive"),
+            (b"BZh91AY", "is compressed with bzip2"),
+            (gzip.compress(b""), "the archive is cut off"),
+            (gzip.compress(b"SELECT 1" * 100), "there is no tar archive in the gzip file"),
+            (gzip.compress(bytes(1024)), "there is nothing in it"),
+            (packed({"readme.txt": b"hello"}), "there is no schema folder; at least one of extensions/, types/"),
+            (packed({"src/app/main.php": b"<?php"}), "there is no schema folder"),
+        ],
+    )
+    def test_what_is_no_schema_is_refused_with_advice(self, data: bytes, words: str) -> None:
+        assert words in refusal(data)
+
+    def test_a_cut_gzip_file_is_refused_wherever_it_is_cut(self) -> None:
+        data = packed({"tables/users.sql": USERS, "tables/b.sql": bytes(range(32, 127)) * 40})
+
+        messages = {refusal(data[:length]) for length in range(20, len(data), 7)}
+
+        assert messages == {"the gzip file is cut off before its end; pack and send it again"}
+
+    @pytest.mark.parametrize("length", [512, 1024, 1500, 2048])
+    def test_a_cut_tar_archive_is_refused_though_its_gzip_is_whole(self, length: int) -> None:
+        data = tar_of({"tables/a.sql": USERS, "tables/b.sql": USERS})
+
+        assert "cut off" in refusal(gzip.compress(data[:length]))
+
+    def test_a_damaged_header_loses_no_file_in_silence(self) -> None:
+        data = bytearray(tar_of({"tables/a.sql": USERS, "tables/b.sql": USERS}))
+        data[1024 + 3] ^= 0xFF
+
+        assert "damaged at byte 1024" in refusal(gzip.compress(bytes(data)))
+
+    def test_a_flipped_bit_is_noticed_by_the_checksum_of_gzip(self) -> None:
+        stored = bytearray(zlib_stored(tar_of({"tables/a.sql": USERS})))
+        stored[stored.index(b"users")] ^= 0x01
+
+        assert "CRC" in refusal(bytes(stored))
+
+    def test_bytes_after_the_end_are_refused(self) -> None:
+        data = tar_of({"tables/a.sql": USERS})
+
+        assert "something follows the end" in refusal(gzip.compress(data + b"rubbish"))
+        assert "gzip file is damaged" in refusal(gzip.compress(data) + b"rubbish")
+
+    def test_padding_after_the_end_and_several_gzip_members_are_fine(self) -> None:
+        data = tar_of({"tables/a.sql": USERS})
+
+        assert labels(read_archive(gzip.compress(data[:700]) + gzip.compress(data[700:]) + bytes(100))) == [
+            "tables/a.sql"
+        ]
+
+    def test_a_damaged_extended_header_is_refused(self) -> None:
+        data = tar_of({f"tables/{'x' * 120}.sql": USERS})
+        position = data.index(b" path=")
+        for damage in (b"\xff", b"9", b"x"):
+            spoiled = data[: position - 1] + damage + data[position:]
+            assert "damaged" in refusal(gzip.compress(spoiled))
+
+
+def zlib_stored(data: bytes) -> bytes:
+    """A gzip file without compression, so that a byte of *data* can be changed in it."""
+    squeezer = zlib.compressobj(level=0, wbits=31)
+    return squeezer.compress(data) + squeezer.flush()
+
+
+class TestLimits:
+    def test_a_gigabyte_of_zeros_costs_little_memory(self) -> None:
+        squeezer = zlib.compressobj(level=9, wbits=31)
+        header = tarfile.TarInfo("tables/zeros.sql")
+        header.size = 1 << 30
+        chunk = bytes(1 << 20)
+        parts = [squeezer.compress(header.tobuf()), *(squeezer.compress(chunk) for _ in range(1024)), squeezer.flush()]
+        bomb = b"".join(parts)
+
+        tracemalloc.start()
+        message = refusal(bomb)
+        as_file_peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+        assert message == "tables/zeros.sql has 1073741824 bytes, 67108864 are allowed in one file"
+        assert as_file_peak < 8 * 1024 * 1024
+
+    def test_zeros_after_the_end_are_counted(self) -> None:
+        bomb = gzip.compress(tar_of({"tables/a.sql": USERS}) + bytes(10_000_000))
+
+        assert (
+            refusal(bomb, ArchiveLimits(max_unpacked_bytes=1_000_000))
+            == "the archive unpacks to more than 1000000 bytes"
+        )
+
+    def test_entries_are_counted(self) -> None:
+        data = packed({f"tables/{number}.sql": b"" for number in range(11)})
+
+        assert len(read_archive(data, ArchiveLimits(max_entries=11)).tables) == 11
+        assert "more than 10 files and folders" in refusal(data, ArchiveLimits(max_entries=10))
+
+    def test_a_hundred_thousand_entries_are_refused_after_ten_thousand(self) -> None:
+        folder = tarfile.TarInfo("tables/x")
+        folder.type = tarfile.DIRTYPE
+        one = folder.tobuf()
+        squeezer = zlib.compressobj(level=1, wbits=31)
+        data = b"".join([*(squeezer.compress(one * 1000) for _ in range(100)), squeezer.flush()])
+
+        assert "more than 10000 files and folders" in refusal(data)
+
+    def test_a_file_left_alone_counts_towards_the_size(self) -> None:
+        data = packed({"tables/users.sql": USERS, "dump.bin": bytes(100_000)})
+
+        assert "unpacks to more than 50000" in refusal(data, ArchiveLimits(max_unpacked_bytes=50_000))
+
+    @pytest.mark.parametrize("as_stream", [True, False])
+    def test_the_compressed_size_is_limited(self, as_stream: bool) -> None:
+        data = packed({"tables/users.sql": USERS})
+        limits = ArchiveLimits(max_compressed_bytes=len(data) - 1)
+
+        with pytest.raises(SchemaExtractionFailed, match="the archive has more than"):
+            read_archive(io.BytesIO(data) if as_stream else data, limits)
+
+    def test_a_long_chain_of_extended_headers_is_followed_without_recursion(self) -> None:
+        header = tarfile.TarInfo("x")
+        header.type = tarfile.GNUTYPE_LONGNAME
+        header.size = 5
+        name = header.tobuf(tarfile.GNU_FORMAT) + b"t/a.s".ljust(512, b"\0")
+
+        schema = read_archive(gzip.compress(name * 20_000 + tar_of({"tables/a.sql": USERS, "tables/b.sql": USERS})))
+
+        assert labels(schema) == ["tables/b.sql"]
+        assert schema.warnings == ("t/ is not a folder of a schema and was left alone (a.s)",)
+
+    def test_an_extended_header_is_limited(self) -> None:
+        header = tarfile.TarInfo("x")
+        header.type = tarfile.XHDTYPE
+        header.size = 2 * 1024 * 1024
+
+        assert "extended header of 2097152 bytes" in refusal(gzip.compress(header.tobuf() + bytes(header.size + 1024)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=2000))
+def test_random_bytes_are_refused_and_nothing_else_happens(data: bytes) -> None:
+    for attempt in (data, gzip.compress(data), b"\x1f\x8b" + data):
+        with pytest.raises(SchemaExtractionFailed):
+            read_archive(attempt)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), min_size=1, max_size=8), st.booleans())
+def test_a_spoiled_archive_is_read_or_refused_and_nothing_else_happens(
+    damage: list[tuple[int, int]], before_compression: bool
+) -> None:
+    files = {"tables/a.sql": USERS, f"tables/{'y' * 120}.sql": USERS, "seeders/": b""}
+    data = bytearray(tar_of(files) if before_compression else packed(files))
+    for position, value in damage:
+        data[position % len(data)] = value
+    try:
+        schema = read_archive(gzip.compress(bytes(data)) if before_compression else bytes(data))
+    except SchemaExtractionFailed:
+        return
+    assert all(file.text for file in schema.files() if file.content)
