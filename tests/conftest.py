@@ -97,3 +97,12 @@ def start_gateway(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., G
 def platform() -> str:
     """A platform name that no other test uses."""
     return f"p{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A folder like tmp_path, but where no other test session makes the way there private again.
+
+    As root, an embedded PostgreSQL runs as another user, who must be able to reach its data."""
+    with tempfile.TemporaryDirectory(prefix="test-") as folder:
+        yield Path(folder)

@@ -61,108 +61,108 @@ def wait_until(condition, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def test_version(tmp_path):
-    result = run(tmp_path, "--version")
+def test_version(public_path):
+    result = run(public_path, "--version")
     assert result.returncode == 0
     assert re.search(r"version \d+\.\d+\.\d+", result.stdout)
 
 
 class TestCheckConfig:
-    def test_says_what_the_settings_are_but_no_password(self, tmp_path):
-        result = run(tmp_path, "check-config", DATABASE_URL="postgres://me:hunter2@db/x", WORKERS="3")
+    def test_says_what_the_settings_are_but_no_password(self, public_path):
+        result = run(public_path, "check-config", DATABASE_URL="postgres://me:hunter2@db/x", WORKERS="3")
         assert result.returncode == 0, result.stderr
         assert "WORKERS=3\n" in result.stdout
         assert "GATEWAY_PORT=9000\n" in result.stdout
         assert "host=db dbname=x user=me" in result.stdout
         assert "hunter2" not in result.stdout + result.stderr
 
-    def test_names_every_wrong_setting_in_a_line(self, tmp_path):
-        (tmp_path / ".env").write_text("WORKERS=many\n")
-        result = run(tmp_path, "check-config", GATEWAY_PORT="x")
+    def test_names_every_wrong_setting_in_a_line(self, public_path):
+        (public_path / ".env").write_text("WORKERS=many\n")
+        result = run(public_path, "check-config", GATEWAY_PORT="x")
         assert result.returncode == 1
         lines = result.stderr.splitlines()
         assert [line.split()[:2] for line in lines] == [["Error:", "GATEWAY_PORT"], ["Error:", "WORKERS"]]
 
-    def test_warns_of_a_misspelt_name(self, tmp_path):
-        (tmp_path / ".env").write_text("WORKRES=3\n")
-        result = run(tmp_path, "check-config")
+    def test_warns_of_a_misspelt_name(self, public_path):
+        (public_path / ".env").write_text("WORKRES=3\n")
+        result = run(public_path, "check-config")
         assert result.returncode == 0
         assert "WORKRES" in result.stderr
 
-    def test_a_data_folder_that_cannot_be_made_is_told(self, tmp_path):
-        (tmp_path / "file").touch()
-        result = run(tmp_path, "check-config", DATA_DIR="file/data")
+    def test_a_data_folder_that_cannot_be_made_is_told(self, public_path):
+        (public_path / "file").touch()
+        result = run(public_path, "check-config", DATA_DIR="file/data")
         assert result.returncode == 1
         assert result.stderr.splitlines() == ["Error: DATA_DIR file/data cannot be made: Not a directory"]
 
 
 class TestServe:
-    def test_wrong_settings_stop_the_start_with_a_line_each(self, tmp_path):
-        result = run(tmp_path, "serve", WORKERS="0", THREADS="x")
+    def test_wrong_settings_stop_the_start_with_a_line_each(self, public_path):
+        result = run(public_path, "serve", WORKERS="0", THREADS="x")
         assert result.returncode == 1
         assert [line.split()[1] for line in result.stderr.splitlines()] == ["WORKERS", "THREADS"]
 
     @pytest.mark.parametrize("arguments", [["serve"], ["serve", "--embedded", "pg"], ["demo"]])
-    def test_a_taken_port_is_told_in_one_line_and_nothing_is_left(self, tmp_path, taken_port, arguments):
-        result = run(tmp_path, *arguments, GATEWAY_PORT=str(taken_port))
+    def test_a_taken_port_is_told_in_one_line_and_nothing_is_left(self, public_path, taken_port, arguments):
+        result = run(public_path, *arguments, GATEWAY_PORT=str(taken_port))
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()
         assert re.match(rf"Error: cannot listen on 127.0.0.1 port {taken_port}: Address already in use", line)
-        assert not (tmp_path / "pg").exists()
+        assert not (public_path / "pg").exists()
 
-    def test_an_address_of_another_machine_is_told_in_one_line(self, tmp_path):
-        result = run(tmp_path, "serve", GATEWAY_HOST="192.0.2.1", GATEWAY_PORT=str(free_port()))
+    def test_an_address_of_another_machine_is_told_in_one_line(self, public_path):
+        result = run(public_path, "serve", GATEWAY_HOST="192.0.2.1", GATEWAY_PORT=str(free_port()))
         assert result.returncode == 1
         assert len(result.stderr.splitlines()) == 1
 
-    def test_starts_while_postgresql_is_away(self, tmp_path):
-        with running_gateway(f"postgres://127.0.0.1:{free_port()}/postgres", tmp_path) as gateway:
+    def test_starts_while_postgresql_is_away(self, public_path):
+        with running_gateway(f"postgres://127.0.0.1:{free_port()}/postgres", public_path) as gateway:
             assert gateway.get("/health/live").status == 200
             assert gateway.get("/health/ready").status == 503
 
-    def test_sigterm_ends_the_gateway_first_and_then_postgresql(self, tmp_path):
-        with running_gateway("", tmp_path, ("--embedded", "pg")) as gateway:
-            postmaster = int((tmp_path / "pg/data/postmaster.pid").read_text().split()[0])
+    def test_sigterm_ends_the_gateway_first_and_then_postgresql(self, public_path):
+        with running_gateway("", public_path, ("--embedded", "pg")) as gateway:
+            postmaster = int((public_path / "pg/data/postmaster.pid").read_text().split()[0])
             assert gateway.get("/health/ready").status == 200
             started = [pid for pid in children(gateway.process.pid) if pid != postmaster]
             assert len(started) == 2
         assert gateway.process.returncode == 0
         assert not any(is_running(pid) for pid in [postmaster, *started])
         # Whatever PostgreSQL still logs about a client would come from workers that outlived it.
-        assert "terminating connection" not in (tmp_path / "pg/server.log").read_text()
+        assert "terminating connection" not in (public_path / "pg/server.log").read_text()
 
-    def test_ctrl_c_in_the_terminal_stops_everything(self, tmp_path):
-        with running_gateway("", tmp_path, ("--embedded", "pg")) as gateway:
-            postmaster = int((tmp_path / "pg/data/postmaster.pid").read_text().split()[0])
+    def test_ctrl_c_in_the_terminal_stops_everything(self, public_path):
+        with running_gateway("", public_path, ("--embedded", "pg")) as gateway:
+            postmaster = int((public_path / "pg/data/postmaster.pid").read_text().split()[0])
             os.killpg(gateway.process.pid, signal.SIGINT)  # as the terminal does: to the whole foreground group
             gateway.process.wait(TIMEOUT_SECONDS)
             assert not is_running(postmaster)
             assert "shutdown complete" not in gateway.log
             assert "Traceback" not in gateway.log
 
-    def test_the_embedded_server_has_the_version_asked_for(self, tmp_path):
-        with running_gateway("", tmp_path, ("--embedded", "pg", "--postgres-version", "16")):
-            assert (tmp_path / "pg/data/PG_VERSION").read_text().strip() == "16"
+    def test_the_embedded_server_has_the_version_asked_for(self, public_path):
+        with running_gateway("", public_path, ("--embedded", "pg", "--postgres-version", "16")):
+            assert (public_path / "pg/data/PG_VERSION").read_text().strip() == "16"
 
-    def test_a_second_gateway_on_the_same_folder_is_refused_in_one_line(self, tmp_path):
-        with running_gateway("", tmp_path, ("--embedded", "pg")) as gateway:
-            result = run(tmp_path, "serve", "--embedded", "pg", GATEWAY_PORT=str(free_port()), LOG_LEVEL="warning")
+    def test_a_second_gateway_on_the_same_folder_is_refused_in_one_line(self, public_path):
+        with running_gateway("", public_path, ("--embedded", "pg")) as gateway:
+            result = run(public_path, "serve", "--embedded", "pg", GATEWAY_PORT=str(free_port()), LOG_LEVEL="warning")
             assert result.returncode == 1
             assert result.stderr.splitlines() == [
-                f"Error: {tmp_path}/pg is in use by another gateway (process {gateway.process.pid}); "
+                f"Error: {public_path}/pg is in use by another gateway (process {gateway.process.pid}); "
                 "stop it, or use another folder"
             ]
             assert gateway.get("/health/ready").status == 200
 
-    def test_a_killed_worker_is_replaced(self, postgres_url, tmp_path):
-        with running_gateway(postgres_url, tmp_path) as gateway:
+    def test_a_killed_worker_is_replaced(self, postgres_url, public_path):
+        with running_gateway(postgres_url, public_path) as gateway:
             victim = gateway.worker_pids()[0]
             os.kill(victim, signal.SIGKILL)
             wait_until(lambda: victim not in gateway.worker_pids() and len(gateway.worker_pids()) == 2)
             assert gateway.get("/health/ready").status == 200
 
-    def test_a_reload_replaces_the_workers_without_a_failed_request(self, postgres_url, tmp_path):
-        with running_gateway(postgres_url, tmp_path) as gateway:
+    def test_a_reload_replaces_the_workers_without_a_failed_request(self, postgres_url, public_path):
+        with running_gateway(postgres_url, public_path) as gateway:
             before = set(gateway.worker_pids())
             statuses: list[int] = []
             enough = threading.Event()
@@ -211,9 +211,9 @@ class TestGunicornsOwnErrors:
 
 
 class TestDemo:
-    def test_shows_requests_that_can_be_pasted_and_runs_again(self, tmp_path):
+    def test_shows_requests_that_can_be_pasted_and_runs_again(self, public_path):
         for _ in range(2):
-            self.run_demo(tmp_path)
+            self.run_demo(public_path)
 
     def run_demo(self, folder: Path) -> None:
         demo = subprocess.Popen(

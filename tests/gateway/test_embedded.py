@@ -34,8 +34,8 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("version", [16, 18])
-def test_starts_in_a_new_folder_and_keeps_what_is_stored(tmp_path, version):
-    folder = tmp_path / "not" / "yet" / "there"
+def test_starts_in_a_new_folder_and_keeps_what_is_stored(public_path, version):
+    folder = public_path / "not" / "yet" / "there"
     with EmbeddedPostgres(folder, version=version) as server, psycopg.connect(server.url) as connection:
         assert connection.info.server_version // 10000 == version
         connection.execute("CREATE TABLE kept AS SELECT 'Grüße' AS word")
@@ -45,15 +45,15 @@ def test_starts_in_a_new_folder_and_keeps_what_is_stored(tmp_path, version):
 
 
 @pytest.mark.parametrize("name", ["with space", "quo'te\"s", "comma,dollar$HOME", "long" * 30, "é" * 40])
-def test_any_folder_name_will_do(tmp_path, name):
-    with EmbeddedPostgres(tmp_path / name, durable=False) as server, psycopg.connect(server.url) as connection:
+def test_any_folder_name_will_do(public_path, name):
+    with EmbeddedPostgres(public_path / name, durable=False) as server, psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_stopping_can_be_repeated_and_leaves_nothing(tmp_path):
-    server = EmbeddedPostgres(tmp_path / ("long" * 30), durable=False)
+def test_stopping_can_be_repeated_and_leaves_nothing(public_path):
+    server = EmbeddedPostgres(public_path / ("long" * 30), durable=False)
     server.start()
-    pid = server_pid(tmp_path / ("long" * 30))
+    pid = server_pid(public_path / ("long" * 30))
     socket_folder = Path(psycopg.conninfo.conninfo_to_dict(server.url)["host"])
     with psycopg.connect(server.url):  # a session that is open does not hold the stop up
         server.stop()
@@ -62,62 +62,62 @@ def test_stopping_can_be_repeated_and_leaves_nothing(tmp_path):
     assert not socket_folder.exists()
 
 
-def test_another_version_is_refused_in_one_line(tmp_path):
-    with EmbeddedPostgres(tmp_path, version=18, durable=False):
+def test_another_version_is_refused_in_one_line(public_path):
+    with EmbeddedPostgres(public_path, version=18, durable=False):
         pass
     with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 18, not 16.*--postgres-version 18") as caught:
-        EmbeddedPostgres(tmp_path, version=16).start()
+        EmbeddedPostgres(public_path, version=16).start()
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_of_another_postgresql_is_left_alone(tmp_path):
-    (tmp_path / "PG_VERSION").write_text("15\n")
+def test_a_folder_of_another_postgresql_is_left_alone(public_path):
+    (public_path / "PG_VERSION").write_text("15\n")
     with pytest.raises(EmbeddedPostgresError, match="another PostgreSQL"):
-        EmbeddedPostgres(tmp_path).start()
-    assert not (tmp_path / "data").exists()
+        EmbeddedPostgres(public_path).start()
+    assert not (public_path / "data").exists()
 
 
-def test_a_file_in_place_of_the_folder_is_an_error(tmp_path):
-    (tmp_path / "file").touch()
+def test_a_file_in_place_of_the_folder_is_an_error(public_path):
+    (public_path / "file").touch()
     with pytest.raises(EmbeddedPostgresError, match="cannot start"):
-        EmbeddedPostgres(tmp_path / "file").start()
+        EmbeddedPostgres(public_path / "file").start()
 
 
-def test_a_broken_configuration_is_told_with_postgresql_s_own_reason(tmp_path):
-    with EmbeddedPostgres(tmp_path, durable=False):
+def test_a_broken_configuration_is_told_with_postgresql_s_own_reason(public_path):
+    with EmbeddedPostgres(public_path, durable=False):
         pass
-    with (tmp_path / "data" / "postgresql.conf").open("a") as file:
+    with (public_path / "data" / "postgresql.conf").open("a") as file:
         file.write("no_such_parameter = 1\n")
     with pytest.raises(EmbeddedPostgresError, match=r"did not start.*FATAL.*configuration file"):
-        EmbeddedPostgres(tmp_path, durable=False).start()
+        EmbeddedPostgres(public_path, durable=False).start()
 
 
-def test_a_folder_in_use_is_refused_and_a_killed_gateway_frees_it(tmp_path):
+def test_a_folder_in_use_is_refused_and_a_killed_gateway_frees_it(public_path):
     owner = subprocess.Popen(
-        [sys.executable, "-c", RUN, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUN, public_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     url = owner.stdout.readline().strip()
-    left_over = server_pid(tmp_path)
+    left_over = server_pid(public_path)
     with pytest.raises(EmbeddedPostgresError, match=f"in use by another gateway .process {owner.pid}"):
-        EmbeddedPostgres(tmp_path, durable=False).start()
+        EmbeddedPostgres(public_path, durable=False).start()
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept ()")
 
     owner.send_signal(signal.SIGKILL)
     owner.communicate()
     assert is_running(left_over)
-    with EmbeddedPostgres(tmp_path, durable=False) as server, psycopg.connect(server.url) as connection:
+    with EmbeddedPostgres(public_path, durable=False) as server, psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
         assert not is_running(left_over)
 
 
-def test_ctrl_c_in_a_terminal_does_not_reach_the_server(tmp_path):
-    with EmbeddedPostgres(tmp_path, durable=False):
-        assert os.getsid(server_pid(tmp_path)) != os.getsid(0)
+def test_ctrl_c_in_a_terminal_does_not_reach_the_server(public_path):
+    with EmbeddedPostgres(public_path, durable=False):
+        assert os.getsid(server_pid(public_path)) != os.getsid(0)
 
 
-def test_a_fork_that_ends_does_not_stop_the_server(tmp_path):
-    with EmbeddedPostgres(tmp_path, durable=False) as server:
+def test_a_fork_that_ends_does_not_stop_the_server(public_path):
+    with EmbeddedPostgres(public_path, durable=False) as server:
         child = os.fork()
         if child == 0:
             server.stop()
@@ -126,12 +126,12 @@ def test_a_fork_that_ends_does_not_stop_the_server(tmp_path):
         with psycopg.connect(server.url) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
         # The folder is still this process's own.
-        other = subprocess.run([sys.executable, "-c", RUN, tmp_path], stderr=subprocess.PIPE, check=False)
+        other = subprocess.run([sys.executable, "-c", RUN, public_path], stderr=subprocess.PIPE, check=False)
         assert b"in use by another gateway" in other.stderr
 
 
-def test_a_half_made_folder_is_made_anew(tmp_path):
-    (tmp_path / "data.unfinished").mkdir()
-    (tmp_path / "data.unfinished" / "PG_VERSION").write_text("18\n")
-    with EmbeddedPostgres(tmp_path, durable=False) as server, psycopg.connect(server.url) as connection:
+def test_a_half_made_folder_is_made_anew(public_path):
+    (public_path / "data.unfinished").mkdir()
+    (public_path / "data.unfinished" / "PG_VERSION").write_text("18\n")
+    with EmbeddedPostgres(public_path, durable=False) as server, psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
