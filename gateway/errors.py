@@ -111,6 +111,12 @@ class QueryTimeout(GatewayError):
     code = "query_timeout"
 
 
+class ClientGone(GatewayError):
+    """The client closed its connection before the answer, and the query was cancelled. Nobody reads this."""
+
+    code = "query_timeout"
+
+
 class QueryFailed(GatewayError):
     """PostgreSQL raised an error inside the called function or query; ``sqlstate`` says which."""
 

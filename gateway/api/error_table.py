@@ -121,7 +121,7 @@ ERROR_TABLE: Final = (
         status=504,
         code="query_timeout",
         when="the statement timeout ended the query",
-        raised_as=(errors.QueryTimeout,),
+        raised_as=(errors.QueryTimeout, errors.ClientGone),
     ),
     ErrorRow(
         status=500,

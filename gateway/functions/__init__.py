@@ -1,0 +1,15 @@
+"""What may be called in a database, and how: signatures, statements, execution, and the session afterwards."""
+
+from gateway.functions.json_values import JsonNumber, dump_json, parse_json
+from gateway.functions.session import clean, needs_cleaning, session_options
+from gateway.functions.signatures import SignatureCache
+
+__all__ = [
+    "JsonNumber",
+    "SignatureCache",
+    "clean",
+    "dump_json",
+    "needs_cleaning",
+    "parse_json",
+    "session_options",
+]

@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from gateway.databases import DatabaseDirectory, DatabaseMaker, ManagedDatabase, facts_of
 from gateway.errors import DatabaseNotFound
+from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
 from gateway.naming import DatabaseOwner
 from gateway.operations.check_server import ServerCheck
 from gateway.pools import ConnectionRegistry
@@ -34,6 +35,7 @@ class Services:
     registry: ConnectionRegistry
     directory: DatabaseDirectory
     maker: DatabaseMaker
+    signatures: SignatureCache
     scratch: ScratchDatabases
     understandings: Understandings
     server_check: ServerCheck
@@ -59,6 +61,11 @@ def join_rooms(settings: Settings) -> Services:
         max_lifetime_seconds=settings.pool_max_lifetime_seconds,
         wait_timeout_seconds=settings.pool_wait_timeout_seconds,
         slots_path=_budget_file(settings),
+        session_options=session_options(
+            statement_timeout_ms=settings.statement_timeout_ms, lock_timeout_ms=settings.lock_timeout_ms
+        ),
+        reset=clean,
+        needs_reset=needs_cleaning,
     )
     maintenance = settings.maintenance_database
 
@@ -73,6 +80,7 @@ def join_rooms(settings: Settings) -> Services:
         maker=DatabaseMaker(
             registry, maintenance_database=maintenance, wait_seconds=settings.deploy_wait_timeout_seconds
         ),
+        signatures=SignatureCache(schemas=settings.callable_schemas),
         scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),
         understandings=Understandings(),
         server_check=ServerCheck(ask_server),

@@ -1,0 +1,127 @@
+"""Making the call: values in, JSON rows out, within limits of size and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from psycopg.pq.abc import PGresult
+
+from gateway.errors import QueryTimeout, ResponseTooLarge
+from gateway.functions.failures import ServerRefused
+from gateway.functions.plans import Plan
+from gateway.functions.session import CallSession, HasFileno
+from gateway.functions.statements import Statement, render_statement
+
+GRACE_SECONDS: Final = 10.0  #: after its time-out, for the server to say so; then the connection is given up
+_QUERY_CANCELED: Final = "57014"
+
+#: Zero means none, which is not for a function to decide.
+_SET_TIMEOUT: Final = Statement(
+    sql=b"SELECT (1000 * extract(epoch FROM"
+    b" pg_catalog.set_config('statement_timeout', $1, false)::pg_catalog.interval))::pg_catalog.int8",
+    types=(25,),
+)
+
+
+class RowCollector:
+    """Takes results as they come, and refuses more when the answer has grown over the limit."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.rows: list[bytes] = []
+        self.too_large = False
+        self._room = max_bytes
+
+    def accept(self, result: PGresult) -> bool:
+        value_of = result.get_value
+        for number in range(result.ntuples):
+            row = value_of(number, 0)
+            if row is None:  # the statement itself leaves out a row over the limit
+                self.too_large = True
+                return False
+            self._room -= len(row) + 1
+            self.rows.append(row)
+        if self._room < 0:
+            self.too_large = True
+        return not self.too_large
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a call may cost."""
+
+    statement_timeout_ms: int  #: for functions that do not set their own
+    max_bytes: int  #: of all rows together
+
+
+def execute(
+    session: CallSession, plan: Plan, values: list[bytes | None], *, limits: Limits, client: HasFileno | None = None
+) -> list[bytes]:
+    """The rows of the answer, each a JSON object as PostgreSQL renders it.
+
+    :raises ServerRefused: the server refused the statement, or the function raised an error
+    :raises QueryTimeout, ResponseTooLarge, ClientGone: the call was stopped, and what it did rolled back
+    :raises ConnectionLost: the connection ended
+    """
+    timeout_ms = _apply_timeout(session, plan, limits)
+    collector = RowCollector(limits.max_bytes)
+    accept = collector.accept
+    output: list[PGresult] = []
+    if plan.signature.is_procedure:
+
+        def accept(result: PGresult) -> bool:
+            output.append(result)
+            return True
+
+    began = monotonic()
+    seconds = timeout_ms / 1000 + GRACE_SECONDS
+    try:
+        session.run(plan.statement, values, accept, seconds=seconds, client=client)
+        if output and output[0].ntuples:
+            statement, given = _rendering(output[0])
+            session.run(statement, given, collector.accept, seconds=seconds, client=client)
+    except ServerRefused as exc:
+        if exc.sqlstate == _QUERY_CANCELED and monotonic() - began >= timeout_ms / 1000:
+            raise QueryTimeout(
+                f"{plan.signature.name} was stopped after {timeout_ms} ms, its statement timeout",
+                cause=exc.cause,
+                sqlstate=exc.sqlstate,
+            ) from exc
+        raise
+    if collector.too_large:
+        raise ResponseTooLarge(
+            f"the answer of {plan.signature.name} is larger than {limits.max_bytes} bytes, and was stopped: "
+            "let the function return less at a time"
+        )
+    return collector.rows
+
+
+def _apply_timeout(session: CallSession, plan: Plan, limits: Limits) -> int:
+    """The time-out in milliseconds that holds for the call: the session's, or the function's own.
+
+    PostgreSQL starts the clock before it looks at the settings of the function, so they are made to hold beforehand.
+    """
+    wanted = plan.signature.statement_timeout
+    if wanted is None:
+        return limits.statement_timeout_ms
+    return _set_timeout(session, wanted) or _set_timeout(session, str(limits.statement_timeout_ms))
+
+
+def _set_timeout(session: CallSession, wanted: str) -> int:
+    found: list[int] = []
+
+    def accept(result: PGresult) -> bool:
+        found.append(int(result.get_value(0, 0) or 0))
+        return True
+
+    session.run(_SET_TIMEOUT, [wanted.encode()], accept, seconds=GRACE_SECONDS)
+    return found[0]
+
+
+def _rendering(output: PGresult) -> tuple[Statement, list[bytes | None]]:
+    """The statement and the values that make a JSON row of what a procedure gave back: CALL is part of no query."""
+    columns = range(output.nfields)
+    names = [(output.fname(column) or b"").decode() for column in columns]
+    statement = render_statement(names, [output.ftype(column) for column in columns])
+    return statement, [output.get_value(0, column) for column in columns]

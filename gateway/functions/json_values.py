@@ -1,0 +1,72 @@
+"""JSON that keeps every digit: a number is what the client wrote, not the double that comes nearest to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeAlias
+
+import orjson
+
+from gateway.errors import InvalidRequest
+
+JsonValue: TypeAlias = Any  #: None, bool, int, JsonNumber, str, list or dict, and nested so
+
+MAX_INTEGER_DIGITS: Final = 18  #: an integer of so many digits fits 64 bits, and orjson reads it exactly
+
+# What orjson would round: a fraction, an exponent, or more digits than 64 bits hold. It may also match inside a
+# string, which costs only time.
+_INEXACT: Final = re.compile(rb"[0-9][.eE]|[0-9]{%d}" % (MAX_INTEGER_DIGITS + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonNumber:
+    """A number as it was written, for those that Python's ``int`` and ``float`` would not keep as they are."""
+
+    text: str
+
+
+def parse_json(data: bytes) -> JsonValue:
+    """The value of a JSON text in UTF-8.
+
+    Integers of up to 18 digits are ``int``, all other numbers ``JsonNumber``.
+
+    :raises InvalidRequest: it is not JSON
+    """
+    try:
+        if _INEXACT.search(data) is None:
+            return orjson.loads(data)
+        return _EXACT.decode(str(data, "utf-8"))
+    except RecursionError:
+        raise InvalidRequest("the JSON is nested too deeply") from None
+    except ValueError as exc:  # both libraries' errors, and bytes that are not UTF-8
+        raise InvalidRequest(f"the body is not readable JSON: {exc}") from exc
+
+
+def dump_json(value: JsonValue) -> bytes:
+    """The JSON text of a value of ``parse_json``, with its numbers as they were written.
+
+    :raises InvalidRequest: a string in it cannot be written in UTF-8
+    """
+    try:
+        return orjson.dumps(value, default=_written)
+    except TypeError as exc:
+        raise InvalidRequest(f"a value cannot be written as JSON: {exc}") from exc
+
+
+def _written(value: object) -> orjson.Fragment:
+    if isinstance(value, JsonNumber):
+        return orjson.Fragment(value.text)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _integer(text: str) -> int | JsonNumber:
+    return int(text) if len(text) <= MAX_INTEGER_DIGITS else JsonNumber(text)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+_EXACT: Final = json.JSONDecoder(parse_float=JsonNumber, parse_int=_integer, parse_constant=_no_number)

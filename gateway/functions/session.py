@@ -1,0 +1,297 @@
+"""One connection as calls use it: its prepared statements, its waiting, and bringing it back to its beginning."""
+
+from __future__ import annotations
+
+import select
+import weakref
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Final, Protocol, TypeAlias
+from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
+
+from gateway.errors import ClientGone
+from gateway.functions.failures import ConnectionLost, ServerRefused
+from gateway.functions.statements import Statement
+
+MAX_PREPARED: Final = 200  #: statements per connection; the server keeps some 10 kB for each
+CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
+CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
+CLEANING_SECONDS: Final = 10.0  #: for a session to come back to its beginning
+ASK_SECONDS: Final = 10.0  #: for the gateway's own questions about functions
+
+#: Everything a function can leave behind, but for the prepared statements. As DISCARD ALL has it, and in one message.
+CLEANING: Final = (
+    b"CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *;"
+    b" SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+)
+
+_HANG_UP: Final = getattr(select, "POLLRDHUP", 0)  # elsewhere only POLLHUP tells, which is always reported
+
+Accept: TypeAlias = Callable[[PGresult], bool]
+
+
+class HasFileno(Protocol):
+    """A socket, or anything else that can be polled."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+
+def session_options(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[str, str]:
+    """The settings that every session for calls begins with, and comes back to, whatever role or database say."""
+    return {
+        "TimeZone": "UTC",
+        "DateStyle": "ISO",
+        "IntervalStyle": "postgres",
+        "bytea_output": "hex",
+        "extra_float_digits": "1",
+        "client_encoding": "UTF8",
+        "client_min_messages": "warning",
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(lock_timeout_ms),
+    }
+
+
+class CallSession:
+    """What the gateway knows of a connection it makes calls on. Used by one thread at a time.
+
+    Between two calls the cleaning of the session is under way: it is sent when a call ends and its answer is read when
+    the next one begins, so that nobody waits for it. libpq calls that hold Python's lock are made only when there is
+    something to read.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = weakref.ref(connection)
+        self._pgconn = connection.pgconn
+        self._poller = select.poll()
+        self._poller.register(self._pgconn.socket, select.POLLIN)
+        # None: sent once and not prepared, because many statements are never sent again on their connection.
+        self._prepared: dict[Statement, bytes | None] = {}
+        self._dropped: list[bytes] = []
+        self._counter = 0
+        self.dirty = False  #: a call may have left something behind, and no cleaning has begun
+        self.cleaning = False  #: cleaning was sent, and its answer not yet read
+
+    def settle(self) -> None:
+        """Make the session ready for a call: cleaned, and with the server still at the other end.
+
+        :raises ConnectionLost: it cannot be used any more
+        """
+        try:
+            if self.dirty:
+                self.begin_cleaning()
+            if self.cleaning:
+                self._receive(_ignore, CLEANING_SECONDS)
+                self.cleaning = False
+                while self._pgconn.notifies() is not None:
+                    pass
+            self._pgconn.consume_input()  # reads nothing, or that the server has ended the connection
+        except (psycopg.Error, ServerRefused) as exc:
+            raise ConnectionLost(f"the connection was lost between two calls: {exc}", sent=False) from exc
+        except ConnectionLost as exc:
+            raise ConnectionLost(str(exc), sent=False) from exc
+        if self._pgconn.transaction_status != TransactionStatus.IDLE:
+            raise ConnectionLost("the connection is in the middle of something", sent=False)
+
+    def begin_cleaning(self) -> None:
+        """Send what brings the session back to its beginning, and do not wait for it.
+
+        :raises psycopg.Error: the connection is broken
+        """
+        if self._pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            command = b"ROLLBACK; " + CLEANING
+        else:
+            command = CLEANING
+        for name in self._dropped:
+            command += b"; DEALLOCATE " + name
+        self._dropped.clear()
+        self._pgconn.send_query(command)
+        self._pgconn.flush()
+        self.cleaning, self.dirty = True, False
+
+    def run(
+        self,
+        statement: Statement,
+        values: Sequence[bytes | None],
+        accept: Accept,
+        *,
+        seconds: float,
+        client: HasFileno | None = None,
+    ) -> None:
+        """Run a statement that may call anything, and give each result to *accept*.
+
+        :param accept: says whether it wants more; if not, the statement is cancelled
+        :param seconds: after which the server is given up; its own time-out ends a statement before that
+        :param client: cancelled too when this socket's other end is closed
+        :raises ServerRefused: the server ended the statement with an error
+        :raises ClientGone: the client is gone; the statement was cancelled
+        :raises ConnectionLost: the connection ended
+        """
+        name = self._prepare_if_repeated(statement, seconds)
+        self.dirty = True
+        try:
+            if name is None:
+                self._pgconn.send_query_params(statement.sql, values, statement.types)
+            else:
+                self._pgconn.send_query_prepared(name, values)
+            if statement.many_rows:
+                self._pgconn.set_chunked_rows_mode(CHUNK_ROWS)
+        except psycopg.Error as exc:
+            raise ConnectionLost(f"the connection was lost: {exc}", sent=False) from exc
+        self._receive(accept, seconds, client)
+
+    def ask(self, sql: bytes, values: Sequence[bytes]) -> list[bytes]:
+        """The first column of every row of a query of the gateway's own, which leaves nothing behind.
+
+        :raises ServerRefused, ConnectionLost: as ``run``
+        """
+        rows: list[bytes] = []
+
+        def accept(result: PGresult) -> bool:
+            rows.extend(result.get_value(number, 0) or b"" for number in range(result.ntuples))
+            return True
+
+        self._pgconn.send_query_params(sql, values)
+        self._receive(accept, ASK_SECONDS)
+        return rows
+
+    def parameter_types(self, statement: Statement) -> tuple[int, ...]:
+        """The types the server gives the parameters of a statement that is not run.
+
+        :raises ServerRefused, ConnectionLost: as ``run``
+        """
+        types: list[int] = []
+
+        def accept(result: PGresult) -> bool:
+            types.extend(result.param_type(number) for number in range(result.nparams))
+            return True
+
+        self._pgconn.send_prepare(b"", statement.sql, statement.types)
+        self._receive(_ignore, ASK_SECONDS)
+        self._pgconn.send_describe_prepared(b"")
+        self._receive(accept, ASK_SECONDS)
+        return tuple(types)
+
+    def forget_prepared(self) -> None:
+        """Prepare every statement anew: the server has other ideas of them."""
+        self._prepared.clear()
+
+    def _prepare_if_repeated(self, statement: Statement, seconds: float) -> bytes | None:
+        """The name under which a statement is prepared, from its second use on."""
+        name = self._prepared.get(statement, b"")
+        if name:
+            return name
+        if name is not None:
+            self._remember(statement, None)
+            return None
+        self._counter += 1
+        name = b"stonescriptdb_gateway_%d" % self._counter
+        self._pgconn.send_prepare(name, statement.sql, statement.types)
+        self._receive(_ignore, seconds)
+        self._remember(statement, name)
+        return name
+
+    def _remember(self, statement: Statement, name: bytes | None) -> None:
+        self._prepared[statement] = name
+        if len(self._prepared) > MAX_PREPARED:
+            oldest = self._prepared.pop(next(iter(self._prepared)))
+            if oldest is not None:
+                self._dropped.append(oldest)
+
+    def _receive(self, accept: Accept, seconds: float, client: HasFileno | None = None) -> None:
+        """Read the answer to what was sent, to its end, whatever happens."""
+        watched = -1 if client is None else client.fileno()
+        if watched >= 0:
+            self._poller.register(watched, _HANG_UP)
+        try:
+            refused, gone = self._read_results(accept, seconds, watched)
+        except psycopg.Error as exc:
+            raise ConnectionLost(f"the connection was lost: {exc}", sent=True) from exc
+        finally:
+            if watched >= 0:
+                self._poller.unregister(watched)
+        if self._pgconn.status != ConnStatus.OK:
+            raise ConnectionLost(f"the connection was lost: {refused or 'no reason given'}", sent=True) from refused
+        if gone:
+            raise ClientGone("the client closed its connection; the call was cancelled")
+        if refused is not None:
+            raise refused
+
+    def _read_results(self, accept: Accept, seconds: float, watched: int) -> tuple[ServerRefused | None, bool]:
+        """Gives the server's error, if there was one, and whether the client is gone."""
+        pgconn, poll = self._pgconn, self._poller.poll
+        deadline = monotonic() + seconds
+        refused: ServerRefused | None = None
+        gone = cancelled = False
+        while pgconn.flush():  # a long value does not fit into the socket at once
+            self._wait_to_send(deadline)
+        while True:
+            while pgconn.is_busy():
+                ready = poll(max(0, int((deadline - monotonic()) * 1000)))
+                if not ready:
+                    raise ConnectionLost("the server did not answer in time", sent=True)
+                if not gone and any(descriptor == watched for descriptor, _ in ready):
+                    gone = True
+                    if not cancelled:
+                        deadline = self._cancel()
+                    self._poller.modify(watched, 0)
+                    continue
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            if result is None:
+                return (None if cancelled and not gone else refused), gone
+            if result.status == ExecStatus.FATAL_ERROR:
+                refused = ServerRefused(result)
+            elif not (gone or cancelled or accept(result)):
+                cancelled = True
+                deadline = self._cancel()
+
+    def _cancel(self) -> float:
+        """Tell the server to stop. Gives the time by which it must have."""
+        connection = self._connection()
+        assert connection is not None  # it is leased to the thread that runs this
+        connection.cancel_safe(timeout=CANCEL_SECONDS)
+        return monotonic() + CANCEL_SECONDS
+
+    def _wait_to_send(self, deadline: float) -> None:
+        writable = select.poll()
+        writable.register(self._pgconn.socket, select.POLLIN | select.POLLOUT)
+        if not writable.poll(max(0, int((deadline - monotonic()) * 1000))):
+            raise ConnectionLost("the server did not take the call in time", sent=True)
+        self._pgconn.consume_input()
+
+
+def session_of(connection: psycopg.Connection[Any]) -> CallSession:
+    """The session of a connection, which lives as long as the connection does."""
+    session = _SESSIONS.get(connection)
+    if session is None:
+        session = _SESSIONS[connection] = CallSession(connection)
+    return session
+
+
+def needs_cleaning(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a connection given back must be cleaned before anybody else has it.
+
+    Not if no call was made on it, and not if its cleaning is under way: the next call reads how that ended.
+    """
+    session = _SESSIONS.get(connection)
+    return session is not None and session.dirty
+
+
+def clean(connection: psycopg.Connection[Any]) -> None:
+    """Bring a session back to its beginning, and wait for that.
+
+    :raises ConnectionLost: it cannot be used any more
+    """
+    session_of(connection).settle()
+
+
+def _ignore(_: PGresult) -> bool:
+    return True
+
+
+_SESSIONS: Final[WeakKeyDictionary[psycopg.Connection[Any], CallSession]] = WeakKeyDictionary()

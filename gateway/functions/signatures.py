@@ -1,0 +1,197 @@
+"""What may be called in a database: the signatures of its functions and procedures, as ``pg_proc`` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from gateway.errors import FunctionNotFound
+from gateway.functions.polymorphism import POLYMORPHIC
+from gateway.functions.value_types import ValueType, parse_rows, read_types
+from gateway.queries import load_queries
+
+MAX_AGE_SECONDS: Final = 10.0  #: after which a signature is read again: what a call's own check does not see changes
+MAX_ROUTINES: Final = 20_000  #: remembered per process, over all databases
+
+VOID: Final = 2278
+RECORD: Final = 2249
+
+_QUERIES: Final = load_queries("gateway.functions")
+_INPUT_MODES: Final = frozenset("ibv")
+_OUTPUT_MODES: Final = frozenset("obt")
+
+
+class Asker(Protocol):
+    """What can ask the server for rows of one column."""
+
+    def ask(self, sql: bytes, values: Sequence[bytes]) -> list[bytes]:
+        """The first column of every row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter. ``name`` is empty where the function gives none; ``output`` means a procedure's pure OUT."""
+
+    name: str
+    type: int
+    required: bool
+    output: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One function or procedure that may be called."""
+
+    oid: int
+    schema: str
+    name: str
+    is_procedure: bool
+    returns_set: bool
+    returns_void: bool
+    returns_unknown_record: bool  #: a record whose columns nobody declared
+    variadic: bool  #: the last input takes the rest of the values as an array
+    parameters: tuple[Parameter, ...]  #: inputs, and for a procedure its OUT parameters in between
+    arguments: str  #: as PostgreSQL prints them, for messages
+    statement_timeout: str | None  #: that the function sets for itself
+    types: Mapping[int, ValueType]  #: of the inputs
+
+    @property
+    def inputs(self) -> tuple[Parameter, ...]:
+        return tuple(parameter for parameter in self.parameters if not parameter.output)
+
+    @property
+    def text(self) -> str:
+        return f"{self.name}({self.arguments})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routine:
+    """The functions of one name and schema, among which the arguments choose."""
+
+    candidates: tuple[Signature, ...]
+    same_name: tuple[int, ...]  #: oids of all that share the name, also of those that may not be called
+    depends_on_values: bool  #: whether what is called, or with which types, depends on more than names and numbers
+    plans: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  #: by the shape of the values
+    statements: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  #: by SQL and types
+
+
+class SignatureCache:
+    """The routines of all databases that were called lately. A miss is never remembered, so a 404 is always true."""
+
+    def __init__(self, *, schemas: Sequence[str]) -> None:
+        """Remember nothing yet; *schemas* are where callable functions are, in the order they are looked through."""
+        self._schemas = tuple(schemas)
+        # Changed by single operations only, which threads cannot see half done; read order is insertion order.
+        self._known: dict[tuple[str, str], tuple[float, Routine]] = {}
+
+    def find(self, database: str, name: str) -> Routine | None:
+        """What is remembered of *name* and not too old."""
+        known = self._known.get((database, name))
+        if known is None or known[0] < monotonic() - MAX_AGE_SECONDS:
+            return None
+        return known[1]
+
+    def read(self, asker: Asker, database: str, name: str) -> Routine:
+        """Ask the server. Gives the remembered routine itself if nothing about it has changed.
+
+        :raises FunctionNotFound: nothing of this name may be called
+        """
+        read_at = monotonic()
+        known = self._known.pop((database, name), None)
+        routine = read_routine(asker, name, self._schemas)
+        if routine is None:
+            raise FunctionNotFound(f"no function {name!r} may be called here", function=name)
+        if known is not None and known[1] == routine:
+            routine = known[1]
+        self._known[database, name] = (read_at, routine)
+        if len(self._known) > MAX_ROUTINES:
+            for oldest in list(self._known)[: MAX_ROUTINES // 10]:
+                self._known.pop(oldest, None)
+        return routine
+
+
+def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | None:
+    """The routine that *name* means: as it is written, else as PostgreSQL would fold it, else with its schema."""
+    if "\0" in name:
+        return None
+    meanings = list(_meanings(name, schemas))
+    try:
+        values = [_array_of(name for _, name in meanings), _array_of(schema for schema, _ in meanings)]
+    except UnicodeEncodeError:
+        return None
+    rows = parse_rows(asker.ask(_QUERIES["routines"], values))
+    for schema, meant in meanings:
+        found = [row for row in rows if row["schema"] == schema and row["name"] == meant]
+        if found:
+            return _routine(asker, found)
+    return None
+
+
+def _meanings(name: str, schemas: Sequence[str]) -> Iterable[tuple[str, str]]:
+    for spelt in (name, _fold(name)):
+        for schema in schemas:
+            yield schema, spelt
+    qualifier, _, rest = name.partition(".")
+    for schema, spelt in ((qualifier, rest), (_fold(qualifier), _fold(rest))):
+        if schema in schemas:
+            yield schema, spelt
+
+
+def _fold(name: str) -> str:
+    """As PostgreSQL folds an unquoted name in a UTF-8 database: ASCII letters only."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in name)
+
+
+def _array_of(texts: Iterable[str]) -> bytes:
+    quoted = ('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in dict.fromkeys(texts))
+    return ("{" + ",".join(quoted) + "}").encode()
+
+
+def _routine(asker: Asker, rows: list[Mapping[str, Any]]) -> Routine:
+    def read_graph(oids: list[int]) -> list[Mapping[str, Any]]:
+        literal = "{" + ",".join(map(str, oids)) + "}"
+        return parse_rows(asker.ask(_QUERIES["type_graph"], [literal.encode()]))
+
+    used = {row["oid"]: _parameters(row) for row in rows}
+    oids = {one.type for parameters in used.values() for one in parameters if not one.output}
+    types = read_types(oids, read_graph)
+    return Routine(
+        candidates=tuple(_signature(row, used[row["oid"]], types) for row in rows),
+        same_name=tuple(rows[0]["same_name"]),
+        depends_on_values=len(rows) > 1 or not oids.isdisjoint(POLYMORPHIC),
+    )
+
+
+def _parameters(row: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    modes = row["modes"] or "i" * len(row["types"])
+    names = row["names"] or [""] * len(row["types"])
+    called = [mode for mode in modes if mode in _INPUT_MODES or (row["kind"] == "p" and mode == "o")]
+    inputs = sum(mode in _INPUT_MODES for mode in called)
+    parameters: list[Parameter] = []
+    seen = 0
+    for mode, name, oid in zip(modes, names, row["types"], strict=False):
+        if mode in _INPUT_MODES:
+            seen += 1
+            parameters.append(Parameter(name=name, type=oid, required=seen <= inputs - row["default_count"]))
+        elif mode == "o" and row["kind"] == "p":
+            parameters.append(Parameter(name=name, type=oid, required=False, output=True))
+    return tuple(parameters)
+
+
+def _signature(row: Mapping[str, Any], parameters: tuple[Parameter, ...], types: Mapping[int, ValueType]) -> Signature:
+    return Signature(
+        oid=row["oid"],
+        schema=row["schema"],
+        name=row["name"],
+        is_procedure=row["kind"] == "p",
+        returns_set=row["returns_set"],
+        returns_void=row["return_type"] == VOID,
+        returns_unknown_record=row["return_type"] == RECORD and _OUTPUT_MODES.isdisjoint(row["modes"] or ""),
+        variadic=row["variadic"],
+        parameters=parameters,
+        arguments=row["arguments"],
+        statement_timeout=row["statement_timeout"],
+        types={one.type: types[one.type] for one in parameters if not one.output},
+    )

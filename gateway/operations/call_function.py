@@ -1,0 +1,129 @@
+"""Call a function of an application's database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
+
+import psycopg
+
+from gateway.errors import ConnectionFailed, FunctionNotFound, GatewayError, InvalidRequest
+from gateway.functions.execution import Limits, execute
+from gateway.functions.failures import ConnectionLost, ServerRefused
+from gateway.functions.plans import Params, Plan, plan_call
+from gateway.functions.session import CallSession, HasFileno, session_of
+from gateway.functions.signatures import Routine
+from gateway.naming import DatabaseOwner
+from gateway.operations.services import Services, lease_for_call
+
+_UNDEFINED_FUNCTION: Final = "42883"
+_AMBIGUOUS_FUNCTION: Final = "42725"
+_NOT_SUPPORTED: Final = "0A000"
+#: The server has forgotten a prepared statement, has another of the name, or would now give other columns.
+_PREPARED_ANEW: Final = frozenset({"26000", "42P05", _NOT_SUPPORTED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionCall:
+    """A function, whose database it is in, and the values for it as ``parse_json`` gives them."""
+
+    owner: DatabaseOwner
+    function: str
+    params: Params
+    client: HasFileno | None = None  #: the client's socket: when its other end closes, the call is cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAnswer:
+    """The result of a call. ``rows`` is a JSON array, ready to be sent."""
+
+    rows: bytes
+    row_count: int
+    execution_time_ms: float
+
+
+def call_function(services: Services, call: FunctionCall) -> CallAnswer:
+    """Call a function and give its rows as PostgreSQL renders them.
+
+    :raises FunctionNotFound: there is none that may be called
+    :raises InvalidRequest: the values do not fit any function of the name, or more than one
+    :raises GatewayError: anything else that ended the call
+    """
+    began = perf_counter()
+    attempts = services.settings.max_connections_per_pool + 1  # all idle connections may have been lost at once
+    while True:
+        with lease_for_call(services, call.owner) as connection:
+            try:
+                rows = _call_on(connection, services, call)
+            except ConnectionLost as exc:
+                connection.close()
+                attempts -= 1
+                if exc.sent or attempts == 0:
+                    raise ConnectionFailed("the connection to PostgreSQL was lost during the call") from exc
+                continue
+        return CallAnswer(
+            rows=b"[" + b",".join(rows) + b"]",
+            row_count=len(rows),
+            execution_time_ms=round((perf_counter() - began) * 1000, 3),
+        )
+
+
+def _call_on(connection: psycopg.Connection[Any], services: Services, call: FunctionCall) -> list[bytes]:
+    session = session_of(connection)
+    session.settle()
+    try:
+        return _call_as_known(session, services, call)
+    finally:
+        if session.dirty and not connection.closed:
+            try:
+                session.begin_cleaning()
+            except psycopg.Error:
+                connection.close()
+
+
+def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> list[bytes]:
+    """Call with the signature that is remembered; if that is refused, and has changed meanwhile, with the new one."""
+    database = call.owner.database_name
+    routine = services.signatures.find(database, call.function)
+    if routine is not None:
+        try:
+            return _attempt(session, services, call, routine)
+        except InvalidRequest:
+            if services.signatures.read(session, database, call.function) is routine:
+                raise
+        except ServerRefused as exc:
+            if not exc.before_execution:
+                raise _explained(exc, call, routine) from exc
+            now = services.signatures.read(session, database, call.function)
+            if now is routine and exc.sqlstate not in _PREPARED_ANEW:
+                raise _explained(exc, call, routine) from exc
+            session.forget_prepared()
+    routine = services.signatures.read(session, database, call.function)
+    try:
+        return _attempt(session, services, call, routine)
+    except ServerRefused as exc:
+        raise _explained(exc, call, routine) from exc
+
+
+def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> list[bytes]:
+    settings = services.settings
+    plan: Plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
+    limits = Limits(statement_timeout_ms=settings.statement_timeout_ms, max_bytes=settings.max_response_bytes)
+    return execute(session, plan, plan.encode(call.params), limits=limits, client=call.client)
+
+
+def _explained(refused: ServerRefused, call: FunctionCall, routine: Routine) -> GatewayError:
+    """What the server's refusal means to who called."""
+    signatures = [one.text for one in routine.candidates]
+    if refused.before_execution and refused.sqlstate == _UNDEFINED_FUNCTION:
+        return FunctionNotFound(f"no function {call.function!r} may be called here", function=call.function)
+    if refused.before_execution and refused.sqlstate == _AMBIGUOUS_FUNCTION:
+        return InvalidRequest(f"the call could mean {' or '.join(signatures)}", candidates=signatures)
+    if refused.sqlstate == _NOT_SUPPORTED and any(one.returns_unknown_record for one in routine.candidates):
+        return InvalidRequest(
+            f"{call.function} returns records whose columns it does not declare: let it be RETURNS TABLE (…)",
+            cause=refused.cause,
+            sqlstate=refused.sqlstate,
+        )
+    return refused.as_query_failed(call.function)
