@@ -19,6 +19,10 @@ _log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS: Final = 1  #: after 429 and 503, where the failure does not say better
 _INTERNAL: Final = "the gateway failed; its log has more under this request_id"
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 415: "unsupported_media_type"}
+_MESSAGES: Final = {
+    404: "there is no such route",
+    405: "the route has no such method; the header Allow lists those it has",
+}
 
 
 def answer_failure(error: BaseException, request_id: str) -> Answer:
@@ -47,7 +51,7 @@ def _answer_refusal(error: GatewayError, request_id: str) -> Answer:
 def _answer_http(error: HTTPException, status: int, request_id: str) -> Answer:
     """What HTTP itself refuses. A status that the table does not have is one of malformed requests."""
     headers = tuple((name, value) for name, value in error.get_headers() if name.lower() != "content-type")
-    body = {"error": _CODES.get(status, "invalid_request"), "message": str(error.description)}
+    body = {"error": _CODES.get(status, "invalid_request"), "message": _MESSAGES.get(status, str(error.description))}
     return _answer(status, body, request_id, headers)
 
 

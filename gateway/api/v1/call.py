@@ -59,7 +59,7 @@ def answer_call(rooms: Services, environ: dict[str, Any]) -> Answer:
     return Answer(
         status=200,
         body=b'{"rows":%b,"row_count":%d,"execution_time_ms":%d}'
-        % (result.rows, result.row_count, result.execution_time_ms),
+        % (result.rows, result.row_count, round(result.execution_time_ms)),
     )
 
 
