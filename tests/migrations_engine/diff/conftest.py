@@ -1,0 +1,49 @@
+"""Two empty databases per server version, used again for every case: each works in transactions that are rolled back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from migrations_engine.catalog import read_catalog
+from migrations_engine.model import Catalog
+
+VERSIONS = (16, 18)
+
+
+class Laboratory:
+    """A server where SQL can be tried without trace."""
+
+    def __init__(self, connection: psycopg.Connection, version: int) -> None:
+        self.connection = connection
+        self.version = version
+
+    def catalog_of(self, text: str) -> Catalog:
+        with self.loaded(text):
+            return read_catalog(self.connection)
+
+    @contextmanager
+    def loaded(self, text: str) -> Iterator[psycopg.Connection]:
+        with self.connection.transaction(force_rollback=True):
+            self.connection.execute(text.encode())
+            yield self.connection
+
+
+@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
+def laboratory(request, postgres_servers: Callable[[int], str]) -> Iterator[Laboratory]:
+    version = request.param
+    name = f"test_diff_{os.getpid()}_{version}"
+    url = postgres_servers(version)
+    with ExitStack() as stack:
+        admin = stack.enter_context(psycopg.connect(url, autocommit=True))
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        stack.callback(admin.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        conninfo = psycopg.conninfo.make_conninfo(url, dbname=name)
+        connection = stack.enter_context(psycopg.connect(conninfo, autocommit=True))
+        connection.execute("CREATE EXTENSION vector")
+        yield Laboratory(connection, version)

@@ -1,0 +1,65 @@
+"""Every pair of the corpus in both directions: what it is judged to be, and that the safe part makes itself away."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+
+from migrations_engine.catalog import count_rows_at_risk, read_catalog
+from migrations_engine.deploy.alterations import alterations
+from migrations_engine.diff import Difference, diff_catalogs
+
+from .corpus import CASES, Case
+
+DIRECTIONS = [
+    *(pytest.param(case.one, case.other, case.rows, case.there, id=f"{case.name}, there") for case in CASES),
+    *(pytest.param(case.other, case.one, case.rows_back, case.back, id=f"{case.name}, back") for case in CASES),
+]
+#: Safe differences that this room makes no statement for: tables are made by their files, types stay.
+LEFT_ALONE = {"add_table", "drop_type"}
+
+
+@lru_cache(maxsize=None)
+def catalog_of(laboratory, text):
+    return laboratory.catalog_of(text)
+
+
+def told(difference: Difference) -> str:
+    change = difference.as_change()
+    subject = f"{change.table}.{change.column}" if change.column else change.table
+    count = "" if change.rows_at_risk is None else f" {change.rows_at_risk}"
+    return f"{change.compatibility} {change.change_type} {subject}{count}"
+
+
+def test_there_are_enough_cases():
+    assert len({case.name for case in CASES}) == len(CASES) >= 120
+
+
+@pytest.mark.parametrize(("old", "new", "rows", "expected"), DIRECTIONS)
+def test_going_from_one_schema_to_another(laboratory, old, new, rows, expected):
+    found, wanted = catalog_of(laboratory, old), catalog_of(laboratory, new)
+    with laboratory.loaded(old) as connection:
+        connection.execute(rows.encode())
+        diff = diff_catalogs(actual=found, declared=wanted, complete=wanted, formerly=found)
+        diff = count_rows_at_risk(connection, diff, 5000)
+
+        assert [told(difference) for difference in diff.changes] == list(expected)
+
+        for alteration in alterations(diff):
+            connection.execute(alteration.sql)
+        left = diff_catalogs(actual=read_catalog(connection), declared=wanted, complete=wanted, formerly=found).changes
+    remaining = [item for item in diff.changes if item.compatibility != "safe" or item.change_type in LEFT_ALONE]
+    assert [(item.change_type, item.table, item.name) for item in left] == [
+        (item.change_type, item.table, item.name) for item in remaining
+    ]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_schema_does_not_differ_from_itself(laboratory, case: Case):
+    for text in (case.one, case.other):
+        with laboratory.loaded(text) as connection:
+            again = read_catalog(connection)
+        first = catalog_of(laboratory, text)
+        diff = diff_catalogs(actual=again, declared=first, complete=first, formerly=None)
+        assert (diff.changes, diff.warnings) == ((), ())
