@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from migrations_engine.deploy.script import script_of
@@ -12,21 +11,21 @@ from migrations_engine.model import Catalog
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.tracking import DeployState, Records
+from migrations_engine.understanding import Understanding
 
-WHOLE_DEPLOY: Final = "*"  #: the name of the row of the tables' tracking table that remembers the deploy as a whole
+WHOLE_DEPLOY: Final = "*"  #: rows of the tables' tracking table with this name remember the deploy as a whole
+_DECLARED: Final = "*declared"
+_COMPLETE: Final = "*complete"
 
 
 def record_deploy(
     records: Records,
     schema: Schema,
-    *,
-    declared: Catalog,
-    final: Catalog,
-    accepted: Sequence[Change],
-    functions_deployed: int,
-    seeded: Mapping[str, int],
+    understanding: Understanding,
+    note: Mapping[str, Any],
 ) -> None:
-    """Write the rows of types and tables, and what the next deploy wants to know of this one."""
+    """Write the rows of types and tables, what the schema was understood to mean, and a *note* for the next deploy."""
+    declared = understanding.declared
     type_files = _files_by_name(schema.types)
     records.types(
         [
@@ -41,20 +40,23 @@ def record_deploy(
         for table in declared.relations
         if (file := table_files.get((table.schema, table.name))) is not None
     ]
-    note = {
-        "declared": json.loads(declared.to_json()),
-        "fingerprint": final.fingerprint(),
-        "accepted": [asdict(change) for change in accepted],
-        "functions_deployed": functions_deployed,
-        "seeded": dict(seeded),
+    whole = {
+        WHOLE_DEPLOY: {**note, "structure_checksum": schema.structure_checksum, "warnings": understanding.warnings},
+        _DECLARED: json.loads(declared.to_json()),
+        _COMPLETE: None if understanding.complete is declared else json.loads(understanding.complete.to_json()),
     }
-    records.tables([*rows, {"name": WHOLE_DEPLOY, "checksum": schema.checksum, "file": "", "definition": note}])
+    rows += [{"name": n, "checksum": schema.checksum, "file": "", "definition": d} for n, d in whole.items()]
+    records.tables(rows)
 
 
-def formerly_declared(state: DeployState) -> Catalog | None:
-    """What ``tables/`` and ``types/`` declared at the last deploy; None when there was none by this gateway."""
-    declared = state.last.get("declared")
-    return None if declared is None else Catalog.from_json(json.dumps(declared))
+def last_understanding(records: Records, state: DeployState) -> Understanding | None:
+    """What the schema deployed last was understood to mean; None when there was none, by this gateway."""
+    if state.schema_checksum is None:
+        return None
+    texts = records.definitions([_DECLARED, _COMPLETE])
+    declared = Catalog.from_json(texts[_DECLARED])
+    complete = Catalog.from_json(texts[_COMPLETE]) if _COMPLETE in texts else declared
+    return Understanding(declared=declared, complete=complete, warnings=tuple(state.last["warnings"]))
 
 
 def accepted_changes(state: DeployState) -> tuple[Change, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 import psycopg
 
-from migrations_engine.bookkeeping import accepted_changes, formerly_declared, record_deploy
+from migrations_engine.bookkeeping import accepted_changes, last_understanding, record_deploy
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
 from migrations_engine.deploy.alterations import alterations
 from migrations_engine.deploy.declared import run_files, run_missing
@@ -46,6 +46,7 @@ from migrations_engine.verification import Finding, verify
 
 _LOCK_ATTEMPTS: Final = 4  #: tries of the whole deploy when the application's locks are in its way
 _LOCK_PAUSE_SECONDS: Final = 0.25  #: before the second try; doubled before each further one
+_UNSAFE_NEW_ENUM_VALUE: Final = "55P04"
 _ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for each question how many rows are at risk
 
 
@@ -74,14 +75,18 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
     """
     connection.autocommit = True
     connection.prepare_threshold = None
+    warnings: list[str] = []
     for attempt in range(_LOCK_ATTEMPTS):
         try:
-            return _Deploy(connection, schema, options).run()
+            return _Deploy(connection, schema, options, warnings).run()
         except EngineError as exc:
-            refused = exc.server is not None and exc.server.sqlstate == LOCK_NOT_AVAILABLE
-            if not refused or attempt == _LOCK_ATTEMPTS - 1:
+            sqlstate = exc.server.sqlstate if exc.server is not None else None
+            if sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
+                warnings += _Deploy(connection, schema, options, []).commit_enum_values(exc)
+            elif sqlstate == LOCK_NOT_AVAILABLE and attempt < _LOCK_ATTEMPTS - 1:
+                time.sleep(_LOCK_PAUSE_SECONDS * 2**attempt)
+            else:
                 raise
-            time.sleep(_LOCK_PAUSE_SECONDS * 2**attempt)
         except psycopg.Error as exc:
             server = ServerMessage.of(exc)
             if connection.closed:
@@ -95,15 +100,19 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
 class _Deploy:
     """One try of one deploy: the steps in order, and what each learned for those after it."""
 
-    def __init__(self, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, warnings: list[str]
+    ) -> None:
         self._connection = connection
         self._schema = schema
         self._options = options
         self._session = DeploySession(connection, search_path=options.search_path)
+        self._session.warnings += warnings
         self._records = Records(connection)
         self._validation = SchemaValidation()
         self._accepted: tuple[Change, ...] = ()
         self._caught_up = False
+        self._last: Understanding | None = None
         self._types_altered = 0
 
     def run(self) -> DeployReport:
@@ -121,6 +130,21 @@ class _Deploy:
                 report = self._run_stretch(stretch, last=stretch is rest[-1])
             assert report is not None
             return report
+
+    def commit_enum_values(self, reason: EngineError) -> list[str]:
+        """Add the new enum values in a transaction of their own, and give a warning that says so.
+
+        PostgreSQL lets nobody use a value before the transaction that added it has committed.
+
+        :raises EngineError: *reason*, when there is no declared value to add
+        """
+        with self._transaction():
+            self._begin()
+            diff = self._compare()
+            if not self._alter(diff, only={"add_enum_value"}):
+                raise reason
+            self._record_changes()
+        return ["new enum values were committed before the rest of the deploy, which already uses them"]
 
     def _begin(self) -> None:
         """Take the lock and read what is there and what is remembered."""
@@ -191,12 +215,25 @@ class _Deploy:
             declared = read_catalog(self._connection)
             self._understanding = Understanding(declared=declared, complete=declared)
         else:
-            self._understanding = self._understand()
-            diff = count_rows_at_risk(self._connection, self._difference(), _ROW_COUNT_TIMEOUT_MS)
-            self._refuse_dangers(diff)
-            self._make_types(diff)
+            self._make_types(self._compare())
+
+    def _compare(self) -> CatalogDiff:
+        """Find what differs, refuse what is dangerous, and give the rest."""
+        self._last = last_understanding(self._records, self._state)
+        self._understanding = self._understand()
+        self._session.warnings += self._understanding.warnings
+        diff = count_rows_at_risk(self._connection, self._difference(), _ROW_COUNT_TIMEOUT_MS)
+        self._refuse_dangers(diff)
+        return diff
 
     def _understand(self) -> Understanding:
+        """Learn what the schema means: from the last deploy if that had the same tables, else in a scratch database."""
+        last = self._state.last
+        if self._last is not None and (last["structure_checksum"], last["server_version"]) == (
+            self._schema.structure_checksum,
+            self._server_version,
+        ):
+            return self._last
         scratch = self._options.scratch or scratch_databases_beside(self._connection)
 
         def learn() -> Understanding:
@@ -210,7 +247,7 @@ class _Deploy:
             actual=read_catalog(self._connection),
             declared=self._understanding.declared,
             complete=self._understanding.complete,
-            formerly=formerly or formerly_declared(self._state),
+            formerly=formerly or (self._last.declared if self._last is not None else None),
         )
 
     def _refuse_dangers(self, diff: CatalogDiff) -> None:
@@ -351,15 +388,17 @@ class _Deploy:
         for change in self._accepted:
             if change.key not in earlier:
                 self._session.log("accept_difference", change.table, change=change.change_type, column=change.column)
-        record_deploy(
-            self._records,
-            self._schema,
-            declared=self._understanding.declared,
-            final=final,
-            accepted=self._accepted,
-            functions_deployed=functions_deployed,
-            seeded=rows,
-        )
+        note = {
+            "fingerprint": final.fingerprint(),
+            "server_version": self._server_version,
+            "accepted": [asdict(change) for change in self._accepted],
+            "functions_deployed": functions_deployed,
+            "seeded": rows,
+        }
+        record_deploy(self._records, self._schema, self._understanding, note)
+        self._record_changes()
+
+    def _record_changes(self) -> None:
         self._records.changes(
             self._session.changes,
             forced=self._options.force,

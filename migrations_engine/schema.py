@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -59,7 +60,16 @@ class Schema:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over the names and contents of all files: equal exactly when a deploy would mean the same."""
-        digest = hashlib.sha256()
-        for file in self.files():
-            digest.update(f"{file.label}\0{file.checksum}\n".encode())
-        return digest.hexdigest()
+        return _checksum(self.files())
+
+    @cached_property
+    def structure_checksum(self) -> str:
+        """The same over the files that decide which tables and types there are, without functions and seeders."""
+        return _checksum((*self.extensions, *self.types, *self.tables, *self.migrations))
+
+
+def _checksum(files: Iterable[SchemaFile]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.label}\0{file.checksum}\n".encode())
+    return digest.hexdigest()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import MigrationRunner, stretches
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog
 from migrations_engine.schema import Schema
 from migrations_engine.source.dependency_order import order_migrations, order_tables
@@ -30,10 +32,11 @@ class Understanding:
 
     declared: Catalog  #: after extensions, types and tables
     complete: Catalog  #: after every migration, too
+    warnings: tuple[str, ...] = ()  #: migrations that do not run in an empty database, a sentence each
 
 
 class Understandings:
-    """Understandings by schema content and server version, for all threads of a process; the least used leave."""
+    """Understandings by structure and server version, for all threads of a process; the least used leave."""
 
     def __init__(self, capacity: int = _DEFAULT_CAPACITY) -> None:
         self._capacity = capacity
@@ -43,7 +46,7 @@ class Understandings:
 
     def get(self, schema: Schema, server_version: int, learn: Callable[[], Understanding]) -> Understanding:
         """Give what is known of *schema*, or *learn* it; threads asking for the same one wait for the first."""
-        key = (schema.checksum, server_version)
+        key = (schema.structure_checksum, server_version)
         with self._lock:
             turn = self._in_progress.setdefault(key, threading.Lock())
         with turn:
@@ -57,7 +60,7 @@ class Understandings:
 
     def put(self, schema: Schema, server_version: int, understanding: Understanding) -> None:
         """Keep what a deploy to a new database has learned on its way."""
-        key = (schema.checksum, server_version)
+        key = (schema.structure_checksum, server_version)
         with self._lock:
             self._known[key] = understanding
             self._known.move_to_end(key)
@@ -76,6 +79,7 @@ def understand(connection: psycopg.Connection[Any], schema: Schema, *, search_pa
     functions = FunctionDeployer(session, schema.functions, DeployState())
     records = Records(connection)
     runner = MigrationRunner(session, records, functions, catch_up=lambda: False)
+    warnings: list[str] = []
     with connection.transaction():
         session.restore_settings(True)
         records.create_tables()
@@ -85,9 +89,21 @@ def understand(connection: psycopg.Connection[Any], schema: Schema, *, search_pa
         declared = read_catalog(connection)
     for stretch in stretches(order_migrations(schema.migrations, schema.tables)):
         if stretch.outside is not None:
-            runner.run_outside(stretch.outside, DeployState())
+            with _tolerated(warnings):
+                runner.run_outside(stretch.outside, DeployState())
         with connection.transaction():
             session.restore_settings(True)
             for file in stretch.inside:
-                runner.run(file)
-    return Understanding(declared=declared, complete=read_catalog(connection) if schema.migrations else declared)
+                with _tolerated(warnings), session.savepoint():
+                    runner.run(file)
+    complete = read_catalog(connection) if schema.migrations else declared
+    return Understanding(declared=declared, complete=complete, warnings=tuple(warnings))
+
+
+@contextmanager
+def _tolerated(warnings: list[str]) -> Iterator[None]:
+    """History may need what only old databases have; a migration that fails for that reason stops no deploy to them."""
+    try:
+        yield
+    except MigrationFailed as exc:
+        warnings.append(f"{exc.message} (in an empty database: no new database can be made of this schema)")

@@ -47,6 +47,22 @@ class MadeFunction:
     fingerprint: str
 
 
+@dataclass(slots=True, kw_only=True)
+class _OldRoutine:
+    """A routine that was there before, and may have to make room."""
+
+    oid: int
+    schema: str
+    name: str
+    argument_types: str
+    identity: str
+    current_name: str  #: another one than ``name`` while it is moved out of the way
+
+    @property
+    def hidden_name(self) -> str:
+        return f"_stonescriptdb_gateway_replaced_{self.oid}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCounts:
     """How many routines of the schema are in place, and what happened to them."""
@@ -145,56 +161,59 @@ class FunctionDeployer:
             self._replace(file, names)
 
     def _replace(self, file: SchemaFile, names: Sequence[str]) -> None:
-        rows = self._session.query(_QUERIES["functions_named"], {"names": list(names)}).fetchall()
         taken = {f.oid for functions in self._made.values() for f in functions}
-        old = [row for row in rows if row[0] not in taken]
-        for oid, schema, name, arguments, _ in old:
-            self._rename(schema, name, arguments, _hidden_name(oid))
+        old = [routine for routine in self._routines("functions_named", names=list(names)) if routine.oid not in taken]
+        for routine in old:
+            self._rename(routine, routine.hidden_name)
+            routine.current_name = routine.hidden_name
         self._run(file)
         replaced = {(made.schema, made.name, made.argument_types) for made in self._made[file]}
-        for oid, schema, name, argument_types, identity in old:
-            known = self._known.get(identity)
-            if (schema, name, argument_types) in replaced:
-                self._drop(oid, schema, _hidden_name(oid), identity, file)
+        for routine in old:
+            known = self._known.get(routine.identity)
+            if (routine.schema, routine.name, routine.argument_types) in replaced:
+                self._drop(routine, file)
             elif known is not None and known.file == file.label:
-                self._drop(oid, schema, _hidden_name(oid), identity, file)
-                self._dropped.add(identity)
+                self._drop(routine, file)
+                self._dropped.add(routine.identity)
             else:
-                self._rename(schema, _hidden_name(oid), argument_types, name)
+                self._rename(routine, routine.name)
 
-    def _rename(self, schema: str, name: str, argument_types: str, new_name: str) -> None:
+    def _routines(self, query: str, **parameters: object) -> list[_OldRoutine]:
+        with self._session.connection.cursor(row_factory=class_row(_OldRoutine)) as cursor:
+            return cursor.execute(_QUERIES[query], parameters).fetchall()
+
+    def _rename(self, routine: _OldRoutine, new_name: str) -> None:
         statement = sql.SQL("ALTER ROUTINE {}({}) RENAME TO {}").format(
-            sql.Identifier(schema, name), self._types(argument_types), sql.Identifier(new_name)
+            sql.Identifier(routine.schema, routine.current_name),
+            self._types(routine.argument_types),
+            sql.Identifier(new_name),
         )
         self._session.query(statement)
 
     def _types(self, argument_types: str) -> sql.SQL:
-        row = self._session.query(
-            "SELECT coalesce(string_agg(format_type(t::oid, NULL), ', ' ORDER BY o), '')"
-            " FROM unnest(string_to_array(%s, ' ')) WITH ORDINALITY AS a (t, o) WHERE t <> ''",
-            [argument_types],
-        ).fetchone()
+        row = self._session.query(_QUERIES["argument_types"], {"argument_types": argument_types}).fetchone()
         assert row is not None
         return sql.SQL(row[0])
 
-    def _drop(self, oid: int, schema: str, name: str, identity: str, file: SchemaFile | None) -> None:
-        dependants = [row[0] for row in self._session.query(_QUERIES["dependants"], {"oid": oid}).fetchall()]
+    def _drop(self, routine: _OldRoutine, file: SchemaFile | None) -> None:
+        """Drop a routine that nothing hangs on."""
+        dependants = self._dependants(routine)
         label = file.label if file else None
         if dependants:
             raise FunctionDeployFailed(
-                f"{identity} has to be dropped, but other objects depend on it: {', '.join(dependants)}. "
+                f"{routine.identity} has to be dropped, but other objects depend on it: {', '.join(dependants)}. "
                 "Drop or change those in a migration first",
                 file=label,
             )
-        row = self._session.query(
-            "SELECT %s::oid::regprocedure::text, proargtypes::text FROM pg_catalog.pg_proc WHERE oid = %s::oid",
-            [oid, oid],
-        ).fetchone()
-        assert row is not None
-        statement = sql.SQL("DROP ROUTINE {}({})").format(sql.Identifier(schema, name), self._types(row[1]))
-        with self._session.failures_as(FunctionDeployFailed, file=file, what=f"dropping {identity}"):
+        statement = sql.SQL("DROP ROUTINE {}({})").format(
+            sql.Identifier(routine.schema, routine.current_name), self._types(routine.argument_types)
+        )
+        with self._session.failures_as(FunctionDeployFailed, file=file, what=f"dropping {routine.identity}"):
             self._session.run(statement, step=_STEP, file=label)
-        self._session.log("drop_function", identity)
+        self._session.log("drop_function", routine.identity)
+
+    def _dependants(self, routine: _OldRoutine) -> list[str]:
+        return [row[0] for row in self._session.query(_QUERIES["dependants"], {"oid": routine.oid}).fetchall()]
 
     def _validate_bodies(self) -> None:
         """Check the bodies now that everything is in place; making them did not, so that their order is free."""
@@ -215,20 +234,21 @@ class FunctionDeployer:
             self._session.query("SELECT set_config('check_function_bodies', 'off', true)")
 
     def _drop_orphans(self) -> list[str]:
+        """Drop what files made once and make no more, those first that others of them do not use."""
         current = {f.identity for functions in self._made.values() for f in functions}
         current |= {f.identity for functions in self._kept.values() for f in functions}
         gone = [f for f in self._known.values() if f.identity not in current]
-        for function in gone:
-            if function.exists and function.identity not in self._dropped:
-                row = self._session.query(
-                    "SELECT p.oid::bigint, n.nspname, p.proname FROM pg_catalog.pg_proc p"
-                    " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
-                    " CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i"
-                    " WHERE i.identity = %s AND n.nspname <> 'pg_catalog'",
-                    [function.identity],
-                ).fetchone()
-                if row is not None:
-                    self._drop(row[0], row[1], row[2], function.identity, None)
+        waiting = [
+            routine
+            for f in gone
+            if f.exists and f.identity not in self._dropped
+            for routine in self._routines("routine_by_identity", identity=f.identity)
+        ]
+        while waiting:
+            free = [routine for routine in waiting if not self._dependants(routine)]
+            for routine in free or waiting:
+                self._drop(routine, None)
+            waiting = [routine for routine in waiting if routine not in free]
         return [function.identity for function in gone]
 
     def _record(self, records: Records, orphans: Sequence[str]) -> None:
@@ -283,7 +303,3 @@ def _unchanged(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFi
 
 def _names(file: SchemaFile) -> list[str]:
     return [made.name for made in script_of(file).created if made.kind in _ROUTINE_KINDS and made.name is not None]
-
-
-def _hidden_name(oid: int) -> str:
-    return f"_stonescriptdb_gateway_replaced_{oid}"

@@ -17,21 +17,20 @@ class Plan:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.statements: list[PlannedStatement] = []
-        row = connection.execute(_QUERIES["last_relation"]).fetchone()
+        row = connection.execute(_QUERIES["storage"]).fetchone()
         assert row is not None
-        self._last_relation = row[0]
-        self._locks: dict[str, list[Any]] = {}
+        self._storage: dict[str, int] = row[0]
+        self._locks: dict[str, str] = {}
 
     def note(self, connection: psycopg.Connection[Any], *, step: str, sql: str, file: str | None, effect: str) -> None:
         """Add the statement that just ran, and the locks and rewrites it brought to relations there before."""
-        row = connection.execute(_QUERIES["strong_locks"], {"last_relation": self._last_relation}).fetchone()
-        assert row is not None
-        locks: dict[str, list[Any]] = row[0]
         effects = [effect] if effect else []
-        for relation, (modes, storage) in sorted(locks.items()):
-            earlier_modes, earlier_storage = self._locks.get(relation, ([], storage))
-            effects += [f"{mode} on {relation}" for mode in modes if mode not in earlier_modes]
-            if storage != earlier_storage:
+        rows = connection.execute(_QUERIES["strong_locks"], {"relations": list(self._storage)}).fetchall()
+        for oid, relation, lock, storage in rows:
+            if self._locks.get(oid) != lock:
+                effects.append(f"{lock} on {relation}")
+            if self._storage[oid] != storage:
                 effects.append(f"rewrites {relation}")
-        self._locks = locks
+            self._locks[oid] = lock
+            self._storage[oid] = storage
         self.statements.append(PlannedStatement(step=step, sql=sql.strip(), file=file, effect="; ".join(effects)))

@@ -1,22 +1,25 @@
--- name: last_relation
--- Relations made from now on have a higher oid: a plan tells of locks on those that were there before.
-SELECT coalesce(max(oid), '0')::bigint FROM pg_catalog.pg_class
+-- name: storage
+-- Where each relation of the application is stored, by oid: a plan tells of locks and rewrites of what was there before.
+SELECT coalesce(json_object_agg(oid, pg_relation_filenode(oid)::bigint), '{}')
+  FROM pg_catalog.pg_class
+ WHERE relkind IN ('r', 'p', 'm', 'i', 'I')
+   AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)
+   AND NOT starts_with(relname, '_stonescriptdb_gateway_')
 
 -- name: strong_locks
--- The locks of this transaction that keep writers or readers of the application out, with the relation's storage.
-SELECT coalesce(json_object_agg(name, json_build_array(modes, storage)), '{}')
-  FROM (SELECT l.relation::regclass::text AS name,
-               json_agg(l.mode ORDER BY l.mode) AS modes,
-               min(pg_relation_filenode(l.relation)::bigint) AS storage
-          FROM pg_catalog.pg_locks l
-          JOIN pg_catalog.pg_class c ON c.oid = l.relation
-         WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
-           AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
-                          'AccessExclusiveLock')
-           AND c.oid::bigint <= %(last_relation)s
-           AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)
-           AND c.relname NOT LIKE '\_stonescriptdb\_gateway\_%%'
-         GROUP BY l.relation) locks
+-- The strongest lock of this transaction on each relation, of those that keep the application out, and its storage now.
+SELECT l.relation::text, l.relation::regclass::text,
+       (array_agg(l.mode ORDER BY array_position(
+           '{AccessExclusiveLock,ExclusiveLock,ShareRowExclusiveLock,ShareLock,ShareUpdateExclusiveLock}', l.mode)))[1],
+       pg_relation_filenode(l.relation)::bigint
+  FROM pg_catalog.pg_locks l
+ WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+   AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock',
+                  'ShareUpdateExclusiveLock')
+   AND l.relation::text = ANY (%(relations)s)
+   AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = l.relation)
+ GROUP BY l.relation
+ ORDER BY 2
 
 -- name: available_extensions
 -- What the server could install, and what is installed, of the extensions asked for.
@@ -61,7 +64,7 @@ SELECT p.oid::bigint AS oid, i.identity, p.proname AS name, n.nspname AS schema,
 -- name: functions_named
 -- Functions of the given names outside the system schemas, with what tells whether a new one takes an old one's place.
 SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types,
-       i.identity
+       i.identity, p.proname AS current_name
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
  CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
@@ -69,6 +72,21 @@ SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtyp
    AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+
+-- name: routine_by_identity
+SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types,
+       i.identity, p.proname AS current_name
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+ CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+ WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+   AND i.identity = %(identity)s
+
+-- name: argument_types
+-- A proargtypes value spelt out, for ALTER and DROP ROUTINE.
+SELECT coalesce(string_agg(format_type(t::oid, NULL), ', ' ORDER BY o), '')
+  FROM unnest(string_to_array(%(argument_types)s, ' ')) WITH ORDINALITY AS a (t, o)
+ WHERE t <> ''
 
 -- name: dependants
 -- The objects that hang on a routine, as PostgreSQL describes them.

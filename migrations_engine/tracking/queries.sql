@@ -134,6 +134,11 @@ DO UPDATE SET checksum = excluded.checksum, source_file = excluded.source_file, 
         WHERE _stonescriptdb_gateway_tables.checksum <> excluded.checksum
            OR _stonescriptdb_gateway_tables.definition IS DISTINCT FROM excluded.definition
 
+-- name: definitions
+SELECT table_name, definition::text
+  FROM public._stonescriptdb_gateway_tables
+ WHERE table_name = ANY (%(names)s) AND definition IS NOT NULL
+
 -- name: record_changes
 INSERT INTO public._stonescriptdb_gateway_changelog
        (change_type, object_name, change_detail, forced, platform, request_id)

@@ -53,6 +53,10 @@ class Records:
     def tables(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._rows("record_tables", rows)
 
+    def definitions(self, names: Sequence[str]) -> dict[str, str]:
+        """The definitions, as JSON text, of those rows of the tables' tracking table that have one."""
+        return dict(self._connection.execute(_QUERIES["definitions"], {"names": list(names)}).fetchall())
+
     def changes(self, entries: Sequence[ChangelogEntry], *, forced: bool, platform: str, request_id: str) -> None:
         rows = [{"change_type": e.change_type, "object_name": e.object_name, "detail": e.detail} for e in entries]
         self._rows("record_changes", rows, forced=forced, platform=platform, request_id=request_id)

@@ -1,0 +1,53 @@
+"""Deploys from a test: files as a dict in, a report out, each on a connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from migrations_engine import DeployOptions, DeployReport, Schema, SchemaFile, Understandings, deploy_schema
+
+
+def schema_of(files: dict[str, str]) -> Schema:
+    """Make a schema of ``{"tables/users.pssql": "CREATE TABLE …"}``."""
+    folders: dict[str, list[SchemaFile]] = {}
+    for label, text in sorted(files.items()):
+        folder, _, path = label.partition("/")
+        folders.setdefault(folder, []).append(SchemaFile(folder=folder, path=path, content=text.encode()))
+    return Schema(**{folder: tuple(found) for folder, found in folders.items()})
+
+
+class Tenant:
+    """One database that schemas are deployed to."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+        self._understandings = Understandings()
+
+    def deploy(self, files: dict[str, str], purpose: str, **options: Any) -> DeployReport:
+        wanted = DeployOptions(purpose=purpose, understandings=self._understandings, **options)
+        with psycopg.connect(self.conninfo) as connection:
+            return deploy_schema(connection, schema_of(files), wanted)
+
+    def register(self, files: dict[str, str], **options: Any) -> DeployReport:
+        return self.deploy(files, "register", **options)
+
+    def migrate(self, files: dict[str, str], **options: Any) -> DeployReport:
+        return self.deploy(files, "migrate", **options)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.conninfo) as connection:
+            return connection.execute(query).fetchall()
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture
+def tenant(make_database: Callable[[], str]) -> Tenant:
+    """A new, empty database."""
+    return Tenant(make_database())

@@ -1,0 +1,183 @@
+"""A database that is there already: what is safe happens, what is dangerous is refused, with the rows it concerns."""
+
+from __future__ import annotations
+
+import pytest
+
+from migrations_engine import MigrationFailed
+
+
+def table(columns: str, more: str = "") -> dict[str, str]:
+    return {"tables/t.pssql": f"CREATE TABLE t (id int PRIMARY KEY, {columns});{more}"}
+
+
+def columns(tenant) -> list[tuple[str, str]]:
+    return tenant.rows(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+    )[1:]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "result"),
+    [
+        ("a int", "a int, b text", [("a", "integer"), ("b", "text")]),
+        ("a int", "a int, b text NOT NULL DEFAULT 'x'", [("a", "integer"), ("b", "text")]),
+        ("a int", "a bigint", [("a", "bigint")]),
+        ("a varchar(20)", "a varchar(40)", [("a", "character varying(40)")]),
+        ("a int NOT NULL", "a int", [("a", "integer")]),
+        ("a int", "a int DEFAULT 5", [("a", "integer")]),
+        ("a int UNIQUE", "a int", [("a", "integer")]),
+    ],
+)
+def test_safe_changes_of_tables_are_applied(tenant, before, after, result):
+    tenant.register(table(before))
+    tenant.execute("INSERT INTO t VALUES (1, 7)")
+    report = tenant.migrate(table(after))
+    assert len(report.schema_validation.safe_changes) == 1
+    assert not report.schema_validation.dataloss_changes
+    assert columns(tenant) == result
+    assert tenant.rows("SELECT a::text FROM t") == [("7",)]
+    assert tenant.migrate(table(after)).schema_validation.is_empty
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rows", "at_risk"),
+    [
+        ("a bigint", "a int", "(1, 5), (2, 5000000000), (3, NULL)", 1),
+        ("a bigint", "a int", "(1, 5)", 0),
+        ("a text", "a varchar(3)", "(1, 'abc'), (2, 'abcd')", 1),
+        ("a int, b int", "b int", "(1, 1, 1), (2, NULL, 2)", 1),
+        ("a int", "a int NOT NULL", "(1, 1), (2, NULL)", 1),
+        ("a int", "a int, b int NOT NULL", "(1, 1), (2, 2)", 2),
+        ("a numeric(5,2)", "a numeric(6,4)", "(1, 5), (2, 500)", 1),
+    ],
+)
+def test_dangerous_changes_are_refused_unless_forced(tenant, before, after, rows, at_risk):
+    tenant.register(table(before))
+    tenant.execute(f"INSERT INTO t VALUES {rows}")
+    was = columns(tenant)
+    with pytest.raises(MigrationFailed, match="differs dangerously") as failure:
+        tenant.migrate(table(after))
+    [change] = failure.value.validation.dataloss_changes
+    assert (change.table, change.rows_at_risk) == ("t", at_risk)
+    assert columns(tenant) == was
+    forced = tenant.migrate(table(after), force=True)
+    assert forced.schema_validation.dataloss_changes
+    assert columns(tenant) == was, "destructive DDL is never invented"
+    again = tenant.migrate(table(after))
+    assert again.schema_validation.is_empty
+    tenant.execute("CREATE TABLE unrelated (x int)")
+    after_drift = tenant.migrate(table(after))
+    assert not after_drift.schema_validation.dataloss_changes
+
+
+def test_an_incompatible_change_is_refused(tenant):
+    tenant.register(table("a int"))
+    with pytest.raises(MigrationFailed) as failure:
+        tenant.migrate(table("a uuid"))
+    assert len(failure.value.validation.incompatible_changes) == 1
+
+
+def test_a_dropped_table_is_refused_with_its_rows(tenant):
+    pets = {"tables/pets.pssql": "CREATE TABLE pets (a int)"}
+    tenant.register(table("a int") | pets)
+    tenant.execute("INSERT INTO pets VALUES (1), (2)")
+    with pytest.raises(MigrationFailed) as failure:
+        tenant.migrate(table("a int"))
+    [change] = failure.value.validation.dataloss_changes
+    assert (change.table, change.change_type, change.rows_at_risk) == ("pets", "drop_table", 2)
+
+
+def test_a_destructive_change_happens_in_a_forced_migration(tenant):
+    tenant.register(table("a int, b int"))
+    dropping = table("a int") | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN b"}
+    with pytest.raises(MigrationFailed):
+        tenant.migrate(dropping)
+    assert tenant.migrate(dropping, force=True).migrations_applied == 1
+    assert columns(tenant) == [("a", "integer")]
+    assert tenant.migrate(dropping).schema_validation.is_empty
+
+
+def test_what_a_migration_makes_is_no_difference(tenant):
+    files = table("a int") | {
+        "migrations/001.pssql": "CREATE TABLE audit (x int); ALTER TABLE t ADD COLUMN b text;"
+        "ALTER TABLE t ALTER COLUMN a TYPE bigint; CREATE INDEX t_b ON t (b);",
+    }
+    tenant.register(files)
+    assert tenant.migrate(files).schema_validation.is_empty
+    tenant.execute("CREATE TABLE by_hand (x int)")
+    assert tenant.migrate(files).schema_validation.is_empty
+    tidied = table("a bigint")
+    assert tenant.migrate(tidied).schema_validation.is_empty
+    assert columns(tenant) == [("a", "bigint"), ("b", "text")]
+
+
+def test_a_new_migration_and_the_table_it_refines_arrive_together(tenant):
+    tenant.register(table("a int"))
+    report = tenant.migrate(
+        table("a int, b text") | {"migrations/001.pssql": "ALTER TABLE t ADD COLUMN b text; UPDATE t SET b = 'x'"}
+    )
+    assert report.migrations_applied == 1
+    assert columns(tenant) == [("a", "integer"), ("b", "text")]
+
+
+def test_values_are_added_to_an_enum(tenant):
+    enum = "CREATE TYPE mood AS ENUM ({})"
+    before = {"types/mood.pssql": enum.format("'a', 'b'")} | table("m mood")
+    tenant.register(before)
+    after = {"types/mood.pssql": enum.format("'first', 'a', 'between', 'b'")} | table("m mood")
+    report = tenant.migrate(after)
+    assert report.types_deployed >= 1
+    assert tenant.rows("SELECT enumlabel FROM pg_enum ORDER BY enumsortorder") == [
+        ("first",),
+        ("a",),
+        ("between",),
+        ("b",),
+    ]
+    assert tenant.migrate(after).schema_validation.is_empty
+    with pytest.raises(MigrationFailed, match="mood"):
+        tenant.migrate(before)
+
+
+def test_a_new_enum_value_may_be_used_in_the_same_deploy(tenant):
+    enum = "CREATE TYPE mood AS ENUM ({})"
+    tenant.register({"types/mood.pssql": enum.format("'a'")} | table("m mood"))
+    report = tenant.migrate(
+        {"types/mood.pssql": enum.format("'a', 'b'"), "migrations/001.pssql": "INSERT INTO t VALUES (1, 'b')"}
+        | table("m mood DEFAULT 'b'")
+    )
+    assert report.migrations_applied == 1
+    assert tenant.rows("SELECT m FROM t") == [("b",)]
+
+
+def test_new_indexes_constraints_triggers_and_views_of_a_table_file_arrive(tenant):
+    tenant.register(table("a int"))
+    more = """CREATE INDEX t_a ON t (a); ALTER TABLE t ADD CONSTRAINT small CHECK (a < 100);
+        CREATE VIEW t_view AS SELECT a FROM t; COMMENT ON TABLE t IS 'it';"""
+    tenant.migrate(table("a int", more))
+    assert tenant.rows("SELECT to_regclass('t_a') IS NOT NULL, to_regclass('t_view') IS NOT NULL") == [(True, True)]
+    assert tenant.migrate(table("a int", more)).schema_validation.is_empty
+
+
+def test_a_new_table_in_an_old_file_is_made_without_running_the_rest_again(tenant):
+    once = "INSERT INTO t VALUES (1, 1);"
+    tenant.register(table("a int", once))
+    report = tenant.migrate(table("a int", once + "CREATE TABLE u (t int REFERENCES t); CREATE INDEX u_t ON u (t);"))
+    assert report.tables_created == 1
+    assert tenant.rows("SELECT count(*) FROM t") == [(1,)]
+
+
+def test_a_database_made_by_hand_is_taken_over(tenant):
+    tenant.execute("CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t VALUES (1, 2)")
+    report = tenant.register(table("a int, b int DEFAULT 3"))
+    assert [change.change_type for change in report.schema_validation.safe_changes] == ["add_column"]
+    assert tenant.rows("SELECT * FROM t") == [(1, 2, 3)]
+
+
+def test_what_was_dropped_by_hand_comes_back(tenant):
+    files = table("a int", "CREATE INDEX t_a ON t (a);")
+    tenant.register(files)
+    tenant.execute("DROP INDEX t_a")
+    assert [change.change_type for change in tenant.migrate(files).schema_validation.safe_changes] == ["add_index"]
+    assert tenant.rows("SELECT to_regclass('t_a') IS NOT NULL") == [(True,)]

@@ -1,0 +1,178 @@
+"""Migrations: order, once, satisfied by the declared tables, changed, and outside a transaction."""
+
+from __future__ import annotations
+
+import pytest
+
+from migrations_engine import MigrationFailed
+
+USERS = "CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL, age bigint);"
+
+
+def test_they_run_in_file_name_order(tenant):
+    report = tenant.register(
+        {
+            "migrations/003_rows.pssql": "INSERT INTO t (a, b) VALUES (1, 2)",
+            "migrations/002_column.pssql": "ALTER TABLE t ADD COLUMN b int",
+            "migrations/001_table.pssql": "CREATE TABLE t (a int)",
+        }
+    )
+    assert report.migrations_applied == 3
+    assert tenant.rows("SELECT migration_file FROM _stonescriptdb_gateway_migrations ORDER BY id") == [
+        ("001_table.pssql",),
+        ("002_column.pssql",),
+        ("003_rows.pssql",),
+    ]
+
+
+def test_a_foreign_key_moves_one_behind_the_table_it_needs(tenant):
+    report = tenant.register(
+        {
+            "migrations/001_orders.pssql": "CREATE TABLE orders (id int, user_id int REFERENCES users(id))",
+            "migrations/002_users.pssql": "CREATE TABLE users (id int PRIMARY KEY)",
+        }
+    )
+    assert report.migrations_applied == 2
+
+
+@pytest.mark.parametrize(
+    "migration",
+    [
+        "CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL)",
+        "ALTER TABLE users ADD COLUMN age bigint",
+        "ALTER TABLE users ADD COLUMN age bigint, ADD COLUMN city text",
+        "ALTER TABLE users ADD PRIMARY KEY (id)",
+        "ALTER TABLE users DROP COLUMN nickname",
+        "ALTER TABLE users RENAME COLUMN years TO age",
+        "ALTER TABLE members RENAME TO users",
+        "DROP TABLE legacy",
+        "DROP INDEX legacy_index",
+        "CREATE INDEX users_name ON users (name)",
+        "ALTER TABLE users ADD CONSTRAINT positive CHECK (age > 0)",
+        "CREATE TYPE mood AS ENUM ('a', 'b')",
+        "ALTER TYPE mood ADD VALUE 'b'",
+        "ALTER TYPE mood RENAME VALUE 'old' TO 'a'",
+        "CREATE VIEW user_names AS SELECT name FROM users",
+    ],
+)
+def test_what_the_declared_tables_contain_is_satisfied_and_reported(tenant, migration):
+    report = tenant.register(
+        {
+            "types/mood.pssql": "CREATE TYPE mood AS ENUM ('a', 'b')",
+            "tables/users.pssql": USERS
+            + """CREATE INDEX users_name ON users (name);
+            ALTER TABLE users ADD CONSTRAINT positive CHECK (age > 0); CREATE VIEW user_names AS SELECT name FROM users;""",
+            "migrations/001.pssql": f"{migration};\nINSERT INTO users (name) VALUES ('after');",
+        }
+    )
+    assert report.migrations_applied == 1
+    assert len(report.satisfied_statements) == 1
+    assert report.satisfied_statements[0].startswith("migrations/001.pssql, line 1: ")
+    assert tenant.rows("SELECT name FROM users") == [("after",)]
+
+
+def test_the_rest_of_a_half_satisfied_alter_table_runs(tenant):
+    tenant.register(
+        {
+            "tables/users.pssql": USERS,
+            "migrations/001.pssql": "ALTER TABLE ONLY users ADD COLUMN age bigint, ADD COLUMN city text DEFAULT 'a, b'",
+        }
+    )
+    tenant.execute("INSERT INTO users (name) VALUES ('x')")
+    assert tenant.rows("SELECT city FROM users") == [("a, b",)]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "CREATE TABLE extra (id int)",
+        "ALTER TABLE users ADD COLUMN city text",
+        "CREATE INDEX by_city ON users (city)",
+        "INSERT INTO users (id, name) VALUES (1, 'twice')",
+        "UPDATE users SET nothing = 1",
+        "ALTER TABLE nowhere ADD COLUMN a int",
+    ],
+)
+def test_a_real_mistake_is_not_satisfied(tenant, second):
+    with pytest.raises(MigrationFailed) as failure:
+        tenant.register(
+            {
+                "tables/users.pssql": USERS,
+                "migrations/001.pssql": "CREATE TABLE extra (id int); ALTER TABLE users ADD COLUMN city text;"
+                "CREATE INDEX by_city ON users (city); INSERT INTO users (id, name) VALUES (1, 'once');",
+                "migrations/002.pssql": f"\n{second}",
+            }
+        )
+    assert failure.value.file == "migrations/002.pssql"
+    assert "line 2" in str(failure.value)
+
+
+def test_an_applied_migration_must_not_change_unless_forced(tenant):
+    tenant.register({"migrations/001.pssql": "CREATE TABLE t (a int)"})
+    changed = {"migrations/001.pssql": "CREATE TABLE t (a int, b int)"}
+    with pytest.raises(MigrationFailed, match="has changed since it was applied"):
+        tenant.migrate(changed)
+    report = tenant.migrate(changed, force=True)
+    assert report.migrations_applied == 0
+    assert "migrations/001.pssql has changed since it was applied; it was not run again" in report.warnings
+
+
+def test_a_migration_may_use_a_new_function_or_a_new_table(tenant):
+    tenant.register({"tables/users.pssql": USERS})
+    report = tenant.migrate(
+        {
+            "tables/users.pssql": USERS,
+            "tables/pets.pssql": "CREATE TABLE pets (id int PRIMARY KEY, owner int REFERENCES users)",
+            "functions/five.pssql": "CREATE FUNCTION five() RETURNS int LANGUAGE sql AS 'SELECT 5'",
+            "migrations/001.pssql": "INSERT INTO pets VALUES (five(), NULL)",
+        }
+    )
+    assert (report.migrations_applied, report.tables_created, report.functions_deployed) == (1, 1, 1)
+    assert tenant.rows("SELECT id FROM pets") == [(5,)]
+
+
+OUTSIDE = "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY by_name ON users (name);\nINSERT INTO users (name) VALUES ('x');"
+
+
+def test_a_migration_that_needs_no_transaction_says_so(tenant):
+    with pytest.raises(MigrationFailed, match="-- gateway: no-transaction"):
+        tenant.register(
+            {"tables/users.pssql": USERS, "migrations/001.pssql": "CREATE INDEX CONCURRENTLY i ON users (name)"}
+        )
+    report = tenant.register(
+        {
+            "tables/users.pssql": USERS,
+            "migrations/001.pssql": OUTSIDE,
+            "migrations/002.pssql": "INSERT INTO users (name) VALUES ('y')",
+        }
+    )
+    assert report.migrations_applied == 2
+    assert tenant.rows("SELECT name FROM users ORDER BY id") == [("x",), ("y",)]
+    assert tenant.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'by_name'::regclass") == [(True,)]
+
+
+def test_one_outside_a_transaction_is_resumed_behind_what_it_did(tenant):
+    tenant.register({"tables/users.pssql": USERS})
+    broken = {"tables/users.pssql": USERS, "migrations/001.pssql": OUTSIDE + "\nINSERT INTO later VALUES (1);"}
+    with pytest.raises(MigrationFailed, match="line 4"):
+        tenant.migrate(broken)
+    tenant.execute("CREATE TABLE later (a int)")
+    report = tenant.migrate(broken)
+    assert "migrations/001.pssql had stopped after statement 2 and was resumed there" in report.warnings
+    assert tenant.rows("SELECT name FROM users") == [("x",)]
+    assert tenant.rows("SELECT a FROM later") == [(1,)]
+
+
+def test_an_index_left_invalid_by_a_crash_is_made_again(tenant):
+    tenant.register({"tables/users.pssql": USERS})
+    tenant.execute("INSERT INTO users (name) VALUES ('same'), ('same')")
+    unique = {
+        "tables/users.pssql": USERS,
+        "migrations/001.pssql": "-- gateway: no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY u ON users (name)",
+    }
+    with pytest.raises(MigrationFailed, match="could not create unique index"):
+        tenant.migrate(unique)
+    assert tenant.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'u'::regclass") == [(False,)]
+    tenant.execute("DELETE FROM users")
+    tenant.migrate(unique)
+    assert tenant.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'u'::regclass") == [(True,)]

@@ -1,0 +1,117 @@
+"""Seeders: into empty tables on register, looked for by key on migrate, however they are written."""
+
+from __future__ import annotations
+
+import pytest
+
+from migrations_engine import MigrationFailed
+
+ROLES = {
+    "tables/roles.pssql": "CREATE TABLE roles (id serial PRIMARY KEY, name text UNIQUE, note text, made timestamptz DEFAULT now())",
+    "seeders/roles.pssql": "INSERT INTO roles (id, name) VALUES (1, 'admin'), (2, 'user'), (3, 'guest');",
+}
+
+
+def test_a_missing_row_fails_the_migrate(tenant):
+    tenant.register(ROLES)
+    tenant.execute("DELETE FROM roles WHERE id = 2")
+    with pytest.raises(MigrationFailed, match="1 of 3 rows") as failure:
+        tenant.migrate(ROLES | {"migrations/001.pssql": "UPDATE roles SET note = 'x'"})
+    assert not failure.value.verification.seeders_verified
+    assert tenant.rows("SELECT count(*) FROM roles WHERE note IS NOT NULL") == [(0,)]
+    report = tenant.register(ROLES)
+    assert [(s.inserted, s.skipped) for s in report.seeders] == [(0, 3)]
+
+
+def test_a_row_counts_by_its_key_whatever_became_of_the_rest(tenant):
+    tenant.register(ROLES)
+    tenant.execute("UPDATE roles SET name = 'boss' WHERE id = 1")
+    assert [(v.expected, v.found) for v in tenant.migrate(ROLES).seeder_validations] == [(3, 3)]
+
+
+def test_the_next_id_comes_after_the_seeded_ones(tenant):
+    tenant.register(ROLES)
+    tenant.execute("INSERT INTO roles (name) VALUES ('next')")
+    assert tenant.rows("SELECT id FROM roles WHERE name = 'next'") == [(4,)]
+
+
+def test_foreign_keys_decide_the_order(tenant):
+    report = tenant.register(
+        {
+            "tables/a.pssql": "CREATE TABLE a (id int PRIMARY KEY, z int REFERENCES z)",
+            "tables/z.pssql": "CREATE TABLE z (id int PRIMARY KEY)",
+            "seeders/a.pssql": "INSERT INTO a VALUES (1, 1)",
+            "seeders/z.pssql": "INSERT INTO z VALUES (1)",
+        }
+    )
+    assert [(s.table, s.inserted) for s in report.seeders] == [("a", 1), ("z", 1)]
+
+
+TABLE = """CREATE TABLE t (id serial PRIMARY KEY, code text, tags text[], made timestamptz DEFAULT now(),
+    uid uuid DEFAULT gen_random_uuid(), data jsonb, UNIQUE (code));
+    CREATE TABLE pairs (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE loose (x int, y text, at timestamptz);"""
+
+
+@pytest.mark.parametrize(
+    ("seeder", "expected", "delete"),
+    [
+        ("INSERT INTO t (code) VALUES ('a (b); -- c'), ('it''s');", 2, "DELETE FROM t WHERE code = 'it''s'"),
+        ("INSERT INTO t VALUES (1, 'a', ARRAY['x', 'y'], NOW(), gen_random_uuid(), '{\"a\": 1}')", 1, "DELETE FROM t"),
+        (
+            "INSERT INTO t (id, tags) VALUES (1, ARRAY[]::text[]), (2, '{}'), (3, DEFAULT)",
+            3,
+            "DELETE FROM t WHERE id = 3",
+        ),
+        ("INSERT INTO loose (y, x) VALUES (1, 1), ('abc', 2)", 2, "DELETE FROM loose WHERE x = 2"),
+        ("INSERT INTO t (id, code) VALUES (DEFAULT, 'a'), (DEFAULT, 'b')", 2, "DELETE FROM t WHERE code = 'b'"),
+        ("INSERT INTO t (code) VALUES ('a') ON CONFLICT (code) DO NOTHING", 1, "DELETE FROM t"),
+        (
+            "INSERT INTO t AS x (code) VALUES ('a') ON CONFLICT (code) DO UPDATE SET code = x.code RETURNING id",
+            1,
+            "DELETE FROM t",
+        ),
+        (
+            "INSERT INTO public.\"t\" (code) SELECT 'c' || n FROM generate_series(1, 3) n",
+            3,
+            "DELETE FROM t WHERE code = 'c2'",
+        ),
+        ("WITH c AS (SELECT 'a' AS code) INSERT INTO t (code) SELECT code FROM c", 1, "DELETE FROM t"),
+        ("INSERT INTO t (code) VALUES ('a'); INSERT INTO t (code) VALUES ('b');", 2, "DELETE FROM t WHERE code = 'a'"),
+        ("INSERT INTO pairs VALUES (1, 1), (1, 2)", 2, "DELETE FROM pairs WHERE b = 2"),
+        ("INSERT INTO pairs (b, a) SELECT 2, 1", 1, "DELETE FROM pairs"),
+        (
+            "INSERT INTO loose (x, y, at) VALUES (1, 'a', now()), (2, NULL, CURRENT_TIMESTAMP)",
+            2,
+            "DELETE FROM loose WHERE x = 2",
+        ),
+        ("INSERT INTO loose VALUES (1, 'a'), (2, 'b')", 2, "UPDATE loose SET y = 'c' WHERE x = 1"),
+    ],
+)
+def test_rows_are_found_however_they_are_written(tenant, seeder, expected, delete):
+    files = {"tables/t.pssql": TABLE, "seeders/s.pssql": seeder}
+    assert sum(s.inserted for s in tenant.register(files).seeders) == expected
+    assert sum(v.found for v in tenant.migrate(files).seeder_validations) == expected
+    tenant.execute(delete)
+    with pytest.raises(MigrationFailed, match=f"of {expected} rows"):
+        tenant.migrate(files)
+
+
+def test_other_statements_run_with_the_inserts_of_their_file(tenant):
+    files = {
+        "tables/t.pssql": TABLE,
+        "seeders/s.pssql": "INSERT INTO t (id, code) VALUES (1, 'a'); UPDATE t SET code = upper(code);",
+        "seeders/u.pssql": "DO $$ BEGIN INSERT INTO pairs VALUES (7, 7); END $$",
+    }
+    tenant.register(files)
+    assert tenant.rows("SELECT code FROM t") == [("A",)]
+    assert tenant.rows("SELECT a FROM pairs") == [(7,)]
+    tenant.execute("UPDATE t SET code = 'later'")
+    tenant.register(files | {"tables/more.pssql": "CREATE TABLE more (a int)"})
+    assert tenant.rows("SELECT code FROM t") == [("later",)]
+    assert tenant.rows("SELECT a FROM pairs") == [(7,)]
+
+
+def test_a_seeder_of_a_table_that_is_not_there_is_an_error(tenant):
+    with pytest.raises(MigrationFailed, match="does not exist") as failure:
+        tenant.register({"seeders/x.pssql": "INSERT INTO nowhere VALUES (1)"})
+    assert failure.value.file == "seeders/x.pssql"
