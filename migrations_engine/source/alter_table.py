@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from migrations_engine.source.lexer import Token, tokens
@@ -9,52 +10,53 @@ from migrations_engine.source.names import Cursor, TableAction, TableAlteration
 from migrations_engine.source.statements import Statement
 
 _CONSTRAINT_STARTS: Final = (
-    ("CHECK",),
-    ("UNIQUE",),
-    ("PRIMARY", "KEY"),
-    ("FOREIGN", "KEY"),
-    ("NOT", "NULL"),
-    ("EXCLUDE", "USING"),
-    ("EXCLUDE", "("),
+    ("check",),
+    ("unique",),
+    ("primary", "key"),
+    ("foreign", "key"),
+    ("not", "null"),
+    ("exclude", "using"),
+    ("exclude", "("),
 )
 #: Leading keywords of an action that are followed by the name of its object, the longer before the shorter.
 _ACTIONS: Final = (
-    ("DROP CONSTRAINT", ("DROP", "CONSTRAINT")),
-    ("DROP COLUMN", ("DROP", "COLUMN")),
-    ("DROP COLUMN", ("DROP",)),
-    ("ALTER CONSTRAINT", ("ALTER", "CONSTRAINT")),
-    ("ALTER COLUMN", ("ALTER", "COLUMN")),
-    ("ALTER COLUMN", ("ALTER",)),
-    ("VALIDATE CONSTRAINT", ("VALIDATE", "CONSTRAINT")),
-    ("RENAME CONSTRAINT", ("RENAME", "CONSTRAINT")),
-    ("RENAME COLUMN", ("RENAME", "COLUMN")),
-    ("RENAME COLUMN", ("RENAME",)),
-    ("ADD COLUMN", ("ADD", "COLUMN")),
-    ("ADD COLUMN", ("ADD",)),
+    ("DROP CONSTRAINT", ("drop", "constraint")),
+    ("DROP COLUMN", ("drop", "column")),
+    ("DROP COLUMN", ("drop",)),
+    ("ALTER CONSTRAINT", ("alter", "constraint")),
+    ("ALTER COLUMN", ("alter", "column")),
+    ("ALTER COLUMN", ("alter",)),
+    ("VALIDATE CONSTRAINT", ("validate", "constraint")),
+    ("RENAME CONSTRAINT", ("rename", "constraint")),
+    ("RENAME COLUMN", ("rename", "column")),
+    ("RENAME COLUMN", ("rename",)),
+    ("ADD COLUMN", ("add", "column")),
+    ("ADD COLUMN", ("add",)),
 )
 
 
 def alter_table_actions(statement: Statement) -> TableAlteration | None:
     """Cut an ``ALTER TABLE`` (or ``ALTER FOREIGN TABLE``) at its top-level commas; None for another statement."""
-    cursor = Cursor(statement.text)
-    if not (cursor.accept("ALTER", "TABLE") or cursor.accept("ALTER", "FOREIGN", "TABLE")):
+    if statement.words[:1] != ("ALTER",):
         return None
-    if_exists = cursor.accept("IF", "EXISTS")
-    only = cursor.accept("ONLY")
+    cursor = Cursor(statement.text)
+    if not (cursor.accept("alter", "table") or cursor.accept("alter", "foreign", "table")):
+        return None
+    if_exists = cursor.accept("if", "exists")
+    only = cursor.accept("only")
     table = cursor.name()
     cursor.accept("*")
-    first = cursor.peek()
-    if table is None or first is None:
+    if table is None or not cursor.peek():
         return None
-    actions = tuple(_action(text) for text in _cut(statement.text[first.start :]))
+    actions = tuple(_action(text) for text in _cut(statement.text, cursor.position))
     return TableAlteration(table=table, only=only, if_exists=if_exists, actions=actions)
 
 
-def _cut(text: str) -> list[str]:
-    """The pieces of *text* between the commas outside parentheses and brackets, without white space around them."""
+def _cut(text: str, first: int) -> list[str]:
+    """What stands between the commas outside parentheses and brackets, from token number *first* on."""
     pieces: list[list[Token]] = [[]]
     depth = 0
-    for token in tokens(text):
+    for token in islice(tokens(text), first, None):
         depth += (token.text in "([") - (token.text in ")]")
         if token.text == "," and not depth:
             pieces.append([])
@@ -65,19 +67,19 @@ def _cut(text: str) -> list[str]:
 
 def _action(text: str) -> TableAction:
     cursor = Cursor(text)
-    if cursor.accept("RENAME", "TO"):
+    if cursor.accept("rename", "to"):
         return TableAction(kind="RENAME TO", new_name=cursor.identifier(), text=text)
-    if cursor.accept("SET", "SCHEMA"):
+    if cursor.accept("set", "schema"):
         return TableAction(kind="SET SCHEMA", new_name=cursor.identifier(), text=text)
-    if cursor.accept("ADD", "CONSTRAINT"):
+    if cursor.accept("add", "constraint"):
         return TableAction(kind="ADD CONSTRAINT", name=cursor.identifier(), text=text)
-    if any(cursor.sees("ADD", *words) for words in _CONSTRAINT_STARTS):
+    if any(cursor.sees("add", *words) for words in _CONSTRAINT_STARTS):
         return TableAction(kind="ADD CONSTRAINT", text=text)
     for kind, words in _ACTIONS:
         if cursor.accept(*words):
-            cursor.accept("IF", "NOT", "EXISTS")
-            cursor.accept("IF", "EXISTS")
+            cursor.accept("if", "not", "exists")
+            cursor.accept("if", "exists")
             name = cursor.identifier()
-            new_name = cursor.identifier() if cursor.accept("TO") else None
+            new_name = cursor.identifier() if cursor.accept("to") else None
             return TableAction(kind=kind, name=name, new_name=new_name, text=text)
     return TableAction(kind="OTHER", text=text)

@@ -22,7 +22,7 @@ def folded_checksum(text: str) -> str:
 
     :raises SchemaExtractionFailed: a string, quoted name or comment is not closed
     """
-    found = folded_tokens(text)
+    found = list(folded_tokens(text))
     if "\\" in text:  # pg_dump writes another \restrict word each time
         found = [piece for piece in found if piece[0] != "\\"]
     spelled: list[str] = []
@@ -45,7 +45,7 @@ def _spelled(statement: list[str]) -> list[str]:
     body = [statement[position] if content is None else content]
     if content is not None and language in _FOLDED_LANGUAGES:
         with suppress(SchemaExtractionFailed):  # PostgreSQL will refuse such a body; here it counts as it stands
-            body = folded_tokens(content)
+            body = list(folded_tokens(content))
     return [*statement[:position], "$body", *body, "$end", *statement[position + 1 :]]
 
 

@@ -6,6 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from migrations_engine.errors import SchemaExtractionFailed
@@ -18,6 +19,7 @@ from migrations_engine.source.statements import Statement, split
 _RELATIONS: Final = {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"}
 _TYPES: Final = {"TYPE", "DOMAIN"}
 _ROUTINES: Final = {"FUNCTION", "PROCEDURE", "AGGREGATE"}
+_REMEMBERED_FILES: Final = 4096  #: the same files are put in order for every database of a platform
 _DEFAULT_SCHEMA: Final = "public"  #: where an unqualified name is taken to be
 
 _Name = TypeVar("_Name", bound=Hashable)
@@ -111,6 +113,7 @@ def _qualified(name: QualifiedName) -> QualifiedName:
     return QualifiedName(name.schema or _DEFAULT_SCHEMA, name.name)
 
 
+@lru_cache(maxsize=_REMEMBERED_FILES)
 def _read(file: SchemaFile) -> _File:
     read = _File(_statements(file))
     for statement in read.statements:
@@ -157,10 +160,13 @@ def _mentioned(files: Sequence[_File]) -> Edges:
     for number, file in enumerate(files):
         found: set[int] = set()
         for statement in file.statements:
+            names_columns = _names_columns(statement)
+            if names_columns and not types and not routines:
+                continue
             seen = mentions(statement)
             found.update(*(types[name] for name in seen.names & types.keys()))
             found.update(*(routines[name] for name in seen.called & routines.keys()))
-            if not _names_columns(statement):
+            if not names_columns:
                 found.update(*(relations[name] for name in seen.names & relations.keys()))
         before.append(found - {number})
     return before

@@ -52,7 +52,7 @@ class Layout:
         self._entries += 1
         if self._entries > self.limits.max_entries:
             raise SchemaExtractionFailed(
-                f"there are more than {self.limits.max_entries} files and folders; leave out what the schema does not need"
+                f"there are more than {self.limits.max_entries} files and folders; pack the schema and nothing else"
             )
         shown = printable(path)
         if len(path.encode()) > self.limits.max_path_bytes:
@@ -80,8 +80,10 @@ class Layout:
     def add_file(self, parts: Parts, content: bytes | None) -> None:
         """Take a file in; *content* is None when :meth:`wants` said no.
 
-        :raises SchemaExtractionFailed: there is one of that name already
+        :raises SchemaExtractionFailed: it has no name, or there is one of that name already
         """
+        if not parts:
+            raise SchemaExtractionFailed("there is a file without a name; pack the archive again")
         if parts in self._files:
             raise SchemaExtractionFailed(f"{'/'.join(parts)} is in the archive twice; pack it once")
         self._files[parts] = content
@@ -138,7 +140,7 @@ class Layout:
     def _no_schema(self) -> str:
         wanted = ", ".join(f"{folder}/" for folder in FOLDERS)
         if not self._files and not self._folders:
-            return f"the archive is empty; it must contain at least one of {wanted}"
+            return f"there is nothing in it; at least one of {wanted} must be there"
         alike = sorted({part for folder in self._folders for part in folder if part.lower() in FOLDERS})
         hint = f" ({alike[0]}/ is spelled differently: names must be in lower case)" if alike else ""
         return f"there is no schema folder; at least one of {wanted} must be there{hint}"

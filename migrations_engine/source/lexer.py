@@ -111,15 +111,15 @@ def matches(text: str) -> Iterator[re.Match[str]]:
             return
 
 
-def folded_tokens(text: str) -> list[str]:
-    """The texts of all tokens of *text*, keywords and unquoted names in lower case.
+def folded_tokens(text: str) -> Iterator[str]:
+    """The texts of the tokens of *text* one after the other, keywords and unquoted names in lower case.
 
     :raises SchemaExtractionFailed: as :func:`tokens`
     """
     lower = str.lower if text.isascii() else fold
-    return [
+    return (
         lower(match["word"]) if match.lastgroup == "word" else match[match.lastgroup or ""] for match in matches(text)
-    ]
+    )
 
 
 def line_of(text: str, offset: int) -> int:

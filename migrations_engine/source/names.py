@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 
-from migrations_engine.source.lexer import Kind, Token, content_of, name_of, tokens
+from migrations_engine.source.lexer import content_of, folded_tokens, name_of
 from migrations_engine.source.statements import Statement
+
+_READ_AHEAD: Final = 32  #: tokens; most statements are recognised by fewer, and an INSERT may have a million
 
 
 class QualifiedName(NamedTuple):
@@ -57,51 +59,49 @@ class InsertTarget:
 
 
 class Cursor:
-    """A place in the tokens of a statement; reads no further ahead than it is asked to."""
+    """A place in the tokens of a statement, keywords and unquoted names in lower case; reads ahead only a little."""
 
     def __init__(self, text: str) -> None:
-        self._rest: Iterator[Token] = tokens(text)
-        self._ahead: deque[Token] = deque()
+        self._rest: Iterator[str] = folded_tokens(text)
+        self._read: list[str] = []
+        self.position = 0  #: how many tokens lie behind
 
-    def peek(self, offset: int = 0) -> Token | None:
-        """The token *offset* places ahead; None after the last."""
-        while len(self._ahead) <= offset:
-            token = next(self._rest, None)
-            if token is None:
-                return None
-            self._ahead.append(token)
-        return self._ahead[offset]
+    def peek(self, offset: int = 0) -> str:
+        """The token *offset* places ahead; empty after the last."""
+        place = self.position + offset
+        while len(self._read) <= place:
+            more = list(islice(self._rest, _READ_AHEAD))
+            if not more:
+                return ""
+            self._read += more
+        return self._read[place]
 
-    def take(self) -> Token | None:
-        """Step over one token and give it."""
+    def take(self) -> str:
+        """Step over one token and give it; empty after the last."""
         token = self.peek()
-        if token is not None:
-            self._ahead.popleft()
+        self.position += bool(token)
         return token
 
     def sees(self, *words: str) -> bool:
-        """Say whether exactly these keywords or symbols come next."""
-        return all(self._is(self.peek(offset), word) for offset, word in enumerate(words))
+        """Say whether exactly these keywords or symbols, in lower case, come next."""
+        return all(self.peek(offset) == word for offset, word in enumerate(words))
 
     def accept(self, *words: str) -> bool:
-        """Step over these keywords or symbols if they come next, and say whether they did."""
-        if not self.sees(*words):
+        """Step over these keywords or symbols, in lower case, if they come next, and say whether they did."""
+        if self.peek() != words[0] or not self.sees(*words):
             return False
-        for _ in words:
-            self._ahead.popleft()
+        self.position += len(words)
         return True
 
     def identifier(self) -> str | None:
         """Step over one name and give it as PostgreSQL folds it; None when something else comes next."""
         token = self.peek()
-        if token is None or token.kind not in {Kind.WORD, Kind.QUOTED}:
+        if not token or name_of(token) is None:
             return None
         self.take()
-        escape = "\\"
-        if token.kind is Kind.QUOTED and token.text[0] != '"' and self.accept("UESCAPE"):
-            following = self.take()
-            escape = (following and content_of(following.text)) or escape
-        return name_of(token.text, escape)
+        if token[0] in "uU" and token[-1] == '"' and self.accept("uescape"):
+            return name_of(token, content_of(self.take() or " ") or "\\")
+        return name_of(token)
 
     def name(self) -> QualifiedName | None:
         """Step over a name with or without its schema (and database) and give it."""
@@ -113,19 +113,18 @@ class Cursor:
         return QualifiedName(parts[-2] if len(parts) > 1 else None, parts[-1])
 
     def skip_parentheses(self) -> None:
-        """Step over a parenthesis and all within it, if one comes next."""
-        if not self.sees("("):
-            return
+        """Step over the parenthesis that comes next, and all within it; over nothing when none comes."""
         depth = 0
-        while (token := self.take()) is not None:
-            depth += (token.text == "(") - (token.text == ")")
+        while self.sees("(") or (depth and self.peek()):
+            piece = self.take()
+            depth += (piece == "(") - (piece == ")")
             if not depth:
                 return
 
-    def skip_to(self, *words: str) -> bool:
-        """Step over everything up to and including the first of these keywords outside parentheses."""
-        while self.peek() is not None:
-            if any(self.accept(word) for word in words):
+    def skip_to(self, word: str) -> bool:
+        """Step over everything up to and including the first *word* outside parentheses; False when there is none."""
+        while self.peek():
+            if self.accept(word):
                 return True
             if self.sees("("):
                 self.skip_parentheses()
@@ -133,25 +132,11 @@ class Cursor:
                 self.take()
         return False
 
-    @staticmethod
-    def _is(token: Token | None, word: str) -> bool:
-        return token is not None and token.kind in {Kind.WORD, Kind.SYMBOL} and token.text.upper() == word
 
-
-_MODIFIERS: Final = (
-    ("OR", "REPLACE"),
-    ("GLOBAL",),
-    ("LOCAL",),
-    ("TEMP",),
-    ("TEMPORARY",),
-    ("UNLOGGED",),
-    ("UNIQUE",),
-    ("RECURSIVE",),
-    ("CONSTRAINT",),
-    ("TRUSTED",),
-    ("PROCEDURAL",),
-    ("DEFAULT",),
-)
+#: What may stand between CREATE and the kind, word by word.
+_MODIFIERS: Final = frozenset({"or", "replace", "global", "local", "temp", "temporary", "unlogged", "unique"}) | {
+    *("recursive", "constraint", "trusted", "procedural", "default")
+}
 #: The kinds with a plain name, the longer before the shorter.
 _KIND_NAMES: Final = (
     "MATERIALIZED VIEW|FOREIGN TABLE|FOREIGN DATA WRAPPER|EVENT TRIGGER|TEXT SEARCH CONFIGURATION|"
@@ -159,28 +144,29 @@ _KIND_NAMES: Final = (
     "TABLE|INDEX|VIEW|TYPE|DOMAIN|SEQUENCE|TRIGGER|SCHEMA|EXTENSION|FUNCTION|PROCEDURE|ROUTINE|AGGREGATE|POLICY|"
     "RULE|COLLATION|STATISTICS|PUBLICATION|SUBSCRIPTION|SERVER|LANGUAGE|ROLE|DATABASE|CONVERSION|TABLESPACE"
 )
-_KINDS: Final = tuple(tuple(kind.split()) for kind in _KIND_NAMES.split("|"))
-_QUERY_STARTS: Final = (("SELECT",), ("WITH",), ("VALUES", "("), ("TABLE",), ("(",))
+_KINDS: Final = {kind: tuple(kind.lower().split()) for kind in _KIND_NAMES.split("|")}
+_QUERY_STARTS: Final = (("select",), ("with",), ("values", "("), ("table",), ("(",))
 _NAMELESS: Final = {"INDEX", "STATISTICS"}
-_ON_A_TABLE: Final = {"INDEX": "ON", "TRIGGER": "ON", "POLICY": "ON", "RULE": "TO"}
+_ON_A_TABLE: Final = {"INDEX": "on", "TRIGGER": "on", "POLICY": "on", "RULE": "to"}
 
 
 def created_name(statement: Statement) -> NamedObject | None:
     """The object that a ``CREATE`` makes; None for another statement, or a kind without a plain name (a cast)."""
-    cursor = Cursor(statement.text)
-    if not cursor.accept("CREATE"):
+    if statement.words[:1] != ("CREATE",):
         return None
-    while any(cursor.accept(*modifier) for modifier in _MODIFIERS):
-        pass
+    cursor = Cursor(statement.text)
+    cursor.take()
+    while cursor.peek() in _MODIFIERS:
+        cursor.take()
     kind = _kind(cursor)
     if kind is None:
         return None
     if kind == "INDEX":
-        cursor.accept("CONCURRENTLY")
-    cursor.accept("IF", "NOT", "EXISTS")
+        cursor.accept("concurrently")
+    cursor.accept("if", "not", "exists")
     if kind == "SCHEMA":
-        cursor.accept("AUTHORIZATION")
-    named = None if kind in _NAMELESS and cursor.sees("ON") else cursor.name()
+        cursor.accept("authorization")
+    named = None if kind in _NAMELESS and cursor.sees("on") else cursor.name()
     if named is None and kind not in _NAMELESS:
         return None
     return _object(kind, named, _table_of(cursor, kind))
@@ -188,18 +174,19 @@ def created_name(statement: Statement) -> NamedObject | None:
 
 def dropped_names(statement: Statement) -> tuple[NamedObject, ...]:
     """The objects that a ``DROP`` removes; empty for another statement."""
-    cursor = Cursor(statement.text)
-    if not cursor.accept("DROP"):
+    if statement.words[:1] != ("DROP",):
         return ()
+    cursor = Cursor(statement.text)
+    cursor.take()
     kind = _kind(cursor)
     if kind is None:
         return ()
-    cursor.accept("CONCURRENTLY")
-    cursor.accept("IF", "EXISTS")
+    cursor.accept("concurrently")
+    cursor.accept("if", "exists")
     found = []
     while (named := cursor.name()) is not None:
         cursor.skip_parentheses()  # a function's argument types
-        table = cursor.name() if kind in _ON_A_TABLE and cursor.accept("ON") else None
+        table = cursor.name() if kind in _ON_A_TABLE and cursor.accept("on") else None
         found.append(_object(kind, named, table))
         if not cursor.accept(","):
             break
@@ -208,26 +195,28 @@ def dropped_names(statement: Statement) -> tuple[NamedObject, ...]:
 
 def insert_target(statement: Statement) -> InsertTarget | None:
     """The table that an ``INSERT`` fills, also when it begins with ``WITH``; None for another statement."""
-    cursor = Cursor(statement.text)
-    if cursor.accept("WITH") and not _skip_common_tables(cursor):
+    if statement.words[:1] not in {("INSERT",), ("WITH",)}:
         return None
-    if not cursor.accept("INSERT", "INTO"):
+    cursor = Cursor(statement.text)
+    if cursor.accept("with") and not _skip_common_tables(cursor):
+        return None
+    if not cursor.accept("insert", "into"):
         return None
     table = cursor.name()
     if table is None:
         return None
-    if cursor.accept("AS"):
+    if cursor.accept("as"):
         cursor.identifier()
     return InsertTarget(table=table, columns=_column_list(cursor))
 
 
 def _skip_common_tables(cursor: Cursor) -> bool:
-    while cursor.peek() is not None and not cursor.sees("INSERT", "INTO"):
+    while cursor.peek() and not cursor.sees("insert", "into"):
         if cursor.sees("("):
             cursor.skip_parentheses()
         else:
             cursor.take()
-    return cursor.peek() is not None
+    return bool(cursor.peek())
 
 
 def _column_list(cursor: Cursor) -> tuple[str, ...] | None:
@@ -238,7 +227,7 @@ def _column_list(cursor: Cursor) -> tuple[str, ...] | None:
     while (column := cursor.identifier()) is not None:
         columns.append(column)
         while not (cursor.sees(",") or cursor.sees(")")):  # a field or an element: location.x, tags[1]
-            if cursor.take() is None:
+            if not cursor.take():
                 return None
         if not cursor.accept(","):
             break
@@ -246,7 +235,8 @@ def _column_list(cursor: Cursor) -> tuple[str, ...] | None:
 
 
 def _kind(cursor: Cursor) -> str | None:
-    return next((" ".join(words) for words in _KINDS if cursor.accept(*words)), None)
+    first = cursor.peek()
+    return next((kind for kind, words in _KINDS.items() if words[0] == first and cursor.accept(*words)), None)
 
 
 def _object(kind: str, named: QualifiedName | None, table: QualifiedName | None) -> NamedObject:
@@ -258,5 +248,5 @@ def _object(kind: str, named: QualifiedName | None, table: QualifiedName | None)
 def _table_of(cursor: Cursor, kind: str) -> QualifiedName | None:
     if kind not in _ON_A_TABLE or not cursor.skip_to(_ON_A_TABLE[kind]):
         return None
-    cursor.accept("ONLY")
+    cursor.accept("only")
     return cursor.name()

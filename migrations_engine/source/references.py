@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.lexer import Kind, Token, content_of, name_of, tokens
+from migrations_engine.source.lexer import content_of, folded_tokens, name_of
 from migrations_engine.source.names import Cursor, QualifiedName, created_name, insert_target
 from migrations_engine.source.statements import Statement
+
+#: What a clause that names a table begins with; most statements contain none, and need not be read again.
+_CLAUSE: Final = re.compile("references|inherit|like|partition|nextval", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,60 +48,63 @@ def references(statement: Statement) -> frozenset[QualifiedName]:
 
 def mentions(statement: Statement) -> Mentions:
     """Every name in the statement, and every one that is called like a function."""
-    names, called = set(), set()
-    previous: str | None = None
-    for token in tokens(statement.text):
-        if token.text == "(" and previous is not None:
-            called.add(previous)
-        previous = name_of(token.text) if token.kind in {Kind.WORD, Kind.QUOTED} else None
-        if previous is not None:
-            names.add(previous)
-    return Mentions(names=frozenset(names), called=frozenset(called))
+    found = list(folded_tokens(statement.text))
+    called = {before for before, after in pairwise(found) if after == "("}
+    return Mentions(names=_names_among(set(found)), called=_names_among(called))
+
+
+def _names_among(spelled: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for text in spelled if (name := name_of(text)) is not None)
 
 
 def _clauses(statement: Statement) -> frozenset[QualifiedName]:
     """The tables named by the clauses of a ``CREATE TABLE`` or ``ALTER TABLE``."""
+    if not _CLAUSE.search(statement.text):
+        return frozenset()
     cursor = Cursor(statement.text)
     found: set[QualifiedName | None] = set()
     previous, depth = "", 0
-    while (token := cursor.take()) is not None:
-        depth += (token.text == "(") - (token.text == ")")
-        word = token.text.upper() if token.kind is Kind.WORD else token.text
-        if (
-            word == "REFERENCES"
-            or (word == "LIKE" and depth == 1 and previous in {"(", ","})
-            or (word == "PARTITION" and (previous == "ATTACH" or cursor.accept("OF")))
-            or (word == "INHERIT" and previous != "NO")
+    while piece := cursor.take():
+        if piece == "(":
+            depth += 1
+        elif piece == ")":
+            depth -= 1
+        elif (
+            piece == "references"
+            or (piece == "like" and depth == 1 and previous in {"(", ","})
+            or (piece == "partition" and (previous == "attach" or cursor.accept("of")))
+            or (piece == "inherit" and previous != "no")
         ):
             found.add(cursor.name())
-        elif word == "INHERITS" and cursor.accept("("):
+        elif piece == "inherits" and cursor.accept("("):
             found.add(cursor.name())
             while cursor.accept(","):
                 found.add(cursor.name())
             cursor.accept(")")
-        elif word == "NEXTVAL" and cursor.sees("("):
+        elif piece == "nextval" and cursor.sees("("):
             found.add(_quoted_name(cursor.peek(1)))
-        previous = word
+        previous = piece
     return frozenset(name for name in found if name is not None)
 
 
-def _quoted_name(token: Token | None) -> QualifiedName | None:
+def _quoted_name(token: str) -> QualifiedName | None:
     """The name inside a string, as in ``nextval('public.users_id_seq')``."""
-    content = content_of(token.text) if token is not None else None
+    content = content_of(token) if token else None
     return Cursor(content).name() if content else None
 
 
 def _from_table(statement: Statement) -> QualifiedName | None:
     cursor = Cursor(statement.text)
-    return cursor.name() if cursor.skip_to("FROM") else None
+    return cursor.name() if cursor.skip_to("from") else None
 
 
 def _written_table(statement: Statement) -> QualifiedName | None:
-    target = insert_target(statement)
-    if target is not None:
+    if (target := insert_target(statement)) is not None:
         return target.table
+    if statement.words[:1] not in {("UPDATE",), ("DELETE",)}:
+        return None
     cursor = Cursor(statement.text)
-    if cursor.accept("UPDATE") or cursor.accept("DELETE", "FROM"):
-        cursor.accept("ONLY")
+    if cursor.accept("update") or cursor.accept("delete", "from"):
+        cursor.accept("only")
         return cursor.name()
     return None

@@ -14,7 +14,7 @@ from migrations_engine.source.lexer import folded_tokens, line_of, matches
 
 _LEADING_TOKENS: Final = 8  #: enough for CREATE OR REPLACE CONSTRAINT TRIGGER and a name
 _RESTRICT: Final = re.compile(r"\\(?:un)?restrict[ \t]+[A-Za-z0-9]+[ \t]*")
-_DIRECTIVE: Final = re.compile(r"--[ \t]*([A-Za-z-]+)[ \t]*:[ \t]*(.*?)[ \t]*")
+_DIRECTIVE: Final = re.compile(r"--[ \t]*([A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _TRANSACTION_WORDS: Final = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"})
 
 
@@ -116,9 +116,17 @@ def _read(text: str, file: str | None) -> tuple[str, tuple[Statement, ...]]:
             found.append(statement)
     except SchemaExtractionFailed as error:
         raise SchemaExtractionFailed(error.message, file=file) from None
-    for start, command in commands:
-        text = text[:start] + " " * len(command) + text[start + len(command) :]
+    text = _blanked(text, commands)
     return text, tuple(_numbered(text, found))
+
+
+def _blanked(text: str, commands: list[tuple[int, str]]) -> str:
+    """*text* with spaces where the commands stand, so that every offset and line number stays."""
+    pieces, position = [], 0
+    for start, command in commands:
+        pieces += [text[position:start], " " * len(command)]
+        position = start + len(command)
+    return "".join((*pieces, text[position:]))
 
 
 def _statements(text: str, commands: list[tuple[int, str]]) -> Iterator[_Open]:

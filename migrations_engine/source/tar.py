@@ -149,7 +149,7 @@ def _utf8(name: bytes) -> str:
 
 
 def _pax_records(data: bytes) -> dict[str, str]:
-    """The ``path``, ``size`` and ``GNU.sparse`` records of an extended header: ``<length> <key>=<value>``, one a line."""
+    """The ``path``, ``size`` and ``GNU.sparse`` records of an extended header: ``<length> <key>=<value>`` a line."""
     records: dict[str, str] = {}
     position = 0
     while position < len(data):

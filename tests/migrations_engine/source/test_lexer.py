@@ -6,7 +6,7 @@ import itertools
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from migrations_engine.errors import SchemaExtractionFailed
@@ -88,7 +88,7 @@ def test_positions_are_those_of_the_text() -> None:
 
 def test_only_ascii_letters_are_folded() -> None:
     assert fold("ÄrGER_İ") == "ÄrGER_İ".replace("G", "g").replace("E", "e").replace("R", "r")
-    assert folded_tokens("SELECT Ä FROM \"T\" WHERE a = 'X'") == [
+    assert list(folded_tokens("SELECT Ä FROM \"T\" WHERE a = 'X'")) == [
         "select",
         "Ä",
         "from",
@@ -142,3 +142,20 @@ def test_any_text_is_read_to_its_end_or_refused(sql: str) -> None:
         return
     assert all(sql[token.start : token.end] == token.text for token in found)
     assert all(before.end <= after.start for before, after in itertools.pairwise(found))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(alphabet="+-*/<>=~!@#%^&|?", min_size=1, max_size=4).filter(lambda op: "--" not in op and "/*" not in op)
+)
+def test_operators_end_where_the_server_ends_them(connection: psycopg.Connection, operator: str) -> None:
+    assume(operator != "=>")  # no operator, but the mark of a named argument
+    sql = f"SELECT 1 {operator} 2"
+    is_one = texts(sql) == ["SELECT", "1", operator, "2"]
+
+    try:
+        connection.execute(sql.encode())
+    except psycopg.errors.UndefinedFunction as refusal:
+        assert (refusal.diag.message_primary == f"operator does not exist: integer {operator} integer") is is_one
+    except psycopg.Error as refusal:
+        assert not is_one or refusal.sqlstate != "42601"
