@@ -142,6 +142,7 @@ def name_of(text: str, escape: str = "\\") -> str | None:
         name = quoted[:-1].replace('""', '"')
         if prefix:
             name = re.sub(_UNICODE_ESCAPE.format(re.escape(escape)), lambda found: _character(found, escape), name)
+            name = name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs written as two escapes
     elif _NAME_START.match(text) and text[-1] != "'":
         name = fold(text)
     else:
