@@ -338,6 +338,30 @@ class TestRubbish:
             spoiled = data[: position - 1] + damage + data[position:]
             assert "damaged" in refusal(gzip.compress(spoiled))
 
+    def test_a_size_below_zero_is_refused(self) -> None:
+        header = bytearray(tarfile.TarInfo("tables/a.sql").tobuf())
+        header[124:136] = b"\xff" * 12
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+
+        assert "damaged at byte 0: a size below zero" in refusal(gzip.compress(bytes(header) + bytes(1024)))
+
+    def test_a_size_in_an_extended_header_counts(self) -> None:
+        def archive(size: str) -> bytes:
+            info = tarfile.TarInfo("tables/a.sql")
+            info.pax_headers = {"size": size}
+            return gzip.compress(info.tobuf() + USERS.ljust(512, b"\0") + bytes(1024))
+
+        assert read_archive(archive(str(len(USERS)))).tables[0].content == USERS
+        assert "has no proper size" in refusal(archive("-1"))
+
+    def test_headers_for_the_whole_archive_are_passed_over(self) -> None:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz", pax_headers={"comment": "0123456789abcdef"}) as archive:
+            archive.addfile(tarfile.TarInfo("tables/a.sql"))
+
+        assert labels(read_archive(buffer.getvalue())) == ["tables/a.sql"]
+
 
 def zlib_stored(data: bytes) -> bytes:
     """A gzip file without compression, so that a byte of *data* can be changed in it."""

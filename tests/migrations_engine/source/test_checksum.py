@@ -81,6 +81,7 @@ DIFFERENT = [
     ("COMMENT ON FUNCTION f() IS 'A  b'", "COMMENT ON FUNCTION f() IS 'A b'"),
     ("SELECT a; SELECT b", "SELECT b; SELECT a"),
     (function("SELECT 1", "sql"), function("SELECT 1", "plpgsql")),
+    ("DO 'a'\n'B'", "DO 'a'\n'b'"),
     ("SELECT '$body', 'x', '$end'", "SELECT $body$x$body$"),
 ]
 

@@ -107,6 +107,7 @@ def test_what_is_dropped(sql: str, kind: str, expected: list[tuple[str, str | No
 def test_other_statements_drop_nothing() -> None:
     assert dropped_names(one("ALTER TABLE t DROP COLUMN a")) == ()
     assert dropped_names(one("DROP OWNED BY joe")) == ()
+    assert dropped_names(one("SELECT 1")) == ()
 
 
 ACTIONS = [
@@ -215,6 +216,8 @@ def test_no_insert_target(sql: str) -> None:
         ("UPDATE ONLY t SET a = 1", "t"),
         ("DELETE FROM t USING u", "t"),
         ("DROP TABLE t", ""),
+        ("CREATE CAST (a AS b) WITHOUT FUNCTION", ""),
+        ("VACUUM t", ""),
         ("CREATE VIEW v AS SELECT * FROM t", ""),
         ("GRANT REFERENCES ON t TO joe", ""),
     ],
