@@ -364,7 +364,11 @@ def _alter_option(difference: Difference) -> Iterator[Step]:
 
 
 def _alter_column_option(difference: Difference) -> Iterator[Step]:
-    wanted = _want(difference, Column)
+    found, wanted = _find(difference, Column), _want(difference, Column)
+    kept = {option.partition("=")[0] for option in wanted.options}
+    gone = [name for name in (option.partition("=")[0] for option in found.options) if name not in kept]
+    if gone:
+        yield _alter_column(difference, "RESET (", ", ".join(gone), ")")
     if wanted.options:
         yield _alter_column(difference, "SET", _options("", wanted.options))
 

@@ -61,6 +61,17 @@ class ColumnComparison:
                     reason="the column is declared no more; its values would be lost",
                 )  # fmt: skip
 
+    @property
+    def holds_back_a_type(self) -> bool:
+        """Whether a column keeps a type that is not the wanted one, so that what uses it cannot look as declared."""
+        for found in self.sides.found.columns:
+            declared, complete = (side.column(found.name) for side in (self.sides.declared, self.sides.complete))
+            if declared is not None and complete is not None and found.type not in (declared.type, complete.type):
+                judged = classify_type_change(found.type, complete.type, self.types)
+                if judged.compatibility != "safe" or self._obstacle(found):
+                    return True
+        return False
+
     def _is_unwanted(self, column: Column) -> bool:
         sides = self.sides
         if sides.declared.column(column.name) or sides.complete.column(column.name):

@@ -8,6 +8,12 @@ from typing import Final
 
 _TOKEN: Final = re.compile(r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^'"]""", re.DOTALL)
 _ELEMENT_CAST: Final = re.compile(r'\)::((?:"(?:[^"]|"")*"|[\w. ()])+?)\[\]')
+_LITERAL: Final = r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"""
+_NOT_LITERAL: Final = re.compile(rf"({_LITERAL})|((?:(?!{_LITERAL}).)+)", re.DOTALL)
+_TYPE: Final = r'(?:"(?:[^"]|"")*"|\w+)'
+_CAST: Final = re.compile(
+    rf"::{_TYPE}(?:\.{_TYPE})?(?: varying| precision)?(?:\(\d+(?:,\d+)?\))?(?: with(?:out)? time zone)?(?:\[\])*"
+)
 _PUBLIC: Final = re.compile(
     r"""(E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![\w."$])public\.""", re.DOTALL
 )
@@ -41,6 +47,14 @@ def canonical_default(text: str | None, column_type: str) -> str | None:
     base = re.sub(r"\([^()]*\)", "", column_type)
     stripped = spelled.removesuffix(f"::{column_type}").removesuffix(f"::{base}")
     return None if stripped == "NULL" else stripped
+
+
+@lru_cache(maxsize=4096)
+def without_casts(text: str | None) -> str | None:
+    """Reduce an expression to what does not change with the types of the columns in it: no casts, no parentheses."""
+    if text is None:
+        return None
+    return _NOT_LITERAL.sub(lambda match: match[1] or re.sub(r"[()\s]", "", _CAST.sub("", match[2])), text)
 
 
 def displayed(text: str | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final
 
 from migrations_engine.diff.difference import Difference
-from migrations_engine.diff.expression import canonical
+from migrations_engine.diff.expression import canonical, without_casts
 from migrations_engine.diff.sides import RelationSides, match_named
 from migrations_engine.model import Attachment, Constraint, Relation
 from migrations_engine.report import Compatibility
@@ -15,8 +15,11 @@ _NAMES: Final = {"p": "primary key", "u": "unique", "f": "foreign key", "c": "ch
 ATTACHMENT_KINDS: Final = ("index", "statistics", "rule", "trigger", "policy")
 
 
-def diff_constraints(sides: RelationSides) -> Iterator[Difference]:
-    """Differences of the constraints that a table itself declares."""
+def diff_constraints(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
+    """Differences of the constraints that a table itself declares.
+
+    :param loose: leave casts out of the comparison, because a column keeps a type that is not the wanted one
+    """
     relation = sides.found
     has_key = any(constraint.kind == "p" for constraint in relation.constraints)
     matching = match_named(
@@ -24,7 +27,7 @@ def diff_constraints(sides: RelationSides) -> Iterator[Difference]:
         declared=sides.declared.constraints,
         complete=sides.complete.constraints,
         former=sides.former.constraints if sides.former else (),
-        shape=_constraint_shape,
+        shape=lambda constraint: (constraint.kind, _spelling(constraint.definition, loose=loose)),
     )
     for old in matching.dropped:
         replaced = old.kind == "p"
@@ -64,16 +67,20 @@ def diff_constraints(sides: RelationSides) -> Iterator[Difference]:
             yield _constraint("add_constraint", relation, None, new, "dataloss", reason, decided=True)
 
 
-def diff_attachments(sides: RelationSides) -> Iterator[Difference]:
-    """Differences of the indexes, statistics, rules, triggers and policies of a relation."""
+def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
+    """Differences of the indexes, statistics, rules, triggers and policies of a relation; *loose* as for constraints."""
     relation = sides.found
+
+    def shape(item: Attachment) -> Hashable:
+        return _spelling(item.definition, loose=loose), item.enabled, item.unique, item.invalid
+
     for kind in ATTACHMENT_KINDS:
         matching = match_named(
             found=_of_kind(relation, kind),
             declared=_of_kind(sides.declared, kind),
             complete=_of_kind(sides.complete, kind),
             former=_of_kind(sides.former, kind),
-            shape=_attachment_shape,
+            shape=shape,
         )
         for old in matching.dropped:
             yield _attachment(f"drop_{kind}", relation, old, None, f"the {kind} is declared no more; it holds no rows")
@@ -121,9 +128,5 @@ def _of_kind(relation: Relation | None, kind: str) -> tuple[Attachment, ...]:
     return tuple(item for item in relation.attachments if item.kind == kind) if relation else ()
 
 
-def _constraint_shape(constraint: Constraint) -> Hashable:
-    return constraint.kind, canonical(constraint.definition)
-
-
-def _attachment_shape(attachment: Attachment) -> Hashable:
-    return canonical(attachment.definition), attachment.enabled, attachment.unique, attachment.invalid
+def _spelling(definition: str, *, loose: bool) -> str | None:
+    return without_casts(definition) if loose else canonical(definition)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final
 
 from migrations_engine.diff.difference import Difference
-from migrations_engine.diff.expression import canonical
+from migrations_engine.diff.expression import canonical, without_casts
 from migrations_engine.diff.sides import RelationSides
 from migrations_engine.model import Relation
 
@@ -79,13 +79,15 @@ def diff_options(sides: RelationSides) -> Iterator[Difference]:
         )  # fmt: skip
 
 
-def diff_view(sides: RelationSides) -> Iterator[Difference]:
-    """Differences of a view's query, or of the columns that come out of it."""
+def diff_view(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
+    """Differences of a view's query. What its columns are follows from the query and the tables.
+
+    :param loose: leave casts out of the comparison, because a table keeps a type that is not the wanted one
+    """
 
     def shape(view: Relation) -> Hashable:
-        return canonical(view.definition), tuple(
-            (column.name, column.type, column.collation) for column in view.columns
-        )
+        spelled = without_casts(view.definition) if loose else canonical(view.definition)
+        return spelled, tuple(column.name for column in view.columns)
 
     if shape(sides.found) in (shape(sides.declared), shape(sides.complete)):
         yield from diff_options(sides)

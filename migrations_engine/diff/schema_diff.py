@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from migrations_engine.diff.columns import ColumnComparison, with_parents_defaults, without_followers
 from migrations_engine.diff.catalog_diff import CatalogDiff
@@ -11,7 +11,7 @@ from migrations_engine.diff.members import diff_attachments, diff_constraints
 from migrations_engine.diff.relations import added, diff_kind, diff_table, diff_view, dropped
 from migrations_engine.diff.sides import RelationSides
 from migrations_engine.diff.types import diff_sequences, diff_types
-from migrations_engine.model import Catalog, Privilege
+from migrations_engine.model import Catalog, Privilege, Relation
 
 
 def diff_catalogs(
@@ -53,7 +53,8 @@ def _relations(actual: Catalog, declared: Catalog, complete: Catalog, formerly: 
     there, asked, finished = (with_parents_defaults(side) for side in (actual, declared, complete))
     former = formerly.relation_by_label if formerly else {}
     differences: list[Difference] = []
-    for label in sorted({*there, *asked}):
+    held_back: set[str] = set()  # tables with a type that stays, and the views on them
+    for label in _tables_first(there, asked):
         found, wanted = there.get(label), finished.get(label)
         if label not in asked:
             if found is not None and wanted is None and label in former:
@@ -61,23 +62,39 @@ def _relations(actual: Catalog, declared: Catalog, complete: Catalog, formerly: 
         elif wanted is not None:  # otherwise a migration drops or renames it
             if found is None:
                 differences.append(added(complete.relation_by_label[label]))
-            else:
-                sides = RelationSides(found=found, declared=asked[label], complete=wanted, former=former.get(label))
-                differences += _relation(sides, actual, complete)
+                continue
+            sides = RelationSides(found=found, declared=asked[label], complete=wanted, former=former.get(label))
+            columns = ColumnComparison.of(sides, actual, complete)
+            loose = columns.holds_back_a_type if found.is_table else bool(held_back & set(found.uses))
+            held_back |= {label} if loose else set()
+            differences += _relation(sides, columns, loose=loose)
+    differences.sort(key=lambda difference: difference.table)
     yield from without_followers(differences, there)
 
 
-def _relation(sides: RelationSides, actual: Catalog, complete: Catalog) -> Iterator[Difference]:
+def _tables_first(there: Mapping[str, Relation], asked: Mapping[str, Relation]) -> list[str]:
+    """All labels, tables before views, and views after those they use."""
+    relations = {**asked, **there}
+    ordered = sorted(label for label, relation in relations.items() if relation.is_table)
+    pending = sorted(label for label, relation in relations.items() if not relation.is_table)
+    while pending:
+        ready = [label for label in pending if not set(relations[label].uses) & (set(pending) - {label})] or pending
+        ordered += ready
+        pending = [label for label in pending if label not in ready]
+    return ordered
+
+
+def _relation(sides: RelationSides, columns: ColumnComparison, *, loose: bool) -> Iterator[Difference]:
     if other_kind := diff_kind(sides):
         yield other_kind
         return
     if sides.found.is_table:
         yield from diff_table(sides)
-        yield from ColumnComparison.of(sides, actual, complete).differences()
-        yield from diff_constraints(sides)
+        yield from columns.differences()
+        yield from diff_constraints(sides, loose=loose)
     else:
-        yield from diff_view(sides)
-    yield from diff_attachments(sides)
+        yield from diff_view(sides, loose=loose)
+    yield from diff_attachments(sides, loose=loose)
 
 
 def _comments(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
