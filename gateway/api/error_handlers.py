@@ -22,6 +22,7 @@ _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_
 _MESSAGES: Final = {
     404: "there is no such route",
     405: "the route has no such method; the header Allow lists those it has",
+    413: "the request is larger than a request may be",
 }
 
 
@@ -51,7 +52,9 @@ def _answer_refusal(error: GatewayError, request_id: str) -> Answer:
 def _answer_http(error: HTTPException, status: int, request_id: str) -> Answer:
     """What HTTP itself refuses. A status that the table does not have is one of malformed requests."""
     headers = tuple((name, value) for name, value in error.get_headers() if name.lower() != "content-type")
-    body = {"error": _CODES.get(status, "invalid_request"), "message": _MESSAGES.get(status, str(error.description))}
+    said_by_us = error.description != type(error).description
+    message = str(error.description) if said_by_us else _MESSAGES.get(status, str(error.description))
+    body = {"error": _CODES.get(status, "invalid_request"), "message": message}
     return _answer(status, body, request_id, headers)
 
 
