@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -47,25 +46,26 @@ class RowCollector:
         return not self.too_large
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a call may cost."""
-
-    statement_timeout_ms: int  #: for functions that do not set their own
-    max_bytes: int  #: of all rows together
-
-
 def execute(
-    session: CallSession, plan: Plan, values: list[bytes | None], *, limits: Limits, client: HasFileno | None = None
+    session: CallSession,
+    plan: Plan,
+    values: list[bytes | None],
+    *,
+    statement_timeout_ms: int,
+    max_bytes: int,
+    client: HasFileno | None = None,
 ) -> list[bytes]:
     """The rows of the answer, each a JSON object as PostgreSQL renders it.
+
+    :param statement_timeout_ms: the session's, for functions that do not set their own
+    :param max_bytes: of all rows together
 
     :raises ServerRefused: the server refused the statement, or the function raised an error
     :raises QueryTimeout, ResponseTooLarge, ClientGone: the call was stopped, and what it did rolled back
     :raises ConnectionLost: the connection ended
     """
-    timeout_ms = _apply_timeout(session, plan, limits)
-    collector = RowCollector(limits.max_bytes)
+    timeout_ms = _apply_timeout(session, plan, statement_timeout_ms)
+    collector = RowCollector(max_bytes)
     accept = collector.accept
     output: list[PGresult] = []
     if plan.signature.is_procedure:
@@ -91,21 +91,21 @@ def execute(
         raise
     if collector.too_large:
         raise ResponseTooLarge(
-            f"the answer of {plan.signature.name} is larger than {limits.max_bytes} bytes, and was stopped: "
+            f"the answer of {plan.signature.name} is larger than {max_bytes} bytes, and was stopped: "
             "let the function return less at a time"
         )
     return collector.rows
 
 
-def _apply_timeout(session: CallSession, plan: Plan, limits: Limits) -> int:
+def _apply_timeout(session: CallSession, plan: Plan, default_ms: int) -> int:
     """The time-out in milliseconds that holds for the call: the session's, or the function's own.
 
     PostgreSQL starts the clock before it looks at the settings of the function, so they are made to hold beforehand.
     """
     wanted = plan.signature.statement_timeout
     if wanted is None:
-        return limits.statement_timeout_ms
-    return _set_timeout(session, wanted) or _set_timeout(session, str(limits.statement_timeout_ms))
+        return default_ms
+    return _set_timeout(session, wanted) or _set_timeout(session, str(default_ms))
 
 
 def _set_timeout(session: CallSession, wanted: str) -> int:

@@ -37,11 +37,14 @@ def parse_json(data: bytes) -> JsonValue:
     try:
         if _INEXACT.search(data) is None:
             return orjson.loads(data)
-        return _EXACT.decode(str(data, "utf-8"))
+        value = _EXACT.decode(str(data, "utf-8"))
+        if b"\\u" in data:  # half of a surrogate pair may be in it, which this decoder lets through
+            dump_json(value)
     except RecursionError:
         raise InvalidRequest("the JSON is nested too deeply") from None
     except ValueError as exc:  # both libraries' errors, and bytes that are not UTF-8
         raise InvalidRequest(f"the body is not readable JSON: {exc}") from exc
+    return value
 
 
 def dump_json(value: JsonValue) -> bytes:
@@ -50,7 +53,7 @@ def dump_json(value: JsonValue) -> bytes:
     :raises InvalidRequest: a string in it cannot be written in UTF-8
     """
     try:
-        return orjson.dumps(value, default=_written)
+        return orjson.dumps(value, default=_written, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError as exc:
         raise InvalidRequest(f"a value cannot be written as JSON: {exc}") from exc
 

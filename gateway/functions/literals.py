@@ -27,6 +27,8 @@ def encoder_of(kind: ValueType) -> Encoder:
     def encode(value: JsonValue) -> bytes | None:
         if value is None:
             return None
+        if type(value) is int:
+            return b"%d" % value
         text = write(value, kind)
         if "\0" in text:  # libpq would cut the value there
             raise QueryFailed(

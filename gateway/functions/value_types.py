@@ -66,9 +66,9 @@ def read_types(oids: Iterable[int], read_graph: Callable[[list[int]], Iterable[T
 
 
 def _resolve(oid: int, rows: Mapping[int, TypeRow]) -> ValueType:
-    row = rows.get(oid)
-    if row is None:
+    if oid < FIRST_USER_OID:
         return builtin_type(oid)
+    row = rows[oid]
     if row["base"]:
         return replace(_resolve(row["base"], rows), oid=oid)
     if row["element"]:

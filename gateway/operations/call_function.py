@@ -9,9 +9,9 @@ from typing import Any, Final
 import psycopg
 
 from gateway.errors import ConnectionFailed, FunctionNotFound, GatewayError, InvalidRequest
-from gateway.functions.execution import Limits, execute
+from gateway.functions.execution import execute
 from gateway.functions.failures import ConnectionLost, ServerRefused
-from gateway.functions.plans import Params, Plan, plan_call
+from gateway.functions.plans import Params, plan_call
 from gateway.functions.session import CallSession, HasFileno, session_of
 from gateway.functions.signatures import Routine
 from gateway.naming import DatabaseOwner
@@ -108,9 +108,15 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
 
 def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> list[bytes]:
     settings = services.settings
-    plan: Plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
-    limits = Limits(statement_timeout_ms=settings.statement_timeout_ms, max_bytes=settings.max_response_bytes)
-    return execute(session, plan, plan.encode(call.params), limits=limits, client=call.client)
+    plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
+    return execute(
+        session,
+        plan,
+        plan.encode(call.params),
+        statement_timeout_ms=settings.statement_timeout_ms,
+        max_bytes=settings.max_response_bytes,
+        client=call.client,
+    )
 
 
 def _explained(refused: ServerRefused, call: FunctionCall, routine: Routine) -> GatewayError:
