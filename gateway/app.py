@@ -6,7 +6,7 @@ from flask import Flask, request
 
 from gateway.api import admin, health
 from gateway.api.error_handlers import register_error_handlers
-from gateway.api.guard import admit
+from gateway.api.guard import Guard
 from gateway.api.joining import EXTENSION
 from gateway.api.v1 import call, deploys
 from gateway.operations.services import join_rooms
@@ -24,11 +24,13 @@ def create_app(settings: Settings) -> Flask:
     rooms = app.extensions[EXTENSION] = join_rooms(settings)
     register_error_handlers(app)
 
+    guard = Guard(settings)
+
     @app.before_request
-    def guard() -> None:
-        admit(request.environ, settings)
+    def admit() -> None:
+        guard.admit(request.environ)
 
     for blueprint in (deploys.blueprint, call.blueprint, admin.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
-    app.wsgi_app = call.CallDoor(app.wsgi_app, rooms)  # type: ignore[method-assign]  # how Flask wants it
+    app.wsgi_app = call.CallDoor(app.wsgi_app, rooms, guard)  # type: ignore[method-assign]  # how Flask wants it
     return app

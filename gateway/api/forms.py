@@ -9,13 +9,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO, Any, Final
 
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
-from werkzeug.wsgi import get_input_stream
 
+from gateway.api.bodies import body_pieces
 from gateway.errors import InvalidRequest
 
 ARCHIVE: Final = "schema"  #: the part that is the archive
@@ -23,7 +24,6 @@ ARCHIVE: Final = "schema"  #: the part that is the archive
 _MAX_TEXT_BYTES: Final = 4096  #: of any other part; names have 63 at most
 _MAX_PARTS: Final = 100
 _MAX_OVERHEAD_BYTES: Final = 2**20  #: what a form may have besides the archive
-_CHUNK_BYTES: Final = 2**16
 _IN_MEMORY_BYTES: Final = 2**20  #: of an archive; what is larger waits on disk
 
 
@@ -54,10 +54,9 @@ def reading_form(environ: dict[str, Any], max_archive_bytes: int) -> Iterator[di
 
 def _events(environ: dict[str, Any], boundary: bytes, max_bytes: int) -> Iterator[Event]:
     """The form in the decoder's events, read a piece at a time."""
-    stream = get_input_stream(environ, max_content_length=max_bytes)
     decoder = MultipartDecoder(boundary, max_parts=_MAX_PARTS)
-    while True:
-        decoder.receive_data(stream.read(_CHUNK_BYTES) or None)
+    for piece in chain(body_pieces(environ, max_bytes), [None]):
+        decoder.receive_data(piece)
         while not isinstance(event := decoder.next_event(), NeedData):
             yield event
             if isinstance(event, Epilogue):

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from gateway.errors import AddressNotAllowed
 from gateway.security.networks import client_address, is_in
 from gateway.settings import Settings
 
+_REMEMBERED: Final = 4096  #: decisions; a gateway sees its few application servers
 
-def admit(environ: dict[str, Any], settings: Settings) -> None:
-    """Let the request pass, or not.
+
+class Guard:
+    """The rule of networks, as the settings have it.
 
     ``/health*`` is for everybody. Everything else, routes that do not exist included, is for ALLOWED_NETWORKS, and
     ``/admin`` besides only for ALLOWED_ADMIN_NETWORKS if there are any.
-
-    :raises AddressNotAllowed: the client's address is in none of these networks, or cannot be told
     """
-    path = environ.get("PATH_INFO", "")
-    if path.startswith("/health"):
-        return
-    address = client_address(
-        environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR"), settings.trusted_proxies
-    )
-    if address is None or not is_in(address, settings.allowed_networks):
-        raise AddressNotAllowed(f"{address or 'an unknown address'} is not in the allowed networks")
-    if not settings.allowed_admin_networks or not (path == "/admin" or path.startswith("/admin/")):
-        return
-    if not is_in(address, settings.allowed_admin_networks):
-        raise AddressNotAllowed(f"{address} is not in the networks allowed for administration")
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._objection = lru_cache(maxsize=_REMEMBERED)(self._find_objection)
+
+    def admit(self, environ: dict[str, Any]) -> None:
+        """Let the request pass, or not.
+
+        :raises AddressNotAllowed: the client's address is not in the networks, or cannot be told
+        """
+        path: str = environ.get("PATH_INFO", "")
+        if path.startswith("/health"):
+            return
+        objection = self._objection(
+            environ.get("REMOTE_ADDR", ""),
+            environ.get("HTTP_X_FORWARDED_FOR"),
+            path == "/admin" or path.startswith("/admin/"),
+        )
+        if objection is not None:
+            raise AddressNotAllowed(objection)
+
+    def _find_objection(self, peer: str, forwarded_for: str | None, is_administration: bool) -> str | None:
+        """Say why a request is not let in; None if it is."""
+        settings = self._settings
+        address = client_address(peer, forwarded_for, settings.trusted_proxies)
+        if address is None or not is_in(address, settings.allowed_networks):
+            return f"{address or 'an unknown address'} is not in the allowed networks"
+        narrower = settings.allowed_admin_networks
+        if is_administration and narrower and not is_in(address, narrower):
+            return f"{address} is not in the networks allowed for administration"
+        return None

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import orjson
 from marshmallow import RAISE, Schema, ValidationError, fields
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
-from werkzeug.wsgi import get_input_stream
+from werkzeug.exceptions import UnsupportedMediaType
 
+from gateway.api.bodies import read_body
 from gateway.errors import InvalidRequest
 from gateway.naming import check_name, check_tenant_id
 
@@ -101,27 +101,24 @@ def single_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return values
 
 
-def read_body(environ: dict[str, Any], max_bytes: int) -> bytes:
-    """The whole body of a JSON request.
+def check_is_json(environ: dict[str, Any]) -> None:
+    """Look at what the body says it is.
 
-    :raises UnsupportedMediaType: it does not say that it is JSON
-    :raises RequestEntityTooLarge: it is longer than *max_bytes*, or says so
+    :raises UnsupportedMediaType: not JSON
     """
     content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise UnsupportedMediaType("the body must be JSON, with Content-Type: application/json")
-    # A stream without a length is cut off at its limit without a word, so it may have one byte more than the body.
-    body = get_input_stream(environ, max_content_length=max_bytes + 1).read()
-    if len(body) > max_bytes:
-        raise RequestEntityTooLarge(f"the body is larger than {max_bytes} bytes")
-    return body
 
 
 def read_json(environ: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     """The JSON object in the body.
 
-    :raises InvalidRequest: it is not JSON in UTF-8, or not an object
+    :raises UnsupportedMediaType: it does not say that it is JSON
+    :raises RequestEntityTooLarge: it is longer than *max_bytes*
+    :raises InvalidRequest: it is not JSON in UTF-8, not an object, or does not arrive whole
     """
+    check_is_json(environ)
     try:
         value = orjson.loads(read_body(environ, max_bytes))
     except orjson.JSONDecodeError as exc:

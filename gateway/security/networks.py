@@ -1,14 +1,11 @@
-"""Who a request comes from, and whether that address may come in. Pure; what was decided once is remembered."""
+"""Who a request comes from, and whether an address is in a network. Pure."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-
-_REMEMBERED = 4096  #: addresses and pairs of them; a gateway sees its few application servers
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted_proxies: tuple[Network, ...]) -> Address | None:
@@ -21,22 +18,14 @@ def client_address(peer: str, forwarded_for: str | None, trusted_proxies: tuple[
     :param peer: the address of the other end of the connection
     :param forwarded_for: the header's value, several headers joined by commas
     """
-    if not trusted_proxies or not forwarded_for:
-        return read_address(peer)
-    return _forwarded_client(peer, forwarded_for, trusted_proxies)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _forwarded_client(peer: str, forwarded_for: str, trusted_proxies: tuple[Network, ...]) -> Address | None:
     address = read_address(peer)
-    for hop in reversed(forwarded_for.split(",")):
+    for hop in reversed(forwarded_for.split(",") if forwarded_for else ()):
         if address is None or not is_in(address, trusted_proxies):
             return address
         address = read_address(hop)
     return address
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def read_address(text: str) -> Address | None:
     """The address in *text*, with or without a port; an IPv4 address written as IPv6 is the IPv4 address.
 
@@ -57,7 +46,6 @@ def read_address(text: str) -> Address | None:
     return address
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def is_in(address: Address, networks: tuple[Network, ...]) -> bool:
     """Whether one of *networks* contains *address*."""
     return any(address in network for network in networks)

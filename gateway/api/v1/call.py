@@ -11,11 +11,12 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from gateway.api.answers import Answer, respond
+from gateway.api.bodies import read_body
 from gateway.api.error_handlers import answer_failure
-from gateway.api.guard import admit
+from gateway.api.guard import Guard
 from gateway.api.joining import services
 from gateway.api.request_ids import HEADER, request_id_of
-from gateway.api.requests import load, read_body
+from gateway.api.requests import check_is_json, load
 from gateway.api.v1.requests import CallRequest
 from gateway.databases import facts_of
 from gateway.errors import GatewayError, InvalidRequest
@@ -41,6 +42,7 @@ def answer_call(rooms: Services, environ: dict[str, Any]) -> Answer:
 
     :raises GatewayError: the request, or the call, failed
     """
+    check_is_json(environ)
     body = parse_json(read_body(environ, rooms.settings.max_request_bytes))
     if not isinstance(body, dict):
         raise InvalidRequest("the body must be a JSON object")
@@ -84,10 +86,11 @@ def _read_address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
 class CallDoor:
     """A short way for calls, in front of Flask: the same guard, the same function, the same errors."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], rooms: Services) -> None:
+    def __init__(self, application: Callable[..., Iterable[bytes]], rooms: Services, guard: Guard) -> None:
         """Stand in front of *application*, where everything else goes."""
         self._application = application
         self._rooms = rooms
+        self._guard = guard
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a call; as WSGI has it."""
@@ -95,7 +98,7 @@ class CallDoor:
             return self._application(environ, start_response)
         request_id = request_id_of(environ)
         try:
-            admit(environ, self._rooms.settings)
+            self._guard.admit(environ)
             answer = answer_call(self._rooms, environ)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
             answer = answer_failure(exc, request_id)

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.api.guard import admit
+from gateway.api.guard import Guard
 from gateway.errors import AddressNotAllowed
 from gateway.settings import Settings
 
@@ -16,6 +16,10 @@ PATHS = ["/call", "/register", "/migrate", "/admin/databases", "/database/create
 
 def settings(**changes: object) -> Settings:
     return Settings(conninfo="", allowed_networks=OFFICE, **changes)
+
+
+def admit(request: dict[str, str], settings: Settings) -> None:
+    Guard(settings).admit(request)
 
 
 def environ(path: str, address: str, **headers: str) -> dict[str, str]:

@@ -103,3 +103,21 @@ def test_a_body_has_a_limit_also_when_it_does_not_say_its_length() -> None:
         read_json(unannounced, len(body) - 1)
     unannounced["wsgi.input"] = io.BytesIO(body)
     assert read_json(unannounced, len(body)) == {"a": "x" * 1000}
+
+
+class Broken(io.RawIOBase):
+    """A body whose client hangs up, or whose chunks are none."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise OSError("Invalid chunk size: b'zz'")
+
+    def readinto(self, buffer: bytearray) -> int:
+        raise OSError("Invalid chunk size: b'zz'")
+
+
+@pytest.mark.parametrize("how", [{"CONTENT_LENGTH": "7"}, {"wsgi.input_terminated": True}])
+def test_a_body_that_breaks_off_is_the_client_s_fault(how) -> None:
+    with pytest.raises(InvalidRequest, match="could not be read"):
+        read_json({"CONTENT_TYPE": "application/json", "wsgi.input": Broken(), **how}, 1000)
+    with pytest.raises(InvalidRequest, match="announced length"):
+        read_json({**environ(b"{}"), "CONTENT_LENGTH": "3"}, 1000)
