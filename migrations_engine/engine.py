@@ -39,7 +39,7 @@ from migrations_engine.report import (
 )
 from migrations_engine.schema import Schema
 from migrations_engine.scratch import ScratchDatabases, scratch_databases_beside
-from migrations_engine.source.dependency_order import order_migrations, order_tables
+from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.tracking import DeployState, Records, hold_session_lock, read_state, take_deploy_lock
 from migrations_engine.understanding import Understanding, Understandings, understand
 from migrations_engine.verification import Finding, verify
@@ -156,10 +156,8 @@ class _Deploy:
         )
         self._server_version = probe.server_version
         self._state = read_state(self._connection) if probe.tracked else DeployState()
-        self._actual = read_catalog(self._connection)
-        self._is_new = (
-            self._state.schema_checksum is None and not self._state.migrations and not _has_objects(self._actual)
-        )
+        self._actual = Catalog() if probe.empty else read_catalog(self._connection)
+        self._is_new = not (self._state.schema_checksum or self._state.migrations or _has_objects(self._actual))
         self._functions = FunctionDeployer(self._session, self._schema.functions, self._state)
         self._runner = MigrationRunner(self._session, self._records, self._functions, self._catch_up_early)
         if self._options.dry_run:
@@ -210,7 +208,7 @@ class _Deploy:
         self._pending = stretches(pending)
         self._extensions_installed = deploy_extensions(self._session, self._schema.extensions)
         if self._is_new:
-            run_files(self._session, self._schema.types, self._functions)
+            run_files(self._session, order_types(self._schema.types), self._functions)
             run_files(self._session, order_tables(self._schema.tables), self._functions)
             declared = read_catalog(self._connection)
             self._understanding = Understanding(declared=declared, complete=declared)
@@ -243,8 +241,11 @@ class _Deploy:
         return self._options.understandings.get(self._schema, self._server_version, learn)
 
     def _difference(self, formerly: Catalog | None = None) -> CatalogDiff:
+        actual = read_catalog(self._connection)
+        if actual == self._understanding.complete == self._understanding.declared:
+            return CatalogDiff(actual=actual, wanted=actual)
         return diff_catalogs(
-            actual=read_catalog(self._connection),
+            actual=actual,
             declared=self._understanding.declared,
             complete=self._understanding.complete,
             formerly=formerly or (self._last.declared if self._last is not None else None),

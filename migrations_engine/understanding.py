@@ -20,7 +20,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog
 from migrations_engine.schema import Schema
-from migrations_engine.source.dependency_order import order_migrations, order_tables
+from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.tracking import DeployState, Records
 
 _DEFAULT_CAPACITY: Final = 64  #: schemas; one of 60 tables takes about a megabyte
@@ -84,7 +84,7 @@ def understand(connection: psycopg.Connection[Any], schema: Schema, *, search_pa
         session.restore_settings(True)
         records.create_tables()
         deploy_extensions(session, schema.extensions)
-        run_files(session, schema.types, functions)
+        run_files(session, order_types(schema.types), functions)
         run_files(session, order_tables(schema.tables), functions)
         declared = read_catalog(connection)
     for stretch in stretches(order_migrations(schema.migrations, schema.tables)):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, TypeAlias
 
-import psycopg
-
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.retry import run_all_or_in_workable_order, run_in_workable_order
+from migrations_engine.deploy.retry import FileRunner
 from migrations_engine.deploy.script import script_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
@@ -28,7 +26,7 @@ def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: Fu
 
     :raises MigrationFailed: PostgreSQL refused a file, also after those it may have waited for
     """
-    _run(session, files, functions, session.run_file)
+    FileRunner(session, session.run_file, error_class=MigrationFailed).run_all(files, functions.deploy_early)
 
 
 def run_missing(
@@ -55,28 +53,8 @@ def run_missing(
                 session.run(statement.text.encode(), step=file.folder, file=file.label)
         session.restore_settings(script.changes_settings)
 
-    _run(session, [file for file in files if _declared(file) & set(missing)], functions, run)
-
-
-def _run(
-    session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer, run: Callable[[SchemaFile], None]
-) -> None:
-    current = files[0] if files else None
-
-    def run_noting(file: SchemaFile) -> None:
-        nonlocal current
-        current = file
-        run(file)
-
-    try:
-        failed = run_all_or_in_workable_order(session, files, run_noting)
-        if failed and functions.deploy_early():
-            failed = run_in_workable_order(session, [file for file, _ in failed], run_noting)
-    except psycopg.Error as exc:
-        raise session.failure(exc, MigrationFailed, file=current) from exc
-    if failed:
-        file, reason = failed[0]
-        raise session.failure(reason, MigrationFailed, file=file) from reason
+    partly = [file for file in files if _declared(file) & set(missing)]
+    FileRunner(session, run, error_class=MigrationFailed).run_all(partly, functions.deploy_early)
 
 
 def _declared(file: SchemaFile) -> set[QualifiedName]:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from migrations_engine.deploy.retry import UNDEFINED, run_in_workable_order
+from migrations_engine.deploy.retry import UNDEFINED, FileRunner
 from migrations_engine.deploy.script import script_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
@@ -84,13 +84,14 @@ class FunctionDeployer:
         self._made: dict[SchemaFile, list[MadeFunction]] = {}
         self._dropped: set[str] = set()
         self._tried_early = False
+        self._one_by_one = FileRunner(session, self._run_replacing, error_class=FunctionDeployFailed)
 
     def deploy_early(self) -> bool:
         """Make what can be made before its turn, for a table or migration that calls it. Tell whether anything was."""
         if self._tried_early:
             return False
         self._tried_early = True
-        run_in_workable_order(self._session, self._pending(), self._run_replacing)
+        self._one_by_one.run_what_works(self._pending())
         return bool(self._made)
 
     def deploy(self, records: Records) -> FunctionCounts:
@@ -112,42 +113,31 @@ class FunctionDeployer:
         return [file for file in self._files if file not in self._kept and file not in self._made]
 
     def _run_pending(self, pending: Sequence[SchemaFile]) -> None:
-        try:
-            with self._session.savepoint():
-                for file in pending:
-                    self._run(file)
-        except psycopg.Error as exc:
+        """Run files together, and ask once what they made; where that does not work or is not clear, one by one."""
+        by_name = _one_file_each(pending)
+        run = self._session.run_file if by_name is not None else self._run
+        together = FileRunner(
+            self._session, run, error_class=FunctionDeployFailed, retried=UNDEFINED | _REPLACEMENT_REFUSED
+        )
+        if not together.run_together(pending):
             for file in pending:
                 self._made.pop(file, None)
-            if exc.sqlstate not in UNDEFINED | _REPLACEMENT_REFUSED:
-                raise self._session.failure(exc, FunctionDeployFailed, file=file) from exc
-            self._run_one_by_one(pending)
-
-    def _run_one_by_one(self, pending: Sequence[SchemaFile]) -> None:
-        current = pending[0]
-
-        def run(file: SchemaFile) -> None:
-            nonlocal current
-            current = file
-            self._run_replacing(file)
-
-        try:
-            failed = run_in_workable_order(self._session, pending, run)
-        except psycopg.Error as exc:
-            raise self._session.failure(exc, FunctionDeployFailed, file=current) from exc
-        if failed:
-            file, reason = failed[0]
-            raise self._session.failure(reason, FunctionDeployFailed, file=file) from reason
+            self._one_by_one.run_all(pending)
+        elif by_name is not None:
+            for function in self._made_of(list(by_name)):
+                self._made.setdefault(by_name[function.name], []).append(function)
 
     def _run(self, file: SchemaFile) -> None:
         self._session.run_file(file)
         names = _names(file)
-        dynamic = any(statement.words[:1] == ("DO",) for statement in script_of(file).statements)
-        with self._session.connection.cursor(row_factory=class_row(MadeFunction)) as cursor:
-            cursor.execute(_QUERIES["functions_made"], {"names": None if dynamic else names})
-            made = cursor.fetchall()
+        dynamic = _is_dynamic(file)
+        made = self._made_of(None if dynamic else names)
         elsewhere = {f.oid for functions in self._made.values() for f in functions} if dynamic else set()
         self._made[file] = [function for function in made if function.oid not in elsewhere]
+
+    def _made_of(self, names: list[str] | None) -> list[MadeFunction]:
+        with self._session.connection.cursor(row_factory=class_row(MadeFunction)) as cursor:
+            return cursor.execute(_QUERIES["functions_made"], {"names": names}).fetchall()
 
     def _run_replacing(self, file: SchemaFile) -> None:
         """Run *file*; where the server refuses to replace a routine, move the old one out of the way and drop it."""
@@ -299,6 +289,21 @@ def _unchanged(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFi
         if (known := by_file.get(file.label))
         and all(f.intact and f.checksum == script_of(file).checksum for f in known)
     }
+
+
+def _one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
+    """The file that makes each routine name, when no name is made by two and none dynamically; else None."""
+    found: dict[str, SchemaFile] = {}
+    for file in files:
+        names = _names(file)
+        if not names or _is_dynamic(file) or any(name in found for name in names):
+            return None
+        found |= dict.fromkeys(names, file)
+    return found
+
+
+def _is_dynamic(file: SchemaFile) -> bool:
+    return any(statement.words[:1] == ("DO",) for statement in script_of(file).statements)
 
 
 def _names(file: SchemaFile) -> list[str]:

@@ -114,6 +114,7 @@ SELECT c.oid::regclass::text AS table_name, a.attname AS column_name,
 -- name: seeded_table
 -- A table a seeder fills: its columns in order with their types, its keys (primary key first), and whether it has rows.
 SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
+       concat_ws('.', nullif(c.relnamespace::regnamespace::text, 'public'), c.relname) AS label,
        (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
                                           'category', t.typcategory, 'generated', a.attgenerated <> '')
                         ORDER BY a.attnum)
@@ -129,9 +130,4 @@ SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
                  WHERE x.indrelid = c.oid AND x.indisunique AND x.indpred IS NULL AND x.indexprs IS NULL) key)
            AS keys
   FROM pg_catalog.pg_class c
- WHERE c.oid = to_regclass(%(table)s)
-
--- name: foreign_keys
--- Which table refers to which, for the order of seeders.
-SELECT r.conrelid::regclass::text AS table_name, r.confrelid::regclass::text AS referenced
-  FROM pg_catalog.pg_constraint r WHERE r.contype = 'f' AND r.conrelid <> r.confrelid
+ WHERE c.oid = to_regclass(concat_ws('.', quote_ident(%(schema)s::text), quote_ident(%(table)s::text)))

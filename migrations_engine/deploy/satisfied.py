@@ -52,8 +52,7 @@ def separate_actions(statement: Statement) -> list[str]:
     altered = alter_table_actions(statement)
     if altered is None or len(altered.actions) < 2:
         return []
-    first = statement.text.index(altered.actions[0].text)
-    return [statement.text[:first] + action.text for action in altered.actions]
+    return [statement.text[: altered.actions_start] + action.text for action in altered.actions]
 
 
 def _makes(statement: Statement) -> set[tuple[str, str | None, str | None]]:

@@ -12,7 +12,8 @@ from psycopg.rows import class_row
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
-from migrations_engine.source.lexer import Kind, Token, name_of, tokens
+from migrations_engine.source.lexer import Kind, Token, tokens
+from migrations_engine.source.names import QualifiedName, insert_target
 from migrations_engine.source.statements import Statement
 
 _QUERIES: Final = load_queries(__package__)
@@ -25,7 +26,8 @@ class SeededTable:
     """A table that a seeder fills."""
 
     oid: int
-    name: str  #: as PostgreSQL prints it
+    name: str  #: as SQL may use it
+    label: str  #: as people read it: without quotes, and without ``public.``
     columns: list[dict[str, Any]]  #: name, type, category; in order, generated ones left out
     keys: list[list[str]]  #: column names of each unique index without expressions, the primary key first
 
@@ -35,7 +37,7 @@ class Insert:
     """An INSERT statement, taken apart as far as its rows need."""
 
     statement: Statement
-    target: str  #: the table as the statement spells it
+    target: QualifiedName
     columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
     before: str  #: a WITH clause in front of INSERT
     source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``
@@ -51,54 +53,34 @@ class RowCount:
     found: int
 
 
-def find_table(session: DeploySession, name: str) -> SeededTable | None:
-    """Look a table up by a name as a statement spells it; None when there is none."""
+def find_table(session: DeploySession, name: QualifiedName) -> SeededTable | None:
+    """Look a table up as an INSERT would; None when there is none."""
     with session.connection.cursor(row_factory=class_row(SeededTable)) as cursor:
-        return cursor.execute(_QUERIES["seeded_table"], {"table": name}).fetchone()
+        return cursor.execute(_QUERIES["seeded_table"], {"schema": name.schema, "table": name.name}).fetchone()
 
 
 def insert_of(statement: Statement) -> Insert | None:
     """Take an INSERT apart; None for every other statement and for ``INSERT … DEFAULT VALUES``."""
+    target = insert_target(statement)
+    if target is None:
+        return None
     stream = list(tokens(statement.text))
     start = _top_level(stream, 0, {"INSERT"})
-    if start is None or (statement.words[:1] != ("WITH",) and start != 0):
-        return None
-    position = start + 2
-    position, target = _qualified_name(stream, position, statement.text)
-    if position < len(stream) and stream[position].text.upper() == "AS":
-        position += 2
-    columns = None
-    if (
-        position < len(stream)
-        and stream[position].text == "("
-        and stream[position + 1].text.upper()
-        not in {
-            "SELECT",
-            "WITH",
-            "VALUES",
-            "(",
-        }
-    ):
-        end = _closing(stream, position)
-        columns = tuple(
-            name
-            for previous, token in zip(stream[position:end], stream[position + 1 : end], strict=False)
-            if previous.text in "(," and (name := name_of(token.text)) is not None
-        )
-        position = end + 1
-    if position < len(stream) and stream[position].text.upper() == "OVERRIDING":
+    assert start is not None
+    position = _behind_name(stream, start + 2)
+    if target.columns is not None:
+        position = _closing(stream, position) + 1
+    if _word(stream, position) == "OVERRIDING":
         position += 3
-    if position >= len(stream) or stream[position].text.upper() == "DEFAULT":
+    if _word(stream, position) in {"", "DEFAULT"}:
         return None
-    end_token = _top_level(stream, position, {"RETURNING"}, {"ON": "CONFLICT"})
-    body = stream[position:end_token]
-    last = body[-1]
+    body = stream[position : _top_level(stream, position, {"RETURNING"}, {"ON": "CONFLICT"})]
     return Insert(
         statement=statement,
-        target=target,
-        columns=columns,
+        target=target.table,
+        columns=target.columns,
         before=statement.text[: stream[start].start],
-        source=_with_nulls(statement.text, body, last.end),
+        source=_with_nulls(statement.text, body),
         has_defaults=any(token.kind is Kind.WORD and token.text.upper() == "DEFAULT" for token in body),
         computes=_computes(body),
     )
@@ -207,21 +189,25 @@ def _closing(stream: list[Token], opening: int) -> int:
     return len(stream) - 1
 
 
-def _qualified_name(stream: list[Token], position: int, text: str) -> tuple[int, str]:
-    end = position
-    while end + 1 < len(stream) and stream[end + 1].text == ".":
-        end += 2
-    return end + 1, text[stream[position].start : stream[end].end]
+def _behind_name(stream: list[Token], position: int) -> int:
+    """The position behind a qualified name and its alias."""
+    while position + 1 < len(stream) and stream[position + 1].text == ".":
+        position += 2
+    return position + 3 if _word(stream, position + 1) == "AS" else position + 1
 
 
-def _with_nulls(text: str, body: list[Token], end: int) -> str:
+def _word(stream: list[Token], position: int) -> str:
+    return stream[position].text.upper() if position < len(stream) else ""
+
+
+def _with_nulls(text: str, body: list[Token]) -> str:
     """The text of *body* with NULL where DEFAULT stands, which only an INSERT may say."""
     pieces, position = [], body[0].start
     for token in body:
         if token.kind is Kind.WORD and token.text.upper() == "DEFAULT":
             pieces += [text[position : token.start], "NULL"]
             position = token.end
-    return "".join([*pieces, text[position:end]])
+    return "".join([*pieces, text[position : body[-1].end]])
 
 
 def _computes(body: list[Token]) -> bool:

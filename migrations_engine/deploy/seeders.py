@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from migrations_engine.deploy.retry import UNDEFINED, run_all_or_in_workable_order
+from migrations_engine.deploy.retry import UNDEFINED, FileRunner
 from migrations_engine.deploy.script import script_of
 from migrations_engine.deploy.seed_rows import Insert, RowCount, SeededTable, count_rows, find_table, insert_of
 from migrations_engine.deploy.session import DeploySession
@@ -18,6 +18,7 @@ from migrations_engine.errors import MigrationFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.report import SeederResult, SeederValidation
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.names import QualifiedName
 from migrations_engine.source.statements import Statement
 
 _QUERIES: Final = load_queries(__package__)
@@ -31,7 +32,7 @@ class Seeders:
     def __init__(self, session: DeploySession, files: Sequence[SchemaFile]) -> None:
         self._session = session
         self._files = files
-        self._find_table: Callable[[str], SeededTable | None] = lru_cache(maxsize=None)(
+        self._find_table: Callable[[QualifiedName], SeededTable | None] = lru_cache(maxsize=None)(
             lambda name: find_table(session, name)
         )
 
@@ -47,22 +48,14 @@ class Seeders:
         tables = {name: table for file in files for name, table in targets[file].items()}
         empty = {name for name in tables if (only is None or name in only) and self._is_empty(name)}
         results: dict[SchemaFile, list[SeederResult]] = {}
-        current = SchemaFile(folder=_STEP, path="", content=b"")
 
         def run(file: SchemaFile) -> None:
-            nonlocal current
-            current = file
             results[file] = self._run_file(file, empty, first_deploy=first_deploy)
 
-        try:
-            failed = run_all_or_in_workable_order(
-                self._session, files, run, retried=UNDEFINED | {_FOREIGN_KEY_VIOLATION}
-            )
-        except psycopg.Error as exc:
-            raise self._session.failure(exc, MigrationFailed, file=current) from exc
-        if failed:
-            file, reason = failed[0]
-            raise self._session.failure(reason, MigrationFailed, file=file) from reason
+        runner = FileRunner(
+            self._session, run, error_class=MigrationFailed, retried=UNDEFINED | {_FOREIGN_KEY_VIOLATION}
+        )
+        runner.run_all(files)
         for name in sorted(empty):
             self._move_sequences(tables[name])
         return _summed(results[file] for file in files)
@@ -77,8 +70,8 @@ class Seeders:
             for table, insert in self._inserts(file):
                 with self._session.failures_as(file=file):
                     count = self._count(insert, table)
-                earlier = totals.get(table.name, RowCount(expected=0, found=0))
-                totals[table.name] = RowCount(
+                earlier = totals.get(table.label, RowCount(expected=0, found=0))
+                totals[table.label] = RowCount(
                     expected=earlier.expected + count.expected, found=earlier.found + count.found
                 )
         return tuple(
@@ -92,7 +85,7 @@ class Seeders:
             table = self._find_table(insert.target)
             if table is None:
                 raise MigrationFailed(
-                    f"{file.label} fills table {insert.target}, which does not exist", file=file.label
+                    f"{file.label} fills table {insert.target.name}, which does not exist", file=file.label
                 )
             found.append((table, insert))
         return found
@@ -113,10 +106,10 @@ class Seeders:
             table, insert = inserts[statement]
             if table.name in empty:
                 inserted = self._run(file, statement)
-                results.append(SeederResult(table=table.name, inserted=inserted, skipped=0))
+                results.append(SeederResult(table=table.label, inserted=inserted, skipped=0))
             else:
                 skipped = self._count(insert, table).expected
-                results.append(SeederResult(table=table.name, inserted=0, skipped=skipped))
+                results.append(SeederResult(table=table.label, inserted=0, skipped=skipped))
         self._session.restore_settings(script_of(file).changes_settings)
         if any(result.inserted for result in results):
             self._session.log("run_seeder", file.label)

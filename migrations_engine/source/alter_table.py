@@ -48,12 +48,13 @@ def alter_table_actions(statement: Statement) -> TableAlteration | None:
     cursor.accept("*")
     if table is None or not cursor.peek():
         return None
-    actions = tuple(_action(text) for text in _cut(statement.text, cursor.position))
-    return TableAlteration(table=table, only=only, if_exists=if_exists, actions=actions)
+    pieces = _cut(statement.text, cursor.position)
+    actions = tuple(_action(text) for _, text in pieces)
+    return TableAlteration(table=table, only=only, if_exists=if_exists, actions_start=pieces[0][0], actions=actions)
 
 
-def _cut(text: str, first: int) -> list[str]:
-    """What stands between the commas outside parentheses and brackets, from token number *first* on."""
+def _cut(text: str, first: int) -> list[tuple[int, str]]:
+    """What stands, and where, between the commas outside parentheses and brackets, from token number *first* on."""
     pieces: list[list[Token]] = [[]]
     depth = 0
     for token in islice(tokens(text), first, None):
@@ -62,7 +63,7 @@ def _cut(text: str, first: int) -> list[str]:
             pieces.append([])
         else:
             pieces[-1].append(token)
-    return [text[piece[0].start : piece[-1].end] for piece in pieces if piece]
+    return [(piece[0].start, text[piece[0].start : piece[-1].end]) for piece in pieces if piece]
 
 
 def _action(text: str) -> TableAction:

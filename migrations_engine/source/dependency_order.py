@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.names import QualifiedName, created_name, insert_target
+from migrations_engine.source.names import QualifiedName, created_name
 from migrations_engine.source.references import mentions, references
 from migrations_engine.source.statements import Statement, split
 
@@ -83,26 +83,6 @@ def order_migrations(files: Sequence[SchemaFile], declared: Iterable[SchemaFile]
     placed = set(order)
     order += [number for number in range(len(files)) if number not in placed]
     return tuple(files[number] for number in order)
-
-
-def order_seeders(
-    files: Sequence[SchemaFile], foreign_keys: Mapping[QualifiedName, Collection[QualifiedName]]
-) -> tuple[SchemaFile, ...]:
-    """Put the files of ``seeders/`` so that rows come after the rows they refer to; circles stay in order of the names.
-
-    :param foreign_keys: for each table, the tables its foreign keys refer to; (schema, name), as the catalog has them
-    :raises SchemaExtractionFailed: a file cannot be cut into statements
-    """
-    before: Edges = []
-    filled = [
-        {_qualified(target.table) for statement in _statements(file) if (target := insert_target(statement))}
-        for file in files
-    ]
-    fillers = _numbers_by_name(filled)
-    for number, tables in enumerate(filled):
-        parents = {parent for table in tables for parent in foreign_keys.get(table, ())} - tables
-        before.append({filler for parent in parents for filler in fillers.get(parent, ())} - {number})
-    return tuple(files[number] for number in _sorted([set() for _ in files], before))
 
 
 def _statements(file: SchemaFile) -> tuple[Statement, ...]:

@@ -47,6 +47,7 @@ class TableAlteration:
     table: QualifiedName
     only: bool = False
     if_exists: bool = False
+    actions_start: int  #: offset of the first action in the statement's text
     actions: tuple[TableAction, ...]
 
 

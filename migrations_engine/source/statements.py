@@ -9,8 +9,7 @@ from itertools import takewhile
 from typing import Final
 
 from migrations_engine.errors import SchemaExtractionFailed
-from migrations_engine.schema import SchemaFile
-from migrations_engine.source.lexer import folded_tokens, line_of, matches
+from migrations_engine.source.lexer import line_of, matches
 
 _LEADING_TOKENS: Final = 8  #: enough for CREATE OR REPLACE CONSTRAINT TRIGGER and a name
 _RESTRICT: Final = re.compile(r"\\(?:un)?restrict[ \t]+[A-Za-z0-9]+[ \t]*")
@@ -41,19 +40,18 @@ def split(text: str, *, file: str | None = None) -> tuple[Statement, ...]:
 
     :param file: the label of the file, for the error
     :raises SchemaExtractionFailed: a string, quoted name or comment is not closed, or the text contains what only psql
-        understands: another backslash command, or ``COPY … FROM stdin`` with its data
+        understands, or a ``COPY``
     """
-    return _read(text, file)[1]
-
-
-def sendable(file: SchemaFile) -> bytes:
-    r"""What is sent to the server for *file*: its content, with ``\restrict`` lines blanked so that line numbers stay.
-
-    :raises SchemaExtractionFailed: as :func:`split`, which looks only at files that contain a backslash
-    """
-    if b"\\" not in file.content:
-        return file.content
-    return _read(file.text, file.label)[0].encode()
+    found: list[_Open] = []
+    commands: list[tuple[int, str]] = []
+    try:
+        for statement in _statements(text, commands):
+            if statement.words()[:1] == ("COPY",):
+                _refuse_copy(statement, text)
+            found.append(statement)
+    except SchemaExtractionFailed as error:
+        raise SchemaExtractionFailed(error.message, file=file) from None
+    return tuple(_numbered(_blanked(text, commands), found))
 
 
 def transaction_control(statement: Statement) -> bool:
@@ -103,21 +101,6 @@ class _Open:
 
     def words(self) -> tuple[str, ...]:
         return tuple(text.upper() for _, text in takewhile(lambda token: token[0] == "word", self.head))
-
-
-def _read(text: str, file: str | None) -> tuple[str, tuple[Statement, ...]]:
-    """Give the text with psql's harmless commands blanked, and its statements."""
-    found: list[_Open] = []
-    commands: list[tuple[int, str]] = []
-    try:
-        for statement in _statements(text, commands):
-            if statement.words()[:1] == ("COPY",):
-                _refuse_data(statement, text)
-            found.append(statement)
-    except SchemaExtractionFailed as error:
-        raise SchemaExtractionFailed(error.message, file=file) from None
-    text = _blanked(text, commands)
-    return text, tuple(_numbered(text, found))
 
 
 def _blanked(text: str, commands: list[tuple[int, str]]) -> str:
@@ -176,9 +159,8 @@ def _harmless(start: int, command: str, text: str) -> tuple[int, str]:
     )
 
 
-def _refuse_data(copy: _Open, text: str) -> None:
-    if {"stdin", "stdout"} & set(folded_tokens(text[copy.start : copy.end])):
-        raise SchemaExtractionFailed(
-            f"line {line_of(text, copy.start)}: COPY with STDIN or STDOUT needs a client beside it; write the rows as "
-            "INSERT (pg_dump --inserts does)"
-        )
+def _refuse_copy(copy: _Open, text: str) -> None:
+    raise SchemaExtractionFailed(
+        f"line {line_of(text, copy.start)}: COPY reads from a client or from the server's files, and a schema has "
+        "neither; write the rows as INSERT (pg_dump --inserts does)"
+    )

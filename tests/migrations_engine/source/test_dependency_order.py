@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.dependency_order import order_migrations, order_seeders, order_tables, order_types
+from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 
 
 def files(folder: str, **contents: str) -> list[SchemaFile]:
@@ -191,27 +191,6 @@ class TestMigrations:
         }
 
         assert names(order_migrations(files("migrations", **contents))) == "m0 m1 m2"
-
-
-class TestSeeders:
-    def test_rows_come_after_the_rows_they_refer_to(self) -> None:
-        seeders = files(
-            "seeders",
-            cities="INSERT INTO city VALUES (1)",
-            countries="INSERT INTO country VALUES (1)",
-            zones="SELECT 1",
-        )
-        keys = {("public", "city"): {("public", "country"), ("public", "city")}}
-
-        assert names(order_seeders(seeders, keys)) == "countries cities zones"  # type: ignore[arg-type]
-
-    def test_circles_stay_in_the_order_of_the_names(self) -> None:
-        seeders = files(
-            "seeders", a="INSERT INTO a VALUES (1)", b="INSERT INTO public.b VALUES (1); INSERT INTO c VALUES (1)"
-        )
-        keys = {("public", "a"): {("public", "b")}, ("public", "c"): {("public", "a")}}
-
-        assert names(order_seeders(seeders, keys)) == "a b"  # type: ignore[arg-type]
 
 
 @settings(max_examples=100, deadline=None)
