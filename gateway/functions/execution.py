@@ -8,9 +8,10 @@ from typing import Final
 from psycopg.pq.abc import PGresult
 
 from gateway.errors import QueryTimeout, ResponseTooLarge
+from gateway.functions.exchange import HasFileno
 from gateway.functions.failures import ServerRefused
 from gateway.functions.plans import Plan
-from gateway.functions.session import CallSession, HasFileno
+from gateway.functions.session import CallSession
 from gateway.functions.statements import Statement, render_statement
 
 GRACE_SECONDS: Final = 10.0  #: after its time-out, for the server to say so; then the connection is given up
@@ -33,17 +34,18 @@ class RowCollector:
         self._room = max_bytes
 
     def accept(self, result: PGresult) -> bool:
+        """Take the rows of a result. Gives whether there is room for more."""
         value_of = result.get_value
         for number in range(result.ntuples):
-            row = value_of(number, 0)
-            if row is None:  # the statement itself leaves out a row over the limit
-                self.too_large = True
-                return False
+            self.add(value_of(number, 0))
+        return not self.too_large
+
+    def add(self, row: bytes | None) -> None:
+        """Take a row; None is one over the limit, which the statement itself leaves out."""
+        if row is not None:
             self._room -= len(row) + 1
             self.rows.append(row)
-        if self._room < 0:
-            self.too_large = True
-        return not self.too_large
+        self.too_large |= row is None or self._room < 0
 
 
 def execute(
@@ -79,8 +81,7 @@ def execute(
     try:
         session.run(plan.statement, values, accept, seconds=seconds, client=client)
         if output and output[0].ntuples:
-            statement, given = _rendering(output[0])
-            session.run(statement, given, collector.accept, seconds=seconds, client=client)
+            collector.add(_render(session, output[0]))
     except ServerRefused as exc:
         if exc.sqlstate == _QUERY_CANCELED and monotonic() - began >= timeout_ms / 1000:
             raise QueryTimeout(
@@ -119,9 +120,10 @@ def _set_timeout(session: CallSession, wanted: str) -> int:
     return found[0]
 
 
-def _rendering(output: PGresult) -> tuple[Statement, list[bytes | None]]:
-    """The statement and the values that make a JSON row of what a procedure gave back: CALL is part of no query."""
+def _render(session: CallSession, output: PGresult) -> bytes:
+    """What a procedure gave back as a JSON row: CALL can be part of no query that would render it."""
     columns = range(output.nfields)
     names = [(output.fname(column) or b"").decode() for column in columns]
     statement = render_statement(names, [output.ftype(column) for column in columns])
-    return statement, [output.get_value(0, column) for column in columns]
+    values = [output.get_value(0, column) for column in columns]
+    return session.ask(statement.sql, values, statement.types)[0]

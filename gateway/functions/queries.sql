@@ -18,6 +18,7 @@ FROM (
            pg_catalog.pg_get_function_arguments(p.oid) AS arguments,
            (SELECT pg_catalog.substr(setting, 19) FROM pg_catalog.unnest(p.proconfig) AS setting
             WHERE setting LIKE 'statement_timeout=%') AS statement_timeout,
+           p.prosrc ~* '\mprepare\M' AS prepares,
            ARRAY(SELECT q.oid::bigint FROM pg_catalog.pg_proc q
                  WHERE q.proname = p.proname AND q.pronamespace = p.pronamespace ORDER BY 1) AS same_name
     FROM pg_catalog.pg_proc p

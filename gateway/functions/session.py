@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import select
-import weakref
-from collections.abc import Callable, Sequence
-from time import monotonic
-from typing import Any, Final, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from gateway.errors import ClientGone
+from gateway.functions.exchange import Accept, Exchange, HasFileno, ignore
 from gateway.functions.failures import ConnectionLost, ServerRefused
 from gateway.functions.statements import Statement
 
 MAX_PREPARED: Final = 200  #: statements per connection; the server keeps some 10 kB for each
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
-CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
 CLEANING_SECONDS: Final = 10.0  #: for a session to come back to its beginning
 ASK_SECONDS: Final = 10.0  #: for the gateway's own questions about functions
 
@@ -29,16 +25,7 @@ CLEANING: Final = (
     b" SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
 )
 
-_HANG_UP: Final = getattr(select, "POLLRDHUP", 0)  # elsewhere only POLLHUP tells, which is always reported
-
-Accept: TypeAlias = Callable[[PGresult], bool]
-
-
-class HasFileno(Protocol):
-    """A socket, or anything else that can be polled."""
-
-    def fileno(self) -> int:
-        """The descriptor."""
+_IN_CHUNKS: Final = psycopg.capabilities.has_stream_chunked()  # libpq 17 and newer; older ones give row by row
 
 
 def session_options(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[str, str]:
@@ -60,20 +47,18 @@ class CallSession:
     """What the gateway knows of a connection it makes calls on. Used by one thread at a time.
 
     Between two calls the cleaning of the session is under way: it is sent when a call ends and its answer is read when
-    the next one begins, so that nobody waits for it. libpq calls that hold Python's lock are made only when there is
-    something to read.
+    the next one begins, so that nobody waits for it.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = weakref.ref(connection)
         self._pgconn = connection.pgconn
-        self._poller = select.poll()
-        self._poller.register(self._pgconn.socket, select.POLLIN)
+        self._exchange = Exchange(connection)
         # None: sent once and not prepared, because many statements are never sent again on their connection.
         self._prepared: dict[Statement, bytes | None] = {}
-        self._dropped: list[bytes] = []
+        self._dropped: list[bytes] = []  # prepared, and not needed any more
         self._counter = 0
         self.dirty = False  #: a call may have left something behind, and no cleaning has begun
+        self.prepares = False  #: the server may have prepared statements that are not in _prepared
         self.cleaning = False  #: cleaning was sent, and its answer not yet read
 
     def settle(self) -> None:
@@ -85,7 +70,7 @@ class CallSession:
             if self.dirty:
                 self.begin_cleaning()
             if self.cleaning:
-                self._receive(_ignore, CLEANING_SECONDS)
+                self._exchange.receive(ignore, seconds=CLEANING_SECONDS)
                 self.cleaning = False
                 while self._pgconn.notifies() is not None:
                     pass
@@ -106,12 +91,15 @@ class CallSession:
             command = b"ROLLBACK; " + CLEANING
         else:
             command = CLEANING
-        for name in self._dropped:
-            command += b"; DEALLOCATE " + name
+        if self.prepares:
+            self._prepared.clear()
+            command += b"; DEALLOCATE ALL"
+        else:
+            command += b"".join(b"; DEALLOCATE " + name for name in self._dropped)
         self._dropped.clear()
         self._pgconn.send_query(command)
         self._pgconn.flush()
-        self.cleaning, self.dirty = True, False
+        self.cleaning, self.dirty, self.prepares = True, False, False
 
     def run(
         self,
@@ -133,18 +121,15 @@ class CallSession:
         """
         name = self._prepare_if_repeated(statement, seconds)
         self.dirty = True
-        try:
-            if name is None:
-                self._pgconn.send_query_params(statement.sql, values, statement.types)
-            else:
-                self._pgconn.send_query_prepared(name, values)
-            if statement.many_rows:
-                self._pgconn.set_chunked_rows_mode(CHUNK_ROWS)
-        except psycopg.Error as exc:
-            raise ConnectionLost(f"the connection was lost: {exc}", sent=False) from exc
-        self._receive(accept, seconds, client)
+        if name is None:
+            self._exchange.send(self._pgconn.send_query_params, statement.sql, values, statement.types)
+        else:
+            self._exchange.send(self._pgconn.send_query_prepared, name, values)
+        if statement.many_rows:
+            self._limit_rows_in_memory()
+        self._exchange.receive(accept, seconds=seconds, client=client)
 
-    def ask(self, sql: bytes, values: Sequence[bytes]) -> list[bytes]:
+    def ask(self, sql: bytes, values: Sequence[bytes | None], types: Sequence[int] | None = None) -> list[bytes]:
         """The first column of every row of a query of the gateway's own, which leaves nothing behind.
 
         :raises ServerRefused, ConnectionLost: as ``run``
@@ -155,8 +140,8 @@ class CallSession:
             rows.extend(result.get_value(number, 0) or b"" for number in range(result.ntuples))
             return True
 
-        self._pgconn.send_query_params(sql, values)
-        self._receive(accept, ASK_SECONDS)
+        self._exchange.send(self._pgconn.send_query_params, sql, values, types)
+        self._exchange.receive(accept, seconds=ASK_SECONDS)
         return rows
 
     def parameter_types(self, statement: Statement) -> tuple[int, ...]:
@@ -170,15 +155,22 @@ class CallSession:
             types.extend(result.param_type(number) for number in range(result.nparams))
             return True
 
-        self._pgconn.send_prepare(b"", statement.sql, statement.types)
-        self._receive(_ignore, ASK_SECONDS)
-        self._pgconn.send_describe_prepared(b"")
-        self._receive(accept, ASK_SECONDS)
+        self._exchange.send(self._pgconn.send_prepare, b"", statement.sql, statement.types)
+        self._exchange.receive(ignore, seconds=ASK_SECONDS)
+        self._exchange.send(self._pgconn.send_describe_prepared, b"")
+        self._exchange.receive(accept, seconds=ASK_SECONDS)
         return tuple(types)
 
     def forget_prepared(self) -> None:
-        """Prepare every statement anew: the server has other ideas of them."""
+        """Prepare every statement anew, and let the cleaning drop what the server still has of them."""
         self._prepared.clear()
+        self.prepares = True
+
+    def _limit_rows_in_memory(self) -> None:
+        if _IN_CHUNKS:
+            self._pgconn.set_chunked_rows_mode(CHUNK_ROWS)
+        else:
+            self._pgconn.set_single_row_mode()
 
     def _prepare_if_repeated(self, statement: Statement, seconds: float) -> bytes | None:
         """The name under which a statement is prepared, from its second use on."""
@@ -190,8 +182,8 @@ class CallSession:
             return None
         self._counter += 1
         name = b"stonescriptdb_gateway_%d" % self._counter
-        self._pgconn.send_prepare(name, statement.sql, statement.types)
-        self._receive(_ignore, seconds)
+        self._exchange.send(self._pgconn.send_prepare, name, statement.sql, statement.types)
+        self._exchange.receive(ignore, seconds=seconds)
         self._remember(statement, name)
         return name
 
@@ -201,68 +193,6 @@ class CallSession:
             oldest = self._prepared.pop(next(iter(self._prepared)))
             if oldest is not None:
                 self._dropped.append(oldest)
-
-    def _receive(self, accept: Accept, seconds: float, client: HasFileno | None = None) -> None:
-        """Read the answer to what was sent, to its end, whatever happens."""
-        watched = -1 if client is None else client.fileno()
-        if watched >= 0:
-            self._poller.register(watched, _HANG_UP)
-        try:
-            refused, gone = self._read_results(accept, seconds, watched)
-        except psycopg.Error as exc:
-            raise ConnectionLost(f"the connection was lost: {exc}", sent=True) from exc
-        finally:
-            if watched >= 0:
-                self._poller.unregister(watched)
-        if self._pgconn.status != ConnStatus.OK:
-            raise ConnectionLost(f"the connection was lost: {refused or 'no reason given'}", sent=True) from refused
-        if gone:
-            raise ClientGone("the client closed its connection; the call was cancelled")
-        if refused is not None:
-            raise refused
-
-    def _read_results(self, accept: Accept, seconds: float, watched: int) -> tuple[ServerRefused | None, bool]:
-        """Gives the server's error, if there was one, and whether the client is gone."""
-        pgconn, poll = self._pgconn, self._poller.poll
-        deadline = monotonic() + seconds
-        refused: ServerRefused | None = None
-        gone = cancelled = False
-        while pgconn.flush():  # a long value does not fit into the socket at once
-            self._wait_to_send(deadline)
-        while True:
-            while pgconn.is_busy():
-                ready = poll(max(0, int((deadline - monotonic()) * 1000)))
-                if not ready:
-                    raise ConnectionLost("the server did not answer in time", sent=True)
-                if not gone and any(descriptor == watched for descriptor, _ in ready):
-                    gone = True
-                    if not cancelled:
-                        deadline = self._cancel()
-                    self._poller.modify(watched, 0)
-                    continue
-                pgconn.consume_input()
-            result = pgconn.get_result()
-            if result is None:
-                return (None if cancelled and not gone else refused), gone
-            if result.status == ExecStatus.FATAL_ERROR:
-                refused = ServerRefused(result)
-            elif not (gone or cancelled or accept(result)):
-                cancelled = True
-                deadline = self._cancel()
-
-    def _cancel(self) -> float:
-        """Tell the server to stop. Gives the time by which it must have."""
-        connection = self._connection()
-        assert connection is not None  # it is leased to the thread that runs this
-        connection.cancel_safe(timeout=CANCEL_SECONDS)
-        return monotonic() + CANCEL_SECONDS
-
-    def _wait_to_send(self, deadline: float) -> None:
-        writable = select.poll()
-        writable.register(self._pgconn.socket, select.POLLIN | select.POLLOUT)
-        if not writable.poll(max(0, int((deadline - monotonic()) * 1000))):
-            raise ConnectionLost("the server did not take the call in time", sent=True)
-        self._pgconn.consume_input()
 
 
 def session_of(connection: psycopg.Connection[Any]) -> CallSession:
@@ -288,10 +218,6 @@ def clean(connection: psycopg.Connection[Any]) -> None:
     :raises ConnectionLost: it cannot be used any more
     """
     session_of(connection).settle()
-
-
-def _ignore(_: PGresult) -> bool:
-    return True
 
 
 _SESSIONS: Final[WeakKeyDictionary[psycopg.Connection[Any], CallSession]] = WeakKeyDictionary()

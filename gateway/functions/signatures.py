@@ -72,6 +72,7 @@ class Routine:
 
     candidates: tuple[Signature, ...]
     same_name: tuple[int, ...]  #: oids of all that share the name, also of those that may not be called
+    prepares: bool  #: one of them speaks of PREPARE, so it may leave prepared statements of its own
     depends_on_values: bool  #: whether what is called, or with which types, depends on more than names and numbers
     plans: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  #: by the shape of the values
     statements: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  #: by SQL and types
@@ -160,6 +161,7 @@ def _routine(asker: Asker, rows: list[Mapping[str, Any]]) -> Routine:
     return Routine(
         candidates=tuple(_signature(row, used[row["oid"]], types) for row in rows),
         same_name=tuple(rows[0]["same_name"]),
+        prepares=any(row["prepares"] for row in rows),
         depends_on_values=len(rows) > 1 or not oids.isdisjoint(POLYMORPHIC),
     )
 

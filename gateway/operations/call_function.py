@@ -9,10 +9,11 @@ from typing import Any, Final
 import psycopg
 
 from gateway.errors import ConnectionFailed, FunctionNotFound, GatewayError, InvalidRequest
+from gateway.functions.exchange import HasFileno
 from gateway.functions.execution import execute
 from gateway.functions.failures import ConnectionLost, ServerRefused
 from gateway.functions.plans import Params, plan_call
-from gateway.functions.session import CallSession, HasFileno, session_of
+from gateway.functions.session import CallSession, session_of
 from gateway.functions.signatures import Routine
 from gateway.naming import DatabaseOwner
 from gateway.operations.services import Services, lease_for_call
@@ -108,6 +109,7 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
 
 def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> list[bytes]:
     settings = services.settings
+    session.prepares |= routine.prepares
     plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
     return execute(
         session,
