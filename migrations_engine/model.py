@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final, Self
 
@@ -179,6 +179,7 @@ class Catalog:
     column_users: tuple[ColumnUser, ...] = ()
     privileges: tuple[Privilege, ...] = ()
     uncovered: tuple[str, ...] = ()  #: objects that only their name is known of
+    text: str | None = field(default=None, compare=False, repr=False)  #: the JSON it was read from, if it was
 
     @cached_property
     def relation_by_label(self) -> dict[str, Relation]:
@@ -189,8 +190,10 @@ class Catalog:
         return {type_.label: type_ for type_ in self.types}
 
     def to_json(self) -> str:
-        """The catalog as JSON, equal catalogs giving equal text; values that are the default are left out."""
-        document = {field.name: getattr(self, field.name) for field in fields(self)}
+        """The catalog as JSON; the server's own text where there is one, which is the same for the same content."""
+        if self.text is not None:
+            return self.text
+        document = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "text"}
         return json.dumps(document, default=_present_fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -203,19 +206,20 @@ class Catalog:
             relations=tuple(_relation(entry) for entry in document.get("relations") or ()),
             sequences=tuple(Sequence(**entry) for entry in document.get("sequences") or ()),
             types=tuple(_type(entry) for entry in document.get("types") or ()),
-            comments=tuple((kind, identity, text) for kind, identity, text in document.get("comments") or ()),
+            comments=tuple((kind, identity, words) for kind, identity, words in document.get("comments") or ()),
             column_users=tuple(_column_user(entry) for entry in document.get("column_users") or ()),
             privileges=tuple(Privilege(**entry) for entry in document.get("privileges") or ()),
             uncovered=tuple(document.get("uncovered") or ()),
+            text=text,
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of the catalog, in hexadecimal: equal exactly when two catalogs are."""
+        """SHA-256 of the JSON, in hexadecimal: equal when a database has not changed since it was read before."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
 def _present_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - the JSON encoder hands over whatever it does not know
-    return {field.name: content for field in fields(value) if (content := getattr(value, field.name)) != field.default}
+    return {item.name: content for item in fields(value) if (content := getattr(value, item.name)) != item.default}
 
 
 def _column_user(entry: Any) -> ColumnUser:  # noqa: ANN401 - the query writes a list, ``to_json`` an object

@@ -3,7 +3,7 @@
 -- Deparsed text depends on session settings, so they are fixed first and put back last, inside this one statement: CASE
 -- evaluates its condition before its branch, and OFFSET 0 keeps the three levels from being merged into one.
 -- Left out: system schemas, temporary objects, members of extensions, and the gateway's own tables.
-SELECT reading.document::text,
+SELECT json_strip_nulls(reading.document)::text,
        (SELECT count(set_config(before.key, before.value, true)) FROM json_each_text(reading.previous) AS before)
 FROM (
     SELECT session.previous, CASE WHEN session.fixed > 0 THEN (
@@ -14,6 +14,12 @@ FROM (
                    CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END AS prefix
             FROM pg_catalog.pg_namespace AS n
             WHERE (n.oid >= 16384 OR n.nspname = 'public') AND n.nspname !~ '^pg_'
+        ), use AS MATERIALIZED (
+            SELECT classid, objid, refobjid, refobjsubid
+            FROM pg_catalog.pg_depend
+            WHERE refclassid = 'pg_catalog.pg_class'::regclass AND refobjid >= 16384 AND classid IN (
+                'pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_policy'::regclass,
+                'pg_catalog.pg_attrdef'::regclass, 'pg_catalog.pg_proc'::regclass)
         ), relation AS MATERIALIZED (
             SELECT c.oid, n.name AS schema, c.relname AS name, n.prefix || quote_ident(c.relname) AS label,
                    quote_ident(n.name) || '.' || quote_ident(c.relname) AS qualified,
@@ -26,11 +32,11 @@ FROM (
               AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid)
         ), sequence AS MATERIALIZED (
             SELECT r.oid, r.qualified, d.deptype, owner.oid AS table_oid, d.refobjsubid AS attnum,
-                   json_strip_nulls(json_build_object(
+                   json_build_object(
                        'label', r.label, 'schema', r.schema, 'name', r.name, 'type', format_type(s.seqtypid, NULL),
                        'start', s.seqstart, 'increment', s.seqincrement, 'minimum', s.seqmin, 'maximum', s.seqmax,
                        'cache', s.seqcache, 'cycle', s.seqcycle, 'unlogged', nullif(r.relpersistence = 'u', false),
-                       'owned_by', owner.label || '.' || quote_ident(a.attname))) AS document
+                       'owned_by', owner.label || '.' || quote_ident(a.attname)) AS document
             FROM relation AS r
             JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = r.oid
             LEFT JOIN pg_catalog.pg_depend AS d
@@ -40,7 +46,7 @@ FROM (
             LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
         ), attribute AS MATERIALIZED (
             SELECT r.oid AS relation, a.attnum, q.oid AS sequence,
-                   json_strip_nulls(json_build_object(
+                   json_build_object(
                        'name', a.attname,
                        'type', format_type(a.atttypid, a.atttypmod),
                        'collation', CASE WHEN a.attcollation NOT IN (0, t.typcollation)
@@ -58,34 +64,33 @@ FROM (
                                                     WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
                        'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
                        'statistics', nullif(a.attstattarget, -1),
-                       'options', (SELECT json_agg(o ORDER BY o)
-                                   FROM unnest(a.attoptions || a.attfdwoptions) AS o),
-                       'sequence', q.document)) AS document
+                       'options', CASE WHEN num_nulls(a.attoptions, a.attfdwoptions) < 2 THEN (
+                           SELECT json_agg(o ORDER BY o) FROM unnest(a.attoptions || a.attfdwoptions) AS o) END,
+                       'sequence', q.document) AS document
             FROM relation AS r
             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
             JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
-            LEFT JOIN LATERAL (
-                SELECT pg_get_expr(e.adbin, e.adrelid) AS expression
-                FROM pg_catalog.pg_attrdef AS e WHERE a.atthasdef AND e.adrelid = a.attrelid AND e.adnum = a.attnum
-            ) AS d ON true
+            LEFT JOIN (
+                SELECT e.adrelid, e.adnum, pg_get_expr(e.adbin, e.adrelid) AS expression FROM pg_catalog.pg_attrdef AS e OFFSET 0
+            ) AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
             LEFT JOIN sequence AS q ON q.table_oid = r.oid AND q.attnum = a.attnum
               AND (q.deptype = 'i' OR d.expression = format('nextval(%L::regclass)', q.qualified))
             WHERE r.relkind <> 'S'
         ), columns AS (
             SELECT relation, json_agg(document ORDER BY attnum) AS documents FROM attribute GROUP BY relation
         ), constraints AS (
-            SELECT r.oid AS relation, json_agg(json_strip_nulls(json_build_object(
+            SELECT r.oid AS relation, json_agg(json_build_object(
                        'name', k.conname, 'kind', k.contype,
                        'definition', regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', ''),
                        'unvalidated', nullif(NOT k.convalidated, false),
-                       'columns', (SELECT json_agg(a.attname ORDER BY u.place)
-                                   FROM unnest(k.conkey) WITH ORDINALITY AS u(attnum, place)
-                                   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
+                       'columns', (SELECT json_agg((SELECT a.attname FROM pg_catalog.pg_attribute AS a
+                                                    WHERE a.attrelid = k.conrelid AND a.attnum = u.attnum) ORDER BY u.place)
+                                   FROM unnest(k.conkey) WITH ORDINALITY AS u(attnum, place)),
                        'foreign_schema', fn.nspname, 'foreign_table', fc.relname,
-                       'foreign_columns', (SELECT json_agg(a.attname ORDER BY u.place)
-                                   FROM unnest(k.confkey) WITH ORDINALITY AS u(attnum, place)
-                                   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = u.attnum)
-                   )) ORDER BY k.conname) AS documents
+                       'foreign_columns', (SELECT json_agg((SELECT a.attname FROM pg_catalog.pg_attribute AS a
+                                                    WHERE a.attrelid = k.confrelid AND a.attnum = u.attnum) ORDER BY u.place)
+                                   FROM unnest(k.confkey) WITH ORDINALITY AS u(attnum, place))
+                   ) ORDER BY k.conname) AS documents
             FROM relation AS r
             JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid
             LEFT JOIN pg_catalog.pg_class AS fc ON fc.oid = k.confrelid
@@ -93,7 +98,7 @@ FROM (
             WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND k.conislocal
             GROUP BY r.oid
         ), attachment AS (
-            SELECT r.oid AS relation, 'index' AS kind, i.relname AS name, json_strip_nulls(json_build_object(
+            SELECT r.oid AS relation, 'index' AS kind, i.relname AS name, json_build_object(
                        'kind', 'index', 'name', i.relname,
                        'definition', substr(pg_get_indexdef(x.indexrelid), 1 + length(
                            'CREATE ' || CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX '
@@ -104,7 +109,7 @@ FROM (
                        'keys', CASE WHEN x.indisunique THEN (
                            SELECT json_agg(pg_get_indexdef(x.indexrelid, g, false) ORDER BY g)
                            FROM generate_series(1, x.indnkeyatts) AS g) END,
-                       'predicate', pg_get_expr(x.indpred, x.indrelid))) AS document
+                       'predicate', pg_get_expr(x.indpred, x.indrelid)) AS document
             FROM relation AS r
             JOIN pg_catalog.pg_index AS x ON x.indrelid = r.oid
             JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid AND NOT i.relispartition
@@ -144,8 +149,7 @@ FROM (
         ), view_use AS (
             SELECT w.ev_class AS view, json_agg(DISTINCT r.label) AS labels
             FROM pg_catalog.pg_rewrite AS w
-            JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
-             AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> w.ev_class
+            JOIN use AS d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid AND d.refobjid <> w.ev_class
             JOIN relation AS r ON r.oid = d.refobjid AND r.relkind <> 'S'
             WHERE w.rulename = '_RETURN'
             GROUP BY w.ev_class
@@ -156,7 +160,7 @@ FROM (
                         WHERE n.name <> 'public' AND NOT EXISTS (
                             SELECT FROM member AS e
                             WHERE e.classid = 'pg_catalog.pg_namespace'::regclass AND e.objid = n.oid)),
-            'relations', (SELECT json_agg(json_strip_nulls(json_build_object(
+            'relations', (SELECT json_agg(json_build_object(
                     'label', r.label, 'schema', r.schema, 'name', r.name,
                     'kind', CASE r.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table'
                                            WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' END,
@@ -179,7 +183,7 @@ FROM (
                                JOIN pg_catalog.pg_foreign_server AS s ON s.oid = f.ftserver WHERE f.ftrelid = r.oid),
                     'definition', CASE WHEN r.relkind IN ('v', 'm') THEN rtrim(pg_get_viewdef(r.oid), ';') END,
                     'uses', u.labels, 'columns', c.documents, 'constraints', k.documents, 'attachments', t.documents
-                )) ORDER BY r.label)
+                ) ORDER BY r.label)
                 FROM relation AS r
                 LEFT JOIN columns AS c ON c.relation = r.oid
                 LEFT JOIN constraints AS k ON k.relation = r.oid
@@ -188,7 +192,7 @@ FROM (
                 WHERE r.relkind NOT IN ('S', 'c')),
             'sequences', (SELECT json_agg(q.document ORDER BY q.qualified) FROM sequence AS q
                           WHERE NOT EXISTS (SELECT FROM attribute AS a WHERE a.sequence = q.oid)),
-            'types', (SELECT json_agg(json_strip_nulls(json_build_object(
+            'types', (SELECT json_agg(json_build_object(
                     'label', n.prefix || quote_ident(t.typname), 'schema', n.name, 'name', t.typname,
                     'kind', CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'c' THEN 'composite' ELSE 'range' END,
                     'values', (SELECT json_agg(v.enumlabel ORDER BY v.enumsortorder)
@@ -218,7 +222,7 @@ FROM (
                                 JOIN pg_catalog.pg_opclass AS o ON o.oid = g.rngsubopc
                                 JOIN pg_catalog.pg_namespace AS opn ON opn.oid = o.opcnamespace
                                 WHERE g.rngtypid = t.oid)
-                )) ORDER BY n.prefix || quote_ident(t.typname))
+                ) ORDER BY n.prefix || quote_ident(t.typname))
                 FROM pg_catalog.pg_type AS t
                 JOIN namespace AS n ON n.oid = t.typnamespace
                 LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype
@@ -240,43 +244,42 @@ FROM (
                     SELECT d.refobjid, d.refobjsubid,
                            CASE w.rulename WHEN '_RETURN' THEN 'view' ELSE 'rule' END AS kind,
                            CASE w.rulename WHEN '_RETURN' THEN v.label ELSE w.rulename END AS name, v.label AS holder
-                    FROM pg_catalog.pg_depend AS d
+                    FROM use AS d
                     JOIN pg_catalog.pg_rewrite AS w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
                     JOIN relation AS v ON v.oid = w.ev_class AND (d.refobjid <> w.ev_class OR w.rulename <> '_RETURN')
-                    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+                    WHERE d.refobjsubid > 0
                     UNION ALL
                     SELECT d.refobjid, d.refobjsubid, 'trigger', g.tgname, v.label
-                    FROM pg_catalog.pg_depend AS d
+                    FROM use AS d
                     JOIN pg_catalog.pg_trigger AS g ON d.classid = 'pg_catalog.pg_trigger'::regclass AND g.oid = d.objid
                     JOIN relation AS v ON v.oid = g.tgrelid
-                    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+                    WHERE d.refobjsubid > 0
                       AND NOT g.tgisinternal AND g.tgparentid = 0
                     UNION ALL
                     SELECT d.refobjid, d.refobjsubid, 'policy', p.polname, v.label
-                    FROM pg_catalog.pg_depend AS d
+                    FROM use AS d
                     JOIN pg_catalog.pg_policy AS p ON d.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = d.objid
                     JOIN relation AS v ON v.oid = p.polrelid
-                    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+                    WHERE d.refobjsubid > 0
                     UNION ALL
                     SELECT d.refobjid, d.refobjsubid, 'generated column', g.attname, v.label
-                    FROM pg_catalog.pg_depend AS d
+                    FROM use AS d
                     JOIN pg_catalog.pg_attrdef AS e ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND e.oid = d.objid
                     JOIN pg_catalog.pg_attribute AS g ON g.attrelid = e.adrelid AND g.attnum = e.adnum
                     JOIN relation AS v ON v.oid = e.adrelid
-                    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = e.adrelid
+                    WHERE d.refobjid = e.adrelid
                       AND d.refobjsubid NOT IN (0, e.adnum) AND g.attgenerated <> ''
                     UNION ALL
                     SELECT d.refobjid, d.refobjsubid, 'function', d.objid::regprocedure::text, NULL
-                    FROM pg_catalog.pg_depend AS d
-                    WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
-                      AND d.refobjsubid > 0
+                    FROM use AS d
+                    WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.refobjsubid > 0
                 ) AS users
                 JOIN relation AS r ON r.oid = users.refobjid
                 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = users.refobjid AND a.attnum = users.refobjsubid),
-            'privileges', (SELECT json_agg(json_strip_nulls(json_build_object(
+            'privileges', (SELECT json_agg(json_build_object(
                     'kind', acl.kind, 'label', acl.label, 'column', acl.column_name, 'privilege', p.privilege_type,
                     'grantee', CASE WHEN p.grantee <> 0 THEN pg_get_userbyid(p.grantee) END,
-                    'grantable', nullif(p.is_grantable, false)))
+                    'grantable', nullif(p.is_grantable, false))
                     ORDER BY acl.kind, acl.label, acl.column_name, p.grantee, p.privilege_type)
                 FROM (
                     SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, r.label, NULL AS column_name,
