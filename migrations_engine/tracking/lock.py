@@ -24,6 +24,7 @@ class Probe:
 
     server_version: int  #: ``server_version_num``: 160004
     tracked: bool  #: the tracking tables are there, in their present form
+    empty: bool  #: there is no relation and no type but the system's own
 
 
 def take_deploy_lock(
@@ -41,7 +42,7 @@ def take_deploy_lock(
         with connection.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(_QUERIES["probe"], parameters).fetchone()
         if row is not None and row["locked"]:
-            return Probe(server_version=row["server_version"], tracked=row["tracked"])
+            return Probe(server_version=row["server_version"], tracked=row["tracked"], empty=row["empty"])
         if time.monotonic() + pause > deadline:
             raise DeployLockTimeout(
                 f"another deploy of this database is running and did not finish within {wait_seconds:g} seconds; "

@@ -57,7 +57,13 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy'
        current_setting('server_version_num')::int AS server_version,
        EXISTS (SELECT FROM pg_catalog.pg_attribute a
                 WHERE a.attrelid = to_regclass('public._stonescriptdb_gateway_tables')
-                  AND a.attname = 'definition') AS tracked
+                  AND a.attname = 'definition') AS tracked,
+       NOT EXISTS (SELECT FROM pg_catalog.pg_class
+                    WHERE relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace,
+                                               'pg_toast'::regnamespace))
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_type
+                        WHERE typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace,
+                                                   'pg_toast'::regnamespace)) AS empty
 
 -- name: lock_session
 SELECT pg_try_advisory_lock(hashtextextended('stonescriptdb gateway deploy', 1))
