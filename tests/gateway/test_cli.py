@@ -226,6 +226,13 @@ class TestDemo:
             text=True,
             start_new_session=True,
         )
+        try:
+            self.check_demo(demo, folder)
+        finally:
+            demo.terminate()
+            demo.communicate(timeout=TIMEOUT_SECONDS)
+
+    def check_demo(self, demo: subprocess.Popen[str], folder: Path) -> None:
         shown: list[str] = []
         for line in demo.stdout:
             shown.append(line)
@@ -243,7 +250,8 @@ class TestDemo:
 
         postmaster = int((folder / ".demo/postgres/data/postmaster.pid").read_text().split()[0])
         os.killpg(demo.pid, signal.SIGINT)
-        rest, _ = demo.communicate(timeout=TIMEOUT_SECONDS)
+        rest = demo.stdout.read()
+        demo.wait(TIMEOUT_SECONDS)
         assert demo.returncode == 0, rest
         assert "Both servers are stopped." in rest
         assert not is_running(postmaster)
