@@ -20,6 +20,8 @@ from migrations_engine import (
     DeployReport,
     EngineError,
     Schema,
+    SchemaValidation,
+    Verification,
     deploy_schema,
     read_archive,
 )
@@ -113,7 +115,18 @@ def _as_gateway_error(error: EngineError, facts: dict[str, str | None]) -> Schem
         hint=server.hint if server else None,
     )
     if error.code == "migration_failed":
-        # Always told, and null where the deploy did not come that far.
-        converted.facts["schema_validation"] = getattr(error, "validation", None)
-        converted.facts["verification"] = getattr(error, "verification", None)
+        # Always told in full; nothing is verified where the deploy did not come that far.
+        converted.facts["schema_validation"] = getattr(error, "validation", None) or SchemaValidation()
+        converted.facts["verification"] = getattr(error, "verification", None) or _unverified(error.message)
     return converted
+
+
+def _unverified(reason: str) -> Verification:
+    return Verification(
+        extensions_verified=False,
+        types_verified=False,
+        tables_verified=False,
+        functions_verified=False,
+        seeders_verified=False,
+        error_log=(reason,),
+    )
