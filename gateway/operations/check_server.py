@@ -39,7 +39,12 @@ class ServerCheck:
                 self._asking = Event()
                 Thread(target=self._run, args=(self._asking,), name="server-check", daemon=True).start()
             asking = self._asking
-        return asking.wait(PATIENCE_SECONDS) and self._answer
+        if asking.wait(PATIENCE_SECONDS):
+            return self._answer
+        with self._lock:
+            if self._asking is asking:  # whoever asks next need not wait as long
+                self._answer, self._answered_at = False, time.monotonic()
+        return False
 
     def _run(self, asking: Event) -> None:
         answer = False

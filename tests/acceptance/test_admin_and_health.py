@@ -6,6 +6,9 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -104,37 +107,61 @@ def test_total_connections_are_those_of_all_workers(start_gateway, admin: psycop
     assert 1 <= told <= counted
 
 
-def test_health_answers_within_a_second_whatever_postgresql_does(start_gateway, tmp_path: Path, platform: str) -> None:
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL of this test alone, which it may stop."""
     with EmbeddedPostgres(tmp_path / "pg", durable=False) as server:
-        gateway: Gateway = start_gateway(DATABASE_URL=server.url)
-        gateway.register(platform, SHOP)
-        assert gateway.get("/health").json["status"] == "healthy"
+        yield server
 
-        postmaster = int((tmp_path / "pg" / "data" / "postmaster.pid").read_text().split()[0])
-        children = [int(pid) for pid in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]
+
+@contextmanager
+def hanging(folder: Path) -> Iterator[None]:
+    """Keep every process of the server in *folder* from running."""
+    postmaster = int((folder / "data" / "postmaster.pid").read_text().split()[0])
+    children = [int(pid) for pid in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]
+    for pid in (postmaster, *children):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
         for pid in (postmaster, *children):
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            assert _eventually(lambda: gateway.get("/health/ready").status == 503)
-            for path, status in (("/health", 200), ("/health/ready", 503), ("/health/live", 200)) * 3:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_health_answers_within_a_second_while_postgresql_hangs_and_calls_pile_up(
+    start_gateway, own_server: EmbeddedPostgres, tmp_path: Path, platform: str
+) -> None:
+    gateway: Gateway = start_gateway(DATABASE_URL=own_server.url, WORKERS="2", THREADS="2", STATEMENT_TIMEOUT_MS="5000")
+    assert gateway.register(platform, SHOP).status == 200
+    assert gateway.call(platform, "count_users").status == 200
+    with ThreadPoolExecutor(12) as callers:
+        with hanging(tmp_path / "pg"):
+            calls = [callers.submit(gateway.call, platform, "count_users") for _ in range(12)]
+            time.sleep(0.3)  # the calls have taken every thread
+            for path in ("/health", "/health/ready", "/health/live") * 4:
                 started = time.monotonic()
                 answer = gateway.get(path)
                 assert time.monotonic() - started < 1.0
-                assert answer.status == status, answer.body
-            health = gateway.get("/health").json
-            assert (health["status"], health["postgres_connected"]) == ("degraded", False)
-        finally:
-            for pid in (postmaster, *children):
-                os.kill(pid, signal.SIGCONT)
-        assert _eventually(lambda: gateway.get("/health").json["status"] == "healthy")
+            assert gateway.get("/health/ready").status == 503
+            assert gateway.get("/health").json["postgres_connected"] is False
+            assert not any(call.done() for call in calls)
+        assert {call.result().status for call in calls} <= {200, 503, 504}
+    assert _eventually(lambda: gateway.get("/health").json["status"] == "healthy")
+    assert _eventually(lambda: gateway.call(platform, "count_users").status == 200)
 
-        server.stop()
-        # Each worker has its own last answer, which counts for half a second.
-        assert _eventually(lambda: all(gateway.get("/health/ready").status == 503 for _ in range(8)))
-        assert gateway.get("/health").json["status"] == "degraded"
-        ready = gateway.get("/health/ready")
-        assert (ready.status, ready.json["error"]) == (503, "connection_failed")
-        assert ready.headers["Retry-After"]
+
+def test_readiness_follows_postgresql(start_gateway, own_server: EmbeddedPostgres) -> None:
+    gateway: Gateway = start_gateway(DATABASE_URL=own_server.url)
+    assert gateway.get("/health").json["status"] == "healthy"
+    own_server.stop()
+    # Each worker has its own last answer, which counts for half a second.
+    assert _eventually(lambda: all(gateway.get("/health/ready").status == 503 for _ in range(8)))
+    assert gateway.get("/health").json["status"] == "degraded"
+    ready = gateway.get("/health/ready")
+    assert (ready.status, ready.json["error"]) == (503, "connection_failed")
+    assert ready.headers["Retry-After"]
+    own_server.start()
+    assert _eventually(lambda: all(gateway.get("/health/ready").status == 200 for _ in range(8)))
 
 
 def _eventually(holds, seconds: float = 30.0) -> bool:
