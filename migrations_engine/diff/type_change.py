@@ -80,6 +80,8 @@ _ASSIGNABLE: Final[Mapping[str, frozenset[str]]] = {
     "regprocedure": frozenset({"oid", "bigint", "integer", "regproc"}),
 }
 _BUILT_IN: Final = frozenset(_ASSIGNABLE) | _STRINGS
+#: Stored alike, so that only the name of the type changes.
+_SAME_STORED: Final = frozenset({("character varying", "text"), ("text", "character varying"), ("cidr", "inet")})
 #: Whose stored form does not depend on a modifier that only grows, or goes away.
 _MODIFIER_ONLY_LIMITS: Final = frozenset(
     {
@@ -230,14 +232,11 @@ def _interval_grain(name: TypeName) -> tuple[int, int]:
 
 
 def _rewrites(old: TypeName, new: TypeName) -> bool:
-    if old.is_array:
-        return old.base != new.base or not new.modifiers
-    if old.base == new.base == "numeric":
-        return bool(new.modifiers and new.numbers[1] != old.numbers[1])
-    if old.base == new.base:
-        return bool(new.modifiers) and old.base not in _MODIFIER_ONLY_LIMITS
-    return (old.base, new.base) not in {
-        ("character varying", "text"),
-        ("text", "character varying"),
-        ("cidr", "inet"),
-    } and not ((old.base, new.base) == ("bit", "bit varying") and not new.modifiers)
+    if old.base != new.base:
+        unlimited = ("bit", "bit varying") if not new.modifiers else None
+        return old.is_array or (old.base, new.base) not in {*_SAME_STORED, unlimited}
+    if not new.modifiers or new.is_array:  # the elements of an array are gone through for any limit
+        return bool(new.modifiers)
+    if old.base == "numeric":
+        return new.numbers[1] != old.numbers[1]
+    return old.base not in _MODIFIER_ONLY_LIMITS
