@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -108,9 +109,15 @@ def test_total_connections_are_those_of_all_workers(start_gateway, admin: psycop
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+def server_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def own_server(server_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this test alone, which it may stop."""
-    with EmbeddedPostgres(tmp_path / "pg", durable=False) as server:
+    with EmbeddedPostgres(server_folder, durable=False) as server:
         yield server
 
 
@@ -129,13 +136,13 @@ def hanging(folder: Path) -> Iterator[None]:
 
 
 def test_health_answers_within_a_second_while_postgresql_hangs_and_calls_pile_up(
-    start_gateway, own_server: EmbeddedPostgres, tmp_path: Path, platform: str
+    start_gateway, own_server: EmbeddedPostgres, server_folder: Path, platform: str
 ) -> None:
     gateway: Gateway = start_gateway(DATABASE_URL=own_server.url, WORKERS="2", THREADS="2", STATEMENT_TIMEOUT_MS="5000")
     assert gateway.register(platform, SHOP).status == 200
     assert gateway.call(platform, "count_users").status == 200
     with ThreadPoolExecutor(12) as callers:
-        with hanging(tmp_path / "pg"):
+        with hanging(server_folder):
             calls = [callers.submit(gateway.call, platform, "count_users") for _ in range(12)]
             time.sleep(0.3)  # the calls have taken every thread
             for path in ("/health", "/health/ready", "/health/live") * 4:
