@@ -65,7 +65,7 @@ def _written(value: object) -> orjson.Fragment:
 
 
 def _integer(text: str) -> int | JsonNumber:
-    return int(text) if len(text) <= MAX_INTEGER_DIGITS else JsonNumber(text)
+    return int(text) if len(text.removeprefix("-")) <= MAX_INTEGER_DIGITS else JsonNumber(text)
 
 
 def _no_number(text: str) -> NoReturn:
