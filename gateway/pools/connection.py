@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
+import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -60,6 +63,17 @@ def conninfo_for(conninfo: str, database: str, *, application_name: str, session
         options=" ".join(options),
         connect_timeout=given.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS,
     )
+
+
+def close_and_wait(connection: psycopg.Connection, seconds: float) -> None:
+    """Close a connection that nobody watches, and wait up to *seconds* until its backend is gone."""
+    if connection.closed:
+        return
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as end:
+        connection.close()
+        poll = select.poll()
+        poll.register(end, getattr(select, "POLLRDHUP", 0))
+        poll.poll(seconds * 1000)
 
 
 def refusal(error: psycopg.Error) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 import psycopg
@@ -17,83 +17,68 @@ import psycopg
 from gateway.errors import GatewayError
 from gateway.pools.budget import Budget, Orphan
 from gateway.pools.connection import CountedConnection
-from gateway.pools.pool import TenantPool
 
 UNFINISHED_SECONDS: Final = 2.0  #: a backend whose process id was never learned has ended by then: its client is gone
+FIRST_PAUSE_SECONDS: Final = 0.05
+LONGEST_PAUSE_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Asks PostgreSQL which orphans are still there, ends those, and frees the slots of the others."""
+    """Asks PostgreSQL which orphans are still there, ends those, and frees the slots of the others.
+
+    Its thread lives only while there are orphans.
+    """
 
     def __init__(
-        self,
-        *,
-        budget: Budget,
-        borrow: Callable[[], TenantPool | None],
-        connect: Callable[[], CountedConnection],
-        submit: Callable[[Callable[[], None]], None],
-        query: bytes,
+        self, *, budget: Budget, connection: Callable[[], AbstractContextManager[CountedConnection]], query: bytes
     ) -> None:
         """Nothing is looked at yet.
 
-        :param borrow: a pool with an idle connection to ask through, if there is one
-        :param connect: a new connection to ask through
-        :param submit: run a task on another thread
+        :param connection: a connection to ask through; it must not wait for long
+        :param query: of backends' process ids, those that are still there; they are told to end
         """
         self._budget = budget
-        self._borrow = borrow
-        self._connect = connect
-        self._submit = submit
+        self._connection = connection
         self._query = query
         self._lock = threading.Lock()
-        self._queued = False
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     def wanted(self) -> None:
-        """Look soon, on another thread; once, however often this is called meanwhile."""
+        """Look soon, on another thread, if there are orphans."""
         with self._lock:
-            if self._queued:
-                return
-            self._queued = True
-        self._submit(self._reap)
+            if self._thread is None and not self._stopping.is_set() and self._budget.orphans():
+                self._thread = threading.Thread(target=self._run, name="pool-reaper", daemon=True)
+                self._thread.start()
 
-    def wanted_if_needed(self) -> None:
-        """Look soon if there are orphans."""
-        if self._budget.orphans():
-            self.wanted()
-
-    def _reap(self) -> None:
+    def stop(self) -> None:
+        """Look no more; orphans that are left are the next worker's."""
+        self._stopping.set()
         with self._lock:
-            self._queued = False
-        if not (orphans := self._budget.orphans()):
-            return
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stopping.wait(pause):
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            with self._lock:
+                if not (orphans := self._budget.orphans()):
+                    self._thread = None
+                    return
+            self._look_after(orphans)
+
+    def _look_after(self, orphans: list[Orphan]) -> None:
+        backends = [orphan.backend for orphan in orphans if orphan.backend]
         try:
             with self._connection() as connection:
-                alive = self._still_there(connection, orphans)
+                alive = {row[0] for row in connection.execute(self._query, [backends])}
         except (GatewayError, psycopg.Error) as error:
             _log.info("%d connections without an owner could not be looked after: %s", len(orphans), error)
             return
         for orphan in orphans:
             if orphan.backend not in alive if orphan.backend else orphan.seconds >= UNFINISHED_SECONDS:
                 self._budget.free_orphan(orphan)
-
-    def _still_there(self, connection: CountedConnection, orphans: list[Orphan]) -> set[int]:
-        backends = [orphan.backend for orphan in orphans if orphan.backend]
-        return {row[0] for row in connection.execute(self._query, [backends])}
-
-    @contextmanager
-    def _connection(self) -> Iterator[CountedConnection]:
-        pool = self._borrow()
-        connection = pool.take_idle() if pool is not None else None
-        if pool is not None and connection is not None:
-            try:
-                yield connection
-            finally:
-                pool.putconn(connection)
-            return
-        connection = self._connect()
-        try:
-            yield connection
-        finally:
-            connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Protocol, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -15,28 +15,12 @@ from psycopg_pool.pool import MaintenanceTask
 from gateway.errors import GatewayError, PoolExhausted
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
+from gateway.pools.connector import Connector
+from gateway.pools.table import database_key
 from gateway.pools.waiter import Waiter
 
 Cleaner: TypeAlias = Callable[[psycopg.Connection], None]
 Question: TypeAlias = Callable[[psycopg.Connection], bool]
-
-
-class Surroundings(Protocol):
-    """What a pool needs of the registry it belongs to."""
-
-    budget: Budget
-
-    def submit(self, task: Callable[[], None]) -> None:
-        """Run *task* soon, on another thread."""
-
-    def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
-        """Make a connection on *slot*, or free it and say why not, as a GatewayError."""
-
-    def admit(self) -> None:
-        """Raise ConnectionFailed while the server is away."""
-
-    def still_there(self) -> None:
-        """Raise ConnectionFailed while the server is away, for those who wait."""
 
 
 class TenantPool(ConnectionPool[CountedConnection]):
@@ -52,9 +36,9 @@ class TenantPool(ConnectionPool[CountedConnection]):
         self,
         database: str,
         *,
-        key: int,
-        conninfo: str,
-        surroundings: Surroundings,
+        connector: Connector,
+        budget: Budget,
+        submit: Callable[[Callable[[], None]], None],
         max_size: int,
         wait_timeout_seconds: float,
         max_lifetime_seconds: float,
@@ -63,13 +47,13 @@ class TenantPool(ConnectionPool[CountedConnection]):
     ) -> None:
         """Without a connection, and closed; ``open`` it.
 
-        :param key: the database, as the shared table knows it
+        :param submit: run a task soon, on another thread
         :param clean: brings a session back to its beginning; runs on another thread, after the connection was given
             back and before it is given out again
         :param needs_cleaning: whether a connection given back has to be cleaned at all; cheap
         """
         super().__init__(
-            conninfo,
+            connector.pooled_conninfo(database),
             connection_class=CountedConnection,
             kwargs={"autocommit": True},
             min_size=0,
@@ -82,14 +66,16 @@ class TenantPool(ConnectionPool[CountedConnection]):
             num_workers=1,
         )
         self.used_at = monotonic()
-        self._key = key
-        self._around = surroundings
+        self._key = database_key(database)
+        self._connector = connector
+        self._budget = budget
+        self._submit = submit
         self._needs_cleaning = needs_cleaning
 
     def _open(self) -> None:
         self._check_open()
         self._closed = False
-        self._opened = True  # without psycopg_pool's threads: Surroundings.submit is one for all pools
+        self._opened = True  # without psycopg_pool's threads: two per process do what is left for them
 
     def _signal_stop_worker(self) -> list[object]:  # type: ignore[override]  # there is none to stop
         return []
@@ -106,6 +92,16 @@ class TenantPool(ConnectionPool[CountedConnection]):
     def in_use(self) -> bool:
         """Whether a connection is given out, or somebody waits for one."""
         return bool(self._waiting) or self._nconns > len(self._pool)
+
+    def requests(self) -> dict[str, int]:
+        """How many connections were asked of the pool since it was made, and how many of these had to wait."""
+        return {name: self._stats[name] for name in (self._REQUESTS_NUM, self._REQUESTS_QUEUED)}
+
+    def is_stale(self, now: float, idle_seconds: float, connection: CountedConnection) -> bool:
+        """Whether an idle connection has been so for *idle_seconds*, or has lived long enough."""
+        link = connection.link
+        idle = link is not None and self._budget.idle_since(link.slot) < now - idle_seconds
+        return idle or connection._expire_at < now
 
     def take_idle(self) -> CountedConnection | None:
         """The connection used last, if one is idle. Never waits; give it back with ``putconn``."""
@@ -130,7 +126,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         while self._pool:
             connection = self._pool.pop()
             if not connection.lost:
-                self._around.budget.busy(connection.link.slot)  # type: ignore[union-attr]  # not lost
+                self._budget.busy(connection.link.slot)  # type: ignore[union-attr]  # not lost
                 return connection
             self._nconns -= 1
         return None
@@ -187,14 +183,14 @@ class TenantPool(ConnectionPool[CountedConnection]):
             first.wake()
 
     def _grow(self, waiter: Waiter, deadline: float) -> CountedConnection:
-        self._around.admit()
-        slot = self._around.budget.acquire(waiter, deadline, self._around.still_there)
+        self._connector.outage.admit()
+        slot = self._budget.acquire(waiter, deadline, self._connector.outage.check)
         if slot is None:
             assert waiter.conn is not None
             return waiter.conn
         make = partial(self._connect, max(1.0, deadline - monotonic()))
         try:
-            connection = self._around.connect(make, self.name, slot)
+            connection = self._connector.connect(make, self.name, slot)
         except GatewayError as error:
             self._fail_hopeless(error)
             raise
@@ -219,7 +215,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
             self._stats[self._RETURNS_BAD] += 1
             self._keep(conn)
         else:
-            self._around.submit(partial(self._return_connection, conn, from_getconn))
+            self._submit(partial(self._return_connection, conn, from_getconn))
 
     def _return_connection(self, conn: CountedConnection, from_getconn: bool) -> None:  # noqa: ARG002 - psycopg_pool's
         self._reset_connection(conn)
@@ -240,19 +236,18 @@ class TenantPool(ConnectionPool[CountedConnection]):
 
     def _add_to_pool(self, conn: CountedConnection) -> None:
         conn._pool = None
-        budget = self._around.budget
         with self._lock:
             link = conn.link
             if link is None or conn.lost or self._closed:
                 keep = False
             else:
                 front = cast("Waiter | None", next(iter(self._waiting), None))
-                keep = not (budget.contended and budget.yields(link.slot, front))
+                keep = not (self._budget.contended and self._budget.yields(link.slot, front))
             if keep and link is not None:
                 while self._waiting:
                     if self._waiting.popleft().set(conn):
                         return
                 self._pool.append(conn)
-                budget.idle(link.slot)
+                self._budget.idle(link.slot)
                 return
         self._discard(conn)

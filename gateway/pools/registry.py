@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import resource
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,30 +16,23 @@ from types import TracebackType
 from typing import Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolClosed
 
-from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError
+from gateway.errors import ConnectionFailed
 from gateway.pools.budget import Budget
-from gateway.pools.connection import (
-    APPLICATION_NAME,
-    DEDICATED_APPLICATION_NAME,
-    CountedConnection,
-    conninfo_for,
-    refusal,
-)
+from gateway.pools.connection import CountedConnection
+from gateway.pools.connector import Connector, maintenance_database
 from gateway.pools.orphans import Reaper
-from gateway.pools.outage import Outage, failure
+from gateway.pools.outage import failure
 from gateway.pools.pool import Cleaner, Question, TenantPool
 from gateway.pools.table import SharedTable, database_key
 from gateway.pools.tasks import TaskThreads
-from gateway.pools.waiter import Waiter
-from gateway.pools.watcher import Link, Watcher
+from gateway.pools.view import Limits
+from gateway.pools.watcher import Watcher
 from gateway.queries import load_queries
 
 CLOSE_SECONDS: Final = 5.0  #: how long closing waits for backends to end
-LOOKUP_SECONDS: Final = 1.0  #: for asking whether a database exists after a connection to it was refused
+LOOKUP_SECONDS: Final = 1.0  #: the wait limit for questions of our own, asked while a request waits
 SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
 
 _log = logging.getLogger(__name__)
@@ -83,8 +77,6 @@ class Lease:
 class ConnectionRegistry:
     """All connections of this process. Made before the fork, where it holds nothing; opened in the worker."""
 
-    budget: Budget
-
     def __init__(
         self,
         *,
@@ -115,9 +107,11 @@ class ConnectionRegistry:
         :param needs_reset: whether a session given back has to be reset at all
         """
         self._conninfo = conninfo
-        self._maintenance = str(conninfo_to_dict(conninfo).get("dbname") or "postgres")
-        self._max_total = max_total_connections
-        self._max_per_pool = max_connections_per_pool
+        self._limits = Limits(
+            total=max_total_connections,
+            per_database=max_connections_per_pool,
+            unlimited_key=database_key(maintenance_database(conninfo)),
+        )
         self._max_pools = max_pools
         self._idle_timeout = idle_timeout_seconds
         self._max_lifetime = max_lifetime_seconds
@@ -134,40 +128,39 @@ class ConnectionRegistry:
 
         :raises OSError: the file of the budget cannot be used
         """
+        allow_descriptors(2 * self._limits.total)
         self._lock = threading.Lock()  # held for the registry's own dictionary only; closing happens outside
         self._past: Counter[str] = Counter()  # statistics of pools that are no more
-        self._outage = Outage()
         self._queries = load_queries("gateway.pools")
         self._table = SharedTable(self._slots_path)
-        self._tasks = TaskThreads()
-        self.budget = Budget(
-            self._table,
-            limit=self._max_total,
-            per_database=self._max_per_pool,
-            unlimited_key=database_key(self._maintenance),
-            evict=self._evict,
-            reap=self._want_reaping,
-        )
+        self._budget = Budget(self._table, self._limits, evict=self._evict, reap=self._want_reaping)
         self._watcher = Watcher(
             bell=self._table.bell,
-            budget=self.budget,
+            budget=self._budget,
             on_lost=self._on_lost,
             sweep=self._sweep,
             sweep_seconds=min(SWEEP_SECONDS, self._idle_timeout / 2),
         )
-        self._reaper = Reaper(
-            budget=self.budget,
-            borrow=self._any_idle,
-            connect=self._connect_for_reaping,
-            submit=self._tasks.submit,
-            query=self._queries["backends_still_there"],
+        self._connector = Connector(
+            conninfo=self._conninfo,
+            session_options=self._session_options,
+            budget=self._budget,
+            watcher=self._watcher,
+            exists=self._exists,
         )
-        self._opened = True
+        self._reaper = Reaper(
+            budget=self._budget, connection=self._observer, query=self._queries["backends_still_there"]
+        )
+        self._tasks = TaskThreads()
         self._watcher.start()
+        self._opened = True
         self._reaper.wanted()
 
     def close(self) -> None:
-        """Close every idle connection, stop the threads and leave the budget. Leased connections close on return."""
+        """Refuse new leases, close every connection as it comes back, stop the threads and leave the budget.
+
+        A connection that is not given back within CLOSE_SECONDS is cut off.
+        """
         if not self._opened:
             return
         self._opened = False
@@ -175,11 +168,11 @@ class ConnectionRegistry:
             pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
             pool.close()
-        self._tasks.stop()
         deadline = monotonic() + CLOSE_SECONDS
         for link in self._watcher.links():
-            if link.deadline < float("inf"):
-                link.gone.wait(max(0.0, deadline - monotonic()))
+            link.gone.wait(max(0.0, deadline - monotonic()))
+        self._tasks.stop()
+        self._reaper.stop()
         self._watcher.stop()
         self._table.close()
 
@@ -202,11 +195,12 @@ class ConnectionRegistry:
         :raises GatewayError: as ``lease``
         """
         timeout = self._wait_timeout if wait_timeout_seconds is None else wait_timeout_seconds
-        connection = self._connect_dedicated(database, monotonic() + timeout)
+        self._check_open()
+        connection = self._connector.dedicated(database, monotonic() + timeout)
         try:
             yield connection
         finally:
-            self._end(connection)
+            self._connector.end(connection)
 
     def forget(self, database: str) -> None:
         """Close every idle connection to *database*, in all workers; this process's are gone when it returns."""
@@ -214,7 +208,7 @@ class ConnectionRegistry:
             pool = self._pools.pop(database, None)
         if pool is not None:
             self._retire(pool)
-        self.budget.close_idle(database_key(database))
+        self._budget.close_idle(database_key(database))
         deadline = monotonic() + CLOSE_SECONDS
         for link in self._watcher.links():
             connection = link.connection()
@@ -223,74 +217,47 @@ class ConnectionRegistry:
 
     def statistics(self) -> PoolStatistics:
         """The state of the budget now. Asks nothing of PostgreSQL."""
-        connections, databases = self.budget.existing()
+        connections, databases = self._budget.existing()
         with self._lock:
             counts = self._past.copy()
             pools = list(self._pools.values())
         for pool in pools:
-            counts.update(pool.get_stats())
+            counts.update(pool.requests())
         return PoolStatistics(
             active_pools=databases,
             total_connections=connections,
-            max_total_connections=self._max_total,
+            max_total_connections=self._limits.total,
             hits=counts["requests_num"] - counts["requests_queued"],
             misses=counts["requests_queued"],
         )
 
-    # What the rooms' other parts need of the registry
-
     def pool_of(self, database: str) -> TenantPool:
-        """The pool of a database, made now if there is none."""
+        """The pool of a database, made now if there is none. For Lease."""
         pool = self._pools.get(database)
         if pool is None:
             pool = self._make_pool(database)
         pool.used_at = monotonic()
         return pool
 
-    def submit(self, task: Callable[[], None]) -> None:
-        """Run *task* soon, on another thread."""
-        self._tasks.submit(task)
-
-    def admit(self) -> None:
-        """Raise ConnectionFailed while the server is away, but for one caller now and then who is to try."""
-        self._outage.admit()
-
-    def still_there(self) -> None:
-        """Raise ConnectionFailed while the server is away."""
-        self._outage.check()
-
-    def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
-        """Make a connection on *slot*; when that fails, free the slot and say why."""
-        try:
-            connection = make()
-            connection.database = database
-            self._watcher.watch(connection, slot)
-        except psycopg.Error as error:
-            self._watcher.free_later(slot)
-            raise self._explain(error, database) from error
-        except BaseException:
-            self._watcher.free_later(slot)
-            raise
-        self._outage.ended()
-        return connection
+    def _check_open(self) -> None:
+        if not self._opened:
+            raise ConnectionFailed("the gateway is stopping", retry_after=1)
 
     def _make_pool(self, database: str) -> TenantPool:
+        self._check_open()
         pool = TenantPool(
             database,
-            key=database_key(database),
-            conninfo=conninfo_for(
-                self._conninfo, database, application_name=APPLICATION_NAME, session_options=self._session_options
-            ),
-            surroundings=self,
-            max_size=self._max_per_pool,
+            connector=self._connector,
+            budget=self._budget,
+            submit=self._tasks.submit,
+            max_size=self._limits.total,
             wait_timeout_seconds=self._wait_timeout,
             max_lifetime_seconds=self._max_lifetime,
             clean=self._reset,
             needs_cleaning=self._needs_reset,
         )
         with self._lock:
-            if not self._opened:
-                raise ConnectionFailed("the gateway is stopping", retry_after=1)
+            self._check_open()
             if (known := self._pools.get(database)) is not None:
                 return known
             oldest = self._oldest_unused() if len(self._pools) >= self._max_pools else None
@@ -309,61 +276,40 @@ class ConnectionRegistry:
     def _retire(self, pool: TenantPool) -> None:
         pool.close()
         with self._lock:
-            self._past.update({name: pool.get_stats().get(name, 0) for name in ("requests_num", "requests_queued")})
+            self._past.update(pool.requests())
 
-    def _explain(self, error: psycopg.Error, database: str) -> GatewayError:
-        """Find out what a refused connection means: no such database, the server away, or neither."""
-        cause = refusal(error)
-        if database == self._maintenance or isinstance(error, psycopg.errors.ConnectionTimeout):
-            _log.warning("PostgreSQL cannot be reached: %s", cause)
-            self._outage.began(cause)
-        elif self._exists(database) is False:
-            return DatabaseNotFound("the database does not exist", database=database)
-        return failure(cause)
+    def _exists(self, database: str) -> bool:
+        """Whether the server has the database.
 
-    def _exists(self, database: str) -> bool | None:
-        """Whether the server has the database; None when it cannot be asked, and then it is known to be away."""
+        :raises GatewayError: it cannot be asked
+        """
         for _ in range(2):  # an idle connection may turn out to be dead
             try:
-                with self.lease(self._maintenance, wait_timeout_seconds=LOOKUP_SECONDS) as connection:
+                with self.lease(self._connector.maintenance, wait_timeout_seconds=LOOKUP_SECONDS) as connection:
                     row = connection.execute(self._queries["database_exists"], [database]).fetchone()
                     return bool(row and row[0])
             except psycopg.Error as error:
-                _log.info("asking for a database failed: %s", error)
-            except GatewayError:
-                return None
-        return None
+                cause = str(error)
+        raise failure(cause)
 
-    def _connect_dedicated(self, database: str, deadline: float, slot: int | None = None) -> CountedConnection:
-        if not self._opened:
-            raise ConnectionFailed("the gateway is stopping", retry_after=1)
-        self.admit()
-        if slot is None:
-            slot = self.budget.acquire(Waiter(key=database_key(database), urgent=True), deadline, self.still_there)
-        assert slot is not None  # nobody gives a connection to a waiter that is in no pool's queue
-        conninfo = conninfo_for(
-            self._conninfo, database, application_name=DEDICATED_APPLICATION_NAME, session_options={}
-        )
-        make = partial(CountedConnection.connect, conninfo, autocommit=True)
-        return self.connect(make, database, slot)
-
-    def _end(self, connection: CountedConnection) -> None:
-        link = connection.link
-        assert link is not None
-        if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
-            with suppress(psycopg.Error):  # the backend notices the closed socket soon enough by itself
-                connection.cancel_safe(timeout=1.0)
-        connection.close()
-        if not link.ended:
-            link.gone.wait(CLOSE_SECONDS)
-
-    def _any_idle(self) -> TenantPool | None:
+    @contextmanager
+    def _observer(self) -> Iterator[CountedConnection]:
+        """A connection to ask about backends through: any that is idle, else a new one."""
         with self._lock:
-            return next((pool for pool in self._pools.values() if pool.idle_count), None)
-
-    def _connect_for_reaping(self) -> CountedConnection:
-        slot = self.budget.take_over(database_key(self._maintenance))
-        return self._connect_dedicated(self._maintenance, monotonic() + self._wait_timeout, slot)
+            pool = next((pool for pool in self._pools.values() if pool.idle_count), None)
+        connection = pool.take_idle() if pool is not None else None
+        if pool is not None and connection is not None:
+            try:
+                yield connection
+            finally:
+                pool.putconn(connection)
+            return
+        if self._budget.may_stand_in():
+            with self._connector.uncounted() as connection:
+                yield connection
+        else:
+            with self.dedicated(self._connector.maintenance, wait_timeout_seconds=LOOKUP_SECONDS) as connection:
+                yield connection
 
     def _evict(self, slot: int) -> None:
         self._close_if_idle(self._watcher.connection_of(slot))
@@ -386,16 +332,21 @@ class ConnectionRegistry:
         with self._lock:
             pools = list(self._pools.values())
         for pool in pools:
-            pool.close_idle(partial(self._is_stale, now))
-            if not pool.in_use and not pool.idle_count and pool.used_at < now - self._idle_timeout:
-                with self._lock:
-                    unused = not pool.in_use and self._pools.get(pool.name) is pool
-                    if unused:
-                        del self._pools[pool.name]
+            pool.close_idle(partial(pool.is_stale, now, self._idle_timeout))
+            if pool.idle_count or pool.in_use or pool.used_at > now - self._idle_timeout:
+                continue
+            with self._lock:
+                unused = not pool.in_use and self._pools.get(pool.name) is pool
                 if unused:
-                    self._retire(pool)
-        self._reaper.wanted_if_needed()
+                    del self._pools[pool.name]
+            if unused:
+                self._retire(pool)
+        self._reaper.wanted()
 
-    def _is_stale(self, now: float, connection: CountedConnection) -> bool:
-        link: Link | None = connection.link
-        return link is not None and self.budget.idle_since(link.slot) < now - self._idle_timeout
+
+def allow_descriptors(count: int) -> None:
+    """Raise the soft limit of open files by *count*, as far as the hard limit lets: a connection has two of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1024 + count
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))

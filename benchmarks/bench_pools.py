@@ -1,0 +1,162 @@
+"""What the pools cost: a lease, a cold database, many databases in turn, memory. Prints a table of ratios.
+
+Run ``python benchmarks/bench_pools.py [--databases 400]`` on a quiet machine; it starts a PostgreSQL of its own.
+Each figure is the median of several rounds, and each is given beside what it is measured against, in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from time import perf_counter, process_time
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
+
+from gateway.embedded import EmbeddedPostgres
+from gateway.pools import ConnectionRegistry
+
+BUDGET = 200
+ROUNDS = 5
+
+
+@contextmanager
+def registry(url: str, folder: Path, **changes: int) -> Iterator[ConnectionRegistry]:
+    registry = ConnectionRegistry(
+        **{
+            "conninfo": url,
+            "max_total_connections": BUDGET,
+            "max_connections_per_pool": 10,
+            "max_pools": BUDGET,
+            "idle_timeout_seconds": 600,
+            "max_lifetime_seconds": 3600,
+            "wait_timeout_seconds": 5,
+            "slots_path": folder / "slots",
+        }
+        | changes
+    )
+    registry.open()
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def median(measure: Callable[[], float], rounds: int = ROUNDS) -> float:
+    return statistics.median(measure() for _ in range(rounds))
+
+
+def cpu_us(action: Callable[[], object], count: int = 20_000) -> float:
+    began = process_time()
+    for _ in range(count):
+        action()
+    return (process_time() - began) / count * 1e6
+
+
+def bench_lease(url: str, folder: Path) -> None:
+    with registry(url, folder) as ours, ConnectionPool(url, min_size=1, kwargs={"autocommit": True}) as plain:
+
+        def lease() -> None:
+            with ours.lease("tenant_0"):
+                pass
+
+        lease()
+        plain.wait()
+        bare = median(lambda: cpu_us(lambda: plain.putconn(plain.getconn())))
+        counted = median(lambda: cpu_us(lease))
+    print(f"lease and release        {counted:8.2f} µs CPU   psycopg_pool getconn + putconn {bare:8.2f} µs")
+
+
+def query(connection: psycopg.Connection) -> None:
+    connection.execute("SELECT 1").fetchone()
+
+
+def wall_ms(action: Callable[[str], None], names: list[str]) -> float:
+    began = perf_counter()
+    for name in names:
+        action(name)
+    return (perf_counter() - began) / len(names) * 1e3
+
+
+def bench_in_turn(url: str, folder: Path, names: list[str]) -> None:
+    def anew(name: str) -> None:
+        with psycopg.connect(make_conninfo(url, dbname=name), autocommit=True) as connection:
+            query(connection)
+
+    with registry(url, folder) as ours:
+
+        def lease(name: str) -> None:
+            with ours.lease(name) as connection:
+                query(connection)
+
+        wall_ms(lease, names[:100])
+        one = median(lambda: wall_ms(lease, names[:1] * 2000))
+        hundred = median(lambda: wall_ms(lease, names[:100] * 20))
+        print(f"100 databases in turn    {hundred:8.3f} ms a query   one database {one:8.3f} ms   {one / hundred:5.2f}")
+        wall_ms(lease, names)
+        bare = median(lambda: wall_ms(anew, names))
+        many = median(lambda: wall_ms(lease, names))
+        print(
+            f"{len(names)} databases in turn    {many:8.3f} ms a query   connecting anew {bare:8.3f} ms   {bare / many:5.2f}"
+        )
+
+    def cold() -> float:
+        with registry(url, folder) as fresh:
+
+            def lease_cold(name: str) -> None:
+                with fresh.lease(name) as connection:
+                    query(connection)
+
+            return wall_ms(lease_cold, names[:50])
+
+    bare, first = median(lambda: wall_ms(anew, names[:50])), median(cold)
+    print(f"first query, cold        {first:8.3f} ms           connect and query {bare:8.3f} ms   {first / bare:5.2f}")
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def bench_memory(url: str, folder: Path, names: list[str]) -> None:
+    with registry(url, folder) as ours:
+        with ours.lease(names[0]) as connection:
+            query(connection)
+        before = resident_mb()
+        for name in names[:BUDGET]:
+            with ours.lease(name) as connection:
+                query(connection)
+        print(
+            f"memory, {BUDGET} warm         {resident_mb() - before:8.1f} MB more than with one; "
+            f"{threading.active_count()} threads, {ours.statistics().total_connections} connections"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--databases", type=int, default=400)
+    count = parser.parse_args().databases
+    names = [f"tenant_{number}" for number in range(count)]
+    with tempfile.TemporaryDirectory(prefix="bench-pools-") as name:
+        folder = Path(name)
+        with EmbeddedPostgres(folder / "server", durable=False) as server:
+            with closing(psycopg.connect(server.url, autocommit=True)) as connection:
+                for database in names:
+                    connection.execute(
+                        sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(sql.Identifier(database))
+                    )
+            bench_memory(make_conninfo(server.url), folder, names)
+            bench_lease(make_conninfo(server.url, dbname="tenant_0"), folder)
+            bench_in_turn(make_conninfo(server.url), folder, names)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Making connections: on a slot of the budget, watched with an honest error when it fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+from gateway.errors import DatabaseNotFound, GatewayError
+from gateway.pools.budget import Budget
+from gateway.pools.connection import (
+    APPLICATION_NAME,
+    DEDICATED_APPLICATION_NAME,
+    CountedConnection,
+    close_and_wait,
+    conninfo_for,
+    refusal,
+)
+from gateway.pools.outage import Outage, failure
+from gateway.pools.table import database_key
+from gateway.pools.waiter import Waiter
+from gateway.pools.watcher import Watcher
+
+END_SECONDS: Final = 5.0  #: how long to wait for the backend of a dedicated connection to be gone
+CANCEL_SECONDS: Final = 1.0  #: for asking PostgreSQL to stop a statement nobody waits for any more
+
+_log = logging.getLogger(__name__)
+
+
+class Connector:
+    """The only place where this process connects to PostgreSQL."""
+
+    def __init__(
+        self,
+        *,
+        conninfo: str,
+        session_options: Mapping[str, str],
+        budget: Budget,
+        watcher: Watcher,
+        exists: Callable[[str], bool],
+    ) -> None:
+        """Nothing is connected yet.
+
+        :param session_options: settings for the sessions of pools
+        :param exists: whether the server has a database; raises GatewayError when it cannot be asked
+        """
+        self.maintenance = maintenance_database(conninfo)
+        self.outage = Outage()
+        self._conninfo = conninfo
+        self._session_options = session_options
+        self._budget = budget
+        self._watcher = watcher
+        self._exists = exists
+
+    def pooled_conninfo(self, database: str) -> str:
+        """The conninfo with which a pool of *database* connects."""
+        return conninfo_for(
+            self._conninfo, database, application_name=APPLICATION_NAME, session_options=self._session_options
+        )
+
+    def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
+        """Make a connection with *make* on *slot*, which is freed when that fails.
+
+        :raises ConnectionFailed: PostgreSQL is away, or refuses the connection
+        :raises DatabaseNotFound: the server has no such database
+        """
+        try:
+            connection = make()
+            connection.database = database
+            self._watcher.watch(connection, slot)
+        except psycopg.Error as error:
+            self._watcher.free_later(slot)
+            raise self._explain(error, database) from error
+        except BaseException:
+            self._watcher.free_later(slot)
+            raise
+        self.outage.ended()
+        return connection
+
+    def dedicated(self, database: str, deadline: float) -> CountedConnection:
+        """Make an autocommit connection outside the pools, when it is its turn.
+
+        :param deadline: for the slot, on the clock of ``time.monotonic``
+        :raises GatewayError: as ``connect``, and PoolExhausted
+        """
+        self.outage.admit()
+        waiter = Waiter(key=database_key(database), urgent=True)
+        slot = self._budget.acquire(waiter, deadline, self.outage.check)
+        assert slot is not None  # nobody gives a connection to a waiter that is in no pool's queue
+        make = partial(CountedConnection.connect, self._dedicated_conninfo(database), autocommit=True)
+        return self.connect(make, database, slot)
+
+    @contextmanager
+    def uncounted(self) -> Iterator[CountedConnection]:
+        """A connection to the maintenance database without a slot. Only when ``Budget.may_stand_in`` has said so.
+
+        :raises psycopg.Error: it cannot be made, or breaks
+        """
+        try:
+            connection = CountedConnection.connect(self._dedicated_conninfo(self.maintenance), autocommit=True)
+        except psycopg.Error as error:
+            self.outage.began(refusal(error))
+            raise
+        try:
+            yield connection
+        finally:
+            close_and_wait(connection, END_SECONDS)
+
+    def _dedicated_conninfo(self, database: str) -> str:
+        return conninfo_for(self._conninfo, database, application_name=DEDICATED_APPLICATION_NAME, session_options={})
+
+    def end(self, connection: CountedConnection) -> None:
+        """Close a dedicated connection, and return when its backend is gone or is given over to be looked after."""
+        if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            with suppress(psycopg.Error):  # the backend notices the closed socket soon enough by itself
+                connection.cancel_safe(timeout=CANCEL_SECONDS)
+        connection.close()
+        if connection.link is not None:
+            connection.link.gone.wait(END_SECONDS)
+
+    def _explain(self, error: psycopg.Error, database: str) -> GatewayError:
+        """Say what a refusal means: the server is away, it has no such database, or neither.
+
+        libpq does not tell the SQLSTATE of a refused connection, and its text may be in any language. So the server
+        is asked through the maintenance database; only when that cannot be reached either, the server is away.
+        """
+        cause = refusal(error)
+        if database == self.maintenance or isinstance(error, psycopg.errors.ConnectionTimeout):
+            _log.warning("PostgreSQL cannot be reached: %s", cause)
+            self.outage.began(cause)
+            return failure(cause)
+        try:
+            known = self._exists(database)
+        except GatewayError:
+            return failure(cause)
+        if known:
+            _log.warning("PostgreSQL refuses connections to one database: %s", cause)
+            return failure(cause)
+        return DatabaseNotFound("the database does not exist", database=database)
+
+
+def maintenance_database(conninfo: str) -> str:
+    """The database that *conninfo* names; libpq's default, the user's name, counts too."""
+    given = conninfo_to_dict(conninfo)
+    return str(given.get("dbname") or given.get("user") or "postgres")

@@ -1,0 +1,170 @@
+"""The shared table as it is at one moment, and the questions the budget asks of it. Pure: nothing is changed here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gateway.pools.table import CLOSING, FREE, IDLE, LOST, SharedTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many connections may exist, over all workers."""
+
+    total: int  #: to all databases
+    per_database: int  #: to one of them
+    unlimited_key: int  #: the maintenance database, which *per_database* does not hold for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A pool or a deploy that waits for a slot: its place in the queue of all workers."""
+
+    number: int | None  #: in the table; None while it is not there
+    owner: int  #: the generation of the worker where it waits
+    key: int  #: the database
+    arrival: float  #: since when, on the clock of ``time.monotonic``
+    urgent: bool  #: administration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One reading of the table, made under its mutex."""
+
+    limits: Limits
+    states: bytes  #: up to the highest slot ever taken
+    owners: list[int]
+    databases: list[int]
+    since: list[float]
+    wanted: bytes
+    living: dict[int, int]  #: generation → number of every living worker
+    tickets: list[Ticket]
+    per_database: Counter[int] = field(init=False)  #: connections of each database that exist
+    staying: Counter[int] = field(init=False)  #: those of them that are not on their way out
+
+    def __post_init__(self) -> None:
+        existing = [(key, state) for key, state in zip(self.databases, self.states, strict=True) if state != FREE]
+        object.__setattr__(self, "per_database", Counter(key for key, _ in existing))
+        object.__setattr__(self, "staying", Counter(key for key, state in existing if state not in (CLOSING, LOST)))
+
+    @classmethod
+    def of(cls, table: SharedTable, limits: Limits) -> View:
+        """Read *table*. Under its mutex."""
+        high, living = table.high, table.living()
+        return cls(
+            limits=limits,
+            states=bytes(table.states[:high]),
+            owners=table.owners[:high].tolist(),
+            databases=table.databases[:high].tolist(),
+            since=list(table.since[:high]),
+            wanted=bytes(table.wanted[:high]),
+            living=living,
+            tickets=[
+                Ticket(
+                    number=number,
+                    owner=table.ticket_owners[number],
+                    key=table.ticket_databases[number],
+                    arrival=table.ticket_arrivals[number],
+                    urgent=bool(table.ticket_urgent[number]),
+                )
+                for number in table.tickets(living)
+            ],
+        )
+
+    @property
+    def used(self) -> int:
+        """Slots that are not free: connections that exist, or may."""
+        return len(self.states) - self.states.count(FREE)
+
+    @property
+    def free(self) -> int:
+        """How many connections may be made now; never below zero, also while a smaller limit has just come in."""
+        return max(0, self.limits.total - self.used)
+
+    @property
+    def ending(self) -> int:
+        """How many backends were told to end and have not yet."""
+        return self.states.count(CLOSING)
+
+    def slots(self, *states: int, key: int | None = None) -> list[int]:
+        """The slots in any of *states*, of all databases or of one."""
+        return [
+            slot
+            for slot, state in enumerate(self.states)
+            if state in states and (key is None or self.databases[slot] == key)
+        ]
+
+    def orphans(self) -> list[int]:
+        """The slots whose backend no living process is in charge of."""
+        return [
+            slot
+            for slot, state in enumerate(self.states)
+            if state == LOST or (state != FREE and self.owners[slot] not in self.living)
+        ]
+
+    def has_share(self, key: int, *, leaving: int | None = None) -> bool:
+        """Whether one more connection to a database is within its limit, once one to *leaving* is gone."""
+        if key == self.limits.unlimited_key:
+            return True
+        return self.per_database[key] - (key == leaving) < self.limits.per_database
+
+    def rank(self, ticket: Ticket) -> tuple[int, float]:
+        """Administration first, then databases with the fewest connections, and among equals the longest wait."""
+        return (-1 if ticket.urgent else self.staying[ticket.key], ticket.arrival)
+
+    def queue(self, *, leaving: int | None = None) -> list[Ticket]:
+        """The tickets that could use a slot, in turn."""
+        return sorted((t for t in self.tickets if self.has_share(t.key, leaving=leaving)), key=self.rank)
+
+    def ahead_of(self, ticket: Ticket) -> int:
+        """How many that could use a slot go before *ticket*, which need not be in the table."""
+        rank = self.rank(ticket)
+        return sum(self.rank(other) < rank for other in self.queue())
+
+    def in_need(self, key: int, worker: int) -> Ticket | None:
+        """The first that only a connection of *worker* to the database *key* can help, by being closed.
+
+        Those that free slots and ending connections will serve are not in need, nor is the connection's own pool.
+        """
+        soon = self.free + self.ending
+        soon_here = soon if self.has_share(key) else len(self.slots(CLOSING, key=key))
+        for ticket in self.queue(leaving=key):
+            here = ticket.key == key
+            if here and ticket.owner == worker and not ticket.urgent:
+                continue
+            if soon <= 0 or (here and soon_here <= 0):
+                return ticket
+            soon -= 1
+            soon_here -= here
+        return None
+
+    def goes_before(self, ticket: Ticket, front: Ticket) -> bool:
+        """Whether a connection is closed for *ticket* although *front* waits in the connection's own pool.
+
+        Only towards an even distribution, so that connections do not wander to and fro: to who has none and waits
+        longer, or has none where the pool has several, or would still have fewer than the pool.
+        """
+        older = ticket.arrival < front.arrival
+        if ticket.urgent:
+            return older
+        if ticket.key == front.key:
+            return older and self._of_worker(ticket) < self._of_worker(front)
+        theirs, ours = self.staying[ticket.key], self.staying[front.key]
+        return (theirs == 0 and (older or ours > 1)) or theirs + 1 < ours
+
+    def _of_worker(self, ticket: Ticket) -> int:
+        """How many connections the ticket's worker has to the ticket's database."""
+        return sum(
+            state not in (FREE, CLOSING, LOST) and key == ticket.key and owner == ticket.owner
+            for state, key, owner in zip(self.states, self.databases, self.owners, strict=True)
+        )
+
+    def idle_longest(self, count: int, *, key: int | None = None) -> list[int]:
+        """The slots to close so that *count* end, longest idle first; what was asked for already is part of them."""
+        if count <= 0:
+            return []
+        idle = [slot for slot in self.slots(IDLE, key=key) if self.owners[slot] in self.living]
+        asked = sum(self.wanted[slot] for slot in idle)
+        free_to_ask = sorted((slot for slot in idle if not self.wanted[slot]), key=lambda slot: self.since[slot])
+        return free_to_ask[: max(0, count - asked)]

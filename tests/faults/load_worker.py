@@ -1,0 +1,71 @@
+"""One worker process for the fault tests: threads that lease connections until told to stop. Run by its path.
+
+It reads one JSON object from standard input, says ``ready`` when the registry is open, works until the next line or
+the end of its input, and prints what happened as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from time import monotonic
+
+import psycopg
+
+from gateway.errors import GatewayError
+from gateway.pools import ConnectionRegistry
+
+
+def work(registry: ConnectionRegistry, task: dict, stop: threading.Event, seed: int, outcome: Counter) -> None:
+    choose = random.Random(seed)
+    longest = 0.0
+    while not stop.is_set():
+        database = choose.choice(task["databases"])
+        began = monotonic()
+        try:
+            with registry.lease(database) as connection:
+                longest = max(longest, monotonic() - began)
+                row = connection.execute(
+                    "SELECT current_database(), pg_sleep(%s)::text", [choose.random() * task["query_seconds"]]
+                ).fetchone()
+                outcome["right" if row[0] == database else "wrong"] += 1
+                outcome[f"on {database}"] += 1
+        except GatewayError as error:
+            outcome[error.code] += 1
+        except psycopg.OperationalError:
+            outcome["broken"] += 1
+        stop.wait(choose.random() * task.get("pause_seconds", 0))
+    outcome["longest_ms"] = max(outcome["longest_ms"], int(longest * 1000))
+
+
+def main() -> None:
+    task = json.loads(sys.stdin.readline())
+    registry = ConnectionRegistry(slots_path=Path(task["slots_path"]), **task["registry"])
+    registry.open()
+    stop, outcomes = threading.Event(), [Counter() for _ in range(task["threads"])]
+    threads = [
+        threading.Thread(target=work, args=(registry, task, stop, task["seed"] * 1000 + number, outcome))
+        for number, outcome in enumerate(outcomes)
+    ]
+    for thread in threads:
+        thread.start()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    registry.close()
+    total = Counter()
+    for outcome in outcomes:
+        longest = max(total["longest_ms"], outcome["longest_ms"])
+        total.update(outcome)
+        total["longest_ms"] = longest
+    print(json.dumps(total), flush=True)
+
+
+if __name__ == "__main__":
+    main()
