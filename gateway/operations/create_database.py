@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.naming import DatabaseOwner
-from gateway.operations.services import Services
+from gateway.operations.services import Services, deploy_turn
 
 
 def create_empty_database(services: Services, owner: DatabaseOwner) -> str:
@@ -12,5 +12,6 @@ def create_empty_database(services: Services, owner: DatabaseOwner) -> str:
     :raises DatabaseAlreadyExists: the owner has it
     :raises DatabaseNameConflict: the name is somebody else's
     """
-    services.maker.create(owner, lambda _connection: None)
+    with deploy_turn(services):
+        services.maker.create(owner, lambda _connection: None)
     return owner.database_name

@@ -12,13 +12,12 @@ from typing import Final, Literal
 from gateway.databases import ManagedDatabase, facts_of
 from gateway.errors import DatabaseNotFound, GatewayError
 from gateway.operations.deploys import DeployRequest, deploy, read_schema
-from gateway.operations.services import Services, dedicated_to
+from gateway.operations.services import Services, dedicated_to, deploy_turn
 from migrations_engine import Change, DeployReport, Schema, SchemaValidation, SeederValidation, Verification
 
 _log = logging.getLogger(__name__)
 
-MAX_PARALLEL: Final = 4  #: databases migrated at once by one request, if the budget allows
-_CONNECTIONS_EACH: Final = 4  #: the target's, the engine's own for scratch databases, and room for calls besides
+MAX_PARALLEL: Final = 4  #: databases migrated at once by one request, if they get their turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +154,7 @@ def migrate_databases(services: Services, wanted: DeployRequest, *, only_owner: 
     if results[0].error:
         results += [MigratedDatabase(database=database.name, status="skipped") for database in others]
     else:
-        results += _in_parallel(migrate, others, services.settings.max_total_connections)
+        results += _in_parallel(migrate, others)
     return PlatformMigration(
         databases=tuple(results),
         dry_run=wanted.dry_run,
@@ -183,7 +182,7 @@ def _migrate_one(
     """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too."""
     facts = facts_of(database.owner)
     try:
-        with dedicated_to(services, database) as connection:
+        with deploy_turn(services), dedicated_to(services, database) as connection:
             report = deploy(services, connection, schema, owner=database.owner, wanted=wanted, purpose="migrate")
     except GatewayError as exc:
         return MigratedDatabase(database=database.name, status="failed", error=exc)
@@ -199,12 +198,10 @@ def _migrate_one(
 
 
 def _in_parallel(
-    migrate: Callable[[ManagedDatabase], MigratedDatabase], databases: Sequence[ManagedDatabase], budget: int
+    migrate: Callable[[ManagedDatabase], MigratedDatabase], databases: Sequence[ManagedDatabase]
 ) -> list[MigratedDatabase]:
-    """Migrate some at a time, so that calls keep most of the connection budget."""
-    if not databases:
-        return []
-    with ThreadPoolExecutor(max_workers=max(1, min(MAX_PARALLEL, budget // _CONNECTIONS_EACH // 2))) as threads:
+    """Migrate some at a time, so that calls keep most of the connection budget and of the processor."""
+    with ThreadPoolExecutor(MAX_PARALLEL) as threads:
         return list(threads.map(migrate, databases))
 
 

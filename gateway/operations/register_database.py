@@ -11,7 +11,7 @@ import psycopg
 from gateway.databases import facts_of
 from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, SchemaDeployError
 from gateway.operations.deploys import DeployRequest, deploy, read_schema
-from gateway.operations.services import Services, dedicated_to
+from gateway.operations.services import Services, dedicated_to, deploy_turn
 from migrations_engine import DeployReport, Schema
 
 _ATTEMPTS: Final = 3  #: how often others may make or drop the database between our look and our deed
@@ -42,7 +42,8 @@ def register_database(services: Services, wanted: DeployRequest) -> RegisteredDa
     schema = read_schema(services, wanted)
     for _ in range(_ATTEMPTS):
         try:
-            created, report = _register_once(services, wanted, schema)
+            with deploy_turn(services):
+                created, report = _register_once(services, wanted, schema)
         except (DatabaseAlreadyExists, DatabaseNotFound):
             continue  # another request was faster; look again at what there is now
         return RegisteredDatabase(

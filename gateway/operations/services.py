@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from socket import gethostname
-from typing import Any
+from threading import Semaphore
+from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from gateway.databases import DatabaseDirectory, DatabaseMaker, ManagedDatabase, facts_of
-from gateway.errors import DatabaseNotFound
+from gateway.errors import DatabaseNotFound, PoolExhausted
 from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
 from gateway.naming import DatabaseOwner
 from gateway.operations.check_server import ServerCheck
@@ -23,11 +24,14 @@ from gateway.pools import ConnectionRegistry
 from gateway.settings import Settings
 from migrations_engine import ScratchDatabases, Understandings
 
+_CONNECTIONS_OF_A_DEPLOY: Final = 3  #: to its database, for the lock on a new one's name, and to a scratch database
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The rooms of one process. Made before the fork, opened in the worker after it.
 
+    :ivar deploy_turns: as many as there can be deploys in this process without one waiting for another's connections
     :ivar started_at: ``time.monotonic()`` of the gateway's start, the same in all its workers
     """
 
@@ -38,6 +42,7 @@ class Services:
     signatures: SignatureCache
     scratch: ScratchDatabases
     understandings: Understandings
+    deploy_turns: Semaphore
     server_check: ServerCheck
     started_at: float
 
@@ -83,6 +88,7 @@ def join_rooms(settings: Settings) -> Services:
         signatures=SignatureCache(schemas=settings.callable_schemas),
         scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),
         understandings=Understandings(),
+        deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
         server_check=ServerCheck(ask_server),
         started_at=time.monotonic(),
     )
@@ -97,6 +103,23 @@ def _budget_file(settings: Settings) -> Path:
     address = ",".join(str(server.get(name)) for name in ("host", "hostaddr", "port"))
     key = blake2b(address.encode(), digest_size=4).hexdigest()
     return settings.data_dir / ".connections" / f"{gethostname()}-{settings.gateway_port}-{key}"
+
+
+@contextmanager
+def deploy_turn(services: Services) -> Iterator[None]:
+    """Wait until this process may begin another deploy, or another making of a database.
+
+    Each needs several connections, the later ones while it has the earlier. If more were begun than the budget can
+    finish, all of them would wait for connections that only the others have.
+
+    :raises PoolExhausted: it was nobody's turn to end within the wait limit of deploys
+    """
+    if not services.deploy_turns.acquire(timeout=services.settings.deploy_wait_timeout_seconds):
+        raise PoolExhausted("other deploys have been running for too long; try again")
+    try:
+        yield
+    finally:
+        services.deploy_turns.release()
 
 
 @contextmanager

@@ -183,3 +183,14 @@ def test_the_request_s_own_id_is_kept(gateway: Gateway, platform: str) -> None:
 
 def _conninfo(admin: psycopg.Connection, name: str) -> str:
     return psycopg.conninfo.make_conninfo(admin.info.dsn, dbname=name)
+
+
+def test_registers_of_many_platforms_at_once_fit_into_a_small_budget(
+    start_gateway, admin: psycopg.Connection, platform: str
+) -> None:
+    gateway: Gateway = start_gateway(MAX_TOTAL_CONNECTIONS="6", WORKERS="2")
+    archive = make_archive(SHOP)
+    with ThreadPoolExecutor(10) as threads:
+        answers = list(threads.map(lambda number: gateway.register(f"{platform}-{number}", archive), range(10)))
+    assert [answer.status for answer in answers] == [200] * 10, [answer.body for answer in answers]
+    assert len(databases_of(admin, platform)) == 10
