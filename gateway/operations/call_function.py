@@ -21,6 +21,8 @@ from gateway.operations.services import Services, lease_for_call
 _UNDEFINED_FUNCTION: Final = "42883"
 _AMBIGUOUS_FUNCTION: Final = "42725"
 _NOT_SUPPORTED: Final = "0A000"
+TRIES: Final = 4  #: with signatures that turn out to have changed; more than one change meets few calls
+
 #: The server has forgotten a prepared statement, has another of the name, or would now give other columns.
 _PREPARED_ANEW: Final = frozenset({"26000", "42P05", _NOT_SUPPORTED})
 
@@ -84,27 +86,25 @@ def _call_on(connection: psycopg.Connection[Any], services: Services, call: Func
 
 
 def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> list[bytes]:
-    """Call with the signature that is remembered; if that is refused, and has changed meanwhile, with the new one."""
-    database = call.owner.database_name
-    routine = services.signatures.find(database, call.function)
-    if routine is not None:
+    """Call with the signature that is remembered; if that is refused, and has changed meanwhile, with the new one.
+
+    Only what was refused before anything ran is tried again.
+    """
+    signatures, database = services.signatures, call.owner.database_name
+    routine = signatures.find(database, call.function) or signatures.read(session, database, call.function)
+    for left in reversed(range(TRIES)):
         try:
             return _attempt(session, services, call, routine)
-        except InvalidRequest:
-            if services.signatures.read(session, database, call.function) is routine:
-                raise
-        except ServerRefused as exc:
-            if not exc.before_execution:
-                raise _explained(exc, call, routine) from exc
-            now = services.signatures.read(session, database, call.function)
-            if now is routine and exc.sqlstate not in _PREPARED_ANEW:
-                raise _explained(exc, call, routine) from exc
-            session.forget_prepared()
-    routine = services.signatures.read(session, database, call.function)
-    try:
-        return _attempt(session, services, call, routine)
-    except ServerRefused as exc:
-        raise _explained(exc, call, routine) from exc
+        except (InvalidRequest, ServerRefused) as exc:
+            error = _explained(exc, call, routine) if isinstance(exc, ServerRefused) else exc
+            if left == 0 or (isinstance(exc, ServerRefused) and not exc.before_execution):
+                raise error from exc
+            known, routine = routine, signatures.read(session, database, call.function)
+            if isinstance(exc, ServerRefused) and exc.sqlstate in _PREPARED_ANEW:
+                session.forget_prepared()
+            elif routine is known:
+                raise error from exc
+    raise AssertionError("the last try returns or raises")
 
 
 def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> list[bytes]:

@@ -56,7 +56,7 @@ def read_schema(services: Services, wanted: DeployRequest) -> Schema:
         max_unpacked_bytes=settings.max_unpacked_bytes,
         max_entries=settings.max_archive_entries,
     )
-    with engine_errors(platform=wanted.owner.platform, tenant_id=wanted.owner.tenant_id):
+    with engine_errors(wanted, platform=wanted.owner.platform, tenant_id=wanted.owner.tenant_id):
         return read_archive(wanted.archive, limits)
 
 
@@ -86,20 +86,26 @@ def deploy(
         understandings=services.understandings,
     )
     facts = facts_of(owner)
-    with engine_errors(**facts):
+    with engine_errors(wanted, **facts):
         report = deploy_schema(connection, schema, options)
-    told = {name: value for name, value in facts.items() if value is not None}
-    _log.info("%s done", purpose, extra={**told, "request_id": wanted.request_id, "dry_run": wanted.dry_run})
+    _log.info("%s done", purpose, extra=_told(wanted, facts))
     return report
 
 
 @contextmanager
-def engine_errors(**facts: str | None) -> Iterator[None]:
-    """Turn the engine's errors into the gateway's, with what they know and with *facts*."""
+def engine_errors(wanted: DeployRequest, **facts: str | None) -> Iterator[None]:
+    """Turn the engine's errors into the gateway's, with what they know and with *facts*; the log has them too."""
     try:
         yield
     except EngineError as exc:
+        _log.warning("deploy failed: %s", exc.message, extra=_told(wanted, {**facts, "file": exc.file}))
         raise _as_gateway_error(exc, facts) from exc
+
+
+def _told(wanted: DeployRequest, facts: dict[str, str | None]) -> dict[str, object]:
+    """What a log line about a deploy has besides its text."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    return {**known, "request_id": wanted.request_id, "dry_run": wanted.dry_run}
 
 
 def _as_gateway_error(error: EngineError, facts: dict[str, str | None]) -> SchemaDeployError:
