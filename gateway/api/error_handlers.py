@@ -12,7 +12,7 @@ from gateway.api.answers import Answer, respond, to_json
 from gateway.api.error_table import code_of, status_of
 from gateway.api.request_ids import HEADER, request_id_of
 from gateway.api.shapes import shape_of_fact
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def answer_failure(error: BaseException, request_id: str) -> Answer:
         answer = _answer_http(error, error.code, request_id)
     else:
         answer = _answer(500, {"error": "internal_error", "message": _INTERNAL}, request_id)
-    if answer.status == 500:
+    if answer.status == 500 and not isinstance(error, QueryFailed | ResponseTooLarge):  # those are the application's
         _log.error("a request failed: %s", error, exc_info=error, extra={"request_id": request_id})
     return answer
 

@@ -77,5 +77,6 @@ def test_a_fault_of_ours_is_in_the_log_and_not_in_the_answer(error, caplog) -> N
 
 
 def test_a_refusal_is_not_logged_as_a_fault(caplog) -> None:
-    answer_failure(errors.InvalidRequest("x"), "")
+    for error in (errors.InvalidRequest("x"), errors.QueryFailed("x", sqlstate="XX000"), errors.ResponseTooLarge("x")):
+        answer_failure(error, "")
     assert caplog.records == []
