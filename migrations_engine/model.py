@@ -34,6 +34,11 @@ class Sequence:
     owned_by: str | None = None  #: ``table.column`` by label, for a sequence that goes with its column
 
     @property
+    def qualified(self) -> str:
+        """The label with its schema, ``public`` too."""
+        return f"public.{self.label}" if self.schema == "public" else self.label
+
+    @property
     def options(self) -> tuple[object, ...]:
         """What makes two sequences count alike, whatever they are called."""
         return (self.type, self.start, self.increment, self.minimum, self.maximum, self.cache, self.cycle)
@@ -118,10 +123,17 @@ class Relation:
     attachments: tuple[Attachment, ...] = ()
 
     @property
+    def qualified(self) -> str:
+        """The label with its schema, ``public`` too."""
+        return f"public.{self.label}" if self.schema == "public" else self.label
+
+    @property
     def is_table(self) -> bool:
+        """Whether it can hold rows of its own."""
         return self.kind in TABLE_KINDS
 
     def column(self, name: str) -> Column | None:
+        """The column of that name, if there is one."""
         return next((column for column in self.columns if column.name == name), None)
 
 
@@ -183,10 +195,12 @@ class Catalog:
 
     @cached_property
     def relation_by_label(self) -> dict[str, Relation]:
+        """Tables and views by label."""
         return {relation.label: relation for relation in self.relations}
 
     @cached_property
     def type_by_label(self) -> dict[str, Type]:
+        """Types by label."""
         return {type_.label: type_ for type_ in self.types}
 
     def to_json(self) -> str:

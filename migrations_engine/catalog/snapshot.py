@@ -20,5 +20,5 @@ def read_catalog(connection: psycopg.Connection) -> Catalog:
     """
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         row = cursor.execute(_CATALOG).fetchone()
-    assert row is not None  # noqa: S101 - the statement has no FROM that could be empty
+    assert row is not None
     return Catalog.from_json(row[0])

@@ -6,20 +6,15 @@ around the change, because PostgreSQL refuses it otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from migrations_engine.deploy.ddl import (
-    Phase,
-    Step,
-    comment,
-    create_attachment,
-    create_view,
-    drop_attachment,
-    drop_view,
-    grant,
-    statements,
-)
+from migrations_engine.deploy.ddl import statements
+from migrations_engine.deploy.ddl.members import create_attachment, remove_attachment
+from migrations_engine.deploy.ddl.notes import comment, grant
+from migrations_engine.deploy.ddl.relations import create_view, remove_view
+from migrations_engine.deploy.ddl.statement import Phase, Step, join, named, word
 from migrations_engine.diff import CatalogDiff, Difference
 from migrations_engine.model import Relation
 from migrations_engine.report import Change
@@ -32,7 +27,17 @@ class Alteration:
     sql: bytes
     effect: str  #: what it locks or rewrites, in words
     table: str  #: label of the relation, type or sequence it is about
-    change: Change  #: what it is done for
+    changes: tuple[Change, ...]  #: what it is done for; a table is rewritten once for several
+
+    @property
+    def change(self) -> Change:
+        """The first of its changes."""
+        return self.changes[0]
+
+
+class _Task(NamedTuple):
+    step: Step
+    cause: Difference
 
 
 def alterations(diff: CatalogDiff) -> tuple[Alteration, ...]:
@@ -40,14 +45,28 @@ def alterations(diff: CatalogDiff) -> tuple[Alteration, ...]:
 
     New tables have none: their files are run. Once all ran, comparing again finds none of these differences.
     """
-    work = _Work(diff)
-    ordered = sorted(work.steps(), key=lambda item: item[0].phase)
-    return tuple(
-        Alteration(
-            sql=step.sql.as_bytes(None), effect=step.effect, table=difference.table, change=difference.as_change()
-        )
-        for step, difference in ordered
-    )
+    tasks = sorted(_Work(diff).tasks(), key=lambda task: task.step.phase)
+    return tuple(_together(tasks))
+
+
+def _together(tasks: list[_Task]) -> Iterator[Alteration]:
+    """Make statements of the tasks, one of all actions on one table that may be done together."""
+    begun: set[str] = set()
+    for step, cause in tasks:
+        if step.action is None or cause.relation is None:
+            change = cause.as_change()
+            yield Alteration(sql=step.sql.as_bytes(None), effect=step.effect, table=cause.table, changes=(change,))
+        elif cause.table not in begun:
+            begun.add(cause.table)
+            same = [task for task in tasks if task.step.action is not None and task.cause.table == cause.table]
+            relation = cause.relation
+            actions = [join(",", task.step.action) if task is not same[0] else task.step.action for task in same]
+            yield Alteration(
+                sql=join("ALTER", word(relation), named(relation), *actions).as_bytes(None),
+                effect="; ".join(dict.fromkeys(task.step.effect for task in same)),
+                table=cause.table,
+                changes=tuple(task.cause.as_change() for task in same),
+            )
 
 
 class _Work:
@@ -58,58 +77,55 @@ class _Work:
         self._safe = [difference for difference in diff.changes if difference.compatibility == "safe"]
         self._there = diff.actual.relation_by_label
         self._wanted = diff.wanted.relation_by_label
-        self._cause: dict[str, Difference] = {}  #: view to be made again → the difference that asks for it
+        self._made_again: dict[str, Difference] = {}  #: view → the difference it is dropped and made again for
 
-    def steps(self) -> Iterator[tuple[Step, Difference]]:
+    def tasks(self) -> Iterator[_Task]:
         """All statements with the difference each is for; those of one phase in a workable order."""
         self._find_views()
-        order = self._by_use(list(self._cause))
-        for label in reversed(order):
-            yield drop_view(self._there[label]), self._cause[label]
-        made_anew = {difference.table for difference in self._safe if difference.change_type == "add_view"}
-        views = {difference.table: difference for difference in self._safe if difference.table in made_anew}
-        for label in self._by_use([*order, *made_anew]):
-            if label in views:
-                yield from ((step, views[label]) for step in statements(views[label]))
-            elif self._is_dropped(label):
-                continue
-            else:
-                yield from ((step, self._cause[label]) for step in self._restored(label))
+        yield from self._views()
         for difference in self._safe:
-            if difference.table in self._cause and difference.change_type in ("alter_view", "drop_view"):
-                continue
-            if difference.change_type == "add_view" or self._belongs_to_view_made_again(difference):
-                continue
-            yield from ((step, difference) for step in statements(difference))
+            of_view_made_again = difference.table in self._made_again and difference.relation is not None
+            if difference.change_type != "add_view" and not of_view_made_again:
+                yield from (_Task(step, difference) for step in statements(difference))
         yield from self._attachments_around_type_changes()
+
+    def _views(self) -> Iterator[_Task]:
+        added = {difference.table: difference for difference in self._safe if difference.change_type == "add_view"}
+        gone = {difference.table for difference in self._safe if difference.change_type == "drop_view"}
+        for label in reversed(self._by_use(self._made_again)):
+            yield _Task(remove_view(self._there[label]), self._made_again[label])
+        for label in self._by_use({*self._made_again, *added} - gone):
+            if label in added:
+                yield from (_Task(step, added[label]) for step in statements(added[label]))
+            else:
+                yield from (_Task(step, self._made_again[label]) for step in self._restored(label))
 
     def _find_views(self) -> None:
         """Collect the views that cannot stay: they change their columns, go, or use what changes under them."""
+        views = self._made_again
         for difference in self._safe:
-            if difference.change_type == "drop_view" or (
-                difference.change_type == "alter_view" and not _is_replaceable(difference)
-            ):
-                self._cause.setdefault(difference.table, difference)
+            cannot_stay = difference.change_type == "alter_view" and not _is_replaceable(difference)
+            if difference.change_type == "drop_view" or cannot_stay:
+                views.setdefault(difference.table, difference)
             if difference.change_type == "alter_column_type":
                 for user in self._diff.actual.column_users:
                     if user.kind == "view" and (user.relation, user.column) == (difference.table, difference.name):
-                        self._cause.setdefault(user.name, difference)
-        waiting = list(self._cause)
+                        views.setdefault(user.name, difference)
+        waiting = list(views)
         while waiting:
             below = waiting.pop()
             for relation in self._diff.actual.relations:
-                if below in relation.uses and relation.label not in self._cause:
-                    self._cause[relation.label] = self._cause[below]
+                if below in relation.uses and relation.label not in views:
+                    views[relation.label] = views[below]
                     waiting.append(relation.label)
 
-    def _by_use(self, labels: list[str]) -> list[str]:
+    def _by_use(self, labels: Collection[str]) -> list[str]:
         """Order views so that each comes after those it uses, on either side."""
         ordered: list[str] = []
-        pending = sorted(set(labels))
+        pending = sorted(labels)
 
         def uses(label: str) -> set[str]:
-            sides = (side[label].uses for side in (self._there, self._wanted) if label in side)
-            return {used for side in sides for used in side}
+            return {used for side in (self._there, self._wanted) if label in side for used in side[label].uses}
 
         while pending:
             ready = [label for label in pending if not uses(label) & (set(pending) - {label})] or pending
@@ -117,45 +133,38 @@ class _Work:
             pending = [label for label in pending if label not in ready]
         return ordered
 
-    def _is_dropped(self, label: str) -> bool:
-        return any(d.change_type == "drop_view" and d.table == label for d in self._safe)
-
-    def _belongs_to_view_made_again(self, difference: Difference) -> bool:
-        return difference.table in self._cause and difference.relation is not None
-
     def _restored(self, label: str) -> Iterator[Step]:
         """Make a view again with all that went with it, as declared if it is, else as it was."""
         found = self._there[label]
-        view = self._wanted.get(label, found)
-        yield from create_view(view)
-        prefix = f"{found.schema}.{found.name}"
+        wanted = self._wanted.get(label, found)
+        yield from create_view(wanted)
         for kind, identity, text in self._diff.actual.comments:
-            if "view" in kind and (identity.replace('"', "") + ".").startswith(prefix.replace('"', "") + "."):
+            if "view" in kind and f"{identity}.".startswith(f"{found.qualified}."):
                 yield comment(kind, identity, text)
         for privilege in self._diff.actual.privileges:
             if (privilege.kind, privilege.label) == ("TABLE", label):
                 yield grant(privilege)
 
-    def _attachments_around_type_changes(self) -> Iterator[tuple[Step, Difference]]:
+    def _attachments_around_type_changes(self) -> Iterator[_Task]:
         """Take away and put back the triggers, rules and policies that use a column whose type changes."""
-        done = {(d.table, d.change_type.partition("_")[2], d.name) for d in self._safe}
+        done = {(item.table, item.change_type.partition("_")[2], item.name) for item in self._safe}
         for difference in self._safe:
             if difference.change_type != "alter_column_type":
                 continue
             for user in self._diff.actual.column_users:
-                key = (user.holder, user.kind, user.name)
-                if (user.relation, user.column) != (difference.table, difference.name) or key in done:
-                    continue
-                if user.kind in ("trigger", "rule", "policy") and user.holder not in (None, *self._cause):
-                    done.add((user.holder or "", user.kind, user.name))
-                    yield from ((step, difference) for step in self._put_back(user.holder or "", user.kind, user.name))
+                key = (user.holder or "", user.kind, user.name)
+                uses = (user.relation, user.column) == (difference.table, difference.name)
+                movable = user.kind in ("trigger", "rule", "policy") and user.holder not in (None, *self._made_again)
+                if uses and movable and key not in done:
+                    done.add(key)
+                    yield from (_Task(step, difference) for step in self._put_back(*key))
 
     def _put_back(self, holder: str, kind: str, name: str) -> Iterator[Step]:
         found = self._there[holder]
         old = next(item for item in found.attachments if (item.kind, item.name) == (kind, name))
         declared = self._wanted[holder].attachments if holder in self._wanted else ()
         new = next((item for item in declared if (item.kind, item.name) == (kind, name)), old)
-        yield drop_attachment(found, old)
+        yield remove_attachment(found, old)
         yield from create_attachment(found, new, phase=Phase.BEHAVIOUR)
 
 

@@ -1,8 +1,8 @@
-"""Model × model → changes; pure and total."""
+"""Model and model → changes; pure and total."""
 
 from migrations_engine.diff.catalog_diff import CatalogDiff
-from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.difference import Difference, Verdict
 from migrations_engine.diff.schema_diff import diff_catalogs
-from migrations_engine.diff.type_change import TypeChange, classify_type_change
+from migrations_engine.diff.type_change import classify_type_change
 
-__all__ = ["CatalogDiff", "Difference", "TypeChange", "classify_type_change", "diff_catalogs"]
+__all__ = ["CatalogDiff", "Difference", "Verdict", "classify_type_change", "diff_catalogs"]

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 from migrations_engine.diff.expression import displayed
 from migrations_engine.model import Attachment, Column, Constraint, Privilege, Relation, Sequence, Type
 from migrations_engine.report import Change, Compatibility
 
 Subject = Relation | Column | Constraint | Attachment | Sequence | Type | Privilege | str
+
+
+class Verdict(NamedTuple):
+    """How dangerous a difference is, and why."""
+
+    compatibility: Compatibility
+    reason: str
+    rewrites: bool = False  #: making it away lets PostgreSQL write the whole table anew
+    decided_by_rows: bool = False  #: safe once it is known that no row stands against it
+
+
+def safe(reason: str, *, rewrites: bool = False) -> Verdict:
+    """Nothing is lost or refused."""
+    return Verdict("safe", reason, rewrites)
+
+
+def dataloss(reason: str) -> Verdict:
+    """Values may be lost or refused."""
+    return Verdict("dataloss", reason)
+
+
+def incompatible(reason: str) -> Verdict:
+    """It takes a migration that says how."""
+    return Verdict("incompatible", f"{reason}; use a migration")
+
+
+def unless_refused(reason: str) -> Verdict:
+    """Rows may stand against it: dangerous until they were looked at."""
+    return Verdict("dataloss", reason, decided_by_rows=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,35 +50,37 @@ class Difference:
     name: str | None = None  #: of the column, constraint, index, trigger … within it
     found: Subject | None = None  #: as it is
     wanted: Subject | None = None  #: as it should be
-    relation: Relation | None = None  #: as it is in the database; None when it is not there
+    relation: Relation | None = None  #: the relation it belongs to, as it is in the database
     from_text: str | None = None
     to_text: str | None = None
-    compatibility: Compatibility
-    reason: str
-    rewrites: bool = False  #: PostgreSQL writes the whole table anew
-    decided_by_rows: bool = False  #: safe once it is known that no row stands against it
+    verdict: Verdict
     rows_at_risk: int | None = None
 
+    @property
+    def compatibility(self) -> Compatibility:
+        """How dangerous it is."""
+        return self.verdict.compatibility
+
     def as_change(self) -> Change:
+        """The difference as a deploy reports it."""
         return Change(
             table=self.table,
             change_type=self.change_type,
             column=self.name,
             from_type=displayed(self.from_text),
             to_type=displayed(self.to_text),
-            compatibility=self.compatibility,
-            reason=self.reason,
+            compatibility=self.verdict.compatibility,
+            reason=self.verdict.reason,
             rows_at_risk=self.rows_at_risk,
         )
 
     def counted(self, rows: int | str) -> Self:
         """The difference once the rows that stand against it, or would lose something, are counted, or why not."""
+        verdict = self.verdict
         if isinstance(rows, str):
-            return replace(self, reason=f"{self.reason}; rows not counted: {rows}")
-        if not self.decided_by_rows:
-            return replace(self, rows_at_risk=rows)
-        if rows == 0:
-            return replace(
-                self, rows_at_risk=0, compatibility="safe", reason=f"{self.reason}; no row stands against it"
-            )
-        return replace(self, rows_at_risk=rows, reason=f"{self.reason}; {rows} rows stand against it")
+            return replace(self, verdict=verdict._replace(reason=f"{verdict.reason}; rows not counted: {rows}"))
+        if verdict.decided_by_rows and rows == 0:
+            verdict = verdict._replace(compatibility="safe", reason=f"{verdict.reason}; no row stands against it")
+        elif verdict.decided_by_rows:
+            verdict = verdict._replace(reason=f"{verdict.reason}; {rows} rows stand against it")
+        return replace(self, rows_at_risk=rows, verdict=verdict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 _TOKEN: Final = re.compile(r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^'"]""", re.DOTALL)
@@ -78,21 +79,17 @@ def _push_cast_inwards(tokens: list[str], start: int) -> list[str]:
     first = start + 7
     depth, separators, index = 1, [first - 1], first
     while index < len(tokens) and depth:
-        token = tokens[index]
-        if token in "([":
+        if tokens[index] in "([":
             depth += 1
-        elif token in ")]":
+        elif tokens[index] in ")]":
             depth -= 1
-        elif token == "," and depth == 1:
+        elif tokens[index] == "," and depth == 1:
             separators.append(index)
         index += 1
     cast = _ELEMENT_CAST.match("".join(tokens[index:]))
     if cast is None:
         return tokens
     separators.append(index - 1)
-    elements = [
-        f"({''.join(tokens[left + 1 : right]).strip()})::{cast[1]}"
-        for left, right in zip(separators, separators[1:], strict=False)
-    ]
+    elements = [f"({''.join(tokens[left + 1 : right]).strip()})::{cast[1]}" for left, right in pairwise(separators)]
     after = "".join(tokens[index:])[cast.end() :]
     return tokens[:start] + _TOKEN.findall(f"ARRAY[{', '.join(elements)}]") + _TOKEN.findall(after)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from typing import Final
 
-from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.difference import Difference, Verdict, incompatible, safe, unless_refused
 from migrations_engine.diff.expression import canonical, without_casts
-from migrations_engine.diff.sides import RelationSides, match_named
-from migrations_engine.model import Attachment, Constraint, Relation
-from migrations_engine.report import Compatibility
+from migrations_engine.diff.sides import Matching, RelationSides, match_named
+from migrations_engine.model import Attachment, Catalog, Constraint, Relation
 
 _NAMES: Final = {"p": "primary key", "u": "unique", "f": "foreign key", "c": "check", "x": "exclusion"}
+_KEY: Final = incompatible("a primary key is what rows are told apart by")
 ATTACHMENT_KINDS: Final = ("index", "statistics", "rule", "trigger", "policy")
 
 
-def diff_constraints(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
+def diff_constraints(sides: RelationSides, actual: Catalog, *, loose: bool) -> Iterator[Difference]:
     """Differences of the constraints that a table itself declares.
 
     :param loose: leave casts out of the comparison, because a column keeps a type that is not the wanted one
     """
     relation = sides.found
-    has_key = any(constraint.kind == "p" for constraint in relation.constraints)
     matching = match_named(
         found=relation.constraints,
         declared=sides.declared.constraints,
@@ -30,50 +29,38 @@ def diff_constraints(sides: RelationSides, *, loose: bool) -> Iterator[Differenc
         shape=lambda constraint: (constraint.kind, _spelling(constraint.definition, loose=loose)),
     )
     for old in matching.dropped:
-        replaced = old.kind == "p"
-        yield _constraint(
-            "drop_constraint", relation, old, None, "incompatible" if replaced else "safe",
-            "a primary key is what rows are told apart by; use a migration" if replaced
-            else "the table only allows more",
-        )  # fmt: skip
+        yield _difference("drop_constraint", relation, old, None, _without(relation, old, actual))
     for old, new in matching.renamed:
-        yield _constraint("rename_constraint", relation, old, new, "safe", f"only its name changes, to {new.name}")
+        yield _difference("rename_constraint", relation, old, new, safe(f"only its name changes, to {new.name}"))
     for old, new in matching.kept:
         if old.unvalidated and not new.unvalidated:
-            yield _constraint(
-                "validate_constraint", relation, old, new, "dataloss", "rows from before the constraint were never checked",
-                decided=True,
-            )  # fmt: skip
+            verdict = unless_refused("rows from before the constraint were never checked")
+            yield _difference("validate_constraint", relation, old, new, verdict)
+    yield from _changed_constraints(relation, matching, actual)
+
+
+def _changed_constraints(relation: Relation, matching: Matching[Constraint], actual: Catalog) -> Iterator[Difference]:
     for old, new in matching.changed:
-        if "p" in (old.kind, new.kind):
-            reason = "a primary key is what rows are told apart by; use a migration"
-            yield _constraint("alter_constraint", relation, old, new, "incompatible", reason)
-        else:
-            yield _constraint(
-                "alter_constraint",
-                relation,
-                old,
-                new,
-                "dataloss",
-                f"the {_NAMES[new.kind]} constraint differs",
-                decided=True,
-            )
+        verdict = _without(relation, old, actual)
+        if verdict.compatibility == "safe":
+            verdict = _KEY if new.kind == "p" else unless_refused(f"the {_NAMES[new.kind]} constraint differs")
+        yield _difference("alter_constraint", relation, old, new, verdict)
+    has_key = any(constraint.kind == "p" for constraint in relation.constraints)
     for new in matching.missing:
         if new.kind == "p" and has_key:
-            reason = "the table has another primary key; use a migration"
-            yield _constraint("alter_constraint", relation, None, new, "incompatible", reason)
+            yield _difference("alter_constraint", relation, None, new, _KEY)
         else:
-            reason = f"the {_NAMES[new.kind]} constraint is new to the table"
-            yield _constraint("add_constraint", relation, None, new, "dataloss", reason, decided=True)
+            verdict = unless_refused(f"the {_NAMES[new.kind]} constraint is new to the table")
+            yield _difference("add_constraint", relation, None, new, verdict)
 
 
 def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
-    """Differences of the indexes, statistics, rules, triggers and policies of a relation; *loose* as for constraints."""
-    relation = sides.found
+    """Differences of a relation's indexes, statistics, rules, triggers and policies; *loose* as for constraints."""
 
     def shape(item: Attachment) -> Hashable:
         return _spelling(item.definition, loose=loose), item.enabled, item.unique, item.invalid
 
+    relation = sides.found
     for kind in ATTACHMENT_KINDS:
         matching = match_named(
             found=_of_kind(relation, kind),
@@ -83,45 +70,60 @@ def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Differenc
             shape=shape,
         )
         for old in matching.dropped:
-            yield _attachment(f"drop_{kind}", relation, old, None, f"the {kind} is declared no more; it holds no rows")
+            verdict = safe(f"the {kind} is declared no more; it holds no rows")
+            yield _difference(f"drop_{kind}", relation, old, None, verdict)
         for old, new in matching.renamed:
-            yield _attachment(f"rename_{kind}", relation, old, new, f"only its name changes, to {new.name}")
+            yield _difference(f"rename_{kind}", relation, old, new, safe(f"only its name changes, to {new.name}"))
         for old, new in matching.changed:
-            yield _attachment(f"alter_{kind}", relation, old, new, f"the {kind} differs")
+            yield _difference(f"alter_{kind}", relation, old, new, _making(new, f"the {kind} differs"))
         for new in matching.missing:
-            yield _attachment(f"add_{kind}", relation, None, new, f"the {kind} is new to {relation.label}")
+            verdict = _making(new, f"the {kind} is new to {relation.label}")
+            yield _difference(f"add_{kind}", relation, None, new, verdict)
 
 
-def _constraint(
+def _making(attachment: Attachment, reason: str) -> Verdict:
+    return unless_refused(reason) if attachment.unique else safe(reason)
+
+
+def _without(relation: Relation, constraint: Constraint, actual: Catalog) -> Verdict:
+    """What dropping a constraint comes to: PostgreSQL refuses it for a key that foreign keys rely on."""
+    if constraint.kind == "p":
+        return _KEY
+    if constraint.kind == "u" and (users := _referring(relation, constraint.columns, actual)):
+        return incompatible(f"foreign keys of {', '.join(users)} refer to it")
+    return safe("the table only allows more")
+
+
+def _referring(relation: Relation, columns: Collection[str], actual: Catalog) -> list[str]:
+    name = (relation.schema, relation.name)
+    return [
+        other.label
+        for other in actual.relations
+        for key in other.constraints
+        if (key.foreign_schema, key.foreign_table) == name and set(key.foreign_columns) == set(columns)
+    ]
+
+
+def _difference(
     change_type: str,
     relation: Relation,
-    found: Constraint | None,
-    wanted: Constraint | None,
-    compatibility: Compatibility,
-    reason: str,
-    *,
-    decided: bool = False,
+    found: Constraint | Attachment | None,
+    wanted: Constraint | Attachment | None,
+    verdict: Verdict,
 ) -> Difference:
     subject = found or wanted
-    assert subject is not None  # noqa: S101 - one of the two is always given
+    assert subject is not None
     return Difference(
-        change_type=change_type, table=relation.label, name=subject.name, relation=relation, found=found, wanted=wanted,
-        from_text=found.definition if found else None, to_text=wanted.definition if wanted else None,
-        compatibility=compatibility, reason=reason, decided_by_rows=decided,
-    )  # fmt: skip
-
-
-def _attachment(
-    change_type: str, relation: Relation, found: Attachment | None, wanted: Attachment | None, reason: str
-) -> Difference:
-    subject = found or wanted
-    assert subject is not None  # noqa: S101 - one of the two is always given
-    decided = wanted is not None and wanted.unique and not change_type.startswith("rename")
-    return Difference(
-        change_type=change_type, table=relation.label, name=subject.name, relation=relation, found=found, wanted=wanted,
-        from_text=found.definition if found else None, to_text=wanted.definition if wanted else None,
-        compatibility="dataloss" if decided else "safe", reason=reason, decided_by_rows=decided,
-    )  # fmt: skip
+        change_type=change_type,
+        table=relation.label,
+        name=subject.name,
+        relation=relation,
+        found=found,
+        wanted=wanted,
+        from_text=found.definition if found else None,
+        to_text=wanted.definition if wanted else None,
+        verdict=verdict,
+    )
 
 
 def _of_kind(relation: Relation | None, kind: str) -> tuple[Attachment, ...]:

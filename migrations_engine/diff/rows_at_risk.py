@@ -50,9 +50,9 @@ def _question(difference: Difference, situation: _Situation) -> Question | None:
         return _count(relation, sql.SQL("true"))
     if isinstance(found, Column):
         return _column_question(difference, relation, found, situation)
-    if difference.decided_by_rows and isinstance(wanted, Constraint):
+    if difference.verdict.decided_by_rows and isinstance(wanted, Constraint):
         return _constraint_question(_Rows(relation, situation), wanted)
-    if difference.decided_by_rows and isinstance(wanted, Attachment):
+    if difference.verdict.decided_by_rows and isinstance(wanted, Attachment):
         nulls_equal = "NULLS NOT DISTINCT" in wanted.definition
         return _duplicates(
             _Rows(relation, situation).only(), wanted.keys, nulls_equal=nulls_equal, predicate=wanted.predicate
@@ -130,15 +130,18 @@ class _Rows:
 def _constraint_question(rows: _Rows, constraint: Constraint) -> Question | None:
     if constraint.unvalidated or constraint.definition.endswith(" NOT ENFORCED"):
         return _NONE
-    if constraint.kind == "c":
-        expression = constraint.definition.removeprefix("CHECK ").removesuffix(" NO INHERIT")
-        return sql.SQL("SELECT count(*) FROM {} WHERE NOT {}").format(rows.source(), _text(expression))
-    if constraint.kind == "f":
-        return None if "PERIOD " in constraint.definition else _orphans(rows, constraint)
-    if constraint.kind == "x":
-        return _exclusion(rows.only(), constraint)
-    if "WITHOUT OVERLAPS" in constraint.definition:
+    if " WITHOUT OVERLAPS" in constraint.definition or "PERIOD " in constraint.definition:
         return None
+    ask = {"c": _broken_check, "f": _orphans, "x": _exclusion}.get(constraint.kind, _broken_key)
+    return ask(rows, constraint)
+
+
+def _broken_check(rows: _Rows, constraint: Constraint) -> Question:
+    expression = constraint.definition.removeprefix("CHECK ").removesuffix(" NO INHERIT")
+    return sql.SQL("SELECT count(*) FROM {} WHERE NOT {}").format(rows.source(), _text(expression))
+
+
+def _broken_key(rows: _Rows, constraint: Constraint) -> Question:
     keys = tuple(sql.Identifier(column).as_string(None) for column in constraint.columns)
     nulls_equal = "NULLS NOT DISTINCT" in constraint.definition
     duplicates = _duplicates(rows.only(), keys, nulls_equal=nulls_equal, predicate=None)
@@ -156,7 +159,8 @@ def _duplicates(rows: _Rows, keys: Sequence[str], *, nulls_equal: bool, predicat
     where = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
     groups = sql.SQL(", ").join(_text(key) for key in keys)
     return sql.SQL(
-        "SELECT coalesce(sum(again), 0)::bigint FROM (SELECT count(*) - 1 AS again FROM {} WHERE {} GROUP BY {}) AS counted"
+        "SELECT coalesce(sum(again), 0)::bigint FROM"
+        " (SELECT count(*) - 1 AS again FROM {} WHERE {} GROUP BY {}) AS counted"
     ).format(rows.source(), where, groups)
 
 
@@ -189,6 +193,7 @@ def _referenced(situation: _Situation, constraint: Constraint) -> Relation | Non
 
 def _exclusion(rows: _Rows, constraint: Constraint) -> Question | None:
     """Count the rows that conflict with an earlier one. Every pair is looked at, so the time limit matters here."""
+    rows = rows.only()
     match = _EXCLUDED.match(constraint.definition)
     if match is None:
         return None

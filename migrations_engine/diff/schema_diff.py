@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from migrations_engine.diff.columns import ColumnComparison, with_parents_defaults, without_followers
 from migrations_engine.diff.catalog_diff import CatalogDiff
-from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.columns import ColumnComparison
+from migrations_engine.diff.difference import Difference, safe
+from migrations_engine.diff.inheritance import with_own_defaults, without_followers
 from migrations_engine.diff.members import diff_attachments, diff_constraints
 from migrations_engine.diff.relations import added, diff_kind, diff_table, diff_view, dropped
 from migrations_engine.diff.sides import RelationSides
@@ -43,14 +44,12 @@ def diff_catalogs(
 def _schemas(actual: Catalog, declared: Catalog, complete: Catalog) -> Iterator[Difference]:
     for name in declared.schemas:
         if name in complete.schemas and name not in actual.schemas:
-            yield Difference(
-                change_type="add_schema", table=name, wanted=name, to_text=name, compatibility="safe",
-                reason="the schema is new",
-            )  # fmt: skip
+            verdict = safe("the schema is new")
+            yield Difference(change_type="add_schema", table=name, wanted=name, to_text=name, verdict=verdict)
 
 
 def _relations(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
-    there, asked, finished = (with_parents_defaults(side) for side in (actual, declared, complete))
+    there, asked, finished = (with_own_defaults(side) for side in (actual, declared, complete))
     former = formerly.relation_by_label if formerly else {}
     differences: list[Difference] = []
     held_back: set[str] = set()  # tables with a type that stays, and the views on them
@@ -67,7 +66,7 @@ def _relations(actual: Catalog, declared: Catalog, complete: Catalog, formerly: 
             columns = ColumnComparison.of(sides, actual, complete)
             loose = columns.holds_back_a_type if found.is_table else bool(held_back & set(found.uses))
             held_back |= {label} if loose else set()
-            differences += _relation(sides, columns, loose=loose)
+            differences += _relation(sides, columns, actual, loose=loose)
     differences.sort(key=lambda difference: difference.table)
     yield from without_followers(differences, there)
 
@@ -84,14 +83,14 @@ def _tables_first(there: Mapping[str, Relation], asked: Mapping[str, Relation]) 
     return ordered
 
 
-def _relation(sides: RelationSides, columns: ColumnComparison, *, loose: bool) -> Iterator[Difference]:
+def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog, *, loose: bool) -> Iterator[Difference]:
     if other_kind := diff_kind(sides):
         yield other_kind
         return
     if sides.found.is_table:
         yield from diff_table(sides)
         yield from columns.differences()
-        yield from diff_constraints(sides, loose=loose)
+        yield from diff_constraints(sides, actual, loose=loose)
     else:
         yield from diff_view(sides, loose=loose)
     yield from diff_attachments(sides, loose=loose)
@@ -108,9 +107,14 @@ def _comments(actual: Catalog, declared: Catalog, complete: Catalog, formerly: C
         if have in (wish, asked.get(key)) or (wish is None and have != former.get(key)):
             continue
         yield Difference(
-            change_type="alter_comment", table=identity, name=kind, wanted=wish, from_text=have, to_text=wish,
-            compatibility="safe", reason="a comment is for people",
-        )  # fmt: skip
+            change_type="alter_comment",
+            table=identity,
+            name=kind,
+            wanted=wish,
+            from_text=have,
+            to_text=wish,
+            verdict=safe("a comment is for people"),
+        )
 
 
 def _privileges(
@@ -118,9 +122,13 @@ def _privileges(
 ) -> Iterator[Difference]:
     def difference(change_type: str, privilege: Privilege, reason: str) -> Difference:
         return Difference(
-            change_type=change_type, table=privilege.label, name=privilege.column, wanted=privilege,
-            to_text=f"{privilege.privilege} for {privilege.grantee or 'PUBLIC'}", compatibility="safe", reason=reason,
-        )  # fmt: skip
+            change_type=change_type,
+            table=privilege.label,
+            name=privilege.column,
+            wanted=privilege,
+            to_text=f"{privilege.privilege} for {privilege.grantee or 'PUBLIC'}",
+            verdict=safe(reason),
+        )
 
     for privilege in declared.privileges:
         if privilege in complete.privileges and privilege not in actual.privileges:

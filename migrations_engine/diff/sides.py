@@ -1,9 +1,9 @@
 """The sides of a comparison, and the rules by which they say what is wanted.
 
-*declared* is what ``tables/`` and ``types/`` alone make; *complete* is what they make together with every migration. Where
-the two agree, that is wanted. Where a migration refines a declaration, either is right: the migration may not have run
-yet. What only a migration made is not wanted by the comparison, because the migration makes it. What is found and in
-neither was made by hand, by an extension or by a migration that is gone, unless the last deploy had declared it.
+*declared* is what ``tables/`` and ``types/`` alone make; *complete* is what they make together with every migration.
+Where the two agree, that is wanted. Where a migration refines a declaration, either is right: the migration may not
+have run yet. What only a migration made is not wanted by the comparison, because the migration makes it. What is found
+and in neither was made by hand, by an extension or by a migration that is gone, unless the last deploy had declared it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class Named(Protocol):
     """Whatever has a name within its relation."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As PostgreSQL stores it."""
 
 
 T = TypeVar("T")

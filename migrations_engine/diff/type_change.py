@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
+from migrations_engine.diff.difference import Verdict, dataloss, incompatible, safe
 from migrations_engine.model import Type
-from migrations_engine.report import Compatibility
 
 _MODIFIED: Final = re.compile(r'(?P<head>(?:"(?:[^"]|"")*"|[^"(])*?) ?\((?P<modifiers>[^()]*)\)(?P<tail>.*)')
 _UNLIMITED: Final = {"bpchar": "character", '"bit"': "bit"}  #: how ``format_type`` spells these two without a length
@@ -36,8 +36,20 @@ _EXACT: Final = frozenset(
     }
 )
 _OIDS: Final = frozenset(
-    "oid regclass regcollation regconfig regdictionary regnamespace regoper regoperator regproc regprocedure regrole "
-    "regtype".split()
+    {
+        "oid",
+        "regclass",
+        "regcollation",
+        "regconfig",
+        "regdictionary",
+        "regnamespace",
+        "regoper",
+        "regoperator",
+        "regproc",
+        "regprocedure",
+        "regrole",
+        "regtype",
+    }
 )
 _INTEGERS: Final = frozenset(_DIGITS)
 #: From → what PostgreSQL casts it to by itself in an assignment (``pg_cast.castcontext`` a or i), strings apart.
@@ -96,14 +108,6 @@ _MODIFIER_ONLY_LIMITS: Final = frozenset(
 )
 
 
-class TypeChange(NamedTuple):
-    """The judgement on a change of type."""
-
-    compatibility: Compatibility
-    reason: str
-    rewrites: bool = True  #: PostgreSQL writes the whole table anew
-
-
 @dataclass(frozen=True, slots=True)
 class TypeName:
     """A type as ``format_type`` spells it, taken apart."""
@@ -115,6 +119,7 @@ class TypeName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
+        """Take a spelling apart; one that makes no sense becomes a name that matches nothing."""
         element = text.removesuffix("[]")
         modifiers: tuple[str, ...] = ()
         base = element
@@ -133,10 +138,11 @@ class TypeName:
 
     @property
     def is_built_in(self) -> bool:
+        """Whether the rules for PostgreSQL's own types apply."""
         return self.base in _BUILT_IN
 
 
-def classify_type_change(current: str, wanted: str, types: Mapping[str, Type] | None = None) -> TypeChange:
+def classify_type_change(current: str, wanted: str, types: Mapping[str, Type] | None = None) -> Verdict:
     """Say what becomes of *current*'s values in *wanted*, both as ``format_type`` spells them.
 
     Safe exactly when every value of the old type survives exactly; dataloss when PostgreSQL casts by itself but values
@@ -148,28 +154,27 @@ def classify_type_change(current: str, wanted: str, types: Mapping[str, Type] | 
     known = types or {}
     old, new = TypeName.parse(current), TypeName.parse(wanted)
     if old == new:
-        return TypeChange("safe", "the same type", rewrites=False)
+        return safe("the same type")
     old_domain, new_domain = _domain(old, known), _domain(new, known)
     if old_domain or new_domain:
         return _with_domains(current, wanted, old_domain, new_domain, known)
     if old.is_array != new.is_array:
-        return TypeChange("incompatible", f"{current} and {wanted} differ in being an array")
+        return incompatible(f"{current} and {wanted} differ in being an array")
     if _is_exact(old, new):
-        rewrites = _rewrites(old, new)
-        return TypeChange("safe", f"every value of {current} fits in {wanted} unchanged", rewrites)
+        return safe(f"every value of {current} fits in {wanted} unchanged", rewrites=_rewrites(old, new))
     return _not_exact(old, new, current, wanted)
 
 
-def _not_exact(old: TypeName, new: TypeName, current: str, wanted: str) -> TypeChange:
+def _not_exact(old: TypeName, new: TypeName, current: str, wanted: str) -> Verdict:
     if old.base == new.base and not old.is_built_in:
         if old.modifiers:
-            return TypeChange("incompatible", f"values of {current} are not values of {wanted}")
-        return TypeChange("dataloss", f"values that {wanted} does not allow are refused")
+            return incompatible(f"values of {current} are not values of {wanted}")
+        return dataloss(f"values that {wanted} does not allow are refused")
     if old.base == new.base or (old.base in _STRINGS and new.base in _STRINGS):
-        return TypeChange("dataloss", f"not every value of {current} fits in {wanted}")
+        return dataloss(f"not every value of {current} fits in {wanted}")
     if new.base in _ASSIGNABLE.get(old.base, ()):
-        return TypeChange("dataloss", f"values of {current} may change or be refused as {wanted}")
-    return TypeChange("incompatible", f"{current} does not become {wanted} without saying how; use a migration")
+        return dataloss(f"values of {current} may change or be refused as {wanted}")
+    return incompatible(f"{current} does not become {wanted} without saying how")
 
 
 def _domain(name: TypeName, types: Mapping[str, Type]) -> Type | None:
@@ -177,16 +182,14 @@ def _domain(name: TypeName, types: Mapping[str, Type]) -> Type | None:
     return found if found is not None and found.kind == "domain" and not name.is_array else None
 
 
-def _with_domains(
-    current: str, wanted: str, old: Type | None, new: Type | None, types: Mapping[str, Type]
-) -> TypeChange:
+def _with_domains(current: str, wanted: str, old: Type | None, new: Type | None, types: Mapping[str, Type]) -> Verdict:
     """Judge by what the domains restrict: leaving a domain loses nothing, entering one can be refused."""
     below = classify_type_change(old.base or current if old else current, new.base or wanted if new else wanted, types)
     if below.compatibility != "safe":
-        return TypeChange(below.compatibility, f"{current} to {wanted}: {below.reason}")
+        return below._replace(reason=f"{current} to {wanted}: {below.reason}")
     if new is not None and _restricts(new, types):
-        return TypeChange("dataloss", f"values that the domain {wanted} does not allow are refused")
-    return TypeChange("safe", f"every value of {current} is a value of {wanted}", below.rewrites)
+        return dataloss(f"values that the domain {wanted} does not allow are refused")
+    return safe(f"every value of {current} is a value of {wanted}", rewrites=below.rewrites)
 
 
 def _restricts(domain: Type, types: Mapping[str, Type]) -> bool:

@@ -4,85 +4,118 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.columns import sequence_verdict
+from migrations_engine.diff.difference import Difference, dataloss, incompatible, safe
 from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.sides import is_settled
+from migrations_engine.diff.type_change import TypeName
 from migrations_engine.model import Catalog, Sequence, Type
 
 
 def diff_types(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
     """Differences of enums, domains, composites and ranges."""
-    for asked in declared.types:
-        wanted, found = complete.type_by_label.get(asked.label), actual.type_by_label.get(asked.label)
-        if wanted is None:
+    for asked in _by_use(declared):
+        label, wanted, found = (
+            asked.label,
+            complete.type_by_label.get(asked.label),
+            actual.type_by_label.get(asked.label),
+        )
+        if wanted is None:  # a migration drops or renames it
             continue
         if found is None:
-            yield Difference(
-                change_type="add_type", table=wanted.label, wanted=wanted, to_text=wanted.kind, compatibility="safe",
-                reason=f"the {wanted.kind} type is new",
-            )  # fmt: skip
+            verdict = safe(f"the {wanted.kind} type is new")
+            yield Difference(change_type="add_type", table=label, wanted=wanted, to_text=wanted.kind, verdict=verdict)
         elif not is_settled(found, asked, wanted, _shape):
             yield from _altered(found, wanted)
-    for found in actual.types if formerly else ():
-        known = found.label in declared.type_by_label or found.label in complete.type_by_label
-        if formerly and found.label in formerly.type_by_label and not known:
-            yield Difference(
-                change_type="drop_type", table=found.label, found=found, from_text=found.kind, compatibility="safe",
-                reason="the type is declared no more; it holds no rows and is left in place",
-            )  # fmt: skip
+    for found in actual.types:
+        label = found.label
+        known = label in declared.type_by_label or label in complete.type_by_label
+        if formerly and label in formerly.type_by_label and not known:
+            verdict = safe("the type is declared no more; it holds no rows and is left in place")
+            yield Difference(change_type="drop_type", table=label, found=found, from_text=found.kind, verdict=verdict)
 
 
 def diff_sequences(
     actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
 ) -> Iterator[Difference]:
     """Differences of the sequences that are not a column's own."""
-    sides = [
-        {item.label: item for item in side.sequences} for side in (actual, declared, complete, formerly or Catalog())
-    ]
-    there, asked_for, finished, former = sides
+    there, asked_for, finished, former = (
+        {sequence.label: sequence for sequence in side.sequences}
+        for side in (actual, declared, complete, formerly or Catalog())
+    )
     for label, asked in asked_for.items():
         wanted, found = finished.get(label), there.get(label)
-        if wanted is None:
+        if wanted is None:  # a migration drops or renames it
             continue
         if found is None:
+            verdict = safe("the sequence is new")
             yield Difference(
-                change_type="add_sequence", table=label, wanted=wanted, to_text=wanted.type, compatibility="safe",
-                reason="the sequence is new",
-            )  # fmt: skip
-        elif not is_settled(found, asked, wanted, lambda item: (item.options, item.owned_by)):
+                change_type="add_sequence", table=label, wanted=wanted, to_text=wanted.type, verdict=verdict
+            )
+        elif not is_settled(found, asked, wanted, lambda sequence: (sequence.options, sequence.owned_by)):
             yield _altered_sequence(found, wanted)
     for label, found in there.items():
         if label in former and label not in asked_for and label not in finished:
+            verdict = dataloss("the sequence is declared no more; its position would be lost")
             yield Difference(
-                change_type="drop_sequence", table=label, found=found, from_text=found.type, compatibility="dataloss",
-                reason="the sequence is declared no more; its position would be lost",
-            )  # fmt: skip
+                change_type="drop_sequence", table=label, found=found, from_text=found.type, verdict=verdict
+            )
+
+
+def _by_use(catalog: Catalog) -> list[Type]:
+    """The types of a catalog, each after those it is made of."""
+    ordered: list[Type] = []
+    pending = list(catalog.types)
+
+    def uses(type_: Type) -> set[str]:
+        texts = [type_.base or "", *(attribute.type for attribute in type_.attributes)]
+        return {TypeName.parse(text).base.removeprefix("public.") for text in texts}
+
+    while pending:
+        waiting = {type_.label for type_ in pending}
+        ready = [type_ for type_ in pending if not uses(type_) & waiting - {type_.label}] or pending
+        ordered += ready
+        pending = [type_ for type_ in pending if type_ not in ready]
+    return ordered
 
 
 def _altered_sequence(found: Sequence, wanted: Sequence) -> Difference:
-    wider = wanted.minimum <= found.minimum and wanted.maximum >= found.maximum
     return Difference(
-        change_type="alter_sequence", table=found.label, found=found, wanted=wanted, from_text=found.type,
-        to_text=wanted.type, compatibility="safe" if wider else "incompatible",
-        reason="only numbers that are drawn later are concerned" if wider
-        else "numbers that were drawn may lie outside; use a migration",
-    )  # fmt: skip
+        change_type="alter_sequence",
+        table=found.label,
+        found=found,
+        wanted=wanted,
+        from_text=found.type,
+        to_text=wanted.type,
+        verdict=sequence_verdict(found, wanted),
+    )
 
 
 def _altered(found: Type, wanted: Type) -> Iterator[Difference]:
+    label = found.label
     if found.kind == wanted.kind == "enum" and _is_subsequence(found.values, wanted.values):
+        verdict = safe("values that are there stay as they are")
         for value in wanted.values:
             if value not in found.values:
                 yield Difference(
-                    change_type="add_enum_value", table=found.label, name=value, found=found, wanted=wanted, to_text=value,
-                    compatibility="safe", reason="values that are there stay as they are",
-                )  # fmt: skip
+                    change_type="add_enum_value",
+                    table=label,
+                    name=value,
+                    found=found,
+                    wanted=wanted,
+                    to_text=value,
+                    verdict=verdict,
+                )
         return
     yield Difference(
-        change_type="alter_type", table=found.label, found=found, wanted=wanted, from_text=_described(found),
-        to_text=_described(wanted), compatibility="incompatible",
-        reason=f"{_what_differs(found, wanted)}; a type that is in use changes only in a migration",
-    )  # fmt: skip
+        change_type="alter_type",
+        table=label,
+        found=found,
+        wanted=wanted,
+        from_text=_described(found),
+        to_text=_described(wanted),
+        verdict=incompatible(_what_differs(found, wanted)),
+    )
 
 
 def _what_differs(found: Type, wanted: Type) -> str:

@@ -1,0 +1,163 @@
+"""DDL for columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from migrations_engine.deploy.ddl.statement import (
+    Part,
+    Phase,
+    Step,
+    alter,
+    collate,
+    found_of,
+    join,
+    named,
+    options,
+    relation_of,
+    wanted_of,
+)
+from migrations_engine.deploy.ddl.types import create_sequence, sequence_options
+from migrations_engine.diff import Difference
+from migrations_engine.model import Column, Relation, Sequence
+
+REWRITES = "rewrites the table, nobody can use it meanwhile"
+
+
+def add_column(difference: Difference) -> Iterator[Step]:
+    """Add a column with all that it is declared with, its sequence too."""
+    relation, column = relation_of(difference), wanted_of(difference, Column)
+    effect = REWRITES if difference.verdict.rewrites else "rewrites the table only for a default that varies"
+    if column.is_serial and column.sequence is not None:
+        yield Step(Phase.BASICS, create_sequence(column.sequence))
+    parts: list[Part] = [column.type, collate(column.collation)]
+    parts += [f"COMPRESSION {column.compression}" if column.compression else None, *_value(column)]
+    parts += ["NOT NULL" if column.not_null else None]
+    name = sql.Identifier(column.name)
+    yield alter(relation, Phase.COLUMNS, "ADD COLUMN", name, *parts, effect=effect, together=True)
+    if column.storage:
+        yield alter(relation, Phase.KEYS, "ALTER COLUMN", name, "SET STORAGE", column.storage)
+    if column.statistics is not None:
+        yield alter(relation, Phase.KEYS, "ALTER COLUMN", name, "SET STATISTICS", str(column.statistics))
+    if column.options:
+        yield alter(relation, Phase.KEYS, "ALTER COLUMN", name, "SET", options("", column.options))
+    if column.is_serial and column.sequence is not None:
+        yield _own(relation, column, column.sequence)
+
+
+def alter_type(difference: Difference) -> Iterator[Step]:
+    """Change the type. A default is set again with it, because the old one, cast, would be another expression."""
+    relation, found, wanted = relation_of(difference), found_of(difference, Column), wanted_of(difference, Column)
+    name = sql.Identifier(found.name)
+    effect = REWRITES if difference.verdict.rewrites else "does not rewrite the table"
+    parts: list[Part] = ["ALTER COLUMN", name, "TYPE", wanted.type, collate(wanted.collation)]
+    if found.default is not None and wanted.default is not None and not found.generated:
+        parts += [sql.SQL(", ALTER COLUMN {} SET DEFAULT").format(name), wanted.default]
+    yield alter(relation, Phase.COLUMNS, *parts, effect=effect, together=True)
+
+
+def alter_default(difference: Difference) -> Iterator[Step]:
+    """Set or drop the default; serial gets its sequence, which goes on behind the numbers that are there."""
+    relation, wanted = relation_of(difference), wanted_of(difference, Column)
+    if wanted.is_serial and wanted.sequence is not None:
+        sequence = sql.Literal(named(wanted.sequence).as_string(None))
+        yield Step(Phase.COLUMNS, create_sequence(wanted.sequence, even_if_there=True))
+        yield _own(relation, wanted, wanted.sequence)
+        yield _alter_column(difference, "SET DEFAULT", sql.SQL("nextval({}::regclass)").format(sequence))
+        yield _move_on(relation, wanted, sequence)
+    elif wanted.default is not None and not wanted.generated:
+        yield _alter_column(difference, "SET DEFAULT", wanted.default)
+    else:
+        yield _alter_column(difference, "DROP DEFAULT")
+
+
+def alter_identity(difference: Difference) -> Iterator[Step]:
+    """Make, change or end an identity column."""
+    relation, found, wanted = relation_of(difference), found_of(difference, Column), wanted_of(difference, Column)
+    if wanted.identity is None:
+        yield _alter_column(difference, "DROP IDENTITY")
+    elif found.identity is not None:
+        yield _alter_column(difference, "SET GENERATED", wanted.identity)
+    else:
+        if found.default is not None:
+            yield _alter_column(difference, "DROP DEFAULT")
+        yield _alter_column(difference, "ADD", *_value(wanted))
+        table, column = sql.Literal(named(relation).as_string(None)), sql.Literal(wanted.name)
+        yield _move_on(relation, wanted, sql.SQL("pg_get_serial_sequence({}, {})").format(table, column))
+
+
+def alter_generated(difference: Difference) -> Iterator[Step]:
+    """End a generated column, or compute it otherwise."""
+    wanted = wanted_of(difference, Column)
+    if wanted.generated is None:
+        yield _alter_column(difference, "DROP EXPRESSION")
+    else:
+        effect = REWRITES if difference.verdict.rewrites else ""
+        yield _alter_column(difference, f"SET EXPRESSION AS ({wanted.default})", effect=effect)
+
+
+def drop_not_null(difference: Difference) -> Iterator[Step]:
+    """Let a column be NULL."""
+    yield _alter_column(difference, "DROP NOT NULL")
+
+
+def alter_storage(difference: Difference) -> Iterator[Step]:
+    """Say how long values are stored."""
+    yield _alter_column(difference, "SET STORAGE", difference.to_text or "DEFAULT")
+
+
+def alter_compression(difference: Difference) -> Iterator[Step]:
+    """Say how long values are compressed from now on."""
+    yield _alter_column(difference, "SET COMPRESSION", difference.to_text or "default")
+
+
+def alter_statistics(difference: Difference) -> Iterator[Step]:
+    """Say how much ANALYZE looks at."""
+    yield _alter_column(difference, "SET STATISTICS", difference.to_text or "-1")
+
+
+def alter_options(difference: Difference) -> Iterator[Step]:
+    """Set the options that are wanted, and reset those that are not any more."""
+    found, wanted = found_of(difference, Column), wanted_of(difference, Column)
+    kept = {option.partition("=")[0] for option in wanted.options}
+    gone = [name for name in (option.partition("=")[0] for option in found.options) if name not in kept]
+    if gone:
+        yield _alter_column(difference, "RESET (", ", ".join(gone), ")")
+    if wanted.options:
+        yield _alter_column(difference, "SET", options("", wanted.options))
+
+
+def _alter_column(difference: Difference, *parts: Part, effect: str = "") -> Step:
+    name = sql.Identifier(difference.name or "")
+    return alter(relation_of(difference), Phase.COLUMNS, "ALTER COLUMN", name, *parts, effect=effect)
+
+
+def _value(column: Column) -> list[Part]:
+    """Where the column's values come from when none is given."""
+    if column.generated:
+        return [f"GENERATED ALWAYS AS ({column.default}) {column.generated}"]
+    if column.sequence is not None and column.identity:
+        name = named(column.sequence)
+        start = f"GENERATED {column.identity} AS IDENTITY ( SEQUENCE NAME"
+        return [start, name, sequence_options(column.sequence), ")"]
+    if column.sequence is not None:
+        sequence = sql.Literal(named(column.sequence).as_string(None))
+        return ["DEFAULT", sql.SQL("nextval({}::regclass)").format(sequence)]
+    return [f"DEFAULT {column.default}" if column.default is not None else None]
+
+
+def _own(relation: Relation, column: Column, sequence: Sequence) -> Step:
+    owner = sql.Identifier(relation.schema, relation.name, column.name)
+    return Step(Phase.KEYS, join("ALTER SEQUENCE", named(sequence), "OWNED BY", owner))
+
+
+def _move_on(relation: Relation, column: Column, sequence: sql.Composable) -> Step:
+    """Let a sequence that is new to a column with rows go on behind the highest number."""
+    highest = sql.SQL("max({})").format(sql.Identifier(column.name))
+    least = sql.Literal(column.sequence.minimum if column.sequence else 1)
+    call = sql.SQL("SELECT setval({}, {}) FROM {} HAVING {} >= {}").format(
+        sequence, highest, named(relation), highest, least
+    )
+    return Step(Phase.COLUMNS, call)

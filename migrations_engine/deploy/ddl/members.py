@@ -1,0 +1,119 @@
+"""DDL for what belongs to a relation: constraints, indexes, statistics, rules, triggers, policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from migrations_engine.deploy.ddl.statement import (
+    Phase,
+    Step,
+    alter,
+    found_of,
+    join,
+    named,
+    relation_of,
+    wanted_of,
+)
+from migrations_engine.diff import Difference
+from migrations_engine.model import Attachment, Constraint, Relation
+
+_BRIEFLY = "locks the table briefly"
+_WHILE_BUILT = "keeps writers waiting while it is built"
+_SWITCHES = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
+
+
+def add_constraint(difference: Difference) -> Iterator[Step]:
+    """Add a constraint. A key of a plain table is built as an index first: readers go on until it is taken over."""
+    relation, wanted = relation_of(difference), wanted_of(difference, Constraint)
+    name, phase = sql.Identifier(wanted.name), Phase.KEYS if wanted.kind in ("p", "u") else Phase.CONSTRAINTS
+    word, _, columns = wanted.definition.partition(" (")
+    if relation.kind == "table" and word in ("PRIMARY KEY", "UNIQUE") and _is_plain(columns):
+        index = join("CREATE UNIQUE INDEX", name, "ON", named(relation), f"({columns}")
+        yield Step(phase, index, _WHILE_BUILT)
+        yield alter(relation, phase, "ADD CONSTRAINT", name, word, "USING INDEX", name, effect=_BRIEFLY)
+        return
+    effect = "keeps writers of both tables waiting" if wanted.kind == "f" else "locks the table while it is checked"
+    checked = "NOT VALID" if wanted.unvalidated else None
+    yield alter(relation, phase, "ADD CONSTRAINT", name, wanted.definition, checked, effect=effect)
+
+
+def drop_constraint(difference: Difference) -> Iterator[Step]:
+    """Drop a constraint; nothing is cascaded."""
+    constraint = found_of(difference, Constraint)
+    phase = Phase.UNTIE if constraint.kind == "f" else Phase.DROP
+    name = sql.Identifier(constraint.name)
+    yield alter(relation_of(difference), phase, "DROP CONSTRAINT", name, effect=_BRIEFLY)
+
+
+def alter_constraint(difference: Difference) -> Iterator[Step]:
+    """Put another constraint in the place of one."""
+    yield from drop_constraint(difference)
+    yield from add_constraint(difference)
+
+
+def validate_constraint(difference: Difference) -> Iterator[Step]:
+    """Check the rows from before the constraint."""
+    name = sql.Identifier(found_of(difference, Constraint).name)
+    effect = "lets readers and writers go on"
+    yield alter(relation_of(difference), Phase.CONSTRAINTS, "VALIDATE CONSTRAINT", name, effect=effect)
+
+
+def rename_constraint(difference: Difference) -> Iterator[Step]:
+    """Give a constraint its new name."""
+    old, new = found_of(difference, Constraint), wanted_of(difference, Constraint)
+    names = (sql.Identifier(old.name), "TO", sql.Identifier(new.name))
+    yield alter(relation_of(difference), Phase.DROP, "RENAME CONSTRAINT", *names, effect=_BRIEFLY)
+
+
+def rename_index(difference: Difference) -> Iterator[Step]:
+    """Give an index its new name."""
+    old, new = found_of(difference, Attachment), wanted_of(difference, Attachment)
+    index = sql.Identifier(relation_of(difference).schema, old.name)
+    yield Step(Phase.DROP, join("ALTER INDEX", index, "RENAME TO", sql.Identifier(new.name)))
+
+
+def add_attachment(difference: Difference) -> Iterator[Step]:
+    """Make an index, statistics object, rule, trigger or policy."""
+    yield from create_attachment(relation_of(difference), wanted_of(difference, Attachment))
+
+
+def drop_attachment(difference: Difference) -> Iterator[Step]:
+    """Drop one."""
+    yield remove_attachment(relation_of(difference), found_of(difference, Attachment))
+
+
+def alter_attachment(difference: Difference) -> Iterator[Step]:
+    """Put another one in the place of one."""
+    yield from drop_attachment(difference)
+    yield from add_attachment(difference)
+
+
+def create_attachment(relation: Relation, attachment: Attachment, phase: Phase | None = None) -> Iterator[Step]:
+    """Make an index, statistics object, rule, trigger or policy of *relation*, and switch it as it should be."""
+    name = sql.Identifier(attachment.name)
+    if attachment.kind == "index":
+        unique = "UNIQUE" if attachment.unique else None
+        statement = join("CREATE", unique, "INDEX", name, "ON", named(relation), attachment.definition)
+        yield Step(phase or Phase.KEYS, statement, _WHILE_BUILT)
+        return
+    phase = phase or Phase.BEHAVIOUR
+    yield Step(phase, sql.SQL(attachment.definition.rstrip(";")), "keeps writers waiting")
+    if attachment.enabled in _SWITCHES:
+        yield alter(relation, phase, _SWITCHES[attachment.enabled], attachment.kind.upper(), name)
+
+
+def remove_attachment(relation: Relation, attachment: Attachment) -> Step:
+    """Drop an index, statistics object, rule, trigger or policy of *relation*."""
+    word, name = attachment.kind.upper(), sql.Identifier(attachment.name)
+    if attachment.kind in ("index", "statistics"):
+        qualified = sql.Identifier(attachment.schema or relation.schema, attachment.name)
+        return Step(Phase.DROP, join("DROP", word, qualified), _BRIEFLY)
+    return Step(Phase.CLEAR, join("DROP", word, name, "ON", named(relation)), _BRIEFLY)
+
+
+def _is_plain(columns: str) -> bool:
+    """Whether nothing follows the columns but the end, so that an index can be made of the same words."""
+    further = (" INCLUDE (", " WITHOUT OVERLAPS", " WITH (")
+    return columns.endswith(")") and not any(word in columns for word in further)

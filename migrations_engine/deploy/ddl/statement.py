@@ -1,0 +1,93 @@
+"""What all DDL is put together from: phases, steps, names.
+
+Definitions come from the server, which deparsed and quoted them; names that we put together are quoted by psycopg.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from psycopg import sql
+
+from migrations_engine.diff import Difference
+from migrations_engine.model import Relation, Sequence
+
+S = TypeVar("S")
+Part: TypeAlias = sql.Composable | str | None  #: a plain text is a keyword, or what the server itself spelled
+
+
+class Phase(IntEnum):
+    """When a statement has its turn: what stands in the way goes first, what builds on the rest comes last."""
+
+    CLEAR = 0  #: views and the like that are made again later
+    UNTIE = 1  #: foreign keys, before the keys they refer to
+    DROP = 2  #: other constraints, and indexes
+    BASICS = 3  #: schemas, types, sequences
+    COLUMNS = 4
+    KEYS = 5  #: indexes, and the constraints that foreign keys refer to
+    CONSTRAINTS = 6
+    VIEWS = 7
+    BEHAVIOUR = 8  #: triggers, rules, policies
+    NOTES = 9  #: comments and privileges
+
+
+class Step(NamedTuple):
+    """One statement."""
+
+    phase: Phase
+    sql: sql.Composable
+    effect: str = ""  #: what it locks or rewrites, in words
+    action: sql.Composable | None = None  #: of an ALTER TABLE that may be done together with others of the same table
+
+
+def join(*parts: Part) -> sql.Composable:
+    """Put a statement together, a blank between its parts; those that are None or empty are left out."""
+    return sql.SQL(" ").join(sql.SQL(part) if isinstance(part, str) else part for part in parts if part)
+
+
+def named(item: Relation | Sequence) -> sql.Identifier:
+    """The qualified name of a relation or sequence."""
+    return sql.Identifier(item.schema, item.name)
+
+
+def word(relation: Relation) -> str:
+    """What a relation is called in DDL."""
+    return "TABLE" if relation.kind == "partitioned table" else relation.kind.upper()
+
+
+def alter(relation: Relation, phase: Phase, *parts: Part, effect: str = "", together: bool = False) -> Step:
+    """An ``ALTER TABLE`` with one action."""
+    action = join(*parts)
+    return Step(phase, join("ALTER", word(relation), named(relation), action), effect, action if together else None)
+
+
+def options(start: str, given: tuple[str, ...]) -> sql.Composable | None:
+    """A list of options in parentheses, from ``name=value`` each."""
+    if not given:
+        return None
+    pairs = [option.partition("=")[::2] for option in given]
+    return join(start, "(", sql.SQL(", ").join(join(name, "=", sql.Literal(value)) for name, value in pairs), ")")
+
+
+def collate(collation: str | None) -> str | None:
+    """The COLLATE clause, if there is need for one."""
+    return f"COLLATE {collation}" if collation else None
+
+
+def relation_of(difference: Difference) -> Relation:
+    """The relation that *difference* is about."""
+    assert difference.relation is not None
+    return difference.relation
+
+
+def wanted_of(difference: Difference, kind: type[S]) -> S:
+    """What *difference* asks for."""
+    assert isinstance(difference.wanted, kind)
+    return difference.wanted
+
+
+def found_of(difference: Difference, kind: type[S]) -> S:
+    """What *difference* was found to be."""
+    assert isinstance(difference.found, kind)
+    return difference.found

@@ -1,0 +1,97 @@
+"""DDL for schemas, types and sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from migrations_engine.deploy.ddl.statement import Part, Phase, Step, collate, found_of, join, named, wanted_of
+from migrations_engine.diff import Difference
+from migrations_engine.model import Sequence, Type
+
+
+def add_schema(difference: Difference) -> Iterator[Step]:
+    """Make a schema."""
+    yield Step(Phase.BASICS, join("CREATE SCHEMA", sql.Identifier(wanted_of(difference, str))))
+
+
+def add_type(difference: Difference) -> Iterator[Step]:
+    """Make an enum, composite, range or domain."""
+    type_ = wanted_of(difference, Type)
+    name = sql.Identifier(type_.schema, type_.name)
+    comma = sql.SQL(", ")
+    if type_.kind == "enum":
+        values = comma.join(sql.Literal(value) for value in type_.values)
+        yield Step(Phase.BASICS, join("CREATE TYPE", name, "AS ENUM (", values, ")"))
+    elif type_.kind == "composite":
+        attributes = comma.join(join(sql.Identifier(a.name), a.type, collate(a.collation)) for a in type_.attributes)
+        yield Step(Phase.BASICS, join("CREATE TYPE", name, "AS (", attributes, ")"))
+    elif type_.kind == "range":
+        details = [f"SUBTYPE = {type_.base}", *(detail for detail in type_.details if detail)]
+        yield Step(Phase.BASICS, join("CREATE TYPE", name, "AS RANGE (", ", ".join(details), ")"))
+    else:
+        parts: list[Part] = [type_.base, collate(type_.collation)]
+        parts += [f"DEFAULT {type_.default}" if type_.default is not None else None]
+        parts += ["NOT NULL" if type_.not_null else None]
+        parts += [join("CONSTRAINT", sql.Identifier(check), definition) for check, definition in type_.checks]
+        yield Step(Phase.BASICS, join("CREATE DOMAIN", name, "AS", *parts))
+
+
+def add_enum_value(difference: Difference) -> Iterator[Step]:
+    """Add a value in its declared place; those before it have been added by then."""
+    found, wanted = found_of(difference, Type), wanted_of(difference, Type)
+    value = difference.name or ""
+    place = wanted.values.index(value)
+    position: list[Part] = []
+    if place:
+        position = ["AFTER", sql.Literal(wanted.values[place - 1])]
+    elif found.values:
+        position = ["BEFORE", sql.Literal(found.values[0])]
+    name = sql.Identifier(found.schema, found.name)
+    statement = join("ALTER TYPE", name, "ADD VALUE IF NOT EXISTS", sql.Literal(value), *position)
+    yield Step(Phase.BASICS, statement, "the value cannot be used before the transaction is over")
+
+
+def add_sequence(difference: Difference) -> Iterator[Step]:
+    """Make a sequence of its own."""
+    sequence = wanted_of(difference, Sequence)
+    yield Step(Phase.BASICS, create_sequence(sequence))
+    if sequence.owned_by is not None:
+        yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(sequence), "OWNED BY", sequence.owned_by))
+
+
+def alter_sequence(difference: Difference) -> Iterator[Step]:
+    """Change how a sequence, or that of a column, goes on."""
+    if isinstance(difference.found, Sequence):
+        found, wanted = difference.found, wanted_of(difference, Sequence)
+        if found.owned_by != wanted.owned_by:
+            yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(found), "OWNED BY", wanted.owned_by or "NONE"))
+    else:
+        sequences = [getattr(side, "sequence", None) for side in (difference.found, difference.wanted)]
+        assert isinstance(sequences[0], Sequence)
+        assert isinstance(sequences[1], Sequence)
+        found, wanted = sequences[0], sequences[1]
+    if found.options != wanted.options:
+        yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(found), "AS", wanted.type, sequence_options(wanted)))
+
+
+def create_sequence(sequence: Sequence, *, even_if_there: bool = False) -> sql.Composable:
+    """The statement that makes a sequence; with *even_if_there*, one left from before is taken as it is."""
+    start = "CREATE UNLOGGED SEQUENCE" if sequence.unlogged else "CREATE SEQUENCE"
+    return join(
+        start,
+        "IF NOT EXISTS" if even_if_there else None,
+        named(sequence),
+        "AS",
+        sequence.type,
+        sequence_options(sequence),
+    )
+
+
+def sequence_options(sequence: Sequence) -> str:
+    """All that can be said about a sequence but its type."""
+    return (
+        f"INCREMENT BY {sequence.increment} MINVALUE {sequence.minimum} MAXVALUE {sequence.maximum} "
+        f"START WITH {sequence.start} CACHE {sequence.cache} {'CYCLE' if sequence.cycle else 'NO CYCLE'}"
+    )

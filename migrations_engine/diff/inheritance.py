@@ -1,0 +1,45 @@
+"""What a child table or partition merely has from its parent is not told twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from migrations_engine.diff.columns import own_default
+from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.expression import canonical
+from migrations_engine.model import Catalog, Column, Relation
+
+
+def with_own_defaults(catalog: Catalog) -> dict[str, Relation]:
+    """The relations by label, where an inherited column has a default only if it is not simply its parent's."""
+    relations = catalog.relation_by_label
+
+    def own(relation: Relation, column: Column) -> Column:
+        for parent in relation.parents:
+            above = relations[parent].column(column.name) if parent in relations else None
+            if column.inherited and above and canonical(column.default) == canonical(own_default(above)):
+                return replace(column, default=None)
+        return column
+
+    return {
+        label: replace(relation, columns=tuple(own(relation, column) for column in relation.columns))
+        if relation.parents
+        else relation
+        for label, relation in relations.items()
+    }
+
+
+def without_followers(differences: Sequence[Difference], relations: Mapping[str, Relation]) -> list[Difference]:
+    """Leave out a column's difference in a child table where the same change to a parent brings it along."""
+    told = {(item.table, item.name, item.change_type, item.to_text) for item in differences}
+
+    def follows(item: Difference) -> bool:
+        relation = item.relation
+        column = relation.column(item.name) if relation and item.name else None
+        if relation is None or column is None or not column.inherited:
+            return False
+        parents = [parent for parent in relation.parents if parent in relations]
+        return any((parent, item.name, item.change_type, item.to_text) in told for parent in parents)
+
+    return [item for item in differences if not follows(item)]
