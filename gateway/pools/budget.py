@@ -158,6 +158,11 @@ class Budget:
             view = self._view()
         return view.used, len(view.per_database)
 
+    def own_slots(self) -> int:
+        """How many slots this process has."""
+        table = self._table
+        return sum(table.states[slot] != FREE and table.owners[slot] == table.generation for slot in range(table.high))
+
     def orphans(self) -> list[Orphan]:
         """The slots nobody is in charge of; from now on they count as lost, so their age is known."""
         table, now = self._table, monotonic()

@@ -75,9 +75,12 @@ class Reaper:
         backends = [orphan.backend for orphan in orphans if orphan.backend]
         try:
             with self._connection() as connection:
-                alive = {row[0] for row in connection.execute(self._query, [backends])}
+                alive = {row[0] for row in connection.execute(self._query, [backends], prepare=False)}
         except (GatewayError, psycopg.Error) as error:
             _log.info("%d connections without an owner could not be looked after: %s", len(orphans), error)
+            return
+        except Exception:  # noqa: BLE001 - the thread goes on: without it the slots would stay taken
+            _log.exception("%d connections without an owner could not be looked after", len(orphans))
             return
         for orphan in orphans:
             if orphan.backend not in alive if orphan.backend else orphan.seconds >= UNFINISHED_SECONDS:

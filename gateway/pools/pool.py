@@ -50,7 +50,8 @@ class TenantPool(ConnectionPool[CountedConnection]):
         :param submit: run a task soon, on another thread
         :param clean: brings a session back to its beginning; runs on another thread, after the connection was given
             back and before it is given out again
-        :param needs_cleaning: whether a connection given back has to be cleaned at all; cheap
+        :param needs_cleaning: whether a connection given back has to be cleaned at all; cheap. One that need not may
+            be in the middle of a statement: its cleaning is under way, and whoever has it next reads the answer
         """
         super().__init__(
             connector.pooled_conninfo(database),
@@ -209,11 +210,12 @@ class TenantPool(ConnectionPool[CountedConnection]):
 
     def _putconn(self, conn: CountedConnection, from_getconn: bool) -> None:
         status = conn.pgconn.transaction_status
-        if status == TransactionStatus.IDLE and not (self._reset and self._needs_cleaning(conn)):
+        clean = self._reset is None or not self._needs_cleaning(conn)
+        if clean and (status == TransactionStatus.IDLE or (self._reset and status == TransactionStatus.ACTIVE)):
             self._keep(conn)
         elif status == TransactionStatus.UNKNOWN:
             self._stats[self._RETURNS_BAD] += 1
-            self._keep(conn)
+            self._discard(conn)
         else:
             self._submit(partial(self._return_connection, conn, from_getconn))
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Final
 
@@ -31,7 +31,8 @@ from gateway.pools.view import Limits
 from gateway.pools.watcher import Watcher
 from gateway.queries import load_queries
 
-CLOSE_SECONDS: Final = 5.0  #: how long closing waits for backends to end
+CLOSE_SECONDS: Final = 5.0  #: how long closing waits for leases to end, and then backends
+CLOSE_POLL_SECONDS: Final = 0.01
 LOOKUP_SECONDS: Final = 1.0  #: the wait limit for questions of our own, asked while a request waits
 SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
 
@@ -104,7 +105,8 @@ class ConnectionRegistry:
         :param slots_path: the file through which the workers of this machine share the budget; one per PostgreSQL
         :param session_options: settings each session of a pool begins with; dedicated connections have the server's
         :param reset: brings a session given back to its beginning, on another thread
-        :param needs_reset: whether a session given back has to be reset at all
+        :param needs_reset: whether a session given back has to be reset at all. One that need not may be in the middle
+            of a statement: its cleaning is under way, and whoever leases it next reads the answer, or calls *reset*
         """
         self._conninfo = conninfo
         self._limits = Limits(
@@ -169,8 +171,8 @@ class ConnectionRegistry:
         for pool in pools:
             pool.close()
         deadline = monotonic() + CLOSE_SECONDS
-        for link in self._watcher.links():
-            link.gone.wait(max(0.0, deadline - monotonic()))
+        while self._budget.own_slots() and monotonic() < deadline:
+            sleep(CLOSE_POLL_SECONDS)
         self._tasks.stop()
         self._reaper.stop()
         self._watcher.stop()
@@ -300,6 +302,8 @@ class ConnectionRegistry:
         connection = pool.take_idle() if pool is not None else None
         if pool is not None and connection is not None:
             try:
+                if self._reset is not None:  # its cleaning may be under way
+                    self._reset(connection)
                 yield connection
             finally:
                 pool.putconn(connection)

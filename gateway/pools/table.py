@@ -47,6 +47,7 @@ _LAYOUT: Final = (  # name, element, count; the eight-byte elements first, so th
     ("ticket_urgent", "B", MAX_TICKETS),
 )
 _SIZE: Final = sum(count * (1 if element == "B" else 8) for _, element, count in _LAYOUT)
+_OPEN: Final[set[tuple[int, Path]]] = set()  # process and path; a fork begins with none of its own
 _MAGIC_AT, _GENERATION_AT, _HIGH_AT, _WAITING_AT = range(4)
 
 
@@ -96,6 +97,8 @@ class SharedTable:
             another version use another layout
         """
         self._path = path
+        if (os.getpid(), path) in _OPEN:
+            raise OSError(errno.EBUSY, "this process has the table open already", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         # A second descriptor of this file, once closed, would drop every lock of the process: there is only this one.
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -107,6 +110,7 @@ class SharedTable:
         except BaseException:
             os.close(self._descriptor)
             raise
+        _OPEN.add((os.getpid(), path))
 
     def _map(self) -> None:
         if os.fstat(self._descriptor).st_size < _SIZE:
@@ -266,3 +270,4 @@ class SharedTable:
             self._view.release()
             self._memory.close()
         os.close(self._descriptor)  # the kernel frees our worker's byte with it
+        _OPEN.discard((os.getpid(), self._path))

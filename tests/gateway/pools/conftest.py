@@ -1,0 +1,60 @@
+"""A registry of the test's own, and databases by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from gateway.pools import ConnectionRegistry
+
+
+@pytest.fixture
+def make_registry(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., ConnectionRegistry]]:
+    """Make and open a registry with settings changed; one per process and test, unless told another path."""
+    made: list[ConnectionRegistry] = []
+
+    def make(**changes) -> ConnectionRegistry:
+        settings = {
+            "conninfo": postgres_url,
+            "max_total_connections": 5,
+            "max_connections_per_pool": 3,
+            "max_pools": 5,
+            "idle_timeout_seconds": 60,
+            "max_lifetime_seconds": 60,
+            "wait_timeout_seconds": 0.3,
+            "slots_path": tmp_path / "slots",
+        }
+        registry = ConnectionRegistry(**settings | changes)
+        registry.open()
+        made.append(registry)
+        return registry
+
+    yield make
+    for registry in made:
+        registry.close()
+
+
+@pytest.fixture
+def databases(make_database: Callable[[], str]) -> Callable[[int], list[str]]:
+    """Make so many databases; gives their names."""
+    return lambda count: [str(conninfo_to_dict(make_database())["dbname"]) for _ in range(count)]
+
+
+@pytest.fixture
+def backends(admin: psycopg.Connection) -> Callable[[], dict[str, list[int]]]:
+    """The process ids of the gateway's backends, by database, as PostgreSQL has them now."""
+
+    def read() -> dict[str, list[int]]:
+        rows = admin.execute(
+            "SELECT datname, pid FROM pg_stat_activity WHERE application_name LIKE 'stonescriptdb-gateway%'"
+        )
+        found: dict[str, list[int]] = {}
+        for database, pid in rows:
+            found.setdefault(database, []).append(pid)
+        return found
+
+    return read
