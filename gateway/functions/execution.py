@@ -63,7 +63,8 @@ def execute(
     :param max_bytes: of all rows together
 
     :raises ServerRefused: the server refused the statement, or the function raised an error
-    :raises QueryTimeout, ResponseTooLarge, ClientGone: the call was stopped, and what it did rolled back
+    :raises QueryTimeout: the call was stopped, and what it did rolled back
+    :raises ResponseTooLarge, ClientGone: as QueryTimeout, unless the server was done before it could be told to stop
     :raises ConnectionLost: the connection ended
     """
     timeout_ms = _apply_timeout(session, plan, statement_timeout_ms)
@@ -92,7 +93,7 @@ def execute(
         raise
     if collector.too_large:
         raise ResponseTooLarge(
-            f"the answer of {plan.signature.name} is larger than {max_bytes} bytes, and was stopped: "
+            f"the answer of {plan.signature.name} is larger than {max_bytes} bytes, and is not sent: "
             "let the function return less at a time"
         )
     return collector.rows

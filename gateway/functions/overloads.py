@@ -13,6 +13,8 @@ from gateway.functions.statements import Statement, probe_statement
 from gateway.functions.value_types import FIRST_USER_OID, Form, ValueType
 
 _NUMBERS: Final = frozenset({20, 21, 23, 26, 700, 701, 790, 1700})  #: the integers, oid, real, double, money, numeric
+_WIDENING: Final = (21, 23, 20, 1700, 700, 701)  #: a number is taken implicitly for what comes later in this row
+_IMPOSSIBLE: Final = (-1, -1)
 _AMBIGUOUS: Final = "42725"
 _UNDEFINED: Final = "42883"
 
@@ -45,7 +47,7 @@ def choose(bindings: Sequence[Binding], values: Sequence[JsonValue], prober: Pro
     scored = [(_agreement(binding, types, resolved), binding) for binding in suitable]
     best = max(score for score, _ in scored)
     winners = [binding for score, binding in scored if score == best]
-    if best < 0 or len(winners) > 1:
+    if best == _IMPOSSIBLE or len(winners) > 1:
         raise ambiguous(suitable)
     return winners[0]
 
@@ -57,15 +59,21 @@ def _type_to_ask_with(value: JsonValue) -> int:
     return UNKNOWN
 
 
-def _agreement(binding: Binding, asked: Sequence[int], resolved: Sequence[int]) -> int:
-    """How many values have exactly the declared type; -1 if PostgreSQL took one for a type that is not declared."""
-    exact = 0
+def _agreement(binding: Binding, asked: Sequence[int], resolved: Sequence[int]) -> tuple[int, int]:
+    """How well a signature agrees with what PostgreSQL made of the values; negative if it cannot be what it chose.
+
+    PostgreSQL prefers what needs the fewest conversions, and then the preferred type of a category.
+    """
+    exact = preferred = 0
     for oid, asked_type, resolved_type in zip(_declared(binding, len(asked)), asked, resolved, strict=True):
         if oid == resolved_type:
             exact += 1
-        elif asked_type == UNKNOWN and oid not in POLYMORPHIC:
-            return -1
-    return exact
+        elif oid not in POLYMORPHIC and (
+            asked_type == UNKNOWN or oid not in _WIDENING or asked_type not in _WIDENING[: _WIDENING.index(oid)]
+        ):
+            return _IMPOSSIBLE
+        preferred += oid == _WIDENING[-1]
+    return exact, preferred
 
 
 def _declared(binding: Binding, count: int) -> list[int]:

@@ -16,7 +16,7 @@ from gateway.functions.statements import Statement
 
 MAX_PREPARED: Final = 200  #: statements per connection; the server keeps some 10 kB for each
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
-CLEANING_SECONDS: Final = 10.0  #: for a session to come back to its beginning
+CLEANING_SECONDS: Final = 5.0  #: for a session to come back to its beginning
 ASK_SECONDS: Final = 10.0  #: for the gateway's own questions about functions
 
 #: Everything a function can leave behind, but for the prepared statements. As DISCARD ALL has it, and in one message.

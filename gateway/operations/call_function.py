@@ -21,7 +21,8 @@ from gateway.operations.services import Services, lease_for_call
 _UNDEFINED_FUNCTION: Final = "42883"
 _AMBIGUOUS_FUNCTION: Final = "42725"
 _NOT_SUPPORTED: Final = "0A000"
-TRIES: Final = 4  #: with signatures that turn out to have changed; more than one change meets few calls
+_INTERNAL_ERROR: Final = "XX000"
+TRIES: Final = 10  #: with signatures that turn out to have changed; more than one change meets few calls
 
 #: The server has forgotten a prepared statement, has another of the name, or would now give other columns.
 _PREPARED_ANEW: Final = frozenset({"26000", "42P05", _NOT_SUPPORTED})
@@ -77,6 +78,8 @@ def _call_on(connection: psycopg.Connection[Any], services: Services, call: Func
     session.settle()
     try:
         return _call_as_known(session, services, call)
+    except ServerRefused as exc:  # a question of the gateway's own
+        raise exc.as_query_failed(call.function) from exc
     finally:
         if session.dirty and not connection.closed:
             try:
@@ -88,7 +91,7 @@ def _call_on(connection: psycopg.Connection[Any], services: Services, call: Func
 def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> list[bytes]:
     """Call with the signature that is remembered; if that is refused, and has changed meanwhile, with the new one.
 
-    Only what was refused before anything ran is tried again.
+    Only what left nothing behind is tried again.
     """
     signatures, database = services.signatures, call.owner.database_name
     routine = signatures.find(database, call.function) or signatures.read(session, database, call.function)
@@ -97,7 +100,7 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
             return _attempt(session, services, call, routine)
         except (InvalidRequest, ServerRefused) as exc:
             error = _explained(exc, call, routine) if isinstance(exc, ServerRefused) else exc
-            if left == 0 or (isinstance(exc, ServerRefused) and not exc.before_execution):
+            if left == 0 or (isinstance(exc, ServerRefused) and not _undone(exc, routine)):
                 raise error from exc
             known, routine = routine, signatures.read(session, database, call.function)
             if isinstance(exc, ServerRefused) and exc.sqlstate in _PREPARED_ANEW:
@@ -105,6 +108,15 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
             elif routine is known:
                 raise error from exc
     raise AssertionError("the last try returns or raises")
+
+
+def _undone(refused: ServerRefused, routine: Routine) -> bool:
+    """Whether nothing of the call remains, so that it may be made again.
+
+    A function that is dropped between the planning of its call and its first line fails with an internal error.
+    """
+    in_one_transaction = not any(one.is_procedure for one in routine.candidates)
+    return refused.before_execution or (in_one_transaction and refused.sqlstate == _INTERNAL_ERROR)
 
 
 def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> list[bytes]:
