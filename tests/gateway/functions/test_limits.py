@@ -1,0 +1,206 @@
+"""Time, size, and clients that go away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+import psycopg
+import pytest
+
+from gateway.errors import ClientGone, ConnectionFailed, QueryFailed, QueryTimeout, ResponseTooLarge
+from gateway.functions import clean
+from tests.gateway.functions.conftest import MAX_RESPONSE_BYTES, STATEMENT_TIMEOUT_MS
+
+FUNCTIONS = """
+CREATE TABLE done (a integer);
+CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql
+AS 'BEGIN INSERT INTO done VALUES (1); PERFORM pg_sleep(seconds); RETURN 1; END';
+CREATE FUNCTION short_nap(seconds float8) RETURNS integer LANGUAGE plpgsql SET statement_timeout = '50ms'
+AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END';
+CREATE FUNCTION long_nap(seconds float8) RETURNS text LANGUAGE plpgsql SET statement_timeout = 3000
+AS $$ BEGIN PERFORM pg_sleep(seconds); RETURN current_setting('statement_timeout'); END $$;
+CREATE FUNCTION endless_nap(seconds float8) RETURNS integer LANGUAGE plpgsql SET statement_timeout = 0
+AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END';
+CREATE PROCEDURE nap_and_commit(seconds float8) LANGUAGE plpgsql
+AS 'BEGIN INSERT INTO done VALUES (1); COMMIT; PERFORM pg_sleep(seconds); END';
+CREATE FUNCTION timeout_here() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('statement_timeout') $$;
+CREATE FUNCTION cancelled() RETURNS integer LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION 'not the clock' USING ERRCODE = 'query_canceled'; END $$;
+CREATE FUNCTION rows_of(count integer, size integer) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO done VALUES (1);
+    RETURN QUERY SELECT repeat('x', size) FROM generate_series(1, count);
+END $$;
+CREATE FUNCTION one_of(size integer) RETURNS text LANGUAGE sql AS $$ SELECT repeat('x', size) $$;
+CREATE PROCEDURE put_out(size integer, INOUT result text DEFAULT '') LANGUAGE plpgsql
+AS $$ BEGIN result := repeat('x', size); END $$;
+"""
+
+
+@pytest.fixture
+def ready(caller, owner: psycopg.Connection):
+    owner.execute(FUNCTIONS)
+    assert caller.value("timeout_here")
+    return caller
+
+
+def done(owner: psycopg.Connection) -> int:
+    row = owner.execute("SELECT count(*) FROM done").fetchone()
+    return row[0] if row else -1
+
+
+@pytest.mark.parametrize("procedure", ["nap", "nap_and_commit"])
+def test_a_call_ends_with_the_session_s_timeout(ready, owner, procedure):
+    backend = ready.backend
+    with pytest.raises(QueryTimeout, match=f"{STATEMENT_TIMEOUT_MS} ms") as failure:
+        ready.rows(procedure, [60])
+    assert failure.value.facts["sqlstate"] == "57014"
+    assert ready.value("nap", [0]) == 1
+    assert ready.backend == backend
+
+
+def test_a_function_s_own_timeout_holds_for_it_and_for_nothing_else(ready):
+    for _ in range(3):
+        with pytest.raises(QueryTimeout, match="50 ms"):
+            ready.rows("short_nap", [60])
+        assert ready.value("short_nap", [0]) == 1
+        assert ready.value("timeout_here") == f"{STATEMENT_TIMEOUT_MS}ms"
+    assert ready.value("long_nap", [STATEMENT_TIMEOUT_MS / 1000 + 0.2]) == "3s"
+
+
+def test_a_function_cannot_do_without_a_timeout(ready):
+    with pytest.raises(QueryTimeout, match=f"{STATEMENT_TIMEOUT_MS} ms"):
+        ready.rows("endless_nap", [60])
+
+
+def test_a_timeout_that_a_deploy_shortens_or_lengthens_is_known(ready, owner, monkeypatch):
+    monkeypatch.setattr("gateway.functions.signatures.MAX_AGE_SECONDS", 0)
+    assert ready.value("nap", [0.1]) == 1
+    owner.execute("ALTER FUNCTION nap SET statement_timeout = '30ms'")
+    with pytest.raises(QueryTimeout, match="30 ms"):
+        ready.rows("nap", [0.2])
+    owner.execute("ALTER FUNCTION nap RESET statement_timeout")
+    assert ready.value("nap", [0.1]) == 1
+
+
+def test_a_timeout_that_a_function_raises_itself_is_its_error(ready):
+    with pytest.raises(QueryFailed) as failure:
+        ready.rows("cancelled")
+    assert failure.value.facts["cause"] == "not the clock"
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "fits"),
+    [
+        (1, MAX_RESPONSE_BYTES - 100, True),
+        (1, MAX_RESPONSE_BYTES, False),
+        (1, 50_000_000, False),
+        (9, MAX_RESPONSE_BYTES // 10, True),
+        (11, MAX_RESPONSE_BYTES // 10, False),
+        (1_000_000, 5, False),
+    ],
+)
+def test_an_answer_over_the_limit_is_refused(ready, owner, count, size, fits):
+    backend = ready.backend
+    if fits:
+        assert ready.answer("rows_of", [count, size]).row_count == count
+    else:
+        with pytest.raises(ResponseTooLarge, match=f"{MAX_RESPONSE_BYTES} bytes"):
+            ready.rows("rows_of", [count, size])
+    assert ready.value("one_of", [3]) == "xxx"
+    assert ready.backend == backend
+
+
+def test_a_query_whose_answer_is_over_the_limit_is_stopped(ready, owner):
+    owner.execute("""
+        CREATE FUNCTION without_end() RETURNS SETOF text LANGUAGE sql STABLE
+        AS $$ SELECT repeat('x', 1000) || generate_series(1, 2000000000) $$
+    """)
+    for _ in range(3):
+        with pytest.raises(ResponseTooLarge):  # it would go on until it is timed out
+            ready.rows("without_end")
+
+
+def test_a_single_value_over_the_limit_never_reaches_the_gateway(ready):
+    with pytest.raises(ResponseTooLarge):
+        ready.rows("one_of", [50_000_000])
+    with pytest.raises(ResponseTooLarge):
+        ready.rows("put_out", [MAX_RESPONSE_BYTES])
+    assert ready.rows("put_out", [3]) == [{"result": "xxx"}]
+
+
+def backend_is(state: str, owner: psycopg.Connection, backend: int, seconds: float = 5) -> bool:
+    query = "SELECT state = %s AND query NOT LIKE '%%CLOSE ALL%%' FROM pg_stat_activity WHERE pid = %s"
+    deadline = monotonic() + seconds
+    while monotonic() < deadline:
+        if owner.execute(
+            query.replace(" AND query NOT LIKE '%%CLOSE ALL%%'", "") if state == "idle" else query, [state, backend]
+        ).fetchone() == (True,):
+            return True
+    return False
+
+
+@pytest.fixture
+def client():
+    """The gateway's end of a client's connection, and the client's."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.mark.parametrize("go", [lambda client: client.close(), lambda client: client.shutdown(socket.SHUT_RDWR)])
+@pytest.mark.parametrize("name", ["nap", "short_nap_of_a_minute"])
+def test_a_call_whose_client_goes_away_is_cancelled(ready, owner, client, go: Callable[[socket.socket], None], name):
+    owner.execute("""
+        CREATE FUNCTION short_nap_of_a_minute(seconds float8) RETURNS integer LANGUAGE plpgsql
+        SET statement_timeout = '1min' AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END'
+    """)
+    ours, theirs = client
+    backend = ready.backend
+    leaver = threading.Thread(target=lambda: backend_is("active", owner, backend) and go(theirs))
+    leaver.start()
+    with pytest.raises(ClientGone):
+        ready.answer(name, [1.4], client=ours)
+    leaver.join()
+    assert backend_is("idle", owner, backend, seconds=1)
+    assert done(owner) == 0
+    assert ready.value("nap", [0]) == 1
+    assert ready.backend == backend
+
+
+def test_a_client_that_is_already_gone_costs_no_waiting(ready, client):
+    ours, theirs = client
+    theirs.close()
+    with pytest.raises(ClientGone):
+        ready.answer("nap", [1.4], client=ours)
+
+
+def test_a_client_that_sends_its_next_request_early_is_still_there(ready, client):
+    ours, theirs = client
+    theirs.sendall(b"POST /call HTTP/1.1\r\n")
+    assert ready.answer("nap", [0.1], client=ours).row_count == 1
+
+
+def test_a_client_s_socket_that_is_closed_on_our_side_is_not_watched(ready, client):
+    ours, _ = client
+    ours.close()
+    assert ready.answer("nap", [0.05], client=ours).row_count == 1
+
+
+def test_a_server_that_stops_answering_is_given_up(ready, owner, monkeypatch):
+    monkeypatch.setattr("gateway.functions.execution.GRACE_SECONDS", -STATEMENT_TIMEOUT_MS / 1000 + 0.3)
+    backend = ready.backend
+    clean(ready.registry.connection)
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        with pytest.raises(ConnectionFailed):
+            ready.rows("nap", [0])
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert ready.value("nap", [0]) == 1
+    assert ready.backend != backend
