@@ -3,8 +3,9 @@
 It knows no HTTP, no pool and no environment. Everything a caller needs is named here.
 """
 
-from migrations_engine.engine import DeployOptions, deploy_schema
+from migrations_engine.engine import deploy_schema
 from migrations_engine.errors import EngineError, MigrationFailed, SchemaExtractionFailed
+from migrations_engine.options import DeployOptions
 from migrations_engine.report import (
     Change,
     DeployReport,

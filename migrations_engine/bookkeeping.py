@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from migrations_engine.deploy.script import script_of
+from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import Catalog
-from migrations_engine.report import Change
+from migrations_engine.options import DeployOptions
+from migrations_engine.report import Change, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.tracking import DeployState, Records
 from migrations_engine.understanding import Understanding
@@ -18,13 +21,36 @@ _DECLARED: Final = "*declared"
 _COMPLETE: Final = "*complete"
 
 
-def record_deploy(
-    records: Records,
-    schema: Schema,
-    understanding: Understanding,
-    note: Mapping[str, Any],
-) -> None:
-    """Write the rows of types and tables, what the schema was understood to mean, and a *note* for the next deploy."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a deploy came to."""
+
+    schema: Schema
+    understanding: Understanding
+    before: Catalog
+    after: Catalog
+    functions_deployed: int
+    seeded: Sequence[SeederResult]
+    validations: Sequence[SeederValidation]
+    accepted: Sequence[Change]  #: dangerous differences that stay
+
+    @property
+    def new_tables(self) -> list[str]:
+        return sorted(table_labels(self.after) - table_labels(self.before))
+
+    @property
+    def new_types(self) -> list[str]:
+        return sorted(self.after.type_by_label.keys() - self.before.type_by_label.keys())
+
+
+def table_labels(catalog: Catalog) -> set[str]:
+    """The labels of its tables, without views."""
+    return {relation.label for relation in catalog.relations if relation.is_table}
+
+
+def record_deploy(records: Records, session: DeploySession, outcome: Outcome, options: DeployOptions) -> None:
+    """Write the tracking rows, what the schema was understood to mean, the note for the next deploy, the changelog."""
+    schema, understanding = outcome.schema, outcome.understanding
     declared = understanding.declared
     type_files = _files_by_name(schema.types)
     records.types(
@@ -41,12 +67,39 @@ def record_deploy(
         if (file := table_files.get((table.schema, table.name))) is not None
     ]
     whole = {
-        WHOLE_DEPLOY: {**note, "structure_checksum": schema.structure_checksum, "warnings": understanding.warnings},
+        WHOLE_DEPLOY: _note(outcome),
         _DECLARED: json.loads(declared.to_json()),
         _COMPLETE: None if understanding.complete is declared else json.loads(understanding.complete.to_json()),
     }
     rows += [{"name": n, "checksum": schema.checksum, "file": "", "definition": d} for n, d in whole.items()]
     records.tables(rows)
+    for change_type, names in (("create_table", outcome.new_tables), ("create_type", outcome.new_types)):
+        for name in names:
+            session.log(change_type, name)
+    _record_changes(records, session, options)
+
+
+def record_enum_values(records: Records, session: DeploySession, options: DeployOptions) -> None:
+    """Write down the values that were added to enums before the deploy that uses them."""
+    _record_changes(records, session, options)
+
+
+def _note(outcome: Outcome) -> Mapping[str, Any]:
+    rows = {result.table: result.inserted + result.skipped for result in outcome.seeded}
+    rows |= {validation.table: validation.expected for validation in outcome.validations}
+    return {
+        "fingerprint": outcome.after.fingerprint(),
+        "server_version": outcome.after.server_version,
+        "structure_checksum": outcome.schema.structure_checksum,
+        "accepted": [asdict(change) for change in outcome.accepted],
+        "functions_deployed": outcome.functions_deployed,
+        "seeded": rows,
+        "warnings": outcome.understanding.warnings,
+    }
+
+
+def _record_changes(records: Records, session: DeploySession, options: DeployOptions) -> None:
+    records.changes(session.changes, forced=options.force, platform=options.platform, request_id=options.request_id)
 
 
 def last_understanding(records: Records, state: DeployState) -> Understanding | None:

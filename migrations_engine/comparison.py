@@ -1,0 +1,196 @@
+"""What differs between the schema and a database that is there already: refused, or done where it is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from migrations_engine.bookkeeping import accepted_changes, last_understanding
+from migrations_engine.catalog import count_rows_at_risk, read_catalog
+from migrations_engine.deploy.alterations import alterations
+from migrations_engine.deploy.declared import run_missing
+from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.diff import CatalogDiff, diff_catalogs
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import Catalog
+from migrations_engine.options import DeployOptions
+from migrations_engine.report import Change, SchemaValidation
+from migrations_engine.schema import Schema
+from migrations_engine.scratch import scratch_databases_beside
+from migrations_engine.source.dependency_order import order_tables
+from migrations_engine.tracking import DeployState, Records
+from migrations_engine.understanding import Understanding, understand
+
+_ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all questions of one comparison how many rows are at risk
+
+
+class Comparison:
+    """The schema beside one database, for the length of one deploy.
+
+    :param server_version: ``server_version_num``
+    """
+
+    def __init__(
+        self,
+        session: DeploySession,
+        schema: Schema,
+        options: DeployOptions,
+        functions: FunctionDeployer,
+        state: DeployState,
+        *,
+        server_version: int,
+    ) -> None:
+        self._session = session
+        self._schema = schema
+        self._options = options
+        self._functions = functions
+        self._state = state
+        self._server_version = server_version
+        self._understanding = Understanding(declared=Catalog(), complete=Catalog())
+        self._last: Understanding | None = None
+        self._is_new = False
+        self._caught_up = False
+        self.validation = SchemaValidation()  #: what was found before anything was changed
+        self.accepted: tuple[Change, ...] = ()  #: dangerous differences that stay, because somebody forced it
+        self.types_altered = 0
+
+    @property
+    def understanding(self) -> Understanding:
+        """What the schema means, once one of the other methods has learned it."""
+        return self._understanding
+
+    def learn_from_new(self) -> None:
+        """Take what the files of types and tables have just made in an empty database for what they mean."""
+        declared = read_catalog(self._session.connection)
+        self._understanding = Understanding(declared=declared, complete=declared)
+        self._is_new = True
+
+    def learn_migrations_from_new(self) -> None:
+        """The same after every migration; further deploys of the schema need no scratch database."""
+        declared = self._understanding.declared
+        if self._schema.migrations:
+            complete = read_catalog(self._session.connection)
+            self._understanding = Understanding(declared=declared, complete=complete)
+
+    def share(self) -> None:
+        """Let the deploys of the schema to other databases know what this one, to a new database, has learned."""
+        if self._is_new:
+            self._options.understandings.put(self._schema, self._server_version, self._understanding)
+
+    def compare(self, records: Records) -> CatalogDiff:
+        """Find what differs, refuse what is dangerous, and give the rest.
+
+        :raises MigrationFailed: something is dangerous and neither forced now nor accepted before
+        """
+        self._last = last_understanding(records, self._state)
+        self._understanding = self._understand()
+        self._session.warnings += self._understanding.warnings
+        diff = count_rows_at_risk(self._session.connection, self._difference(), _ROW_COUNT_TIMEOUT_MS)
+        self._refuse_dangers(diff)
+        return diff
+
+    def make_types(self, diff: CatalogDiff) -> None:
+        """Make the declared types that are missing, and add the values that enums lack."""
+        there = {(type_.schema, type_.name) for type_ in diff.actual.types}
+        missing = {(t.schema, t.name) for t in self._understanding.declared.types} - there
+        if missing:
+            run_missing(self._session, self._schema.types, self._functions, missing)
+        self.types_altered = self.add_enum_values(diff)
+
+    def add_enum_values(self, diff: CatalogDiff) -> int:
+        """Add the values that enums lack, and give their number."""
+        return self._alter(diff, only={"add_enum_value"})
+
+    def catch_up_early(self) -> bool:
+        """For a migration that needs what ``tables/`` newly declares: make it before its turn, once."""
+        if self._is_new or self._caught_up:
+            return False
+        self._caught_up = True
+        return self.catch_up()
+
+    def catch_up(self) -> bool:
+        """Make what is declared, safe and still missing in an old database, and tell whether there was anything."""
+        if self._is_new:
+            return False
+        diff = self._difference()
+        there = {(relation.schema, relation.name) for relation in diff.actual.relations}
+        missing = {(r.schema, r.name) for r in self._understanding.declared.relations if r.is_table} - there
+        if missing:
+            run_missing(self._session, order_tables(self._schema.tables), self._functions, missing)
+            diff = self._difference()
+        self._alter(count_rows_at_risk(self._session.connection, diff, _ROW_COUNT_TIMEOUT_MS))
+        return bool(missing or diff)
+
+    def remaining(self) -> CatalogDiff:
+        """What differs still, now that everything was done."""
+        return self._difference(formerly=self._understanding.declared)
+
+    def _understand(self) -> Understanding:
+        """Learn what the schema means: from the last deploy if that had the same tables, else in a scratch database."""
+        last = self._state.last
+        if self._last is not None and (last["structure_checksum"], last["server_version"]) == (
+            self._schema.structure_checksum,
+            self._server_version,
+        ):
+            return self._last
+        scratch = self._options.scratch or scratch_databases_beside(self._session.connection)
+
+        def learn() -> Understanding:
+            with scratch.database() as connection:
+                return understand(connection, self._schema, search_path=self._options.search_path)
+
+        return self._options.understandings.get(self._schema, self._server_version, learn)
+
+    def _difference(self, formerly: Catalog | None = None) -> CatalogDiff:
+        actual = read_catalog(self._session.connection)
+        if actual == self._understanding.complete == self._understanding.declared:
+            return CatalogDiff(actual=actual, wanted=actual)
+        return diff_catalogs(
+            actual=actual,
+            declared=self._understanding.declared,
+            complete=self._understanding.complete,
+            formerly=formerly or (self._last.declared if self._last is not None else None),
+        )
+
+    def _refuse_dangers(self, diff: CatalogDiff) -> None:
+        earlier = {change.key for change in accepted_changes(self._state)}
+        found = diff.validation()
+        dangers = (*found.dataloss_changes, *found.incompatible_changes)
+        self.accepted = tuple(change for change in dangers if self._options.force or change.key in earlier)
+        silent = earlier if not self._options.force else set()
+        self.validation = SchemaValidation(
+            safe_changes=found.safe_changes,
+            dataloss_changes=_without(found.dataloss_changes, silent),
+            incompatible_changes=_without(found.incompatible_changes, silent),
+        )
+        self._session.warnings += diff.warnings
+        self._session.warnings += [f"left as it is since it was forced: {_summary(c)}" for c in self.accepted]
+        blocking = () if self._options.force else _without(dangers, earlier)
+        for change in _without(self.accepted, earlier):
+            self._session.log("accept_difference", change.table, change=change.change_type, column=change.column)
+        if blocking:
+            raise MigrationFailed(
+                f"the schema differs dangerously from the database: {'; '.join(_summary(c) for c in blocking)}. "
+                "Nothing was changed. Make the change in a migration, or repeat the request with force",
+                validation=self.validation,
+            )
+
+    def _alter(self, diff: CatalogDiff, only: set[str] | None = None) -> int:
+        wanted = [a for a in alterations(diff) if only is None or a.change.change_type in only]
+        for alteration in wanted:
+            with self._session.failures_as(what=f"{alteration.change.change_type} on {alteration.change.table}"):
+                self._session.run(alteration.sql, step="tables", effect=alteration.effect)
+            self._session.log(alteration.change.change_type, alteration.change.table, column=alteration.change.column)
+        return len(wanted)
+
+
+def _without(changes: Iterable[Change], keys: Iterable[tuple[str | None, ...]]) -> tuple[Change, ...]:
+    left_out = set(keys)
+    return tuple(change for change in changes if change.key not in left_out)
+
+
+def _summary(change: Change) -> str:
+    subject = f"{change.table}.{change.column}" if change.column else change.table
+    risk = "" if change.rows_at_risk is None else f", {change.rows_at_risk} rows at risk"
+    return f"{subject}: {change.change_type.replace('_', ' ')}, {change.compatibility} ({change.reason}{risk})"

@@ -1,0 +1,25 @@
+"""How one deploy is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from migrations_engine.scratch import ScratchDatabases
+from migrations_engine.understanding import Understandings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployOptions:
+    """How to deploy, and for whom."""
+
+    purpose: Literal["register", "migrate"] = "register"  #: register fills empty tables, migrate looks for seeded rows
+    force: bool = False  #: go on in spite of dangerous differences and changed migrations
+    dry_run: bool = False  #: do the work, roll it back, and give the plan
+    platform: str = ""  #: for the changelog
+    request_id: str = ""  #: for the changelog
+    lock_timeout_ms: int = 5000  #: how long one statement may wait for a lock of the application's
+    wait_seconds: float = 120.0  #: how long to wait for another deploy of the same database
+    search_path: str = '"$user", public'
+    scratch: ScratchDatabases | None = None  #: default: on the same server, with the connection's own parameters
+    understandings: Understandings = field(default_factory=Understandings)  #: shared by the deploys of a process
