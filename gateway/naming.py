@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from gateway.errors import InvalidRequest
 
-MAX_DATABASE_NAME_BYTES: Final = 63  #: PostgreSQL's NAMEDATALEN - 1; a longer name would be cut and open another database
+MAX_DATABASE_NAME_BYTES: Final = 63  #: NAMEDATALEN - 1; PostgreSQL would cut a longer name and open another one
 ALLOWED_CHARACTERS: Final = "ASCII letters, digits, '_', '-', '.' and space, beginning with a letter or digit"
-RESERVED_PREFIX: Final = "_stonescriptdb_gateway_"  #: names of the gateway's own databases; no platform can begin with it
+RESERVED_PREFIX: Final = "_stonescriptdb_gateway_"  #: of the gateway's own databases; no platform begins with it
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ]*")
 _FOLDED = re.compile(r"[^a-z0-9_]")
