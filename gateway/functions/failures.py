@@ -10,6 +10,9 @@ from psycopg.pq.abc import PGresult
 
 from gateway.errors import QueryFailed
 
+CHANGED: Final = "stonescriptdb_gateway.function_has_changed"  #: in the error of a call made with an old signature
+
+_UNDEFINED_OBJECT: Final = "42704"
 _VALUE_OF_PARAMETER: Final = re.compile(r"[^\n]*\$[0-9]+[^\n]*")  # in every language of lc_messages
 
 
@@ -32,6 +35,11 @@ class ServerRefused(Exception):
     def before_execution(self) -> bool:
         """Whether the statement itself was refused, or one of its values, and not something inside a function."""
         return self._context is None or _VALUE_OF_PARAMETER.fullmatch(self._context) is not None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the function's name does not mean any more what it meant when the signature was read."""
+        return self.sqlstate == _UNDEFINED_OBJECT and CHANGED in self.cause
 
     def as_query_failed(self, name: str) -> QueryFailed:
         """The answer to who called *name*, with PostgreSQL's own words."""

@@ -9,6 +9,7 @@ from typing import Final
 from psycopg import sql
 
 from gateway.functions.arguments import Binding
+from gateway.functions.failures import CHANGED
 from gateway.functions.json_values import dump_json
 from gateway.functions.signatures import Routine, Signature
 
@@ -23,12 +24,12 @@ class Statement:
 
 
 # A row over the limit comes back as NULL, so that it is never built into the protocol's message. The condition has no
-# row to look at, and so PostgreSQL checks it once, before it runs the function: a signature that has changed since it
-# was read ends the statement with a division by zero.
+# row to look at, and so PostgreSQL checks it once, before it runs the function: if the name does not mean any more what
+# it meant when the signature was read, a setting is asked for that does not exist, and whose name in the error says so.
 _CALL: Final = sql.SQL(
     "SELECT CASE WHEN pg_catalog.octet_length(j) <= {limit} THEN j END "
     "FROM (SELECT {rendered} AS j FROM {source} OFFSET 0) AS s "
-    "WHERE 1 / ({unchanged})::pg_catalog.int4 = 1"
+    "WHERE CASE WHEN {unchanged} THEN '' ELSE pg_catalog.current_setting({changed}) END = ''"
 )
 _ONE_OF_ITS_NAME: Final = sql.SQL("pg_catalog.to_regproc({name}) IS NOT DISTINCT FROM {oid}::pg_catalog.regproc")
 _ONE_OF_SEVERAL: Final = sql.SQL(
@@ -54,7 +55,11 @@ def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, 
         rendered = sql.SQL("pg_catalog.row_to_json(r)::pg_catalog.text")
         source = sql.SQL("(SELECT * FROM {}) AS r").format(call)
     composed = _CALL.format(
-        limit=sql.Literal(max_row_bytes), rendered=rendered, source=source, unchanged=_unchanged(signature, routine)
+        limit=sql.Literal(max_row_bytes),
+        rendered=rendered,
+        source=source,
+        unchanged=_unchanged(signature, routine),
+        changed=sql.Literal(CHANGED),
     )
     return Statement(sql=composed.as_bytes(None), types=tuple(types), many_rows=signature.returns_set)
 

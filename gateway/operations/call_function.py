@@ -22,7 +22,7 @@ _UNDEFINED_FUNCTION: Final = "42883"
 _AMBIGUOUS_FUNCTION: Final = "42725"
 _NOT_SUPPORTED: Final = "0A000"
 _INTERNAL_ERROR: Final = "XX000"
-TRIES: Final = 10  #: with signatures that turn out to have changed; more than one change meets few calls
+TRIES: Final = 4  #: with signatures that turn out to have changed; more than one change meets few calls
 
 #: The server has forgotten a prepared statement, has another of the name, or would now give other columns.
 _PREPARED_ANEW: Final = frozenset({"26000", "42P05", _NOT_SUPPORTED})
@@ -106,6 +106,8 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
             if isinstance(exc, ServerRefused) and exc.sqlstate in _PREPARED_ANEW:
                 session.forget_prepared()
             elif routine is known:
+                if isinstance(exc, ServerRefused) and exc.changed:
+                    raise ConnectionLost("the backend does not see what its database has", sent=False) from exc
                 raise error from exc
     raise AssertionError("the last try returns or raises")
 

@@ -193,29 +193,33 @@ def test_an_error_of_the_function_s_own_is_not_tried_again(ready, owner):
 
 
 def test_calls_during_deploys_give_one_or_the_other(ready, owner):
-    """Deploys that drop the function and make it anew, while it is called without a pause."""
+    """A function dropped and made anew while it is called without a pause: between two deploys a call has ended."""
     results = ("integer", "text", "bigint", "numeric")
     seen: list[str] = []
     failures: list[Exception] = []
+    ended = threading.Semaphore(0)
+    stop = threading.Event()
 
     def call() -> None:
-        for _ in range(50):
+        while not stop.is_set():
             try:
                 seen.append(str(ready.value("f", [2])))
             except Exception as exc:  # noqa: BLE001 - looked at below
                 failures.append(exc)
+            ended.release()
 
     thread = threading.Thread(target=call)
     thread.start()
-    deploys = 0
-    while thread.is_alive():
-        result = results[deploys % len(results)]
+    for number in range(100):
+        ended.acquire()
+        result = results[number % len(results)]
         redefine(
             owner,
             f"CREATE FUNCTION f(a integer, b integer DEFAULT 1) RETURNS {result} LANGUAGE sql "
-            f"AS 'SELECT {deploys}::{result}'",
+            f"AS 'SELECT {number}::{result}'",
         )
-        deploys += 1
-    assert deploys > 0
+    stop.set()
+    thread.join()
     assert failures == []
-    assert set(seen) <= {"21", *map(str, range(deploys))}
+    assert set(seen) <= {"21", *map(str, range(100))}
+    assert len(set(seen)) > 1
