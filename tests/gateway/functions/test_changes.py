@@ -211,6 +211,8 @@ def test_calls_during_deploys_give_one_or_the_other(ready, owner):
     thread = threading.Thread(target=call)
     thread.start()
     for number in range(100):
+        while ended.acquire(blocking=False):
+            pass
         ended.acquire()
         result = results[number % len(results)]
         redefine(
