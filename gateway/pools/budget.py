@@ -159,9 +159,12 @@ class Budget:
         return view.used, len(view.per_database)
 
     def own_slots(self) -> int:
-        """How many slots this process has."""
+        """How many slots this process is in charge of."""
         table = self._table
-        return sum(table.states[slot] != FREE and table.owners[slot] == table.generation for slot in range(table.high))
+        return sum(
+            table.states[slot] not in (FREE, LOST) and table.owners[slot] == table.generation
+            for slot in range(table.high)
+        )
 
     def orphans(self) -> list[Orphan]:
         """The slots nobody is in charge of; from now on they count as lost, so their age is known."""

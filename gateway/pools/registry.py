@@ -34,6 +34,7 @@ from gateway.queries import load_queries
 CLOSE_SECONDS: Final = 5.0  #: how long closing waits for leases to end, and then backends
 CLOSE_POLL_SECONDS: Final = 0.01
 LOOKUP_SECONDS: Final = 1.0  #: the wait limit for questions of our own, asked while a request waits
+OBSERVER_SECONDS: Final = 0.25  #: the wait limit for looking after orphans, before looking at them anew
 SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
 
 _log = logging.getLogger(__name__)
@@ -312,7 +313,7 @@ class ConnectionRegistry:
             with self._connector.uncounted() as connection:
                 yield connection
         else:
-            with self.dedicated(self._connector.maintenance, wait_timeout_seconds=LOOKUP_SECONDS) as connection:
+            with self.dedicated(self._connector.maintenance, wait_timeout_seconds=OBSERVER_SECONDS) as connection:
                 yield connection
 
     def _evict(self, slot: int) -> None:

@@ -1,0 +1,196 @@
+"""PostgreSQL stopped, started again, and cut off: refused at once, back within seconds, and never too many."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from gateway.errors import ConnectionFailed
+from gateway.pools import ConnectionRegistry
+
+LIMIT = 8
+
+
+class Proxy:
+    """Carries TCP connections to the server's Unix socket, until it is told to cut them."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._carried: list[tuple[socket.socket, socket.socket]] = []
+        self._abandoned: list[socket.socket] = []  # server ends whose backends have not been told
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._target)
+                self._carried.append((client, server))
+                for source, sink in ((client, server), (server, client)):
+                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            if sink not in self._abandoned:
+                sink.shutdown(socket.SHUT_WR)
+
+    def cut(self, *, tell_server: bool) -> None:
+        """End every connection at the client's side; without *tell_server* its backend is left waiting."""
+        carried, self._carried = self._carried, []
+        if not tell_server:
+            self._abandoned += [server for _, server in carried]
+        for client, server in carried:
+            for end in (client, server) if tell_server else (client,):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.cut(tell_server=True)
+        self._listener.close()
+        for server in self._abandoned:
+            server.close()
+
+
+@pytest.fixture
+def proxy(own_server) -> Iterator[Proxy]:
+    given = conninfo_to_dict(own_server.url)
+    proxy = Proxy(f"{given['host']}/.s.PGSQL.{given.get('port', 5432)}")
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def make_registry(own_server, databases, tmp_path: Path) -> Iterator[Callable[..., ConnectionRegistry]]:
+    made: list[ConnectionRegistry] = []
+
+    def make(**changes) -> ConnectionRegistry:
+        settings = {
+            "conninfo": own_server.url,
+            "max_total_connections": LIMIT,
+            "max_connections_per_pool": 4,
+            "max_pools": LIMIT,
+            "idle_timeout_seconds": 60,
+            "max_lifetime_seconds": 60,
+            "wait_timeout_seconds": 5,
+            "slots_path": tmp_path / "slots",
+        }
+        made.append(ConnectionRegistry(**settings | changes))
+        made[-1].open()
+        return made[-1]
+
+    yield make
+    for registry in made:
+        registry.close()
+
+
+def ask(registry: ConnectionRegistry, database: str) -> bool:
+    """Whether a query succeeds; False when the connection failed, whoever noticed."""
+    try:
+        with registry.lease(database) as connection:
+            return connection.execute("SELECT current_database()").fetchone() == (database,)
+    except (ConnectionFailed, psycopg.OperationalError):
+        return False
+
+
+def seconds_until(condition: Callable[[], bool], limit: float) -> float:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < limit, "it did not happen in time"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def test_a_stopped_server_is_refused_at_once_and_found_again(own_server, databases, make_registry):
+    registry = make_registry()
+    for name in databases[:LIMIT]:
+        assert ask(registry, name)
+    own_server.stop()
+    try:
+        seconds_until(lambda: not ask(registry, databases[0]), 2)
+        began = time.monotonic()
+        for number in range(200):
+            with pytest.raises(ConnectionFailed) as caught, registry.lease(databases[number % 40]):
+                pass
+            assert caught.value.facts["retry_after"] == 1
+        assert time.monotonic() - began < 1
+    finally:
+        own_server.start()
+    assert seconds_until(lambda: ask(registry, databases[1]), 10) < 3
+    assert all(ask(registry, name) for name in databases)
+
+
+def test_an_outage_is_not_answered_with_a_storm_of_connections(own_server, databases, make_registry):
+    registry = make_registry()
+    stop = threading.Event()
+
+    def hammer(name: str) -> None:
+        while not stop.is_set():
+            ask(registry, name)
+
+    own_server.stop()
+    try:
+        threads = [threading.Thread(target=hammer, args=(name,)) for name in databases[:8]]
+        for thread in threads:
+            thread.start()
+        time.sleep(2)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        own_server.start()
+    attempts = sum(pool.get_stats().get("connections_num", 0) for pool in registry._pools.values())
+    assert 2 <= attempts <= 2 * 8 + 2 * 6  # each thread's first, its question, and the pauses of 0.1, 0.2, … 1 second
+    assert seconds_until(lambda: ask(registry, databases[0]), 10) < 3
+
+
+def test_a_restart_under_load(own_server, start_worker, sampler):
+    workers = [start_worker(), start_worker()]
+    time.sleep(1)
+    own_server.stop()
+    offset = own_server.log.stat().st_size
+    time.sleep(0.5)
+    own_server.start()
+    time.sleep(4)
+    outcomes = [worker.stop() for worker in workers]
+    assert own_server.most_alive(offset) == 24
+    for outcome in outcomes:
+        assert outcome["right"] > 300
+        assert outcome["connection_failed"] > 0
+        assert "wrong" not in outcome
+
+
+@pytest.mark.parametrize("tell_server", [True, False])
+def test_connections_cut_on_the_way(own_server, databases, make_registry, proxy, tell_server):
+    conninfo = make_conninfo(own_server.url, host="127.0.0.1", port=proxy.port)
+    registry, offset = make_registry(conninfo=conninfo), own_server.log.stat().st_size
+    for _ in range(5):
+        for name in databases[: LIMIT - 2]:  # two slots are left, so that orphans can be looked after within the budget
+            assert ask(registry, name)
+        proxy.cut(tell_server=tell_server)
+        seconds_until(lambda: ask(registry, databases[0]), 5)
+        seconds_until(lambda: registry.statistics().total_connections <= 2, 5)
+    assert own_server.most_alive(offset) <= LIMIT
+
+
+def test_a_spent_budget_that_is_cut_off_whole_comes_back(own_server, databases, make_registry, proxy):
+    """The backends do not know, so there is no room to ask about them: one connection more than the budget, once."""
+    conninfo = make_conninfo(own_server.url, host="127.0.0.1", port=proxy.port)
+    registry, offset = make_registry(conninfo=conninfo), own_server.log.stat().st_size
+    for name in databases[:LIMIT]:
+        assert ask(registry, name)
+    proxy.cut(tell_server=False)
+    assert seconds_until(lambda: ask(registry, databases[LIMIT]), 10) < 5
+    assert own_server.most_alive(offset) <= LIMIT + 1

@@ -1,0 +1,192 @@
+"""Several workers on one budget: this process is one of them, the others are told what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import PoolExhausted
+from gateway.pools.table import SharedTable
+
+SETTINGS = {
+    "max_total_connections": 3,
+    "max_connections_per_pool": 2,
+    "max_pools": 5,
+    "idle_timeout_seconds": 60,
+    "max_lifetime_seconds": 60,
+    "wait_timeout_seconds": 5,
+}
+
+
+class OtherWorker:
+    def __init__(self, conninfo: str, slots_path: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("steered_worker.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.tell(json.dumps({"conninfo": conninfo, "slots_path": str(slots_path)} | SETTINGS)) == "ready"
+
+    def tell(self, line: str) -> str:
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> None:
+        self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def other_worker(postgres_url: str, tmp_path: Path) -> Iterator[Callable[[], OtherWorker]]:
+    workers: list[OtherWorker] = []
+
+    def start() -> OtherWorker:
+        workers.append(OtherWorker(postgres_url, tmp_path / "slots"))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.process.kill()
+        worker.process.communicate()
+
+
+def lease_and_return(registry, database: str) -> int:
+    with registry.lease(database) as connection:
+        return connection.info.backend_pid
+
+
+def wait_until(condition, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def test_the_longest_idle_connection_of_another_worker_makes_room(other_worker, databases, make_registry, backends):
+    names, other, registry = databases(4), other_worker(), make_registry(**SETTINGS)
+    for name in names[:3]:
+        other.tell(f"touch {name}")
+    lease_and_return(registry, names[3])
+    assert set(backends()) == {names[1], names[2], names[3]}
+    assert registry.statistics().total_connections == 3
+
+
+def test_a_busy_connection_of_another_worker_does_not(other_worker, databases, make_registry):
+    names, other = databases(4), other_worker()
+    registry = make_registry(**SETTINGS | {"wait_timeout_seconds": 0.5})
+    for name in names[:3]:
+        other.tell(f"hold {name}")
+    with pytest.raises(PoolExhausted), registry.lease(names[3]):
+        pass
+    other.tell(f"release {names[1]}")
+    lease_and_return(registry, names[3])
+
+
+def test_a_connection_given_back_in_another_worker_makes_room_for_who_waits_here(
+    other_worker, databases, make_registry
+):
+    names, other, registry = databases(4), other_worker(), make_registry(**SETTINGS)
+    for name in names[:3]:
+        other.tell(f"hold {name}")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(lease_and_return, registry, names[3])
+        wait_until(lambda: registry._table.waiting)
+        began = time.monotonic()
+        other.tell(f"release {names[0]}")
+        assert waiting.result() > 0
+        assert time.monotonic() - began < 2
+
+
+def test_the_share_of_a_database_holds_over_workers(other_worker, databases, make_registry, backends):
+    names, other = databases(1), other_worker()
+    registry = make_registry(**SETTINGS | {"wait_timeout_seconds": 0.5})
+    other.tell(f"hold {names[0]}")
+    with registry.lease(names[0]):
+        with pytest.raises(PoolExhausted), registry.lease(names[0]):
+            pass
+        assert len(backends()[names[0]]) == 2
+    assert registry.statistics().total_connections == 2
+
+
+def test_idle_connections_of_one_worker_do_not_use_up_the_share_of_another(other_worker, databases, make_registry):
+    (name,), other, registry = databases(1), other_worker(), make_registry(**SETTINGS)
+    with registry.lease(name), registry.lease(name):
+        pass
+    assert other.tell(f"hold {name}").isdigit()
+
+
+def test_forgetting_a_database_closes_the_idle_connections_of_all_workers(
+    other_worker, databases, make_registry, backends
+):
+    (name,), other, registry = databases(1), other_worker(), make_registry(**SETTINGS)
+    other.tell(f"touch {name}")
+    registry.forget(name)
+    wait_until(lambda: backends() == {})
+
+
+def test_what_a_killed_worker_held_can_be_used_by_others(other_worker, databases, make_registry, admin):
+    names, other = databases(4), other_worker()
+    registry = make_registry(**SETTINGS)
+    pids = [int(other.tell(f"hold {name}")) for name in names[:3]]
+    other.process.kill()
+    other.process.wait()
+    lease_and_return(registry, names[3])
+    wait_until(lambda: registry.statistics().total_connections == 1)
+    assert admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY (%s)", [pids]).fetchone() == (0,)
+
+
+def test_a_slot_of_a_killed_worker_stays_taken_while_its_backend_lives(
+    other_worker, databases, make_registry, admin, postgres_url
+):
+    """The backend of a worker that is stopped, not dead, is alive for certain; its table entry is made to look dead."""
+    names, other = databases(2), other_worker()
+    pid = int(other.tell(f"hold {names[0]}"))
+    os.kill(other.process.pid, signal.SIGSTOP)
+    try:
+        registry = make_registry(**SETTINGS)
+        assert registry.statistics().total_connections == 1
+        slot = next(slot for slot in range(registry._table.high) if registry._table.backends[slot] == pid)
+        registry._budget.lost(slot)
+        registry._reaper.wanted()
+        wait_until(lambda: registry.statistics().total_connections == 0)
+        assert admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() == (0,)
+    finally:
+        os.kill(other.process.pid, signal.SIGCONT)
+
+
+def test_a_worker_that_ends_in_order_leaves_nothing(other_worker, databases, make_registry, backends):
+    (name,), other, registry = databases(1), other_worker(), make_registry(**SETTINGS)
+    other.tell(f"touch {name}")
+    assert registry.statistics().total_connections == 1
+    other.end()
+    assert registry.statistics().total_connections == 0
+    assert backends() == {}
+    assert sorted(path.name for path in registry._slots_path.parent.iterdir()) == ["slots", "slots.1"]
+
+
+def test_one_process_cannot_have_the_table_twice(make_registry):
+    registry = make_registry()
+    with pytest.raises(OSError, match="open already"):
+        SharedTable(registry._slots_path)
+
+
+def test_a_table_of_another_layout_is_made_anew_only_when_nobody_uses_it(
+    other_worker, make_registry, databases, tmp_path
+):
+    (tmp_path / "slots").write_bytes(b"something else" * 10)
+    (name,), other = databases(1), other_worker()
+    assert other.tell(f"touch {name}").isdigit()
+    with (tmp_path / "slots").open("r+b", buffering=0) as file:
+        file.write(b"another!")
+    with pytest.raises(OSError, match="another version"):
+        make_registry(**SETTINGS)
