@@ -139,7 +139,7 @@ class Budget:
         for slot in range(table.high):
             if table.wanted[slot] and table.owners[slot] == table.generation and table.states[slot] != FREE:
                 self._evict(slot)
-                table.wanted[slot] = 0
+                table.wanted[slot] = 0.0
         with table.mutex:
             waiters, _ = self._next_in_turn()
         self._tell(waiters, ())
@@ -264,14 +264,14 @@ class Budget:
     def _want(self, view: View, victims: list[int]) -> set[int]:
         """Mark the slots as asked for; gives the other workers that have some of them."""
         for slot in victims:
-            self._table.wanted[slot] = 1
+            self._table.wanted[slot] = view.at
         return {view.living[view.owners[slot]] for slot in victims} - {self._table.worker}
 
     def _evict_all(self, view: View, victims: list[int], workers: set[int]) -> None:
         for slot in victims:
             if view.owners[slot] == self._table.generation:
                 self._evict(slot)
-                self._table.wanted[slot] = 0
+                self._table.wanted[slot] = 0.0
         self._tell((), workers)
 
     def _next_in_turn(self) -> tuple[list[Waiter], set[int]]:

@@ -77,5 +77,5 @@ def close_and_wait(connection: psycopg.Connection, seconds: float) -> None:
 
 
 def refusal(error: psycopg.Error) -> str:
-    """What the server or the network said about an attempt to connect, without addresses and names of users."""
+    """What the server or the network said about an attempt to connect, without the address."""
     return _WHERE.sub("", str(error).partition("\n")[0]).strip()

@@ -39,11 +39,11 @@ _LAYOUT: Final = (  # name, element, count; the eight-byte elements first, so th
     ("backends", "Q", MAX_SLOTS),
     ("databases", "Q", MAX_SLOTS),
     ("since", "d", MAX_SLOTS),
+    ("wanted", "d", MAX_SLOTS),
     ("ticket_owners", "Q", MAX_TICKETS),
     ("ticket_databases", "Q", MAX_TICKETS),
     ("ticket_arrivals", "d", MAX_TICKETS),
     ("states", "B", MAX_SLOTS),
-    ("wanted", "B", MAX_SLOTS),
     ("ticket_urgent", "B", MAX_TICKETS),
 )
 _SIZE: Final = sum(count * (1 if element == "B" else 8) for _, element, count in _LAYOUT)
@@ -130,7 +130,7 @@ class SharedTable:
         self.databases: memoryview[int] = arrays["databases"]
         self.since: memoryview[float] = arrays["since"]  #: when the state began, if idle, closing or lost
         self.states: memoryview[int] = arrays["states"]
-        self.wanted: memoryview[int] = arrays["wanted"]  #: 1: somebody asks for the connection to be closed, if idle
+        self.wanted: memoryview[float] = arrays["wanted"]  #: when somebody asked for its closing, if idle; 0: nobody
         self.ticket_owners: memoryview[int] = arrays["ticket_owners"]  #: 0: no ticket
         self.ticket_databases: memoryview[int] = arrays["ticket_databases"]
         self.ticket_arrivals: memoryview[float] = arrays["ticket_arrivals"]
@@ -203,7 +203,7 @@ class SharedTable:
         """Mark the first free slot as ours for the database *key*. Under the mutex."""
         slot = bytes(self.states).index(FREE)
         self.owners[slot], self.backends[slot], self.databases[slot] = self.generation, 0, key
-        self.since[slot], self.wanted[slot] = now, 0
+        self.since[slot], self.wanted[slot] = now, 0.0
         self.header[_HIGH_AT] = max(self.header[_HIGH_AT], slot + 1)
         self.states[slot] = CONNECTING
         return slot

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
 
 from gateway.pools.table import CLOSING, FREE, IDLE, LOST, SharedTable
+
+PATIENCE_SECONDS: Final = 0.2  #: within which a worker closes an idle connection it is asked for; it takes about 1 ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,8 @@ class View:
     owners: list[int]
     databases: list[int]
     since: list[float]
-    wanted: bytes
+    wanted: list[float]
+    at: float  #: when the table was read, on the clock of ``time.monotonic``
     living: dict[int, int]  #: generation → number of every living worker
     tickets: list[Ticket]
     per_database: Counter[int] = field(init=False)  #: connections of each database that exist
@@ -58,7 +63,8 @@ class View:
             owners=table.owners[:high].tolist(),
             databases=table.databases[:high].tolist(),
             since=list(table.since[:high]),
-            wanted=bytes(table.wanted[:high]),
+            wanted=list(table.wanted[:high]),
+            at=monotonic(),
             living=living,
             tickets=[
                 Ticket(
@@ -161,10 +167,13 @@ class View:
         )
 
     def idle_longest(self, count: int, *, key: int | None = None) -> list[int]:
-        """The slots to close so that *count* end, longest idle first; what was asked for already is part of them."""
+        """The slots to close so that *count* end, longest idle first; what was asked for just now is part of them.
+
+        What was asked for PATIENCE_SECONDS ago is not: its worker may be stopped, or have found it in use.
+        """
         if count <= 0:
             return []
         idle = [slot for slot in self.slots(IDLE, key=key) if self.owners[slot] in self.living]
-        asked = sum(self.wanted[slot] for slot in idle)
-        free_to_ask = sorted((slot for slot in idle if not self.wanted[slot]), key=lambda slot: self.since[slot])
-        return free_to_ask[: max(0, count - asked)]
+        asked = sum(self.wanted[slot] > self.at - PATIENCE_SECONDS for slot in idle)
+        not_asked = sorted((slot for slot in idle if not self.wanted[slot]), key=lambda slot: self.since[slot])
+        return not_asked[: max(0, count - asked)]

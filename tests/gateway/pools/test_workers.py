@@ -125,6 +125,18 @@ def test_idle_connections_of_one_worker_do_not_use_up_the_share_of_another(other
     assert other.tell(f"hold {name}").isdigit()
 
 
+def test_a_worker_that_does_not_answer_does_not_keep_others_from_making_room(other_worker, databases, make_registry):
+    names, other, registry = databases(3), other_worker(), make_registry(**SETTINGS)
+    for name in names[:2]:
+        other.tell(f"touch {name}")
+    lease_and_return(registry, names[0])
+    os.kill(other.process.pid, signal.SIGSTOP)
+    try:
+        lease_and_return(registry, names[2])
+    finally:
+        os.kill(other.process.pid, signal.SIGCONT)
+
+
 def test_forgetting_a_database_closes_the_idle_connections_of_all_workers(
     other_worker, databases, make_registry, backends
 ):
