@@ -65,7 +65,7 @@ FROM (
                        'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
                        'statistics', nullif(a.attstattarget, -1),
                        'options', CASE WHEN num_nulls(a.attoptions, a.attfdwoptions) < 2 THEN (
-                           SELECT json_agg(o ORDER BY o) FROM unnest(a.attoptions || a.attfdwoptions) AS o) END,
+                           SELECT json_agg(o) FROM unnest(a.attoptions || a.attfdwoptions) AS o) END,
                        'sequence', q.document) AS document
             FROM relation AS r
             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -175,7 +175,7 @@ FROM (
                         (SELECT 'USING INDEX ' || quote_ident(i.relname) FROM pg_catalog.pg_index AS x
                          JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid
                          WHERE x.indrelid = r.oid AND x.indisreplident) END END,
-                    'options', (SELECT json_agg(o ORDER BY o) FROM unnest(r.reloptions) AS o),
+                    'options', to_json(r.reloptions),
                     'access_method', (SELECT m.amname FROM pg_catalog.pg_am AS m WHERE m.oid = r.relam AND m.amname <> 'heap'),
                     'of_type', CASE WHEN r.reloftype <> 0 THEN format_type(r.reloftype, NULL) END,
                     'server', (SELECT quote_ident(s.srvname) || coalesce(' ' || array_to_string(f.ftoptions, ', '), '')

@@ -15,6 +15,8 @@ _TYPE: Final = r'(?:"(?:[^"]|"")*"|\w+)'
 _CAST: Final = re.compile(
     rf"::{_TYPE}(?:\.{_TYPE})?(?: varying| precision)?(?:\(\d+(?:,\d+)?\))?(?: with(?:out)? time zone)?(?:\[\])*"
 )
+_VARCHAR: Final = r"'(?:[^']|'')*'::character varying"
+_WHOLE_LIST: Final = re.compile(rf"\b(ANY|ALL) \(\((ARRAY\[{_VARCHAR}(?:, {_VARCHAR})*\])\)::text\[\]\)")
 _PUBLIC: Final = re.compile(
     r"""(E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![\w."$])public\.""", re.DOTALL
 )
@@ -56,6 +58,17 @@ def without_casts(text: str | None) -> str | None:
     if text is None:
         return None
     return _NOT_LITERAL.sub(lambda match: match[1] or re.sub(r"[()\s]", "", _CAST.sub("", match[2])), text)
+
+
+def replayable(text: str) -> str:
+    """Give the spelling that PostgreSQL, reading it, prints as *text* again.
+
+    A list of varchar values is cast to text as a whole when the user writes ``IN``; read with that cast, every element
+    would be cast by itself.
+    """
+    if "ARRAY[" not in text:
+        return text
+    return _WHOLE_LIST.sub(r"\1 (\2)", text)
 
 
 def displayed(text: str | None) -> str | None:

@@ -78,7 +78,8 @@ def match_named(
         same_name = [item for item in free if item.name in names]
         if alike:
             item = next((item for item in alike if item.name in names), alike[0])
-            deliberate = any(item.name == old.name for old in former) and not same_name
+            renamed = any(old.name == item.name and shape(old) == shape(item) for old in former)
+            deliberate = renamed and not any(other.name == wanted.name for other in found)
             (result.renamed if item.name not in names and deliberate else result.kept).append((item, wanted))
         elif same_name:
             item = same_name[0]

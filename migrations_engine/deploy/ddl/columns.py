@@ -12,6 +12,7 @@ from migrations_engine.deploy.ddl.statement import (
     Step,
     alter,
     collate,
+    define,
     found_of,
     join,
     named,
@@ -95,7 +96,7 @@ def alter_generated(difference: Difference) -> Iterator[Step]:
         yield _alter_column(difference, "DROP EXPRESSION")
     else:
         effect = REWRITES if difference.verdict.rewrites else ""
-        yield _alter_column(difference, f"SET EXPRESSION AS ({wanted.default})", effect=effect)
+        yield _alter_column(difference, "SET EXPRESSION AS (", define(wanted.default), ")", effect=effect)
 
 
 def drop_not_null(difference: Difference) -> Iterator[Step]:
@@ -137,7 +138,7 @@ def _alter_column(difference: Difference, *parts: Part, effect: str = "") -> Ste
 def _value(column: Column) -> list[Part]:
     """Where the column's values come from when none is given."""
     if column.generated:
-        return [f"GENERATED ALWAYS AS ({column.default}) {column.generated}"]
+        return ["GENERATED ALWAYS AS (", define(column.default), f") {column.generated}"]
     if column.sequence is not None and column.identity:
         name = named(column.sequence)
         start = f"GENERATED {column.identity} AS IDENTITY ( SEQUENCE NAME"

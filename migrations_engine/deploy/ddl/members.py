@@ -10,6 +10,7 @@ from migrations_engine.deploy.ddl.statement import (
     Phase,
     Step,
     alter,
+    define,
     found_of,
     join,
     named,
@@ -36,7 +37,7 @@ def add_constraint(difference: Difference) -> Iterator[Step]:
         return
     effect = "keeps writers of both tables waiting" if wanted.kind == "f" else "locks the table while it is checked"
     checked = "NOT VALID" if wanted.unvalidated else None
-    yield alter(relation, phase, "ADD CONSTRAINT", name, wanted.definition, checked, effect=effect)
+    yield alter(relation, phase, "ADD CONSTRAINT", name, define(wanted.definition), checked, effect=effect)
 
 
 def drop_constraint(difference: Difference) -> Iterator[Step]:
@@ -95,11 +96,11 @@ def create_attachment(relation: Relation, attachment: Attachment, phase: Phase |
     name = sql.Identifier(attachment.name)
     if attachment.kind == "index":
         unique = "UNIQUE" if attachment.unique else None
-        statement = join("CREATE", unique, "INDEX", name, "ON", named(relation), attachment.definition)
+        statement = join("CREATE", unique, "INDEX", name, "ON", named(relation), define(attachment.definition))
         yield Step(phase or Phase.KEYS, statement, _WHILE_BUILT)
         return
     phase = phase or Phase.BEHAVIOUR
-    yield Step(phase, sql.SQL(attachment.definition.rstrip(";")), "keeps writers waiting")
+    yield Step(phase, define(attachment.definition.rstrip(";")), "keeps writers waiting")
     if attachment.enabled in _SWITCHES:
         yield alter(relation, phase, _SWITCHES[attachment.enabled], attachment.kind.upper(), name)
 

@@ -12,6 +12,7 @@ from migrations_engine.deploy.ddl.statement import (
     Phase,
     Step,
     alter,
+    define,
     found_of,
     join,
     named,
@@ -37,7 +38,9 @@ def drop_view(difference: Difference) -> Iterator[Step]:
 def replace_view(difference: Difference) -> Iterator[Step]:
     """Give a view another query, which only adds columns."""
     view = wanted_of(difference, Relation)
-    statement = join("CREATE OR REPLACE VIEW", named(view), options("WITH", view.options), "AS", view.definition)
+    statement = join(
+        "CREATE OR REPLACE VIEW", named(view), options("WITH", view.options), "AS", define(view.definition)
+    )
     yield Step(Phase.VIEWS, statement, "locks the view briefly")
 
 
@@ -45,7 +48,7 @@ def create_view(view: Relation) -> Iterator[Step]:
     """Make a view or materialized view anew, with its indexes, rules and triggers."""
     given = options("WITH", view.options)
     effect = "runs the query and keeps its rows" if view.kind == "materialized view" else ""
-    yield Step(Phase.VIEWS, join("CREATE", word(view), named(view), given, "AS", view.definition), effect)
+    yield Step(Phase.VIEWS, join("CREATE", word(view), named(view), given, "AS", define(view.definition)), effect)
     for attachment in view.attachments:
         yield from create_attachment(view, attachment, phase=Phase.VIEWS)
 

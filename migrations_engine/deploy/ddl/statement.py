@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from psycopg import sql
 
-from migrations_engine.diff import Difference
+from migrations_engine.diff import Difference, replayable
 from migrations_engine.model import Relation, Sequence
 
 S = TypeVar("S")
@@ -44,6 +44,11 @@ class Step(NamedTuple):
 def join(*parts: Part) -> sql.Composable:
     """Put a statement together, a blank between its parts; those that are None or empty are left out."""
     return sql.SQL(" ").join(sql.SQL(part) if isinstance(part, str) else part for part in parts if part)
+
+
+def define(definition: str | None) -> sql.SQL:
+    """A definition that the server deparsed, so that it reads it as the same."""
+    return sql.SQL(replayable(definition or ""))
 
 
 def named(item: Relation | Sequence) -> sql.Identifier:

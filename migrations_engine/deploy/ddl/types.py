@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl.statement import Part, Phase, Step, collate, found_of, join, named, wanted_of
+from migrations_engine.deploy.ddl.statement import Part, Phase, Step, collate, define, found_of, join, named, wanted_of
 from migrations_engine.diff import Difference
 from migrations_engine.model import Sequence, Type
 
@@ -34,7 +34,7 @@ def add_type(difference: Difference) -> Iterator[Step]:
         parts: list[Part] = [type_.base, collate(type_.collation)]
         parts += [f"DEFAULT {type_.default}" if type_.default is not None else None]
         parts += ["NOT NULL" if type_.not_null else None]
-        parts += [join("CONSTRAINT", sql.Identifier(check), definition) for check, definition in type_.checks]
+        parts += [join("CONSTRAINT", sql.Identifier(check), define(definition)) for check, definition in type_.checks]
         yield Step(Phase.BASICS, join("CREATE DOMAIN", name, "AS", *parts))
 
 

@@ -1,0 +1,29 @@
+"""An empty database per server version, where every test works in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+from psycopg import sql
+
+
+@pytest.fixture(scope="session", params=(16, 18), ids=lambda version: f"pg{version}")
+def server(request, postgres_servers: Callable[[int], str]) -> Iterator[psycopg.Connection]:
+    name = f"test_catalog_{os.getpid()}_{request.param}"
+    url = postgres_servers(request.param)
+    with ExitStack() as stack:
+        admin = stack.enter_context(psycopg.connect(url, autocommit=True))
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        stack.callback(admin.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        conninfo = psycopg.conninfo.make_conninfo(url, dbname=name)
+        yield stack.enter_context(psycopg.connect(conninfo, autocommit=True))
+
+
+@pytest.fixture
+def database(server: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    with server.transaction(force_rollback=True):
+        yield server

@@ -1,0 +1,192 @@
+"""What is wanted when tables, migrations, the last deploy and the database say different things."""
+
+from __future__ import annotations
+
+import pytest
+
+from migrations_engine.diff import diff_catalogs
+
+from .test_corpus import catalog_of, told
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, name varchar(20))"
+WITH_AGE = "CREATE TABLE t (id int PRIMARY KEY, name varchar(20), age int)"
+
+
+@pytest.fixture
+def compare(laboratory):
+    def differences(*, actual, declared, complete=None, formerly=None):
+        """Texts of SQL; *complete* defaults to the declared one, *formerly* to unknown."""
+        diff = diff_catalogs(
+            actual=catalog_of(laboratory, actual),
+            declared=catalog_of(laboratory, declared),
+            complete=catalog_of(laboratory, declared if complete is None else complete),
+            formerly=None if formerly is None else catalog_of(laboratory, formerly),
+        )
+        return [told(difference) for difference in diff.changes], list(diff.warnings)
+
+    return differences
+
+
+def changes(compare, **texts):
+    found, warnings = compare(**texts)
+    assert warnings == []
+    return found
+
+
+def test_what_a_migration_made_is_no_difference(compare):
+    migrated = WITH_AGE + "; CREATE TABLE log (a int); CREATE INDEX i ON t (age); CREATE VIEW v AS SELECT 1 AS a"
+    assert changes(compare, actual=migrated, declared=TABLE, complete=migrated) == []
+    assert changes(compare, actual=migrated, declared=TABLE, complete=migrated, formerly=TABLE) == []
+
+
+def test_what_a_migration_will_make_is_not_missed(compare):
+    migrated = WITH_AGE + "; CREATE TABLE log (a int); CREATE UNIQUE INDEX i ON t (age); CREATE TYPE m AS ENUM ('a')"
+    assert changes(compare, actual=TABLE, declared=TABLE, complete=migrated, formerly=TABLE) == []
+
+
+@pytest.mark.parametrize("actual", [TABLE, TABLE.replace("20", "40")])
+def test_before_and_after_a_refinement_are_both_right(compare, actual):
+    refined = TABLE.replace("20", "40")
+    assert changes(compare, actual=actual, declared=TABLE, complete=refined, formerly=TABLE) == []
+
+
+def test_neither_declared_nor_refined_is_compared_with_the_refined(compare):
+    refined = TABLE.replace("20", "40")
+    found = changes(compare, actual=TABLE.replace("20", "30"), declared=TABLE, complete=refined, formerly=TABLE)
+    assert found == ["safe alter_column_type t.name"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "complete"),
+    [
+        ("CREATE TABLE t (a int NOT NULL DEFAULT 1 CHECK (a > 0))", "CREATE TABLE t (a int)"),
+        ("CREATE TABLE t (a int)", "CREATE TABLE t (a int NOT NULL DEFAULT 1 CHECK (a > 0))"),
+        ("CREATE TABLE t (a int); CREATE INDEX i ON t (a)", "CREATE TABLE t (a int); CREATE INDEX i ON t (a DESC)"),
+        ("CREATE TABLE t (a int); CREATE VIEW v AS SELECT a FROM t", "CREATE TABLE t (a int); CREATE VIEW v AS SELECT 1 AS a"),
+        ("CREATE TABLE t (a int)", "CREATE TABLE t (a int) WITH (fillfactor = 50)"),
+        ("CREATE TYPE m AS ENUM ('a')", "CREATE TYPE m AS ENUM ('a', 'b')"),
+        ("CREATE SEQUENCE s", "CREATE SEQUENCE s INCREMENT 2"),
+        ("CREATE TABLE t (a int); COMMENT ON TABLE t IS 'one'", "CREATE TABLE t (a int); COMMENT ON TABLE t IS 'two'"),
+    ],
+)  # fmt: skip
+def test_a_migration_may_refine_anything(compare, declared, complete):
+    for actual in (declared, complete):
+        assert changes(compare, actual=actual, declared=declared, complete=complete, formerly=declared) == []
+
+
+def test_what_a_migration_drops_or_renames_may_be_there_or_not(compare):
+    renamed = "CREATE TABLE t (id int PRIMARY KEY, label varchar(20)); CREATE TABLE new (a int)"
+    declared = TABLE + "; CREATE TABLE old (a int); CREATE TYPE m AS ENUM ('a'); CREATE SEQUENCE s"
+    for actual in (declared, renamed):
+        assert changes(compare, actual=actual, declared=declared, complete=renamed, formerly=declared) == []
+
+
+def test_what_the_last_deploy_declared_and_nobody_wants_now_is_dropped(compare):
+    found = changes(
+        compare,
+        actual=WITH_AGE + "; CREATE TABLE log (a int); CREATE INDEX i ON t (name)",
+        declared=TABLE,
+        formerly=WITH_AGE + "; CREATE TABLE log (a int); CREATE INDEX i ON t (name)",
+    )
+    assert found == ["dataloss drop_table log", "dataloss drop_column t.age", "safe drop_index t.i"]
+
+
+def test_what_was_made_by_hand_stays(compare):
+    by_hand = (
+        WITH_AGE + "; CREATE TABLE log (a int); CREATE INDEX i ON t (name); ALTER TABLE t ADD CHECK (id > 0);"
+        "COMMENT ON TABLE t IS 'mine'; GRANT SELECT ON t TO pg_monitor; ALTER TABLE t SET (fillfactor = 50);"
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE VIEW v AS SELECT 1 AS a; CREATE TYPE m AS ENUM ('a');"
+        "CREATE SEQUENCE s; CREATE SCHEMA app; ALTER TABLE t ALTER name SET STATISTICS 9; CREATE PUBLICATION p"
+    )
+    assert changes(compare, actual=by_hand, declared=TABLE, formerly=TABLE) == []
+
+
+def test_in_an_adopted_database_only_a_column_too_many_is_told(compare):
+    adopted = WITH_AGE + "; CREATE TABLE log (a int); CREATE INDEX i ON t (name); CREATE VIEW v AS SELECT 1 AS a"
+    assert changes(compare, actual=adopted, declared=TABLE) == ["dataloss drop_column t.age"]
+
+
+def test_a_table_that_is_newly_declared_counts_as_adopted(compare):
+    found = changes(compare, actual=WITH_AGE, declared=TABLE, formerly="CREATE TABLE other (a int)")
+    assert found == ["dataloss drop_column t.age"]
+
+
+def test_a_name_that_postgresql_made_up_is_no_difference(compare):
+    one = "CREATE TABLE t (a int, b int, CHECK (a > 0), CHECK (b > 0), UNIQUE (a)); CREATE INDEX i1 ON t (b)"
+    other = (
+        "CREATE TABLE t (a int, b int, CONSTRAINT t_b_check CHECK (a > 0), CONSTRAINT t_a_check CHECK (b > 0),"
+        " CONSTRAINT u UNIQUE (a)); CREATE INDEX i2 ON t (b)"
+    )
+    assert changes(compare, actual=one, declared=other) == []
+    assert changes(compare, actual=one, declared=other, formerly=other) == []
+
+
+def test_a_renaming_in_the_files_is_followed(compare):
+    one, two = ("CREATE TABLE t (a int, CONSTRAINT {} UNIQUE (a))".format(name) for name in ("one", "two"))
+    assert changes(compare, actual=one, declared=two, formerly=one) == ["safe rename_constraint t.one"]
+
+
+def test_uncovered_objects_are_warned_of(compare):
+    publication = TABLE + "; CREATE PUBLICATION p FOR TABLE t"
+    assert compare(actual=TABLE, declared=publication, formerly=TABLE) == (
+        [], ["declared but not in the database, and of a kind that is not compared: publication p"],
+    )  # fmt: skip
+    assert compare(actual=publication, declared=TABLE, formerly=publication) == (
+        [], ["declared no more but still in the database, and of a kind that is not compared: publication p"],
+    )  # fmt: skip
+    assert compare(actual=publication, declared=TABLE, complete=publication, formerly=TABLE) == ([], [])
+
+
+def test_an_unwanted_type_held_back_is_told_once(compare):
+    table = "CREATE TABLE t (a {0} CHECK (a IN ('x', 'y'))); CREATE INDEX i ON t (a) WHERE a > 'x';"
+    views = "CREATE VIEW v AS SELECT a FROM t WHERE a = 'x'; CREATE VIEW w AS SELECT a FROM v WHERE a <> 'z'"
+    actual, declared = ((table + views).format(type_) for type_ in ("text", "varchar(9)"))
+    assert changes(compare, actual=actual, declared=declared, formerly=actual) == ["dataloss alter_column_type t.a"]
+
+
+def test_a_key_that_foreign_keys_rely_on_is_not_dropped(compare):
+    one = "CREATE TABLE p (a int UNIQUE, b int); CREATE TABLE t (a int REFERENCES p (a))"
+    other = "CREATE TABLE p (a int, b int); CREATE TABLE t (a int)"
+    assert changes(compare, actual=one, declared=other, formerly=one) == [
+        "incompatible drop_constraint p.p_a_key", "safe drop_constraint t.t_a_fkey",
+    ]  # fmt: skip
+
+
+def test_the_order_is_fixed(compare, laboratory):
+    actual = "CREATE TABLE b (x int, y int); CREATE TABLE a (x int)"
+    declared = (
+        "CREATE TABLE a (z int, x bigint, w int UNIQUE); CREATE TABLE b (x bigint, y bigint); CREATE INDEX i ON b (y);"
+        "CREATE TYPE m AS ENUM ('a'); CREATE SCHEMA app"
+    )
+    expected = [
+        "safe add_schema app", "safe add_type m", "safe add_column a.z", "safe alter_column_type a.x", "safe add_column a.w",
+        "dataloss add_constraint a.a_w_key", "safe alter_column_type b.x", "safe alter_column_type b.y", "safe add_index b.i",
+    ]  # fmt: skip
+    assert changes(compare, actual=actual, declared=declared) == expected
+
+
+TYPES_OF_COLUMNS = [
+    "bool", "boolean", "double precision", "float", "float(3)", "real", "time", "timetz", "time(2) with time zone",
+    "timestamp(3)", "timestamp with time zone", "character varying(20)", "char", "char(3)", "bpchar", "decimal",
+    "numeric(10, 2)", "text[]", "int[][]", "int[3]", "serial", "serial4", "bigserial", "smallserial", "mood", "mood[]",
+    "posint", "posint[]", "pair", "pair[]", "vector(3)", "vector", "interval day to second(3)", "bit(3)", "varbit", "money",
+    "xml", "json", "jsonb", "uuid", "inet", "int4range", "int4multirange", "span", "tsvector", "name", '"char"', "oid",
+    "regclass", 'text COLLATE "C"', "int GENERATED ALWAYS AS IDENTITY", "int GENERATED BY DEFAULT AS IDENTITY (START 7)",
+    "int GENERATED ALWAYS AS (1 + 1) STORED", "numeric DEFAULT 1.50", "timestamptz DEFAULT now()", "text DEFAULT 'a,b'",
+    "mood DEFAULT 'ok'", "mood[] DEFAULT '{ok}'", "jsonb DEFAULT '{}'", "int DEFAULT -1", "interval DEFAULT '1 day'",
+    "varchar(5) DEFAULT 'x'", "date DEFAULT CURRENT_DATE", "int NOT NULL DEFAULT (2 + 3) * 4", "text[] DEFAULT ARRAY[]::text[]",
+    "uuid DEFAULT gen_random_uuid()", "double precision DEFAULT 'NaN'", "bytea DEFAULT '\\xff'",
+]  # fmt: skip
+OWN_TYPES = """
+CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE DOMAIN posint AS int CHECK (VALUE > 0);
+CREATE TYPE pair AS (x int, y text); CREATE TYPE span AS RANGE (SUBTYPE = float8);
+"""
+
+
+@pytest.mark.parametrize("column", TYPES_OF_COLUMNS)
+def test_a_column_made_twice_from_the_same_words_is_the_same(laboratory, compare, column):
+    text = f"{OWN_TYPES} CREATE TABLE t (a {column})"
+    other_session = f"SET LOCAL search_path = public, pg_catalog; {text}; SET LOCAL TimeZone = 'Asia/Tokyo'"
+    assert changes(compare, actual=text, declared=other_session, formerly=None) == []
+    added = f"{OWN_TYPES} CREATE TABLE t (); ALTER TABLE t ADD COLUMN a {column}"
+    assert changes(compare, actual=added, declared=text, formerly=None) == []
