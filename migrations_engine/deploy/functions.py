@@ -6,61 +6,32 @@ narrow the question down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
-from psycopg.rows import class_row
 
 from migrations_engine.deploy.retry import UNDEFINED, FileRunner
+from migrations_engine.deploy.routines import MadeRoutine, OldRoutine, Routines
 from migrations_engine.deploy.script import script_of
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import FunctionDeployFailed
+from migrations_engine.errors import EngineError, FunctionDeployFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.tracking import DeployedFunction, DeployState, Records
 
 _QUERIES: Final = load_queries(__package__)
-_STEP: Final = "functions"
-_DEPENDENT_OBJECTS_STILL_EXIST: Final = "2BP01"
 _ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
 
-#: CREATE OR REPLACE cannot do it (changed result, argument name, removed default), or it is there without OR REPLACE.
-_REPLACEMENT_REFUSED: Final = frozenset({"42P13", "42723", "42809"})
+_SETTING: Final = frozenset({"GRANT", "REVOKE", "COMMENT", "ALTER"})
+_NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeFunction:
-    """A routine as the server understood it, when a file made it."""
-
-    oid: int
-    identity: str
-    name: str
-    schema: str
-    kind: str  #: ``prokind``: f, p, a, w
-    language: str
-    argument_types: str  #: ``proargtypes``, which with schema and name is unique
-    arguments: list[str]
-    result: str
-    fingerprint: str
-
-
-@dataclass(slots=True, kw_only=True)
-class _OldRoutine:
-    """A routine that was there before, and may have to make room."""
-
-    oid: int
-    schema: str
-    name: str
-    argument_types: str
-    identity: str
-    current_name: str  #: another one than ``name`` while it is moved out of the way
-
-    @property
-    def hidden_name(self) -> str:
-        return f"_stonescriptdb_gateway_replaced_{self.oid}"
+#: What a file makes is there, and the file does not say OR REPLACE: function, trigger or cast, view.
+_NEVER_REPLACED: Final = frozenset({"42710", "42P07"})
+_ALREADY_THERE: Final = _NEVER_REPLACED | {"42723"}
+#: OR REPLACE cannot do it: a changed result, argument name or kind, a removed default.
+_REPLACEMENT_REFUSED: Final = frozenset({"42P13", "42809"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +50,16 @@ class FunctionDeployer:
     def __init__(self, session: DeploySession, files: Sequence[SchemaFile], state: DeployState) -> None:
         self._session = session
         self._files = files
+        self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
+        self._left_behind = state.left_behind
         self._kept = _unchanged(files, state)
-        self._made: dict[SchemaFile, list[MadeFunction]] = {}
-        self._dropped: set[str] = set()
+        self._made: dict[SchemaFile, list[MadeRoutine]] = {}
+        self._seen: set[str] = set()  # versions of routines that are no running file's work
+        self._replaced: dict[OldRoutine, SchemaFile] = {}  # moved aside for a file, to be dropped when all have run
+        self._ran_again: set[SchemaFile] = set()
         self._tried_early = False
+        self._is_stale = False  # something may have altered routines after they were noted as made
         self._one_by_one = FileRunner(session, self._run_replacing, error_class=FunctionDeployFailed)
 
     def deploy_early(self) -> bool:
@@ -91,7 +67,10 @@ class FunctionDeployer:
         if self._tried_early:
             return False
         self._tried_early = True
-        self._one_by_one.run_what_works(self._pending())
+        pending = self._pending()
+        self._look_around(pending)
+        self._one_by_one.run_what_works(pending)
+        self._is_stale = True
         return bool(self._made)
 
     def deploy(self, records: Records) -> FunctionCounts:
@@ -100,10 +79,14 @@ class FunctionDeployer:
         :raises FunctionDeployFailed: PostgreSQL refused a file, or something depends on what has to be dropped
         """
         pending = self._pending()
-        if pending:
+        while pending:
             self._run_pending(pending)
-        self._validate_bodies()
+            pending = self._disturbed()
+        self._run_settings_again()
+        self._settle()
+        self._routines.drop_all({routine: file.label for routine, file in self._replaced.items()}, aside=True)
         orphans = self._drop_orphans()
+        self._validate_bodies()
         self._record(records, orphans)
         updated = sum(len(made) for made in self._made.values())
         skipped = sum(1 for functions in self._kept.values() for function in functions if function.identity)
@@ -112,104 +95,129 @@ class FunctionDeployer:
     def _pending(self) -> list[SchemaFile]:
         return [file for file in self._files if file not in self._kept and file not in self._made]
 
+    def _look_around(self, pending: Sequence[SchemaFile]) -> None:
+        """Note which routines are there, so that what *pending* files make can be told from it."""
+        dynamic = any(_is_dynamic(file) for file in pending)
+        names = [name for file in pending for name in _names(file)]
+        if names or dynamic:
+            self._seen = self._routines.versions(None if dynamic else names)
+
     def _run_pending(self, pending: Sequence[SchemaFile]) -> None:
         """Run files together, and ask once what they made; where that does not work or is not clear, one by one."""
+        self._look_around(pending)
         by_name = _one_file_each(pending)
         run = self._session.run_file if by_name is not None else self._run
         together = FileRunner(
-            self._session, run, error_class=FunctionDeployFailed, retried=UNDEFINED | _REPLACEMENT_REFUSED
+            self._session,
+            run,
+            error_class=FunctionDeployFailed,
+            retried=UNDEFINED | _ALREADY_THERE | _REPLACEMENT_REFUSED,
         )
         if not together.run_together(pending):
             for file in pending:
                 self._made.pop(file, None)
             self._one_by_one.run_all(pending)
+            self._is_stale = True
         elif by_name is not None:
-            for function in self._made_of(list(by_name)):
-                self._made.setdefault(by_name[function.name], []).append(function)
+            self._made |= {file: [] for file in pending}
+            for routine in self._routines.made(list(by_name), self._seen):
+                self._made[by_name[routine.name]].append(routine)
 
     def _run(self, file: SchemaFile) -> None:
         self._session.run_file(file)
-        names = _names(file)
-        dynamic = _is_dynamic(file)
-        made = self._made_of(None if dynamic else names)
-        elsewhere = {f.oid for functions in self._made.values() for f in functions} if dynamic else set()
-        self._made[file] = [function for function in made if function.oid not in elsewhere]
+        self._note_made(file)
 
-    def _made_of(self, names: list[str] | None) -> list[MadeFunction]:
-        with self._session.connection.cursor(row_factory=class_row(MadeFunction)) as cursor:
-            return cursor.execute(_QUERIES["functions_made"], {"names": names}).fetchall()
+    def _note_made(self, file: SchemaFile) -> None:
+        names, dynamic = _names(file), _is_dynamic(file)
+        elsewhere = {routine.version for routines in self._made.values() for routine in routines}
+        made = self._routines.made(None if dynamic else names, self._seen | elsewhere) if names or dynamic else []
+        self._made[file] = made
 
     def _run_replacing(self, file: SchemaFile) -> None:
-        """Run *file*; where the server refuses to replace a routine, move the old one out of the way and drop it."""
+        """Run *file*; where something it makes is there, replace that, or move it aside to be dropped later."""
         try:
             with self._session.savepoint():
                 self._run(file)
         except psycopg.Error as exc:
-            names = _names(file)
-            if exc.sqlstate not in _REPLACEMENT_REFUSED or not names:
+            if exc.sqlstate not in _ALREADY_THERE | _REPLACEMENT_REFUSED:
                 raise
-            self._replace(file, names)
+            try:
+                with self._session.savepoint():
+                    self._session.run_file(file, replacing=True)
+                    self._note_made(file)
+            except psycopg.Error as refusal:
+                if refusal.sqlstate in _NEVER_REPLACED:
+                    raise self._never_replaced(file, refusal) from refusal
+                if refusal.sqlstate not in _ALREADY_THERE | _REPLACEMENT_REFUSED:
+                    raise
+                self._replace(file)
 
-    def _replace(self, file: SchemaFile, names: Sequence[str]) -> None:
-        taken = {f.oid for functions in self._made.values() for f in functions}
-        old = [routine for routine in self._routines("functions_named", names=list(names)) if routine.oid not in taken]
+    def _never_replaced(self, file: SchemaFile, refusal: psycopg.Error) -> EngineError:
+        failure = self._session.failure(refusal, FunctionDeployFailed, file=file)
+        advice = "; a file of functions/ runs again when it has changed, so let it DROP … IF EXISTS what it makes"
+        return FunctionDeployFailed(failure.message + advice, file=file.label, server=failure.server)
+
+    def _replace(self, file: SchemaFile) -> None:
+        taken = {routine.oid for routines in self._made.values() for routine in routines}
+        old = [routine for routine in self._routines.named(_names(file)) if routine.oid not in taken]
         for routine in old:
-            self._rename(routine, routine.hidden_name)
-            routine.current_name = routine.hidden_name
-        self._run(file)
-        replaced = {(made.schema, made.name, made.argument_types) for made in self._made[file]}
+            self._routines.move_aside(routine)
+        self._session.run_file(file, replacing=True)
+        self._note_made(file)
+        made = {(routine.schema, routine.name, routine.argument_types) for routine in self._made[file]}
         for routine in old:
-            known = self._known.get(routine.identity)
-            if (routine.schema, routine.name, routine.argument_types) in replaced:
-                self._drop(routine, file)
-            elif known is not None and known.file == file.label:
-                self._drop(routine, file)
-                self._dropped.add(routine.identity)
+            if (routine.schema, routine.name, routine.argument_types) in made:
+                self._replaced[routine] = file
             else:
-                self._rename(routine, routine.name)
+                self._routines.put_back(routine)
 
-    def _routines(self, query: str, **parameters: object) -> list[_OldRoutine]:
-        with self._session.connection.cursor(row_factory=class_row(_OldRoutine)) as cursor:
-            return cursor.execute(_QUERIES[query], parameters).fetchall()
+    def _disturbed(self) -> list[SchemaFile]:
+        """Files to run again: they use what was moved aside, or are unchanged and make what one that ran makes."""
+        dependent = self._routines.dependent_routines(self._replaced) if self._replaced else set()
+        makers: dict[str, set[SchemaFile]] = {}
+        for file, routines in self._made.items():
+            for routine in routines:
+                makers.setdefault(routine.identity, set()).add(file)
+        again = {file for identity in dependent & makers.keys() for file in makers[identity]} - self._ran_again
+        for kept, functions in self._kept.items():
+            identities = {function.identity for function in functions}
+            rivals = [file for identity in identities & makers.keys() for file in makers[identity]]
+            if rivals or identities & dependent:
+                again |= {kept, *rivals}
+        for file in again:
+            self._kept.pop(file, None)
+            self._made.pop(file, None)
+        self._ran_again |= again
+        return [file for file in self._files if file in again]
 
-    def _rename(self, routine: _OldRoutine, new_name: str) -> None:
-        statement = sql.SQL("ALTER ROUTINE {}({}) RENAME TO {}").format(
-            sql.Identifier(routine.schema, routine.current_name),
-            self._types(routine.argument_types),
-            sql.Identifier(new_name),
-        )
-        self._session.query(statement)
+    def _run_settings_again(self) -> None:
+        """Unchanged files that only grant, comment and alter run again, since what they are about was made anew."""
+        files = [file for file in self._kept if _only_sets(file)] if self._made else []
+        if files:
+            FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed).run_all(files)
+            self._is_stale = True
 
-    def _types(self, argument_types: str) -> sql.SQL:
-        row = self._session.query(_QUERIES["argument_types"], {"argument_types": argument_types}).fetchone()
-        assert row is not None
-        return sql.SQL(row[0])
-
-    def _drop(self, routine: _OldRoutine, file: SchemaFile | None) -> None:
-        """Drop a routine that nothing hangs on."""
-        dependants = self._dependants(routine)
-        label = file.label if file else None
-        if dependants:
-            raise FunctionDeployFailed(
-                f"{routine.identity} has to be dropped, but other objects depend on it: {', '.join(dependants)}. "
-                "Drop or change those in a migration first",
-                file=label,
-            )
-        statement = sql.SQL("DROP ROUTINE {}({})").format(
-            sql.Identifier(routine.schema, routine.current_name), self._types(routine.argument_types)
-        )
-        with self._session.failures_as(FunctionDeployFailed, file=file, what=f"dropping {routine.identity}"):
-            self._session.run(statement, step=_STEP, file=label)
-        self._session.log("drop_function", routine.identity)
-
-    def _dependants(self, routine: _OldRoutine) -> list[str]:
-        return [row[0] for row in self._session.query(_QUERIES["dependants"], {"oid": routine.oid}).fetchall()]
+    def _settle(self) -> None:
+        """Note what is there at the end. Where several files make one routine, the last has it, as if run by hand."""
+        oids = [routine.oid for routines in self._made.values() for routine in routines]
+        now = {routine.oid: routine for routine in self._routines.as_they_are(oids)} if self._is_stale else {}
+        owners: dict[int, SchemaFile] = {}
+        for file in (file for file in self._files if file in self._made):
+            self._made[file] = [now.get(routine.oid, routine) for routine in self._made[file]]
+            for routine in self._made[file]:
+                earlier = owners.get(routine.oid)
+                if earlier is not None:
+                    self._session.warnings.append(
+                        f"{routine.identity} is made by {earlier.label} and by {file.label}; the latter's is in place"
+                    )
+                    self._made[earlier] = [r for r in self._made[earlier] if r.oid != routine.oid]
+                owners[routine.oid] = file
 
     def _validate_bodies(self) -> None:
         """Check the bodies now that everything is in place; making them did not, so that their order is free."""
-        made = [(file, function) for file, functions in self._made.items() for function in functions]
+        made = [(file, routine) for file, routines in self._made.items() for routine in routines]
         for language, query in (("sql", "validate_sql"), ("plpgsql", "validate_plpgsql")):
-            routines = [(file, f.oid) for file, f in made if f.language == language and f.kind != "a"]
+            routines = [(file, r.oid) for file, r in made if r.language == language and r.kind != "a"]
             if not routines:
                 continue
             self._session.query("SELECT set_config('check_function_bodies', 'on', true)")
@@ -224,58 +232,50 @@ class FunctionDeployer:
             self._session.query("SELECT set_config('check_function_bodies', 'off', true)")
 
     def _drop_orphans(self) -> list[str]:
-        """Drop what files made once and make no more, those first that others of them do not use."""
-        current = {f.identity for functions in self._made.values() for f in functions}
-        current |= {f.identity for functions in self._kept.values() for f in functions}
-        gone = [f for f in self._known.values() if f.identity not in current]
-        waiting = [
-            routine
-            for f in gone
-            if f.exists and f.identity not in self._dropped
-            for routine in self._routines("routine_by_identity", identity=f.identity)
-        ]
-        while waiting:
-            free = [routine for routine in waiting if not self._dependants(routine)]
-            for routine in free or waiting:
-                self._drop(routine, None)
-            waiting = [routine for routine in waiting if routine not in free]
+        """Drop what files made once and make no more."""
+        current = {routine.identity for routines in self._made.values() for routine in routines}
+        current |= {function.identity for functions in self._kept.values() for function in functions}
+        gone = [function for function in self._known.values() if function.identity not in current]
+        there = [routine for f in gone if f.exists for routine in self._routines.of_identity(f.identity)]
+        self._routines.drop_all(dict.fromkeys(there))
         return [function.identity for function in gone]
 
     def _record(self, records: Records, orphans: Sequence[str]) -> None:
-        if not self._made and not orphans:
+        if self._left_behind:
+            self._report_left_behind()
+        elif not self._made and not orphans:
             return
         records.forget_functions(orphans, [file.label for file in self._made])
-        rows: list[Mapping[str, Any]] = []
-        for file, functions in self._made.items():
-            checksum = script_of(file).checksum
-            for f in functions:
-                name = f.name if f.schema == "public" else f"{f.schema}.{f.name}"
-                rows.append(
-                    {
-                        "name": name,
-                        "identity": f.identity,
-                        "arguments": f.arguments,
-                        "result": f.result,
-                        "checksum": checksum,
-                        "file": file.label,
-                        "fingerprint": f.fingerprint,
-                    }
-                )
-                self._session.log("deploy_function", f.identity, file=file.label)
-            if not functions:
-                rows.append(
-                    {
-                        "name": file.label,
-                        "identity": "",
-                        "arguments": [],
-                        "result": "",
-                        "checksum": checksum,
-                        "file": file.label,
-                        "fingerprint": "",
-                    }
-                )
+        records.functions([row for file, routines in self._made.items() for row in _rows(file, routines)])
+        for file, routines in self._made.items():
+            for routine in routines:
+                self._session.log("deploy_function", routine.identity, file=file.label)
+            if not routines:
                 self._session.log("run_function_file", file.label)
-        records.functions(rows)
+
+    def _report_left_behind(self) -> None:
+        made = {routine.identity for routines in self._made.values() for routine in routines}
+        there = {routine.identity for routine in self._routines.named(self._left_behind)}
+        if there - made:
+            self._session.warnings.append(
+                "functions with names of those that an earlier gateway deployed, which no file makes any more, were "
+                f"left in place: {', '.join(sorted(there - made))}"
+            )
+
+
+def _rows(file: SchemaFile, routines: Sequence[MadeRoutine]) -> Iterator[Mapping[str, Any]]:
+    """The rows that remember what *file* made; a row without identity when it made no routine."""
+    common = {"checksum": script_of(file).checksum, "file": file.label}
+    for routine in routines:
+        yield common | {
+            "name": routine.label,
+            "identity": routine.identity,
+            "arguments": routine.arguments,
+            "result": routine.result,
+            "fingerprint": routine.fingerprint,
+        }
+    if not routines:
+        yield common | {"name": file.label, "identity": "", "arguments": [], "result": "", "fingerprint": ""}
 
 
 def _unchanged(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFile, list[DeployedFunction]]:
@@ -283,12 +283,16 @@ def _unchanged(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFi
     by_file: dict[str, list[DeployedFunction]] = {}
     for function in state.functions:
         by_file.setdefault(function.file, []).append(function)
-    return {
+    kept = {
         file: known
         for file in files
         if (known := by_file.get(file.label))
         and all(f.intact and f.checksum == script_of(file).checksum for f in known)
     }
+    if len(kept) == len(by_file):
+        return kept
+    # What a later file had made instead of this one may be gone with that file.
+    return {file: known for file, known in kept.items() if not (_names(file) and all(not f.identity for f in known))}
 
 
 def _one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
@@ -296,7 +300,7 @@ def _one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
     found: dict[str, SchemaFile] = {}
     for file in files:
         names = _names(file)
-        if not names or _is_dynamic(file) or any(name in found for name in names):
+        if _is_dynamic(file) or any(name in found for name in names):
             return None
         found |= dict.fromkeys(names, file)
     return found
@@ -304,6 +308,14 @@ def _one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
 
 def _is_dynamic(file: SchemaFile) -> bool:
     return any(statement.words[:1] == ("DO",) for statement in script_of(file).statements)
+
+
+def _only_sets(file: SchemaFile) -> bool:
+    """Whether the file makes nothing, and can run any number of times."""
+    statements = script_of(file).statements
+    return bool(statements) and all(
+        s.words[0] in _SETTING and not _NAMING & set(s.words) for s in statements if s.words
+    )
 
 
 def _names(file: SchemaFile) -> list[str]:

@@ -38,11 +38,18 @@ SELECT substr(setting, length('search_path=') + 1)
  WHERE s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
    AND s.setrole = 0 AND setting LIKE 'search\_path=%%'
 
--- name: functions_made
--- The functions of the given names that this transaction made or replaced (every xid of the transaction and its
--- savepoints is at least the transaction's own), as the server understood them.
-SELECT p.oid::bigint AS oid, i.identity, p.proname AS name, n.nspname AS schema, p.prokind::text AS kind,
-       l.lanname AS language, p.proargtypes::text AS argument_types,
+-- name: routine_versions
+-- A text for each routine that changes whenever the routine is made, replaced or altered.
+SELECT format('%%s%%s', oid, ctid)
+  FROM pg_catalog.pg_proc
+ WHERE (%(names)s::text[] IS NULL OR proname = ANY (%(names)s::text[]))
+   AND pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+
+-- name: routines_made
+-- Routines as the server understood them, of the given names or oids where they are given, less those that were there
+-- before in the same version.
+SELECT p.oid::bigint AS oid, format('%%s%%s', p.oid, p.ctid) AS version, i.identity, p.proname AS name,
+       n.nspname AS schema, p.prokind::text AS kind, l.lanname AS language, p.proargtypes::text AS argument_types,
        (SELECT coalesce(array_agg(format_type(t, NULL) ORDER BY o), '{}')
           FROM unnest(p.proargtypes) WITH ORDINALITY AS a (t, o)) AS arguments,
        coalesce(pg_get_function_result(p.oid), '') AS result,
@@ -55,16 +62,16 @@ SELECT p.oid::bigint AS oid, i.identity, p.proname AS name, n.nspname AS schema,
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
  CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
  WHERE (%(names)s::text[] IS NULL OR p.proname = ANY (%(names)s::text[]))
-   AND age(p.xmin) <= age(pg_current_xact_id()::xid)
-   AND p.pronamespace <> 'pg_catalog'::regnamespace
+   AND (%(oids)s::oid[] IS NULL OR p.oid = ANY (%(oids)s::oid[]))
+   AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+   AND format('%%s%%s', p.oid, p.ctid) <> ALL (%(before)s::text[])
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
  ORDER BY p.oid
 
--- name: functions_named
--- Functions of the given names outside the system schemas, with what tells whether a new one takes an old one's place.
-SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types,
-       i.identity, p.proname AS current_name
+-- name: routines_named
+-- Routines of the given names, with what tells whether a new one takes an old one's place.
+SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types, i.identity
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
  CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
@@ -74,13 +81,20 @@ SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtyp
                     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 
 -- name: routine_by_identity
-SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types,
-       i.identity, p.proname AS current_name
+SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types, i.identity
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
  CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
  WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
    AND i.identity = %(identity)s
+
+-- name: dependent_routines
+-- The routines that hang on some of the given ones.
+SELECT DISTINCT i.identity
+  FROM pg_catalog.pg_depend d
+ CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
+ WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = ANY (%(oids)s::oid[])
+   AND d.classid = 'pg_catalog.pg_proc'::regclass
 
 -- name: argument_types
 -- A proargtypes value spelt out, for ALTER and DROP ROUTINE.

@@ -15,6 +15,8 @@ from migrations_engine.source.statements import Statement, split, transaction_co
 _REMEMBERED_FILES: Final = 4096  #: a fleet's deploy visits the same files for every database
 _BEGIN_AND_END: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
 
+_REPLACEABLE: Final = {("FUNCTION",), ("PROCEDURE",), ("AGGREGATE",), ("TRIGGER",), ("VIEW",), ("RULE",)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
@@ -46,6 +48,11 @@ class Script:
         return b";\n".join(statement.text.encode() for statement in self.statements)
 
     @cached_property
+    def replacing_body(self) -> bytes:
+        """The same with ``OR REPLACE`` where it is allowed and missing."""
+        return b";\n".join(_replacing(statement).encode() for statement in self.statements)
+
+    @cached_property
     def checksum(self) -> str:
         return folded_checksum(self.file.text)
 
@@ -59,6 +66,12 @@ class Script:
     def created(self) -> tuple[NamedObject, ...]:
         """Every object that one of its CREATE statements names."""
         return tuple(made for statement in self.statements if (made := created_name(statement)) is not None)
+
+
+def _replacing(statement: Statement) -> str:
+    if statement.words[:1] == ("CREATE",) and statement.words[1:2] in _REPLACEABLE:
+        return "CREATE OR REPLACE" + statement.text[len("CREATE") :]
+    return statement.text
 
 
 @lru_cache(maxsize=_REMEMBERED_FILES)

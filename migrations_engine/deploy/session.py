@@ -48,11 +48,15 @@ class DeploySession:
             self.plan.note(self.connection, step=step, sql=_text(statement, self.connection), file=file, effect=effect)
         return touched
 
-    def run_file(self, file: SchemaFile) -> None:
-        """Run a whole file in one message, then undo what it did to the session's settings."""
+    def run_file(self, file: SchemaFile, *, replacing: bool = False) -> None:
+        """Run a whole file in one message, then undo what it did to the session's settings.
+
+        :param replacing: as if it said OR REPLACE wherever it can
+        """
         script = script_of(file)
-        if script.body.strip():
-            self.run(script.body, step=file.folder, file=file.label)
+        body = script.replacing_body if replacing else script.body
+        if body.strip():
+            self.run(body, step=file.folder, file=file.label)
         self.restore_settings(script.changes_settings)
 
     def restore_settings(self, needed: bool) -> None:

@@ -55,9 +55,13 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy'
        set_config('lock_timeout', %(lock_timeout_ms)s, true) AS lock_timeout,
        set_config('check_function_bodies', 'off', true) AS check_function_bodies,
        current_setting('server_version_num')::int AS server_version,
-       EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                WHERE a.attrelid = to_regclass('public._stonescriptdb_gateway_tables')
-                  AND a.attname = 'definition') AS tracked,
+       5 = (SELECT count(*) FROM pg_catalog.pg_attribute
+             WHERE (attrelid, attname) IN (
+                 (to_regclass('public._stonescriptdb_gateway_migrations'), 'statements_done'),
+                 (to_regclass('public._stonescriptdb_gateway_types'), 'checksum'),
+                 (to_regclass('public._stonescriptdb_gateway_functions'), 'fingerprint'),
+                 (to_regclass('public._stonescriptdb_gateway_changelog'), 'request_id'),
+                 (to_regclass('public._stonescriptdb_gateway_tables'), 'definition'))) AS tracked,
        NOT EXISTS (SELECT FROM pg_catalog.pg_class
                     WHERE relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace,
                                                'pg_toast'::regnamespace))
@@ -82,7 +86,7 @@ SELECT json_build_object(
                 FROM public._stonescriptdb_gateway_types),
     'functions', (SELECT coalesce(json_agg(json_build_object(
                       'identity', f.signature, 'checksum', f.body_checksum, 'file', f.source_file,
-                      'intact', f.signature = '' OR (f.fingerprint IS NOT NULL AND f.fingerprint = live.fingerprint),
+                      'intact', f.signature = '' OR f.fingerprint IS NOT DISTINCT FROM live.fingerprint,
                       'exists', live.identity IS NOT NULL) ORDER BY f.id), '[]')
                     FROM public._stonescriptdb_gateway_functions f
                     LEFT JOIN (SELECT i.identity, md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows,
@@ -94,7 +98,10 @@ SELECT json_build_object(
                                 CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
                                 WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace,
                                                              'information_schema'::regnamespace)) live
-                           ON live.identity = f.signature),
+                           ON live.identity = f.signature
+                    WHERE f.fingerprint IS NOT NULL),
+    'left_behind', (SELECT coalesce(json_agg(DISTINCT function_name), '[]')
+                      FROM public._stonescriptdb_gateway_functions WHERE fingerprint IS NULL),
     'extensions', (SELECT coalesce(json_object_agg(extname, extversion), '{}') FROM pg_catalog.pg_extension),
     'deployed', (SELECT json_build_object('checksum', checksum, 'definition', definition)
                    FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'))

@@ -39,6 +39,7 @@ class DeployState:
     migrations: Mapping[str, AppliedMigration] = field(default_factory=dict)
     type_checksums: Mapping[str, str] = field(default_factory=dict)  #: by type name
     functions: tuple[DeployedFunction, ...] = ()
+    left_behind: tuple[str, ...] = ()  #: names of functions that an earlier gateway deployed, in its own spelling
     extensions: Mapping[str, str] = field(default_factory=dict)  #: installed ones, with their versions
     schema_checksum: str | None = None  #: of the schema deployed last; None: never deployed by this gateway
     last: Mapping[str, Any] = field(default_factory=dict)  #: what the last deploy noted for the next one
@@ -57,6 +58,7 @@ def read_state(connection: psycopg.Connection[Any]) -> DeployState:
         },
         type_checksums={t["name"]: t["checksum"] for t in state["types"]},
         functions=tuple(DeployedFunction(**f) for f in state["functions"]),
+        left_behind=tuple(state["left_behind"]),
         extensions=state["extensions"],
         schema_checksum=deployed.get("checksum"),
         last=deployed.get("definition") or {},

@@ -18,7 +18,8 @@ MANY = {
     " AS $$ SELECT id, v FROM t $$;",
     "functions/c.pssql": "CREATE FUNCTION public.\"Quoted name\"() RETURNS SETOF t LANGUAGE sql AS 'SELECT * FROM t';",
     "functions/d.pssql": "CREATE OR REPLACE PROCEDURE d_procedure(p int) LANGUAGE plpgsql AS $$ BEGIN NULL; END $$;",
-    "functions/e.pssql": "CREATE FUNCTION e_atomic() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT z_last(); END;",
+    "functions/e.pssql": "CREATE FUNCTION e_atomic() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1;"
+    " SELECT z_last(); END;",
     "functions/f.pssql": "CREATE AGGREGATE f_sum (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');",
     "functions/g.pssql": "CREATE OR REPLACE FUNCTION g_calls() RETURNS int LANGUAGE sql AS $$ SELECT z_last() $$;",
     "functions/z.pssql": "CREATE OR REPLACE FUNCTION z_last() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;",
@@ -177,8 +178,10 @@ def test_tables_triggers_and_views_may_use_functions(tenant):
             CREATE TRIGGER touch BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION touch();
             CREATE VIEW codes AS SELECT upper_code(code) AS code FROM t;""",
         "functions/next_code.pssql": "CREATE FUNCTION next_code() RETURNS text LANGUAGE sql AS $$ SELECT 'c1' $$",
-        "functions/is_code.pssql": "CREATE FUNCTION is_code(c text) RETURNS boolean LANGUAGE sql AS $$ SELECT c LIKE 'c%' $$",
-        "functions/upper_code.pssql": "CREATE FUNCTION upper_code(c text) RETURNS text LANGUAGE sql AS $$ SELECT upper(c) $$",
+        "functions/is_code.pssql": "CREATE FUNCTION is_code(c text) RETURNS boolean LANGUAGE sql AS"
+        " $$ SELECT c LIKE 'c%' $$",
+        "functions/upper_code.pssql": "CREATE FUNCTION upper_code(c text) RETURNS text LANGUAGE sql AS"
+        " $$ SELECT upper(c) $$",
         "functions/touch.pssql": "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN NEW.touched := true; RETURN NEW; END $$",
         "functions/all_t.pssql": "CREATE FUNCTION all_t() RETURNS SETOF t LANGUAGE sql AS 'SELECT * FROM t'",
@@ -209,3 +212,167 @@ def test_a_file_may_make_its_functions_dynamically(tenant):
     )
     assert tenant.register({"functions/d.pssql": dynamic}).functions_deployed == 1
     assert tenant.migrate({"functions/d.pssql": dynamic}).functions_skipped == 1
+
+
+def one(
+    name: str, arguments: str = "", result: str = "int", value: str = "1", create: str = "CREATE OR REPLACE"
+) -> str:
+    return f"{create} FUNCTION {name}({arguments}) RETURNS {result} LANGUAGE sql AS $$ SELECT {value} $$;"
+
+
+def identities(tenant) -> list[str]:
+    rows = tenant.rows(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE pronamespace NOT IN ('pg_catalog'::regnamespace,"
+        " 'information_schema'::regnamespace) ORDER BY 1"
+    )
+    return [identity for (identity,) in rows]
+
+
+def test_each_of_several_files_may_make_functions_of_one_name(tenant):
+    files = {
+        "functions/a.pssql": one("f", "a int"),
+        "functions/b.pssql": one("f", "a text"),
+        "functions/c.pssql": one("f", "a int, b int"),
+    }
+    assert tenant.register(files).functions_deployed == 3
+    assert tenant.migrate(files).functions_skipped == 3
+    changed = tenant.migrate(files | {"functions/b.pssql": one("f", "a uuid")})
+    assert (changed.functions_updated, changed.functions_skipped, changed.functions_dropped) == (1, 2, 1)
+    assert identities(tenant) == ["f(integer)", "f(integer,integer)", "f(uuid)"]
+    del files["functions/b.pssql"]
+    assert tenant.migrate(files).functions_dropped == 1
+    assert identities(tenant) == ["f(integer)", "f(integer,integer)"]
+
+
+def test_files_may_exchange_their_functions(tenant):
+    one_way = {"functions/a.pssql": one("f", "a int"), "functions/b.pssql": one("f", "a text")}
+    other_way = {"functions/a.pssql": one_way["functions/b.pssql"], "functions/b.pssql": one_way["functions/a.pssql"]}
+    tenant.register(one_way)
+    assert tenant.migrate(other_way).functions_dropped == 0
+    assert tenant.migrate(other_way).functions_skipped == 2
+    assert identities(tenant) == ["f(integer)", "f(text)"]
+
+
+@pytest.mark.parametrize("create", ["CREATE OR REPLACE", "CREATE"])
+def test_of_a_function_that_two_files_make_the_last_is_in_place(tenant, create):
+    files = {"functions/a.pssql": one("f", create=create), "functions/b.pssql": one("f", value="2", create=create)}
+    report = tenant.register(files)
+    assert (report.functions_deployed, tenant.rows("SELECT f()")) == (1, [(2,)])
+    assert report.warnings == (
+        "public.f() is made by functions/a.pssql and by functions/b.pssql; the latter's is in place",
+    )
+    assert tenant.migrate(files).functions_updated == 0
+    for changed, result in (("functions/a.pssql", 2), ("functions/b.pssql", 4)):
+        files = files | {changed: one("f", value="4", create=create)}
+        tenant.migrate(files)
+        assert tenant.rows("SELECT f()") == [(result,)]
+    del files["functions/b.pssql"]
+    tenant.migrate(files)
+    assert tenant.rows("SELECT f()") == [(4,)]
+
+
+def test_a_function_of_a_migration_is_not_taken_for_a_files(tenant):
+    files = {"migrations/001.pssql": one("f", "a int"), "functions/f.pssql": one("f", "a text")}
+    assert tenant.register(files).functions_deployed == 1
+    files["functions/f.pssql"] = one("f", "a text", value="2")
+    report = tenant.migrate(files)
+    assert (report.functions_updated, report.functions_dropped) == (1, 0)
+    assert identities(tenant) == ["f(integer)", "f(text)"]
+
+
+def test_plain_create_keeps_what_uses_the_function(tenant):
+    def files(value: int) -> dict[str, str]:
+        return {
+            "tables/t.pssql": "CREATE TABLE t (a int DEFAULT f(), b int CHECK (b > f()));"
+            "CREATE TRIGGER stamp BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp();",
+            "functions/f.pssql": one("f", value=str(value), create="CREATE"),
+            "functions/stamp.pssql": "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN NEW.b := {value + 1}; RETURN NEW; END $$;",
+        }
+
+    tenant.register(files(1))
+    tenant.execute("INSERT INTO t DEFAULT VALUES")
+    assert tenant.migrate(files(7)).functions_updated == 2
+    tenant.execute("INSERT INTO t DEFAULT VALUES")
+    assert tenant.rows("SELECT a, b FROM t ORDER BY a") == [(1, 2), (7, 8)]
+
+
+def test_a_file_may_make_the_trigger_of_its_function(tenant):
+    def files(value: int) -> dict[str, str]:
+        return {
+            "tables/t.pssql": "CREATE TABLE t (a int)",
+            "functions/stamp.pssql": "CREATE OR REPLACE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN NEW.a := {value}; RETURN NEW; END $$;"
+            "CREATE TRIGGER stamp BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp();",
+        }
+
+    tenant.register(files(1))
+    assert tenant.migrate(files(2)).functions_updated == 1
+    assert tenant.migrate(files(2)).functions_skipped == 1
+    tenant.execute("INSERT INTO t DEFAULT VALUES")
+    assert tenant.rows("SELECT a FROM t") == [(2,)]
+
+
+def test_what_cannot_be_replaced_is_an_error_that_says_what_to_do(tenant):
+    cast = "CREATE TYPE pair AS (a int, b int);", "; CREATE CAST (pair AS int) WITH FUNCTION first(pair);"
+    tenant.register(
+        {"types/pair.pssql": cast[0], "functions/first.pssql": one("first", "pair", value="$1.a") + cast[1]}
+    )
+    with pytest.raises(EngineError, match="DROP … IF EXISTS") as failure:
+        tenant.migrate({"types/pair.pssql": cast[0], "functions/first.pssql": one("first", "pair") + cast[1]})
+    assert (failure.value.file, failure.value.server.sqlstate) == ("functions/first.pssql", "42710")
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize("caller", ["int", "bigint"])
+def test_functions_bound_to_a_replaced_one_are_made_again(tenant, order, caller):
+    first, second = order
+    atomic = "CREATE FUNCTION f() RETURNS {} LANGUAGE sql BEGIN ATOMIC SELECT g()::{}; END"
+    tenant.register({f"functions/{first}.pssql": atomic.format("int", "int"), f"functions/{second}.pssql": one("g")})
+    changed = {
+        f"functions/{first}.pssql": atomic.format(caller, caller),
+        f"functions/{second}.pssql": one("g", result="bigint", value="2::bigint"),
+    }
+    assert tenant.migrate(changed).functions_deployed == 2
+    assert tenant.rows("SELECT f()") == [(2,)]
+    assert tenant.migrate(changed).functions_skipped == 2
+    assert identities(tenant) == ["f()", "g()"]
+
+
+def test_an_aggregate_follows_its_function(tenant):
+    files = {
+        "functions/a.pssql": "CREATE AGGREGATE total (int) (SFUNC = plus, STYPE = int, INITCOND = '0');",
+        "functions/plus.pssql": one("plus", "int, int", value="$1 + $2"),
+    }
+    assert tenant.register(files).functions_deployed == 2
+    files["functions/plus.pssql"] = one("plus", "a int, b int", value="a + 2 * b")
+    assert tenant.migrate(files).functions_deployed == 2
+    files["functions/plus.pssql"] = one("plus", "x int, y int", value="x + 3 * y")
+    tenant.migrate(files)
+    assert tenant.rows("SELECT total(n) FROM generate_series(1, 2) n") == [(9,)]
+
+
+def test_grants_are_given_again_to_a_function_made_anew(tenant):
+    tenant.execute("DO $$ BEGIN CREATE ROLE test_caller; EXCEPTION WHEN duplicate_object THEN END $$")
+    files = {
+        "functions/f.pssql": one("f"),
+        "functions/z_grants.pssql": "REVOKE ALL ON FUNCTION f() FROM PUBLIC;"
+        "GRANT EXECUTE ON FUNCTION f() TO test_caller;"
+        "ALTER FUNCTION f() COST 7; COMMENT ON FUNCTION f() IS 'one';",
+    }
+    tenant.register(files)
+    changed = files | {"functions/f.pssql": one("f", result="bigint", value="1::bigint")}
+    tenant.migrate(changed)
+    [(privileges, cost, comment)] = tenant.rows(
+        "SELECT proacl::text, procost::int, obj_description(oid) FROM pg_proc WHERE proname = 'f'"
+    )
+    assert ("test_caller=X" in privileges, "{=X" in privileges, cost, comment) == (True, False, 7, "one")
+    assert tenant.migrate(changed).functions_skipped == 1
+
+
+def test_a_body_must_not_call_what_is_dropped_with_it(tenant):
+    tenant.register({"functions/f.pssql": one("f", value="g()"), "functions/g.pssql": one("g")})
+    with pytest.raises(EngineError, match=r"function g\(\) does not exist") as failure:
+        tenant.migrate({"functions/f.pssql": one("f", value="g() + 1")})
+    assert failure.value.file == "functions/f.pssql"
+    assert tenant.rows("SELECT f()") == [(1,)]

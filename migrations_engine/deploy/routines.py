@@ -1,0 +1,143 @@
+"""The routines (functions, procedures, aggregates) that the server has: which there are, and making room for others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from psycopg import sql
+from psycopg.rows import class_row
+
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import FunctionDeployFailed
+from migrations_engine.queries import load_queries
+
+_QUERIES: Final = load_queries(__package__)
+_STEP: Final = "functions"
+
+R = TypeVar("R", "MadeRoutine", "OldRoutine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeRoutine:
+    """A routine as the server understood it, when a file had made it."""
+
+    oid: int
+    version: str  #: another one whenever the routine is made or altered
+    identity: str  #: as ``pg_identify_object`` prints it: every name qualified
+    name: str
+    schema: str
+    kind: str  #: ``prokind``: f, p, a, w
+    language: str
+    argument_types: str  #: ``proargtypes``, which with schema and name is unique
+    arguments: list[str]
+    result: str
+    fingerprint: str
+
+    @property
+    def label(self) -> str:
+        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldRoutine:
+    """A routine that was there before, and may have to make room."""
+
+    oid: int
+    schema: str
+    name: str
+    argument_types: str
+    identity: str
+
+    @property
+    def hidden_name(self) -> str:
+        """What it is called while it is moved out of the way."""
+        return f"_stonescriptdb_gateway_replaced_{self.oid}"
+
+
+class Routines:
+    """The routines of the database behind *session*, less the system's and those of extensions."""
+
+    def __init__(self, session: DeploySession) -> None:
+        self._session = session
+
+    def versions(self, names: Sequence[str] | None) -> set[str]:
+        """The versions of the routines that are there, of these *names*; of all for None."""
+        return {
+            version for (version,) in self._session.query(_QUERIES["routine_versions"], {"names": names}).fetchall()
+        }
+
+    def made(self, names: Sequence[str] | None, before: Collection[str]) -> list[MadeRoutine]:
+        """The routines of these *names*, of all for None, whose versions are not among those from *before*."""
+        return self._rows(MadeRoutine, "routines_made", names=names, before=list(before), oids=None)
+
+    def as_they_are(self, oids: Sequence[int]) -> list[MadeRoutine]:
+        """These routines, read again."""
+        return self._rows(MadeRoutine, "routines_made", names=None, before=[], oids=list(oids))
+
+    def named(self, names: Sequence[str]) -> list[OldRoutine]:
+        return self._rows(OldRoutine, "routines_named", names=list(names))
+
+    def of_identity(self, identity: str) -> list[OldRoutine]:
+        """The routine of that identity, if it is there."""
+        return self._rows(OldRoutine, "routine_by_identity", identity=identity)
+
+    def move_aside(self, routine: OldRoutine) -> None:
+        """Free the name of *routine* for another one; what uses it goes on using it."""
+        self._rename(routine, routine.name, routine.hidden_name)
+
+    def put_back(self, routine: OldRoutine) -> None:
+        self._rename(routine, routine.hidden_name, routine.name)
+
+    def dependants(self, routine: OldRoutine) -> list[str]:
+        """What hangs on *routine*, as PostgreSQL describes it."""
+        return [row[0] for row in self._session.query(_QUERIES["dependants"], {"oid": routine.oid}).fetchall()]
+
+    def dependent_routines(self, routines: Iterable[OldRoutine]) -> set[str]:
+        """The identities of routines that hang on some of *routines*."""
+        oids = [routine.oid for routine in routines]
+        return {row[0] for row in self._session.query(_QUERIES["dependent_routines"], {"oids": oids}).fetchall()}
+
+    def drop_all(self, routines: Mapping[OldRoutine, str | None], *, aside: bool = False) -> None:
+        """Drop *routines*, those first that others of them do not use.
+
+        :param routines: each with the label of the file that asks for it
+        :param aside: they are moved aside
+        :raises FunctionDeployFailed: something else depends on one
+        """
+        waiting = list(routines)
+        while waiting:
+            free = [routine for routine in waiting if not self.dependants(routine)]
+            for routine in free or waiting:
+                self._drop(routine, routine.hidden_name if aside else routine.name, file=routines[routine])
+            waiting = [routine for routine in waiting if routine not in free]
+
+    def _drop(self, routine: OldRoutine, name: str, *, file: str | None) -> None:
+        if dependants := self.dependants(routine):
+            raise FunctionDeployFailed(
+                f"{routine.identity} has to be dropped, but other objects depend on it: {', '.join(dependants)}. "
+                "Drop or change those in a migration first",
+                file=file,
+            )
+        statement = sql.SQL("DROP ROUTINE {}({})").format(
+            sql.Identifier(routine.schema, name), self._types(routine.argument_types)
+        )
+        with self._session.failures_as(FunctionDeployFailed, what=f"dropping {routine.identity}"):
+            self._session.run(statement, step=_STEP, file=file)
+        self._session.log("drop_function", routine.identity)
+
+    def _rename(self, routine: OldRoutine, old: str, new: str) -> None:
+        statement = sql.SQL("ALTER ROUTINE {}({}) RENAME TO {}").format(
+            sql.Identifier(routine.schema, old), self._types(routine.argument_types), sql.Identifier(new)
+        )
+        self._session.query(statement)
+
+    def _types(self, argument_types: str) -> sql.SQL:
+        row = self._session.query(_QUERIES["argument_types"], {"argument_types": argument_types}).fetchone()
+        assert row is not None
+        return sql.SQL(row[0])
+
+    def _rows(self, kind: type[R], query: str, **parameters: Any) -> list[R]:  # noqa: ANN401 - the driver's
+        with self._session.connection.cursor(row_factory=class_row(kind)) as cursor:
+            return cursor.execute(_QUERIES[query], parameters).fetchall()
