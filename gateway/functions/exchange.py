@@ -17,6 +17,8 @@ from gateway.functions.failures import ConnectionLost, ServerRefused
 
 CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
 
+_FATAL_ERROR: Final = int(ExecStatus.FATAL_ERROR)
+_CONNECTION_OK: Final = int(ConnStatus.OK)
 _HANG_UP: Final = getattr(select, "POLLRDHUP", 0)  # elsewhere only POLLHUP tells, which is always reported
 
 Accept: TypeAlias = Callable[[PGresult], bool]  #: takes a result, and says whether more is wanted
@@ -65,7 +67,7 @@ class Exchange:
             refused, gone = self._read_results(accept, monotonic() + seconds, client)
         except psycopg.Error as exc:
             raise ConnectionLost(f"the connection was lost: {exc}", sent=True) from exc
-        if self._pgconn.status != ConnStatus.OK:
+        if self._pgconn.status != _CONNECTION_OK:
             raise ConnectionLost(f"the connection was lost: {refused or 'no reason given'}", sent=True) from refused
         if gone:
             raise ClientGone("the client closed its connection; the call was cancelled")
@@ -91,7 +93,7 @@ class Exchange:
             result = pgconn.get_result()
             if result is None:
                 return (None if cancelled else refused), gone
-            if result.status == ExecStatus.FATAL_ERROR:
+            if result.status == _FATAL_ERROR:
                 refused = ServerRefused(result)
             elif not (gone or cancelled or accept(result)):
                 cancelled = True

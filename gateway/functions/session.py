@@ -25,6 +25,8 @@ CLEANING: Final = (
     b" SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
 )
 
+_IDLE: Final = int(TransactionStatus.IDLE)
+_IN_TRANSACTION: Final = (int(TransactionStatus.INTRANS), int(TransactionStatus.INERROR))
 _IN_CHUNKS: Final = psycopg.capabilities.has_stream_chunked()  # libpq 17 and newer; older ones give row by row
 
 
@@ -70,16 +72,17 @@ class CallSession:
             if self.dirty:
                 self.begin_cleaning()
             if self.cleaning:
+                self._pgconn.consume_input()  # the answer has been there for a while, as a rule
                 self._exchange.receive(ignore, seconds=CLEANING_SECONDS)
                 self.cleaning = False
                 while self._pgconn.notifies() is not None:
                     pass
-            self._pgconn.consume_input()  # reads nothing, or that the server has ended the connection
+            self._pgconn.consume_input()  # nothing is read, or that the server has ended the connection
         except (psycopg.Error, ServerRefused) as exc:
             raise ConnectionLost(f"the connection was lost between two calls: {exc}", sent=False) from exc
         except ConnectionLost as exc:
             raise ConnectionLost(str(exc), sent=False) from exc
-        if self._pgconn.transaction_status != TransactionStatus.IDLE:
+        if self._pgconn.transaction_status != _IDLE:
             raise ConnectionLost("the connection is in the middle of something", sent=False)
 
     def begin_cleaning(self) -> None:
@@ -87,10 +90,9 @@ class CallSession:
 
         :raises psycopg.Error: the connection is broken
         """
-        if self._pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            command = b"ROLLBACK; " + CLEANING
-        else:
-            command = CLEANING
+        command = CLEANING
+        if self._pgconn.transaction_status in _IN_TRANSACTION:
+            command = b"ROLLBACK; " + command
         if self.prepares:
             self._prepared.clear()
             command += b"; DEALLOCATE ALL"
