@@ -172,7 +172,8 @@ class Comparison:
         if blocking:
             raise MigrationFailed(
                 f"the schema differs dangerously from the database: {'; '.join(_summary(c) for c in blocking)}. "
-                "Nothing was changed. Make the change in a migration, or repeat the request with force",
+                "Nothing was changed. If it is meant, let a migration make the change and repeat the request with "
+                "force; what no migration changes is left as it is then",
                 validation=self.validation,
             )
 
@@ -180,7 +181,8 @@ class Comparison:
         wanted = [a for a in alterations(diff) if only is None or a.change.change_type in only]
         for alteration in wanted:
             with self._session.failures_as(what=f"{alteration.change.change_type} on {alteration.change.table}"):
-                self._session.run(alteration.sql, step="tables", effect=alteration.effect)
+                step = "types" if alteration.change.change_type == "add_enum_value" else "tables"
+                self._session.run(alteration.sql, step=step, effect=alteration.effect)
             self._session.log(alteration.change.change_type, alteration.change.table, column=alteration.change.column)
         return len(wanted)
 

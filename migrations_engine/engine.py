@@ -56,6 +56,9 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             sqlstate = exc.server.sqlstate if exc.server is not None else None
             if sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
                 warnings += _Deploy(connection, schema, options, []).commit_enum_values(exc)
+            elif sqlstate == _UNSAFE_NEW_ENUM_VALUE and options.dry_run:
+                message = f"{exc.message}; a deploy would commit the value before, which a dry run cannot"
+                raise MigrationFailed(message, file=exc.file, server=exc.server) from exc
             elif sqlstate == LOCK_NOT_AVAILABLE and attempt < _LOCK_ATTEMPTS - 1:
                 time.sleep(_LOCK_PAUSE_SECONDS * 2**attempt)
             else:

@@ -124,7 +124,7 @@ class Routines:
             sql.Identifier(routine.schema, name), self._types(routine.argument_types)
         )
         with self._session.failures_as(FunctionDeployFailed, what=f"dropping {routine.identity}"):
-            self._session.run(statement, step=_STEP, file=file)
+            self._session.run(statement, step=_STEP, file=file, effect=f"drops {routine.identity}")
         self._session.log("drop_function", routine.identity)
 
     def _rename(self, routine: OldRoutine, old: str, new: str) -> None:

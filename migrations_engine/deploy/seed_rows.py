@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from migrations_engine.source.statements import Statement
 
 _QUERIES: Final = load_queries(__package__)
 _TIME_CATEGORIES: Final = frozenset({"D", "T"})  #: ``pg_type.typcategory`` of dates and times, and of intervals
+#: What may follow the lists of a VALUES.
+_CLAUSES: Final = {"ORDER", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT"}
 _CLOCK_WORDS: Final = frozenset({"CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"})
 
 
@@ -41,6 +44,7 @@ class Insert:
     columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
     before: str  #: a WITH clause in front of INSERT
     source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``
+    is_values: bool  #: the query is nothing but ``VALUES …``
     has_defaults: bool  #: ``DEFAULT`` stands for a value somewhere
     computes: bool  #: its values call functions or the clock, and so may differ from run to run
 
@@ -81,8 +85,25 @@ def insert_of(statement: Statement) -> Insert | None:
         columns=target.columns,
         before=statement.text[: stream[start].start],
         source=_with_nulls(statement.text, body),
+        is_values=_word(stream, position) == "VALUES" and _top_level(body, 1, _CLAUSES) is None,
         has_defaults=any(token.kind is Kind.WORD and token.text.upper() == "DEFAULT" for token in body),
         computes=_computes(body),
+    )
+
+
+def joined(inserts: Sequence[Insert]) -> Insert | None:
+    """Several INSERTs of plain values into the same columns of one table as one; None when they are something else."""
+    first = inserts[0]
+    if len(inserts) < 2 or any(
+        insert.before or not insert.is_values or insert.columns != first.columns for insert in inserts
+    ):
+        return None
+    lists = ", ".join(insert.source[len("VALUES") :] for insert in inserts)
+    return replace(
+        first,
+        source=f"VALUES {lists}",
+        has_defaults=any(insert.has_defaults for insert in inserts),
+        computes=any(insert.computes for insert in inserts),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final
@@ -12,7 +13,15 @@ from psycopg import sql
 
 from migrations_engine.deploy.retry import UNDEFINED, FileRunner
 from migrations_engine.deploy.script import script_of
-from migrations_engine.deploy.seed_rows import Insert, RowCount, SeededTable, count_rows, find_table, insert_of
+from migrations_engine.deploy.seed_rows import (
+    Insert,
+    RowCount,
+    SeededTable,
+    count_rows,
+    find_table,
+    insert_of,
+    joined,
+)
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.queries import load_queries
@@ -67,9 +76,9 @@ class Seeders:
         """
         totals: dict[str, RowCount] = {}
         for file in self._files:
-            for table, insert in self._inserts(file):
+            for table, inserts in _by_table(self._inserts(file)).values():
                 with self._session.failures_as(file=file):
-                    count = self._count(insert, table)
+                    count = self._count_all(inserts, table)
                 earlier = totals.get(table.label, RowCount(expected=0, found=0))
                 totals[table.label] = RowCount(
                     expected=earlier.expected + count.expected, found=earlier.found + count.found
@@ -97,19 +106,20 @@ class Seeders:
     def _run_file(self, file: SchemaFile, empty: set[str], *, first_deploy: bool) -> list[SeederResult]:
         inserts = {insert.statement: (table, insert) for table, insert in self._inserts(file)}
         fills = any(table.name in empty for table, _ in inserts.values())
-        results = []
+        full = _by_table((table, insert) for table, insert in inserts.values() if table.name not in empty)
+        results = [
+            SeederResult(table=table.label, inserted=0, skipped=self._count_all(found, table).expected)
+            for table, found in full.values()
+        ]
         for statement in script_of(file).statements:
             if statement not in inserts:
                 if fills or (first_deploy and not inserts):
                     self._run(file, statement)
                 continue
-            table, insert = inserts[statement]
+            table, _ = inserts[statement]
             if table.name in empty:
                 inserted = self._run(file, statement)
                 results.append(SeederResult(table=table.label, inserted=inserted, skipped=0))
-            else:
-                skipped = self._count(insert, table).expected
-                results.append(SeederResult(table=table.label, inserted=0, skipped=skipped))
         self._session.restore_settings(script_of(file).changes_settings)
         if any(result.inserted for result in results):
             self._session.log("run_seeder", file.label)
@@ -117,6 +127,17 @@ class Seeders:
 
     def _run(self, file: SchemaFile, statement: Statement) -> int:
         return max(self._session.run(statement.text.encode(), step=_STEP, file=file.label), 0)
+
+    def _count_all(self, inserts: Sequence[Insert], table: SeededTable) -> RowCount:
+        """Count the rows of several statements: in one query where they are alike and all is there, else one by one."""
+        whole = joined(inserts)
+        if whole is not None:
+            with suppress(psycopg.Error), self._session.savepoint():
+                count = count_rows(self._session, whole, table)
+                if count.found == count.expected:
+                    return count
+        counts = [self._count(insert, table) for insert in inserts]
+        return RowCount(expected=sum(c.expected for c in counts), found=sum(c.found for c in counts))
 
     def _count(self, insert: Insert, table: SeededTable) -> RowCount:
         """Count without inserting; where the query cannot stand alone, insert into a copy of the table and undo it."""
@@ -171,6 +192,14 @@ class Seeders:
 @lru_cache(maxsize=1024)
 def _inserts_of(file: SchemaFile) -> tuple[Insert, ...]:
     return tuple(insert for s in script_of(file).statements if (insert := insert_of(s)) is not None)
+
+
+def _by_table(pairs: Iterable[tuple[SeededTable, Insert]]) -> dict[object, tuple[SeededTable, list[Insert]]]:
+    """The statements that fill the same columns of a table, together."""
+    groups: dict[object, tuple[SeededTable, list[Insert]]] = {}
+    for table, insert in pairs:
+        groups.setdefault((table.name, insert.columns), (table, []))[1].append(insert)
+    return groups
 
 
 def _summed(results: Iterable[Sequence[SeederResult]]) -> tuple[SeederResult, ...]:

@@ -163,7 +163,8 @@ def test_a_file_that_sets_parameters_does_not_disturb_the_next_one(tenant):
 def test_the_changelog_names_every_object_and_who_changed_it(tenant):
     tenant.register(ALL_FOLDERS, platform="clinic", request_id="r-1")
     rows = tenant.rows(
-        "SELECT change_type, object_name, forced, platform, request_id FROM _stonescriptdb_gateway_changelog ORDER BY 1, 2"
+        "SELECT change_type, object_name, forced, platform, request_id"
+        " FROM _stonescriptdb_gateway_changelog ORDER BY 1, 2"
     )
     assert [(change, name) for change, name, *_ in rows] == [
         ("apply_migration", "001_index.pssql"),
@@ -188,4 +189,28 @@ def test_a_dry_run_gives_the_plan_and_changes_nothing(tenant):
         "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = 'users'::regclass AND attname = 'id'"
     ) == [("integer",)]
+    assert tenant.migrate(grown).migrations_applied == 1
+
+
+def test_a_dry_run_of_a_new_database_leaves_nothing(tenant):
+    report = tenant.register(ALL_FOLDERS, dry_run=True)
+    assert [planned.step for planned in report.plan] == [
+        "types",
+        "types",
+        "tables",
+        "migrations",
+        "functions",
+        "seeders",
+    ]
+    assert tenant.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(0,)]
+
+
+def test_a_dry_run_cannot_commit_an_enum_value_and_says_so(tenant):
+    tenant.register(ALL_FOLDERS)
+    grown = ALL_FOLDERS | {
+        "types/mood.pssql": "CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad');",
+        "migrations/002.pssql": "UPDATE people SET mood = 'glad'",
+    }
+    with pytest.raises(MigrationFailed, match="which a dry run cannot"):
+        tenant.migrate(grown, dry_run=True)
     assert tenant.migrate(grown).migrations_applied == 1

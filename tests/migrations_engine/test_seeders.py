@@ -7,7 +7,8 @@ import pytest
 from migrations_engine import MigrationFailed
 
 ROLES = {
-    "tables/roles.pssql": "CREATE TABLE roles (id serial PRIMARY KEY, name text UNIQUE, note text, made timestamptz DEFAULT now())",
+    "tables/roles.pssql": "CREATE TABLE roles"
+    " (id serial PRIMARY KEY, name text UNIQUE, note text, made timestamptz DEFAULT now())",
     "seeders/roles.pssql": "INSERT INTO roles (id, name) VALUES (1, 'admin'), (2, 'user'), (3, 'guest');",
 }
 
@@ -115,3 +116,18 @@ def test_a_seeder_of_a_table_that_is_not_there_is_an_error(tenant):
     with pytest.raises(MigrationFailed, match="does not exist") as failure:
         tenant.register({"seeders/x.pssql": "INSERT INTO nowhere VALUES (1)"})
     assert failure.value.file == "seeders/x.pssql"
+
+
+def test_many_statements_count_as_one_and_a_missing_row_is_still_found(tenant):
+    rows = [
+        f"INSERT INTO t (id, code) VALUES ({n}, {value});"
+        for n, value in enumerate(["'a'", "'b'", "7", "NULL"], start=100)
+    ]
+    files = {"tables/t.pssql": TABLE, "seeders/s.pssql": "\n".join(rows) + "INSERT INTO t (code) VALUES ('last')"}
+    assert sum(s.inserted for s in tenant.register(files).seeders) == 5
+    changed = files | {"tables/u.pssql": "CREATE TABLE u (a int)"}
+    assert [(s.inserted, s.skipped) for s in tenant.register(changed).seeders] == [(0, 5)]
+    assert [(v.expected, v.found) for v in tenant.migrate(changed).seeder_validations] == [(5, 5)]
+    tenant.execute("DELETE FROM t WHERE id = 102")
+    with pytest.raises(MigrationFailed, match="1 of 5 rows"):
+        tenant.migrate(changed)
