@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from psycopg import sql
+
 from migrations_engine.deploy.ddl import statements
 from migrations_engine.deploy.ddl.members import create_attachment, remove_attachment
 from migrations_engine.deploy.ddl.notes import comment, grant
@@ -60,9 +62,9 @@ def _together(tasks: list[_Task]) -> Iterator[Alteration]:
             begun.add(cause.table)
             same = [task for task in tasks if task.step.action is not None and task.cause.table == cause.table]
             relation = cause.relation
-            actions = [join(",", task.step.action) if task is not same[0] else task.step.action for task in same]
+            actions = sql.SQL(", ").join(task.step.action for task in same if task.step.action is not None)
             yield Alteration(
-                sql=join("ALTER", word(relation), named(relation), *actions).as_bytes(None),
+                sql=join("ALTER", word(relation), named(relation), actions).as_bytes(None),
                 effect="; ".join(dict.fromkeys(task.step.effect for task in same)),
                 table=cause.table,
                 changes=tuple(task.cause.as_change() for task in same),

@@ -49,7 +49,7 @@ def canonical_default(text: str | None, column_type: str) -> str | None:
         return None
     base = re.sub(r"\([^()]*\)", "", column_type)
     stripped = spelled.removesuffix(f"::{column_type}").removesuffix(f"::{base}")
-    return None if stripped == "NULL" else stripped
+    return None if _CAST.sub("", stripped) == "NULL" else stripped
 
 
 @lru_cache(maxsize=4096)
@@ -82,9 +82,10 @@ def displayed(text: str | None) -> str | None:
 def _find_array(tokens: list[str], start: int) -> int:
     """Find the next ``(ARRAY[`` that is a parenthesis around an array and not a function's arguments."""
     for index in range(start, len(tokens) - 6):
-        called = index > 0 and (tokens[index - 1].isalnum() or tokens[index - 1][-1] in '_"')
-        if tokens[index] == "(" and not called and "".join(tokens[index + 1 : index + 7]) == "ARRAY[":
-            return index
+        if tokens[index] == "(" and "".join(tokens[index + 1 : index + 7]) == "ARRAY[":
+            called = index > 0 and (tokens[index - 1].isalnum() or tokens[index - 1][-1] in '_"')
+            if not called:
+                return index
     return -1
 
 

@@ -170,7 +170,7 @@ def _not_exact(old: TypeName, new: TypeName, current: str, wanted: str) -> Verdi
         if old.modifiers:
             return incompatible(f"values of {current} are not values of {wanted}")
         return dataloss(f"values that {wanted} does not allow are refused")
-    if old.base == new.base or (old.base in _STRINGS and new.base in _STRINGS):
+    if {old.base, new.base} != {"name", '"char"'} and (old.base == new.base or {old.base, new.base} <= _STRINGS):
         return dataloss(f"not every value of {current} fits in {wanted}")
     if new.base in _ASSIGNABLE.get(old.base, ()):
         return dataloss(f"values of {current} may change or be refused as {wanted}")

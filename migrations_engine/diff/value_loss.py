@@ -14,7 +14,7 @@ from migrations_engine.diff.type_change import TypeName
 from migrations_engine.model import Type
 
 INPUT_IS_VALID_SINCE: Final = 160000  #: ``pg_input_is_valid`` came with PostgreSQL 16
-_NAME_BYTES: Final = 63  #: NAMEDATALEN - 1
+_BYTES: Final = {"name": 63, '"char"': 1}  #: the most that fit in, manual table 8.5
 _LAST_TIMESTAMP_DAY: Final = "294276-12-31"  #: manual table 8.9
 
 #: From, to just above, in which a value fits; manual table 8.2.
@@ -31,7 +31,7 @@ _BELOW_BIGINT: Final = {"real": 2**63 - 2**39, "double precision": 2**63 - 2**10
 _INTEGERS: Final = frozenset({"smallint", "integer", "bigint"})
 _FLOATS: Final = frozenset(_FLOAT_BOUNDS)
 _NUMBERS: Final = _INTEGERS | _FLOATS | {"numeric"}
-_STRINGS: Final = frozenset({"text", "character varying", "character", "name"})
+_STRINGS: Final = frozenset({"text", "character varying", "character", "name", '"char"'})
 _ROUNDED: Final = frozenset(
     {
         "timestamp without time zone",
@@ -41,7 +41,6 @@ _ROUNDED: Final = frozenset(
         "interval",
     }
 )
-_HARMLESS: Final = frozenset({("time without time zone", "interval"), ("jsonb", "json")})
 #: Old and new type → condition, with {c} for the column.
 _PAIRS: Final[Mapping[tuple[str, str], LiteralString]] = {
     ("timestamp without time zone", "date"): "{c}::date::timestamp <> {c}",
@@ -78,8 +77,10 @@ def loss_condition(
 
 
 def _depends_on_session(old: TypeName, new: TypeName) -> bool:
-    """Whether what is lost is the time zone or the writing of a value, which the value itself does not show."""
-    return "with time zone" in old.base or "with time zone" in new.base or (old.base, new.base) == ("json", "jsonb")
+    """Whether what is lost is a time zone, a currency or the writing of a value, which the value does not show."""
+    if "money" in (old.base, new.base) or (old.base, new.base) == ("json", "jsonb"):
+        return True
+    return "with time zone" in old.base or "with time zone" in new.base
 
 
 def _number(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable | None:
@@ -105,7 +106,14 @@ def _comparable(c: sql.Identifier, old: TypeName) -> sql.Composable:
 def _to_numeric(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable:
     parts: list[sql.Composable] = []
     if old.base in _FLOATS:
-        parts.append(sql.SQL("{c}::numeric::{old} <> {c}").format(c=c, old=_spelled(old.base)))
+        # The text of a float has as many digits as it needs, the cast to numeric fewer: 15, or 6 for real. Where they
+        # differ, the value may still come back; but not the largest ones, which are rounded up beyond the end.
+        parts.append(
+            sql.SQL(
+                "CASE WHEN {c}::text::numeric = {c}::numeric THEN false WHEN abs({c}) > {high} THEN true"
+                " ELSE {c}::numeric::{old} <> {c} END"
+            ).format(c=c, high=sql.SQL(_FLOAT_BOUNDS[old.base][1]), old=_spelled(old.base))
+        )
     if new.modifiers:
         precision, scale = new.numbers
         parts.append(
@@ -120,9 +128,8 @@ def _to_numeric(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composab
 def _to_float(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable:
     target = _spelled(new.base)
     if old.base in _INTEGERS:
-        bound = sql.Literal(_BELOW_BIGINT[new.base])
-        return sql.SQL("CASE WHEN {c}::bigint BETWEEN -{b} AND {b} THEN {c}::{t}::bigint <> {c} ELSE true END").format(
-            c=c, b=bound, t=target
+        return sql.SQL("CASE WHEN {c} <= {bound} THEN {c}::{t}::bigint <> {c} ELSE true END").format(
+            c=c, bound=sql.Literal(_BELOW_BIGINT[new.base]), t=target
         )
     back = sql.SQL("{}::{}::{}").format(c, target, _spelled(old.base))
     if old.base == "numeric":
@@ -140,8 +147,8 @@ def _string(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable |
     parts: list[sql.Composable] = []
     if new.modifiers:
         parts.append(sql.SQL("char_length({}::text) > {}").format(c, sql.Literal(new.numbers[0])))
-    if new.base == "name":
-        parts.append(sql.SQL("octet_length({}::text) > {}").format(c, sql.Literal(_NAME_BYTES)))
+    if new.base in _BYTES:
+        parts.append(sql.SQL("octet_length({}::text) > {}").format(c, sql.Literal(_BYTES[new.base])))
     if new.base == "character" and old.base != "character":
         parts.append(sql.SQL("{c}::text <> rtrim({c}::text, ' ')").format(c=c))
     if old.base == "character" and new.base != "character":  # the blanks that fill it up do not go along
@@ -155,7 +162,9 @@ def _other(c: sql.Identifier, old: TypeName, new: TypeName, new_type: str) -> sq
     if new.base in ("bit", "bit varying") and old.base in ("bit", "bit varying") and new.modifiers:
         operator = sql.SQL("<>") if new.base == "bit" else sql.SQL(">")
         return sql.SQL("length({}) {} {}").format(c, operator, sql.Literal(new.numbers[0]))
-    if (old.base, new.base) in _HARMLESS:
+    if (old.base, new.base) == ("time without time zone", "interval"):
+        return sql.SQL("{}::{} <> {}::interval").format(c, _spelled(new_type), c)
+    if (old.base, new.base) == ("jsonb", "json"):
         return sql.SQL("false")
     pair = _PAIRS.get((old.base, new.base))
     return sql.SQL(pair).format(c=c, last=sql.Literal(_LAST_TIMESTAMP_DAY)) if pair else None

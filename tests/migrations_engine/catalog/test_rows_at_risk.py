@@ -62,7 +62,8 @@ def test_settings_are_as_they_were(database):
     database.execute("SET LOCAL statement_timeout = '77s'")
     ask(database, "SELECT 1")
     settings = database.execute(
-        "SELECT current_setting('statement_timeout'), current_setting('transaction_read_only'), current_setting('row_security')"
+        "SELECT current_setting('statement_timeout'), current_setting('transaction_read_only'),"
+        " current_setting('row_security')"
     ).fetchone()
     assert settings == ("77s", "off", "on")
 

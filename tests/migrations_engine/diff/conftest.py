@@ -1,4 +1,4 @@
-"""Two empty databases per server version, used again for every case: each works in transactions that are rolled back."""
+"""An empty database per server version, used again for every case: each works in a transaction that is rolled back."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ TYPES = [
     _types("cidr", "inet", "safe", "dataloss 1", values="('10.0.0.0/8')", values_back="('10.0.0.1/8'), ('10.0.0.0/8')"),
     _types("oid", "bigint", "safe", "dataloss 1", values_back="(-1), (4294967295)"),
     _types("integer", "oid", "dataloss 1", "dataloss 1", values="(-1), (1)", values_back="(4294967295)"),
-    _types("money", "numeric", "dataloss 0", "dataloss 0"),
+    _types("money", "numeric", "dataloss", "dataloss"),
     _types("macaddr", "macaddr8", "dataloss 0", "dataloss 0"),
     _types("int[]", "bigint[]", "safe", "dataloss 1", values="('{1,NULL}')", values_back="('{1,3000000000}'), ('{1}')"),
     _types("int[]", "int", "incompatible 1", "incompatible 1", values="('{1}')", values_back="(1)"),
@@ -319,7 +319,9 @@ BEHAVIOUR = [
          there=("safe grant_privilege t.a", "safe grant_privilege t", "safe grant_privilege t"), back=("safe revoke_privilege t.a", "safe revoke_privilege t", "safe revoke_privilege t")),
 ]  # fmt: skip
 
-_PARTITIONED = "CREATE TABLE t (a int, b int{}) PARTITION BY RANGE (a); CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (1) TO (9);"
+_PARTITIONED = (
+    "CREATE TABLE t (a int, b int{}) PARTITION BY RANGE (a); CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (1) TO (9);"
+)
 
 TABLES = [
     Case(name="table", one=_table("a int"), other=_table("a int") + "CREATE TABLE u (b int UNIQUE)", there=("safe add_table u",), back=("dataloss drop_table u 2",), rows_back="INSERT INTO u VALUES (1), (2)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import pytest
 
@@ -20,7 +20,7 @@ DIRECTIONS = [
 LEFT_ALONE = {"add_table", "drop_type"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def catalog_of(laboratory, text):
     return laboratory.catalog_of(text)
 
