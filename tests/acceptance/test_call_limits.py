@@ -1,0 +1,99 @@
+"""Calls that take too long, answer too much, or lose their client; and numbers that must arrive as they were sent."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+from time import monotonic
+
+import psycopg
+
+from tests.acceptance.schemas import SHOP
+from tests.support.running_gateway import Gateway
+
+FUNCTIONS = """
+CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql
+AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END';
+CREATE FUNCTION much(size integer) RETURNS text LANGUAGE sql AS $$ SELECT repeat('x', size) $$;
+CREATE FUNCTION many(count integer) RETURNS SETOF text LANGUAGE sql STABLE
+AS $$ SELECT repeat('x', 100) || generate_series(1, count) $$;
+CREATE FUNCTION same(p jsonb, n numeric) RETURNS TABLE (p jsonb, n numeric) LANGUAGE sql AS 'SELECT $1, $2';
+CREATE FUNCTION remember(what text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE before text := current_setting('work_mem');
+BEGIN
+    PERFORM set_config('work_mem', what, false);
+    RETURN before;
+END $$;
+"""
+FILES = {**SHOP, "functions/limits.pssql": FUNCTIONS}
+
+
+def states(admin: psycopg.Connection, platform: str) -> set[str]:
+    query = "SELECT state FROM pg_stat_activity WHERE datname = %s AND query LIKE '%%nap%%'"
+    return {state for (state,) in admin.execute(query, [f"{platform}_main"])}
+
+
+def wait_for(condition, seconds: float) -> bool:
+    deadline = monotonic() + seconds
+    while monotonic() < deadline:
+        if condition():
+            return True
+    return False
+
+
+def test_a_client_that_hangs_up_leaves_no_query_behind(gateway: Gateway, platform: str, admin) -> None:
+    gateway.register(platform, FILES)
+    body = json.dumps({"platform": platform, "function": "nap", "params": [20]}).encode()
+    head = f"POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(head.encode() + body)
+        assert wait_for(lambda: "active" in states(admin, platform), 20)
+    assert wait_for(lambda: "active" not in states(admin, platform), 1)
+    assert gateway.call(platform, "nap", [0]).json["rows"] == [{"nap": 1}]
+
+
+def test_a_call_over_its_time_is_a_504(start_gateway, platform: str) -> None:
+    gateway: Gateway = start_gateway(STATEMENT_TIMEOUT_MS="200", WORKERS="1")
+    gateway.register(platform, FILES)
+    answer = gateway.call(platform, "nap", [20])
+    assert (answer.status, answer.json["error"], answer.json["sqlstate"]) == (504, "query_timeout", "57014")
+    assert gateway.call(platform, "nap", [0]).status == 200
+
+
+def test_an_answer_over_the_limit_costs_little_memory(start_gateway, platform: str) -> None:
+    gateway: Gateway = start_gateway(MAX_RESPONSE_BYTES="1000000", WORKERS="1")
+    gateway.register(platform, FILES)
+    assert gateway.call(platform, "many", [5000]).json["row_count"] == 5000
+    (worker,) = gateway.worker_pids()
+    before = peak_kilobytes(worker)
+    for function, count in (("much", 300_000_000), ("many", 2_000_000_000), ("much", 1_000_000)):
+        answer = gateway.call(platform, function, [count])
+        assert answer.json["error"] == "query_failed"
+        assert "1000000 bytes" in answer.json["message"]
+    assert peak_kilobytes(worker) - before < 30_000
+    assert gateway.call(platform, "much", [3]).json["rows"] == [{"much": "xxx"}]
+
+
+def peak_kilobytes(pid: int) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1])
+
+
+def test_numbers_arrive_as_they_were_sent(gateway: Gateway, platform: str) -> None:
+    gateway.register(platform, FILES)
+    numbers = '{"a": 123456789012345678901234567890, "b": 1.10, "c": 1e400}'
+    call = f'{{"platform": "{platform}", "function": "same", "params": [{numbers}, 0.10]}}'
+    answer = gateway.request("POST", "/call", call.encode(), {"Content-Type": "application/json"})
+    as_server_writes = f"1{'0' * 400}"
+    rows = f'[{{"p":{{"a": 123456789012345678901234567890, "b": 1.10, "c": {as_server_writes}}},"n":0.10}}]'
+    assert answer.body.decode().startswith(f'{{"rows":{rows},')
+
+
+def test_no_call_sees_the_settings_of_another(start_gateway, platform: str) -> None:
+    gateway: Gateway = start_gateway(WORKERS="1")
+    gateway.register(platform, FILES)
+    first = gateway.call(platform, "remember", ["77kB"]).json["rows"]
+    assert [gateway.call(platform, "remember", ["88kB"]).json["rows"] for _ in range(5)] == [first] * 5
