@@ -1,7 +1,7 @@
 """What the pools cost: a lease, a cold database, many databases in turn, memory. Prints a table of ratios.
 
 Run ``python benchmarks/bench_pools.py [--databases 400]`` on a quiet machine; it starts a PostgreSQL of its own.
-Each figure is the median of several rounds, and each is given beside what it is measured against, in the same run.
+Each figure is the median of several rounds, in turn with what it is measured against.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -25,7 +25,7 @@ from gateway.embedded import EmbeddedPostgres
 from gateway.pools import ConnectionRegistry
 
 BUDGET = 200
-ROUNDS = 5
+ROUNDS = 9
 
 
 @contextmanager
@@ -50,8 +50,19 @@ def registry(url: str, folder: Path, **changes: int) -> Iterator[ConnectionRegis
         registry.close()
 
 
-def median(measure: Callable[[], float], rounds: int = ROUNDS) -> float:
-    return statistics.median(measure() for _ in range(rounds))
+def compare(ours: Callable[[], float], other: Callable[[], float]) -> tuple[float, float, float]:
+    """Measure both in turn; gives both medians and the median of the ratios ``ours / other``."""
+    pairs = [(ours(), other()) for _ in range(ROUNDS)]
+    return (
+        statistics.median(mine for mine, _ in pairs),
+        statistics.median(theirs for _, theirs in pairs),
+        statistics.median(mine / theirs for mine, theirs in pairs),
+    )
+
+
+def show(what: str, unit: str, other: str, figures: tuple[float, float, float]) -> None:
+    ours, theirs, ratio = figures
+    print(f"{what:28} {ours:9.3f} {unit}   {other:32} {theirs:9.3f} {unit}   ratio {ratio:5.2f}")
 
 
 def cpu_us(action: Callable[[], object], count: int = 20_000) -> float:
@@ -70,9 +81,8 @@ def bench_lease(url: str, folder: Path) -> None:
 
         lease()
         plain.wait()
-        bare = median(lambda: cpu_us(lambda: plain.putconn(plain.getconn())))
-        counted = median(lambda: cpu_us(lease))
-    print(f"lease and release        {counted:8.2f} µs CPU   psycopg_pool getconn + putconn {bare:8.2f} µs")
+        figures = compare(lambda: cpu_us(lease), lambda: cpu_us(lambda: plain.putconn(plain.getconn())))
+    show("lease and release, CPU", "µs", "psycopg_pool getconn + putconn", figures)
 
 
 def query(connection: psycopg.Connection) -> None:
@@ -98,15 +108,16 @@ def bench_in_turn(url: str, folder: Path, names: list[str]) -> None:
                 query(connection)
 
         wall_ms(lease, names[:100])
-        one = median(lambda: wall_ms(lease, names[:1] * 2000))
-        hundred = median(lambda: wall_ms(lease, names[:100] * 20))
-        print(f"100 databases in turn    {hundred:8.3f} ms a query   one database {one:8.3f} ms   {one / hundred:5.2f}")
+        hundred = names[:100] * 10
+        with ExitStack() as stack:
+            bare = {name: stack.enter_context(psycopg.connect(make_conninfo(url, dbname=name))) for name in names[:100]}
+            for connection in bare.values():
+                connection.autocommit = True
+            figures = compare(lambda: wall_ms(lease, hundred), lambda: wall_ms(lambda name: query(bare[name]), hundred))
+        show("100 databases in turn", "ms", "100 connections without pools", figures)
         wall_ms(lease, names)
-        bare = median(lambda: wall_ms(anew, names))
-        many = median(lambda: wall_ms(lease, names))
-        print(
-            f"{len(names)} databases in turn    {many:8.3f} ms a query   connecting anew {bare:8.3f} ms   {bare / many:5.2f}"
-        )
+        figures = compare(lambda: wall_ms(lease, names), lambda: wall_ms(anew, names))
+        show(f"{len(names)} databases in turn", "ms", "connecting anew", figures)
 
     def cold() -> float:
         with registry(url, folder) as fresh:
@@ -117,8 +128,7 @@ def bench_in_turn(url: str, folder: Path, names: list[str]) -> None:
 
             return wall_ms(lease_cold, names[:50])
 
-    bare, first = median(lambda: wall_ms(anew, names[:50])), median(cold)
-    print(f"first query, cold        {first:8.3f} ms           connect and query {bare:8.3f} ms   {first / bare:5.2f}")
+    show("first query, cold", "ms", "connect and query", compare(cold, lambda: wall_ms(anew, names[:50])))
 
 
 def resident_mb() -> float:
@@ -141,7 +151,7 @@ def bench_memory(url: str, folder: Path, names: list[str]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="Measure the connection pools.")
     parser.add_argument("--databases", type=int, default=400)
     count = parser.parse_args().databases
     names = [f"tenant_{number}" for number in range(count)]

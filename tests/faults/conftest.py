@@ -94,9 +94,9 @@ def databases(own_server: Server) -> list[str]:
 class Sampler:
     """Counts client backends over and over, and afterwards in the server's log, on a connection it does not count."""
 
-    QUERY = b"""SELECT count(*), coalesce(max(per_database), 0),
+    QUERY = b"""SELECT count(*), coalesce(max(per_database) FILTER (WHERE datname <> 'postgres'), 0),
                        extract(epoch FROM clock_timestamp() - statement_timestamp()) < 0.005
-        FROM (SELECT count(*) OVER (PARTITION BY datname) AS per_database FROM pg_stat_activity
+        FROM (SELECT datname, count(*) OVER (PARTITION BY datname) AS per_database FROM pg_stat_activity
                WHERE backend_type = 'client backend' AND application_name <> 'observer') AS backends"""
 
     def __init__(self, server: Server) -> None:
