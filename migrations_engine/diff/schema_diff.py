@@ -62,6 +62,8 @@ def _relations(actual: Catalog, declared: Catalog, complete: Catalog, formerly: 
             if found is None:
                 differences.append(added(complete.relation_by_label[label]))
                 continue
+            if found == asked[label] == wanted:
+                continue
             sides = RelationSides(found=found, declared=asked[label], complete=wanted, former=former.get(label))
             columns = ColumnComparison.of(sides, actual, complete)
             loose = columns.holds_back_a_type if found.is_table else bool(held_back & set(found.uses))
