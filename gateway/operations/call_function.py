@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
-from gateway.errors import ConnectionFailed, FunctionNotFound, GatewayError, InvalidRequest
+from gateway.errors import ConnectionFailed, GatewayError, InvalidRequest
 from gateway.functions.exchange import HasFileno
 from gateway.functions.execution import execute
 from gateway.functions.failures import ConnectionLost, ServerRefused
@@ -18,8 +18,8 @@ from gateway.functions.signatures import Routine
 from gateway.naming import DatabaseOwner
 from gateway.operations.services import Services, lease_for_call
 
-_UNDEFINED_FUNCTION: Final = "42883"
-_AMBIGUOUS_FUNCTION: Final = "42725"
+_NOT_UNDERSTOOD: Final = "42"  #: the class of errors in a statement itself
+_NO_PRIVILEGE: Final = "42501"
 _NOT_SUPPORTED: Final = "0A000"
 _INTERNAL_ERROR: Final = "XX000"
 TRIES: Final = 4  #: with signatures that turn out to have changed; more than one change meets few calls
@@ -124,11 +124,15 @@ def _undone(refused: ServerRefused, routine: Routine) -> bool:
 def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> list[bytes]:
     settings = services.settings
     session.prepares |= routine.prepares
-    plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
+    try:
+        plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
+        values = plan.encode(call.params)
+    except RecursionError:
+        raise InvalidRequest("params are nested too deeply", fields={"params": "are nested too deeply"}) from None
     return execute(
         session,
         plan,
-        plan.encode(call.params),
+        values,
         statement_timeout_ms=settings.statement_timeout_ms,
         max_bytes=settings.max_response_bytes,
         client=call.client,
@@ -137,15 +141,14 @@ def _attempt(session: CallSession, services: Services, call: FunctionCall, routi
 
 def _explained(refused: ServerRefused, call: FunctionCall, routine: Routine) -> GatewayError:
     """What the server's refusal means to who called."""
-    signatures = [one.text for one in routine.candidates]
-    if refused.before_execution and refused.sqlstate == _UNDEFINED_FUNCTION:
-        return FunctionNotFound(f"no function {call.function!r} may be called here", function=call.function)
-    if refused.before_execution and refused.sqlstate == _AMBIGUOUS_FUNCTION:
-        return InvalidRequest(f"the call could mean {' or '.join(signatures)}", candidates=signatures)
-    if refused.sqlstate == _NOT_SUPPORTED and any(one.returns_unknown_record for one in routine.candidates):
+    name, state = call.function, refused.sqlstate or ""
+    if refused.before_execution and state.startswith(_NOT_UNDERSTOOD) and state != _NO_PRIVILEGE:
+        signatures = " or ".join(one.text for one in routine.candidates)
+        return InvalidRequest(f"params do not fit {signatures}: {refused.cause}", cause=refused.cause, sqlstate=state)
+    if state == _NOT_SUPPORTED and any(one.returns_unknown_record for one in routine.candidates):
         return InvalidRequest(
-            f"{call.function} returns records whose columns it does not declare: let it be RETURNS TABLE (…)",
+            f"{name} returns records whose columns it does not declare: let it be RETURNS TABLE (…)",
             cause=refused.cause,
-            sqlstate=refused.sqlstate,
+            sqlstate=state,
         )
-    return refused.as_query_failed(call.function)
+    return refused.as_query_failed(name)

@@ -171,6 +171,31 @@ def test_a_value_that_does_not_fit_is_refused_with_the_server_s_words(caller, ow
         assert failure.value.facts["cause"]
 
 
+@pytest.mark.parametrize(
+    ("type_name", "argument", "sqlstate"),
+    [
+        ("regclass", '"no_such_table"', "42P01"),
+        ("regproc", '"no_such_function"', "42883"),
+        ("regtype", '"no_such_type"', "42704"),
+        ("anyenum", '"x"', "42883"),
+        ("anyrange", '"[1,2)"', "42804"),
+    ],
+)
+def test_a_value_that_means_nothing_to_its_type_is_a_bad_request(caller, owner, type_name, argument, sqlstate):
+    echo(owner, type_name)
+    for _ in range(3):
+        with pytest.raises(InvalidRequest, match="echo") as failure:
+            caller.rows("echo", f"[{argument}]".encode())
+        assert failure.value.facts["sqlstate"] == sqlstate
+
+
+@pytest.mark.parametrize("type_name", ["integer[]", "anyelement", "jsonb"])
+def test_lists_in_lists_without_end_are_a_bad_request(caller, owner, type_name):
+    echo(owner, type_name)
+    with pytest.raises(InvalidRequest):
+        caller.rows("echo", b"[" * 1000 + b"]" * 1000)
+
+
 def test_objects_become_composites_by_field_name(caller, owner):
     echo(owner, "person")
     value = {
