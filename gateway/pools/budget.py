@@ -29,7 +29,7 @@ class Orphan:
 
     slot: int
     backend: int  #: the backend's process id; 0 when the connection was never finished
-    seconds: float  #: for how long it has been known as an orphan
+    since: float  #: when that was found out, on the clock of ``time.monotonic``
 
 
 class Budget:
@@ -167,14 +167,14 @@ class Budget:
         )
 
     def orphans(self) -> list[Orphan]:
-        """The slots nobody is in charge of; from now on they count as lost, so their age is known."""
-        table, now = self._table, monotonic()
+        """The slots nobody is in charge of; from now on they count as lost, so that it is known since when."""
+        table = self._table
         with table.mutex:
             view = self._view()
             for slot in (found := view.orphans()):
                 if view.states[slot] != LOST:
                     self.lost(slot)
-            return [Orphan(slot=slot, backend=table.backends[slot], seconds=now - table.since[slot]) for slot in found]
+            return [Orphan(slot=slot, backend=table.backends[slot], since=table.since[slot]) for slot in found]
 
     def free_orphan(self, orphan: Orphan) -> None:
         """Its backend is gone. Nothing happens if another worker found that out first."""

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from time import monotonic
 from typing import Final
 
 import psycopg
@@ -37,7 +38,8 @@ class Reaper:
         """Nothing is looked at yet.
 
         :param connection: a connection to ask through; it must not wait for long
-        :param query: of backends' process ids, those that are still there; they are told to end
+        :param query: of process ids and the seconds since each was found an orphan, those that are still there; they
+            are told to end
         """
         self._budget = budget
         self._connection = connection
@@ -72,10 +74,9 @@ class Reaper:
             self._look_after(orphans)
 
     def _look_after(self, orphans: list[Orphan]) -> None:
-        backends = [orphan.backend for orphan in orphans if orphan.backend]
         try:
             with self._connection() as connection:
-                alive = {row[0] for row in connection.execute(self._query, [backends], prepare=False)}
+                alive = self._still_there(connection, [orphan for orphan in orphans if orphan.backend])
         except (GatewayError, psycopg.Error) as error:
             _log.info("%d connections without an owner could not be looked after: %s", len(orphans), error)
             return
@@ -83,5 +84,10 @@ class Reaper:
             _log.exception("%d connections without an owner could not be looked after", len(orphans))
             return
         for orphan in orphans:
-            if orphan.backend not in alive if orphan.backend else orphan.seconds >= UNFINISHED_SECONDS:
+            if orphan.backend not in alive if orphan.backend else orphan.since < monotonic() - UNFINISHED_SECONDS:
                 self._budget.free_orphan(orphan)
+
+    def _still_there(self, connection: CountedConnection, orphans: list[Orphan]) -> set[int]:
+        seconds = [monotonic() - orphan.since for orphan in orphans]
+        backends = [orphan.backend for orphan in orphans]
+        return {row[0] for row in connection.execute(self._query, [backends, seconds], prepare=False)}

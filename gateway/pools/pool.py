@@ -130,6 +130,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
                 self._budget.busy(connection.link.slot)  # type: ignore[union-attr]  # not lost
                 return connection
             self._nconns -= 1
+            connection.close()
         return None
 
     def _getconn_unchecked(self, timeout: float) -> CountedConnection:

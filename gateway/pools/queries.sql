@@ -1,9 +1,12 @@
 -- name: backends_still_there
--- Which of these backends of ours have not ended. Those that are ours beyond doubt are told to: their client is gone.
+-- Which of these backends of ours have not ended, each with the seconds since it was found without an owner: a session
+-- that began later has only the same process id. Those that are ours beyond doubt are told to end: their client is gone.
 SELECT pid,
        CASE WHEN starts_with(application_name, 'stonescriptdb-gateway') THEN pg_terminate_backend(pid) END AS told
-  FROM pg_stat_activity
- WHERE pid = ANY (%s) AND usename = session_user;
+  FROM unnest(%s::int[], %s::float8[]) AS orphan (pid, seconds)
+       JOIN pg_stat_activity USING (pid)
+ WHERE usename = session_user
+   AND backend_start <= clock_timestamp() - seconds * interval '1 second';
 
 -- name: database_exists
 -- Whether the server has a database of this name.

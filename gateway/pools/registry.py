@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import resource
 import threading
 from collections import Counter
@@ -36,8 +35,6 @@ CLOSE_POLL_SECONDS: Final = 0.01
 LOOKUP_SECONDS: Final = 1.0  #: the wait limit for questions of our own, asked while a request waits
 OBSERVER_SECONDS: Final = 0.25  #: the wait limit for looking after orphans, before looking at them anew
 SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

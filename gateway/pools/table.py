@@ -16,6 +16,7 @@ import threading
 from collections.abc import Container
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any, Final
 
@@ -48,12 +49,18 @@ _LAYOUT: Final = (  # name, element, count; the eight-byte elements first, so th
 )
 _SIZE: Final = sum(count * (1 if element == "B" else 8) for _, element, count in _LAYOUT)
 _OPEN: Final[set[tuple[int, Path]]] = set()  # process and path; a fork begins with none of its own
-_MAGIC_AT, _GENERATION_AT, _HIGH_AT, _WAITING_AT = range(4)
+_MAGIC_AT, _GENERATION_AT, _HIGH_AT, _WAITING_AT, _BOOT_AT = range(5)
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def database_key(database: str) -> int:
     """Eight bytes that stand for a database's name in the table."""
     return int.from_bytes(blake2b(database.encode(), digest_size=8).digest(), "little")
+
+
+def _boot_key() -> int:
+    """Eight bytes that stand for this run of the machine, and so for its monotonic clock."""
+    return database_key(_BOOT_ID.read_text())
 
 
 class Mutex:
@@ -143,6 +150,9 @@ class SharedTable:
                 raise OSError(errno.EBUSY, "workers of another version are running; stop them first", str(self._path))
             self._view[:] = bytes(_SIZE)
             self.header[_MAGIC_AT] = _MAGIC
+        if self.header[_BOOT_AT] != (boot := _boot_key()):
+            self._survive_reboot()
+            self.header[_BOOT_AT] = boot
         for worker in range(MAX_WORKERS):
             if not self._locked_by_another(worker):
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MUTEX + 1 + worker)
@@ -151,6 +161,13 @@ class SharedTable:
                 self._open_bell(worker)
                 return worker
         raise OSError(errno.EAGAIN, f"{MAX_WORKERS} workers share this table already", str(self._path))
+
+    def _survive_reboot(self) -> None:
+        """Begin again with what the machine knew before it went down: PostgreSQL, elsewhere, may still have it all."""
+        now = monotonic()  # the times in the table are of another clock
+        for slot in range(self.high):
+            if self.states[slot] != FREE:
+                self.states[slot], self.since[slot] = LOST, now
 
     def _open_bell(self, worker: int) -> None:
         path = self._bell_path(worker)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gateway.errors import PoolExhausted
@@ -202,3 +203,29 @@ def test_a_table_of_another_layout_is_made_anew_only_when_nobody_uses_it(
         file.write(b"another!")
     with pytest.raises(OSError, match="another version"):
         make_registry(**SETTINGS)
+
+
+def test_after_a_reboot_what_was_there_before_is_looked_after(
+    other_worker, databases, make_registry, monkeypatch, admin
+):
+    """The times in the table are then of another clock; that PostgreSQL went down as well is not known."""
+    (name,), other = databases(1), other_worker()
+    pid = int(other.tell(f"hold {name}"))
+    monkeypatch.setattr("gateway.pools.table._boot_key", lambda: 7)
+    registry = make_registry(**SETTINGS)
+    wait_until(lambda: registry.statistics().total_connections == 0)
+    assert admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() == (0,)
+
+
+def test_a_session_that_has_only_the_process_id_of_an_orphan_is_left_alone(make_registry, postgres_url):
+    registry = make_registry(**SETTINGS)
+    with registry.dedicated("postgres"):
+        slot = registry._table.high - 1
+    registry._table.take_slot(1, 0.0)
+    registry._budget.lost(slot)
+    time.sleep(0.01)
+    with psycopg.connect(postgres_url, application_name="stonescriptdb-gateway of somebody else") as stranger:
+        registry._table.backends[slot] = stranger.info.backend_pid
+        registry._reaper.wanted()
+        wait_until(lambda: registry.statistics().total_connections == 0)
+        assert stranger.execute("SELECT 1").fetchone() == (1,)
