@@ -31,7 +31,7 @@ class Sequence:
     cache: int
     cycle: bool
     unlogged: bool = False
-    owned_by: str | None = None  #: ``table.column`` by label, for a sequence that goes with its column
+    owned_by: str | None = None  #: ``schema.table.column``, quoted, for a sequence that goes with its column
 
     @property
     def qualified(self) -> str:
@@ -154,6 +154,11 @@ class Type:
     attributes: tuple[Column, ...] = ()
     details: tuple[str | None, ...] = ()
 
+    @property
+    def qualified(self) -> str:
+        """The label with its schema, ``public`` too."""
+        return f"public.{self.label}" if self.schema == "public" else self.label
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnUser:
@@ -172,6 +177,7 @@ class Privilege:
 
     kind: str  #: ``TABLE`` (views too), ``SEQUENCE`` or ``SCHEMA``
     label: str
+    qualified: str  #: the label with its schema
     column: str | None = None
     privilege: str
     grantee: str | None = None  #: None is PUBLIC

@@ -10,7 +10,7 @@ FROM (
         WITH member AS MATERIALIZED (
             SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
         ), namespace AS MATERIALIZED (
-            SELECT n.oid, n.nspname AS name, n.nspowner,
+            SELECT n.oid, n.nspname AS name,
                    CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END AS prefix
             FROM pg_catalog.pg_namespace AS n
             WHERE (n.oid >= 16384 OR n.nspname = 'public') AND n.nspname !~ '^pg_'
@@ -23,7 +23,7 @@ FROM (
         ), relation AS MATERIALIZED (
             SELECT c.oid, n.name AS schema, c.relname AS name, n.prefix || quote_ident(c.relname) AS label,
                    quote_ident(n.name) || '.' || quote_ident(c.relname) AS qualified,
-                   c.relkind, c.relpersistence, c.relispartition, c.relrowsecurity, c.relforcerowsecurity,
+                   c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
                    c.relreplident, c.reloptions, c.relpartbound, c.reloftype, c.relowner, c.relacl, c.relam
             FROM pg_catalog.pg_class AS c
             JOIN namespace AS n ON n.oid = c.relnamespace
@@ -36,7 +36,7 @@ FROM (
                        'label', r.label, 'schema', r.schema, 'name', r.name, 'type', format_type(s.seqtypid, NULL),
                        'start', s.seqstart, 'increment', s.seqincrement, 'minimum', s.seqmin, 'maximum', s.seqmax,
                        'cache', s.seqcache, 'cycle', s.seqcycle, 'unlogged', nullif(r.relpersistence = 'u', false),
-                       'owned_by', owner.label || '.' || quote_ident(a.attname)) AS document
+                       'owned_by', owner.qualified || '.' || quote_ident(a.attname)) AS document
             FROM relation AS r
             JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = r.oid
             LEFT JOIN pg_catalog.pg_depend AS d
@@ -277,20 +277,20 @@ FROM (
                 JOIN relation AS r ON r.oid = users.refobjid
                 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = users.refobjid AND a.attnum = users.refobjsubid),
             'privileges', (SELECT json_agg(json_build_object(
-                    'kind', acl.kind, 'label', acl.label, 'column', acl.column_name, 'privilege', p.privilege_type,
+                    'kind', acl.kind, 'label', acl.label, 'qualified', acl.qualified, 'column', acl.column_name, 'privilege', p.privilege_type,
                     'grantee', CASE WHEN p.grantee <> 0 THEN pg_get_userbyid(p.grantee) END,
                     'grantable', nullif(p.is_grantable, false))
                     ORDER BY acl.kind, acl.label, acl.column_name, p.grantee, p.privilege_type)
                 FROM (
-                    SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, r.label, NULL AS column_name,
+                    SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, r.label, r.qualified, NULL AS column_name,
                            r.relowner AS owner, r.relacl AS acl
                     FROM relation AS r WHERE r.relacl IS NOT NULL
                     UNION ALL
-                    SELECT 'TABLE', r.label, a.attname, r.relowner, a.attacl
+                    SELECT 'TABLE', r.label, r.qualified, a.attname, r.relowner, a.attacl
                     FROM relation AS r
                     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
                     UNION ALL
-                    SELECT 'SCHEMA', quote_ident(n.name), NULL, n.nspowner, m.nspacl
+                    SELECT 'SCHEMA', quote_ident(n.name), quote_ident(n.name), NULL, m.nspowner, m.nspacl
                     FROM namespace AS n
                     JOIN pg_catalog.pg_namespace AS m ON m.oid = n.oid AND m.nspacl IS NOT NULL
                 ) AS acl

@@ -7,7 +7,7 @@ around the change, because PostgreSQL refuses it otherwise.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from psycopg import sql
@@ -17,9 +17,12 @@ from migrations_engine.deploy.ddl.members import create_attachment, remove_attac
 from migrations_engine.deploy.ddl.notes import comment, grant
 from migrations_engine.deploy.ddl.relations import create_view, remove_view
 from migrations_engine.deploy.ddl.statement import Phase, Step, join, named, word
-from migrations_engine.diff import CatalogDiff, Difference
+from migrations_engine.diff import CatalogDiff, Difference, is_on
 from migrations_engine.model import Relation
 from migrations_engine.report import Change
+
+#: What loses its comments because it is dropped and made anew.
+_MADE_AGAIN = frozenset(f"alter_{kind}" for kind in ("constraint", "index", "statistics", "rule", "trigger", "policy"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,8 @@ class _Work:
             of_view_made_again = difference.table in self._made_again and difference.relation is not None
             if difference.change_type != "add_view" and not of_view_made_again:
                 yield from (_Task(step, difference) for step in statements(difference))
+                if difference.change_type in _MADE_AGAIN:
+                    yield from (_Task(step, difference) for step in self._comments_on(difference))
         yield from self._attachments_around_type_changes()
 
     def _views(self) -> Iterator[_Task]:
@@ -140,12 +145,16 @@ class _Work:
         found = self._there[label]
         wanted = self._wanted.get(label, found)
         yield from create_view(wanted)
-        for kind, identity, text in self._diff.actual.comments:
-            if "view" in kind and f"{identity}.".startswith(f"{found.qualified}."):
-                yield comment(kind, identity, text)
+        yield from self._comments_on(replace(self._made_again[label], found=found, relation=found))
         for privilege in self._diff.actual.privileges:
             if (privilege.kind, privilege.label) == ("TABLE", label):
                 yield grant(privilege)
+
+    def _comments_on(self, difference: Difference) -> Iterator[Step]:
+        """Comment again on what was made again."""
+        for kind, identity, text in self._diff.actual.comments:
+            if is_on(identity, difference):
+                yield comment(kind, identity, text)
 
     def _attachments_around_type_changes(self) -> Iterator[_Task]:
         """Take away and put back the triggers, rules and policies that use a column whose type changes."""
@@ -168,6 +177,7 @@ class _Work:
         new = next((item for item in declared if (item.kind, item.name) == (kind, name)), old)
         yield remove_attachment(found, old)
         yield from create_attachment(found, new, phase=Phase.BEHAVIOUR)
+        yield from self._comments_on(replace(self._safe[0], found=old, relation=found))
 
 
 def _is_replaceable(difference: Difference) -> bool:

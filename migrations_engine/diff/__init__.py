@@ -1,9 +1,10 @@
 """Model and model → changes; pure and total."""
 
 from migrations_engine.diff.catalog_diff import CatalogDiff
+from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.difference import Difference, Verdict
 from migrations_engine.diff.expression import replayable
 from migrations_engine.diff.schema_diff import diff_catalogs
 from migrations_engine.diff.type_change import classify_type_change
 
-__all__ = ["CatalogDiff", "Difference", "Verdict", "classify_type_change", "diff_catalogs", "replayable"]
+__all__ = ["CatalogDiff", "Difference", "Verdict", "classify_type_change", "diff_catalogs", "is_on", "replayable"]

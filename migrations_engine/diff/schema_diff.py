@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from migrations_engine.diff.catalog_diff import CatalogDiff
 from migrations_engine.diff.columns import ColumnComparison
+from migrations_engine.diff.comments import diff_comments
 from migrations_engine.diff.difference import Difference, safe
 from migrations_engine.diff.inheritance import with_own_defaults, without_followers
 from migrations_engine.diff.members import diff_attachments, diff_constraints
@@ -30,9 +31,9 @@ def diff_catalogs(
         *diff_types(actual, declared, complete, formerly),
         *diff_sequences(actual, declared, complete, formerly),
         *_relations(actual, declared, complete, formerly),
-        *_comments(actual, declared, complete, formerly),
-        *_privileges(actual, declared, complete, formerly),
     ]
+    changes += diff_comments(actual, declared, complete, formerly, changes)
+    changes += _privileges(actual, declared, complete, formerly)
     return CatalogDiff(
         changes=tuple(changes),
         warnings=tuple(_warnings(actual, declared, complete, formerly)),
@@ -96,27 +97,6 @@ def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog, 
     else:
         yield from diff_view(sides, loose=loose)
     yield from diff_attachments(sides, loose=loose)
-
-
-def _comments(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
-    there, asked, finished, former = (
-        {(kind, identity): text for kind, identity, text in side.comments}
-        for side in (actual, declared, complete, formerly or Catalog())
-    )
-    for kind, identity in sorted({**asked, **former}):
-        key = (kind, identity)
-        have, wish = there.get(key), finished.get(key)
-        if have in (wish, asked.get(key)) or (wish is None and have != former.get(key)):
-            continue
-        yield Difference(
-            change_type="alter_comment",
-            table=identity,
-            name=kind,
-            wanted=wish,
-            from_text=have,
-            to_text=wish,
-            verdict=safe("a comment is for people"),
-        )
 
 
 def _privileges(

@@ -52,4 +52,4 @@ def grant(privilege: Privilege) -> Step:
 def _spelled(privilege: Privilege, preposition: str) -> list[Part]:
     column = sql.SQL("({})").format(sql.Identifier(privilege.column)) if privilege.column else None
     grantee = sql.Identifier(privilege.grantee) if privilege.grantee else "PUBLIC"
-    return [privilege.privilege, column, "ON", privilege.kind, privilege.label, preposition, grantee]
+    return [privilege.privilege, column, "ON", privilege.kind, privilege.qualified, preposition, grantee]

@@ -78,7 +78,7 @@ def test_serial_and_identity_have_their_sequence_with_them(everything):
     assert (identity.is_serial, identity.identity, identity.default) == (False, "BY DEFAULT", None)
     assert serial.sequence == Sequence(
         label="order_id_seq", schema="public", name="order_id_seq", type="bigint", start=1, increment=1, minimum=1,
-        maximum=2**63 - 1, cache=1, cycle=False, owned_by='"order".id',
+        maximum=2**63 - 1, cache=1, cycle=False, owned_by='public."order".id',
     )  # fmt: skip
     assert [sequence.label for sequence in catalog.sequences] == ["app.numbers"]
 

@@ -315,6 +315,17 @@ BEHAVIOUR = [
                 "safe alter_comment c on public.t.table constraint", "safe alter_comment public.d.type"),
          back=("safe alter_comment dc on public.d.domain constraint", "safe alter_comment public.i.index", "safe alter_comment public.s.sequence", "safe alter_comment public.t.a.table column",
                 "safe alter_comment c on public.t.table constraint", "safe alter_comment public.d.type")),
+    Case(name="comments on what is made again", one=_table("a varchar(5) CHECK (a <> '')", "CREATE INDEX \"I\" ON t (a); COMMENT ON INDEX \"I\" IS 'x'; COMMENT ON CONSTRAINT t_a_check ON t IS 'y'"),
+         other=_table("a varchar(5) CHECK (a <> 'z')", "CREATE INDEX \"I\" ON t (a DESC); COMMENT ON INDEX \"I\" IS 'x'; COMMENT ON CONSTRAINT t_a_check ON t IS 'y'"),
+         there=("safe alter_constraint t.t_a_check 0", "safe alter_index t.I"), back=("safe alter_constraint t.t_a_check 0", "safe alter_index t.I")),
+    Case(name="comments on what is dropped", one=_table("a int"),
+         other=_table("a int, b int CONSTRAINT \"C\" CHECK (b > 0)", "CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t; CREATE SEQUENCE s; CREATE TYPE m AS ENUM ('a'); CREATE DOMAIN d AS int CONSTRAINT dc CHECK (VALUE > 0);"
+                      "CREATE RULE r AS ON DELETE TO t DO ALSO NOTHING; COMMENT ON RULE r ON t IS 'x'; COMMENT ON INDEX i IS 'x'; COMMENT ON CONSTRAINT \"C\" ON t IS 'x'; COMMENT ON VIEW v IS 'x'; COMMENT ON COLUMN v.a IS 'x';"
+                      "COMMENT ON COLUMN t.b IS 'x'; COMMENT ON SEQUENCE s IS 'x'; COMMENT ON TYPE m IS 'x'; COMMENT ON CONSTRAINT dc ON DOMAIN d IS 'x'"),
+         there=("safe add_type d", "safe add_type m", "safe add_sequence s", "safe add_column t.b", "safe add_constraint t.C 0", "safe add_index t.i", "safe add_rule t.r", "safe add_view v",
+                "safe alter_comment dc on public.d.domain constraint", "safe alter_comment public.i.index", "safe alter_comment r on public.t.rule", "safe alter_comment public.s.sequence", "safe alter_comment public.t.b.table column",
+                'safe alter_comment "C" on public.t.table constraint', "safe alter_comment public.m.type", "safe alter_comment public.v.view", "safe alter_comment public.v.a.view column"),
+         back=("safe drop_type d", "safe drop_type m", "dataloss drop_sequence s", "dataloss drop_column t.b 0", "safe drop_constraint t.C", "safe drop_index t.i", "safe drop_rule t.r", "safe drop_view v")),
     Case(name="privileges", one=_table("a int"), other=_table("a int", "GRANT SELECT, INSERT ON t TO pg_monitor; GRANT UPDATE (a) ON t TO PUBLIC"),
          there=("safe grant_privilege t.a", "safe grant_privilege t", "safe grant_privilege t"), back=("safe revoke_privilege t.a", "safe revoke_privilege t", "safe revoke_privilege t")),
 ]  # fmt: skip

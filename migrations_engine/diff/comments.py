@@ -1,0 +1,70 @@
+"""Comparing comments, and knowing which go with an object that is dropped or made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from migrations_engine.diff.difference import Difference, safe
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation, Type
+from migrations_engine.model import Sequence as SequenceObject
+
+
+def diff_comments(
+    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None, others: Sequence[Difference]
+) -> Iterator[Difference]:
+    """Differences of comments. One that nobody declared was made by hand and stays.
+
+    :param others: all other differences; the comments of what those drop are not told
+    """
+    there, asked, finished, former = (
+        {(kind, identity): text for kind, identity, text in side.comments}
+        for side in (actual, declared, complete, formerly or Catalog())
+    )
+    drops = [difference for difference in others if difference.change_type.startswith("drop_") and difference.found]
+    for kind, identity in sorted({**asked, **former}):
+        key = (kind, identity)
+        have, wish = there.get(key), finished.get(key)
+        if have in (wish, asked.get(key)) or (wish is None and have != former.get(key)):
+            continue
+        if wish is None and any(is_on(identity, difference) for difference in drops):
+            continue
+        yield Difference(
+            change_type="alter_comment",
+            table=identity,
+            name=kind,
+            wanted=wish,
+            from_text=have,
+            to_text=wish,
+            verdict=safe("a comment is for people"),
+        )
+
+
+def is_on(identity: str, difference: Difference) -> bool:
+    """Whether a comment is on what *difference* finds, or on something that belongs to it.
+
+    :param identity: of the commented object, as ``pg_identify_object`` gives it
+    """
+    relation, found = difference.relation, difference.found
+    if isinstance(found, Relation):
+        members = [name for item in found.attachments for name in _identities(found, item)]
+        inside = identity.startswith(f"{found.qualified}.") or identity.endswith(f" on {found.qualified}")
+        return inside or identity in (found.qualified, *members)
+    if isinstance(found, Column) and relation is not None:
+        return identity in [f"{relation.qualified}.{name}" for name in _spellings(found.name)]
+    if isinstance(found, Constraint | Attachment) and relation is not None:
+        return identity in _identities(relation, found)
+    if isinstance(found, Type | SequenceObject):
+        return identity == found.qualified or identity.endswith(f" on {found.qualified}")
+    return False
+
+
+def _identities(relation: Relation, item: Constraint | Attachment) -> list[str]:
+    """How the server may name a member of *relation*; whether a name is quoted, it alone knows."""
+    if isinstance(item, Attachment) and item.kind in ("index", "statistics"):
+        schemas = _spellings(item.schema or relation.schema)
+        return [f"{schema}.{name}" for schema in schemas for name in _spellings(item.name)]
+    return [f"{name} on {relation.qualified}" for name in _spellings(item.name)]
+
+
+def _spellings(name: str) -> tuple[str, str]:
+    return name, '"' + name.replace('"', '""') + '"'
