@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final
 
 import psycopg
@@ -31,7 +31,7 @@ from migrations_engine.options import DeployOptions
 from migrations_engine.report import DeployReport, SeederResult, SeederValidation, Verification
 from migrations_engine.schema import Schema
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
-from migrations_engine.tracking import DeployState, Records, hold_session_lock, read_state, take_deploy_lock
+from migrations_engine.tracking import DeployState, Records, lock_kept, read_state, take_deploy_lock
 from migrations_engine.verification import Finding, verify
 
 _LOCK_ATTEMPTS: Final = 4  #: tries of the whole deploy when the application's locks are in its way
@@ -87,7 +87,7 @@ class _Deploy:
         self._records = Records(connection)
 
     def run(self) -> DeployReport:
-        with self._lock_between_transactions():
+        with ExitStack() as lock:  # held between transactions too, where migrations run outside of one
             with self._transaction():
                 self._begin()
                 if self._nothing_to_do():
@@ -98,6 +98,7 @@ class _Deploy:
                 self._run_migrations(first)
                 if not rest:
                     return self._finish()
+                lock.enter_context(lock_kept(self._connection))
             for stretch in rest:
                 report = self._run_stretch(stretch, last=stretch is rest[-1])
             assert report is not None
@@ -259,7 +260,7 @@ class _Deploy:
     def _verified(self, remaining: CatalogDiff, validations: tuple[SeederValidation, ...]) -> Verification:
         accepted = {change.key for change in self._comparison.accepted}
         finding = Finding(remaining=remaining, accepted=accepted, seeder_validations=validations)
-        verification = verify(self._session, self._schema, self._records, finding)
+        verification = verify(self._schema, self._records, finding)
         if not verification.passed:
             raise MigrationFailed(
                 f"the finished database is not what the schema says: {'; '.join(verification.error_log)}",
@@ -270,12 +271,6 @@ class _Deploy:
 
     def _transaction(self) -> AbstractContextManager[object]:
         return self._connection.transaction(force_rollback=self._options.dry_run)
-
-    def _lock_between_transactions(self) -> AbstractContextManager[object]:
-        """A deploy with migrations outside a transaction must keep others out between its transactions as well."""
-        if self._options.dry_run or not any(runs_outside_transaction(file) for file in self._schema.migrations):
-            return nullcontext()
-        return hold_session_lock(self._connection, wait_seconds=self._options.wait_seconds)
 
 
 def _has_objects(catalog: Catalog) -> bool:

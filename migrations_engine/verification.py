@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from migrations_engine.deploy.extensions import wanted_extension
-from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.report import Change, SeederValidation, Verification
 from migrations_engine.schema import Schema
@@ -22,9 +21,10 @@ class Finding:
     seeder_validations: Sequence[SeederValidation]
 
 
-def verify(session: DeploySession, schema: Schema, records: Records, finding: Finding) -> Verification:
+def verify(schema: Schema, records: Records, finding: Finding) -> Verification:
     """Compare the database with *schema*; what is not as declared is in the ``error_log``, a sentence each."""
-    extensions = _missing_extensions(session, schema)
+    missing = records.missing([wanted_extension(file).name for file in schema.extensions])
+    extensions = [f"extension {name} is not installed" for kind, name in missing if kind == "extension"]
     remaining = [d.as_change() for d in finding.remaining.changes]
     differences = [change for change in remaining if change.key not in finding.accepted]
     types = {type_.label for type_ in finding.remaining.wanted.types} | {
@@ -32,7 +32,7 @@ def verify(session: DeploySession, schema: Schema, records: Records, finding: Fi
     }
     type_errors = [_describe(change) for change in differences if change.table in types]
     table_errors = [_describe(change) for change in differences if change.table not in types]
-    functions = [f"function {identity} is not there" for identity in records.missing_functions()]
+    functions = [f"function {identity} is not there" for kind, identity in missing if kind == "function"]
     seeders = [
         f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are not there"
         for v in finding.seeder_validations
@@ -46,15 +46,6 @@ def verify(session: DeploySession, schema: Schema, records: Records, finding: Fi
         seeders_verified=not seeders,
         error_log=(*extensions, *type_errors, *table_errors, *functions, *seeders),
     )
-
-
-def _missing_extensions(session: DeploySession, schema: Schema) -> list[str]:
-    wanted = [wanted_extension(file).name for file in schema.extensions]
-    if not wanted:
-        return []
-    rows = session.query("SELECT extname FROM pg_catalog.pg_extension").fetchall()
-    installed = {name for (name,) in rows}
-    return [f"extension {name} is not installed" for name in wanted if name not in installed]
 
 
 def _describe(change: Change) -> str:

@@ -86,7 +86,7 @@ class FunctionDeployer:
         self._settle()
         self._routines.drop_all({routine: file.label for routine, file in self._replaced.items()}, aside=True)
         orphans = self._drop_orphans()
-        self._validate_bodies()
+        self._validate_bodies(with_kept=bool(orphans))
         self._record(records, orphans)
         updated = sum(len(made) for made in self._made.values())
         skipped = sum(1 for functions in self._kept.values() for function in functions if function.identity)
@@ -213,21 +213,24 @@ class FunctionDeployer:
                     self._made[earlier] = [r for r in self._made[earlier] if r.oid != routine.oid]
                 owners[routine.oid] = file
 
-    def _validate_bodies(self) -> None:
-        """Check the bodies now that everything is in place; making them did not, so that their order is free."""
-        made = [(file, routine) for file, routines in self._made.items() for routine in routines]
-        for language, query in (("sql", "validate_sql"), ("plpgsql", "validate_plpgsql")):
-            routines = [(file, r.oid) for file, r in made if r.language == language and r.kind != "a"]
-            if not routines:
-                continue
+    def _validate_bodies(self, *, with_kept: bool) -> None:
+        """Check the bodies now that everything is in place; making them did not, so that their order is free.
+
+        :param with_kept: those of unchanged files as well, because something they may call was dropped
+        """
+        made = [(file, routine.oid) for file, routines in self._made.items() for routine in routines]
+        if with_kept:
+            files = {f.identity: file for file, functions in self._kept.items() for f in functions if f.identity}
+            made += [(files[identity], oid) for identity, oid in self._routines.oids(list(files))]
+        if made:
             self._session.query("SELECT set_config('check_function_bodies', 'on', true)")
             try:
                 with self._session.savepoint():
-                    self._session.query(_QUERIES[query], {"routines": [oid for _, oid in routines]})
+                    self._session.query(_QUERIES["validate"], {"routines": [oid for _, oid in made]})
             except psycopg.Error:
-                for file, oid in routines:
+                for file, oid in made:
                     with self._session.failures_as(FunctionDeployFailed, file=file):
-                        self._session.query(_QUERIES[query], {"routines": [oid]})
+                        self._session.query(_QUERIES["validate"], {"routines": [oid]})
                 raise
             self._session.query("SELECT set_config('check_function_bodies', 'off', true)")
 

@@ -109,11 +109,19 @@ SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) AS descriptio
  WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = %(oid)s AND d.deptype IN ('n', 'a')
  ORDER BY 1
 
--- name: validate_plpgsql
-SELECT plpgsql_validator(routine) FROM unnest(%(routines)s::oid[]) AS routine
+-- name: routine_oids
+SELECT i.identity, p.oid::bigint
+  FROM pg_catalog.pg_proc p
+ CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+ WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+   AND i.identity = ANY (%(identities)s)
 
--- name: validate_sql
-SELECT fmgr_sql_validator(routine) FROM unnest(%(routines)s::oid[]) AS routine
+-- name: validate
+-- Check the bodies of routines in SQL and PL/pgSQL, which checks itself; aggregates have none.
+SELECT CASE l.lanname WHEN 'sql' THEN fmgr_sql_validator(p.oid)::text ELSE plpgsql_validator(p.oid)::text END
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')
+ WHERE p.oid = ANY (%(routines)s::oid[]) AND p.prokind <> 'a'
 
 -- name: sequences_behind
 -- The sequences that feed a column of the given tables, with the column.

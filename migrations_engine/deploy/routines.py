@@ -83,6 +83,10 @@ class Routines:
         """The routine of that identity, if it is there."""
         return self._rows(OldRoutine, "routine_by_identity", identity=identity)
 
+    def oids(self, identities: Sequence[str]) -> list[tuple[str, int]]:
+        """The routines of these identities that are there."""
+        return self._session.query(_QUERIES["routine_oids"], {"identities": list(identities)}).fetchall()
+
     def move_aside(self, routine: OldRoutine) -> None:
         """Free the name of *routine* for another one; what uses it goes on using it."""
         self._rename(routine, routine.name, routine.hidden_name)

@@ -1,6 +1,6 @@
 """The ``_stonescriptdb_gateway_*`` tables of a database: what was deployed, the changelog, and the deploy lock."""
 
-from migrations_engine.tracking.lock import Probe, hold_session_lock, take_deploy_lock
+from migrations_engine.tracking.lock import Probe, lock_kept, take_deploy_lock
 from migrations_engine.tracking.records import ChangelogEntry, Records
 from migrations_engine.tracking.state import AppliedMigration, DeployedFunction, DeployState, read_state
 
@@ -11,7 +11,7 @@ __all__ = [
     "DeployedFunction",
     "Probe",
     "Records",
-    "hold_session_lock",
+    "lock_kept",
     "read_state",
     "take_deploy_lock",
 ]

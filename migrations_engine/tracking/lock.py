@@ -53,19 +53,9 @@ def take_deploy_lock(
 
 
 @contextmanager
-def hold_session_lock(connection: psycopg.Connection[Any], *, wait_seconds: float) -> Iterator[None]:
-    """Keep other deploys out also between the transactions of one deploy, as non-transactional migrations need it.
-
-    :raises DeployLockTimeout: as for :func:`take_deploy_lock`
-    """
-    deadline = time.monotonic() + wait_seconds
-    for pause in _pauses():
-        row = connection.execute(_QUERIES["lock_session"]).fetchone()
-        if row is not None and row[0]:
-            break
-        if time.monotonic() + pause > deadline:
-            raise DeployLockTimeout(f"another deploy of this database did not finish within {wait_seconds:g} seconds")
-        time.sleep(pause)
+def lock_kept(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Keep the deploy lock over the transactions of the block, the first of which has taken it already."""
+    connection.execute(_QUERIES["lock_session"])
     try:
         yield
     finally:

@@ -70,10 +70,11 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy'
                                                    'pg_toast'::regnamespace)) AS empty
 
 -- name: lock_session
-SELECT pg_try_advisory_lock(hashtextextended('stonescriptdb gateway deploy', 1))
+-- The deploy lock once more, for the whole session: whoever has it in a transaction gets it at once.
+SELECT pg_advisory_lock(hashtextextended('stonescriptdb gateway deploy', 0))
 
 -- name: unlock_session
-SELECT pg_advisory_unlock(hashtextextended('stonescriptdb gateway deploy', 1))
+SELECT pg_advisory_unlock(hashtextextended('stonescriptdb gateway deploy', 0))
 
 -- name: state
 -- Everything remembered of earlier deploys, and which of the deployed functions are still there as they were deployed.
@@ -158,13 +159,17 @@ INSERT INTO public._stonescriptdb_gateway_changelog
 SELECT change_type, object_name, detail, %(forced)s, %(platform)s, %(request_id)s
   FROM jsonb_to_recordset(%(rows)s) AS r (change_type text, object_name text, detail jsonb)
 
--- name: missing_functions
--- Routines that are recorded as deployed and are not there.
-SELECT f.signature
+-- name: missing
+-- What should be there and is not: the extensions of the given names, and the routines recorded as deployed.
+SELECT 'extension', name
+  FROM unnest(%(extensions)s::text[]) AS name
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = name)
+ UNION ALL
+SELECT 'function', f.signature
   FROM public._stonescriptdb_gateway_functions f
  WHERE f.signature <> ''
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
                     CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
                     WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
                       AND i.identity = f.signature)
- ORDER BY 1
+ ORDER BY 1, 2

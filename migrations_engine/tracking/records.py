@@ -46,9 +46,9 @@ class Records:
         parameters = {"identities": list(identities), "files": list(files)}
         self._connection.execute(_QUERIES["forget_functions"], parameters)
 
-    def missing_functions(self) -> list[str]:
-        """The identities of routines that are recorded and are not there."""
-        return [identity for (identity,) in self._connection.execute(_QUERIES["missing_functions"]).fetchall()]
+    def missing(self, extensions: Sequence[str]) -> list[tuple[str, str]]:
+        """Those of *extensions* and of the recorded routines that are not there, each as its kind and name."""
+        return self._connection.execute(_QUERIES["missing"], {"extensions": list(extensions)}).fetchall()
 
     def tables(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._rows("record_tables", rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from migrations_engine import MigrationFailed
@@ -61,7 +63,8 @@ def test_what_the_declared_tables_contain_is_satisfied_and_reported(tenant, migr
             "types/mood.pssql": "CREATE TYPE mood AS ENUM ('a', 'b')",
             "tables/users.pssql": USERS
             + """CREATE INDEX users_name ON users (name);
-            ALTER TABLE users ADD CONSTRAINT positive CHECK (age > 0); CREATE VIEW user_names AS SELECT name FROM users;""",
+            ALTER TABLE users ADD CONSTRAINT positive CHECK (age > 0);
+            CREATE VIEW user_names AS SELECT name FROM users;""",
             "migrations/001.pssql": f"{migration};\nINSERT INTO users (name) VALUES ('after');",
         }
     )
@@ -131,7 +134,9 @@ def test_a_migration_may_use_a_new_function_or_a_new_table(tenant):
     assert tenant.rows("SELECT id FROM pets") == [(5,)]
 
 
-OUTSIDE = "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY by_name ON users (name);\nINSERT INTO users (name) VALUES ('x');"
+OUTSIDE = """-- gateway: no-transaction
+CREATE INDEX CONCURRENTLY by_name ON users (name);
+INSERT INTO users (name) VALUES ('x');"""
 
 
 def test_a_migration_that_needs_no_transaction_says_so(tenant):
@@ -176,3 +181,19 @@ def test_an_index_left_invalid_by_a_crash_is_made_again(tenant):
     tenant.execute("DELETE FROM users")
     tenant.migrate(unique)
     assert tenant.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'u'::regclass") == [(True,)]
+
+
+def test_no_other_deploy_comes_between_its_transactions(tenant):
+    tenant.register({"tables/users.pssql": USERS})
+    outside = "-- gateway: no-transaction\nSELECT pg_sleep(0.3);\nVACUUM users;"
+    files = {"tables/users.pssql": USERS, "migrations/001.pssql": outside}
+    other = {"tables/users.pssql": USERS.replace("age", "years bigint, age")}
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(tenant.migrate, files)
+        asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        while not tenant.rows(asleep):
+            assert not first.done()
+        with pytest.raises(MigrationFailed, match="another deploy"):
+            tenant.migrate(other, wait_seconds=0)
+        assert first.result().migrations_applied == 1
+    assert not tenant.migrate(files | other).schema_validation.dataloss_changes
