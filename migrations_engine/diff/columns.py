@@ -56,7 +56,7 @@ class ColumnComparison:
                 former = sides.former.column(declared.name) if sides.former else None
                 yield from self._altered(ColumnSides(found=found, declared=declared, complete=complete, former=former))
             elif not complete.inherited:
-                yield self._difference("add_column", None, complete, (None, complete.type), self._added(complete))
+                yield self._missing(declared, complete)
         for column in sides.found.columns:
             if not column.inherited and self._is_unwanted(column):
                 verdict = dataloss("the column is declared no more; its values would be lost")
@@ -100,6 +100,13 @@ class ColumnComparison:
             to_text=texts[1],
             verdict=verdict,
         )
+
+    def _missing(self, declared: Column, complete: Column) -> Difference:
+        """The column as migrations leave it; or as declared, where a migration has yet to fill what it then requires."""
+        wanted, verdict = complete, self._added(complete)
+        if verdict.compatibility != "safe" and self._added(declared).compatibility == "safe":
+            wanted, verdict = declared, self._added(declared)
+        return self._difference("add_column", None, wanted, (None, wanted.type), verdict)
 
     def _added(self, column: Column) -> Verdict:
         domain = self.types.get(TypeName.parse(column.type).base.removeprefix("public."))

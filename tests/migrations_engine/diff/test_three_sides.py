@@ -74,6 +74,14 @@ def test_a_migration_may_refine_anything(compare, declared, complete):
         assert changes(compare, actual=actual, declared=declared, complete=complete, formerly=declared) == []
 
 
+def test_a_new_column_that_a_migration_fills_and_then_requires_is_added_as_declared(compare):
+    declared, required = "CREATE TABLE t (a int, b text)", "CREATE TABLE t (a int, b text NOT NULL)"
+    found = changes(compare, actual="CREATE TABLE t (a int)", declared=declared, complete=required)
+    assert found == ["safe add_column t.b"]
+    found = changes(compare, actual="CREATE TABLE t (a int)", declared=required, complete=required)
+    assert found == ["dataloss add_column t.b"]
+
+
 def test_what_a_migration_drops_or_renames_may_be_there_or_not(compare):
     renamed = "CREATE TABLE t (id int PRIMARY KEY, label varchar(20)); CREATE TABLE new (a int)"
     declared = TABLE + "; CREATE TABLE old (a int); CREATE TYPE m AS ENUM ('a'); CREATE SEQUENCE s"
