@@ -46,11 +46,15 @@ def databases(make_database: Callable[[], str]) -> Callable[[int], list[str]]:
 
 @pytest.fixture
 def backends(admin: psycopg.Connection) -> Callable[[], dict[str, list[int]]]:
-    """The process ids of the gateway's backends, by database, as PostgreSQL has them now."""
+    """The process ids of the gateway's backends in databases of this test session, as PostgreSQL has them now.
+
+    Other tests keep a gateway running on the same server, with databases of other names.
+    """
 
     def read() -> dict[str, list[int]]:
         rows = admin.execute(
-            "SELECT datname, pid FROM pg_stat_activity WHERE application_name LIKE 'stonescriptdb-gateway%'"
+            "SELECT datname, pid FROM pg_stat_activity"
+            " WHERE starts_with(application_name, 'stonescriptdb-gateway') AND starts_with(datname, 'test_')"
         )
         found: dict[str, list[int]] = {}
         for database, pid in rows:
