@@ -8,7 +8,7 @@ import psycopg
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.names import NamedObject, QualifiedName, TableAction, created_name, dropped_names
+from migrations_engine.source.names import Cursor, NamedObject, QualifiedName, TableAction, created_name, dropped_names
 from migrations_engine.source.statements import Statement
 
 #: SQLSTATEs for "already exists": table or index, column, other object, function, schema; and a second primary key.
@@ -18,6 +18,7 @@ _MISSING: Final = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 _NO_SUCH_LABEL: Final = "22023"
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
+_RENAMED_KINDS: Final = (("index",), ("view",), ("materialized", "view"), ("sequence",), ("type",), ("domain",))
 _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"})
 
 
@@ -78,7 +79,7 @@ def _removes(session: DeploySession, statement: Statement) -> bool:
         return True
     altered = alter_table_actions(statement)
     if altered is None:
-        return False
+        return _is_renamed(session, statement)
     return all(_is_gone(session, altered.table, action) for action in altered.actions)
 
 
@@ -93,9 +94,24 @@ def _is_gone(session: DeploySession, table: QualifiedName, action: TableAction) 
     return _has_column_or_constraint(session, table, action.new_name)
 
 
+def _is_renamed(session: DeploySession, statement: Statement) -> bool:
+    """Whether an ALTER … RENAME TO of something other than a table finds only the new name."""
+    cursor = Cursor(statement.text)
+    if not (cursor.accept("alter") and any(cursor.accept(*words) for words in _RENAMED_KINDS)):
+        return False
+    cursor.accept("if", "exists")
+    old = cursor.name()
+    if old is None or not cursor.accept("rename", "to"):
+        return False
+    new = cursor.identifier()
+    return new is not None and not _exists(session, old) and _exists(session, QualifiedName(old.schema, new))
+
+
 def _exists(session: DeploySession, table: QualifiedName) -> bool:
     row = session.query(
-        "SELECT to_regclass(format('%%I.%%I', %s::text, %s::text)) IS NOT NULL", _spelled(table)
+        "SELECT coalesce(to_regclass(name)::oid, to_regtype(name)::oid) IS NOT NULL"
+        " FROM format('%%I.%%I', %s::text, %s::text) AS name",
+        _spelled(table),
     ).fetchone()
     return row is not None and bool(row[0])
 

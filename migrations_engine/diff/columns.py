@@ -102,7 +102,7 @@ class ColumnComparison:
         )
 
     def _missing(self, declared: Column, complete: Column) -> Difference:
-        """The column as migrations leave it; or as declared, where a migration has yet to fill what it then requires."""
+        """The column as migrations leave it; as declared, where a migration has yet to fill what it then requires."""
         wanted, verdict = complete, self._added(complete)
         if verdict.compatibility != "safe" and self._added(declared).compatibility == "safe":
             wanted, verdict = declared, self._added(declared)

