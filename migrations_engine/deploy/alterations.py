@@ -17,7 +17,7 @@ from migrations_engine.deploy.ddl.members import create_attachment, remove_attac
 from migrations_engine.deploy.ddl.notes import comment, grant
 from migrations_engine.deploy.ddl.relations import create_view, remove_view
 from migrations_engine.deploy.ddl.statement import Phase, Step, join, named, word
-from migrations_engine.diff import CatalogDiff, Difference, is_on
+from migrations_engine.diff import CatalogDiff, Difference, Subject, is_on, without_casts
 from migrations_engine.model import Relation
 from migrations_engine.report import Change
 
@@ -93,7 +93,8 @@ class _Work:
             if difference.change_type != "add_view" and not of_view_made_again:
                 yield from (_Task(step, difference) for step in statements(difference))
                 if difference.change_type in _MADE_AGAIN:
-                    yield from (_Task(step, difference) for step in self._comments_on(difference))
+                    comments = self._comments_on(difference.found, difference.relation)
+                    yield from (_Task(step, difference) for step in comments)
         yield from self._attachments_around_type_changes()
 
     def _views(self) -> Iterator[_Task]:
@@ -141,19 +142,22 @@ class _Work:
         return ordered
 
     def _restored(self, label: str) -> Iterator[Step]:
-        """Make a view again with all that went with it, as declared if it is, else as it was."""
+        """Make a view again with all that went with it."""
         found = self._there[label]
         wanted = self._wanted.get(label, found)
+        asked_for = any(item.change_type == "alter_view" and item.table == label for item in self._safe)
+        if not asked_for and not _say_the_same(found.definition, wanted.definition):
+            wanted = replace(wanted, definition=found.definition)  # a migration that refines it has yet to run
         yield from create_view(wanted)
-        yield from self._comments_on(replace(self._made_again[label], found=found, relation=found))
+        yield from self._comments_on(found, found)
         for privilege in self._diff.actual.privileges:
             if (privilege.kind, privilege.label) == ("TABLE", label):
                 yield grant(privilege)
 
-    def _comments_on(self, difference: Difference) -> Iterator[Step]:
+    def _comments_on(self, found: Subject | None, relation: Relation | None) -> Iterator[Step]:
         """Comment again on what was made again."""
         for kind, identity, text in self._diff.actual.comments:
-            if is_on(identity, difference):
+            if is_on(identity, found, relation):
                 yield comment(kind, identity, text)
 
     def _attachments_around_type_changes(self) -> Iterator[_Task]:
@@ -176,8 +180,14 @@ class _Work:
         declared = self._wanted[holder].attachments if holder in self._wanted else ()
         new = next((item for item in declared if (item.kind, item.name) == (kind, name)), old)
         yield remove_attachment(found, old)
-        yield from create_attachment(found, new, phase=Phase.BEHAVIOUR)
-        yield from self._comments_on(replace(self._safe[0], found=old, relation=found))
+        same = _say_the_same(old.definition, new.definition)
+        yield from create_attachment(found, new if same else old, phase=Phase.BEHAVIOUR)
+        yield from self._comments_on(old, found)
+
+
+def _say_the_same(found: str | None, wanted: str | None) -> bool:
+    """Whether two definitions differ at most in the casts that a column's type brings with it."""
+    return without_casts(found) == without_casts(wanted)
 
 
 def _is_replaceable(difference: Difference) -> bool:

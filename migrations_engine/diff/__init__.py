@@ -2,9 +2,19 @@
 
 from migrations_engine.diff.catalog_diff import CatalogDiff
 from migrations_engine.diff.comments import is_on
-from migrations_engine.diff.difference import Difference, Verdict
-from migrations_engine.diff.expression import replayable
+from migrations_engine.diff.difference import Difference, Subject, Verdict
+from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.schema_diff import diff_catalogs
 from migrations_engine.diff.type_change import classify_type_change
 
-__all__ = ["CatalogDiff", "Difference", "Verdict", "classify_type_change", "diff_catalogs", "is_on", "replayable"]
+__all__ = [
+    "CatalogDiff",
+    "Difference",
+    "Subject",
+    "Verdict",
+    "classify_type_change",
+    "diff_catalogs",
+    "is_on",
+    "replayable",
+    "without_casts",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from migrations_engine.diff.difference import Difference, safe
+from migrations_engine.diff.difference import Difference, Subject, safe
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
 
@@ -26,7 +26,7 @@ def diff_comments(
         have, wish = there.get(key), finished.get(key)
         if have in (wish, asked.get(key)) or (wish is None and have != former.get(key)):
             continue
-        if wish is None and any(is_on(identity, difference) for difference in drops):
+        if wish is None and any(is_on(identity, drop.found, drop.relation) for drop in drops):
             continue
         yield Difference(
             change_type="alter_comment",
@@ -39,12 +39,13 @@ def diff_comments(
         )
 
 
-def is_on(identity: str, difference: Difference) -> bool:
-    """Whether a comment is on what *difference* finds, or on something that belongs to it.
+def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bool:
+    """Whether a comment is on an object, or on something that belongs to it.
 
-    :param identity: of the commented object, as ``pg_identify_object`` gives it
+    :param identity: of what is commented, as ``pg_identify_object`` gives it
+    :param found: the object
+    :param relation: what the object belongs to
     """
-    relation, found = difference.relation, difference.found
     if isinstance(found, Relation):
         members = [name for item in found.attachments for name in _identities(found, item)]
         inside = identity.startswith(f"{found.qualified}.") or identity.endswith(f" on {found.qualified}")

@@ -157,6 +157,22 @@ def test_a_view_that_nobody_declared_is_put_back_as_it_was(bench):
     assert [(p.label, p.grantee) for p in after.privileges] == [("mine", None)]
 
 
+def test_what_a_pending_migration_refines_is_put_back_as_it_was(bench):
+    behind = "CREATE VIEW v AS SELECT a FROM t; CREATE POLICY p ON t USING (a > 1)"
+    refined = (
+        "ALTER TABLE t ADD b int; DROP VIEW v; CREATE VIEW v AS SELECT a, b FROM t; ALTER POLICY p ON t USING (b > 1)"
+    )
+    declared = f"CREATE TABLE t (a bigint); {behind}"
+    sides = bench.catalog_of(declared), bench.catalog_of(f"{declared}; {refined}")
+    bench.connection.execute(f"CREATE TABLE t (a int); {behind}; COMMENT ON POLICY p ON t IS 'kept'".encode())
+    diff = diff_catalogs(actual=read_catalog(bench.connection), declared=sides[0], complete=sides[1])
+    for alteration in alterations(diff):
+        bench.connection.execute(alteration.sql)
+    after = read_catalog(bench.connection)
+    assert after.relations == sides[0].relations
+    assert after.comments == (("policy", "p on public.t", "kept"),)
+
+
 def test_triggers_rules_and_policies_around_a_change_are_put_back(bench):
     behind = (
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';"
