@@ -18,6 +18,9 @@ from gateway.functions.failures import ConnectionLost, ServerRefused
 CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
 
 _FATAL_ERROR: Final = int(ExecStatus.FATAL_ERROR)
+_EXPECTED: Final = frozenset(
+    map(int, (ExecStatus.TUPLES_OK, ExecStatus.TUPLES_CHUNK, ExecStatus.SINGLE_TUPLE, ExecStatus.COMMAND_OK))
+)
 _CONNECTION_OK: Final = int(ConnStatus.OK)
 _HANG_UP: Final = getattr(select, "POLLRDHUP", 0)  # elsewhere only POLLHUP tells, which is always reported
 
@@ -95,6 +98,8 @@ class Exchange:
                 return (None if cancelled else refused), gone
             if result.status == _FATAL_ERROR:
                 refused = ServerRefused(result)
+            elif result.status not in _EXPECTED:
+                raise ConnectionLost(f"the server answered with what was not asked for: {result.status}", sent=True)
             elif not (gone or cancelled or accept(result)):
                 cancelled = True
                 deadline = self._cancel()

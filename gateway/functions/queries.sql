@@ -1,11 +1,10 @@
 -- name: routines
--- Every function and procedure of the names $1 in the schemas $2 that an application may call, as JSON objects.
--- Not those of extensions, of triggers and other machinery, of the gateway itself, nor those that take what no client
--- can give. "same_name" has all that share the name and schema, callable or not: the call compares it with the present.
+-- Every function of the names $1, in all schemas and callable or not, as JSON objects. It is the first query of many
+-- connections, and so it has no join and no condition that a new backend would need a millisecond to plan.
 SELECT pg_catalog.row_to_json(r)
 FROM (
     SELECT p.oid::bigint AS oid,
-           n.nspname AS schema,
+           p.pronamespace::regnamespace::text AS schema,
            p.proname AS name,
            p.prokind AS kind,
            p.proretset AS returns_set,
@@ -16,27 +15,15 @@ FROM (
            p.proargmodes AS modes,
            p.proargnames AS names,
            pg_catalog.pg_get_function_arguments(p.oid) AS arguments,
-           (SELECT pg_catalog.substr(setting, 19) FROM pg_catalog.unnest(p.proconfig) AS setting
-            WHERE setting LIKE 'statement_timeout=%') AS statement_timeout,
+           p.proconfig AS settings,
            p.prosrc ~* '\mprepare\M' AS prepares,
-           ARRAY(SELECT q.oid::bigint FROM pg_catalog.pg_proc q
-                 WHERE q.proname = p.proname AND q.pronamespace = p.pronamespace ORDER BY 1) AS same_name
+           EXISTS (
+               SELECT FROM pg_catalog.pg_depend d
+               WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+           ) AS in_extension
     FROM pg_catalog.pg_proc p
-    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.proname = ANY ($1::text[])
-      AND n.nspname = ANY ($2::text[])
-      AND p.prokind IN ('f', 'p')
-      AND p.proname NOT LIKE '\_stonescriptdb\_gateway\_%'
-      AND NOT EXISTS (
-          SELECT FROM pg_catalog.pg_depend d
-          WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
-      AND NOT EXISTS (
-          SELECT FROM pg_catalog.pg_type t
-          WHERE t.typtype = 'p'
-            AND ((t.oid = p.prorettype AND t.typname NOT LIKE 'any%' AND t.typname NOT IN ('void', 'record'))
-              OR (t.oid = ANY (p.proargtypes) AND (t.typname = 'any' OR t.typname NOT LIKE 'any%'))))
-) AS r
-ORDER BY r.oid;
+) AS r;
 
 -- name: type_graph
 -- The types $1 and all they are made of, as JSON objects: a domain's base, an array's element, a composite's fields.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from time import monotonic
 from typing import Any, Final, Protocol
 
 from gateway.errors import FunctionNotFound
 from gateway.functions.polymorphism import POLYMORPHIC
 from gateway.functions.value_types import ValueType, parse_rows, read_types
+from gateway.naming import RESERVED_PREFIX
 from gateway.queries import load_queries
 
 MAX_AGE_SECONDS: Final = 10.0  #: after which a signature is read again: what a call's own check does not see changes
@@ -17,9 +19,13 @@ MAX_ROUTINES: Final = 20_000  #: remembered per process, over all databases
 
 VOID: Final = 2278
 RECORD: Final = 2249
+#: The pseudo-types that no client can give and no row can hold: cstring and its array, record[], "any", trigger and
+#: event_trigger, internal, unknown, pg_ddl_command, and the handlers of languages, wrappers, indexes, samples, tables.
+NOT_FOR_CLIENTS: Final = frozenset({2275, 1263, 2287, 2276, 2279, 3838, 2281, 705, 32, 2280, 3115, 325, 3310, 269})
 
 _QUERIES: Final = load_queries("gateway.functions")
 _INPUT_MODES: Final = frozenset("ibv")
+_TIMEOUT: Final = "statement_timeout="
 _OUTPUT_MODES: Final = frozenset("obt")
 
 
@@ -115,19 +121,27 @@ class SignatureCache:
 
 def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | None:
     """The routine that *name* means: as it is written, else as PostgreSQL would fold it, else with its schema."""
-    if "\0" in name:
-        return None
     meanings = list(_meanings(name, schemas))
     try:
-        values = [_array_of(name for _, name in meanings), _array_of(schema for schema, _ in meanings)]
+        names = _array_of(name for _, name in meanings)
     except UnicodeEncodeError:
         return None
-    rows = parse_rows(asker.ask(_QUERIES["routines"], values))
+    rows = [] if b"\0" in names else parse_rows(asker.ask(_QUERIES["routines"], [names]))
     for schema, meant in meanings:
-        found = [row for row in rows if row["schema"] == schema and row["name"] == meant]
-        if found:
-            return _routine(asker, found)
+        same_name = [row for row in rows if _unquoted(row["schema"]) == schema and row["name"] == meant]
+        if found := [row for row in same_name if _may_be_called(row)]:
+            return _routine(asker, schema, found, same_name)
     return None
+
+
+def _may_be_called(row: Mapping[str, Any]) -> bool:
+    return (
+        row["kind"] in ("f", "p")
+        and not row["in_extension"]
+        and not row["name"].startswith(RESERVED_PREFIX)
+        and row["return_type"] not in NOT_FOR_CLIENTS
+        and not any(one.type in NOT_FOR_CLIENTS or one.type == RECORD for one in _parameters(row))
+    )
 
 
 def _meanings(name: str, schemas: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -150,17 +164,23 @@ def _array_of(texts: Iterable[str]) -> bytes:
     return ("{" + ",".join(quoted) + "}").encode()
 
 
-def _routine(asker: Asker, rows: list[Mapping[str, Any]]) -> Routine:
+def _unquoted(identifier: str) -> str:
+    """A name as PostgreSQL prints it, with quotes only where they are needed."""
+    return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
+
+
+def _routine(asker: Asker, schema: str, rows: list[Mapping[str, Any]], same_name: list[Mapping[str, Any]]) -> Routine:
     def read_graph(oids: list[int]) -> list[Mapping[str, Any]]:
         literal = "{" + ",".join(map(str, oids)) + "}"
         return parse_rows(asker.ask(_QUERIES["type_graph"], [literal.encode()]))
 
-    used = {row["oid"]: _parameters(row) for row in rows}
+    used = {row["oid"]: _parameters(row) for row in sorted(rows, key=itemgetter("oid"))}
     oids = {one.type for parameters in used.values() for one in parameters if not one.output}
     types = read_types(oids, read_graph)
+    by_oid = {row["oid"]: row for row in rows}
     return Routine(
-        candidates=tuple(_signature(row, used[row["oid"]], types) for row in rows),
-        same_name=tuple(rows[0]["same_name"]),
+        candidates=tuple(_signature(by_oid[oid], schema, parameters, types) for oid, parameters in used.items()),
+        same_name=tuple(sorted(row["oid"] for row in same_name)),
         prepares=any(row["prepares"] for row in rows),
         depends_on_values=len(rows) > 1 or not oids.isdisjoint(POLYMORPHIC),
     )
@@ -182,10 +202,13 @@ def _parameters(row: Mapping[str, Any]) -> tuple[Parameter, ...]:
     return tuple(parameters)
 
 
-def _signature(row: Mapping[str, Any], parameters: tuple[Parameter, ...], types: Mapping[int, ValueType]) -> Signature:
+def _signature(
+    row: Mapping[str, Any], schema: str, parameters: tuple[Parameter, ...], types: Mapping[int, ValueType]
+) -> Signature:
+    own_timeouts = (text.removeprefix(_TIMEOUT) for text in row["settings"] or () if text.startswith(_TIMEOUT))
     return Signature(
         oid=row["oid"],
-        schema=row["schema"],
+        schema=schema,
         name=row["name"],
         is_procedure=row["kind"] == "p",
         returns_set=row["returns_set"],
@@ -194,6 +217,6 @@ def _signature(row: Mapping[str, Any], parameters: tuple[Parameter, ...], types:
         variadic=row["variadic"],
         parameters=parameters,
         arguments=row["arguments"],
-        statement_timeout=row["statement_timeout"],
+        statement_timeout=next(own_timeouts, None),
         types={one.type: types[one.type] for one in parameters if not one.output},
     )

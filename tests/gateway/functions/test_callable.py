@@ -86,3 +86,11 @@ def test_a_function_that_joins_an_extension_stops_being_callable(caller, owner):
     owner.execute("ALTER EXTENSION vector ADD FUNCTION answer()")
     with pytest.raises(FunctionNotFound):
         caller.rows("answer")
+
+
+def test_every_pseudo_type_of_the_server_is_known(owner):
+    from gateway.functions.polymorphism import POLYMORPHIC
+    from gateway.functions.signatures import NOT_FOR_CLIENTS, RECORD, VOID
+
+    found = {oid for (oid,) in owner.execute("SELECT oid::integer FROM pg_type WHERE typtype = 'p'")}
+    assert found | {1263} == NOT_FOR_CLIENTS | POLYMORPHIC | {RECORD, VOID}
