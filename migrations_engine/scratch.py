@@ -15,9 +15,7 @@ from psycopg import sql
 from migrations_engine.errors import ScratchUnavailable, ServerMessage
 
 NAME_PREFIX: Final = "_stonescriptdb_gateway_scratch_"  #: then the time of making in seconds, and a random part
-_ABANDONED_AFTER_SECONDS: Final = (
-    600  #: no schema takes longer to load; older ones without a session are left from a crash
-)
+_ABANDONED_AFTER_SECONDS: Final = 60  #: from its making to its session is a moment; without one it is left by a crash
 
 Connect = Callable[[str], AbstractContextManager[psycopg.Connection[Any]]]
 
