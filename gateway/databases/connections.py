@@ -14,8 +14,10 @@ from gateway.errors import ConnectionFailed, GatewayError
 class Connections(Protocol):
     """Where connections come from; every one of them is counted in the budget."""
 
-    def lease(self, database: str) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """A pooled connection in autocommit, for something short."""
+    def lease(
+        self, database: str, *, wait_timeout_seconds: float | None = None
+    ) -> AbstractContextManager[psycopg.Connection[Any]]:
+        """A pooled connection in autocommit, for something short; None is the usual wait limit."""
 
     def dedicated(self, database: str) -> AbstractContextManager[psycopg.Connection[Any]]:
         """A connection of one's own that is closed, and its backend gone, at the end."""

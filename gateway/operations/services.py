@@ -131,7 +131,6 @@ def dedicated_to(services: Services, database: ManagedDatabase) -> Iterator[psyc
     with services.registry.dedicated(database.name) as connection:
         if not services.directory.is_open_on(connection, database):
             raise DatabaseNotFound(f"the database {database.name!r} does not exist", **facts_of(database.owner))
-        connection.rollback()
         yield connection
 
 

@@ -19,17 +19,17 @@ class PlainConnections:
     """Every lease and every dedicated connection is a connection of its own, made and closed on the spot."""
 
     def __init__(self, conninfo: str) -> None:
-        self._conninfo = conninfo
+        self.conninfo = conninfo
         self.forgotten: list[str] = []
 
     @contextmanager
-    def lease(self, database: str) -> Iterator[psycopg.Connection]:
-        with psycopg.connect(make_conninfo(self._conninfo, dbname=database), autocommit=True) as connection:
+    def lease(self, database: str, *, wait_timeout_seconds: float | None = None) -> Iterator[psycopg.Connection]:
+        with psycopg.connect(make_conninfo(self.conninfo, dbname=database), autocommit=True) as connection:
             yield connection
 
     @contextmanager
     def dedicated(self, database: str) -> Iterator[psycopg.Connection]:
-        with psycopg.connect(make_conninfo(self._conninfo, dbname=database)) as connection:
+        with psycopg.connect(make_conninfo(self.conninfo, dbname=database), autocommit=True) as connection:
             yield connection
 
     def forget(self, database: str) -> None:

@@ -8,8 +8,9 @@ from psycopg import sql
 
 from gateway.databases import DatabaseDirectory, DatabaseMaker
 from gateway.databases.stamps import Stamp
-from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded
+from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded, PoolExhausted
 from gateway.naming import DatabaseOwner, schema_database, tenant_database
+from tests.gateway.conftest import PlainConnections
 
 
 @pytest.fixture
@@ -99,6 +100,19 @@ def test_what_could_be_adopted_is_what_has_no_stamp(directory, admin, make, plat
     names = directory.unstamped()
     assert f"{platform}_old" in names
     assert not {f"{platform}_main", "postgres", "template1", "template0"} & set(names)
+
+
+def test_who_holds_a_connection_does_not_wait_for_another_to_know_where_it_is(connections, make, platform) -> None:
+    class Exhausted(PlainConnections):
+        def lease(self, database: str, *, wait_timeout_seconds: float | None = None):
+            if wait_timeout_seconds == 0:
+                raise PoolExhausted("none is free")
+            return super().lease(database)
+
+    directory = DatabaseDirectory(Exhausted(connections.conninfo), maintenance_database="postgres")
+    database = directory.find(make(tenant_database(platform)))
+    with connections.lease(database.name) as connection:
+        assert directory.is_open_on(connection, database)
 
 
 def test_a_database_made_again_by_somebody_else_is_not_taken_for_the_remembered_one(
