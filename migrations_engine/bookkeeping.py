@@ -32,7 +32,7 @@ class Outcome:
     functions_deployed: int
     seeded: Sequence[SeederResult]
     validations: Sequence[SeederValidation]
-    accepted: Sequence[Change]  #: dangerous differences that stay
+    accepted: Sequence[Change]  #: differences that stay: dangerous ones that were forced, and what depends on them
 
     @property
     def new_tables(self) -> list[str]:
@@ -113,7 +113,7 @@ def last_understanding(records: Records, state: DeployState) -> Understanding | 
 
 
 def accepted_changes(state: DeployState) -> tuple[Change, ...]:
-    """The dangerous differences that earlier deploys were forced to leave as they are."""
+    """The differences that earlier deploys were forced to leave as they are, and what depends on those."""
     return tuple(Change(**change) for change in state.last.get("accepted", ()))
 
 

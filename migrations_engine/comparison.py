@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from migrations_engine.bookkeeping import accepted_changes, last_understanding
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
-from migrations_engine.deploy.alterations import alterations
+from migrations_engine.deploy.alterations import Alteration, alterations
 from migrations_engine.deploy.declared import run_missing
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
@@ -53,6 +54,7 @@ class Comparison:
         self._caught_up = False
         self.validation = SchemaValidation()  #: what was found before anything was changed
         self.accepted: tuple[Change, ...] = ()  #: dangerous differences that stay, because somebody forced it
+        self.undone: tuple[Change, ...] = ()  #: safe ones that PostgreSQL refused because of those
         self.types_altered = 0
 
     @property
@@ -123,8 +125,15 @@ class Comparison:
         return bool(missing or diff)
 
     def remaining(self) -> CatalogDiff:
-        """What differs still, now that everything was done."""
-        return self._difference(formerly=self._understanding.declared)
+        """What differs still, now that all was done; on tables that keep a forced difference, more than that may."""
+        diff = self._difference(formerly=self._understanding.declared)
+        tables = {change.table for change in self.accepted}
+        known = [change.key for change in (*self.accepted, *self.undone)]
+        changes = _without((difference.as_change() for difference in diff.changes), known)
+        for change in changes:
+            if change.table in tables and change.compatibility == "safe":
+                self._leave_undone(change, _summary(change))
+        return diff
 
     def _understand(self) -> Understanding:
         """Learn what the schema means: from the last deploy if that had the same tables, else in a scratch database."""
@@ -160,7 +169,7 @@ class Comparison:
         self.accepted = tuple(change for change in dangers if self._options.force or change.key in earlier)
         silent = earlier if not self._options.force else set()
         self.validation = SchemaValidation(
-            safe_changes=found.safe_changes,
+            safe_changes=_without(found.safe_changes, silent),
             dataloss_changes=_without(found.dataloss_changes, silent),
             incompatible_changes=_without(found.incompatible_changes, silent),
         )
@@ -180,11 +189,46 @@ class Comparison:
     def _alter(self, diff: CatalogDiff, only: set[str] | None = None) -> int:
         wanted = [a for a in alterations(diff) if only is None or a.change.change_type in only]
         for alteration in wanted:
-            with self._session.failures_as(what=f"{alteration.change.change_type} on {alteration.change.table}"):
-                step = "types" if alteration.change.change_type == "add_enum_value" else "tables"
-                self._session.run(alteration.sql, step=step, effect=alteration.effect)
-            self._session.log(alteration.change.change_type, alteration.change.table, column=alteration.change.column)
+            if not self.accepted:
+                self._run(alteration)
+            else:
+                self._try(diff, alteration)
         return len(wanted)
+
+    def _run(self, alteration: Alteration) -> None:
+        step = "types" if alteration.change.change_type == "add_enum_value" else "tables"
+        with self._session.failures_as(what=f"{alteration.change.change_type} on {alteration.table}"):
+            self._session.run(alteration.sql, step=step, effect=alteration.effect)
+        for change in alteration.changes:
+            self._session.log(change.change_type, change.table, column=change.column)
+
+    def _try(self, diff: CatalogDiff, alteration: Alteration) -> None:
+        """Where differences stay that somebody forced, what needs the missing half of them stays undone, too.
+
+        What takes several statements, as a view that is dropped and made again, is done whole or fails the deploy.
+        """
+        try:
+            with self._session.savepoint():
+                self._run(alteration)
+        except MigrationFailed as exc:
+            if len(alteration.changes) > 1:
+                for difference in diff.changes:
+                    if difference.as_change() in alteration.changes:
+                        for single in alterations(replace(diff, changes=(difference,))):
+                            self._try(diff, single)
+            elif _takes_nothing_away(diff, alteration.change) and exc.server is not None:
+                self._leave_undone(alteration.change, exc.message)
+            else:
+                raise
+
+    def _leave_undone(self, change: Change, what: str) -> None:
+        self.undone = (*_without(self.undone, [change.key]), change)
+        self._session.warnings.append(f"not done, as it needs what was left as it is: {what}")
+
+
+def _takes_nothing_away(diff: CatalogDiff, change: Change) -> bool:
+    """Whether all is as before when a statement for *change* fails."""
+    return change.change_type.startswith("add_") or sum(a.change == change for a in alterations(diff)) == 1
 
 
 def _without(changes: Iterable[Change], keys: Iterable[tuple[str | None, ...]]) -> tuple[Change, ...]:

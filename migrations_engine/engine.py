@@ -227,7 +227,7 @@ class _Deploy:
             functions_deployed=functions.deployed,
             seeded=seeded,
             validations=validations,
-            accepted=self._comparison.accepted,
+            accepted=(*self._comparison.accepted, *self._comparison.undone),
         )
         record_deploy(self._records, self._session, outcome, self._options)
         return DeployReport(
@@ -258,7 +258,7 @@ class _Deploy:
         return seeders.seed(first_deploy=self._is_new, only=None if self._is_new else new), seeders.validate()
 
     def _verified(self, remaining: CatalogDiff, validations: tuple[SeederValidation, ...]) -> Verification:
-        accepted = {change.key for change in self._comparison.accepted}
+        accepted = {change.key for change in (*self._comparison.accepted, *self._comparison.undone)}
         finding = Finding(remaining=remaining, accepted=accepted, seeder_validations=validations)
         verification = verify(self._schema, self._records, finding)
         if not verification.passed:

@@ -181,3 +181,30 @@ def test_what_was_dropped_by_hand_comes_back(tenant):
     tenant.execute("DROP INDEX t_a")
     assert [change.change_type for change in tenant.migrate(files).schema_validation.safe_changes] == ["add_index"]
     assert tenant.rows("SELECT to_regclass('t_a') IS NOT NULL") == [(True,)]
+
+
+def test_what_needs_a_forced_difference_stays_undone_with_it(tenant):
+    tenant.register(table("a int"))
+    tenant.execute("INSERT INTO t VALUES (1, 1)")
+    wanted = table("a uuid DEFAULT gen_random_uuid(), b int NOT NULL UNIQUE, c int", "CREATE INDEX t_b ON t (b);")
+    with pytest.raises(MigrationFailed):
+        tenant.migrate(wanted)
+    report = tenant.migrate(wanted, force=True)
+    assert columns(tenant) == [("a", "integer"), ("c", "integer")]
+    assert any("not done, as it needs what was left" in warning for warning in report.warnings)
+    grown = wanted | {"tables/u.pssql": "CREATE TABLE u (a int)"}
+    for files in (wanted, grown):
+        assert not tenant.migrate(files).schema_validation.dataloss_changes
+    filled = "ALTER TABLE t ADD COLUMN b int; UPDATE t SET b = 1; ALTER TABLE t ALTER b SET NOT NULL;"
+    tenant.migrate(grown | {"migrations/001.pssql": filled})
+    assert tenant.rows("SELECT to_regclass('t_b') IS NOT NULL") == [(True,)]
+
+
+def test_a_view_is_not_lost_to_a_forced_difference(tenant):
+    view = "CREATE VIEW v AS SELECT {} FROM t;"
+    tenant.register(table("a int", view.format("a")))
+    tenant.migrate(table("a int, b int NOT NULL", view.format("a, b")), force=True)
+    assert tenant.rows("SELECT count(a) FROM v") == [(0,)]
+    with pytest.raises(MigrationFailed, match='column "b" does not exist'):
+        tenant.migrate(table("a int, b int NOT NULL", view.format("b, a")), force=True)
+    assert tenant.rows("SELECT count(a) FROM v") == [(0,)]
