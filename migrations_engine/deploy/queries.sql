@@ -134,7 +134,8 @@ SELECT c.oid::regclass::text AS table_name, a.attname AS column_name,
    AND pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname) IS NOT NULL
 
 -- name: seeded_table
--- A table a seeder fills: its columns in order with their types, its keys (primary key first), and whether it has rows.
+-- A table a seeder fills: its columns in order with their types, its keys (primary key first), the tables that its
+-- foreign keys refer to, and whether triggers may change what goes in.
 SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
        concat_ws('.', nullif(c.relnamespace::regnamespace::text, 'public'), c.relname) AS label,
        (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
@@ -150,6 +151,9 @@ SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
                          WHERE k.o <= x.indnkeyatts) AS columns
                   FROM pg_catalog.pg_index x
                  WHERE x.indrelid = c.oid AND x.indisunique AND x.indpred IS NULL AND x.indexprs IS NULL) key)
-           AS keys
+           AS keys,
+       ARRAY(SELECT confrelid::bigint FROM pg_catalog.pg_constraint
+              WHERE conrelid = c.oid AND contype = 'f' AND confrelid <> c.oid) AS needs,
+       EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal) AS has_triggers
   FROM pg_catalog.pg_class c
  WHERE c.oid = to_regclass(concat_ws('.', quote_ident(%(schema)s::text), quote_ident(%(table)s::text)))

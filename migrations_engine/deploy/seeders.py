@@ -27,7 +27,9 @@ from migrations_engine.errors import MigrationFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.report import SeederResult, SeederValidation
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.dependency_order import Filling, order_seeders
 from migrations_engine.source.names import QualifiedName
+from migrations_engine.source.references import mentions
 from migrations_engine.source.statements import Statement
 
 _QUERIES: Final = load_queries(__package__)
@@ -53,7 +55,8 @@ class Seeders:
         :raises MigrationFailed: PostgreSQL refused a statement
         """
         targets = {file: {table.name: table for table, _ in self._inserts(file)} for file in self._files}
-        files = [file for file in self._files if only is None or targets[file].keys() & set(only)]
+        ordered = order_seeders({file: self._filling(file) for file in self._files})
+        files = [file for file in ordered if only is None or targets[file].keys() & set(only)]
         tables = {name: table for file in files for name, table in targets[file].items()}
         empty = {name for name in tables if (only is None or name in only) and self._is_empty(name)}
         results: dict[SchemaFile, list[SeederResult]] = {}
@@ -78,7 +81,7 @@ class Seeders:
         for file in self._files:
             for table, inserts in _by_table(self._inserts(file)).values():
                 with self._session.failures_as(file=file):
-                    count = self._count_all(inserts, table)
+                    count = self._count_all(inserts, table, altered=_alters(file))
                 earlier = totals.get(table.label, RowCount(expected=0, found=0))
                 totals[table.label] = RowCount(
                     expected=earlier.expected + count.expected, found=earlier.found + count.found
@@ -86,6 +89,17 @@ class Seeders:
         return tuple(
             SeederValidation(table=name, expected=count.expected, found=count.found)
             for name, count in sorted(totals.items())
+        )
+
+    def _filling(self, file: SchemaFile) -> Filling:
+        """What a file fills, and what should be filled before it."""
+        pairs = self._inserts(file)
+        asking = [s for s in script_of(file).statements if "select" in s.text.lower()]
+        return Filling(
+            tables=frozenset(table.oid for table, _ in pairs),
+            names=frozenset(insert.target.name for _, insert in pairs),
+            needs=frozenset(oid for table, _ in pairs for oid in table.needs),
+            mentions=frozenset(name for statement in asking for name in mentions(statement).names),
         )
 
     def _inserts(self, file: SchemaFile) -> list[tuple[SeededTable, Insert]]:
@@ -108,7 +122,7 @@ class Seeders:
         fills = any(table.name in empty for table, _ in inserts.values())
         full = _by_table((table, insert) for table, insert in inserts.values() if table.name not in empty)
         results = [
-            SeederResult(table=table.label, inserted=0, skipped=self._count_all(found, table).expected)
+            SeederResult(table=table.label, inserted=0, skipped=self._count_all(found, table, altered=False).expected)
             for table, found in full.values()
         ]
         for statement in script_of(file).statements:
@@ -128,26 +142,30 @@ class Seeders:
     def _run(self, file: SchemaFile, statement: Statement) -> int:
         return max(self._session.run(statement.text.encode(), step=_STEP, file=file.label), 0)
 
-    def _count_all(self, inserts: Sequence[Insert], table: SeededTable) -> RowCount:
-        """Count the rows of several statements: in one query where they are alike and all is there, else one by one."""
+    def _count_all(self, inserts: Sequence[Insert], table: SeededTable, *, altered: bool) -> RowCount:
+        """Count the rows of several statements: in one query where they are alike and all is there, else one by one.
+
+        :param altered: other statements of the file may change those rows
+        """
+        inserts = [insert for insert in inserts if not insert.writes]
         whole = joined(inserts)
         if whole is not None:
             with suppress(psycopg.Error), self._session.savepoint():
-                count = count_rows(self._session, whole, table)
+                count = count_rows(self._session, whole, table, altered=altered)
                 if count.found == count.expected:
                     return count
-        counts = [self._count(insert, table) for insert in inserts]
+        counts = [self._count(insert, table, altered=altered) for insert in inserts]
         return RowCount(expected=sum(c.expected for c in counts), found=sum(c.found for c in counts))
 
-    def _count(self, insert: Insert, table: SeededTable) -> RowCount:
+    def _count(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
         """Count without inserting; where the query cannot stand alone, insert into a copy of the table and undo it."""
         try:
             with self._session.savepoint():
-                return count_rows(self._session, insert, table)
+                return count_rows(self._session, insert, table, altered=altered)
         except psycopg.Error:
-            return self._count_by_copy(insert, table)
+            return self._count_by_copy(insert, table, altered=altered)
 
-    def _count_by_copy(self, insert: Insert, table: SeededTable) -> RowCount:
+    def _count_by_copy(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
         """As PostgreSQL types the rows of an INSERT by its table, ``ARRAY[]`` and mixed literals work only there."""
         copy = '"pg_temp"."_stonescriptdb_gateway_seed"'
         columns = sql.SQL(", ").join(sql.Identifier(c["name"]) for c in table.columns)
@@ -170,7 +188,7 @@ class Seeders:
             names = insert.columns or tuple(column["name"] for column in table.columns)
             copied = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(copy))
             copied_rows = replace(insert, before="", source=copied.as_string(None), columns=tuple(names))
-            return count_rows(self._session, copied_rows, table)
+            return count_rows(self._session, copied_rows, table, altered=altered)
 
     def _move_sequences(self, table: SeededTable) -> None:
         """Let the next row without an id get one after those the seeders gave explicitly."""
@@ -192,6 +210,13 @@ class Seeders:
 @lru_cache(maxsize=1024)
 def _inserts_of(file: SchemaFile) -> tuple[Insert, ...]:
     return tuple(insert for s in script_of(file).statements if (insert := insert_of(s)) is not None)
+
+
+def _alters(file: SchemaFile) -> bool:
+    """Whether the file changes rows after it has put them in."""
+    return any(
+        {"UPDATE", "DELETE", "MERGE", "DO", "SELECT", "CALL"} & set(s.words[:1]) for s in script_of(file).statements
+    )
 
 
 def _by_table(pairs: Iterable[tuple[SeededTable, Insert]]) -> dict[object, tuple[SeededTable, list[Insert]]]:

@@ -85,6 +85,33 @@ def order_migrations(files: Sequence[SchemaFile], declared: Iterable[SchemaFile]
     return tuple(files[number] for number in order)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Filling:
+    """What a seeder file fills, and what it wants filled before; tables by any number that tells them apart."""
+
+    tables: frozenset[int]
+    names: frozenset[str]  #: of those tables, as its statements spell them
+    needs: frozenset[int]  #: the tables that foreign keys of its own refer to
+    mentions: frozenset[str]  #: every name in its queries
+
+
+def order_seeders(fillings: Mapping[SchemaFile, Filling]) -> tuple[SchemaFile, ...]:
+    """Put files so that each comes after those that fill what it refers to or asks; equals stay as they were.
+
+    Only wishes: where they make a circle, they give way, and PostgreSQL has the last word.
+    """
+    files, found = list(fillings), list(fillings.values())
+    wished: Edges = [
+        {
+            number
+            for number, other in enumerate(found)
+            if other is not one and (one.needs & other.tables or one.mentions & (other.names - one.names))
+        }
+        for one in found
+    ]
+    return tuple(files[number] for number in _sorted([set() for _ in files], wished))
+
+
 def _statements(file: SchemaFile) -> tuple[Statement, ...]:
     return split(file.text, file=file.label)
 

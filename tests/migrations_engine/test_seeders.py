@@ -131,3 +131,42 @@ def test_many_statements_count_as_one_and_a_missing_row_is_still_found(tenant):
     tenant.execute("DELETE FROM t WHERE id = 102")
     with pytest.raises(MigrationFailed, match="1 of 5 rows"):
         tenant.migrate(changed)
+
+
+def test_a_seeder_that_asks_another_table_comes_after_its_seeder(tenant):
+    files = {
+        "tables/t.pssql": "CREATE TABLE roles (id serial PRIMARY KEY, name text UNIQUE);"
+        "CREATE TABLE users (id int PRIMARY KEY, role int REFERENCES roles);"
+        "CREATE TABLE copies (name text PRIMARY KEY);",
+        "seeders/a_users.pssql": "INSERT INTO users VALUES (1, (SELECT id FROM roles WHERE name = 'admin'))",
+        "seeders/b_copies.pssql": "INSERT INTO copies SELECT upper(name) FROM roles",
+        "seeders/c_roles.pssql": "INSERT INTO roles (name) VALUES ('admin')",
+    }
+    tenant.register(files)
+    assert tenant.rows("SELECT u.role, c.name FROM users u, copies c") == [(1, "ADMIN")]
+    assert tenant.migrate(files).verification.passed
+
+
+@pytest.mark.parametrize(
+    "seeder",
+    [
+        "INSERT INTO loose VALUES (1, md5(random()::text))",
+        "INSERT INTO loose VALUES (1, 'a'); UPDATE loose SET y = 'b'",
+        "INSERT INTO stamped (a) VALUES ('a')",
+        "WITH made AS (INSERT INTO t (code) VALUES ('a') RETURNING id) INSERT INTO pairs SELECT id, 1 FROM made",
+    ],
+)
+def test_what_went_in_otherwise_than_written_is_no_missing_row(tenant, seeder):
+    files = {
+        "tables/t.pssql": TABLE + "CREATE TABLE stamped (a text);"
+        "CREATE TRIGGER stamp BEFORE INSERT ON stamped FOR EACH ROW EXECUTE FUNCTION stamp();",
+        "functions/stamp.pssql": "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.a := upper(NEW.a); RETURN NEW; END $$",
+        "seeders/s.pssql": seeder,
+    }
+    assert sum(s.inserted for s in tenant.register(files).seeders) == 1
+    assert tenant.migrate(files).verification.passed
+    if "WITH" not in seeder:
+        tenant.execute("DELETE FROM loose; DELETE FROM stamped")
+        with pytest.raises(MigrationFailed, match="1 of 1 rows"):
+            tenant.migrate(files)
