@@ -6,26 +6,30 @@ narrow the question down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
+from migrations_engine.deploy.function_files import (
+    is_dynamic,
+    one_file_each,
+    only_sets,
+    routine_names,
+    tracking_rows,
+    unchanged_files,
+)
 from migrations_engine.deploy.retry import UNDEFINED, FileRunner
 from migrations_engine.deploy.routines import MadeRoutine, OldRoutine, Routines
-from migrations_engine.deploy.script import script_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
-from migrations_engine.tracking import DeployedFunction, DeployState, Records
+from migrations_engine.tracking import DeployState, Records
 
 _QUERIES: Final = load_queries(__package__)
-_ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
 
-_SETTING: Final = frozenset({"GRANT", "REVOKE", "COMMENT", "ALTER"})
-_NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
 
 #: What a file makes is there, and the file does not say OR REPLACE: function, trigger or cast, view.
 _NEVER_REPLACED: Final = frozenset({"42710", "42P07"})
@@ -53,7 +57,7 @@ class FunctionDeployer:
         self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
-        self._kept = _unchanged(files, state)
+        self._kept = unchanged_files(files, state)
         self._made: dict[SchemaFile, list[MadeRoutine]] = {}
         self._seen: set[str] = set()  # versions of routines that are no running file's work
         self._replaced: dict[OldRoutine, SchemaFile] = {}  # moved aside for a file, to be dropped when all have run
@@ -97,15 +101,15 @@ class FunctionDeployer:
 
     def _look_around(self, pending: Sequence[SchemaFile]) -> None:
         """Note which routines are there, so that what *pending* files make can be told from it."""
-        dynamic = any(_is_dynamic(file) for file in pending)
-        names = [name for file in pending for name in _names(file)]
+        dynamic = any(is_dynamic(file) for file in pending)
+        names = [name for file in pending for name in routine_names(file)]
         if names or dynamic:
             self._seen = self._routines.versions(None if dynamic else names)
 
     def _run_pending(self, pending: Sequence[SchemaFile]) -> None:
         """Run files together, and ask once what they made; where that does not work or is not clear, one by one."""
         self._look_around(pending)
-        by_name = _one_file_each(pending)
+        by_name = one_file_each(pending)
         run = self._session.run_file if by_name is not None else self._run
         together = FileRunner(
             self._session,
@@ -128,7 +132,7 @@ class FunctionDeployer:
         self._note_made(file)
 
     def _note_made(self, file: SchemaFile) -> None:
-        names, dynamic = _names(file), _is_dynamic(file)
+        names, dynamic = routine_names(file), is_dynamic(file)
         elsewhere = {routine.version for routines in self._made.values() for routine in routines}
         made = self._routines.made(None if dynamic else names, self._seen | elsewhere) if names or dynamic else []
         self._made[file] = made
@@ -159,7 +163,7 @@ class FunctionDeployer:
 
     def _replace(self, file: SchemaFile) -> None:
         taken = {routine.oid for routines in self._made.values() for routine in routines}
-        old = [routine for routine in self._routines.named(_names(file)) if routine.oid not in taken]
+        old = [routine for routine in self._routines.named(routine_names(file)) if routine.oid not in taken]
         for routine in old:
             self._routines.move_aside(routine)
         self._session.run_file(file, replacing=True)
@@ -192,7 +196,7 @@ class FunctionDeployer:
 
     def _run_settings_again(self) -> None:
         """Unchanged files that only grant, comment and alter run again, since what they are about was made anew."""
-        files = [file for file in self._kept if _only_sets(file)] if self._made else []
+        files = [file for file in self._kept if only_sets(file)] if self._made else []
         if files:
             FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed).run_all(files)
             self._is_stale = True
@@ -249,7 +253,7 @@ class FunctionDeployer:
         elif not self._made and not orphans:
             return
         records.forget_functions(orphans, [file.label for file in self._made])
-        records.functions([row for file, routines in self._made.items() for row in _rows(file, routines)])
+        records.functions([row for file, routines in self._made.items() for row in tracking_rows(file, routines)])
         for file, routines in self._made.items():
             for routine in routines:
                 self._session.log("deploy_function", routine.identity, file=file.label)
@@ -264,62 +268,3 @@ class FunctionDeployer:
                 "functions with names of those that an earlier gateway deployed, which no file makes any more, were "
                 f"left in place: {', '.join(sorted(there - made))}"
             )
-
-
-def _rows(file: SchemaFile, routines: Sequence[MadeRoutine]) -> Iterator[Mapping[str, Any]]:
-    """The rows that remember what *file* made; a row without identity when it made no routine."""
-    common = {"checksum": script_of(file).checksum, "file": file.label}
-    for routine in routines:
-        yield common | {
-            "name": routine.label,
-            "identity": routine.identity,
-            "arguments": routine.arguments,
-            "result": routine.result,
-            "fingerprint": routine.fingerprint,
-        }
-    if not routines:
-        yield common | {"name": file.label, "identity": "", "arguments": [], "result": "", "fingerprint": ""}
-
-
-def _unchanged(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFile, list[DeployedFunction]]:
-    """The files whose text means what was deployed and whose functions are all still there as deployed."""
-    by_file: dict[str, list[DeployedFunction]] = {}
-    for function in state.functions:
-        by_file.setdefault(function.file, []).append(function)
-    kept = {
-        file: known
-        for file in files
-        if (known := by_file.get(file.label))
-        and all(f.intact and f.checksum == script_of(file).checksum for f in known)
-    }
-    if len(kept) == len(by_file):
-        return kept
-    # What a later file had made instead of this one may be gone with that file.
-    return {file: known for file, known in kept.items() if not (_names(file) and all(not f.identity for f in known))}
-
-
-def _one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
-    """The file that makes each routine name, when no name is made by two and none dynamically; else None."""
-    found: dict[str, SchemaFile] = {}
-    for file in files:
-        names = _names(file)
-        if _is_dynamic(file) or any(name in found for name in names):
-            return None
-        found |= dict.fromkeys(names, file)
-    return found
-
-
-def _is_dynamic(file: SchemaFile) -> bool:
-    return any(statement.words[:1] == ("DO",) for statement in script_of(file).statements)
-
-
-def _only_sets(file: SchemaFile) -> bool:
-    """Whether the file makes nothing, and can run any number of times."""
-    statements = script_of(file).statements
-    return bool(statements) and all(
-        s.words[0] in _SETTING and not _NAMING & set(s.words) for s in statements if s.words
-    )
-
-
-def _names(file: SchemaFile) -> list[str]:
-    return [made.name for made in script_of(file).created if made.kind in _ROUTINE_KINDS and made.name is not None]

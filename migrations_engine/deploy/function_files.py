@@ -1,0 +1,79 @@
+"""The files of ``functions/``: what their text says they make, and which of them need not run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from migrations_engine.deploy.routines import MadeRoutine
+from migrations_engine.deploy.script import script_of
+from migrations_engine.schema import SchemaFile
+from migrations_engine.tracking import DeployedFunction, DeployState
+
+_ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
+_RUNNING: Final = (("DO",), ("SELECT",), ("CALL",))
+_SETTING: Final = frozenset({"GRANT", "REVOKE", "COMMENT", "ALTER"})
+_NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
+
+
+def tracking_rows(file: SchemaFile, routines: Sequence[MadeRoutine]) -> Iterator[Mapping[str, Any]]:
+    """The rows that remember what *file* made; a row without identity when it made no routine."""
+    common = {"checksum": script_of(file).checksum, "file": file.label}
+    for routine in routines:
+        yield common | {
+            "name": routine.label,
+            "identity": routine.identity,
+            "arguments": routine.arguments,
+            "result": routine.result,
+            "fingerprint": routine.fingerprint,
+        }
+    if not routines:
+        yield common | {"name": file.label, "identity": "", "arguments": [], "result": "", "fingerprint": ""}
+
+
+def unchanged_files(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFile, list[DeployedFunction]]:
+    """The files whose text means what was deployed and whose functions are all still there as deployed."""
+    by_file: dict[str, list[DeployedFunction]] = {}
+    for function in state.functions:
+        by_file.setdefault(function.file, []).append(function)
+    kept = {
+        file: known
+        for file in files
+        if (known := by_file.get(file.label))
+        and all(f.intact and f.checksum == script_of(file).checksum for f in known)
+    }
+    if len(kept) == len(by_file):
+        return kept
+    # What a later file had made instead of this one may be gone with that file.
+    return {
+        file: known for file, known in kept.items() if not (routine_names(file) and all(not f.identity for f in known))
+    }
+
+
+def one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
+    """The file that makes each routine name, when no name is made by two and none dynamically; else None."""
+    found: dict[str, SchemaFile] = {}
+    for file in files:
+        names = routine_names(file)
+        if is_dynamic(file) or any(name in found for name in names):
+            return None
+        found |= dict.fromkeys(names, file)
+    return found
+
+
+def is_dynamic(file: SchemaFile) -> bool:
+    """Whether the file runs code that may make routines of any name."""
+    return any(statement.words[:1] in _RUNNING for statement in script_of(file).statements)
+
+
+def only_sets(file: SchemaFile) -> bool:
+    """Whether the file makes nothing, and can run any number of times."""
+    statements = script_of(file).statements
+    return bool(statements) and all(
+        s.words[0] in _SETTING and not _NAMING & set(s.words) for s in statements if s.words
+    )
+
+
+def routine_names(file: SchemaFile) -> list[str]:
+    """The names of the routines that its CREATE statements make."""
+    return [made.name for made in script_of(file).created if made.kind in _ROUTINE_KINDS and made.name is not None]
