@@ -7,10 +7,12 @@ import logging
 import selectors
 import socket
 import uuid
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any, Final
 
 import orjson
@@ -21,29 +23,46 @@ from gunicorn.http.errors import (
     LimitRequestLine,
     ParseException,
 )
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
+
+from gateway.client_connections import ClientConnection
 
 _log: Final = logging.getLogger(__name__)
 
 _HEALTH: Final = b"GET /health"
 _HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
+_DEPLOYS: Final = (b"POST /register", b"POST /migrate", b"POST /admin/", b"POST /v2/", b"POST /database/")
 _MAX_HEAD_BYTES: Final = 8192  #: of a request for health; a larger one waits with all others
+_DRAIN_BYTES: Final = 2**16
+_LINGER_SECONDS: Final = 2.0  #: for the client to take an answer and close, before what it still sends is refused
+
+_Queue = deque[tuple[float, ClientConnection, "Future[Any]"]]
 
 
 class Worker(ThreadWorker):
     """A worker with threads that always has one for health, and whose errors are JSON.
 
-    Invariant: a request gets a thread when its first bytes are there, so a client that sends nothing costs none. One
-    for health whose head is there as a whole gets a thread of its own pool, so that it is answered also when every
-    other thread waits for PostgreSQL.
+    Requests for health, deploys, and calls with everything else have threads of their own, so that none waits for
+    another kind: health is answered when all calls wait for PostgreSQL, and calls when many deploys are under way.
+
+    Invariants: the main loop never waits for a client. A request gets a thread when its first bytes are there, so a
+    client that sends nothing costs none, and waits for that no longer than for a connection: then it is refused.
     """
 
     poller: selectors.BaseSelector
     tpool: ThreadPoolExecutor
+    pending_conns: deque[ClientConnection]
 
     def init_process(self) -> None:
-        """Make the pool for health; the base class, which runs the worker to its end, makes the other."""
+        """Make what the base class does not, which then runs the worker to its end."""
+        settings = self.app.wsgi().extensions["gateway"].settings
         self._health_pool = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
+        self._deploy_pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="deploy")
+        self._call_wait_seconds: float = settings.pool_wait_timeout_seconds
+        self._deploy_wait_seconds: float = settings.deploy_wait_timeout_seconds
+        self._calls: _Queue = deque()
+        self._deploys: _Queue = deque()
+        self._lingering: dict[socket.socket, float] = {}  # until when, which is the order they are in
         super().init_process()  # type: ignore[no-untyped-call]
 
     def accept(self, listener: socket.socket) -> None:
@@ -55,7 +74,7 @@ class Worker(ThreadWorker):
                 return
             raise
         self.nr_conns += 1
-        conn = TConn(self.cfg, client, address, listener.getsockname())  # type: ignore[no-untyped-call]
+        conn = ClientConnection(self.cfg, client, address, listener.getsockname(), self._linger)
         if _peek(client) is None:
             conn.set_timeout()  # type: ignore[no-untyped-call]
             self.pending_conns.append(conn)
@@ -64,13 +83,78 @@ class Worker(ThreadWorker):
             conn.data_ready = True
             self.enqueue_req(conn)
 
-    def enqueue_req(self, conn: TConn) -> None:
-        """Give a request to a thread."""
+    def enqueue_req(self, conn: ClientConnection) -> None:
+        """Give a request to a thread of its kind."""
         head = _peek(conn.sock) or b""
-        is_health = head.startswith(_HEALTH) and b"\r\n\r\n" in head
-        request = (self._health_pool if is_health else self.tpool).submit(self.handle, conn)
+        if head.startswith(_HEALTH) and b"\r\n\r\n" in head:
+            request = self._health_pool.submit(self.handle, conn)
+        elif head.startswith(_DEPLOYS):
+            request = self._deploy_pool.submit(self.handle, conn)
+            self._deploys.append((monotonic() + self._deploy_wait_seconds, conn, request))
+        else:
+            request = self.tpool.submit(self.handle, conn)
+            self._calls.append((monotonic() + self._call_wait_seconds, conn, request))
         finish: Callable[..., None] = self.method_queue.defer
         request.add_done_callback(partial(finish, self.finish_request, conn))
+
+    def handle(self, conn: ClientConnection) -> Any:  # noqa: ANN401 - gunicorn's
+        """Read a request, and answer it."""
+        conn.source.restart()
+        return super().handle(conn)  # type: ignore[no-untyped-call]
+
+    def murder_pending(self) -> None:
+        """Part with the clients whose time is over; the base class calls this about once a second."""
+        super().murder_pending()  # type: ignore[no-untyped-call]
+        now = monotonic()
+        for queue in (self._calls, self._deploys):
+            self._shed_overdue(queue, now)
+        while self._lingering and (oldest := next(iter(self._lingering.items())))[1] < now:
+            self._close(oldest[0])
+
+    def _shed_overdue(self, queue: _Queue, now: float) -> None:
+        """Refuse the requests that have waited too long for a thread. They are in the order in which they get one."""
+        while queue:
+            deadline, conn, request = queue[0]
+            if not (request.running() or request.done()):
+                if deadline > now:
+                    return
+                if request.cancel():
+                    message = "all of this worker's threads are busy; try again"
+                    _answer(conn.sock, "503 Service Unavailable", "pool_exhausted", message, "Retry-After: 1\r\n")
+            queue.popleft()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Wait when stopping no longer for clients that have sent nothing yet than for those between two requests."""
+        super()._cap_keepalive(deadline)  # type: ignore[no-untyped-call]
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def _linger(self, client: socket.socket) -> None:
+        """Send no more, and read on for a moment: to close with bytes unread would take the answer from the client."""
+        try:
+            client.shutdown(socket.SHUT_WR)
+        except OSError:
+            client.close()
+            return
+        client.setblocking(False)
+        self._lingering[client] = monotonic() + _LINGER_SECONDS
+        self.poller.register(client, selectors.EVENT_READ, self._drain)
+        self._drain(client)
+
+    def _drain(self, client: socket.socket) -> None:
+        try:
+            left = client.recv(_DRAIN_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            left = b""
+        if not left:
+            self._close(client)
+
+    def _close(self, client: socket.socket) -> None:
+        del self._lingering[client]
+        self.poller.unregister(client)
+        client.close()
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401, ARG002 - gunicorn's
         """Answer a request that gunicorn could not read, or whose handling broke outside the application."""
@@ -81,13 +165,21 @@ class Worker(ThreadWorker):
         else:
             # Only its kind: the text quotes the request, and a broken header may hold a key.
             _log.info("unreadable request: %s", type(exc).__name__, extra={"request_id": request_id})
-        body = orjson.dumps({"error": code, "message": message, "request_id": request_id})
-        head = (
-            f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            f"X-Request-ID: {request_id}\r\nConnection: close\r\n\r\n"
-        )
-        with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
-            client.sendall(head.encode("latin-1") + body)
+        _answer(client, status, code, message, request_id=request_id)
+
+
+def _answer(
+    client: socket.socket, status: str, code: str, message: str, header: str = "", *, request_id: str = ""
+) -> None:
+    """Send an error and, as whatever else the client sends is not read, the end of the connection."""
+    request_id = request_id or uuid.uuid4().hex
+    body = orjson.dumps({"error": code, "message": message, "request_id": request_id})
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-ID: {request_id}\r\n{header}Connection: close\r\n\r\n"
+    )
+    with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
+        client.sendall(head.encode("latin-1") + body)
 
 
 def _peek(client: socket.socket) -> bytes | None:

@@ -1,0 +1,90 @@
+"""Connections of clients: what keeps a slow one from costing the gateway more than itself."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final
+
+from gunicorn.http import get_parser
+from gunicorn.workers.gthread import TConn
+
+PATIENCE_SECONDS: Final = 20.0  #: how long a request's sender may keep a thread waiting, all its pauses together
+EARNED_BYTES_PER_SECOND: Final = 16 * 1024  #: whoever sends faster than this is waited for however long it takes
+#: How long one write of an answer waits for a client that does not read. It takes about 2.5 MB to fill the buffers.
+WRITE_SECONDS: Final = 30
+_SEND_TIMEOUT: Final = struct.pack("ll", WRITE_SECONDS, 0)
+
+
+class PatientSource:
+    """A client's socket as gunicorn reads requests from it, with an end to the waiting.
+
+    A thread belongs to a request from its first byte on. Without this, as many clients as there are threads, each with
+    half a request, would keep the worker from all others for as long as they like.
+    """
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to wait for a new request."""
+        self._patience_until = monotonic() + PATIENCE_SECONDS
+
+    def recv(self, size: int) -> bytes:
+        """Give what has arrived, or what arrives next.
+
+        :raises ConnectionResetError: the client has used up our patience; gunicorn takes it for one that is gone
+        """
+        try:
+            data = self._client.recv(size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            self._wait()
+            data = self._client.recv(size)
+        self._patience_until += len(data) / EARNED_BYTES_PER_SECOND
+        return data
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        poll.register(self._client, select.POLLIN)
+        if not poll.poll(max(0.0, self._patience_until - monotonic()) * 1000):
+            raise ConnectionResetError(errno.ECONNRESET, "the request arrives too slowly")
+
+
+class ClientConnection(TConn):
+    """A client's connection in the worker.
+
+    :ivar source: what its requests are read from
+    :ivar timeout: ``monotonic()`` when it is closed if no request has come; set before it is waited for
+    """
+
+    timeout: float
+
+    def __init__(
+        self,
+        cfg: Any,  # noqa: ANN401 - gunicorn's
+        client: socket.socket,
+        address: Any,  # noqa: ANN401
+        server: Any,  # noqa: ANN401
+        linger: Callable[[socket.socket], None],
+    ) -> None:
+        """Take a connection.
+
+        :param linger: closes it in a way that leaves the client its answer, without waiting
+        """
+        super().__init__(cfg, client, address, server)  # type: ignore[no-untyped-call]
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
+        self._linger = linger
+        self.source = PatientSource(client)
+        self.parser = get_parser(cfg, self.source, address)  # type: ignore[no-untyped-call]
+
+    def close(self, graceful: bool = False) -> None:
+        """End it. The base class would wait for the client, in the loop that serves all others."""
+        if graceful:
+            self._linger(self.sock)
+        else:
+            self.sock.close()

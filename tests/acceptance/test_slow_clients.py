@@ -1,0 +1,97 @@
+"""Clients that are slow, silent or do not leave cost the others nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import pytest
+
+from gateway import client_connections
+from gateway.client_connections import PatientSource
+from tests.acceptance.schemas import SHOP
+from tests.support.running_gateway import Gateway
+
+CALL_HEAD = b"POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+REGISTER_HEAD = b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+
+
+@contextmanager
+def clients_that_sent(gateway: Gateway, beginning: bytes, count: int) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port))) for _ in range(count)]
+        for client in clients:
+            client.sendall(beginning)
+        yield clients
+
+
+@pytest.fixture
+def small(start_gateway) -> Gateway:
+    return start_gateway(WORKERS="1", THREADS="2", POOL_WAIT_TIMEOUT_SECS="0.5")
+
+
+@pytest.mark.parametrize("beginning", [CALL_HEAD, CALL_HEAD + b'{"platform": ', CALL_HEAD[:20]])
+def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway, beginning: bytes) -> None:
+    with clients_that_sent(small, beginning, 2):
+        answer = small.post_json("/call", {"platform": "a", "function": "f"})
+        assert (answer.status, answer.json["error"]) == (503, "pool_exhausted")
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.headers["X-Request-ID"] == answer.json["request_id"]
+        assert small.get("/health").status == 200
+    assert small.get("/nowhere").status == 404
+
+
+def test_deploys_and_calls_do_not_wait_for_each_other(small: Gateway, platform: str) -> None:
+    with clients_that_sent(small, CALL_HEAD, 2):
+        assert small.register(platform, SHOP).status == 200
+    with clients_that_sent(small, REGISTER_HEAD, 2):
+        assert small.call(platform, "count_users").status == 200
+
+
+def test_clients_that_do_not_close_keep_nobody_waiting(small: Gateway) -> None:
+    request = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with clients_that_sent(small, request, 100) as clients:  # each of which may take its time to leave
+        for client in clients:
+            assert client.recv(20).startswith(b"HTTP/1.1 200")
+        with closing(socket.create_connection(("127.0.0.1", small.port), timeout=20)) as another:
+            another.sendall(request)
+            assert another.recv(20).startswith(b"HTTP/1.1 200")
+
+
+def test_a_refusal_reaches_who_is_still_sending(small: Gateway) -> None:
+    length = 20 * 2**20
+    head = CALL_HEAD.replace(b"100", b"%d" % length)
+    with closing(socket.create_connection(("127.0.0.1", small.port), timeout=20)) as client:
+        client.sendall(head + b"x" * length)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "payload_too_large"
+
+
+def test_a_silent_client_does_not_keep_the_gateway_from_stopping(small: Gateway) -> None:
+    with clients_that_sent(small, b"", 1) as (silent,):
+        small.get("/health/live")
+        small.process.terminate()
+        small.process.wait(20)  # half a minute is what requests in flight would get
+        assert silent.recv(1) == b""
+
+
+def test_patience_ends_for_who_sends_nothing_and_grows_with_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(client_connections, "monotonic", lambda: now[0])
+    theirs, ours = socket.socketpair()
+    with closing(theirs), closing(ours):
+        source = PatientSource(ours)
+        theirs.sendall(b"x" * 32 * 1024)
+        now[0] += client_connections.PATIENCE_SECONDS + 1.9  # the 32 KiB give two seconds
+        assert sum(len(source.recv(8192)) for _ in range(4)) == 32 * 1024
+        theirs.sendall(b"y")
+        assert source.recv(8192) == b"y"
+        now[0] += 0.2
+        with pytest.raises(ConnectionResetError):
+            source.recv(8192)
+        source.restart()
+        theirs.sendall(b"z")
+        assert source.recv(8192) == b"z"
