@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,8 @@ from gateway.api.bodies import read_body
 from gateway.errors import InvalidRequest
 from gateway.naming import check_name, check_tenant_id
 
+_TOLD_FIELDS: Final = 20  #: of the wrong ones; a request with more of them is no mistake in writing
+_TOLD_CHARACTERS: Final = 100  #: of a field's name
 _TRUE: Final = frozenset({True, "true", "1", "yes", "on"})
 _FALSE: Final = frozenset({False, "false", "0", "no", "off", ""})
 
@@ -65,12 +68,15 @@ class Request(Schema):
 def load(schema: Schema, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the schema makes
     """Read *data* as *schema* says.
 
-    :raises InvalidRequest: with every wrong field in the message, and under ``fields`` one by one
+    :raises InvalidRequest: with the wrong fields in the message, and under ``fields`` one by one
     """
     try:
         return schema.load(data)
     except ValidationError as exc:
-        wrong = {str(name): _sentence(str(name), problems) for name, problems in exc.messages_dict.items()}
+        problems = exc.messages_dict
+        names = chain(schema.fields, (name for name in data if name not in schema.fields))  # marshmallow keeps no order
+        told = islice((name for name in names if name in problems), _TOLD_FIELDS)
+        wrong = {name[:_TOLD_CHARACTERS]: _sentence(name, problems[name]) for name in told}
         raise InvalidRequest("; ".join(wrong.values()), fields=wrong) from None
 
 
@@ -81,10 +87,13 @@ def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow ne
         first = next(iter(first.values() if isinstance(first, Mapping) else first))
     if first.startswith(name):
         return first
+    name = name[:_TOLD_CHARACTERS]
     if first == "Missing data for required field.":
         return f"{name} is required"
     if first == "Field may not be null.":
         return f"{name} must not be null"
+    if first == "Not a valid string.":
+        return f"{name} must be a string"
     return f"{name} {first[0].lower()}{first[1:].rstrip('.')}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import subprocess
@@ -67,6 +68,39 @@ def test_a_json_route_takes_json(gateway: Gateway, content_type: str | None) -> 
     headers = {} if content_type is None else {"Content-Type": content_type}
     for path in ("/call", "/admin/create-tenant"):
         refused(gateway.request("POST", path, b"{}", headers), 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("path", ["/call", "/admin/create-tenant", "/register"])
+def test_a_compressed_body_is_no_body_for_us(gateway: Gateway, path: str) -> None:
+    kind = "multipart/form-data; boundary=x" if path == "/register" else "application/json"
+    for encoding in ("gzip", "br"):
+        headers = {"Content-Type": kind, "Content-Encoding": encoding}
+        refused(gateway.request("POST", path, gzip.compress(b"{}"), headers), 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("path", ["/call", "/admin/create-tenant", "/register"])
+@pytest.mark.parametrize(
+    "chunks", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}xx0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"5\r\n{}"]
+)
+def test_malformed_chunks_are_the_client_s_fault(gateway: Gateway, path: str, chunks: bytes) -> None:
+    kind = b"multipart/form-data; boundary=x" if path == "/register" else b"application/json"
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Type: %b\r\n\r\n" % (
+        path.encode(),
+        kind,
+    )
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=30)) as client:
+        client.sendall(head + chunks)
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "invalid_request"
+
+
+def test_an_answer_about_many_wrong_fields_stays_small(gateway: Gateway) -> None:
+    body = {"k" * 50_000: 1, **{f"k{number}": 1 for number in range(5000)}}
+    answer = gateway.post_json("/admin/create-tenant", body)
+    assert list(refused(answer, 400, "invalid_request")["fields"])[:4] == ["platform", "tenant_id", "k" * 100, "k0"]
+    assert len(answer.body) < 5000
 
 
 @pytest.mark.parametrize("path", ["/register", "/migrate"])
