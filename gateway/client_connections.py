@@ -15,8 +15,8 @@ from gunicorn.workers.gthread import TConn
 
 PATIENCE_SECONDS: Final = 20.0  #: how long a request's sender may keep a thread waiting, all its pauses together
 EARNED_BYTES_PER_SECOND: Final = 16 * 1024  #: whoever sends faster than this is waited for however long it takes
-#: How long one write of an answer waits for a client that does not read. It takes about 2.5 MB to fill the buffers.
-WRITE_SECONDS: Final = 30
+#: How long a write of an answer waits for a client that does not read; a large answer is a few writes.
+WRITE_SECONDS: Final = 10
 _SEND_TIMEOUT: Final = struct.pack("ll", WRITE_SECONDS, 0)
 
 
