@@ -11,6 +11,7 @@ from migrations_engine.catalog import count_rows_at_risk, read_catalog
 from migrations_engine.deploy.alterations import Alteration, alterations
 from migrations_engine.deploy.declared import run_missing
 from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.retry import UNDEFINED
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff, diff_catalogs
 from migrations_engine.errors import MigrationFailed
@@ -88,7 +89,10 @@ class Comparison:
         self._last = last_understanding(records, self._state)
         self._understanding = self._understand()
         self._session.warnings += self._understanding.warnings
-        diff = count_rows_at_risk(self._session.connection, self._difference(), _ROW_COUNT_TIMEOUT_MS)
+        diff = self._difference()
+        if any(difference.verdict.decided_by_rows for difference in diff.changes):
+            self._functions.deploy_early()  # a new check may call one, and so does the question about the rows
+        diff = count_rows_at_risk(self._session.connection, diff, _ROW_COUNT_TIMEOUT_MS)
         self._refuse_dangers(diff)
         return diff
 
@@ -189,10 +193,7 @@ class Comparison:
     def _alter(self, diff: CatalogDiff, only: set[str] | None = None) -> int:
         wanted = [a for a in alterations(diff) if only is None or a.change.change_type in only]
         for alteration in wanted:
-            if not self.accepted:
-                self._run(alteration)
-            else:
-                self._try(diff, alteration)
+            self._try(diff, alteration)
         return len(wanted)
 
     def _run(self, alteration: Alteration) -> None:
@@ -203,15 +204,20 @@ class Comparison:
             self._session.log(change.change_type, change.table, column=change.column)
 
     def _try(self, diff: CatalogDiff, alteration: Alteration) -> None:
-        """Where differences stay that somebody forced, what needs the missing half of them stays undone, too.
+        """Run a statement, after the functions that it may call.
 
-        What takes several statements, as a view that is dropped and made again, is done whole or fails the deploy.
+        Where differences stay that somebody forced, what needs the missing half of them stays undone, too. What takes
+        several statements, as a view that is dropped and made again, is done whole or fails the deploy.
         """
         try:
             with self._session.savepoint():
                 self._run(alteration)
         except MigrationFailed as exc:
-            if len(alteration.changes) > 1:
+            if exc.server is not None and exc.server.sqlstate in UNDEFINED and self._functions.deploy_early():
+                self._try(diff, alteration)
+            elif not self.accepted:
+                raise
+            elif len(alteration.changes) > 1:
                 for difference in diff.changes:
                     if difference.as_change() in alteration.changes:
                         for single in alterations(replace(diff, changes=(difference,))):

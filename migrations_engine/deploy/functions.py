@@ -62,20 +62,18 @@ class FunctionDeployer:
         self._seen: set[str] = set()  # versions of routines that are no running file's work
         self._replaced: dict[OldRoutine, SchemaFile] = {}  # moved aside for a file, to be dropped when all have run
         self._ran_again: set[SchemaFile] = set()
-        self._tried_early = False
         self._is_stale = False  # something may have altered routines after they were noted as made
         self._one_by_one = FileRunner(session, self._run_replacing, error_class=FunctionDeployFailed)
 
     def deploy_early(self) -> bool:
-        """Make what can be made before its turn, for a table or migration that calls it. Tell whether anything was."""
-        if self._tried_early:
-            return False
-        self._tried_early = True
+        """Make what can be made before its turn, for a step that calls it. Tell whether there is anything new."""
         pending = self._pending()
+        if not pending:
+            return False
         self._look_around(pending)
-        self._one_by_one.run_what_works(pending)
+        failed = self._one_by_one.run_what_works(pending)
         self._is_stale = True
-        return bool(self._made)
+        return len(failed) < len(pending)
 
     def deploy(self, records: Records) -> FunctionCounts:
         """Bring the functions to the schema's files and write down what is there.

@@ -107,6 +107,8 @@ class MigrationRunner:
         else:
             for statement in script_of(file).statements:
                 self._made.note(statement)
+        with self._session.failures_as(file=file):
+            self._session.check_deferred()
         self._records.migration(file.path, file.checksum)
         self._done(file)
 

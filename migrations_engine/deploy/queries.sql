@@ -157,3 +157,9 @@ SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
        EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal) AS has_triggers
   FROM pg_catalog.pg_class c
  WHERE c.oid = to_regclass(concat_ws('.', quote_ident(%(schema)s::text), quote_ident(%(table)s::text)))
+
+-- name: deferred_constraints
+-- The constraints and constraint triggers that wait for the end of the transaction unless told otherwise.
+SELECT string_agg(format('%I.%I', n.nspname, k.conname), ', ')
+  FROM (SELECT DISTINCT connamespace, conname FROM pg_catalog.pg_constraint WHERE condeferred) AS k
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = k.connamespace

@@ -68,6 +68,9 @@ class Seeders:
             self._session, run, error_class=MigrationFailed, retried=UNDEFINED | {_FOREIGN_KEY_VIOLATION}
         )
         runner.run_all(files)
+        if files:
+            with self._session.failures_as(what="checking the seeded rows"):
+                self._session.check_deferred()
         for name in sorted(empty):
             self._move_sequences(tables[name])
         return _summed(results[file] for file in files)

@@ -12,11 +12,13 @@ from psycopg import sql
 from migrations_engine.deploy.plan import Plan
 from migrations_engine.deploy.script import script_of
 from migrations_engine.errors import ConnectionLost, EngineError, MigrationFailed, ServerMessage
+from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.tracking import ChangelogEntry
 
 Statement: TypeAlias = "bytes | LiteralString | sql.SQL | sql.Composed"
 
+_QUERIES: Final = load_queries(__package__)
 LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
@@ -67,6 +69,16 @@ class DeploySession:
                 [self.search_path],
             )
             self.query(b"SET SESSION AUTHORIZATION DEFAULT; RESET ROLE")
+
+    def check_deferred(self) -> None:
+        """Check now what deferred constraints would check at the commit, when no file could be named any more.
+
+        It also lets the tables be altered, which rows waiting for a check prevent.
+        """
+        row = self.query(_QUERIES["deferred_constraints"]).fetchone()
+        if row is not None and row[0] is not None:
+            self.query(b"SET CONSTRAINTS ALL IMMEDIATE")
+            self.query(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(sql.SQL(row[0])))
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

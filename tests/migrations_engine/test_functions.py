@@ -377,3 +377,32 @@ def test_a_body_must_not_call_what_is_dropped_with_the_deploy(tenant, value):
         tenant.migrate({"functions/f.pssql": one("f", value=value)})
     assert failure.value.file == "functions/f.pssql"
     assert tenant.rows("SELECT f()") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE t (a int, b text); CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp();",
+        "CREATE TABLE t (a int, b text DEFAULT five());",
+        "CREATE TABLE t (a int CHECK (a < five()::int), b text);",
+        "CREATE TABLE t (a int, b text, c text DEFAULT five()); CREATE INDEX i ON t (is_five(b)) WHERE is_five(b);",
+        "CREATE TABLE t (a int, b text); CREATE VIEW v AS SELECT five() FROM t;",
+    ],
+)
+def test_an_old_table_may_use_new_functions(tenant, text):
+    tenant.register({"tables/t.pssql": "CREATE TABLE t (a int, b text);"})
+    tenant.execute("INSERT INTO t VALUES (1, 'b')")
+    files = {
+        "tables/t.pssql": text,
+        "functions/five.pssql": "CREATE FUNCTION five() RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT '5' $$;",
+        "functions/is_five.pssql": "CREATE FUNCTION is_five(x text) RETURNS boolean IMMUTABLE LANGUAGE sql AS"
+        " $$ SELECT x = public.five() $$;",
+        "functions/stamp.pssql": "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.b := five(); RETURN NEW; END $$;",
+        "functions/u.pssql": "CREATE FUNCTION all_t() RETURNS SETOF t LANGUAGE sql AS 'SELECT * FROM t';",
+    }
+    assert tenant.migrate(files).functions_deployed == 4
+    tenant.execute("INSERT INTO t VALUES (2, 'c')")
+    again = tenant.migrate(files)
+    assert again.schema_validation.is_empty
+    assert again.functions_skipped == 4

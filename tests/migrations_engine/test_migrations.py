@@ -201,3 +201,26 @@ def test_no_other_deploy_comes_between_its_transactions(tenant):
             tenant.migrate(other, wait_seconds=0)
         assert first.result().migrations_applied == 1
     assert not tenant.migrate(files | other).schema_validation.dataloss_changes
+
+
+DEFERRED = "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (a int REFERENCES a DEFERRABLE INITIALLY DEFERRED{});"
+
+
+def test_a_deferred_constraint_is_checked_at_the_end_of_its_file(tenant):
+    tenant.register({"tables/t.pssql": DEFERRED.format("")})
+    with pytest.raises(MigrationFailed, match="violates foreign key constraint") as failure:
+        tenant.migrate({"tables/t.pssql": DEFERRED.format(""), "migrations/001.pssql": "INSERT INTO b VALUES (9)"})
+    assert failure.value.file == "migrations/001.pssql"
+
+
+def test_rows_that_wait_for_a_check_do_not_keep_a_table_from_being_altered(tenant):
+    tenant.register({"tables/t.pssql": DEFERRED.format("")})
+    rows = "INSERT INTO b VALUES ({0}); INSERT INTO a VALUES ({0});"
+    tenant.migrate(
+        {
+            "tables/t.pssql": DEFERRED.format(", c text"),
+            "migrations/001.pssql": rows.format(1),
+            "migrations/002.pssql": rows.format(2),
+        }
+    )
+    assert tenant.rows("SELECT a, c FROM b ORDER BY a") == [(1, None), (2, None)]
