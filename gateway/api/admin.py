@@ -11,7 +11,8 @@ from marshmallow import Schema, fields, post_load, validate
 
 from gateway.api.answers import ok
 from gateway.api.joining import services
-from gateway.api.requests import Name, Request, load, read_json, single_values
+from gateway.api.requests import Name, Request, load, read_json, single_values, telling
+from gateway.databases import facts_of
 from gateway.naming import DatabaseOwner, tenant_database
 from gateway.operations.create_database import create_empty_database
 
@@ -53,7 +54,8 @@ class DatabaseShape(Schema):
 def databases() -> ResponseReturnValue:
     """List a platform's databases, those of both versions."""
     platform = load(ListRequest(), single_values(request.args.items(multi=True)))["platform"]
-    found = services().directory.of_platform(platform)
+    with telling(platform=platform):
+        found = services().directory.of_platform(platform)
     return ok({"platform": platform, "databases": DatabaseShape(many=True).dump(found), "count": len(found)})
 
 
@@ -62,7 +64,8 @@ def create_tenant() -> ResponseReturnValue:
     """Make an empty database for a tenant."""
     rooms = services()
     owner = load(CreateTenantRequest(), read_json(request.environ, rooms.settings.max_request_bytes))
-    database = create_empty_database(rooms, owner)
+    with telling(**facts_of(owner)):
+        database = create_empty_database(rooms, owner)
     message = f"Database '{database}' created. Use POST /register or POST /migrate to deploy a schema to it."
     return ok({"status": "created", "database": database, "message": message}, 201)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from werkzeug.exceptions import UnsupportedMediaType
 
 from gateway.api.bodies import read_body
-from gateway.errors import InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.naming import check_name, check_tenant_id
 
 _TOLD_FIELDS: Final = 20  #: of the wrong ones; a request with more of them is no mistake in writing
@@ -95,6 +96,16 @@ def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow ne
     if first == "Not a valid string.":
         return f"{name} must be a string"
     return f"{name} {first[0].lower()}{first[1:].rstrip('.')}"
+
+
+@contextmanager
+def telling(**facts: str | None) -> Iterator[None]:
+    """Tell whose request it was, where those that are known are not told already, if it ends in an error."""
+    try:
+        yield
+    except GatewayError as exc:
+        exc.facts = {**{name: fact for name, fact in facts.items() if fact is not None}, **exc.facts}
+        raise
 
 
 def single_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -167,6 +167,17 @@ def test_readiness_follows_postgresql(start_gateway, own_server: EmbeddedPostgre
     ready = gateway.get("/health/ready")
     assert (ready.status, ready.json["error"]) == (503, "connection_failed")
     assert ready.headers["Retry-After"]
+    for answer, known in (
+        (gateway.register("a", SHOP, tenant_id="b"), {"database": "a_b", "platform": "a", "tenant_id": "b"}),
+        (gateway.migrate("a", SHOP, tenant_id="b"), {"database": "a_b", "platform": "a", "tenant_id": "b"}),
+        (gateway.migrate("a", SHOP), {"platform": "a"}),
+        (gateway.call("a", "f"), {"database": "a_main", "platform": "a"}),
+        (gateway.get("/admin/databases?platform=a"), {"platform": "a"}),
+        (gateway.post_json("/admin/create-tenant", {"platform": "a", "tenant_id": "b"}), {"database": "a_b"}),
+    ):
+        assert (answer.status, answer.json["error"]) == (503, "connection_failed"), answer.body
+        assert answer.headers["Retry-After"]
+        assert known.items() <= answer.json.items()
     own_server.start()
     assert _eventually(lambda: all(gateway.get("/health/ready").status == 200 for _ in range(8)))
 

@@ -12,9 +12,10 @@ from gateway.api.error_table import code_of, status_of
 from gateway.api.forms import reading_form
 from gateway.api.joining import services
 from gateway.api.request_ids import request_id_of
-from gateway.api.requests import load
+from gateway.api.requests import load, telling
 from gateway.api.v1.requests import DeployForm
 from gateway.api.v1.responses import MigrateAnswer, RegisterAnswer
+from gateway.databases import facts_of
 from gateway.errors import GatewayError, SchemaDeployError
 from gateway.operations.migrate_databases import PlatformMigration, migrate_databases
 from gateway.operations.register_database import register_database
@@ -28,7 +29,8 @@ def register() -> ResponseReturnValue:
     rooms = services()
     with reading_form(request.environ, rooms.settings.max_upload_bytes) as parts:
         wanted = load(DeployForm(request_id_of(request.environ)), parts)
-        result = register_database(rooms, wanted)
+        with telling(**facts_of(wanted.owner)):
+            result = register_database(rooms, wanted)
     return ok(RegisterAnswer().dump(result))
 
 
@@ -38,7 +40,9 @@ def migrate() -> ResponseReturnValue:
     rooms = services()
     with reading_form(request.environ, rooms.settings.max_upload_bytes) as parts:
         wanted = load(DeployForm(request_id_of(request.environ)), parts)
-        result = migrate_databases(rooms, wanted, only_owner="tenant_id" in parts)
+        only_owner = "tenant_id" in parts
+        with telling(**(facts_of(wanted.owner) if only_owner else {"platform": wanted.owner.platform})):
+            result = migrate_databases(rooms, wanted, only_owner=only_owner)
     if result.failure is not None:
         raise _failure(result, result.failure)
     return ok(MigrateAnswer().dump(result))
