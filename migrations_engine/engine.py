@@ -131,7 +131,7 @@ class _Deploy:
             self._records.create_tables()
         self._state = DeployState() if probe.empty else read_state(self._connection)
         self._is_new = not (self._state.schema_checksum or self._state.migrations or _has_objects(self._there))
-        self._functions = FunctionDeployer(self._session, self._schema.functions, self._state)
+        self._functions = FunctionDeployer(self._session, self._schema, self._state, is_new=self._is_new)
         self._comparison = Comparison(
             self._session,
             self._schema,

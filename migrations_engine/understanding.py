@@ -76,7 +76,7 @@ def understand(connection: psycopg.Connection[Any], schema: Schema, *, search_pa
     :raises EngineError: the schema cannot be deployed to a new database
     """
     session = DeploySession(connection, search_path=search_path)
-    functions = FunctionDeployer(session, schema.functions, DeployState())
+    functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
     records = Records(connection)
     runner = MigrationRunner(session, records, functions, catch_up=lambda: False)
     warnings: list[str] = []

@@ -37,7 +37,8 @@ def run_missing(
 ) -> None:
     """Make the *missing* tables and types of *files*.
 
-    A file that declares nothing else runs whole; of others, only the statements about the missing ones run.
+    A file that declares nothing else runs whole, over functions that were made early; of others, only the statements
+    about the missing ones run.
 
     :raises MigrationFailed: as :func:`run_files`
     """
@@ -45,7 +46,7 @@ def run_missing(
     def run(file: SchemaFile) -> None:
         declared = _declared(file)
         if declared and declared.issubset(missing):
-            session.run_file(file)
+            session.run_file(file, replacing=True)
             return
         script = script_of(file)
         for statement in script.statements:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from migrations_engine.deploy.routines import MadeRoutine
 from migrations_engine.deploy.script import script_of
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.names import created_name
 from migrations_engine.tracking import DeployedFunction, DeployState
 
 _ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
@@ -48,6 +49,31 @@ def unchanged_files(files: Sequence[SchemaFile], state: DeployState) -> dict[Sch
     return {
         file: known for file, known in kept.items() if not (routine_names(file) and all(not f.identity for f in known))
     }
+
+
+def altered_files(files: Sequence[SchemaFile], state: DeployState) -> tuple[SchemaFile, ...]:
+    """The files whose text means what was deployed, and whose functions are there, but not as deployed."""
+    known = {
+        file: [function for function in state.functions if function.file == file.label and function.identity]
+        for file in files
+    }
+    return tuple(
+        file
+        for file, functions in known.items()
+        if functions
+        and all(f.exists and f.checksum == script_of(file).checksum for f in functions)
+        and not all(f.intact for f in functions)
+    )
+
+
+def routines_among(files: Iterable[SchemaFile]) -> tuple[SchemaFile, ...]:
+    """The files that make routines beside types or tables, reduced to that: they change as those of functions/ do."""
+    found = []
+    for file in files:
+        texts = [s.text for s in script_of(file).statements if (m := created_name(s)) and m.kind in _ROUTINE_KINDS]
+        if texts:
+            found.append(SchemaFile(folder=file.folder, path=file.path, content=";\n".join(texts).encode()))
+    return tuple(found)
 
 
 def one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:

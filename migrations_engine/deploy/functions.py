@@ -13,10 +13,12 @@ from typing import Final
 import psycopg
 
 from migrations_engine.deploy.function_files import (
+    altered_files,
     is_dynamic,
     one_file_each,
     only_sets,
     routine_names,
+    routines_among,
     tracking_rows,
     unchanged_files,
 )
@@ -25,7 +27,7 @@ from migrations_engine.deploy.routines import MadeRoutine, OldRoutine, Routines
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed
 from migrations_engine.queries import load_queries
-from migrations_engine.schema import SchemaFile
+from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.tracking import DeployState, Records
 
 _QUERIES: Final = load_queries(__package__)
@@ -49,11 +51,17 @@ class FunctionCounts:
 
 
 class FunctionDeployer:
-    """The functions of one deploy. Early on request of a step that needs one, and completely at their own step."""
+    """The functions of one deploy. Early on request of a step that needs one, and completely at their own step.
 
-    def __init__(self, session: DeploySession, files: Sequence[SchemaFile], state: DeployState) -> None:
+    :param is_new: the files of types and tables run whole, and make the routines among them
+    """
+
+    def __init__(self, session: DeploySession, schema: Schema, state: DeployState, *, is_new: bool) -> None:
         self._session = session
-        self._files = files
+        self._beside_tables = routines_among((*schema.types, *schema.tables))
+        self._files = files = (*self._beside_tables, *schema.functions)
+        # A migration may have made another function of one that was declared: that is what holds.
+        self._as_found = self._beside_tables if is_new else altered_files(self._beside_tables, state)
         self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
@@ -67,7 +75,7 @@ class FunctionDeployer:
 
     def deploy_early(self) -> bool:
         """Make what can be made before its turn, for a step that calls it. Tell whether there is anything new."""
-        pending = self._pending()
+        pending = [file for file in self._pending() if file not in self._as_found]
         if not pending:
             return False
         self._look_around(pending)
@@ -80,6 +88,7 @@ class FunctionDeployer:
 
         :raises FunctionDeployFailed: PostgreSQL refused a file, or something depends on what has to be dropped
         """
+        self._made |= {file: self._routines.made(routine_names(file), ()) for file in self._as_found}
         pending = self._pending()
         while pending:
             self._run_pending(pending)

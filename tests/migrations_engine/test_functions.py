@@ -406,3 +406,38 @@ def test_an_old_table_may_use_new_functions(tenant, text):
     again = tenant.migrate(files)
     assert again.schema_validation.is_empty
     assert again.functions_skipped == 4
+
+
+def test_functions_in_files_of_tables_change_like_others(tenant):
+    def files(value: str, more: str = "") -> dict[str, str]:
+        text = f"""CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN NEW.a := {value}; RETURN NEW; END $$; CREATE TABLE t (a int);
+            CREATE TRIGGER stamp BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp();"""
+        return {"tables/t.pssql": text + more, "functions/f.pssql": one("f")}
+
+    first = tenant.register(files("1"))
+    assert (first.functions_deployed, first.functions_updated) == (2, 2)
+    assert tenant.migrate(files("1")).functions_skipped == 2
+    more = one("seven", value="7", create="CREATE") + "CREATE TABLE u (b int DEFAULT seven());"
+    report = tenant.migrate(files("2", more))
+    assert (report.functions_updated, report.functions_skipped, report.tables_created) == (2, 1, 1)
+    tenant.execute("INSERT INTO t DEFAULT VALUES; INSERT INTO u DEFAULT VALUES")
+    assert tenant.rows("SELECT a, b FROM t, u") == [(2, 7)]
+    assert tenant.migrate(files("2", more)).functions_skipped == 3
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_migration_may_replace_a_function_of_a_tables_file(tenant, together):
+    files = {"tables/t.pssql": "CREATE TABLE t (a int);" + one("f")}
+    later = files | {"migrations/001.pssql": one("f", value="2")}
+    if not together:
+        tenant.register(files)
+    for _ in range(2):
+        tenant.migrate(later)
+        assert tenant.rows("SELECT f()") == [(2,)]
+    tenant.migrate(later | {"functions/g.pssql": one("g")})
+    assert tenant.rows("SELECT f()") == [(2,)]
+    report = tenant.migrate(later | {"functions/g.pssql": one("g", value="3")})
+    assert (report.functions_updated, report.functions_skipped) == (1, 1)
+    tenant.migrate({"tables/t.pssql": "CREATE TABLE t (a int);" + one("f", value="5")})
+    assert tenant.rows("SELECT f()") == [(5,)]
