@@ -138,7 +138,14 @@ def hanging(folder: Path) -> Iterator[None]:
 def test_health_answers_within_a_second_while_postgresql_hangs_and_calls_pile_up(
     start_gateway, own_server: EmbeddedPostgres, server_folder: Path, platform: str
 ) -> None:
-    gateway: Gateway = start_gateway(DATABASE_URL=own_server.url, WORKERS="2", THREADS="2")
+    # The calls are to wait for as long as PostgreSQL hangs, and not to be refused meanwhile.
+    gateway: Gateway = start_gateway(
+        DATABASE_URL=own_server.url,
+        WORKERS="2",
+        THREADS="2",
+        POOL_WAIT_TIMEOUT_SECS="120",
+        STATEMENT_TIMEOUT_MS="120000",
+    )
     assert gateway.register(platform, SHOP).status == 200
     assert gateway.call(platform, "count_users").status == 200
     with ThreadPoolExecutor(12) as callers:
