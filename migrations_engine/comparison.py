@@ -24,6 +24,7 @@ from migrations_engine.source.dependency_order import order_tables
 from migrations_engine.tracking import DeployState, Records
 from migrations_engine.understanding import Understanding, understand
 
+_SENSELESS: Final = ("42", "22")  #: SQLSTATE classes of a statement that names or means what is not there
 _ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all questions of one comparison how many rows are at risk
 
 
@@ -213,16 +214,17 @@ class Comparison:
             with self._session.savepoint():
                 self._run(alteration)
         except MigrationFailed as exc:
-            if exc.server is not None and exc.server.sqlstate in UNDEFINED and self._functions.deploy_early():
+            sqlstate = (exc.server and exc.server.sqlstate) or ""
+            if sqlstate in UNDEFINED and self._functions.deploy_early():
                 self._try(diff, alteration)
-            elif not self.accepted:
+            elif not (self.accepted and sqlstate.startswith(_SENSELESS)):
                 raise
             elif len(alteration.changes) > 1:
                 for difference in diff.changes:
                     if difference.as_change() in alteration.changes:
                         for single in alterations(replace(diff, changes=(difference,))):
                             self._try(diff, single)
-            elif _takes_nothing_away(diff, alteration.change) and exc.server is not None:
+            elif _takes_nothing_away(diff, alteration.change):
                 self._leave_undone(alteration.change, exc.message)
             else:
                 raise

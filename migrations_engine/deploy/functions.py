@@ -88,7 +88,8 @@ class FunctionDeployer:
 
         :raises FunctionDeployFailed: PostgreSQL refused a file, or something depends on what has to be dropped
         """
-        self._made |= {file: self._routines.made(routine_names(file), ()) for file in self._as_found}
+        early = {routine.version for routines in self._made.values() for routine in routines}
+        self._made |= {file: self._routines.made(routine_names(file), early) for file in self._as_found}
         pending = self._pending()
         while pending:
             self._run_pending(pending)
