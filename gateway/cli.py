@@ -1,4 +1,4 @@
-"""The command line: serve, check-config, demo."""
+"""The command line: serve, check-config, adopt, demo."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gateway import embedded
+from gateway.logs import configure_logging
 from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
 
 if TYPE_CHECKING:
@@ -92,6 +93,60 @@ def demo() -> None:
         run_demo(settings.gateway_port)
     except DemoError as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+@main.command()
+@click.argument("platform")
+@click.option("--tenant-id", "tenant_ids", multiple=True, metavar="ID", help="A tenant's database; may be repeated.")
+@click.option("--all", "every", is_flag=True, help="Every database without an owner that is named as the platform's.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def adopt(platform: str, tenant_ids: tuple[str, ...], every: bool, yes: bool) -> None:
+    """Record databases that were made by hand, or by an earlier gateway, as PLATFORM's.
+
+    Without --tenant-id and --all it is the platform's main database. Nothing in the databases changes. What would be
+    adopted is shown first.
+    """
+    from gateway.errors import GatewayError  # noqa: PLC0415 - only this command needs the rooms
+    from gateway.naming import tenant_database  # noqa: PLC0415
+    from gateway.operations.adopt_databases import (  # noqa: PLC0415
+        adopt_database,
+        adoptable_databases,
+        check_adoptable,
+    )
+    from gateway.operations.services import join_rooms  # noqa: PLC0415
+
+    if every and tenant_ids:
+        raise click.UsageError("--all and --tenant-id exclude each other")
+    settings = _read_settings()
+    _prepare_data_directory(settings)
+    configure_logging("error", settings.log_format)
+    rooms = join_rooms(settings)
+    rooms.open()
+    try:
+        if every:
+            owners = adoptable_databases(rooms, platform)
+        else:
+            owners = tuple(dict.fromkeys(tenant_database(platform, one) for one in tenant_ids or (None,)))
+            for owner in owners:
+                check_adoptable(rooms, owner)
+        if not owners:
+            click.echo(f"There is no database without an owner that is named as one of {platform!r}'s.")
+            return
+        for owner in owners:
+            of_whom = f"tenant {owner.tenant_id}" if owner.tenant_id else "the main database"
+            click.echo(f"{owner.database_name}: {of_whom} of platform {platform}")
+        if every:
+            click.echo("A tenant id spelt otherwise in the application (x-1 for x_1) has to be given with --tenant-id.")
+        if not yes:
+            click.confirm(f"Adopt {len(owners)}?", abort=True)
+        for owner in owners:
+            adopt_database(rooms, owner)
+            click.echo(f"Adopted {owner.database_name}")
+    except GatewayError as exc:
+        cause = exc.facts.get("cause")
+        raise click.ClickException(f"{exc}: {cause}" if cause else str(exc)) from exc
+    finally:
+        rooms.close()
 
 
 def _leave(_number: int, _frame: object) -> None:

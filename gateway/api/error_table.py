@@ -114,7 +114,7 @@ ERROR_TABLE: Final = (
     ErrorRow(
         status=503,
         code="pool_exhausted",
-        when="no connection became free within the wait limit; with `Retry-After`",
+        when="no connection, or no thread, became free within the wait limit; with `Retry-After`",
         raised_as=(errors.PoolExhausted,),
     ),
     ErrorRow(

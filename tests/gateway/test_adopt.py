@@ -1,0 +1,92 @@
+"""The command that adopts databases."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(postgres_url: str, tmp_path: Path) -> Run:
+    def run(*arguments: str, answer: str = "", url: str = postgres_url) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "gateway.cli", "adopt", *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "HOME": "/", "DATABASE_URL": url},
+            input=answer,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def by_hand(admin: psycopg.Connection) -> Iterator[Callable[[str], None]]:
+    made: list[sql.Identifier] = []
+
+    def make(name: str) -> None:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        made.append(sql.Identifier(name))
+
+    yield make
+    for name in made:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+
+def stamps(admin: psycopg.Connection, platform: str) -> dict[str, str | None]:
+    query = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE starts_with(datname, %s)"
+    return dict(admin.execute(query, [platform]).fetchall())
+
+
+def test_what_is_adopted_is_shown_and_asked_first(run: Run, admin, by_hand, platform: str) -> None:
+    by_hand(f"{platform}_main")
+    declined = run(platform, answer="n\n")
+    assert declined.returncode == 1
+    assert f"{platform}_main: the main database" in declined.stdout
+    assert stamps(admin, platform) == {f"{platform}_main": None}
+
+    done = run(platform, answer="y\n")
+    assert done.returncode == 0, done.stderr
+    assert '"tenant_id":null' in (stamps(admin, platform)[f"{platform}_main"] or "")
+    again = run(platform, "--yes")
+    assert again.returncode == 1
+    assert "already" in again.stderr
+
+
+def test_one_tenant_gets_the_id_that_the_application_uses(run: Run, admin, by_hand, platform: str) -> None:
+    by_hand(f"{platform}_x_1")
+    assert run(platform, "--tenant-id", "x-1", "--yes").returncode == 0
+    assert '"tenant_id":"x-1"' in (stamps(admin, platform)[f"{platform}_x_1"] or "")
+    other = run(platform, "--tenant-id", "x_1", "--yes")
+    assert (other.returncode, len(other.stderr.splitlines())) == (1, 1)
+
+
+def test_all_are_those_without_an_owner_and_named_so(run: Run, admin, by_hand, platform: str) -> None:
+    for name in (f"{platform}_main", f"{platform}_a_1", f"{platform}_", f"{platform}_A", f"{platform}2_main"):
+        by_hand(name)
+    done = run(platform, "--all", "--yes")
+    assert done.returncode == 0, done.stderr
+    stamped = {name for name, stamp in stamps(admin, platform).items() if stamp}
+    assert stamped == {f"{platform}_main", f"{platform}_a_1"}
+    assert run(platform, "--all", "--yes").stdout.startswith("There is no database")
+
+
+def test_failures_are_one_line(run: Run, platform: str) -> None:
+    for arguments in ((platform,), (platform, "--tenant-id", "%"), ("%", "--all"), ("a" * 60,)):
+        result = run(*arguments, "--yes")
+        assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
+    away = run(platform, "--yes", url="postgres://nobody:s3cret@127.0.0.1:1/postgres")
+    assert (away.returncode, len(away.stderr.splitlines())) == (1, 1), away.stderr
+    assert "s3cret" not in away.stderr
