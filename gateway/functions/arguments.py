@@ -26,32 +26,67 @@ class Binding:
     rest: int | None = None
 
 
+class Misfit(Exception):
+    """The values fit no signature, or several. The answer lists them, but only the server can print them."""
+
+    def __init__(
+        self,
+        before: str,
+        candidates: Sequence[Signature],
+        after: str = "",
+        *,
+        choose: bool = False,
+        cause: str | None = None,
+        fields: dict[str, str] | None = None,
+    ) -> None:
+        """*before* and *after* are the message's words around the list of *candidates*.
+
+        :param choose: the candidates are a fact of the answer too
+        """
+        super().__init__(before, after)
+        self.candidates = candidates
+        self._choose = choose
+        self._facts = {"cause": cause, "fields": fields}
+
+    def as_invalid_request(self, printed: Sequence[str]) -> InvalidRequest:
+        """The answer, with the candidates as they are *printed*."""
+        before, after = self.args
+        listed = list(printed) if self._choose else None
+        return InvalidRequest(f"{before}{' or '.join(printed)}{after}", candidates=listed, **self._facts)
+
+
 def bind(routine: Routine, params: Sequence[JsonValue] | dict[str, JsonValue]) -> list[Binding]:
     """Every signature that the number and the names of *params* fit.
 
-    :raises InvalidRequest: there is none; the message has the signatures
+    :raises Misfit: there is none
     """
     if isinstance(params, dict) and params:
         named = [binding for one in routine.candidates if (binding := _by_name(one, tuple(params)))]
         if named:
             return named
         if any(_parameter_of(one, key) for one in routine.candidates for key in params):
-            raise InvalidRequest(_name_problem(routine, tuple(params)), fields={"params": "does not fit"})
+            raise Misfit(
+                f"params {_name_problem(routine, tuple(params))}; ",
+                routine.candidates,
+                fields={"params": "does not fit"},
+            )
     in_order = [binding for one in routine.candidates if (binding := _in_order(one, len(params)))]
     if not in_order:
-        raise InvalidRequest(
-            f"params has {len(params)} values, which does not fit {_listed(routine.candidates)}",
+        raise Misfit(
+            f"params has {len(params)} values, which does not fit ",
+            routine.candidates,
             fields={"params": "has too many or too few values"},
         )
     return in_order
 
 
-def ambiguous(bindings: Sequence[Binding], cause: str | None = None) -> InvalidRequest:
+def ambiguous(bindings: Sequence[Binding], cause: str | None = None) -> Misfit:
     """The error for a call that fits several signatures equally well."""
-    listed = _listed([binding.signature for binding in bindings])
-    return InvalidRequest(
-        f"the call could mean {listed}: name the parameters, or give values that tell the functions apart",
-        candidates=[binding.signature.text for binding in bindings],
+    return Misfit(
+        "the call could mean ",
+        [binding.signature for binding in bindings],
+        ": name the parameters, or give values that tell the functions apart",
+        choose=True,
         cause=cause,
     )
 
@@ -87,18 +122,13 @@ def _parameter_of(signature: Signature, key: str) -> Parameter | None:
 
 
 def _name_problem(routine: Routine, keys: tuple[str, ...]) -> str:
-    """Say what keeps *keys* from being the names of parameters, of the candidate that comes nearest."""
+    """What keeps *keys* from being the names of parameters, of the candidate that comes nearest."""
     nearest = max(routine.candidates, key=lambda one: sum(_parameter_of(one, key) is not None for key in keys))
     unknown = [key for key in keys if _parameter_of(nearest, key) is None]
     given = {found.name for key in keys if (found := _parameter_of(nearest, key))}
     missing = [one.name or "(unnamed)" for one in nearest.inputs if one.required and one.name not in given]
-    listed = _listed(routine.candidates)
     if unknown:
-        return f"params mixes names of parameters with others ({', '.join(map(repr, unknown))}); {listed}"
+        return f"mixes names of parameters with others ({', '.join(map(repr, unknown))})"
     if len(given) < len(keys):
-        return f"params names a parameter twice; {listed}"
-    return f"params lacks {', '.join(missing)}; {listed}"
-
-
-def _listed(candidates: Sequence[Signature]) -> str:
-    return " or ".join(one.text for one in candidates)
+        return "names a parameter twice"
+    return f"lacks {', '.join(missing)}"

@@ -32,7 +32,7 @@ class Prober(Protocol):
 def choose(bindings: Sequence[Binding], values: Sequence[JsonValue], prober: Prober) -> Binding:
     """The one of *bindings* that the values mean.
 
-    :raises InvalidRequest: several are as good, or PostgreSQL finds none
+    :raises Misfit: several are as good, or PostgreSQL finds none
     """
     suitable = [binding for binding in bindings if _suits(binding, values)] or list(bindings)
     if len(suitable) == 1:

@@ -45,7 +45,7 @@ def plan_call(routine: Routine, params: Params, prober: Prober, *, max_row_bytes
     """The plan for values of this shape, remembered with the routine.
 
     :param prober: asks PostgreSQL where several functions of the name fit
-    :raises InvalidRequest: no function of the name takes these values, or more than one would
+    :raises Misfit: no function of the name takes these values, or more than one would
     """
     shape = _shape(routine, params)
     plan: Plan | None = routine.plans.get(shape)

@@ -1,29 +1,31 @@
 -- name: routines
--- Every function of the names $1, in all schemas and callable or not, as JSON objects. It is the first query of many
--- connections, and so it has no join and no condition that a new backend would need a millisecond to plan.
-SELECT pg_catalog.row_to_json(r)
-FROM (
-    SELECT p.oid::bigint AS oid,
-           p.pronamespace::regnamespace::text AS schema,
-           p.proname AS name,
-           p.prokind AS kind,
-           p.proretset AS returns_set,
-           p.prorettype::bigint AS return_type,
-           p.provariadic <> 0 AS variadic,
-           p.pronargdefaults AS default_count,
-           coalesce(p.proallargtypes, p.proargtypes::oid[])::bigint[] AS types,
-           p.proargmodes AS modes,
-           p.proargnames AS names,
-           pg_catalog.pg_get_function_arguments(p.oid) AS arguments,
-           p.proconfig AS settings,
-           p.prosrc ~* '\mprepare\M' AS prepares,
-           EXISTS (
-               SELECT FROM pg_catalog.pg_depend d
-               WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-           ) AS in_extension
-    FROM pg_catalog.pg_proc p
-    WHERE p.proname = ANY ($1::text[])
-) AS r;
+-- Every function of the names $1, in all schemas and callable or not. It is the first query of many connections, and so
+-- it asks for nothing that a new backend would have to read much of the catalog for: no JSON, no printed arguments.
+SELECT p.oid,
+       p.pronamespace::pg_catalog.regnamespace::pg_catalog.text AS schema,
+       p.proname AS name,
+       p.prokind AS kind,
+       p.proretset AS returns_set,
+       p.prorettype AS return_type,
+       p.provariadic AS variadic,
+       p.pronargdefaults AS default_count,
+       coalesce(p.proallargtypes, p.proargtypes::pg_catalog.oid[]) AS types,
+       p.proargmodes AS modes,
+       p.proargnames AS names,
+       p.proconfig AS settings,
+       p.prosrc ~* '\mprepare\M' AS prepares,
+       EXISTS (
+           SELECT FROM pg_catalog.pg_depend d
+           WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+       ) AS in_extension
+FROM pg_catalog.pg_proc p
+WHERE p.proname = ANY ($1::pg_catalog.name[]);
+
+-- name: arguments
+-- The parameters of the functions $1, as PostgreSQL prints them, in the order of $1; of one that is gone, nothing.
+SELECT pg_catalog.pg_get_function_arguments(f.oid)
+FROM pg_catalog.unnest($1::pg_catalog.oid[]) WITH ORDINALITY AS f (oid, position)
+ORDER BY f.position;
 
 -- name: type_graph
 -- The types $1 and all they are made of, as JSON objects: a domain's base, an array's element, a composite's fields.

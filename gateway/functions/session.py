@@ -7,6 +7,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.adapt import Transformer
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 
@@ -136,15 +137,30 @@ class CallSession:
 
         :raises ServerRefused, ConnectionLost: as ``run``
         """
-        rows: list[bytes] = []
+        (result,) = self._ask(sql, values, types)
+        return [result.get_value(number, 0) or b"" for number in range(result.ntuples)]
+
+    def ask_rows(self, sql: bytes, values: Sequence[bytes | None]) -> list[dict[str, Any]]:
+        """Every row of such a query, by the names of its columns, with values as psycopg reads them.
+
+        :raises ServerRefused, ConnectionLost: as ``run``
+        """
+        (result,) = self._ask(sql, values, None)
+        names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
+        reader = Transformer()
+        reader.set_pgresult(result)
+        return reader.load_rows(0, result.ntuples, lambda row: dict(zip(names, row, strict=True)))
+
+    def _ask(self, sql: bytes, values: Sequence[bytes | None], types: Sequence[int] | None) -> list[PGresult]:
+        results: list[PGresult] = []
 
         def accept(result: PGresult) -> bool:
-            rows.extend(result.get_value(number, 0) or b"" for number in range(result.ntuples))
+            results.append(result)
             return True
 
         self._exchange.send(self._pgconn.send_query_params, sql, values, types)
         self._exchange.receive(accept, seconds=ASK_SECONDS)
-        return rows
+        return results
 
     def parameter_types(self, statement: Statement) -> tuple[int, ...]:
         """The types the server gives the parameters of a statement that is not run.

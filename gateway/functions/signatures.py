@@ -23,6 +23,7 @@ RECORD: Final = 2249
 #: event_trigger, internal, unknown, pg_ddl_command, and the handlers of languages, wrappers, indexes, samples, tables.
 NOT_FOR_CLIENTS: Final = frozenset({2275, 1263, 2287, 2276, 2279, 3838, 2281, 705, 32, 2280, 3115, 325, 3310, 269})
 
+_LONGEST_NAME: Final = 63  #: bytes; the type ``name`` would cut a longer one, and find another function
 _QUERIES: Final = load_queries("gateway.functions")
 _INPUT_MODES: Final = frozenset("ibv")
 _TIMEOUT: Final = "statement_timeout="
@@ -30,10 +31,13 @@ _OUTPUT_MODES: Final = frozenset("obt")
 
 
 class Asker(Protocol):
-    """What can ask the server for rows of one column."""
+    """What can ask the server."""
 
     def ask(self, sql: bytes, values: Sequence[bytes]) -> list[bytes]:
         """The first column of every row."""
+
+    def ask_rows(self, sql: bytes, values: Sequence[bytes]) -> list[dict[str, Any]]:
+        """Every row, by the names of its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +63,12 @@ class Signature:
     returns_unknown_record: bool  #: a record whose columns nobody declared
     variadic: bool  #: the last input takes the rest of the values as an array
     parameters: tuple[Parameter, ...]  #: inputs, and for a procedure its OUT parameters in between
-    arguments: str  #: as PostgreSQL prints them, for messages
     statement_timeout: str | None  #: that the function sets for itself
     types: Mapping[int, ValueType]  #: of the inputs
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
         return tuple(parameter for parameter in self.parameters if not parameter.output)
-
-    @property
-    def text(self) -> str:
-        return f"{self.name}({self.arguments})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,15 +122,22 @@ def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | N
     """The routine that *name* means: as it is written, else as PostgreSQL would fold it, else with its schema."""
     meanings = list(_meanings(name, schemas))
     try:
-        names = _array_of(name for _, name in meanings)
+        names = _array_of(name for _, name in meanings if len(name.encode()) <= _LONGEST_NAME)
     except UnicodeEncodeError:
         return None
-    rows = [] if b"\0" in names else parse_rows(asker.ask(_QUERIES["routines"], [names]))
+    rows = [] if b"\0" in names else asker.ask_rows(_QUERIES["routines"], [names])
     for schema, meant in meanings:
         same_name = [row for row in rows if _unquoted(row["schema"]) == schema and row["name"] == meant]
         if found := [row for row in same_name if _may_be_called(row)]:
             return _routine(asker, schema, found, same_name)
     return None
+
+
+def describe(asker: Asker, candidates: Sequence[Signature]) -> list[str]:
+    """How PostgreSQL prints the signatures, for messages."""
+    oids = "{" + ",".join(str(one.oid) for one in candidates) + "}"
+    printed = asker.ask(_QUERIES["arguments"], [oids.encode()])
+    return [f"{one.name}({arguments.decode()})" for one, arguments in zip(candidates, printed, strict=True)]
 
 
 def _may_be_called(row: Mapping[str, Any]) -> bool:
@@ -169,7 +175,9 @@ def _unquoted(identifier: str) -> str:
     return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
 
 
-def _routine(asker: Asker, schema: str, rows: list[Mapping[str, Any]], same_name: list[Mapping[str, Any]]) -> Routine:
+def _routine(
+    asker: Asker, schema: str, rows: Sequence[Mapping[str, Any]], same_name: Sequence[Mapping[str, Any]]
+) -> Routine:
     def read_graph(oids: list[int]) -> list[Mapping[str, Any]]:
         literal = "{" + ",".join(map(str, oids)) + "}"
         return parse_rows(asker.ask(_QUERIES["type_graph"], [literal.encode()]))
@@ -214,9 +222,8 @@ def _signature(
         returns_set=row["returns_set"],
         returns_void=row["return_type"] == VOID,
         returns_unknown_record=row["return_type"] == RECORD and _OUTPUT_MODES.isdisjoint(row["modes"] or ""),
-        variadic=row["variadic"],
+        variadic=row["variadic"] != 0,
         parameters=parameters,
-        arguments=row["arguments"],
         statement_timeout=next(own_timeouts, None),
         types={one.type: types[one.type] for one in parameters if not one.output},
     )

@@ -9,12 +9,13 @@ from typing import Any, Final
 import psycopg
 
 from gateway.errors import ConnectionFailed, GatewayError, InvalidRequest
+from gateway.functions.arguments import Misfit
 from gateway.functions.exchange import HasFileno
 from gateway.functions.execution import execute
 from gateway.functions.failures import ConnectionLost, ServerRefused
 from gateway.functions.plans import Params, plan_call
 from gateway.functions.session import CallSession, session_of
-from gateway.functions.signatures import Routine
+from gateway.functions.signatures import Routine, describe
 from gateway.naming import DatabaseOwner
 from gateway.operations.services import Services, lease_for_call
 
@@ -98,17 +99,16 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
     for left in reversed(range(TRIES)):
         try:
             return _attempt(session, services, call, routine)
-        except (InvalidRequest, ServerRefused) as exc:
-            error = _explained(exc, call, routine) if isinstance(exc, ServerRefused) else exc
+        except (InvalidRequest, Misfit, ServerRefused) as exc:
             if left == 0 or (isinstance(exc, ServerRefused) and not _undone(exc, routine)):
-                raise error from exc
+                raise _explained(exc, session, call, routine) from exc
             known, routine = routine, signatures.read(session, database, call.function)
             if isinstance(exc, ServerRefused) and exc.sqlstate in _PREPARED_ANEW:
                 session.forget_prepared()
             elif routine is known:
                 if isinstance(exc, ServerRefused) and exc.changed:
                     raise ConnectionLost("the backend does not see what its database has", sent=False) from exc
-                raise error from exc
+                raise _explained(exc, session, call, routine) from exc
     raise AssertionError("the last try returns or raises")
 
 
@@ -139,11 +139,17 @@ def _attempt(session: CallSession, services: Services, call: FunctionCall, routi
     )
 
 
-def _explained(refused: ServerRefused, call: FunctionCall, routine: Routine) -> GatewayError:
-    """What the server's refusal means to who called."""
+def _explained(
+    refused: InvalidRequest | Misfit | ServerRefused, session: CallSession, call: FunctionCall, routine: Routine
+) -> GatewayError:
+    """What a refusal means to who called."""
+    if isinstance(refused, InvalidRequest):
+        return refused
+    if isinstance(refused, Misfit):
+        return refused.as_invalid_request(describe(session, refused.candidates))
     name, state = call.function, refused.sqlstate or ""
     if refused.before_execution and state.startswith(_NOT_UNDERSTOOD) and state != _NO_PRIVILEGE:
-        signatures = " or ".join(one.text for one in routine.candidates)
+        signatures = " or ".join(describe(session, routine.candidates))
         return InvalidRequest(f"params do not fit {signatures}: {refused.cause}", cause=refused.cause, sqlstate=state)
     if state == _NOT_SUPPORTED and any(one.returns_unknown_record for one in routine.candidates):
         return InvalidRequest(
