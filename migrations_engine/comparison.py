@@ -11,6 +11,7 @@ from migrations_engine.catalog import count_rows_at_risk, read_catalog
 from migrations_engine.deploy.alterations import Alteration, alterations
 from migrations_engine.deploy.declared import run_missing
 from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.migrations import runs_outside_transaction
 from migrations_engine.deploy.retry import UNDEFINED
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff, diff_catalogs
@@ -151,7 +152,8 @@ class Comparison:
         scratch = self._options.scratch or scratch_databases_beside(self._session.connection)
 
         def learn() -> Understanding:
-            with scratch.database() as connection:
+            outside = any(runs_outside_transaction(file) for file in self._schema.migrations)
+            with scratch.database() if outside else scratch.transaction() as connection:
                 return understand(connection, self._schema, search_path=self._options.search_path)
 
         return self._options.understandings.get(self._schema, self._server_version, learn)

@@ -72,9 +72,11 @@ class Understandings:
 def understand(connection: psycopg.Connection[Any], schema: Schema, *, search_path: str) -> Understanding:
     """Load *schema*'s declared files and migrations into an empty database, and read what became of them.
 
-    :param connection: an autocommit connection to that database
+    :param connection: an autocommit connection to that database, or one in a transaction there if every migration of
+        the schema runs inside one
     :raises EngineError: the schema cannot be deployed to a new database
     """
+    connection.prepare_threshold = None
     session = DeploySession(connection, search_path=search_path)
     functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
     records = Records(connection)

@@ -13,7 +13,7 @@ from gateway.databases.connections import Connections, refusals
 from gateway.databases.rows import DatabaseRow, read_named, read_rows
 from gateway.databases.stamps import ManagedDatabase, answers_to, stamp_beginning
 from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded, PoolExhausted
-from gateway.naming import DatabaseOwner
+from gateway.naming import RESERVED_PREFIX, DatabaseOwner
 from gateway.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
@@ -101,10 +101,11 @@ class DatabaseDirectory:
         return self._stamped(None)
 
     def unstamped(self) -> tuple[str, ...]:
-        """Names of the databases that could be adopted, whoever made them; the maintenance database is none."""
+        """Names of the databases that could be adopted; the maintenance database and our own are none."""
         with refusals("list databases"), self._session() as session:
             rows = read_rows(session, "unstamped_databases", {"beginning": stamp_beginning()})
-        return tuple(row.name for row in rows if row.name != self._maintenance_database)
+        names = (row.name for row in rows if not row.name.startswith(RESERVED_PREFIX))
+        return tuple(name for name in names if name != self._maintenance_database)
 
     def _stamped(self, platform: str | None) -> tuple[ManagedDatabase, ...]:
         with refusals("list databases"), self._session() as session:

@@ -65,7 +65,8 @@ class DeploySession:
         """After a file that sets parameters (as ``pg_dump`` writes them), go back to the deploy's own settings."""
         if needed:
             self.query(
-                "SELECT set_config('search_path', %s, true), set_config('check_function_bodies', 'off', true)",
+                "SELECT set_config('search_path', %s, true), set_config('check_function_bodies', 'off', true),"
+                " set_config('jit', 'off', true)",
                 [self.search_path],
             )
             self.query(b"SET SESSION AUTHORIZATION DEFAULT; RESET ROLE")

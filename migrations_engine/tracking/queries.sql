@@ -54,6 +54,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy'
        set_config('search_path', %(search_path)s, true) AS search_path,
        set_config('lock_timeout', %(lock_timeout_ms)s, true) AS lock_timeout,
        set_config('check_function_bodies', 'off', true) AS check_function_bodies,
+       set_config('jit', 'off', true) AS jit,
        current_setting('server_version_num')::int AS server_version,
        5 = (SELECT count(*) FROM pg_catalog.pg_attribute
              WHERE (attrelid, attname) IN (

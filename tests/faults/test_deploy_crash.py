@@ -172,8 +172,8 @@ def test_the_server_going_away_is_told_as_a_lost_connection(deploys: Deploys):
 
 
 def test_scratch_databases_left_by_a_crash_are_dropped_once_they_are_old(deploys: Deploys):
-    left, recent = f"{SCRATCH_NAME_PREFIX}1000000000_dead", f"{SCRATCH_NAME_PREFIX}{int(time.time())}_beef"
-    used = f"{SCRATCH_NAME_PREFIX}1000000000_used"
+    left, recent = f"{SCRATCH_NAME_PREFIX}_1000000000_dead", f"{SCRATCH_NAME_PREFIX}_{int(time.time())}_beef"
+    used = f"{SCRATCH_NAME_PREFIX}_1000000000_used"
     with psycopg.connect(deploys.server.url, autocommit=True) as admin:
         for name in (left, recent, used):
             admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

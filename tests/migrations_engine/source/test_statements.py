@@ -89,7 +89,9 @@ class TestCommandsOfPsql:
         with pytest.raises(SchemaExtractionFailed, match="line 1"):
             split(r"SELECT 1 \restrict abc")
 
-    @pytest.mark.parametrize("copy", ["COPY t FROM stdin", "copy t (a, b) from STDIN with (format csv)", "COPY t FROM '/etc/passwd'"])
+    @pytest.mark.parametrize(
+        "copy", ["COPY t FROM stdin", "copy t (a, b) from STDIN with (format csv)", "COPY t FROM '/etc/passwd'"]
+    )
     def test_copied_data_is_refused_before_it_is_read(self, copy: str) -> None:
         with pytest.raises(SchemaExtractionFailed) as caught:
             split(f"SELECT 1;\n{copy};\n1\tit's\n\\.\n", file="seeders/t.sql")

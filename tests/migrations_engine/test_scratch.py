@@ -1,0 +1,45 @@
+"""Learning what a schema means without leaving anything behind."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from migrations_engine import SCRATCH_NAME_PREFIX, Understandings
+from tests.migrations_engine.conftest import Tenant
+
+BEFORE = {"tables/t.pssql": "CREATE TABLE t (a int)"}
+AFTER = {
+    "tables/t.pssql": "CREATE TABLE t (a int, b int)",
+    "migrations/001.pssql": "INSERT INTO t (a) VALUES (1)",
+}
+
+
+def scratch_databases(admin) -> dict[str, int]:
+    query = "SELECT datname, oid FROM pg_database WHERE starts_with(datname, %s)"
+    return dict(admin.execute(query, [SCRATCH_NAME_PREFIX]).fetchall())
+
+
+def test_one_scratch_database_is_kept_and_stays_empty(tenant, admin, postgres_url):
+    tenant.register(BEFORE)
+    tenant.migrate(AFTER)
+    kept = scratch_databases(admin)
+    assert list(kept) == [SCRATCH_NAME_PREFIX]
+    tenant.migrate(AFTER | {"migrations/002.pssql": "CREATE TABLE made_by_migration (c int)"})
+    assert scratch_databases(admin) == kept
+
+
+def test_a_schema_with_migrations_outside_a_transaction_gets_a_database_that_goes(tenant, admin):
+    tenant.register(BEFORE)
+    outside = "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY t_a ON t (a);"
+    tenant.migrate(BEFORE | {"migrations/001.pssql": outside})
+    assert set(scratch_databases(admin)) <= {SCRATCH_NAME_PREFIX}
+
+
+def test_schemas_are_understood_at_the_same_time_without_disturbing_each_other(make_database):
+    tenants = [Tenant(make_database()) for _ in range(3)]
+    for tenant in tenants:
+        tenant.register(BEFORE)
+        tenant._understandings = Understandings()
+    with ThreadPoolExecutor(3) as threads:
+        reports = list(threads.map(lambda tenant: tenant.migrate(AFTER), tenants))
+    assert [report.migrations_applied for report in reports] == [1, 1, 1]
