@@ -1,6 +1,7 @@
 -- name: routines
 -- Every function of the names $1, in all schemas and callable or not. It is the first query of many connections, and so
--- it asks for nothing that a new backend would have to read much of the catalog for: no JSON, no printed arguments.
+-- it asks for nothing that a new backend would have to read much of the catalog for: no JSON, no printed arguments,
+-- no comparison of two types, for which it would look at all operators of the name.
 SELECT p.oid,
        p.pronamespace::pg_catalog.regnamespace::pg_catalog.text AS schema,
        p.proname AS name,
@@ -16,7 +17,8 @@ SELECT p.oid,
        p.prosrc ~* '\mprepare\M' AS prepares,
        EXISTS (
            SELECT FROM pg_catalog.pg_depend d
-           WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+           WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
+             AND d.objid = p.oid AND d.deptype = 'e'
        ) AS in_extension
 FROM pg_catalog.pg_proc p
 WHERE p.proname = ANY ($1::pg_catalog.name[]);

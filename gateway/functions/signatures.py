@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from time import monotonic
@@ -14,7 +14,7 @@ from gateway.functions.value_types import ValueType, parse_rows, read_types
 from gateway.naming import RESERVED_PREFIX
 from gateway.queries import load_queries
 
-MAX_AGE_SECONDS: Final = 10.0  #: after which a signature is read again: what a call's own check does not see changes
+MAX_AGE_SECONDS: Final = 60.0  #: after which a signature is read again: what a call's own check does not see changes
 MAX_ROUTINES: Final = 20_000  #: remembered per process, over all databases
 
 VOID: Final = 2278
@@ -86,32 +86,37 @@ class Routine:
 class SignatureCache:
     """The routines of all databases that were called lately. A miss is never remembered, so a 404 is always true."""
 
-    def __init__(self, *, schemas: Sequence[str]) -> None:
-        """Remember nothing yet; *schemas* are where callable functions are, in the order they are looked through."""
+    def __init__(self, *, schemas: Sequence[str], changes: Callable[[str], int] = lambda _: 0) -> None:
+        """Remember nothing yet.
+
+        :param schemas: where callable functions are, in the order they are looked through
+        :param changes: a number that is another one after every deploy to a database; cheap
+        """
         self._schemas = tuple(schemas)
+        self._changes = changes
         # Changed by single operations only, which threads cannot see half done; read order is insertion order.
-        self._known: dict[tuple[str, str], tuple[float, Routine]] = {}
+        self._known: dict[tuple[str, str], tuple[float, int, Routine]] = {}
 
     def find(self, database: str, name: str) -> Routine | None:
-        """What is remembered of *name* and not too old."""
+        """What is remembered of *name*, not too old and not from before a deploy."""
         known = self._known.get((database, name))
-        if known is None or known[0] < monotonic() - MAX_AGE_SECONDS:
+        if known is None or known[0] < monotonic() - MAX_AGE_SECONDS or known[1] != self._changes(database):
             return None
-        return known[1]
+        return known[2]
 
     def read(self, asker: Asker, database: str, name: str) -> Routine:
         """Ask the server. Gives the remembered routine itself if nothing about it has changed.
 
         :raises FunctionNotFound: nothing of this name may be called
         """
-        read_at = monotonic()
+        read_at, changes = monotonic(), self._changes(database)
         known = self._known.pop((database, name), None)
         routine = read_routine(asker, name, self._schemas)
         if routine is None:
             raise FunctionNotFound(f"no function {name!r} may be called here", function=name)
-        if known is not None and known[1] == routine:
-            routine = known[1]
-        self._known[database, name] = (read_at, routine)
+        if known is not None and known[2] == routine:
+            routine = known[2]
+        self._known[database, name] = (read_at, changes, routine)
         if len(self._known) > MAX_ROUTINES:
             for oldest in list(self._known)[: MAX_ROUTINES // 10]:
                 self._known.pop(oldest, None)

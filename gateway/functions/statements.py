@@ -31,10 +31,13 @@ _CALL: Final = sql.SQL(
     "FROM (SELECT {rendered} AS j FROM {source} OFFSET 0) AS s "
     "WHERE CASE WHEN {unchanged} THEN '' ELSE pg_catalog.current_setting({changed}) END = ''"
 )
-_ONE_OF_ITS_NAME: Final = sql.SQL("pg_catalog.to_regproc({name}) IS NOT DISTINCT FROM {oid}::pg_catalog.regproc")
+# Both sides of every comparison are of one type: for others, a new backend would read all operators called "=".
+_ONE_OF_ITS_NAME: Final = sql.SQL(
+    "pg_catalog.to_regproc({name})::pg_catalog.oid IS NOT DISTINCT FROM {oid}::pg_catalog.oid"
+)
 _ONE_OF_SEVERAL: Final = sql.SQL(
     "ARRAY(SELECT q.oid FROM pg_catalog.pg_proc q WHERE q.proname = {name}"
-    " AND q.pronamespace = pg_catalog.to_regnamespace({schema}) ORDER BY q.oid) = {oids}::pg_catalog.oid[]"
+    " AND q.pronamespace = pg_catalog.to_regnamespace({schema})::pg_catalog.oid ORDER BY q.oid) = {oids}::pg_catalog.oid[]"
 )
 
 
