@@ -12,7 +12,7 @@ import psycopg
 from gateway.databases.connections import Connections, refusals
 from gateway.databases.rows import DatabaseRow, read_named, read_rows
 from gateway.databases.stamps import ManagedDatabase, answers_to, stamp_beginning
-from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded, PoolExhausted
+from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner
 from gateway.queries import load_queries
 
@@ -75,22 +75,9 @@ class DatabaseDirectory:
         oid = self._oids.get(connection)
         if oid is None:
             with refusals("say which database a connection is in", database=database.name):
-                oid = self._oids[connection] = self._oid_behind(connection, database.name)
+                row = connection.execute(_QUERIES["path_in_database"]).fetchone()
+            oid = self._oids[connection] = int(row[0].split("/")[-2]) if row else 0
         return oid == database.oid
-
-    def _oid_behind(self, connection: psycopg.Connection[Any], name: str) -> int:
-        """The oid of the database that *connection*, just opened by *name*, is in; 0 when it is gone.
-
-        A session keeps its database from being renamed or replaced, so what has the name now is what the session is
-        in. The maintenance database's sessions know the answer in a fraction of the time a new one needs for it.
-        """
-        try:
-            with self._connections.lease(self._maintenance_database, wait_timeout_seconds=0) as session:
-                found = read_named(session, name)
-                return found.oid if found is not None else 0
-        except PoolExhausted:  # who holds a connection does not wait for another one
-            row = connection.execute(_QUERIES["current_database_oid"]).fetchone()
-            return row[0] if row else 0
 
     def of_platform(self, platform: str) -> tuple[ManagedDatabase, ...]:
         """Every database of *platform*, ordered by name, with sizes."""

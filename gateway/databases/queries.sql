@@ -45,6 +45,12 @@ ORDER BY d.datname
 -- name: current_database_oid
 SELECT d.oid::int8 AS oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
 
+-- name: path_in_database
+-- Where the session's pg_class is (its oid is 1259): base/<oid of the database>/<file>, or in a tablespace
+-- pg_tblspc/…/<oid of the database>/<file>. It is the first query of a connection, and this a new backend knows without
+-- looking into a table.
+SELECT pg_catalog.pg_relation_filepath('1259'::pg_catalog.regclass) AS path
+
 -- name: template_encoding
 SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text AS encoding
 FROM pg_catalog.pg_database AS d WHERE d.datname = 'template1'
