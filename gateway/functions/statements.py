@@ -37,7 +37,8 @@ _ONE_OF_ITS_NAME: Final = sql.SQL(
 )
 _ONE_OF_SEVERAL: Final = sql.SQL(
     "ARRAY(SELECT q.oid FROM pg_catalog.pg_proc q WHERE q.proname = {name}"
-    " AND q.pronamespace = pg_catalog.to_regnamespace({schema})::pg_catalog.oid ORDER BY q.oid) = {oids}::pg_catalog.oid[]"
+    " AND q.pronamespace = pg_catalog.to_regnamespace({schema})::pg_catalog.oid"
+    " ORDER BY q.oid) = {oids}::pg_catalog.oid[]"
 )
 
 

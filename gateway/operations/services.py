@@ -85,7 +85,7 @@ def join_rooms(settings: Settings) -> Services:
         maker=DatabaseMaker(
             registry, maintenance_database=maintenance, wait_seconds=settings.deploy_wait_timeout_seconds
         ),
-        signatures=SignatureCache(schemas=settings.callable_schemas),
+        signatures=SignatureCache(schemas=settings.callable_schemas, changes=registry.changes),
         scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),
         understandings=Understandings(),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
@@ -131,7 +131,10 @@ def dedicated_to(services: Services, database: ManagedDatabase) -> Iterator[psyc
     with services.registry.dedicated(database.name) as connection:
         if not services.directory.is_open_on(connection, database):
             raise DatabaseNotFound(f"the database {database.name!r} does not exist", **facts_of(database.owner))
-        yield connection
+        try:
+            yield connection
+        finally:
+            services.registry.changed(database.name)
 
 
 @contextmanager

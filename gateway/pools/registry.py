@@ -215,6 +215,14 @@ class ConnectionRegistry:
             if link.deadline < float("inf") and (connection is None or connection.database == database):
                 link.gone.wait(max(0.0, deadline - monotonic()))
 
+    def changed(self, database: str) -> None:
+        """Let every worker know that something was deployed to *database*."""
+        self._budget.changed(database_key(database))
+
+    def changes(self, database: str) -> int:
+        """A number that becomes another one whenever a worker says ``changed``; rarely also for no reason."""
+        return self._budget.changes(database_key(database))
+
     def statistics(self) -> PoolStatistics:
         """The state of the budget now. Asks nothing of PostgreSQL."""
         connections, databases = self._budget.existing()

@@ -15,6 +15,7 @@ import stat
 import threading
 from collections.abc import Container
 from hashlib import blake2b
+from itertools import compress
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -23,6 +24,7 @@ from typing import Any, Final
 MAX_SLOTS: Final = 4096  #: room in the table; MAX_TOTAL_CONNECTIONS may not be more
 MAX_WORKERS: Final = 128  #: old and new workers of a reload together
 MAX_TICKETS: Final = 512  #: pools and deploys that wait with a place of their own in the queue, all workers together
+CHANGE_COUNTERS: Final = 512  #: databases are spread over so many; one that shares its counter is looked at needlessly
 
 FREE: Final = 0  #: no connection
 CONNECTING: Final = 1  #: taken, the connection is being made or has just been refused
@@ -33,7 +35,7 @@ LOST: Final = 5  #: no process here has the connection any more, but its backend
 
 _MUTEX: Final = 0  #: the byte of the file whose record lock is the mutex; those after it are the workers'
 _MAGIC: Final = int.from_bytes(b"ssdbgw01", "little")
-_LAYOUT: Final = (  # name, element, count; the eight-byte elements first, so that every element is aligned
+_LAYOUT: Final = (  # name, element, count; every array's size is a multiple of eight, so that every element is aligned
     ("header", "Q", 8),
     ("worker_generations", "Q", MAX_WORKERS),
     ("owners", "Q", MAX_SLOTS),
@@ -46,6 +48,7 @@ _LAYOUT: Final = (  # name, element, count; the eight-byte elements first, so th
     ("ticket_arrivals", "d", MAX_TICKETS),
     ("states", "B", MAX_SLOTS),
     ("ticket_urgent", "B", MAX_TICKETS),
+    ("changes", "Q", CHANGE_COUNTERS),
 )
 _SIZE: Final = sum(count * (1 if element == "B" else 8) for _, element, count in _LAYOUT)
 _OPEN: Final[set[tuple[int, Path]]] = set()  # process and path; a fork begins with none of its own
@@ -142,6 +145,7 @@ class SharedTable:
         self.ticket_databases: memoryview[int] = arrays["ticket_databases"]
         self.ticket_arrivals: memoryview[float] = arrays["ticket_arrivals"]
         self.ticket_urgent: memoryview[int] = arrays["ticket_urgent"]
+        self.changes: memoryview[int] = arrays["changes"]  #: deploys so far, by the database's key
 
     def _join(self) -> int:
         """Take the first place no living worker holds; gives its number."""
@@ -193,11 +197,11 @@ class SharedTable:
 
     def living(self) -> dict[int, int]:
         """The generation and number of every worker that is alive, this one included. Under the mutex."""
-        generations = self.worker_generations
+        generations = self.worker_generations.tolist()
         return {
             generations[worker]: worker
-            for worker in range(MAX_WORKERS)
-            if generations[worker] and (worker == self.worker or self._is_alive(worker))
+            for worker in compress(range(MAX_WORKERS), generations)
+            if worker == self.worker or self._is_alive(worker)
         }
 
     def _is_alive(self, worker: int) -> bool:
@@ -250,10 +254,10 @@ class SharedTable:
         if not self.waiting:
             return []
         found = []
-        for ticket, owner in enumerate(self.ticket_owners.tolist()):
-            if owner in living:
+        for ticket in compress(range(MAX_TICKETS), self.ticket_owners):
+            if self.ticket_owners[ticket] in living:
                 found.append(ticket)
-            elif owner:
+            else:
                 self.ticket_owners[ticket] = 0
         self.header[_WAITING_AT] = len(found)
         return found
