@@ -166,6 +166,16 @@ class Settings:
         return CONNECTION_NAMES + tuple(known.metadata["name"] for known in fields(cls) if known.metadata)
 
     @property
+    def request_threads(self) -> int:
+        """Requests that a worker may have under way: more than THREADS, because most of many wait for a connection."""
+        return 4 * self.threads
+
+    @property
+    def requests_per_database(self) -> int:
+        """Those of them that may be for one database, so that there are threads for the others."""
+        return 3 * self.threads
+
+    @property
     def maintenance_database(self) -> str:
         """The database the gateway connects to for what concerns the whole server (CREATE DATABASE, listings)."""
         return str(conninfo_to_dict(self.conninfo)["dbname"])

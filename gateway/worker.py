@@ -65,6 +65,11 @@ class Worker(ThreadWorker):
         self._lingering: dict[socket.socket, float] = {}  # until when, which is the order they are in
         super().init_process()  # type: ignore[no-untyped-call]
 
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Make the threads for everything else; those that are not needed are never started."""
+        settings = self.app.wsgi().extensions["gateway"].settings
+        return ThreadPoolExecutor(settings.request_threads, thread_name_prefix="request")
+
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection, and wait for its first bytes where waiting needs no thread."""
         try:

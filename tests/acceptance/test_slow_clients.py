@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
 
+import psycopg
 import pytest
 
 from gateway import client_connections
@@ -29,12 +32,12 @@ def clients_that_sent(gateway: Gateway, beginning: bytes, count: int) -> Iterato
 
 @pytest.fixture
 def small(start_gateway) -> Gateway:
-    return start_gateway(WORKERS="1", THREADS="2", POOL_WAIT_TIMEOUT_SECS="0.5")
+    return start_gateway(WORKERS="1", THREADS="1", POOL_WAIT_TIMEOUT_SECS="0.5")
 
 
 @pytest.mark.parametrize("beginning", [CALL_HEAD, CALL_HEAD + b'{"platform": ', CALL_HEAD[:20]])
 def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway, beginning: bytes) -> None:
-    with clients_that_sent(small, beginning, 2):
+    with clients_that_sent(small, beginning, 4):
         answer = small.post_json("/call", {"platform": "a", "function": "f"})
         assert (answer.status, answer.json["error"]) == (503, "pool_exhausted")
         assert answer.headers["Retry-After"] == "1"
@@ -44,10 +47,36 @@ def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway
 
 
 def test_deploys_and_calls_do_not_wait_for_each_other(small: Gateway, platform: str) -> None:
-    with clients_that_sent(small, CALL_HEAD, 2):
+    with clients_that_sent(small, CALL_HEAD, 4):
         assert small.register(platform, SHOP).status == 200
     with clients_that_sent(small, REGISTER_HEAD, 2):
         assert small.call(platform, "count_users").status == 200
+
+
+WAIT = """
+CREATE FUNCTION wait() RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN 1; END';
+"""
+
+
+def test_a_flood_of_calls_for_one_tenant_leaves_room_for_the_others(
+    start_gateway, admin: psycopg.Connection, platform: str
+) -> None:
+    gateway: Gateway = start_gateway(
+        WORKERS="1", THREADS="2", LOCK_TIMEOUT_MS="120000", STATEMENT_TIMEOUT_MS="120000", POOL_WAIT_TIMEOUT_SECS="120",
+        MAX_CONNECTIONS_PER_POOL="3",
+    )  # fmt: skip
+    for tenant in ("flooding", "other"):
+        assert gateway.register(platform, {**SHOP, "functions/wait.sql": WAIT}, tenant_id=tenant).status == 200
+    conninfo = psycopg.conninfo.make_conninfo(admin.info.dsn, dbname=f"{platform}_flooding")
+    with ThreadPoolExecutor(20) as callers:
+        with psycopg.connect(conninfo) as holder:
+            holder.execute("SELECT pg_advisory_lock(1)")
+            flood = [callers.submit(gateway.call, platform, "wait", tenant_id="flooding") for _ in range(20)]
+            early = [call.result() for call in itertools.islice(as_completed(flood), 14)]
+            assert {(answer.status, answer.json["error"]) for answer in early} == {(503, "pool_exhausted")}
+            assert all(answer.headers["Retry-After"] for answer in early)
+            assert gateway.call(platform, "count_users", tenant_id="other").status == 200
+        assert sorted(call.result().status for call in flood) == [200] * 6 + [503] * 14
 
 
 def test_clients_that_do_not_close_keep_nobody_waiting(small: Gateway) -> None:

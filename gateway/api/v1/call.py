@@ -23,12 +23,14 @@ from gateway.errors import GatewayError, InvalidRequest
 from gateway.functions import parse_json
 from gateway.naming import DatabaseOwner
 from gateway.operations.call_function import FunctionCall, call_function
+from gateway.operations.crowding import Crowding
 from gateway.operations.services import Services
 
 blueprint: Final = Blueprint("call", __name__)
 _PATH: Final = "/call"
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CALL_REQUEST: Final = CallRequest()
+_CROWDING: Final = Crowding()
 
 
 @blueprint.post(_PATH)
@@ -53,8 +55,13 @@ def answer_call(rooms: Services, environ: dict[str, Any]) -> Answer:
     elif not isinstance(params, list | dict):
         raise InvalidRequest("params must be a list or an object", fields={"params": "must be a list or an object"})
     wanted = FunctionCall(owner=owner, function=function, params=params, client=environ.get("gunicorn.socket"))
+    database = owner.database_name
     try:
-        result = call_function(rooms, wanted)
+        _CROWDING.enter(database, rooms.settings.requests_per_database)
+        try:
+            result = call_function(rooms, wanted)
+        finally:
+            _CROWDING.leave(database)
     except GatewayError as exc:
         exc.facts.update((name, fact) for name, fact in facts_of(owner).items() if fact is not None)
         raise
