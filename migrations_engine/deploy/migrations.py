@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import psycopg
+import sqlparse
 from psycopg import sql
 
 from migrations_engine.deploy.functions import FunctionDeployer
@@ -23,6 +24,8 @@ from migrations_engine.tracking import DeployState, Records
 _STEP: Final = "migrations"
 _IN_TRANSACTION_BLOCK: Final = "25001"
 _OUTSIDE: Final = "no-transaction"
+_HEADLINE: Final = 120  #: characters of a statement that tell people which one it is
+_READ_FOR_HEADLINE: Final = 1000  #: characters, comments included, among which those are looked for
 
 
 def runs_outside_transaction(file: SchemaFile) -> bool:
@@ -157,7 +160,8 @@ class MigrationRunner:
         self._made.note(statement)
 
     def _report_satisfied(self, file: SchemaFile, statement: Statement) -> None:
-        head = " ".join(statement.text.split())[:120]
+        text = sqlparse.format(statement.text[:_READ_FOR_HEADLINE], strip_comments=True)
+        head = " ".join(text.split())[:_HEADLINE]
         self._session.satisfied.append(f"{file.label}, line {statement.start_line}: {head}")
 
     def _failure(self, file: SchemaFile, statement: Statement, exc: psycopg.Error) -> EngineError:

@@ -77,6 +77,12 @@ def test_what_the_declared_tables_contain_is_satisfied_and_reported(tenant, migr
     assert tenant.rows("SELECT name FROM users") == [("after",)]
 
 
+def test_a_satisfied_statement_is_reported_without_its_comments(tenant):
+    commented = "ALTER TABLE users -- it was forgotten\n  ADD COLUMN /* in years */ age bigint"
+    report = tenant.register({"tables/users.pssql": USERS, "migrations/001.pssql": commented})
+    assert report.satisfied_statements == ("migrations/001.pssql, line 1: ALTER TABLE users ADD COLUMN age bigint",)
+
+
 def test_the_rest_of_a_half_satisfied_alter_table_runs(tenant):
     tenant.register(
         {
