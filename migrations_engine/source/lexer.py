@@ -44,8 +44,9 @@ _LETTER: Final = r"A-Za-z_\x80-\U0010ffff"
 _NO_COMMENT: Final = r"(?!--|/\*)"
 # Two strings with nothing but white space and a line break between them are one, and what escapes mean in the first
 # holds in the second. It matters for E'…' alone, where a backslash hides a quote.
-_CONTINUED: Final = r"(?:[ \t\f\v]|--[^\n\r]*)*+[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*+"
-_ESCAPED: Final = r"'(?:[^'\\]++|\\.|'')*+'"
+_CONTINUED: Final = r"(?>(?:[ \t\f\v]|--[^\n\r]*)*)[\n\r](?>(?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*)"
+_ESCAPED: Final = r"'(?>(?:[^'\\]++|\\.|'')*)'"
+# Repeated groups are (?>(?:…)*) and not (?:…)*+, which Python before 3.11.5 matches wrongly where a group backtracks.
 # An operator of several characters ends in + or - only if it has one of ~!@#%^&|`? in it. The bound of 62 keeps a line
 # of plus signs from costing the square of its length; PostgreSQL refuses operators of more than 63 characters.
 _PATTERN: Final = re.compile(
@@ -53,17 +54,17 @@ _PATTERN: Final = re.compile(
     [ \t\n\r\f\v]*+ (?:
       (?P<word>      (?![eEbBxXnN]'|[uU]&['"]) [{_LETTER}][{_LETTER}0-9$]*+ )
     | (?P<mark>      [,();] )
-    | (?P<string>    [eE]{_ESCAPED}(?:{_CONTINUED}{_ESCAPED})*+ | (?:[bBxXnN]|[uU]&)?+'[^']*+(?:''[^']*+)*+' )
+    | (?P<string>    [eE]{_ESCAPED}(?>(?:{_CONTINUED}{_ESCAPED})*) | (?>(?:[bBxXnN]|[uU]&)?)'[^']*+(?>(?:''[^']*+)*)' )
     | (?P<number>    0[xX][0-9A-Fa-f_]++ | 0[oO][0-7_]++ | 0[bB][01_]++
-                   | (?:[0-9][0-9_]*+(?:\.(?!\.)[0-9_]*+)?+ | \.[0-9][0-9_]*+)(?:[eE][-+]?[0-9][0-9_]*+)?+ )
-    | (?P<comment>   --[^\n\r]*+ | /\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/ )
+                   | (?:[0-9][0-9_]*+(?>(?:\.(?!\.)[0-9_]*+)?) | \.[0-9][0-9_]*+)(?>(?:[eE][-+]?[0-9][0-9_]*+)?) )
+    | (?P<comment>   --[^\n\r]*+ | /\*(?>(?:[^*/]++|\*(?!/)|/(?!\*))*)\*/ )
     | (?P<nested>    /\* )
     | (?P<symbol>    :: | := | \.\. | [.:\[\]]
-                   | (?:{_NO_COMMENT}[-+*/<>=]){{0,62}}+ [~!@#%^&|`?] (?:{_NO_COMMENT}[-+*/<>=~!@#%^&|`?]){{0,62}}+
+                   | (?>(?:{_NO_COMMENT}[-+*/<>=]){{0,62}}) [~!@#%^&|`?] (?>(?:{_NO_COMMENT}[-+*/<>=~!@#%^&|`?]){{0,62}})
                    | (?:{_NO_COMMENT}[-+*/<>=]){{0,62}} (?!/\*)[*/<>=] | [-+] )
-    | (?P<quoted>    (?:[uU]&)?+"[^"]*+(?:""[^"]*+)*+" )
-    | (?P<dollar>    \$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*+)?+)\$.*?\$(?P=tag)\$ )
-    | (?P<open>      (?:[eEbBxXnN]|[uU]&)?+' | (?:[uU]&)?+" | \$(?:[{_LETTER}][{_LETTER}0-9]*+)?+\$ )
+    | (?P<quoted>    (?>(?:[uU]&)?)"[^"]*+(?>(?:""[^"]*+)*)" )
+    | (?P<dollar>    \$(?P<tag>(?>(?:[{_LETTER}][{_LETTER}0-9]*+)?))\$.*?\$(?P=tag)\$ )
+    | (?P<open>      (?>(?:[eEbBxXnN]|[uU]&)?)' | (?>(?:[uU]&)?)" | \$(?>(?:[{_LETTER}][{_LETTER}0-9]*+)?)\$ )
     | (?P<parameter> \$[0-9]++ )
     | (?P<meta>      \\[^\n\r]*+ )
     | (?P<other>     [^ \t\n\r\f\v] )
