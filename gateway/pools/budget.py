@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import compress
 from time import monotonic
 from typing import Final
 
 from gateway.errors import PoolExhausted
-from gateway.pools.table import BUSY, CLOSING, FREE, IDLE, LOST, MAX_SLOTS, SharedTable
+from gateway.pools.table import BUSY, CHANGE_COUNTERS, CLOSING, FREE, IDLE, LOST, MAX_SLOTS, SharedTable
 from gateway.pools.view import Limits, Ticket, View
 from gateway.pools.waiter import Waiter
 
 RECHECK_SECONDS: Final = 0.25  #: how long a waiter trusts that nobody died before waking it
 STAND_IN_SECONDS: Final = 1.0  #: see Budget.may_stand_in
-PRESSURE_COUNT: Final = 8  #: so many times within PRESSURE_SECONDS the last slot was taken: more databases than slots
+PRESSURE_COUNT: Final = 8  #: so many of the last slots taken within PRESSURE_SECONDS: more databases than slots
 PRESSURE_SECONDS: Final = 1.0
+SPARE_SHARE: Final = 25  #: under pressure one slot of so many is made free ahead of need, at least one
+MOST_SPARE: Final = 8  #: as many as are likely to be needed while a backend ends
+CALM_SECONDS: Final = 5.0  #: for which nothing is closed ahead of need after it was needed again at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,12 @@ class Budget:
         self._evict = evict
         self._reap = reap
         self._waiters: dict[int | None, Waiter] = {}  # ticket → its waiter, of this process; under the mutex
-        self._spent: deque[float] = deque(maxlen=PRESSURE_COUNT)  # when the last slot was taken; under the mutex
+        self._spare = max(1, min(MOST_SPARE, limits.total // SPARE_SHARE))
+        # Under the mutex: when one of the last slots was taken, which databases lost a connection for the next, and
+        # until when none does.
+        self._spent: deque[float] = deque(maxlen=PRESSURE_COUNT)
+        self._closed_ahead: deque[int] = deque(maxlen=2 * self._spare)
+        self._calm_until = 0.0
 
     # A slot's own worker says what its connection does, without the mutex: nobody else writes there.
 
@@ -136,8 +145,8 @@ class Budget:
     def attend(self) -> None:
         """Do what other workers asked of this one: close idle connections, wake those whose turn it is."""
         table = self._table
-        for slot in range(table.high):
-            if table.wanted[slot] and table.owners[slot] == table.generation and table.states[slot] != FREE:
+        for slot in compress(range(table.high), table.wanted):
+            if table.owners[slot] == table.generation and table.states[slot] != FREE:
                 self._evict(slot)
                 table.wanted[slot] = 0.0
         with table.mutex:
@@ -157,6 +166,15 @@ class Budget:
         with self._table.mutex:
             view = self._view()
         return view.used, len(view.per_database)
+
+    def changed(self, key: int) -> None:
+        """Something was deployed to a database."""
+        with self._table.mutex:
+            self._table.changes[key % CHANGE_COUNTERS] += 1
+
+    def changes(self, key: int) -> int:
+        """A number that is another one after every deploy to a database, by any worker. Without the mutex."""
+        return self._table.changes[key % CHANGE_COUNTERS]
 
     def own_slots(self) -> int:
         """How many slots this process is in charge of."""
@@ -212,9 +230,8 @@ class Budget:
                 victims = view.idle_longest(1 - len(view.slots(CLOSING, key=waiter.key)), key=waiter.key)
             elif ahead < view.free:
                 self._drop_ticket(waiter)
-                slot = table.take_slot(waiter.key, monotonic())
-                if view.free == 1 and self._under_pressure():
-                    victims = view.idle_longest(1)
+                slot = table.take_slot(waiter.key, view.at)
+                victims = self._ahead_of_need(view, waiter.key)
             else:
                 victims = view.idle_longest(ahead + 1 - view.free - view.ending)
             if slot is None:
@@ -225,10 +242,23 @@ class Budget:
             self._reap()
         return slot
 
-    def _under_pressure(self) -> bool:
-        """Whether the last slot is taken again and again: then the next is made free before it is asked for."""
-        self._spent.append(now := monotonic())
-        return len(self._spent) == PRESSURE_COUNT and now - self._spent[0] < PRESSURE_SECONDS
+    def _ahead_of_need(self, view: View, key: int) -> list[int]:
+        """What to close, now that a slot is taken for *key*, so that those who come next need not wait for it.
+
+        Only while there are more databases than slots: not when what was closed so is needed again at once.
+        """
+        lacking = self._spare - (view.free - 1)
+        if lacking <= 0:
+            return []
+        if key in self._closed_ahead:
+            self._calm_until = view.at + CALM_SECONDS
+        self._spent.append(view.at)
+        pressed = len(self._spent) == PRESSURE_COUNT and view.at - self._spent[0] < PRESSURE_SECONDS
+        if not pressed or view.at < self._calm_until:
+            return []
+        victims = view.idle_longest(lacking - view.ending)
+        self._closed_ahead.extend(view.databases[slot] for slot in victims)
+        return victims
 
     def _give_up(self, waiter: Waiter) -> None:
         """Leave the queue without a slot; whoever was behind may have its turn now."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
 from time import monotonic
 from typing import Final
 
 from gateway.pools.table import CLOSING, FREE, IDLE, LOST, SharedTable
+
+#: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
+_STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
 
 PATIENCE_SECONDS: Final = 0.2  #: within which a worker closes an idle connection it is asked for; it takes about 1 ms
 
@@ -32,26 +38,29 @@ class Ticket:
     urgent: bool  #: administration
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
-    """One reading of the table, made under its mutex."""
+    """One reading of the table, made under its mutex. Without slots, so that what is counted is counted once."""
 
     limits: Limits
     states: bytes  #: up to the highest slot ever taken
     owners: list[int]
     databases: list[int]
-    since: list[float]
-    wanted: list[float]
+    since: Sequence[float]
+    wanted: Sequence[float]
     at: float  #: when the table was read, on the clock of ``time.monotonic``
     living: dict[int, int]  #: generation → number of every living worker
     tickets: list[Ticket]
-    per_database: Counter[int] = field(init=False)  #: connections of each database that exist
-    staying: Counter[int] = field(init=False)  #: those of them that are not on their way out
 
-    def __post_init__(self) -> None:
-        existing = [(key, state) for key, state in zip(self.databases, self.states, strict=True) if state != FREE]
-        object.__setattr__(self, "per_database", Counter(key for key, _ in existing))
-        object.__setattr__(self, "staying", Counter(key for key, state in existing if state not in (CLOSING, LOST)))
+    @cached_property
+    def per_database(self) -> Counter[int]:
+        """How many connections of each database exist."""
+        return Counter(compress(self.databases, self.states))
+
+    @cached_property
+    def staying(self) -> Counter[int]:
+        """How many of them are not on their way out."""
+        return Counter(compress(self.databases, self.states.translate(_STAYING)))
 
     @classmethod
     def of(cls, table: SharedTable, limits: Limits) -> View:
@@ -62,8 +71,8 @@ class View:
             states=bytes(table.states[:high]),
             owners=table.owners[:high].tolist(),
             databases=table.databases[:high].tolist(),
-            since=list(table.since[:high]),
-            wanted=list(table.wanted[:high]),
+            since=table.since[:high].tolist(),
+            wanted=table.wanted[:high].tolist(),
             at=monotonic(),
             living=living,
             tickets=[
