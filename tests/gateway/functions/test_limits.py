@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from gateway.errors import ClientGone, ConnectionFailed, QueryFailed, QueryTimeout, ResponseTooLarge
-from gateway.functions import clean
+from gateway.functions import SignatureCache, clean
 from tests.gateway.functions.conftest import MAX_RESPONSE_BYTES, STATEMENT_TIMEOUT_MS
 
 FUNCTIONS = """
@@ -86,6 +86,16 @@ def test_a_timeout_that_a_deploy_shortens_or_lengthens_is_known(ready, owner, mo
         ready.rows("nap", [0.2])
     owner.execute("ALTER FUNCTION nap RESET statement_timeout")
     assert ready.value("nap", [0.1]) == 1
+
+
+def test_a_timeout_that_the_gateway_itself_deploys_holds_at_once(ready, owner):
+    deploys = []
+    ready.services.signatures = SignatureCache(schemas=("public",), changes=lambda _: len(deploys))
+    assert ready.value("nap", [0.1]) == 1
+    owner.execute("ALTER FUNCTION nap SET statement_timeout = '30ms'")
+    deploys.append("the second")
+    with pytest.raises(QueryTimeout, match="30 ms"):
+        ready.rows("nap", [0.2])
 
 
 def test_a_timeout_that_a_function_raises_itself_is_its_error(ready):

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from gateway.errors import ConnectionFailed, DatabaseNotFound, FunctionNotFound
+from gateway.errors import ConnectionFailed, DatabaseNotFound, FunctionNotFound, QueryTimeout
 from gateway.naming import DatabaseOwner, tenant_database
 from gateway.operations.call_function import FunctionCall, call_function
-from gateway.operations.services import Services, join_rooms
+from gateway.operations.services import Services, dedicated_to, join_rooms
 from gateway.settings import Settings
 
 FUNCTIONS = b"""
@@ -144,3 +144,11 @@ def test_a_database_dropped_and_made_again_is_known_by_its_new_functions(service
         ),
     )
     assert call("echo", 1) == "new"
+
+
+def test_a_deploy_through_the_gateway_is_known_at_once(services, owner, call):
+    assert call("nap", 0.1) == 1
+    with dedicated_to(services, services.directory.find(owner)) as connection:
+        connection.execute("ALTER FUNCTION nap SET statement_timeout = '30ms'")
+    with pytest.raises(QueryTimeout, match="30 ms"):
+        call("nap", 0.2)

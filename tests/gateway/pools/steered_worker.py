@@ -1,7 +1,8 @@
 """Another worker of a test, that does what it is told line by line. Run by its path; it answers each line with one.
 
 ``touch DATABASE`` leases a connection and gives it back, ``hold`` keeps it, ``release`` gives the kept one back; each
-answers with the backend's process id, or the code of an error. The end of the input closes the registry.
+answers with the backend's process id, or the code of an error. ``changed`` says that something was deployed. The end of
+the input closes the registry.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ def main() -> None:
     held = {}
     for line in sys.stdin:
         command, database = line.split()
+        if command == "changed":
+            registry.changed(database)
+            print(command, flush=True)
+            continue
         try:
             lease = held.pop(database) if command == "release" else registry.lease(database)
             if command == "release":

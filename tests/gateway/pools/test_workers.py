@@ -147,6 +147,15 @@ def test_forgetting_a_database_closes_the_idle_connections_of_all_workers(
     wait_until(lambda: backends() == {})
 
 
+def test_every_worker_learns_of_a_deploy(other_worker, make_registry):
+    registry, other = make_registry(), other_worker()
+    before = registry.changes("one")
+    other.tell("changed another")
+    assert registry.changes("one") == before
+    other.tell("changed one")
+    assert registry.changes("one") != before
+
+
 def test_what_a_killed_worker_held_can_be_used_by_others(other_worker, databases, make_registry, admin):
     names, other = databases(4), other_worker()
     registry = make_registry(**SETTINGS)

@@ -1,0 +1,75 @@
+"""What is closed ahead of need, with backends that end at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from gateway.pools.budget import Budget
+from gateway.pools.table import SharedTable
+from gateway.pools.view import Limits
+from gateway.pools.waiter import Waiter
+
+TOTAL, SPARE = 100, 4
+
+
+class Worker:
+    """Uses databases one after the other, and knows which of its connections were closed."""
+
+    def __init__(self, table: SharedTable) -> None:
+        limits = Limits(total=TOTAL, per_database=3, unlimited_key=0)
+        self.budget = Budget(table, limits, evict=self._evict, reap=lambda: None)
+        self.slots: dict[int, int] = {}
+        self.closed: list[int] = []
+
+    def use(self, database: int) -> None:
+        slot = self.slots.get(database)
+        if slot is None:
+            taken = self.budget.acquire(Waiter(key=database), monotonic() + 1, lambda: None)
+            assert taken is not None
+            slot = self.slots[database] = taken
+            self.budget.connected(slot, 1)
+        self.budget.busy(slot)
+        self.budget.idle(slot)
+
+    def _evict(self, slot: int) -> None:
+        database = next(known for known, its in self.slots.items() if its == slot)
+        del self.slots[database]
+        self.closed.append(database)
+        self.budget.free(slot)
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    table = SharedTable(tmp_path / "slots")
+    yield Worker(table)
+    table.close()
+
+
+def test_room_is_made_ahead_while_there_are_more_databases_than_slots(worker):
+    for database in range(1, 2 * TOTAL):
+        worker.use(database)
+    assert len(worker.slots) == TOTAL - SPARE
+    assert worker.closed == list(range(1, TOTAL + SPARE))
+
+
+def test_as_many_databases_as_slots_all_stay_warm_also_after_there_were_more(worker):
+    for database in range(1, 2 * TOTAL):
+        worker.use(database)
+    for _ in range(3):
+        for database in range(1, TOTAL + 1):
+            worker.use(database)
+    before = len(worker.closed)
+    for database in range(1, TOTAL + 1):
+        worker.use(database)
+    assert len(worker.closed) == before
+    assert len(worker.slots) == TOTAL
+
+
+def test_a_few_databases_more_than_before_cost_no_others(worker):
+    for database in range(1, TOTAL + 1):
+        worker.use(database)
+    assert worker.closed == []
