@@ -82,4 +82,4 @@ def test_a_flooding_tenant_keeps_nobody_from_a_first_connection(start_worker, sa
     assert sampler.most() == 8
     assert outcome["right"] > 20
     assert {"wrong", "broken", "pool_exhausted", "connection_failed"}.isdisjoint(outcome)
-    assert outcome["longest_ms"] < 1000
+    assert outcome["longest_ms"] < 4000  # a connection is waited for five seconds

@@ -141,6 +141,6 @@ def test_one_flooding_tenant_and_the_others(gateway, sampler):
     stop.set()
     for thread in threads:
         thread.join()
-    assert longest < 2
+    assert longest < 4  # a connection is waited for five seconds
     assert sampler.most() <= LIMIT
     assert sampler.most_per_database <= 4

