@@ -303,6 +303,7 @@ def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
         ]
         print("memory with 200 warm databases, MB more per worker:", ", ".join(f"{mb:.0f}" for mb in more))
         every = [body(tenant) for tenant in range(tenants)]
+        server.load(every, 4)
         print(f"{tenants} tenants in turn:     ", all_in_turn := server.load(every, seconds))
         bare = connecting_anew(url, tenants, seconds)
         print(
