@@ -1,6 +1,7 @@
 """What a call costs without a gateway: the same query behind a bare WSGI function, and behind plain Flask.
 
-``bench_calls.py`` runs both under gunicorn with the workers and threads of the gateway. DATABASE_URL names the database.
+``bench_calls.py`` runs both under gunicorn with the workers and threads of the gateway. DATABASE_URL names the
+database.
 """
 
 from __future__ import annotations

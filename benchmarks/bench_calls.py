@@ -1,8 +1,8 @@
 """What ``POST /call`` costs over HTTP: requests per second, latencies, and CPU per request of the serving processes.
 
 Run ``python benchmarks/bench_calls.py [--seconds S] [--tenants N]``. It starts the embedded PostgreSQL, the gateway and
-two servers to compare with, all on this machine, and loads them with wrk (Debian's package ``wrk``), one after the other
-in the same run. Linux only: CPU time is read from /proc.
+two servers to compare with, all on this machine, and loads them with wrk (Debian's package ``wrk``), one after the
+other in the same run. Linux only: CPU time is read from /proc.
 """
 
 from __future__ import annotations
@@ -307,7 +307,8 @@ def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
         print(f"{tenants} tenants in turn:     ", all_in_turn := server.load(every, seconds))
         bare = connecting_anew(url, tenants, seconds)
         print(
-            f"connecting anew: {bare:8.0f} queries/s; {all_in_turn.requests_per_second / bare:.2f} of it with the gateway"
+            f"connecting anew: {bare:8.0f} queries/s; "
+            f"{all_in_turn.requests_per_second / bare:.2f} of it with the gateway"
         )
         missing = [server.post({**body(0), "tenant_id": f"nosuch{n}"})[1] for n in range(50)]
         print(f"missing database, median: {statistics.median(missing) * 1000:.2f} ms")
