@@ -168,12 +168,12 @@ class Settings:
     @property
     def request_threads(self) -> int:
         """Requests that a worker may have under way: more than THREADS, because most of many wait for a connection."""
-        return 8 * self.threads
+        return 32 * self.threads
 
     @property
     def requests_per_database(self) -> int:
         """Those of them that may be for one database, so that there are threads for the others."""
-        return 6 * self.threads
+        return 24 * self.threads
 
     @property
     def maintenance_database(self) -> str:

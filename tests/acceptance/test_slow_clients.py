@@ -37,7 +37,7 @@ def small(start_gateway) -> Gateway:
 
 @pytest.mark.parametrize("beginning", [CALL_HEAD, CALL_HEAD + b'{"platform": ', CALL_HEAD[:20]])
 def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway, beginning: bytes) -> None:
-    with clients_that_sent(small, beginning, 8):
+    with clients_that_sent(small, beginning, 32):
         answer = small.post_json("/call", {"platform": "a", "function": "f"})
         assert (answer.status, answer.json["error"]) == (503, "pool_exhausted")
         assert answer.headers["Retry-After"] == "1"
@@ -47,7 +47,7 @@ def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway
 
 
 def test_deploys_and_calls_do_not_wait_for_each_other(small: Gateway, platform: str) -> None:
-    with clients_that_sent(small, CALL_HEAD, 8):
+    with clients_that_sent(small, CALL_HEAD, 32):
         assert small.register(platform, SHOP).status == 200
     with clients_that_sent(small, REGISTER_HEAD, 2):
         assert small.call(platform, "count_users").status == 200
@@ -68,15 +68,15 @@ def test_a_flood_of_calls_for_one_tenant_leaves_room_for_the_others(
     for tenant in ("flooding", "other"):
         assert gateway.register(platform, {**SHOP, "functions/wait.sql": WAIT}, tenant_id=tenant).status == 200
     conninfo = psycopg.conninfo.make_conninfo(admin.info.dsn, dbname=f"{platform}_flooding")
-    with ThreadPoolExecutor(20) as callers:
+    with ThreadPoolExecutor(56) as callers:
         with psycopg.connect(conninfo) as holder:
             holder.execute("SELECT pg_advisory_lock(1)")
-            flood = [callers.submit(gateway.call, platform, "wait", tenant_id="flooding") for _ in range(20)]
+            flood = [callers.submit(gateway.call, platform, "wait", tenant_id="flooding") for _ in range(56)]
             early = [call.result() for call in itertools.islice(as_completed(flood), 8)]
             assert {(answer.status, answer.json["error"]) for answer in early} == {(503, "pool_exhausted")}
             assert all(answer.headers["Retry-After"] for answer in early)
             assert gateway.call(platform, "count_users", tenant_id="other").status == 200
-        assert sorted(call.result().status for call in flood) == [200] * 12 + [503] * 8
+        assert sorted(call.result().status for call in flood) == [200] * 48 + [503] * 8
 
 
 def test_clients_that_do_not_close_keep_nobody_waiting(small: Gateway) -> None:
