@@ -139,7 +139,16 @@ class Comparison:
         for change in changes:
             if change.table in tables and change.compatibility == "safe":
                 self._leave_undone(change, _summary(change))
+        if self._session.satisfied and not self._is_new:
+            self._warn_of_other_effects(diff.actual, {*known, *(change.key for change in changes)})
         return diff
+
+    def _warn_of_other_effects(self, actual: Catalog, known: set[tuple[str | None, ...]]) -> None:
+        """Tell where a migration found its effect there already, and what is there is not what it makes elsewhere."""
+        meant = self._understanding.complete
+        diff = diff_catalogs(actual=actual, declared=meant, complete=meant, formerly=meant)
+        for change in _without((difference.as_change() for difference in diff.changes), known):
+            self._session.warnings.append(f"not as the migrations make it in a new database: {_summary(change)}")
 
     def _understand(self) -> Understanding:
         """Learn what the schema means: from the last deploy if that had the same tables, else in a scratch database."""

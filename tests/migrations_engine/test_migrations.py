@@ -83,6 +83,16 @@ def test_a_satisfied_statement_is_reported_without_its_comments(tenant):
     assert report.satisfied_statements == ("migrations/001.pssql, line 1: ALTER TABLE users ADD COLUMN age bigint",)
 
 
+def test_what_is_there_otherwise_than_a_migration_makes_it_is_told(tenant):
+    tenant.register({"tables/users.pssql": USERS})
+    tenant.execute("ALTER TABLE users ADD COLUMN city int")
+    report = tenant.migrate(
+        {"tables/users.pssql": USERS, "migrations/001.pssql": "ALTER TABLE users ADD COLUMN city text"}
+    )
+    assert len(report.satisfied_statements) == 1
+    assert any("users.city: alter column type" in warning for warning in report.warnings)
+
+
 def test_the_rest_of_a_half_satisfied_alter_table_runs(tenant):
     tenant.register(
         {
