@@ -15,6 +15,9 @@ from gunicorn.workers.gthread import TConn
 
 PATIENCE_SECONDS: Final = 20.0  #: how long a request's sender may keep a thread waiting, all its pauses together
 EARNED_BYTES_PER_SECOND: Final = 16 * 1024  #: whoever sends faster than this is waited for however long it takes
+#: How long a thread waits for its client's next request. A program that calls in a loop sends it within this.
+NEXT_REQUEST_MS: Final = 2
+MAX_HEAD_BYTES: Final = 8192  #: looked at before a request is read
 #: How long a write of an answer waits for a client that does not read; a large answer is a few writes.
 WRITE_SECONDS: Final = 10
 _SEND_TIMEOUT: Final = struct.pack("ll", WRITE_SECONDS, 0)
@@ -29,6 +32,8 @@ class PatientSource:
 
     def __init__(self, client: socket.socket) -> None:
         self._client = client
+        self._poll = select.poll()
+        self._poll.register(client, select.POLLIN)
         self.restart()
 
     def restart(self) -> None:
@@ -43,16 +48,15 @@ class PatientSource:
         try:
             data = self._client.recv(size, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            self._wait()
+            if not self.wait(max(0.0, self._patience_until - monotonic()) * 1000):
+                raise ConnectionResetError(errno.ECONNRESET, "the request arrives too slowly") from None
             data = self._client.recv(size)
         self._patience_until += len(data) / EARNED_BYTES_PER_SECOND
         return data
 
-    def _wait(self) -> None:
-        poll = select.poll()
-        poll.register(self._client, select.POLLIN)
-        if not poll.poll(max(0.0, self._patience_until - monotonic()) * 1000):
-            raise ConnectionResetError(errno.ECONNRESET, "the request arrives too slowly")
+    def wait(self, milliseconds: float) -> bool:
+        """Whether something arrives in time, or the client closes the connection."""
+        return bool(self._poll.poll(milliseconds))
 
 
 class ClientConnection(TConn):
@@ -63,6 +67,7 @@ class ClientConnection(TConn):
     """
 
     timeout: float
+    parser: Any  # gunicorn's
 
     def __init__(
         self,
@@ -81,6 +86,22 @@ class ClientConnection(TConn):
         self._linger = linger
         self.source = PatientSource(client)
         self.parser = get_parser(cfg, self.source, address)  # type: ignore[no-untyped-call]
+
+    def peek(self) -> bytes | None:
+        """The bytes that have arrived and were not read; None if there are none yet, empty if there will be no more."""
+        try:
+            arrived: bytes = self.sock.recv(MAX_HEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""  # whoever reads it will meet the error, and knows what to do with it
+        return arrived
+
+    def peek_soon(self) -> bytes | None:
+        """Like ``peek``, of a request that follows at once; None also when it has been read ahead."""
+        if self.parser.unreader.buf.getbuffer().nbytes or not self.source.wait(NEXT_REQUEST_MS):
+            return None
+        return self.peek()
 
     def close(self, graceful: bool = False) -> None:
         """End it. The base class would wait for the client, in the loop that serves all others."""

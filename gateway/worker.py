@@ -31,8 +31,8 @@ _log: Final = logging.getLogger(__name__)
 
 _HEALTH: Final = b"GET /health"
 _HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
+_CALL: Final = b"POST /call "
 _DEPLOYS: Final = (b"POST /register", b"POST /migrate", b"POST /admin/", b"POST /v2/", b"POST /database/")
-_MAX_HEAD_BYTES: Final = 8192  #: of a request for health; a larger one waits with all others
 _DRAIN_BYTES: Final = 2**16
 _LINGER_SECONDS: Final = 2.0  #: for the client to take an answer and close, before what it still sends is refused
 
@@ -46,7 +46,8 @@ class Worker(ThreadWorker):
     another kind: health is answered when all calls wait for PostgreSQL, and calls when many deploys are under way.
 
     Invariants: the main loop never waits for a client. A request gets a thread when its first bytes are there, so a
-    client that sends nothing costs none, and waits for that no longer than for a connection: then it is refused.
+    client that sends nothing costs none, and waits for that no longer than for a connection: then it is refused. A
+    thread stays with its client for the calls that follow at once, but only while there is a thread for every other.
     """
 
     poller: selectors.BaseSelector
@@ -62,13 +63,14 @@ class Worker(ThreadWorker):
         self._deploy_wait_seconds: float = settings.deploy_wait_timeout_seconds
         self._calls: _Queue = deque()
         self._deploys: _Queue = deque()
+        self._calls_under_way = 0  # with a thread or waiting for one; written in the main loop only
+        self._call_threads: int = settings.request_threads
         self._lingering: dict[socket.socket, float] = {}  # until when, which is the order they are in
         super().init_process()  # type: ignore[no-untyped-call]
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Make the threads for everything else; those that are not needed are never started."""
-        settings = self.app.wsgi().extensions["gateway"].settings
-        return ThreadPoolExecutor(settings.request_threads, thread_name_prefix="request")
+        return ThreadPoolExecutor(self._call_threads, thread_name_prefix="request")
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection, and wait for its first bytes where waiting needs no thread."""
@@ -80,7 +82,7 @@ class Worker(ThreadWorker):
             raise
         self.nr_conns += 1
         conn = ClientConnection(self.cfg, client, address, listener.getsockname(), self._linger)
-        if _peek(client) is None:
+        if conn.peek() is None:
             conn.set_timeout()  # type: ignore[no-untyped-call]
             self.pending_conns.append(conn)
             self.poller.register(client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
@@ -90,22 +92,41 @@ class Worker(ThreadWorker):
 
     def enqueue_req(self, conn: ClientConnection) -> None:
         """Give a request to a thread of its kind."""
-        head = _peek(conn.sock) or b""
+        head = conn.peek() or b""
+        finish: Callable[..., None] = self.finish_request
         if head.startswith(_HEALTH) and b"\r\n\r\n" in head:
             request = self._health_pool.submit(self.handle, conn)
         elif head.startswith(_DEPLOYS):
             request = self._deploy_pool.submit(self.handle, conn)
             self._deploys.append((monotonic() + self._deploy_wait_seconds, conn, request))
         else:
-            request = self.tpool.submit(self.handle, conn)
+            self._calls_under_way += 1
+            request = self.tpool.submit(self._handle_calls, conn)
             self._calls.append((monotonic() + self._call_wait_seconds, conn, request))
-        finish: Callable[..., None] = self.method_queue.defer
-        request.add_done_callback(partial(finish, self.finish_request, conn))
+            finish = self._finish_calls
+        request.add_done_callback(partial(self.method_queue.defer, finish, conn))
 
     def handle(self, conn: ClientConnection) -> Any:  # noqa: ANN401 - gunicorn's
         """Read a request, and answer it."""
         conn.source.restart()
         return super().handle(conn)  # type: ignore[no-untyped-call]
+
+    def _handle_calls(self, conn: ClientConnection) -> Any:  # noqa: ANN401 - gunicorn's
+        """Read a request and answer it, and so with the calls that follow at once.
+
+        To give the connection back to the main loop and to get it again would cost as much as half a call.
+        """
+        while (reusable := self.handle(conn)) is True and self._calls_under_way <= self._call_threads:
+            following = conn.peek_soon()
+            if not following:
+                return following is None  # else the client has closed the connection
+            if not following.startswith(_CALL):
+                return True
+        return reusable
+
+    def _finish_calls(self, conn: ClientConnection, request: Future[Any]) -> None:
+        self._calls_under_way -= 1
+        self.finish_request(conn, request)  # type: ignore[no-untyped-call]
 
     def murder_pending(self) -> None:
         """Part with the clients whose time is over; the base class calls this about once a second."""
@@ -185,16 +206,6 @@ def _answer(
     )
     with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
         client.sendall(head.encode("latin-1") + body)
-
-
-def _peek(client: socket.socket) -> bytes | None:
-    """The bytes that have arrived and were not read; None if there are none yet, empty if there will be no more."""
-    try:
-        return client.recv(_MAX_HEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""  # whoever reads it will meet the error, and knows what to do with it
 
 
 def describe_error(exc: BaseException) -> tuple[str, str, str]:
