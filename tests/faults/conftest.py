@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,9 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from gateway.embedded import EmbeddedPostgres
+from gateway.errors import PoolExhausted
+from gateway.pools import ConnectionRegistry
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 WORKER = Path(__file__).parent / "load_worker.py"
 
@@ -43,36 +47,42 @@ class Server(EmbeddedPostgres):
             for name, value in self.SETTINGS.items():
                 connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
             connection.execute("SELECT pg_reload_conf()")
-        while not self._logs():  # a session keeps what it began with, so each look needs a new one
-            time.sleep(0.01)
+        wait_until(self._logs)  # a session keeps what it began with, so each look needs a new one
 
     def _logs(self) -> bool:
         with self.observe() as connection:
             return connection.execute("SHOW log_disconnections").fetchone() == ("on",)
 
-    def most_alive(self, after: int) -> int:
-        """The most connections alive at once, by the server's log after a byte offset.
+    def most_alive(self, after: int) -> tuple[int, int]:
+        """The most connections alive at once, and the most to one database, by the server's log after a byte offset.
 
         A backend is logged before it enters pg_stat_activity and after it has left it, and the lines are in order: so
         this is exact, which a sample, read row by row while backends come and go, is not.
         """
         lines = self.log.read_bytes()[after:].decode(errors="replace").splitlines()
         events = [match.groups() for line in lines if (match := LOGGED.match(line))]
-        ours = {
-            pid for pid, what, rest in events if what == "authorized" and f"application_name={OBSERVER}" not in rest
+        databases = {
+            pid: LOGGED_DATABASE.findall(rest)[0]
+            for pid, what, rest in events
+            if what == "authorized" and f"application_name={OBSERVER}" not in rest
         }
         alive: set[str] = set()
-        most = 0
+        per_database: Counter[str] = Counter()
+        most = most_per_database = 0
         for pid, what, _ in events:
-            if what == "received" and pid in ours:
+            if what == "received" and pid in databases:
                 alive.add(pid)
-            elif what == "disconnection":
+                per_database[databases[pid]] += 1
+                most_per_database = max(most_per_database, per_database[databases[pid]])
+            elif what == "disconnection" and pid in alive:
                 alive.discard(pid)
+                per_database[databases[pid]] -= 1
             most = max(most, len(alive))
-        return most
+        return most, most_per_database
 
 
 LOGGED = re.compile(r"(\d+) LOG:  (?:connection )?(received|authorized|disconnection)(.*)")
+LOGGED_DATABASE = re.compile(r" database=(\S+)")
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +102,13 @@ def databases(own_server: Server) -> list[str]:
 
 
 class Sampler:
-    """Counts client backends over and over, and afterwards in the server's log, on a connection it does not count."""
+    """Counts the gateway's backends over and over, and afterwards in the server's log, on a connection of its own.
 
-    QUERY = b"""SELECT count(*), coalesce(max(per_database) FILTER (WHERE datname <> 'postgres'), 0),
-                       extract(epoch FROM clock_timestamp() - statement_timestamp()) < 0.005
-        FROM (SELECT datname, count(*) OVER (PARTITION BY datname) AS per_database FROM pg_stat_activity
-               WHERE backend_type = 'client backend' AND application_name <> 'observer') AS backends"""
+    A backend has its application name only when it has begun; the log knows it from its first moment.
+    """
+
+    QUERY = b"""SELECT count(*), extract(epoch FROM clock_timestamp() - statement_timestamp()) < 0.002
+        FROM pg_stat_activity WHERE starts_with(application_name, 'stonescriptdb-gateway')"""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -106,16 +117,14 @@ class Sampler:
         self._log_offset = server.log.stat().st_size
         self._connection = server.observe()
         self.samples: list[int] = []
-        self.most_per_database = 0
         self.error: Exception | None = None
 
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                count, per_database, at_once = self._connection.execute(self.QUERY).fetchone()
+                count, at_once = self._connection.execute(self.QUERY).fetchone()
                 if at_once:  # a reading that was interrupted shows backends that never were there together
                     self.samples.append(count)
-                    self.most_per_database = max(self.most_per_database, per_database)
                 self._stop.wait(0.0005)
         except psycopg.OperationalError as error:  # the server was stopped, which only some tests do
             self.error = error
@@ -131,11 +140,15 @@ class Sampler:
 
     def most(self) -> int:
         """The most connections there ever were, in the samples and in the log alike."""
+        wait_until(lambda: self.error or self.samples)
         assert self.error is None
-        assert len(self.samples) > 100
-        logged = self._server.most_alive(self._log_offset)
+        logged, _ = self._server.most_alive(self._log_offset)
         assert max(self.samples) <= logged
         return logged
+
+    def most_per_database(self) -> int:
+        """The most connections there ever were to one database."""
+        return self._server.most_alive(self._log_offset)[1]
 
 
 class LoadWorker:
@@ -151,36 +164,90 @@ class LoadWorker:
     def wait_until_ready(self) -> None:
         assert self.process.stdout.readline() == "ready\n"
 
-    def stop(self) -> dict[str, int]:
-        out, _ = self.process.communicate("stop\n", timeout=60)
+    def progress(self) -> Counter[str]:
+        """What has come of its leases so far."""
+        self.process.stdin.write("tell\n")
+        self.process.stdin.flush()
+        return Counter(json.loads(self.process.stdout.readline()))
+
+    def wait_for(self, *, more: int, of: str = "right") -> None:
+        """Wait until *more* leases than now have come to this."""
+        before = self.progress()[of]
+        wait_until(lambda: self.progress()[of] >= before + more, pause_seconds=0.1)
+
+    def wait_for_every(self, databases: list[str]) -> None:
+        """Wait until each of the databases has been used."""
+        wait_until(lambda: {f"on {name}" for name in databases} <= set(self.progress()), pause_seconds=0.1)
+
+    def stop(self) -> Counter[str]:
+        out, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
         assert self.process.returncode == 0
-        return json.loads(out)
+        return Counter(json.loads(out))
 
     def kill(self) -> None:
         self.process.kill()
         self.process.communicate()
 
 
-@pytest.fixture
-def start_worker(own_server: Server, databases: list[str], tmp_path: Path) -> Iterator[Callable]:
-    """Start a worker process with some of its task given; all of a test share one budget."""
-    workers: list[LoadWorker] = []
+class Budget:
+    """A budget that the workers of a test share."""
 
-    def start(*, ready: bool = True, limit: int = 24, per_pool: int = 10, **task) -> LoadWorker:
-        registry = {
-            "conninfo": own_server.url,
+    def __init__(self, server: Server, slots_path: Path, databases: list[str]) -> None:
+        self._server = server
+        self._slots_path = slots_path
+        self._databases = databases
+
+    def settings(self, *, limit: int, per_pool: int, **changes) -> dict:
+        """What a registry that takes part is made with."""
+        return {
+            "conninfo": self._server.url,
             "max_total_connections": limit,
             "max_connections_per_pool": per_pool,
             "max_pools": limit,
-            "idle_timeout_seconds": 60,
-            "max_lifetime_seconds": 60,
-            "wait_timeout_seconds": 5,
-        } | task.pop("registry", {})
-        defaults = {"threads": 16, "databases": databases, "query_seconds": 0.004, "seed": len(workers)}
-        worker = LoadWorker({"slots_path": str(tmp_path / "slots"), "registry": registry} | defaults | task)
+            "idle_timeout_seconds": 600,
+            "max_lifetime_seconds": 600,
+            "wait_timeout_seconds": PATIENCE_SECONDS,  # nothing here may fail because the machine is slow
+            "slots_path": str(self._slots_path),
+        } | changes
+
+    def use_up(self, limit: int, *, per_pool: int = 10, databases: list[str] | None = None) -> None:
+        """Show that all of it can be had, every connection at the same time, and not one more."""
+        registry = ConnectionRegistry(
+            **self.settings(limit=limit, per_pool=per_pool) | {"slots_path": self._slots_path}
+        )
+        registry.open()
+        names = databases or self._databases
+        try:
+            with ExitStack() as leases:
+                for number in range(min(limit, per_pool * len(names))):
+                    leases.enter_context(registry.lease(names[number % len(names)]))
+                with pytest.raises(PoolExhausted), registry.lease(names[0], wait_timeout_seconds=0.1):
+                    pass
+        finally:
+            registry.close()
+
+
+@pytest.fixture
+def budget(own_server: Server, databases: list[str], tmp_path: Path) -> Budget:
+    return Budget(own_server, tmp_path / "slots", databases)
+
+
+@pytest.fixture
+def start_worker(databases: list[str], budget: Budget) -> Iterator[Callable]:
+    """Start a worker process with some of its task given; all of a test share one budget."""
+    workers: list[LoadWorker] = []
+
+    def start(*, limit: int = 24, per_pool: int = 10, **task) -> LoadWorker:
+        defaults = {
+            "registry": budget.settings(limit=limit, per_pool=per_pool),
+            "threads": 16,
+            "databases": databases,
+            "query_seconds": 0.004,
+            "seed": len(workers),
+        }
+        worker = LoadWorker(defaults | task)
         workers.append(worker)
-        if ready:
-            worker.wait_until_ready()
+        worker.wait_until_ready()
         return worker
 
     yield start

@@ -1,7 +1,7 @@
 """One worker process for the fault tests: threads that lease connections until told to stop. Run by its path.
 
-It reads one JSON object from standard input, says ``ready`` when the registry is open, works until the next line or
-the end of its input, and prints what happened as JSON.
+It reads one JSON object from standard input, says ``ready`` when the registry is open, and works until the end of its
+input. For every line it reads meanwhile, and at the end, it prints what has happened so far as JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from time import monotonic
 
 import psycopg
 
@@ -22,13 +21,10 @@ from gateway.pools import ConnectionRegistry
 
 def work(registry: ConnectionRegistry, task: dict, stop: threading.Event, seed: int, outcome: Counter) -> None:
     choose = random.Random(seed)
-    longest = 0.0
     while not stop.is_set():
         database = choose.choice(task["databases"])
-        began = monotonic()
         try:
             with registry.lease(database) as connection:
-                longest = max(longest, monotonic() - began)
                 row = connection.execute(
                     "SELECT current_database(), pg_sleep(%s)::text", [choose.random() * task["query_seconds"]]
                 ).fetchone()
@@ -39,12 +35,12 @@ def work(registry: ConnectionRegistry, task: dict, stop: threading.Event, seed: 
         except psycopg.OperationalError:
             outcome["broken"] += 1
         stop.wait(choose.random() * task.get("pause_seconds", 0))
-    outcome["longest_ms"] = max(outcome["longest_ms"], int(longest * 1000))
 
 
 def main() -> None:
     task = json.loads(sys.stdin.readline())
-    registry = ConnectionRegistry(slots_path=Path(task["slots_path"]), **task["registry"])
+    settings = task["registry"]
+    registry = ConnectionRegistry(**settings | {"slots_path": Path(settings["slots_path"])})
     registry.open()
     stop, outcomes = threading.Event(), [Counter() for _ in range(task["threads"])]
     threads = [
@@ -54,16 +50,19 @@ def main() -> None:
     for thread in threads:
         thread.start()
     print("ready", flush=True)
-    sys.stdin.readline()
+    for _ in sys.stdin:
+        tell(outcomes)
     stop.set()
     for thread in threads:
         thread.join()
     registry.close()
+    tell(outcomes)
+
+
+def tell(outcomes: list[Counter]) -> None:
     total = Counter()
     for outcome in outcomes:
-        longest = max(total["longest_ms"], outcome["longest_ms"])
-        total.update(outcome)
-        total["longest_ms"] = longest
+        total.update(outcome.copy())
     print(json.dumps(total), flush=True)
 
 
