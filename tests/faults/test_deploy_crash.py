@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 from gateway.embedded import EmbeddedPostgres
 from migrations_engine import SCRATCH_NAME_PREFIX, DeployOptions, EngineError, deploy_schema, read_folder
 from tests.support.structure import structure_of
+from tests.support.waiting import wait_until
 
 WORKER = Path(__file__).parent / "deploy_worker.py"
 CRASHES = 6
@@ -92,8 +93,7 @@ class Deploys:
     def wait_until_alone(self, conninfo: str) -> None:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             others = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            while connection.execute(others).fetchone():
-                time.sleep(0.01)
+            wait_until(lambda: connection.execute(others).fetchone() is None)
 
     def kill_server(self) -> None:
         """Stop it as a crash would, at once and without a checkpoint, and start it again."""
@@ -188,8 +188,8 @@ def test_scratch_databases_left_by_a_crash_are_dropped_once_they_are_old(deploys
 
 
 def moments(seconds: float) -> list[float]:
-    """When to strike: all over the time a deploy needs, elsewhere in every run."""
-    return [seconds * (number + random.random()) / CRASHES for number in range(CRASHES)]
+    """When to strike: at once, and all over the time a deploy needs, elsewhere in every run."""
+    return [0, *(seconds * (number + random.random()) / CRASHES for number in range(CRASHES))]
 
 
 def contents(conninfo: str) -> tuple[object, ...]:
