@@ -108,7 +108,7 @@ def deploys() -> Iterator[Deploys]:
     with tempfile.TemporaryDirectory(prefix="pg-crash-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with EmbeddedPostgres(folder / "pg") as server:
+        with EmbeddedPostgres(folder / "pg", durable=False) as server:  # processes are killed, not the machine
             yield Deploys(server, folder)
 
 
