@@ -66,7 +66,7 @@ def test_a_worker_keeps_its_connections_from_call_to_call(start_gateway, platfor
 def test_a_client_may_send_many_calls_over_one_connection(gateway: Gateway, platform: str) -> None:
     gateway.register(platform, SHOP)
     body = json.dumps({"platform": platform, "function": "count_users"})
-    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=120)) as connection:
         for path, status in (("/call", 200), ("/nowhere", 404), ("/call", 200)) * 5:
             connection.request("POST", path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()

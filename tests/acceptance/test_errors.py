@@ -88,7 +88,7 @@ def test_malformed_chunks_are_the_client_s_fault(gateway: Gateway, path: str, ch
         path.encode(),
         kind,
     )
-    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=30)) as client:
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=120)) as client:
         client.sendall(head + chunks)
         client.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: client.recv(65536), b""))
@@ -210,7 +210,7 @@ def send_chunked(gateway: Gateway, body: bytes) -> bytes:
     """Everything that comes back for a call whose body is sent in two chunks and does not say its length."""
     head = b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
     pieces = (body[:5], body[5:], b"")
-    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=30)) as client:
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=120)) as client:
         client.sendall(head + b"Connection: close\r\n\r\n" + b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces))
         return b"".join(iter(lambda: client.recv(65536), b""))
 

@@ -16,6 +16,7 @@ from gateway import client_connections
 from gateway.client_connections import PatientSource
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 CALL_HEAD = b"POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
 REGISTER_HEAD = b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
@@ -32,7 +33,8 @@ def clients_that_sent(gateway: Gateway, beginning: bytes, count: int) -> Iterato
 
 @pytest.fixture
 def small(start_gateway) -> Gateway:
-    return start_gateway(WORKERS="1", THREADS="1", POOL_WAIT_TIMEOUT_SECS="0.5")
+    """Few threads, soon given up; requests in flight would get ten minutes when it stops."""
+    return start_gateway(WORKERS="1", THREADS="1", POOL_WAIT_TIMEOUT_SECS="0.5", STATEMENT_TIMEOUT_MS="600000")
 
 
 @pytest.mark.parametrize("beginning", [CALL_HEAD, CALL_HEAD + b'{"platform": ', CALL_HEAD[:20]])
@@ -43,7 +45,7 @@ def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway
         assert answer.headers["Retry-After"] == "1"
         assert answer.headers["X-Request-ID"] == answer.json["request_id"]
         assert small.get("/health").status == 200
-    assert small.get("/nowhere").status == 404
+    wait_until(lambda: small.get("/nowhere").status == 404)
 
 
 def test_deploys_and_calls_do_not_wait_for_each_other(small: Gateway, platform: str) -> None:
@@ -62,9 +64,13 @@ def test_a_flood_of_calls_for_one_tenant_leaves_room_for_the_others(
     start_gateway, admin: psycopg.Connection, platform: str
 ) -> None:
     gateway: Gateway = start_gateway(
-        WORKERS="1", THREADS="2", LOCK_TIMEOUT_MS="120000", STATEMENT_TIMEOUT_MS="120000", POOL_WAIT_TIMEOUT_SECS="120",
+        WORKERS="1",
+        THREADS="2",
+        LOCK_TIMEOUT_MS="3600000",
+        STATEMENT_TIMEOUT_MS="3600000",
+        POOL_WAIT_TIMEOUT_SECS="3600",
         MAX_CONNECTIONS_PER_POOL="3",
-    )  # fmt: skip
+    )
     for tenant in ("flooding", "other"):
         assert gateway.register(platform, {**SHOP, "functions/wait.sql": WAIT}, tenant_id=tenant).status == 200
     conninfo = psycopg.conninfo.make_conninfo(admin.info.dsn, dbname=f"{platform}_flooding")
@@ -84,7 +90,7 @@ def test_clients_that_do_not_close_keep_nobody_waiting(small: Gateway) -> None:
     with clients_that_sent(small, request, 100) as clients:  # each of which may take its time to leave
         for client in clients:
             assert client.recv(20).startswith(b"HTTP/1.1 200")
-        with closing(socket.create_connection(("127.0.0.1", small.port), timeout=20)) as another:
+        with closing(socket.create_connection(("127.0.0.1", small.port), timeout=PATIENCE_SECONDS)) as another:
             another.sendall(request)
             assert another.recv(20).startswith(b"HTTP/1.1 200")
 
@@ -92,7 +98,7 @@ def test_clients_that_do_not_close_keep_nobody_waiting(small: Gateway) -> None:
 def test_a_refusal_reaches_who_is_still_sending(small: Gateway) -> None:
     length = 20 * 2**20
     head = CALL_HEAD.replace(b"100", b"%d" % length)
-    with closing(socket.create_connection(("127.0.0.1", small.port), timeout=20)) as client:
+    with closing(socket.create_connection(("127.0.0.1", small.port), timeout=PATIENCE_SECONDS)) as client:
         client.sendall(head + b"x" * length)
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 413")
@@ -103,7 +109,7 @@ def test_a_silent_client_does_not_keep_the_gateway_from_stopping(small: Gateway)
     with clients_that_sent(small, b"", 1) as (silent,):
         small.get("/health/live")
         small.process.terminate()
-        small.process.wait(20)  # half a minute is what requests in flight would get
+        small.process.wait(PATIENCE_SECONDS)
         assert silent.recv(1) == b""
 
 

@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.running_gateway import free_port, running_gateway
+from tests.support.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "gateway.cli"]
 TIMEOUT_SECONDS = 120
@@ -52,13 +52,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def wait_until(condition, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_version(public_path):
@@ -199,7 +192,7 @@ class TestGunicornsOwnErrors:
         import http.client
         import json
 
-        with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=TIMEOUT_SECONDS) as connection:
             connection.sendall(request_bytes)
             response = http.client.HTTPResponse(connection)
             response.begin()

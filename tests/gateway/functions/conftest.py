@@ -15,7 +15,7 @@ from gateway.functions import SignatureCache, parse_json, session_options
 from gateway.naming import tenant_database
 from gateway.operations.call_function import CallAnswer, FunctionCall, call_function
 
-STATEMENT_TIMEOUT_MS = 1_500
+STATEMENT_TIMEOUT_MS = 2_500  # time enough for every call that is not to be timed out
 MAX_RESPONSE_BYTES = 100_000
 
 

@@ -10,6 +10,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from gateway.pools import ConnectionRegistry
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def make_registry(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., C
             "max_pools": 5,
             "idle_timeout_seconds": 60,
             "max_lifetime_seconds": 60,
-            "wait_timeout_seconds": 0.3,
+            "wait_timeout_seconds": PATIENCE_SECONDS,  # nobody is refused because the machine is slow
             "slots_path": tmp_path / "slots",
         }
         registry = ConnectionRegistry(**settings | changes)
