@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, request
 
-from gateway.api import admin, health
+from gateway.api import admin, health, metrics
 from gateway.api.error_handlers import register_error_handlers
 from gateway.api.guard import Guard
 from gateway.api.joining import EXTENSION
@@ -23,6 +23,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False  # a route has one spelling, which is what the guard looks at
     rooms = app.extensions[EXTENSION] = join_rooms(settings)
     register_error_handlers(app)
+    metrics.count(app)
 
     guard = Guard(settings)
 
@@ -30,7 +31,7 @@ def create_app(settings: Settings) -> Flask:
     def admit() -> None:
         guard.admit(request.environ)
 
-    for blueprint in (deploys.blueprint, call.blueprint, admin.blueprint, health.blueprint):
+    for blueprint in (deploys.blueprint, call.blueprint, admin.blueprint, health.blueprint, metrics.blueprint):
         app.register_blueprint(blueprint)
     app.wsgi_app = call.CallDoor(app.wsgi_app, rooms, guard)  # type: ignore[method-assign]  # how Flask wants it
     return app

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gateway.api import metrics
 from gateway.logs import GunicornLogger, configure_logging
 from gateway.settings import Settings, SettingsError
 from gateway.worker import Worker
@@ -55,6 +56,16 @@ control_socket_disable = True
 def post_fork(_server: Arbiter, worker: Worker) -> None:
     """Open the worker's pools, now that it is a process of its own."""
     worker.app.wsgi().extensions["gateway"].open()
+
+
+def child_exit(_server: Arbiter, worker: Worker) -> None:
+    """Keep what a worker has counted, in the master, however the worker ended."""
+    metrics.fold(int(worker.pid))
+
+
+def on_exit(_server: Arbiter) -> None:
+    """Leave no files behind, in the master, when it ends in an orderly way."""
+    metrics.end()
 
 
 def worker_exit(_server: Arbiter, worker: Worker) -> None:

@@ -26,10 +26,11 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import ThreadWorker
 
 from gateway.client_connections import ClientConnection
+from gateway.observations import RequestFailed, observe
 
 _log: Final = logging.getLogger(__name__)
 
-_HEALTH: Final = b"GET /health"
+_HEALTH: Final = (b"GET /health", b"GET /metrics")  #: what tells how the gateway is
 _HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
 _CALL: Final = b"POST /call "
 _DEPLOYS: Final = (b"POST /register", b"POST /migrate", b"POST /admin/", b"POST /v2/", b"POST /database/")
@@ -198,6 +199,7 @@ def _answer(
     client: socket.socket, status: str, code: str, message: str, header: str = "", *, request_id: str = ""
 ) -> None:
     """Send an error and, as whatever else the client sends is not read, the end of the connection."""
+    observe(RequestFailed(code))
     request_id = request_id or uuid.uuid4().hex
     body = orjson.dumps({"error": code, "message": message, "request_id": request_id})
     head = (

@@ -13,6 +13,7 @@ from gateway.api.error_table import code_of, status_of
 from gateway.api.request_ids import HEADER, request_id_of
 from gateway.api.shapes import shape_of_fact
 from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge
+from gateway.observations import RequestFailed, observe
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ def _answer(
     request_id: str,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Answer:
+    observe(RequestFailed(body["error"]))
     body["request_id"] = request_id
     return Answer(status=status, body=to_json(body), headers=headers)
 

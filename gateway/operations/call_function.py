@@ -17,6 +17,7 @@ from gateway.functions.plans import Params, plan_call
 from gateway.functions.session import CallSession, session_of
 from gateway.functions.signatures import Routine, describe
 from gateway.naming import DatabaseOwner
+from gateway.observations import CallFinished, observe
 from gateway.operations.services import Services, lease_for_call
 
 _NOT_UNDERSTOOD: Final = "42"  #: the class of errors in a statement itself
@@ -57,21 +58,27 @@ def call_function(services: Services, call: FunctionCall) -> CallAnswer:
     """
     began = perf_counter()
     attempts = services.settings.max_connections_per_pool + 1  # all idle connections may have been lost at once
-    while True:
-        with lease_for_call(services, call.owner) as connection:
-            try:
-                rows = _call_on(connection, services, call)
-            except ConnectionLost as exc:
-                connection.close()
-                attempts -= 1
-                if exc.sent or attempts == 0:
-                    raise ConnectionFailed("the connection to PostgreSQL was lost during the call") from exc
-                continue
-        return CallAnswer(
-            rows=b"[" + b",".join(rows) + b"]",
-            row_count=len(rows),
-            execution_time_ms=round((perf_counter() - began) * 1000, 3),
-        )
+    reached = False
+    try:
+        while True:
+            with lease_for_call(services, call.owner) as connection:
+                reached = True
+                try:
+                    rows = _call_on(connection, services, call)
+                except ConnectionLost as exc:
+                    connection.close()
+                    attempts -= 1
+                    if exc.sent or attempts == 0:
+                        raise ConnectionFailed("the connection to PostgreSQL was lost during the call") from exc
+                    continue
+            return CallAnswer(
+                rows=b"[" + b",".join(rows) + b"]",
+                row_count=len(rows),
+                execution_time_ms=round((perf_counter() - began) * 1000, 3),
+            )
+    finally:
+        if reached:
+            observe(CallFinished(call.owner.platform, perf_counter() - began))
 
 
 def _call_on(connection: psycopg.Connection[Any], services: Services, call: FunctionCall) -> list[bytes]:

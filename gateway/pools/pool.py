@@ -13,6 +13,7 @@ from psycopg_pool import ConnectionPool, PoolClosed
 from psycopg_pool.pool import MaintenanceTask
 
 from gateway.errors import GatewayError, PoolExhausted
+from gateway.observations import ConnectionLeased, observe
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import Connector
@@ -145,6 +146,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
                 waiter.leads = not self._growing
                 self._growing = True
                 self._waiting.append(waiter)
+        was_idle = connection is not None
         if connection is None:
             try:
                 connection = self._wait(waiter, deadline)
@@ -154,6 +156,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
                     self._keep(given)
                 raise
         connection._pool = self
+        observe(ConnectionLeased(self.name, was_idle))
         return connection
 
     def _wait(self, waiter: Waiter, deadline: float) -> CountedConnection:

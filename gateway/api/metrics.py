@@ -1,0 +1,141 @@
+"""``GET /metrics``: numbers for Prometheus, over all workers.
+
+Each worker counts in files of its own, which prometheus_client maps into memory; whichever worker is asked adds up all
+of them. What a worker has counted outlives it: the master folds the files of ended workers into one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+from flask import Blueprint, Flask, Response, current_app
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_flask_exporter import PrometheusMetrics
+
+from gateway.api.joining import services
+from gateway.observations import CallFinished, ConnectionLeased, RequestFailed, listen
+
+blueprint: Final = Blueprint("metrics", __name__)
+_EXTENSION: Final = "gateway metrics"
+_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  #: where prometheus_client looks for the files of all processes
+_KINDS: Final = ("counter", "histogram")  #: whose files are worth more than their worker
+_ENDED: Final = "ended"  #: stands for all ended workers, where a file's name has the process id
+_Values: Final[Any] = MmapedDict  #: a file of values, which has no types
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+#: The pools' counters have been called so from the beginning; prometheus_client lets every counter end in _total.
+_POOL_COUNTERS: Final = re.compile(r"^((?:# (?:HELP|TYPE) )?db_gateway_pool_(?:hits|misses))_total", re.MULTILINE)
+
+
+class Metrics:
+    """What is counted. Made once, before the workers are forked."""
+
+    def __init__(self, app: Flask) -> None:
+        """Count everything from now on, in a directory of this gateway's own."""
+        os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="stonescriptdb-gateway-metrics-")
+        # prometheus_client has made its choice when it was imported, by a variable that was not set then.
+        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+        counter = partial(Counter, registry=None)  # what is told comes from the files
+        gauge = partial(Gauge, registry=None, multiprocess_mode="mostrecent")
+        self._queries = counter(
+            "db_gateway_queries", "Calls that reached their database, also those that failed there.", ["platform"]
+        )
+        self._durations = Histogram(
+            "db_gateway_query_duration_seconds",
+            "How long these took, with the wait for a connection.",
+            ["platform"],
+            buckets=_BUCKETS,
+            registry=None,
+        )
+        self._hits = counter("db_gateway_pool_hits", "Leases served by an idle connection.", ["database"])
+        self._misses = counter(
+            "db_gateway_pool_misses", "Leases that waited for a connection, or connected.", ["database"]
+        )
+        self._errors = counter("db_gateway_errors", "Requests answered with an error.", ["type"])
+        self._pools = gauge("db_gateway_active_pools", "Databases that have a connection.")
+        self._connections = gauge("db_gateway_total_connections", "Connections to PostgreSQL.")
+        self._exporter = PrometheusMetrics(app, path=None, export_defaults=False, registry=CollectorRegistry())
+        # Finding a series by its labels costs more than counting in it.
+        self._calls: dict[str, tuple[Any, Any]] = {}
+        self._leases: dict[tuple[str, bool], Any] = {}
+        listen(CallFinished, self._count_call)
+        listen(ConnectionLeased, self._count_lease)
+        listen(RequestFailed, self._count_failure)
+
+    def _count_call(self, call: CallFinished) -> None:
+        series = self._calls.get(call.platform)
+        if series is None:
+            series = self._queries.labels(call.platform), self._durations.labels(call.platform)
+            self._calls[call.platform] = series
+        series[0].inc()
+        series[1].observe(call.seconds)
+
+    def _count_lease(self, lease: ConnectionLeased) -> None:
+        key = lease.database, lease.was_idle
+        series = self._leases.get(key)
+        if series is None:
+            series = self._leases[key] = (self._hits if lease.was_idle else self._misses).labels(lease.database)
+        series.inc()
+
+    def _count_failure(self, failure: RequestFailed) -> None:
+        self._errors.labels(failure.code).inc()
+
+    def text(self, *, active_pools: int, total_connections: int) -> str:
+        """Everything, in Prometheus' text format."""
+        with _files(fcntl.LOCK_SH):
+            self._pools.set(active_pools)
+            self._connections.set(total_connections)
+            text, _ = self._exporter.generate_metrics()
+        return _POOL_COUNTERS.sub(r"\1", text)
+
+
+def count(app: Flask) -> None:
+    """Begin to count, in the process that will fork the workers."""
+    app.extensions[_EXTENSION] = Metrics(app)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Tell all numbers. PostgreSQL is not asked for any."""
+    statistics = services().registry.statistics()
+    counted = cast(Metrics, current_app.extensions[_EXTENSION])
+    text = counted.text(active_pools=statistics.active_pools, total_connections=statistics.total_connections)
+    return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def fold(pid: int) -> None:
+    """Keep what an ended worker has counted, and remove its files. In the master."""
+    directory = Path(os.environ[_DIRECTORY])
+    with _files(fcntl.LOCK_EX):
+        for kind in _KINDS:
+            left = directory / f"{kind}_{pid}.db"
+            if left.exists():
+                total = _Values(str(directory / f"{kind}_{_ENDED}.db"))
+                for key, value, timestamp, _ in _Values.read_all_values_from_file(str(left)):
+                    total.write_value(key, total.read_value(key)[0] + value, timestamp)
+                total.close()
+                left.unlink()
+        for left in directory.glob(f"gauge_*_{pid}.db"):
+            left.unlink()
+
+
+def end() -> None:
+    """Remove all files, when the gateway stops. In the master."""
+    shutil.rmtree(os.environ[_DIRECTORY])
+
+
+@contextmanager
+def _files(operation: int) -> Iterator[None]:
+    """Hold the files still: for reading, or to fold some of them."""
+    with (Path(os.environ[_DIRECTORY]) / "lock").open("a") as lock:
+        fcntl.flock(lock, operation)
+        yield

@@ -1,0 +1,121 @@
+"""GET /metrics: exact over all workers, and over their ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import yaml
+
+from tests.acceptance.schemas import SHOP
+from tests.support.running_gateway import Gateway
+from tests.support.waiting import wait_until
+
+ALERTS = Path(__file__).parents[2] / "monitoring" / "alerts.yml"
+WORKERS = 3
+
+
+SAMPLE = re.compile(r'^(\w+)(?:\{\w+="([^"]*)"\})? (\S+)$', re.MULTILINE)  #: with one label or none, so no bucket
+
+
+def values(gateway: Gateway) -> dict[tuple[str, str], float]:
+    """Every value but those of buckets, by its name and its label."""
+    answer = gateway.get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    return {(name, label): float(value) for name, label, value in SAMPLE.findall(answer.body.decode())}
+
+
+def call(gateway: Gateway, platform: str, count: int) -> None:
+    for _ in range(count):
+        assert gateway.call(platform, "count_users").status == 200
+
+
+def test_what_workers_count_is_added_up_and_outlives_them(start_gateway, platform: str) -> None:
+    gateway: Gateway = start_gateway(WORKERS=str(WORKERS))
+    gateway.register(platform, SHOP)
+
+    call(gateway, platform, 40)
+    seen = values(gateway)
+    assert seen["db_gateway_queries_total", platform] == 40
+    assert seen["db_gateway_query_duration_seconds_count", platform] == 40
+    leases = [seen.get((f"db_gateway_pool_{kind}", f"{platform}_main"), 0) for kind in ("hits", "misses")]
+    assert sum(leases) == 40
+    assert 1 <= leases[1] <= WORKERS  # each worker that was asked had to connect once
+    assert seen["db_gateway_total_connections", ""] == gateway.get("/health").json["total_connections"] >= 1
+    assert seen["db_gateway_active_pools", ""] >= 1
+
+    before = set(gateway.worker_pids())
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    wait_until(lambda: before.isdisjoint(gateway.worker_pids()) and len(gateway.worker_pids()) == WORKERS)
+    call(gateway, platform, 10)
+    assert values(gateway)["db_gateway_queries_total", platform] == 50
+
+    victim = gateway.worker_pids()[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in gateway.worker_pids() and len(gateway.worker_pids()) == WORKERS)
+    call(gateway, platform, 10)
+    assert values(gateway)["db_gateway_queries_total", platform] == 60
+    assert values(gateway)["db_gateway_query_duration_seconds_count", platform] == 60
+
+
+def test_failures_are_counted_by_their_code_and_strangers_make_no_series(gateway: Gateway, platform: str) -> None:
+    gateway.register(platform, SHOP)
+    before = values(gateway)
+
+    def more(name: str, label: str) -> float:
+        return values(gateway).get((name, label), 0) - before.get((name, label), 0)
+
+    assert gateway.call(platform, "no_such_function").status == 404
+    assert gateway.call("nobody-has-this-name", "f").status == 404
+    assert gateway.get("/no/such/route").status == 404
+    assert gateway.request("POST", "/call", b"rubbish", {"Content-Type": "application/json"}).status == 400
+    assert more("db_gateway_errors_total", "function_not_found") == 1
+    assert more("db_gateway_errors_total", "database_not_found") == 1
+    assert more("db_gateway_errors_total", "not_found") == 1
+    assert more("db_gateway_errors_total", "invalid_request") == 1
+    assert more("db_gateway_queries_total", platform) == 1  # it reached its database
+    assert "nobody-has-this-name" not in gateway.get("/metrics").body.decode()
+
+
+def test_only_the_networks_that_may_call_may_read_it(start_gateway) -> None:
+    gateway: Gateway = start_gateway(ALLOWED_NETWORKS="10.0.0.0/8")
+    assert gateway.get("/metrics").status == 403
+
+
+def test_files_of_ended_workers_do_not_pile_up_and_the_last_are_removed(start_gateway, platform: str) -> None:
+    gateway: Gateway = start_gateway(WORKERS="1")
+    gateway.register(platform, SHOP)
+    (worker,) = gateway.worker_pids()
+    call(gateway, platform, 1)
+    mapped = re.findall(r"(/\S+)/counter_\d+\.db", Path(f"/proc/{worker}/maps").read_text())
+    directory = Path(mapped[0])
+    for _ in range(3):
+        (worker,) = gateway.worker_pids()
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda old=worker: len(gateway.worker_pids()) == 1 and gateway.worker_pids() != [old])
+        call(gateway, platform, 1)
+    assert values(gateway)["db_gateway_queries_total", platform] == 4
+    assert len(list(directory.glob("counter_*.db"))) == 2  # of the one that works, and of all that have ended
+    gateway.process.terminate()
+    gateway.process.wait()
+    assert not directory.exists()
+
+
+def test_the_alert_rules_name_what_there_is(gateway: Gateway, platform: str) -> None:
+    gateway.register(platform, SHOP)
+    call(gateway, platform, 1)
+    gateway.get("/no/such/route")
+    told = {line.split("{")[0].split(" ")[0] for line in gateway.get("/metrics").body.decode().splitlines()}
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    assert [(rule["alert"], rule["for"]) for rule in group["rules"]] == [
+        ("DbGatewayHighLatency", "5m"),
+        ("DbGatewayConnectionsHigh", "5m"),
+        ("DbGatewayErrorRate", "5m"),
+    ]
+    for rule in group["rules"]:
+        named = set(re.findall(r"db_gateway_\w+", rule["expr"]))
+        assert named
+        assert named <= told
