@@ -6,7 +6,8 @@ import errno
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
 
@@ -20,7 +21,42 @@ NEXT_REQUEST_MS: Final = 2
 MAX_HEAD_BYTES: Final = 8192  #: looked at before a request is read
 #: How long a write of an answer waits for a client that does not read; a large answer is a few writes.
 WRITE_SECONDS: Final = 10
+_TOGETHER_BYTES: Final = 64 * 1024  #: up to which a body is sent in one message with its head
 _SEND_TIMEOUT: Final = struct.pack("ll", WRITE_SECONDS, 0)
+
+
+class ClientSocket(socket.socket):
+    """A client's socket on which the head of an answer waits for the body, which gunicorn writes after it."""
+
+    def __init__(self, accepted: socket.socket) -> None:
+        """Take over *accepted*, which is of no more use."""
+        super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+        self._held: bytes | None = None  # None: what is written leaves at once
+
+    @contextmanager
+    def one_message(self) -> Iterator[None]:
+        """While an answer is written: send the first two writes in one message."""
+        self._held = b""
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self.sendall(held)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ANN401 - any buffer, as the base class has it
+        """Send *data*, or keep it until the next."""
+        held = self._held
+        if held == b"":
+            self._held = bytes(data)
+            return
+        if held is not None:
+            self._held = None
+            if len(data) <= _TOGETHER_BYTES:
+                data = held + data
+            else:
+                super().sendall(held, flags)
+        super().sendall(data, flags)
 
 
 class PatientSource:
@@ -67,6 +103,7 @@ class ClientConnection(TConn):
     """
 
     timeout: float
+    sock: ClientSocket
     parser: Any  # gunicorn's
 
     def __init__(
@@ -77,14 +114,14 @@ class ClientConnection(TConn):
         server: Any,  # noqa: ANN401
         linger: Callable[[socket.socket], None],
     ) -> None:
-        """Take a connection.
+        """Take a connection; *client* is of no more use then.
 
         :param linger: closes it in a way that leaves the client its answer, without waiting
         """
-        super().__init__(cfg, client, address, server)  # type: ignore[no-untyped-call]
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
+        super().__init__(cfg, ClientSocket(client), address, server)  # type: ignore[no-untyped-call]
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
         self._linger = linger
-        self.source = PatientSource(client)
+        self.source = PatientSource(self.sock)
         self.parser = get_parser(cfg, self.source, address)  # type: ignore[no-untyped-call]
 
     def peek(self) -> bytes | None:

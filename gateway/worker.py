@@ -83,17 +83,19 @@ class Worker(ThreadWorker):
             raise
         self.nr_conns += 1
         conn = ClientConnection(self.cfg, client, address, listener.getsockname(), self._linger)
-        if conn.peek() is None:
+        if (head := conn.peek()) is None:
             conn.set_timeout()  # type: ignore[no-untyped-call]
             self.pending_conns.append(conn)
-            self.poller.register(client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
         else:
             conn.data_ready = True
-            self.enqueue_req(conn)
+            self._enqueue(conn, head)
 
     def enqueue_req(self, conn: ClientConnection) -> None:
-        """Give a request to a thread of its kind."""
-        head = conn.peek() or b""
+        """Give a request to a thread of its kind; the base class calls this."""
+        self._enqueue(conn, conn.peek() or b"")
+
+    def _enqueue(self, conn: ClientConnection, head: bytes) -> None:
         finish: Callable[..., None] = self.finish_request
         if head.startswith(_HEALTH) and b"\r\n\r\n" in head:
             request = self._health_pool.submit(self.handle, conn)
@@ -111,6 +113,11 @@ class Worker(ThreadWorker):
         """Read a request, and answer it."""
         conn.source.restart()
         return super().handle(conn)  # type: ignore[no-untyped-call]
+
+    def handle_request(self, req: Any, conn: ClientConnection) -> Any:  # noqa: ANN401 - gunicorn's
+        """Answer a request."""
+        with conn.sock.one_message():
+            return super().handle_request(req, conn)  # type: ignore[no-untyped-call]
 
     def _handle_calls(self, conn: ClientConnection) -> Any:  # noqa: ANN401 - gunicorn's
         """Read a request and answer it, and so with the calls that follow at once.
@@ -164,18 +171,14 @@ class Worker(ThreadWorker):
             client.close()
             return
         client.setblocking(False)
+        if _has_ended(client):
+            client.close()
+            return
         self._lingering[client] = monotonic() + _LINGER_SECONDS
         self.poller.register(client, selectors.EVENT_READ, self._drain)
-        self._drain(client)
 
     def _drain(self, client: socket.socket) -> None:
-        try:
-            left = client.recv(_DRAIN_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            left = b""
-        if not left:
+        if _has_ended(client):
             self._close(client)
 
     def _close(self, client: socket.socket) -> None:
@@ -208,6 +211,16 @@ def _answer(
     )
     with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
         client.sendall(head.encode("latin-1") + body)
+
+
+def _has_ended(client: socket.socket) -> bool:
+    """Take what the client still sends; whether it has closed its end."""
+    try:
+        return not client.recv(_DRAIN_BYTES)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def describe_error(exc: BaseException) -> tuple[str, str, str]:
