@@ -252,10 +252,11 @@ class _Deploy:
     def _seed(self) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
         """Fill empty tables on register; on migrate fill those this deploy has made, and look for every row."""
         seeders = Seeders(self._session, self._schema.seeders)
-        if self._options.purpose == "register":
-            return seeders.seed(first_deploy=self._state.schema_checksum is None), ()
         new = table_labels(self._comparison.understanding.declared) - table_labels(self._there)
-        return seeders.seed(first_deploy=self._is_new, only=None if self._is_new else new), seeders.validate()
+        made = None if self._is_new else new
+        if self._options.purpose == "register":
+            return seeders.seed(first_deploy=self._state.schema_checksum is None, made=made), ()
+        return seeders.seed(first_deploy=self._is_new, made=made, only_made=True), seeders.validate()
 
     def _verified(self, remaining: CatalogDiff, validations: tuple[SeederValidation, ...]) -> Verification:
         accepted = {change.key for change in (*self._comparison.accepted, *self._comparison.undone)}

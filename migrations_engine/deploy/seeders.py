@@ -47,13 +47,20 @@ class Seeders:
             lambda name: find_table(session, name)
         )
 
-    def seed(self, *, first_deploy: bool, only: Collection[str] | None = None) -> tuple[SeederResult, ...]:
-        """Run the seeders of tables that are empty now, in an order that their foreign keys allow.
+    def seed(
+        self, *, first_deploy: bool, made: Collection[str] | None, only_made: bool = False
+    ) -> tuple[SeederResult, ...]:
+        """Run the seeders of tables that are empty, in an order that their foreign keys allow.
+
+        A table that this deploy has made was empty when it began. If a migration has put rows in since, its seeders
+        run when they define others, and fit beside them.
 
         :param first_deploy: the database was just made, so that statements which name no table to fill run as well
-        :param only: the tables that may be filled, by the name PostgreSQL prints; None for all
+        :param made: the tables that this deploy has made, by the name PostgreSQL prints; None: all there are
+        :param only_made: fill no others
         :raises MigrationFailed: PostgreSQL refused a statement
         """
+        only = made if only_made else None
         targets = {file: {table.name: table for table, _ in self._inserts(file)} for file in self._files}
         ordered = order_seeders({file: self._filling(file) for file in self._files})
         files = [file for file in ordered if only is None or targets[file].keys() & set(only)]
@@ -61,7 +68,16 @@ class Seeders:
         empty = {name for name in tables if (only is None or name in only) and self._is_empty(name)}
         results: dict[SchemaFile, list[SeederResult]] = {}
 
+        filled = set(empty)
+
         def run(file: SchemaFile) -> None:
+            begun = {name for name in targets[file].keys() - empty if made is None or name in made}
+            lacking = {name for name in begun if self._lacks_rows(file, name)}
+            if lacking:
+                with suppress(psycopg.errors.UniqueViolation), self._session.savepoint():
+                    results[file] = self._run_file(file, empty | lacking, first_deploy=first_deploy)
+                    filled.update(lacking)
+                    return
             results[file] = self._run_file(file, empty, first_deploy=first_deploy)
 
         runner = FileRunner(
@@ -71,7 +87,7 @@ class Seeders:
         if files:
             with self._session.failures_as(what="checking the seeded rows"):
                 self._session.check_deferred()
-        for name in sorted(empty):
+        for name in sorted(filled):
             self._move_sequences(tables[name])
         return _summed(results[file] for file in files)
 
@@ -119,6 +135,12 @@ class Seeders:
     def _is_empty(self, table: str) -> bool:
         row = self._session.query(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.SQL(table))).fetchone()
         return row is not None and bool(row[0])
+
+    def _lacks_rows(self, file: SchemaFile, name: str) -> bool:
+        """Whether the table is without some of the rows that the file defines for it."""
+        groups = _by_table((table, insert) for table, insert in self._inserts(file) if table.name == name).values()
+        counts = [self._count_all(inserts, table, altered=_alters(file)) for table, inserts in groups]
+        return any(count.found < count.expected for count in counts)
 
     def _run_file(self, file: SchemaFile, empty: set[str], *, first_deploy: bool) -> list[SeederResult]:
         inserts = {insert.statement: (table, insert) for table, insert in self._inserts(file)}

@@ -36,6 +36,33 @@ def test_the_next_id_comes_after_the_seeded_ones(tenant):
     assert tenant.rows("SELECT id FROM roles WHERE name = 'next'") == [(4,)]
 
 
+@pytest.mark.parametrize(
+    ("migration", "inserted", "total"),
+    [
+        ("INSERT INTO roles (id, name) VALUES (10, 'robot')", 3, 4),  # other rows than the seeder's
+        ("INSERT INTO roles (id, name) VALUES (1, 'admin'), (2, 'user'), (3, 'guest')", 0, 3),  # the same
+    ],
+)
+def test_a_new_table_that_a_migration_has_begun_to_fill_gets_the_seeded_rows_it_lacks(
+    tenant, migration, inserted, total
+):
+    files = ROLES | {"migrations/001.pssql": migration}
+    assert [(s.inserted, s.skipped) for s in tenant.register(files).seeders] == [(inserted, 3 - inserted)]
+    assert tenant.rows("SELECT count(*) FROM roles") == [(total,)]
+    assert [(v.expected, v.found) for v in tenant.migrate(files).seeder_validations] == [(3, 3)]
+    assert [(s.inserted, s.skipped) for s in tenant.register(files).seeders] == [(0, 3)]
+    if inserted:
+        tenant.execute("INSERT INTO roles (name) VALUES ('next')")
+        assert tenant.rows("SELECT id FROM roles WHERE name = 'next'") == [(11,)]
+
+
+def test_seeded_rows_that_do_not_fit_beside_a_migration_s_are_left_out_and_then_missing(tenant):
+    files = ROLES | {"migrations/001.pssql": "INSERT INTO roles (id, name) VALUES (10, 'admin')"}
+    assert [(s.inserted, s.skipped) for s in tenant.register(files).seeders] == [(0, 3)]
+    with pytest.raises(MigrationFailed, match="3 of 3 rows"):
+        tenant.migrate(files | {"migrations/002.pssql": "UPDATE roles SET note = 'x'"})
+
+
 def test_foreign_keys_decide_the_order(tenant):
     report = tenant.register(
         {
