@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.api import metrics
 from gateway.logs import GunicornLogger, configure_logging
 from gateway.settings import Settings, SettingsError
-from gateway.worker import Worker
+from gateway.worker import Worker, keep_signals_for_workers
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -51,6 +51,11 @@ limit_request_field_size = 16380
 forwarded_allow_ips = ""
 #: gunicorn's own administration socket, which nothing here uses.
 control_socket_disable = True
+
+
+def on_starting(_server: Arbiter) -> None:
+    """Prepare the master."""
+    keep_signals_for_workers()
 
 
 def post_fork(_server: Arbiter, worker: Worker) -> None:

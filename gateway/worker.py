@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import selectors
+import signal
 import socket
 import uuid
 from collections import deque
@@ -37,6 +39,8 @@ _DEPLOYS: Final = (b"POST /register", b"POST /migrate", b"POST /admin/", b"POST 
 _DRAIN_BYTES: Final = 2**16
 _LINGER_SECONDS: Final = 2.0  #: for the client to take an answer and close, before what it still sends is refused
 
+_TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
 _Queue = deque[tuple[float, ClientConnection, "Future[Any]"]]
 
 
@@ -68,6 +72,11 @@ class Worker(ThreadWorker):
         self._call_threads: int = settings.request_threads
         self._lingering: dict[socket.socket, float] = {}  # until when, which is the order they are in
         super().init_process()  # type: ignore[no-untyped-call]
+
+    def init_signals(self) -> None:
+        """Listen to signals, and to those that have waited for it."""
+        super().init_signals()  # type: ignore[no-untyped-call]
+        _release_signals()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Make the threads for everything else; those that are not needed are never started."""
@@ -196,6 +205,24 @@ class Worker(ThreadWorker):
             # Only its kind: the text quotes the request, and a broken header may hold a key.
             _log.info("unreadable request: %s", type(exc).__name__, extra={"request_id": request_id})
         _answer(client, status, code, message, request_id=request_id)
+
+
+def keep_signals_for_workers() -> None:
+    """Let a signal to stop wait until the worker it is for can listen. In the master, before it forks any.
+
+    From the fork until then a worker has the master's handlers, which only note a signal for the master's own loop: the
+    worker would go on, until the master loses its patience and kills it.
+    """
+    _release_signals()  # a master that another has started, on SIGUSR2, inherits what was held back at that fork
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals)
+
+
+def _hold_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TO_STOP)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)
 
 
 def _answer(

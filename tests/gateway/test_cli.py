@@ -155,6 +155,17 @@ class TestServe:
             wait_until(lambda: victim not in gateway.worker_pids() and len(gateway.worker_pids()) == 2)
             assert gateway.get("/health/ready").status == 200
 
+    def test_a_worker_that_is_told_to_stop_as_soon_as_it_exists_does(self, postgres_url, public_path):
+        with running_gateway(postgres_url, public_path, WORKERS="1") as gateway:
+            for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT) * 3:
+                (killed,) = gateway.worker_pids()
+                os.kill(killed, signal.SIGKILL)
+                (pid,) = wait_until(lambda old=killed: set(gateway.worker_pids()) - {old}, pause_seconds=0)
+                os.kill(pid, signal_number)
+                wait_until(lambda stopped=pid: stopped not in gateway.worker_pids())
+                wait_until(lambda: len(gateway.worker_pids()) == 1)
+            wait_until(lambda: gateway.get("/health/ready").status == 200)
+
     def test_a_reload_replaces_the_workers_without_a_failed_request(self, postgres_url, public_path):
         with running_gateway(postgres_url, public_path) as gateway:
             wait_until(lambda: len(gateway.worker_pids()) == 2)
