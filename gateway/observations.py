@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -31,6 +32,7 @@ class RequestFailed:
 
 
 Event = TypeVar("Event", CallFinished, ConnectionLeased, RequestFailed)
+_log: Final = logging.getLogger(__name__)
 _listeners: Final[dict[type, Callable[[Any], None]]] = {}
 
 
@@ -40,7 +42,16 @@ def listen(event_type: type[Event], listener: Callable[[Event], None]) -> None:
 
 
 def observe(event: Event) -> None:
-    """Tell who listens, if anybody does."""
+    """Tell who listens, if anybody does. One who fails is told no more: what happens must not fail with it."""
     listener = _listeners.get(type(event))
     if listener is not None:
-        listener(event)
+        try:
+            listener(event)
+        except Exception:  # noqa: BLE001 - whatever it is, it is logged
+            _listeners.pop(type(event), None)
+            _log.exception("%s is not counted any more in this process", type(event).__name__)
+
+
+def listen_no_more() -> None:
+    """Have nobody called any more, in this process."""
+    _listeners.clear()

@@ -5,6 +5,7 @@ Everything is loaded before the fork and connected after it: a connection made b
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -60,12 +61,13 @@ def on_starting(_server: Arbiter) -> None:
 
 def post_fork(_server: Arbiter, worker: Worker) -> None:
     """Open the worker's pools, now that it is a process of its own."""
+    metrics.begin(os.getpid())
     worker.app.wsgi().extensions["gateway"].open()
 
 
-def child_exit(_server: Arbiter, worker: Worker) -> None:
+def child_exit(server: Arbiter, _worker: Worker) -> None:
     """Keep what a worker has counted, in the master, however the worker ended."""
-    metrics.fold(int(worker.pid))
+    metrics.fold({os.getpid(), *server.WORKERS})
 
 
 def on_exit(_server: Arbiter) -> None:

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from time import monotonic
+from types import FrameType
 from typing import Any, Final
 
 import orjson
@@ -72,6 +73,18 @@ class Worker(ThreadWorker):
         self._call_threads: int = settings.request_threads
         self._lingering: dict[socket.socket, float] = {}  # until when, which is the order they are in
         super().init_process()  # type: ignore[no-untyped-call]
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal's handler
+        """Stop without waiting for clients.
+
+        The base class leaves from wherever the main loop is just then: with a lock that it takes itself on its way, or
+        in the middle of starting a thread, which then nobody would end.
+        """
+        self.alive = False
+        self.method_queue.defer(self._forget_clients)  # type: ignore[no-untyped-call]
+
+    def _forget_clients(self) -> None:
+        self.nr_conns = 0
 
     def init_signals(self) -> None:
         """Listen to signals, and to those that have waited for it."""

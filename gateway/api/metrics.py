@@ -7,11 +7,13 @@ of them. What a worker has counted outlives it: the master folds the files of en
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import shutil
+import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,14 +25,20 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_flask_exporter import PrometheusMetrics
 
 from gateway.api.joining import services
-from gateway.observations import CallFinished, ConnectionLeased, RequestFailed, listen
+from gateway.observations import CallFinished, ConnectionLeased, RequestFailed, listen, listen_no_more
+
+_log: Final = logging.getLogger(__name__)
 
 blueprint: Final = Blueprint("metrics", __name__)
 _EXTENSION: Final = "gateway metrics"
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  #: where prometheus_client looks for the files of all processes
 _KINDS: Final = ("counter", "histogram")  #: whose files are worth more than their worker
+_GAUGES: Final = "gauge_mostrecent"
 _ENDED: Final = "ended"  #: stands for all ended workers, where a file's name has the process id
 _Values: Final[Any] = MmapedDict  #: a file of values, which has no types
+_FILE_BYTES: Final = 2**16  #: with which prometheus_client begins a file
+_ENTRY_BYTES: Final = 40  #: at most, that a value takes in a file besides its key
+_UNREADABLE: Final = (OSError, struct.error, RuntimeError)  #: as prometheus_client says it
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 #: The pools' counters have been called so from the beginning; prometheus_client lets every counter end in _total.
 _POOL_COUNTERS: Final = re.compile(r"^((?:# (?:HELP|TYPE) )?db_gateway_pool_(?:hits|misses))_total", re.MULTILINE)
@@ -41,7 +49,10 @@ class Metrics:
 
     def __init__(self, app: Flask) -> None:
         """Count everything from now on, in a directory of this gateway's own."""
-        os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="stonescriptdb-gateway-metrics-")
+        # In memory where there is a place for that: no cleaner of old files comes there, and disks get full.
+        memory = "/dev/shm"  # noqa: S108 - what is made there is a folder of its own
+        folder = memory if os.access(memory, os.W_OK) else None
+        os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="stonescriptdb-gateway-metrics-", dir=folder)
         # prometheus_client has made its choice when it was imported, by a variable that was not set then.
         values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
         counter = partial(Counter, registry=None)  # what is told comes from the files
@@ -112,25 +123,66 @@ def metrics() -> Response:
     return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def fold(pid: int) -> None:
-    """Keep what an ended worker has counted, and remove its files. In the master."""
+def begin(pid: int) -> None:
+    """Make a new worker's files, in the worker. If that fails, the worker works on and counts nothing.
+
+    Space is reserved, because a mapped file that cannot grow kills its process.
+    """
     directory = Path(os.environ[_DIRECTORY])
-    with _files(fcntl.LOCK_EX):
-        for kind in _KINDS:
-            left = directory / f"{kind}_{pid}.db"
-            if left.exists():
-                total = _Values(str(directory / f"{kind}_{_ENDED}.db"))
-                for key, value, timestamp, _ in _Values.read_all_values_from_file(str(left)):
-                    total.write_value(key, total.read_value(key)[0] + value, timestamp)
-                total.close()
+    try:
+        for kind in (*_KINDS, _GAUGES):
+            file = directory / f"{kind}_{pid}.db"
+            if not file.exists():
+                _reserve(file.with_suffix(".new"), _FILE_BYTES).rename(file)  # a reader never finds it empty
+    except OSError as exc:
+        listen_no_more()
+        _log.error("this worker's numbers will be missing from /metrics: %s", exc)
+
+
+def fold(living: Collection[int]) -> None:
+    """Keep what ended workers have counted, and remove their files. In the master, which no file may stop.
+
+    What cannot be folded now is left for the next time: it is told as long as it is there.
+    """
+    directory = Path(os.environ[_DIRECTORY])
+    try:
+        with _files(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            for left in directory.glob("*.db"):
+                kind, _, pid = left.stem.rpartition("_")
+                if pid == _ENDED or int(pid) in living:
+                    continue
+                if kind in _KINDS:
+                    _add(left, directory / f"{kind}_{_ENDED}.db")
                 left.unlink()
-        for left in directory.glob(f"gauge_*_{pid}.db"):
-            left.unlink()
+    except BlockingIOError:
+        pass  # somebody is reading
+    except _UNREADABLE as exc:
+        _log.error("what a worker has counted stays in its own file: %s", exc)
 
 
 def end() -> None:
     """Remove all files, when the gateway stops. In the master."""
-    shutil.rmtree(os.environ[_DIRECTORY])
+    shutil.rmtree(os.environ[_DIRECTORY], ignore_errors=True)
+
+
+def _add(left: Path, ended: Path) -> None:
+    sums: dict[str, float] = {}
+    for file in (ended, left):
+        if file.exists():
+            for key, value, _, _ in _Values.read_all_values_from_file(str(file)):
+                sums[key] = sums.get(key, 0.0) + value
+    fresh = _reserve(ended.with_suffix(".new"), sum(len(key.encode()) + _ENTRY_BYTES for key in sums) + _FILE_BYTES)
+    total = _Values(str(fresh))
+    for key, value in sums.items():
+        total.write_value(key, value, 0.0)
+    total.close()
+    fresh.replace(ended)
+
+
+def _reserve(file: Path, size: int) -> Path:
+    with file.open("wb") as fresh:
+        os.posix_fallocate(fresh.fileno(), 0, size)
+    return file
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -111,6 +112,21 @@ def test_files_of_ended_workers_do_not_pile_up_and_the_last_are_removed(start_ga
     gateway.process.terminate()
     gateway.process.wait()
     assert not directory.exists()
+
+
+def test_lost_files_stop_neither_calls_nor_the_gateway(start_gateway, platform: str) -> None:
+    gateway: Gateway = start_gateway(WORKERS="1")
+    gateway.register(platform, SHOP)
+    (worker,) = gateway.worker_pids()
+    call(gateway, platform, 1)
+    mapped = re.findall(r"(/\S+)/counter_\d+\.db", Path(f"/proc/{worker}/maps").read_text())
+    shutil.rmtree(mapped[0])
+    call(gateway, platform, 1)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: len(gateway.worker_pids()) == 1 and gateway.worker_pids() != [worker])
+    call(gateway, platform, 5)
+    assert "numbers will be missing" in gateway.log
+    assert gateway.process.poll() is None
 
 
 def test_the_alert_rules_name_what_there_is(gateway: Gateway, platform: str) -> None:
