@@ -132,6 +132,7 @@ class TestServe:
             assert not is_running(postmaster)
             assert "shutdown complete" not in gateway.log
             assert "Traceback" not in gateway.log
+            assert "SIGKILL" not in gateway.log  # no worker had to be killed
 
     def test_the_embedded_server_has_the_version_asked_for(self, public_path):
         with running_gateway("", public_path, ("--embedded", "pg", "--postgres-version", "16")):
