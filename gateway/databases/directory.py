@@ -8,6 +8,8 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
 
 from gateway.databases.connections import Connections, refusals
 from gateway.databases.rows import DatabaseRow, read_named, read_rows
@@ -75,8 +77,7 @@ class DatabaseDirectory:
         oid = self._oids.get(connection)
         if oid is None:
             with refusals("say which database a connection is in", database=database.name):
-                row = connection.execute(_QUERIES["path_in_database"]).fetchone()
-            oid = self._oids[connection] = int(row[0].split("/")[-2]) if row else 0
+                oid = self._oids[connection] = _oid_of_database(connection)
         return oid == database.oid
 
     def of_platform(self, platform: str) -> tuple[ManagedDatabase, ...]:
@@ -101,6 +102,14 @@ class DatabaseDirectory:
 
     def _session(self) -> AbstractContextManager[psycopg.Connection[Any]]:
         return self._connections.lease(self._maintenance_database)
+
+
+def _oid_of_database(connection: psycopg.Connection[Any]) -> int:
+    """Which database a session is in. By libpq alone: psycopg's first cursor on a connection costs as much again."""
+    result = connection.pgconn.exec_(_QUERIES["path_in_database"])
+    if result.status != ExecStatus.TUPLES_OK:
+        raise error_from_result(result)
+    return int((result.get_value(0, 0) or b"").split(b"/")[-2])
 
 
 def owned(row: DatabaseRow | None, owner: DatabaseOwner, *, also_as_tenant: bool = False) -> ManagedDatabase:

@@ -7,10 +7,13 @@ import re
 import select
 import socket
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from ipaddress import ip_address
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo, PGconn, PollingStatus, abc
 from psycopg.rows import TupleRow
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ CHECK_INTERVAL_MS: Final = 1000  #: how soon a busy backend notices that its cli
 
 _WHERE = re.compile(r"^(?:connection (?:failed|is bad): )?(?:connection to server .*? failed: )?")
 _ESCAPED = re.compile(r"([\\\s])")
+_WAITED_FOR: Final = {PollingStatus.READING: select.POLLIN, PollingStatus.WRITING: select.POLLOUT}
 
 
 class CountedConnection(psycopg.Connection[TupleRow]):
@@ -31,6 +35,32 @@ class CountedConnection(psycopg.Connection[TupleRow]):
     database: str = ""
     link: Link | None = None  #: None only while it is being made
     _expire_at: float  #: psycopg_pool's: when it has lived long enough, on the clock of time.monotonic
+
+    @classmethod
+    def connect(  # type: ignore[override]  # the rest of psycopg's parameters is of no use here
+        cls, conninfo: str = "", *, autocommit: bool = False, connect_timeout: float, at_once: bool = False
+    ) -> Self:
+        """Connect to a server.
+
+        psycopg reads a conninfo twice for every connection, to divide it into attempts and to look up names. Where
+        there is nothing to divide or to look up, libpq alone takes less than half as much CPU.
+
+        :param connect_timeout: in seconds
+        :param at_once: let libpq connect by itself; only where there is :func:`one_address`
+        :raises psycopg.OperationalError: it cannot be made
+        """
+        if not at_once:
+            return super().connect(conninfo, autocommit=autocommit, connect_timeout=max(1, round(connect_timeout)))
+        pgconn = PGconn.connect_start(conninfo.encode())
+        try:
+            _finish_connecting(pgconn, monotonic() + connect_timeout)
+        except BaseException:
+            pgconn.finish()
+            raise
+        pgconn.nonblocking = 1
+        connection = cls(pgconn)
+        connection._autocommit = autocommit
+        return connection
 
     @property
     def lost(self) -> bool:
@@ -44,6 +74,32 @@ class CountedConnection(psycopg.Connection[TupleRow]):
             super().close()
         else:
             link.hang_up(super().close, orderly=not self.closed)
+
+
+def one_address(conninfo: str) -> bool:
+    """Whether *conninfo*, with libpq's environment, means one server, without a name to ask another machine for."""
+    defaults = {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
+    given = defaults | conninfo_to_dict(conninfo)
+    address = str(given["hostaddr"] or given["host"])
+    if given["service"] or "," in address:
+        return False
+    if not address or address.startswith("/") or address == "localhost":
+        return True
+    try:
+        ip_address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def _finish_connecting(pgconn: abc.PGconn, deadline: float) -> None:
+    while (status := pgconn.connect_poll()) != PollingStatus.OK:
+        if status == PollingStatus.FAILED:
+            raise psycopg.OperationalError(f"connection failed: {pgconn.get_error_message()}")
+        poller = select.poll()  # libpq may go on with another socket
+        poller.register(pgconn.socket, _WAITED_FOR[PollingStatus(status)])
+        if not poller.poll(max(0, int((deadline - monotonic()) * 1000))):
+            raise psycopg.errors.ConnectionTimeout("connection timeout expired")
 
 
 def conninfo_for(conninfo: str, database: str, *, application_name: str, session_options: Mapping[str, str]) -> str:

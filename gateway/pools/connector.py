@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, timeout_from_conninfo
 from psycopg.pq import TransactionStatus
 
 from gateway.errors import DatabaseNotFound, GatewayError
@@ -20,6 +20,7 @@ from gateway.pools.connection import (
     CountedConnection,
     close_and_wait,
     conninfo_for,
+    one_address,
     refusal,
 )
 from gateway.pools.outage import Outage, failure
@@ -52,6 +53,7 @@ class Connector:
         """
         self.maintenance = maintenance_database(conninfo)
         self.outage = Outage()
+        self.at_once = one_address(conninfo)  #: see ``CountedConnection.connect``
         self._conninfo = conninfo
         self._session_options = session_options
         self._budget = budget
@@ -93,8 +95,7 @@ class Connector:
         waiter = Waiter(key=database_key(database), urgent=True)
         slot = self._budget.acquire(waiter, deadline, self.outage.check)
         assert slot is not None  # nobody gives a connection to a waiter that is in no pool's queue
-        make = partial(CountedConnection.connect, self._dedicated_conninfo(database), autocommit=True)
-        return self.connect(make, database, slot)
+        return self.connect(partial(self._make, database), database, slot)
 
     @contextmanager
     def uncounted(self) -> Iterator[CountedConnection]:
@@ -103,7 +104,7 @@ class Connector:
         :raises psycopg.Error: it cannot be made, or breaks
         """
         try:
-            connection = CountedConnection.connect(self._dedicated_conninfo(self.maintenance), autocommit=True)
+            connection = self._make(self.maintenance)
         except psycopg.Error as error:
             self.outage.began(refusal(error))
             raise
@@ -112,8 +113,12 @@ class Connector:
         finally:
             close_and_wait(connection, END_SECONDS)
 
-    def _dedicated_conninfo(self, database: str) -> str:
-        return conninfo_for(self._conninfo, database, application_name=DEDICATED_APPLICATION_NAME, session_options={})
+    def _make(self, database: str) -> CountedConnection:
+        conninfo = conninfo_for(
+            self._conninfo, database, application_name=DEDICATED_APPLICATION_NAME, session_options={}
+        )
+        seconds = timeout_from_conninfo(conninfo_to_dict(conninfo))
+        return CountedConnection.connect(conninfo, autocommit=True, connect_timeout=seconds, at_once=self.at_once)
 
     def end(self, connection: CountedConnection) -> None:
         """Close a dedicated connection, and return when its backend is gone or is given over to be looked after."""

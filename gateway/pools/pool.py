@@ -57,7 +57,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         super().__init__(
             connector.pooled_conninfo(database),
             connection_class=CountedConnection,
-            kwargs={"autocommit": True},
+            kwargs={"autocommit": True, "at_once": connector.at_once},
             min_size=0,
             max_size=max_size,
             open=False,

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import socket
+
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from gateway.pools.connection import conninfo_for, refusal
+from gateway.pools.connection import CountedConnection, conninfo_for, one_address, refusal
 from gateway.pools.connector import maintenance_database
 
 
@@ -59,3 +61,53 @@ def test_the_maintenance_database_is_the_one_of_the_conninfo(conninfo, database)
 )
 def test_a_refusal_is_told_without_the_address(text, told):
     assert refusal(psycopg.OperationalError(text)) == told
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "environment", "one"),
+    [
+        ("", {}, True),
+        ("host=/run/postgresql", {}, True),
+        ("host=10.0.0.1 port=6432", {}, True),
+        ("postgresql://[::1]/app", {}, True),
+        ("host=db hostaddr=10.0.0.1", {}, True),
+        ("host=localhost", {}, True),
+        ("host=db", {}, False),
+        ("host=10.0.0.1,10.0.0.2", {}, False),
+        ("host=/run/a,/run/b", {}, False),
+        ("service=app", {}, False),
+        ("", {"PGHOST": "db"}, False),
+        ("", {"PGHOST": "/run/postgresql"}, True),
+        ("host=db", {"PGHOSTADDR": "10.0.0.1"}, True),
+        ("host=10.0.0.1", {"PGSERVICE": "app"}, False),
+    ],
+)
+def test_where_there_is_a_name_or_a_choice_psycopg_connects(conninfo, environment, one, monkeypatch):
+    for name in ("PGHOST", "PGHOSTADDR", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert one_address(conninfo) is one
+
+
+def test_a_connection_made_at_once_is_as_psycopg_makes_it(postgres_url):
+    with CountedConnection.connect(postgres_url, autocommit=True, connect_timeout=60, at_once=True) as connection:
+        assert connection.autocommit
+        assert connection.pgconn.nonblocking
+        assert connection.execute("SELECT %s::int + 1", [1]).fetchone() == (2,)
+
+
+def test_a_refused_connection_is_told_alike(postgres_url):
+    conninfo = make_conninfo(postgres_url, dbname="no such database")
+    with pytest.raises(psycopg.OperationalError, match="no such database") as at_once:
+        CountedConnection.connect(conninfo, connect_timeout=60, at_once=True)
+    with pytest.raises(psycopg.OperationalError) as by_psycopg:
+        CountedConnection.connect(conninfo, connect_timeout=60)
+    assert refusal(at_once.value) == refusal(by_psycopg.value)
+
+
+def test_a_server_that_says_nothing_is_given_up_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        conninfo = f"host=127.0.0.1 port={silent.getsockname()[1]} user=nobody"
+        with pytest.raises(psycopg.errors.ConnectionTimeout):
+            CountedConnection.connect(conninfo, connect_timeout=0.05, at_once=True)

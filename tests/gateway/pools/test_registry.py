@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from gateway.errors import ConnectionFailed, DatabaseNotFound, PoolExhausted
@@ -80,6 +80,15 @@ def test_a_database_that_takes_no_connections_is_not_missing(make_registry, data
     assert "not currently accepting connections" in caught.value.facts["cause"]
     admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     pid_of(registry, name)
+
+
+def test_several_servers_are_tried_in_turn(make_registry, databases, postgres_url):
+    given = conninfo_to_dict(postgres_url)
+    hosts, ports = f"/nowhere,{given.get('host', '')}", f"5432,{given.get('port', 5432)}"
+    registry, (name,) = make_registry(conninfo=make_conninfo(postgres_url, host=hosts, port=ports)), databases(1)
+    with registry.lease(name) as pooled, registry.dedicated(name) as dedicated:
+        assert pooled.autocommit
+        assert pooled.info.dbname == dedicated.info.dbname == name
 
 
 def test_no_error_has_the_password_or_the_address(make_registry):
