@@ -149,9 +149,10 @@ class Budget:
             if table.owners[slot] == table.generation and table.states[slot] != FREE:
                 self._evict(slot)
                 table.wanted[slot] = 0.0
-        with table.mutex:
-            waiters, _ = self._next_in_turn()
-        self._tell(waiters, ())
+        if self.contended:
+            with table.mutex:
+                waiters, _ = self._next_in_turn()
+            self._tell(waiters, ())
 
     def close_idle(self, key: int) -> None:
         """Have every worker close its idle connections to a database."""
@@ -306,7 +307,7 @@ class Budget:
 
     def _next_in_turn(self) -> tuple[list[Waiter], set[int]]:
         """Those who may take a slot now: our waiters, and the workers where the others wait. Under the mutex."""
-        if not self.contended:
+        if not self.contended or self._table.used >= self._limits.total:
             return [], set()
         view = self._view()
         chosen = view.queue()[: view.free]

@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nsmallest
 from itertools import compress
 from time import monotonic
 from typing import Final
 
-from gateway.pools.table import CLOSING, FREE, IDLE, LOST, SharedTable
+from gateway.pools.table import CLOSING, FREE, IDLE, LOST, STATES, SharedTable
 
 #: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
 _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
+#: For each state, which state is that one.
+_ONLY: Final = {state: bytes(state == other for other in range(256)) for state in STATES}
 
 PATIENCE_SECONDS: Final = 0.2  #: within which a worker closes an idle connection it is asked for; it takes about 1 ms
 
@@ -102,16 +105,15 @@ class View:
         """How many backends were told to end and have not yet."""
         return self.states.count(CLOSING)
 
-    def slots(self, *states: int, key: int | None = None) -> list[int]:
-        """The slots in any of *states*, of all databases or of one."""
-        return [
-            slot
-            for slot, state in enumerate(self.states)
-            if state in states and (key is None or self.databases[slot] == key)
-        ]
+    def slots(self, state: int, *, key: int | None = None) -> list[int]:
+        """The slots in *state*, of all databases or of one."""
+        slots = compress(range(len(self.states)), self.states.translate(_ONLY[state]))
+        return [*slots] if key is None else [slot for slot in slots if self.databases[slot] == key]
 
     def orphans(self) -> list[int]:
         """The slots whose backend no living process is in charge of."""
+        if LOST not in self.states and self.living.keys() >= {*compress(self.owners, self.states)}:
+            return []
         return [
             slot
             for slot, state in enumerate(self.states)
@@ -182,7 +184,9 @@ class View:
         """
         if count <= 0:
             return []
-        idle = [slot for slot in self.slots(IDLE, key=key) if self.owners[slot] in self.living]
-        asked = sum(self.wanted[slot] > self.at - PATIENCE_SECONDS for slot in idle)
-        not_asked = sorted((slot for slot in idle if not self.wanted[slot]), key=lambda slot: self.since[slot])
-        return not_asked[: max(0, count - asked)]
+        owners, living, wanted = self.owners, self.living, self.wanted
+        idle = [slot for slot in self.slots(IDLE, key=key) if owners[slot] in living]
+        if asked := {slot for slot in idle if wanted[slot]}:
+            idle = [slot for slot in idle if slot not in asked]
+            count -= sum(wanted[slot] > self.at - PATIENCE_SECONDS for slot in asked)
+        return nsmallest(count, idle, key=self.since.__getitem__)
