@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Final
 
 from gunicorn.http import get_parser
+from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import TConn
 
 PATIENCE_SECONDS: Final = 20.0  #: how long a request's sender may keep a thread waiting, all its pauses together
@@ -136,13 +137,29 @@ class ClientConnection(TConn):
 
     def peek_soon(self) -> bytes | None:
         """Like ``peek``, of a request that follows at once; None also when it has been read ahead."""
-        if self.parser.unreader.buf.getbuffer().nbytes or not self.source.wait(NEXT_REQUEST_MS):
+        if self._read_ahead() or not self.source.wait(NEXT_REQUEST_MS):
             return None
         return self.peek()
 
     def close(self, graceful: bool = False) -> None:
         """End it. The base class would wait for the client, in the loop that serves all others."""
-        if graceful:
+        if graceful and not self._client_is_done():
             self._linger(self.sock)
         else:
             self.sock.close()
+
+    def _client_is_done(self) -> bool:
+        """Whether the client sends no more, as it has said or done, and all that it has sent was read."""
+        request = self.parser.mesg
+        if request is None or self._read_ahead():
+            return False
+        rest = request.body.reader
+        if not isinstance(rest, LengthReader) or rest.length:
+            return False
+        arrived = self.peek()
+        return arrived == b"" or (arrived is None and request.should_close() and not request.must_close)
+
+    def _read_ahead(self) -> int:
+        """How many bytes have been taken from the socket that no request has read."""
+        read_ahead: int = self.parser.unreader.buf.getbuffer().nbytes
+        return read_ahead
