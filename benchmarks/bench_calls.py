@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,15 +108,11 @@ class Server:
             found.append(int(match[1]) / 1024)
         return found
 
-    def post(self, body: dict[str, Any]) -> tuple[int, float]:
-        """Send one call on a new connection; its status and its time in seconds."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        start = time.perf_counter()
-        connection.request("POST", "/call", json.dumps(body), {"Content-Type": "application/json"})
-        status = connection.getresponse().status
-        elapsed = time.perf_counter() - start
-        connection.close()
-        return status, elapsed
+    @contextmanager
+    def client(self) -> Iterator[http.client.HTTPConnection]:
+        """A client's connection, not made before it is used."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)) as client:
+            yield client
 
     def load(
         self, bodies: list[dict[str, Any]], seconds: float, *, keep_alive: bool = True, clients: int = CLIENTS
@@ -199,6 +195,15 @@ def baseline(name: str, conninfo: str) -> Iterator[Server]:
         yield server
 
 
+def post(client: http.client.HTTPConnection, body: dict[str, Any], path: str = "/call") -> tuple[int, float]:
+    """The status of the answer to *body*, and its time in seconds."""
+    start = time.perf_counter()
+    client.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = client.getresponse()
+    answer.read()
+    return answer.status, time.perf_counter() - start
+
+
 def body(tenant: int, count: int = 1) -> dict[str, Any]:
     return {"platform": "bench", "tenant_id": f"t{tenant}", "function": "bench_rows", "params": [count]}
 
@@ -207,12 +212,9 @@ def make_tenants(server: Server, database_url: str, count: int) -> None:
     """Make the databases of the tenants, stamped by the gateway and filled beside it."""
 
     def make(tenant: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
-        wanted = json.dumps({"platform": "bench", "tenant_id": f"t{tenant}"})
-        connection.request("POST", "/admin/create-tenant", wanted, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        assert answer.status == 201, answer.read()
-        connection.close()
+        with server.client() as client:
+            status, _ = post(client, {"platform": "bench", "tenant_id": f"t{tenant}"}, "/admin/create-tenant")
+            assert status == 201
         with psycopg.connect(make_conninfo(database_url, dbname=f"bench_t{tenant}"), autocommit=True) as database:
             database.execute(FUNCTION.encode())
 
@@ -251,19 +253,26 @@ def connecting_anew(database_url: str, tenants: int, seconds: float) -> float:
         return sum(threads.map(work, range(CLIENTS))) / seconds
 
 
-def cold_calls(server: Server, database_url: str, tenants: range) -> tuple[float, float]:
-    """Median seconds of a first call to a database, and of a bare connect with the same query, in turns."""
-    calls, bare = [], []
-    for tenant in tenants:
-        conninfo = make_conninfo(database_url, dbname=f"bench_t{tenant}")
-        start = time.perf_counter()
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute("SELECT row_to_json(r)::text FROM bench_rows(1) r").fetchall()
-            bare.append(time.perf_counter() - start)
-        status, elapsed = server.post(body(tenant))
-        assert status == 200
-        calls.append(elapsed)
-    return statistics.median(calls), statistics.median(bare)
+def cold_calls(server: Server, database_url: str, tenants: range) -> tuple[float, float, float]:
+    """Median seconds of a bare connect with the query, and of first calls on a kept and on new client connections.
+
+    The three are made in turns, each first call to another database.
+    """
+    bare, kept, anew = [], [], []
+    with server.client() as always:
+        post(always, body(0))
+        for tenant in tenants:
+            conninfo = make_conninfo(database_url, dbname=f"bench_t{tenant}")
+            start = time.perf_counter()
+            with psycopg.connect(conninfo, autocommit=True) as connection:
+                connection.execute("SELECT row_to_json(r)::text FROM bench_rows(1) r").fetchall()
+                bare.append(time.perf_counter() - start)
+            with server.client() as once:
+                client, times = (once, anew) if tenant % 2 else (always, kept)
+                status, elapsed = post(client, body(tenant))
+            assert status == 200
+            times.append(elapsed)
+    return statistics.median(bare), statistics.median(kept), statistics.median(anew)
 
 
 def main() -> None:
@@ -310,16 +319,19 @@ def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
             f"connecting anew: {bare:8.0f} queries/s; "
             f"{all_in_turn.requests_per_second / bare:.2f} of it with the gateway"
         )
-        missing = [server.post({**body(0), "tenant_id": f"nosuch{n}"})[1] for n in range(50)]
+        with server.client() as client:
+            missing = [post(client, {**body(0), "tenant_id": f"nosuch{n}"})[1] for n in range(50)]
         print(f"missing database, median: {statistics.median(missing) * 1000:.2f} ms")
     with gateway(url, folder) as server:
-        server.post(body(0))
-        call, connect = cold_calls(server, url, range(1, min(60, tenants)))
-        print(f"first call to a cold database: {call * 1000:.1f} ms, {call / connect:.2f} of connect and query")
+        connect, *calls = cold_calls(server, url, range(1, min(120, tenants)))
+        for how, call in zip(("a kept", "a new"), calls, strict=True):
+            print(f"first call to a cold database, on {how} connection: {call * 1000:.1f} ms,", end=" ")
+            print(f"{call / connect:.2f} of connect and query")
     for app in ("wsgi", "plain_flask"):
         with baseline(app, one) as server:
             server.load([body(0)], 2)
-            print(f"{app}, one row, keep-alive:", server.load([body(0)], seconds))
+            print(f"{app}, one row, keep-alive:     ", server.load([body(0)], seconds))
+            print(f"{app}, one row, new connection: ", server.load([body(0)], seconds, keep_alive=False))
 
 
 def pgbench_folder() -> Path:

@@ -1,9 +1,13 @@
-"""The SQL of a call. Names are quoted by psycopg, values are parameters, and PostgreSQL renders each row as JSON."""
+"""The SQL of a call. Names are quoted by psycopg, values are parameters, and PostgreSQL renders each row as JSON.
+
+psycopg's composing takes longer than a call, so the text is composed once for all databases that have the function.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from psycopg import sql
@@ -11,7 +15,7 @@ from psycopg import sql
 from gateway.functions.arguments import Binding
 from gateway.functions.failures import CHANGED
 from gateway.functions.json_values import dump_json
-from gateway.functions.signatures import Routine, Signature
+from gateway.functions.signatures import Routine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,46 +37,97 @@ _CALL: Final = sql.SQL(
 )
 # Both sides of every comparison are of one type: for others, a new backend would read all operators called "=".
 _ONE_OF_ITS_NAME: Final = sql.SQL(
-    "pg_catalog.to_regproc({name})::pg_catalog.oid IS NOT DISTINCT FROM {oid}::pg_catalog.oid"
+    "pg_catalog.to_regproc({name})::pg_catalog.oid IS NOT DISTINCT FROM '{oids}'::pg_catalog.oid"
 )
 _ONE_OF_SEVERAL: Final = sql.SQL(
     "ARRAY(SELECT q.oid FROM pg_catalog.pg_proc q WHERE q.proname = {name}"
     " AND q.pronamespace = pg_catalog.to_regnamespace({schema})::pg_catalog.oid"
-    " ORDER BY q.oid) = {oids}::pg_catalog.oid[]"
+    " ORDER BY q.oid) = '{{{oids}}}'::pg_catalog.oid[]"
 )
+_OIDS: Final = sql.SQL("\0")  #: stands for the oids, which are no part of what databases share
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    name: str  #: empty where it is given by its position
+    number: int  #: of the value
+    is_rest: bool  #: the array of a VARIADIC parameter
+
+    def as_sql(self) -> sql.Composable:
+        value = sql.SQL("${}").format(sql.Literal(self.number))
+        if self.name:
+            value = sql.SQL("{} => {}").format(sql.Identifier(self.name), value)
+        return sql.SQL("VARIADIC {}").format(value) if self.is_rest else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """What the text of a call depends on, without the oids: the same in the databases of many tenants."""
+
+    schema: str
+    name: str
+    arguments: tuple[_Argument, ...]
+    is_procedure: bool
+    returns_void: bool
+    returns_unknown_record: bool
+    is_one_of_several: bool
+    max_row_bytes: int
 
 
 def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, max_row_bytes: int) -> Statement:
     """The statement that calls a function with the values of *binding*, whose types are *types*."""
     signature = binding.signature
-    call = _invocation(binding)
-    if signature.is_procedure:
-        outputs = [parameter.type for parameter in signature.parameters if parameter.output]
-        return Statement(sql=sql.SQL("CALL {}").format(call).as_bytes(None), types=(*types, *outputs))
-    if signature.returns_void:
-        rendered: sql.Composable = sql.Literal(dump_json({signature.name: None}).decode())
-        source = call
-    elif signature.returns_unknown_record:
+    outputs = [parameter.type for parameter in signature.parameters if parameter.output]
+    text = _text_of(
+        _Call(
+            schema=signature.schema,
+            name=signature.name,
+            arguments=tuple(_arguments(binding)),
+            is_procedure=signature.is_procedure,
+            returns_void=signature.returns_void,
+            returns_unknown_record=signature.returns_unknown_record,
+            is_one_of_several=routine.same_name != (signature.oid,),
+            max_row_bytes=max_row_bytes,
+        )
+    )
+    oids = ",".join(map(str, routine.same_name)).encode()
+    return Statement(
+        sql=text.replace(b"\0", oids),
+        types=(*types, *outputs),
+        many_rows=signature.returns_set and not signature.is_procedure,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _text_of(call: _Call) -> bytes:
+    arguments = sql.SQL(", ").join(argument.as_sql() for argument in call.arguments)
+    invocation = sql.SQL("{}({})").format(sql.Identifier(call.schema, call.name), arguments)
+    if call.is_procedure:
+        return sql.SQL("CALL {}").format(invocation).as_bytes(None)
+    if call.returns_void:
+        rendered: sql.Composable = sql.Literal(dump_json({call.name: None}).decode())
+        source = invocation
+    elif call.returns_unknown_record:
         rendered = sql.SQL("pg_catalog.row_to_json(v)::pg_catalog.text")
-        source = sql.SQL("(SELECT {} AS v OFFSET 0) AS r").format(call)
+        source = sql.SQL("(SELECT {} AS v OFFSET 0) AS r").format(invocation)
     else:
         rendered = sql.SQL("pg_catalog.row_to_json(r)::pg_catalog.text")
-        source = sql.SQL("(SELECT * FROM {}) AS r").format(call)
+        source = sql.SQL("(SELECT * FROM {}) AS r").format(invocation)
     composed = _CALL.format(
-        limit=sql.Literal(max_row_bytes),
+        limit=sql.Literal(call.max_row_bytes),
         rendered=rendered,
         source=source,
-        unchanged=_unchanged(signature, routine),
+        unchanged=_unchanged(call),
         changed=sql.Literal(CHANGED),
     )
-    return Statement(sql=composed.as_bytes(None), types=tuple(types), many_rows=signature.returns_set)
+    return composed.as_bytes(None)
 
 
 def probe_statement(binding: Binding, count: int, types: Sequence[int]) -> Statement:
     """A statement never run, only understood: it leaves the choice among the functions of one name to PostgreSQL."""
     signature = binding.signature
     names = [parameter.name for parameter in binding.inputs] if binding.named else [""] * count
-    arguments = sql.SQL(", ").join(_argument(name, number) for number, name in enumerate(names, 1))
+    arguments = sql.SQL(", ").join(_Argument(name, number, False).as_sql() for number, name in enumerate(names, 1))
     verb = sql.SQL("CALL {}({})" if signature.is_procedure else "SELECT {}({})")
     composed = verb.format(sql.Identifier(signature.schema, signature.name), arguments)
     return Statement(sql=composed.as_bytes(None), types=tuple(types))
@@ -87,13 +142,7 @@ def render_statement(names: Iterable[str], types: Sequence[int]) -> Statement:
     return Statement(sql=composed.as_bytes(None), types=tuple(types))
 
 
-def _invocation(binding: Binding) -> sql.Composed:
-    signature = binding.signature
-    name = sql.Identifier(signature.schema, signature.name)
-    return sql.SQL("{}({})").format(name, sql.SQL(", ").join(_arguments(binding)))
-
-
-def _arguments(binding: Binding) -> Iterable[sql.Composable]:
+def _arguments(binding: Binding) -> Iterable[_Argument]:
     """Values by name or in order. A procedure's OUT parameters are given too, as NULL, after the values."""
     signature = binding.signature
     numbers = {id(parameter): number for number, parameter in enumerate(binding.inputs, 1)}
@@ -103,23 +152,14 @@ def _arguments(binding: Binding) -> Iterable[sql.Composable]:
     # What follows an omitted parameter must be named, and among the OUT ones of a procedure something may be omitted.
     named = binding.named or (bool(outputs) and all(parameter.name for parameter in used))
     for parameter in used:
-        written = _argument(parameter.name if named else "", numbers[id(parameter)])
         is_rest = signature.variadic and parameter is signature.inputs[-1]
-        yield sql.SQL("VARIADIC {}").format(written) if is_rest else written
+        yield _Argument(parameter.name if named else "", numbers[id(parameter)], is_rest)
 
 
-def _argument(name: str, number: int) -> sql.Composable:
-    value = sql.SQL("${}").format(sql.Literal(number))
-    return sql.SQL("{} => {}").format(sql.Identifier(name), value) if name else value
-
-
-def _unchanged(signature: Signature, routine: Routine) -> sql.Composed:
+def _unchanged(call: _Call) -> sql.Composed:
     """The condition that the name still means what it meant when the signature was read."""
-    if routine.same_name == (signature.oid,):
-        name = sql.Identifier(signature.schema, signature.name).as_string(None)
-        return _ONE_OF_ITS_NAME.format(name=sql.Literal(name), oid=sql.Literal(str(signature.oid)))
-    return _ONE_OF_SEVERAL.format(
-        name=sql.Literal(signature.name),
-        schema=sql.Literal(sql.Identifier(signature.schema).as_string(None)),
-        oids=sql.Literal("{" + ",".join(map(str, routine.same_name)) + "}"),
-    )
+    if call.is_one_of_several:
+        schema = sql.Identifier(call.schema).as_string(None)
+        return _ONE_OF_SEVERAL.format(name=sql.Literal(call.name), schema=sql.Literal(schema), oids=_OIDS)
+    name = sql.Identifier(call.schema, call.name).as_string(None)
+    return _ONE_OF_ITS_NAME.format(name=sql.Literal(name), oids=_OIDS)

@@ -26,6 +26,7 @@ CHECK_INTERVAL_MS: Final = 1000  #: how soon a busy backend notices that its cli
 
 _WHERE = re.compile(r"^(?:connection (?:failed|is bad): )?(?:connection to server .*? failed: )?")
 _ESCAPED = re.compile(r"([\\\s])")
+_QUOTED = re.compile(r"([\\'])")
 _WAITED_FOR: Final = {PollingStatus.READING: select.POLLIN, PollingStatus.WRITING: select.POLLOUT}
 
 
@@ -102,8 +103,8 @@ def _finish_connecting(pgconn: abc.PGconn, deadline: float) -> None:
             raise psycopg.errors.ConnectionTimeout("connection timeout expired")
 
 
-def conninfo_for(conninfo: str, database: str, *, application_name: str, session_options: Mapping[str, str]) -> str:
-    """The conninfo of one of the server's databases, with settings for the whole session in its startup packet.
+def conninfo_of_server(conninfo: str, *, application_name: str, session_options: Mapping[str, str]) -> str:
+    """The conninfo for any of the server's databases, with settings for the whole session in its startup packet.
 
     The ``options`` of *conninfo* stay, and win over *session_options*.
     """
@@ -114,11 +115,15 @@ def conninfo_for(conninfo: str, database: str, *, application_name: str, session
         options.append(str(given["options"]))
     return make_conninfo(
         conninfo,
-        dbname=database,
         application_name=application_name,
         options=" ".join(options),
         connect_timeout=given.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS,
     )
+
+
+def conninfo_of_database(server: str, database: str) -> str:
+    """The conninfo of one of the server's databases. What comes last in a conninfo is what holds."""
+    return "{} dbname='{}'".format(server, _QUOTED.sub(r"\\\1", database))
 
 
 def close_and_wait(connection: psycopg.Connection, seconds: float) -> None:

@@ -19,7 +19,8 @@ from gateway.pools.connection import (
     DEDICATED_APPLICATION_NAME,
     CountedConnection,
     close_and_wait,
-    conninfo_for,
+    conninfo_of_database,
+    conninfo_of_server,
     one_address,
     refusal,
 )
@@ -54,17 +55,16 @@ class Connector:
         self.maintenance = maintenance_database(conninfo)
         self.outage = Outage()
         self.at_once = one_address(conninfo)  #: see ``CountedConnection.connect``
-        self._conninfo = conninfo
-        self._session_options = session_options
+        self._pooled = conninfo_of_server(conninfo, application_name=APPLICATION_NAME, session_options=session_options)
+        self._dedicated = conninfo_of_server(conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options={})
+        self._seconds = timeout_from_conninfo(conninfo_to_dict(self._dedicated))
         self._budget = budget
         self._watcher = watcher
         self._exists = exists
 
     def pooled_conninfo(self, database: str) -> str:
         """The conninfo with which a pool of *database* connects."""
-        return conninfo_for(
-            self._conninfo, database, application_name=APPLICATION_NAME, session_options=self._session_options
-        )
+        return conninfo_of_database(self._pooled, database)
 
     def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
         """Make a connection with *make* on *slot*, which is freed when that fails.
@@ -114,11 +114,12 @@ class Connector:
             close_and_wait(connection, END_SECONDS)
 
     def _make(self, database: str) -> CountedConnection:
-        conninfo = conninfo_for(
-            self._conninfo, database, application_name=DEDICATED_APPLICATION_NAME, session_options={}
+        return CountedConnection.connect(
+            conninfo_of_database(self._dedicated, database),
+            autocommit=True,
+            connect_timeout=self._seconds,
+            at_once=self.at_once,
         )
-        seconds = timeout_from_conninfo(conninfo_to_dict(conninfo))
-        return CountedConnection.connect(conninfo, autocommit=True, connect_timeout=seconds, at_once=self.at_once)
 
     def end(self, connection: CountedConnection) -> None:
         """Close a dedicated connection, and return when its backend is gone or is given over to be looked after."""

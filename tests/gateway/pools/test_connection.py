@@ -6,12 +6,19 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from gateway.pools.connection import CountedConnection, conninfo_for, one_address, refusal
+from gateway.pools.connection import (
+    CountedConnection,
+    conninfo_of_database,
+    conninfo_of_server,
+    one_address,
+    refusal,
+)
 from gateway.pools.connector import maintenance_database
 
 
 def parts(conninfo: str, **options: str) -> dict:
-    return conninfo_to_dict(conninfo_for(conninfo, "o'clock \\ 7", application_name="us", session_options=options))
+    server = conninfo_of_server(conninfo, application_name="us", session_options=options)
+    return conninfo_to_dict(conninfo_of_database(server, "o'clock \\ 7"))
 
 
 def test_the_database_and_the_name_are_set_and_everything_else_is_kept():
