@@ -91,18 +91,21 @@ class CallSession:
 
         :raises psycopg.Error: the connection is broken
         """
-        command = CLEANING
-        if self._pgconn.transaction_status in _IN_TRANSACTION:
-            command = b"ROLLBACK; " + command
+        self._pgconn.send_query(self._cleaning())
+        self._pgconn.flush()
         if self.prepares:
             self._prepared.clear()
-            command += b"; DEALLOCATE ALL"
-        else:
-            command += b"".join(b"; DEALLOCATE " + name for name in self._dropped)
         self._dropped.clear()
-        self._pgconn.send_query(command)
-        self._pgconn.flush()
         self.cleaning, self.dirty, self.prepares = True, False, False
+
+    def _cleaning(self) -> bytes:
+        in_transaction = self._pgconn.transaction_status in _IN_TRANSACTION
+        if not (self._counter or in_transaction):
+            return b"DISCARD ALL"  # there are no prepared statements to keep, and for a new backend this is less work
+        command = b"ROLLBACK; " + CLEANING if in_transaction else CLEANING
+        if self.prepares:
+            return command + b"; DEALLOCATE ALL"
+        return command + b"".join(b"; DEALLOCATE " + name for name in self._dropped)
 
     def run(
         self,
