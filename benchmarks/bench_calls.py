@@ -1,8 +1,8 @@
 """What ``POST /call`` costs over HTTP: requests per second, latencies, and CPU per request of the serving processes.
 
 Run ``python benchmarks/bench_calls.py [--seconds S] [--tenants N]``. It starts the embedded PostgreSQL, the gateway and
-two servers to compare with, all on this machine, and loads them with wrk (Debian's package ``wrk``), one after the
-other in the same run. Linux only: CPU time is read from /proc.
+two servers to compare with, all on this machine, and loads them with wrk (Debian's package ``wrk``). What is compared
+is run in turns, *S* seconds each in all. Linux only: CPU time is read from /proc.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -33,8 +34,10 @@ from psycopg.conninfo import make_conninfo
 from gateway.embedded import EmbeddedPostgres
 
 WORKERS, THREADS, CLIENTS = 2, 8, 8
+ROUNDS = 3  #: of what is compared, alternating
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 BENCHMARKS = Path(__file__).parent
+T = TypeVar("T")
 
 FUNCTION = """
 CREATE FUNCTION bench_rows(p_count integer)
@@ -73,6 +76,12 @@ class Load:
     p99_ms: float
     errors: int
     cpu_microseconds: float  #: per request, of the server's processes
+
+    @classmethod
+    def median(cls, loads: Sequence[Self]) -> Self:
+        """The median of every figure, and all errors."""
+        figures = {field.name: statistics.median(getattr(load, field.name) for load in loads) for field in fields(cls)}
+        return cls(**figures | {"errors": sum(load.errors for load in loads)})
 
     def __str__(self) -> str:
         return (
@@ -277,7 +286,7 @@ def cold_calls(server: Server, database_url: str, tenants: range) -> tuple[float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--seconds", type=float, default=9)
     parser.add_argument("--tenants", type=int, default=400)
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -290,35 +299,27 @@ def main() -> None:
             measure(postgres.url, folder, seconds, tenants)
 
 
+def in_turns(seconds: float, *runs: Callable[[float], T]) -> list[list[T]]:
+    """Several runs of each, alternating, so that all of them meet the same moods of the machine."""
+    rounds = [[run(seconds / ROUNDS) for run in runs] for _ in range(ROUNDS)]
+    return [list(results) for results in zip(*rounds, strict=True)]
+
+
+def settle(url: str) -> None:
+    """Let what the making of many databases has left for later happen now."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+    os.sync()
+
+
 def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
     one = make_conninfo(url, dbname="bench_t0")
-    with gateway(url, folder) as server:
+    with gateway(url, folder) as server, baseline("wsgi", one) as wsgi, baseline("plain_flask", one) as flask:
         make_tenants(server, url, tenants)
+        settle(url)
         print(f"pgbench -M prepared: {pgbench(pgbench_folder(), one, seconds):8.0f} tps")
-        server.load([body(0)], 2)
-        print("one row, keep-alive:     ", kept := server.load([body(0)], seconds))
-        print("one row, new connection: ", anew := server.load([body(0)], seconds, keep_alive=False))
-        print("100 rows of 6 columns:   ", hundred := server.load([body(0, 100)], seconds))
-        print(f"new connection / keep-alive: {anew.cpu_microseconds / kept.cpu_microseconds:.2f} of the CPU")
-        print(f"100 rows / one row:          {hundred.cpu_microseconds / kept.cpu_microseconds:.2f} of the CPU")
-        memory = server.resident_megabytes()
-        some = [body(tenant) for tenant in range(min(100, tenants))]
-        server.load(some, 3)
-        print("100 tenants in turn:     ", many := server.load(some, seconds))
-        print(f"100 tenants / one tenant:    {many.requests_per_second / kept.requests_per_second:.2f} of the requests")
-        server.load([body(tenant) for tenant in range(min(200, tenants))], 5)
-        more = [
-            after - before for before, after in zip(sorted(memory), sorted(server.resident_megabytes()), strict=True)
-        ]
-        print("memory with 200 warm databases, MB more per worker:", ", ".join(f"{mb:.0f}" for mb in more))
-        every = [body(tenant) for tenant in range(tenants)]
-        server.load(every, 4)
-        print(f"{tenants} tenants in turn:     ", all_in_turn := server.load(every, seconds))
-        bare = connecting_anew(url, tenants, seconds)
-        print(
-            f"connecting anew: {bare:8.0f} queries/s; "
-            f"{all_in_turn.requests_per_second / bare:.2f} of it with the gateway"
-        )
+        measure_calls(server, [wsgi, flask], seconds)
+        measure_many(server, url, tenants, seconds)
         with server.client() as client:
             missing = [post(client, {**body(0), "tenant_id": f"nosuch{n}"})[1] for n in range(50)]
         print(f"missing database, median: {statistics.median(missing) * 1000:.2f} ms")
@@ -327,11 +328,49 @@ def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
         for how, call in zip(("a kept", "a new"), calls, strict=True):
             print(f"first call to a cold database, on {how} connection: {call * 1000:.1f} ms,", end=" ")
             print(f"{call / connect:.2f} of connect and query")
-    for app in ("wsgi", "plain_flask"):
-        with baseline(app, one) as server:
-            server.load([body(0)], 2)
-            print(f"{app}, one row, keep-alive:     ", server.load([body(0)], seconds))
-            print(f"{app}, one row, new connection: ", server.load([body(0)], seconds, keep_alive=False))
+
+
+def measure_calls(server: Server, baselines: Sequence[Server], seconds: float) -> None:
+    """One tenant's calls, and the same query without a gateway."""
+    for each in (server, *baselines):
+        each.load([body(0)], 2)
+    kept, anew, hundred, *others = (
+        Load.median(loads)
+        for loads in in_turns(
+            seconds,
+            partial(server.load, [body(0)]),
+            partial(server.load, [body(0)], keep_alive=False),
+            partial(server.load, [body(0, 100)]),
+            *(partial(one.load, [body(0)], keep_alive=keep) for one in baselines for keep in (True, False)),
+        )
+    )
+    print("one row, kept connections:    ", kept)
+    print("one row, new connections:     ", anew)
+    print("100 rows of 6 columns:        ", hundred)
+    names = [f"{name}, {how} connections" for name in ("WSGI", "Flask") for how in ("kept", "new")]
+    for name, other in zip(names, others, strict=True):
+        print(f"{name + ':':31}", other)
+    print(f"one row / bare WSGI:       {kept.cpu_microseconds / others[0].cpu_microseconds:.2f} of the CPU")
+    print(f"new / kept connections:    {anew.cpu_microseconds / kept.cpu_microseconds:.2f} of the CPU")
+    print(f"100 rows / one row:        {hundred.cpu_microseconds / kept.cpu_microseconds:.2f} of the CPU")
+
+
+def measure_many(server: Server, url: str, tenants: int, seconds: float) -> None:
+    """Many tenants' calls, in turn."""
+    memory = server.resident_megabytes()
+    some, every = ([body(tenant) for tenant in range(min(count, tenants))] for count in (100, tenants))
+    server.load(some, 3)
+    of_one, of_some = map(Load.median, in_turns(seconds, partial(server.load, some[:1]), partial(server.load, some)))
+    print("100 tenants in turn:          ", of_some)
+    print(f"100 tenants / one tenant:  {of_some.requests_per_second / of_one.requests_per_second:.2f} of the requests")
+    server.load(every[:200], 5)
+    grown = [after - before for before, after in zip(memory, server.resident_megabytes(), strict=True)]
+    print("memory with 200 warm databases, MB more per worker:", ", ".join(f"{mb:.0f}" for mb in grown))
+    server.load(every, 4)
+    loads, queries = in_turns(seconds, partial(server.load, every), partial(connecting_anew, url, tenants))
+    of_all, anew = Load.median(loads), statistics.median(queries)
+    print(f"{tenants} tenants in turn:          ", of_all)
+    print(f"connecting anew:        {anew:8.0f} queries/s; {of_all.requests_per_second / anew:.2f} of it in turn")
 
 
 def pgbench_folder() -> Path:
