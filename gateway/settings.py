@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import dotenv.parser
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 
 Network = IPv4Network | IPv6Network
 T = TypeVar("T")
@@ -221,6 +221,7 @@ def _read_conninfo(given: Mapping[str, str], problems: list[str]) -> str:
     if url := given.get("DATABASE_URL"):
         try:
             parts = conninfo_to_dict(url)
+            timeout_from_conninfo(parts)  # what libpq would refuse only when it connects
             return make_conninfo(url, dbname=parts.get("dbname") or "postgres")
         except psycopg.Error:
             problems.append(

@@ -70,6 +70,7 @@ def test_as_many_pools_as_connections_unless_said_otherwise():
         ("DB_PORT", "postgres"),
         ("DATABASE_URL", "mysql://somewhere"),
         ("DATABASE_URL", "postgres://host/db?no_such_option=1"),
+        ("DATABASE_URL", "postgres://host/db?connect_timeout=soon"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_it(name, value):
