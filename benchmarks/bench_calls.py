@@ -117,11 +117,9 @@ class Server:
             found.append(int(match[1]) / 1024)
         return found
 
-    @contextmanager
-    def client(self) -> Iterator[http.client.HTTPConnection]:
-        """A client's connection, not made before it is used."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)) as client:
-            yield client
+    def client(self) -> closing[http.client.HTTPConnection]:
+        """A client's connection, not made before it is used, and closed at the end of a ``with`` statement."""
+        return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120))
 
     def load(
         self, bodies: list[dict[str, Any]], seconds: float, *, keep_alive: bool = True, clients: int = CLIENTS
@@ -132,7 +130,7 @@ class Server:
             script.flush()
             cpu = self.cpu_seconds()
             url = f"http://127.0.0.1:{self.port}/call"
-            command = ["wrk", "-t1", f"-c{clients}", f"-d{round(seconds)}s", "-s", script.name, url]
+            command = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "-s", script.name, url]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             cpu = self.cpu_seconds() - cpu
         match = re.search(r"RESULT (\d+) ([\d.]+) ([\d.]+) ([\d.]+) (\d+)", output)

@@ -91,11 +91,7 @@ def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, 
         )
     )
     oids = ",".join(map(str, routine.same_name)).encode()
-    return Statement(
-        sql=text.replace(b"\0", oids),
-        types=(*types, *outputs),
-        many_rows=signature.returns_set and not signature.is_procedure,
-    )
+    return Statement(sql=text.replace(b"\0", oids), types=(*types, *outputs), many_rows=signature.returns_set)
 
 
 @lru_cache(maxsize=4096)

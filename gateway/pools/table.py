@@ -32,7 +32,6 @@ BUSY: Final = 2  #: leased, dedicated, or being cleaned
 IDLE: Final = 3  #: in its pool; may be closed to make room
 CLOSING: Final = 4  #: PostgreSQL was told to end the backend; free when the socket says it has
 LOST: Final = 5  #: no process here has the connection any more, but its backend may live on
-STATES: Final = (FREE, CONNECTING, BUSY, IDLE, CLOSING, LOST)
 
 _MUTEX: Final = 0  #: the byte of the file whose record lock is the mutex; those after it are the workers'
 _MAGIC: Final = int.from_bytes(b"ssdbgw01", "little")

@@ -11,12 +11,10 @@ from itertools import compress
 from time import monotonic
 from typing import Final
 
-from gateway.pools.table import CLOSING, FREE, IDLE, LOST, STATES, SharedTable
+from gateway.pools.table import CLOSING, FREE, IDLE, LOST, SharedTable
 
 #: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
 _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
-#: For each state, which state is that one.
-_ONLY: Final = {state: bytes(state == other for other in range(256)) for state in STATES}
 
 PATIENCE_SECONDS: Final = 0.2  #: within which a worker closes an idle connection it is asked for; it takes about 1 ms
 
@@ -107,13 +105,11 @@ class View:
 
     def slots(self, state: int, *, key: int | None = None) -> list[int]:
         """The slots in *state*, of all databases or of one."""
-        slots = compress(range(len(self.states)), self.states.translate(_ONLY[state]))
-        return [*slots] if key is None else [slot for slot in slots if self.databases[slot] == key]
+        slots = [slot for slot, its_state in enumerate(self.states) if its_state == state]
+        return slots if key is None else [slot for slot in slots if self.databases[slot] == key]
 
     def orphans(self) -> list[int]:
         """The slots whose backend no living process is in charge of."""
-        if LOST not in self.states and self.living.keys() >= {*compress(self.owners, self.states)}:
-            return []
         return [
             slot
             for slot, state in enumerate(self.states)

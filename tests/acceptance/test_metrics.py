@@ -39,6 +39,19 @@ def existing(gateway: Gateway) -> tuple[int, int]:
     return health["active_pools"], health["total_connections"]
 
 
+def folder_of_files(gateway: Gateway) -> Path:
+    """Where the only worker's numbers are; it has counted something."""
+    (worker,) = gateway.worker_pids()
+    return Path(re.findall(r"(/\S+)/counter_\d+\.db", Path(f"/proc/{worker}/maps").read_text())[0])
+
+
+def kill_worker(gateway: Gateway) -> None:
+    """Kill the only worker, and wait for the next."""
+    (worker,) = gateway.worker_pids()
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: len(gateway.worker_pids()) == 1 and gateway.worker_pids() != [worker])
+
+
 def call(gateway: Gateway, platform: str, count: int) -> None:
     for _ in range(count):
         assert gateway.call(platform, "count_users").status == 200
@@ -98,14 +111,10 @@ def test_only_the_networks_that_may_call_may_read_it(start_gateway) -> None:
 def test_files_of_ended_workers_do_not_pile_up_and_the_last_are_removed(start_gateway, platform: str) -> None:
     gateway: Gateway = start_gateway(WORKERS="1")
     gateway.register(platform, SHOP)
-    (worker,) = gateway.worker_pids()
     call(gateway, platform, 1)
-    mapped = re.findall(r"(/\S+)/counter_\d+\.db", Path(f"/proc/{worker}/maps").read_text())
-    directory = Path(mapped[0])
+    directory = folder_of_files(gateway)
     for _ in range(3):
-        (worker,) = gateway.worker_pids()
-        os.kill(worker, signal.SIGKILL)
-        wait_until(lambda old=worker: len(gateway.worker_pids()) == 1 and gateway.worker_pids() != [old])
+        kill_worker(gateway)
         call(gateway, platform, 1)
     assert values(gateway)["db_gateway_queries_total", platform] == 4
     assert len(list(directory.glob("counter_*.db"))) == 2  # of the one that works, and of all that have ended
@@ -117,13 +126,10 @@ def test_files_of_ended_workers_do_not_pile_up_and_the_last_are_removed(start_ga
 def test_lost_files_stop_neither_calls_nor_the_gateway(start_gateway, platform: str) -> None:
     gateway: Gateway = start_gateway(WORKERS="1")
     gateway.register(platform, SHOP)
-    (worker,) = gateway.worker_pids()
     call(gateway, platform, 1)
-    mapped = re.findall(r"(/\S+)/counter_\d+\.db", Path(f"/proc/{worker}/maps").read_text())
-    shutil.rmtree(mapped[0])
+    shutil.rmtree(folder_of_files(gateway))
     call(gateway, platform, 1)
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: len(gateway.worker_pids()) == 1 and gateway.worker_pids() != [worker])
+    kill_worker(gateway)
     call(gateway, platform, 5)
     assert "numbers will be missing" in gateway.log
     assert gateway.process.poll() is None
