@@ -57,6 +57,10 @@ class PlatformNotFound(GatewayError):
     code = "platform_not_found"
 
 
+class PlatformAlreadyRegistered(InvalidRequest):
+    """The platform to be registered is registered."""
+
+
 class SchemaNotFound(GatewayError):
     """The platform has no stored schema of this name."""
 
@@ -97,6 +101,12 @@ class ConnectionFailed(GatewayError):
     """PostgreSQL cannot be reached, or refuses connections."""
 
     code = "connection_failed"
+
+
+class StorageFailed(GatewayError):
+    """DATA_DIR cannot be read or written: the disk is full, read-only or broken, or a record is damaged."""
+
+    code = "storage_failed"
 
 
 class PoolExhausted(GatewayError):

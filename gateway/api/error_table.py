@@ -28,7 +28,7 @@ ERROR_TABLE: Final = (
         status=400,
         code="invalid_request",
         when="a field is missing, malformed or unknown (each is named), or the JSON or form is unreadable",
-        raised_as=(errors.InvalidRequest,),
+        raised_as=(errors.InvalidRequest, errors.PlatformAlreadyRegistered),
     ),
     ErrorRow(
         status=400,
@@ -116,6 +116,12 @@ ERROR_TABLE: Final = (
         code="pool_exhausted",
         when="no connection, or no thread, became free within the wait limit; with `Retry-After`",
         raised_as=(errors.PoolExhausted,),
+    ),
+    ErrorRow(
+        status=503,
+        code="storage_failed",
+        when="the disk that holds `DATA_DIR` is full, read-only or broken, or a record there is damaged",
+        raised_as=(errors.StorageFailed,),
     ),
     ErrorRow(
         status=504,

@@ -1,0 +1,213 @@
+"""The registry under DATA_DIR, shared by all workers and by every gateway that uses the folder.
+
+``{platform}/platform.json`` is the record, replaced as a whole. ``{platform}/.versions/{schema}/{checksum}`` holds the
+files of one version and never changes. ``{platform}/{schema}`` is a link to the current one, for people to look at.
+
+Invariants:
+
+1. A record names only versions whose folders are complete: the folder is renamed into its place before the record is.
+2. Whoever changes anything of a platform holds its lock; whoever reads takes the record and follows it, without a lock.
+3. Versions are never removed, so a reader's record stays good.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import InvalidRequest, PlatformAlreadyRegistered, PlatformNotFound, SchemaNotFound, StorageFailed
+from gateway.naming import schema_database
+from gateway.platforms.records import Platform, SchemaVersion, StoredSchema
+from gateway.platforms.storage import (
+    locked,
+    make_folder,
+    point_link,
+    remove_leftovers,
+    storage_failures,
+    write_file,
+    write_tree,
+)
+
+_log = logging.getLogger(__name__)
+
+RECORD_FILE: Final = "platform.json"
+VERSIONS_FOLDER: Final = ".versions"
+_SHORTEST: Final = "x"  #: stands for a schema or database id in the check whether any would fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaUpload:
+    """A schema to be stored.
+
+    :ivar files: contents by path: ``tables/users.pssql``
+    :ivar checksum: of all of them, by which the version is known
+    """
+
+    files: Mapping[str, bytes]
+    checksum: str
+    sent_by: str | None = None
+    request_id: str | None = None
+
+
+class PlatformRegistry:
+    """Platforms and their stored schemas. Keeps nothing in memory, so that every process sees the same."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Use *data_dir*, which must be there when anything is stored."""
+        self._data_dir = data_dir
+
+    def register(self, platform: str) -> Platform:
+        """Record a new platform.
+
+        :raises PlatformAlreadyRegistered: it is recorded
+        :raises InvalidRequest: no database of such a platform could have a name that PostgreSQL allows
+        :raises StorageFailed: it could not be written
+        """
+        schema_database(platform, _SHORTEST, _SHORTEST)
+        folder = self._data_dir / platform
+        with storage_failures("record the platform"):
+            make_folder(folder)
+            with locked(folder):
+                if (folder / RECORD_FILE).exists():
+                    raise PlatformAlreadyRegistered(f"Platform '{platform}' is already registered", platform=platform)
+                made = Platform(name=platform, registered_at=_now())
+                write_file(folder / RECORD_FILE, made.to_text())
+        return made
+
+    def get(self, platform: str) -> Platform:
+        """The record of *platform* as it is now.
+
+        :raises PlatformNotFound: it has not been registered
+        :raises StorageFailed: its record cannot be read
+        """
+        path = self._data_dir / platform / RECORD_FILE
+        try:
+            found = Platform.from_text(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise PlatformNotFound(
+                f"platform {platform!r} is not registered; POST /platform/register does that", platform=platform
+            ) from None
+        except OSError as exc:
+            if exc.errno == errno.ENAMETOOLONG:
+                raise PlatformNotFound("no platform has so long a name") from None
+            raise StorageFailed(f"{path} cannot be read: {exc.strerror}", platform=platform) from exc
+        except ValueError as exc:
+            raise StorageFailed(f"{path} is damaged: {exc}; restore it from a backup", platform=platform) from exc
+        return found
+
+    def all(self) -> tuple[Platform, ...]:
+        """Every registered platform, ordered by name. One whose record cannot be read is logged and left out."""
+        found = []
+        for path in sorted(self._data_dir.glob(f"[!.]*/{RECORD_FILE}")):
+            try:
+                found.append(self.get(path.parent.name))
+            except StorageFailed as exc:
+                _log.error("%s", exc.message)
+        return tuple(found)
+
+    def schema(self, platform: str, schema_name: str) -> StoredSchema:
+        """The stored schema of this name.
+
+        :raises PlatformNotFound, SchemaNotFound: there is none
+        """
+        found = self.get(platform).schemas.get(schema_name)
+        if found is None:
+            raise SchemaNotFound(
+                f"platform {platform!r} has no schema {schema_name!r}; POST /platform/{platform}/schema stores one",
+                platform=platform,
+                schema_name=schema_name,
+            )
+        return found
+
+    def folder(self, platform: str, schema_name: str, version: SchemaVersion) -> Path:
+        """Where the files of a version are."""
+        return self._data_dir / platform / VERSIONS_FOLDER / schema_name / version.checksum
+
+    def store(self, platform: str, schema_name: str, upload: SchemaUpload) -> SchemaVersion:
+        """Make *upload* the current version of the schema; the versions before it are kept.
+
+        What is current already is not stored again.
+
+        :raises PlatformNotFound: the platform has not been registered
+        :raises InvalidRequest: a file or the schema cannot have the name it has
+        :raises StorageFailed: it could not be written; the schema is what it was
+        """
+        schema_database(platform, schema_name, _SHORTEST)
+        if schema_name == RECORD_FILE:
+            raise InvalidRequest(f"schema_name must not be {RECORD_FILE!r}, which is the name of the platform's record")
+        with self._changing(platform) as (folder, record):
+            known = record.schemas.get(schema_name)
+            if known is not None and known.current.checksum == upload.checksum:
+                current = known.current
+            else:
+                current = _version_of(upload)
+                make_folder(folder / VERSIONS_FOLDER)
+                make_folder(folder / VERSIONS_FOLDER / schema_name)
+                remove_leftovers(folder / VERSIONS_FOLDER / schema_name)
+                write_tree(folder / VERSIONS_FOLDER / schema_name / upload.checksum, upload.files)
+                versions = (*(known.versions if known else ()), current)
+                stored = StoredSchema(name=schema_name, versions=versions)
+                changed = replace(record, schemas={**record.schemas, schema_name: stored})
+                write_file(folder / RECORD_FILE, changed.to_text())
+            _show(folder, schema_name, current)
+        return current
+
+    def mend(self) -> tuple[str, ...]:
+        """Remove what writers that were killed have left, and let every link lead to its current version.
+
+        Return a sentence for each thing that was mended.
+        """
+        done: list[str] = []
+        for platform in self.all():
+            with self._changing(platform.name, done) as (folder, record):
+                for name, schema in record.schemas.items():
+                    count = remove_leftovers(folder / VERSIONS_FOLDER / name)
+                    if count:
+                        done.append(f"{platform.name}/{name}: removed {count} unfinished uploads")
+                    if _show(folder, name, schema.current):
+                        done.append(f"{platform.name}/{name}: the link now leads to the current version")
+        return tuple(done)
+
+    @contextmanager
+    def _changing(self, platform: str, done: list[str] | None = None) -> Iterator[tuple[Path, Platform]]:
+        """Hold the platform's lock, and give its folder and its record."""
+        self.get(platform)  # the lock's file is made only for a platform that is there
+        folder = self._data_dir / platform
+        with storage_failures("store the schema"), locked(folder):
+            if remove_leftovers(folder) and done is not None:
+                done.append(f"{platform}: removed an unfinished record")
+            yield folder, self.get(platform)
+
+
+def _version_of(upload: SchemaUpload) -> SchemaVersion:
+    return SchemaVersion(
+        checksum=upload.checksum,
+        stored_at=_now(),
+        folders=tuple(sorted({path.partition("/")[0] for path in upload.files})),
+        sent_by=upload.sent_by,
+        request_id=upload.request_id,
+    )
+
+
+def _show(folder: Path, schema_name: str, version: SchemaVersion) -> bool:
+    """Let the link of the schema lead to *version*, and return whether it did not.
+
+    A folder that stands in its place, made by an earlier gateway or by a person, is moved beside the versions.
+    """
+    link, target = folder / schema_name, f"{VERSIONS_FOLDER}/{schema_name}/{version.checksum}"
+    if link.is_symlink() and str(link.readlink()) == target:
+        return False
+    if link.exists() and not link.is_symlink():
+        link.rename(folder / VERSIONS_FOLDER / schema_name / f"found-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
+    point_link(link, target)
+    return True
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,137 @@
+"""Files that are there whole or not at all, also after a crash: written aside, flushed, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import InvalidRequest, StorageFailed
+
+LOCK_FILE: Final = ".lock"
+INCOMING: Final = (
+    ".incoming-"  #: what is being written; whatever has this name while nobody holds the lock is left over
+)
+
+#: The names themselves are at fault, not the disk.
+_NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
+
+
+@contextmanager
+def storage_failures(doing: str) -> Iterator[None]:
+    """Turn the operating system's refusals into an error that says what to do.
+
+    :param doing: what was tried, to follow "the gateway could not"
+    :raises StorageFailed: the disk is full, read-only, broken …
+    """
+    try:
+        yield
+    except OSError as exc:
+        where = f": {exc.filename}" if exc.filename else ""
+        raise StorageFailed(
+            f"the gateway could not {doing}: {exc.strerror or exc}{where}. Nothing has been changed; "
+            "see to DATA_DIR (free space, rights) and send the request again"
+        ) from exc
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold *folder* for one writer: of all threads, all workers, and all gateways that use it. Readers need no lock.
+
+    The kernel gives the lock up when its holder ends, however it ends.
+    """
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make *folder*, if it is missing, so that a crash does not take it away again."""
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        _flush_folder(folder.parent)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace the file at *path*. Who reads it at the same time sees the old or the new content."""
+    aside = path.parent / f"{INCOMING}{secrets.token_hex(8)}"
+    try:
+        _write(aside, text.encode())
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make *folder* with *files* in it, by their paths relative to it; nothing happens if it is there already.
+
+    :raises InvalidRequest: the paths cannot stand in one folder
+    """
+    if folder.is_dir():
+        return
+    aside = folder.parent / f"{INCOMING}{secrets.token_hex(8)}"
+    try:
+        aside.mkdir()
+        for relative, content in files.items():
+            path = aside / relative
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(path, content)
+            except OSError as exc:
+                if exc.errno in _NAME_ERRORS:
+                    raise InvalidRequest(f"{relative} cannot be stored as a file: {exc.strerror}; rename it") from exc
+                raise
+        for made, _, _ in os.walk(aside):
+            _flush_folder(Path(made))
+        aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)  # what is left of it is removed by the next writer
+        raise
+    _flush_folder(folder.parent)
+
+
+def point_link(link: Path, target: str) -> None:
+    """Let the symbolic link *link* lead to *target*, in one step."""
+    if link.is_symlink() and str(link.readlink()) == target:
+        return
+    aside = link.parent / f"{INCOMING}{secrets.token_hex(8)}"
+    aside.symlink_to(target)
+    aside.replace(link)
+    _flush_folder(link.parent)
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove from *folder*, which must be locked, what writers that ended midway have left; return how much it was."""
+    found = list(folder.glob(f"{INCOMING}*"))
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return len(found)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
