@@ -18,7 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from gateway.embedded import EmbeddedPostgres
-from migrations_engine import DeployOptions, Schema, SchemaFile, Understandings, deploy_schema
+from migrations_engine import DeployOptions, DesiredSchemas, Schema, SchemaFile, deploy_schema
 from migrations_engine.queries import load_queries
 
 TABLES = 60
@@ -57,7 +57,7 @@ class Bench:
         self._schema = schema()
         self._number = 0
         self._admin = psycopg.connect(server.url, autocommit=True)
-        self._options = DeployOptions(understandings=Understandings())
+        self._options = DeployOptions(desired_schemas=DesiredSchemas())
 
     def new_database(self) -> str:
         self._number += 1

@@ -3,6 +3,9 @@
 It knows no HTTP, no pool and no environment. Everything a caller needs is named here.
 """
 
+from migrations_engine.desired.desired_schema import DesiredSchemas
+from migrations_engine.desired.scratch_databases import NAME_PREFIX as SCRATCH_NAME_PREFIX
+from migrations_engine.desired.scratch_databases import ScratchDatabases
 from migrations_engine.engine import deploy_schema
 from migrations_engine.errors import EngineError, MigrationFailed, SchemaExtractionFailed
 from migrations_engine.options import DeployOptions
@@ -16,12 +19,9 @@ from migrations_engine.report import (
     Verification,
 )
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.scratch import NAME_PREFIX as SCRATCH_NAME_PREFIX
-from migrations_engine.scratch import ScratchDatabases
 from migrations_engine.source.archive import read_archive
 from migrations_engine.source.folder import read_folder
 from migrations_engine.source.layout import ArchiveLimits
-from migrations_engine.understanding import Understandings
 
 __all__ = [
     "SCRATCH_NAME_PREFIX",
@@ -29,6 +29,7 @@ __all__ = [
     "Change",
     "DeployOptions",
     "DeployReport",
+    "DesiredSchemas",
     "EngineError",
     "MigrationFailed",
     "PlannedStatement",
@@ -39,7 +40,6 @@ __all__ = [
     "ScratchDatabases",
     "SeederResult",
     "SeederValidation",
-    "Understandings",
     "Verification",
     "deploy_schema",
     "read_archive",

@@ -6,24 +6,24 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from migrations_engine.bookkeeping import accepted_changes, last_understanding
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
-from migrations_engine.deploy.alterations import Alteration, alterations
+from migrations_engine.deploy.ddl.alterations import Alteration, alterations
 from migrations_engine.deploy.declared import run_missing
+from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import runs_outside_transaction
-from migrations_engine.deploy.retry import UNDEFINED
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy_record import accepted_changes, last_desired_schema
+from migrations_engine.desired.desired_schema import DesiredSchema, load_desired_schema
+from migrations_engine.desired.scratch_databases import scratch_databases_beside
 from migrations_engine.diff import CatalogDiff, diff_catalogs
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import Change, SchemaValidation
 from migrations_engine.schema import Schema
-from migrations_engine.scratch import scratch_databases_beside
 from migrations_engine.source.dependency_order import order_tables
 from migrations_engine.tracking import DeployState, Records
-from migrations_engine.understanding import Understanding, understand
 
 _SENSELESS: Final = ("42", "22")  #: SQLSTATE classes of a statement that names or means what is not there
 _ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all questions of one comparison how many rows are at risk
@@ -51,8 +51,8 @@ class Comparison:
         self._functions = functions
         self._state = state
         self._server_version = server_version
-        self._understanding = Understanding(declared=Catalog(), complete=Catalog())
-        self._last: Understanding | None = None
+        self._desired = DesiredSchema(declared=Catalog(), complete=Catalog())
+        self._last: DesiredSchema | None = None
         self._is_new = False
         self._caught_up = False
         self.validation = SchemaValidation()  #: what was found before anything was changed
@@ -61,36 +61,36 @@ class Comparison:
         self.types_altered = 0
 
     @property
-    def understanding(self) -> Understanding:
+    def desired(self) -> DesiredSchema:
         """What the schema means, once one of the other methods has learned it."""
-        return self._understanding
+        return self._desired
 
     def learn_from_new(self) -> None:
         """Take what the files of types and tables have just made in an empty database for what they mean."""
         declared = read_catalog(self._session.connection)
-        self._understanding = Understanding(declared=declared, complete=declared)
+        self._desired = DesiredSchema(declared=declared, complete=declared)
         self._is_new = True
 
     def learn_migrations_from_new(self) -> None:
         """The same after every migration; further deploys of the schema need no scratch database."""
-        declared = self._understanding.declared
+        declared = self._desired.declared
         if self._schema.migrations:
             complete = read_catalog(self._session.connection)
-            self._understanding = Understanding(declared=declared, complete=complete)
+            self._desired = DesiredSchema(declared=declared, complete=complete)
 
     def share(self) -> None:
         """Let the deploys of the schema to other databases know what this one, to a new database, has learned."""
         if self._is_new:
-            self._options.understandings.put(self._schema, self._server_version, self._understanding)
+            self._options.desired_schemas.put(self._schema, self._server_version, self._desired)
 
     def compare(self, records: Records) -> CatalogDiff:
         """Find what differs, refuse what is dangerous, and give the rest.
 
         :raises MigrationFailed: something is dangerous and neither forced now nor accepted before
         """
-        self._last = last_understanding(records, self._state)
-        self._understanding = self._understand()
-        self._session.warnings += self._understanding.warnings
+        self._last = last_desired_schema(records, self._state)
+        self._desired = self._load()
+        self._session.warnings += self._desired.warnings
         diff = self._difference()
         if any(difference.verdict.decided_by_rows for difference in diff.changes):
             self._functions.deploy_early()  # a new check may call one, and so does the question about the rows
@@ -101,7 +101,7 @@ class Comparison:
     def make_types(self, diff: CatalogDiff) -> None:
         """Make the declared types that are missing, and add the values that enums lack."""
         there = {(type_.schema, type_.name) for type_ in diff.actual.types}
-        missing = {(t.schema, t.name) for t in self._understanding.declared.types} - there
+        missing = {(t.schema, t.name) for t in self._desired.declared.types} - there
         if missing:
             run_missing(self._session, self._schema.types, self._functions, missing)
         self.types_altered = self.add_enum_values(diff)
@@ -123,7 +123,7 @@ class Comparison:
             return False
         diff = self._difference()
         there = {(relation.schema, relation.name) for relation in diff.actual.relations}
-        missing = {(r.schema, r.name) for r in self._understanding.declared.relations if r.is_table} - there
+        missing = {(r.schema, r.name) for r in self._desired.declared.relations if r.is_table} - there
         if missing:
             run_missing(self._session, order_tables(self._schema.tables), self._functions, missing)
             diff = self._difference()
@@ -132,7 +132,7 @@ class Comparison:
 
     def remaining(self) -> CatalogDiff:
         """What differs still, now that all was done; on tables that keep a forced difference, more than that may."""
-        diff = self._difference(formerly=self._understanding.declared)
+        diff = self._difference(formerly=self._desired.declared)
         tables = {change.table for change in self.accepted}
         known = [change.key for change in (*self.accepted, *self.undone)]
         changes = _without((difference.as_change() for difference in diff.changes), known)
@@ -145,12 +145,12 @@ class Comparison:
 
     def _warn_of_other_effects(self, actual: Catalog, known: set[tuple[str | None, ...]]) -> None:
         """Tell where a migration found its effect there already, and what is there is not what it makes elsewhere."""
-        meant = self._understanding.complete
+        meant = self._desired.complete
         diff = diff_catalogs(actual=actual, declared=meant, complete=meant, formerly=meant)
         for change in _without((difference.as_change() for difference in diff.changes), known):
             self._session.warnings.append(f"not as the migrations make it in a new database: {_summary(change)}")
 
-    def _understand(self) -> Understanding:
+    def _load(self) -> DesiredSchema:
         """Learn what the schema means: from the last deploy if that had the same tables, else in a scratch database."""
         last = self._state.last
         if self._last is not None and (last["structure_checksum"], last["server_version"]) == (
@@ -160,21 +160,21 @@ class Comparison:
             return self._last
         scratch = self._options.scratch or scratch_databases_beside(self._session.connection)
 
-        def learn() -> Understanding:
+        def learn() -> DesiredSchema:
             outside = any(runs_outside_transaction(file) for file in self._schema.migrations)
             with scratch.database() if outside else scratch.transaction() as connection:
-                return understand(connection, self._schema, search_path=self._options.search_path)
+                return load_desired_schema(connection, self._schema, search_path=self._options.search_path)
 
-        return self._options.understandings.get(self._schema, self._server_version, learn)
+        return self._options.desired_schemas.get(self._schema, self._server_version, learn)
 
     def _difference(self, formerly: Catalog | None = None) -> CatalogDiff:
         actual = read_catalog(self._session.connection)
-        if actual == self._understanding.complete == self._understanding.declared:
+        if actual == self._desired.complete == self._desired.declared:
             return CatalogDiff(actual=actual, wanted=actual)
         return diff_catalogs(
             actual=actual,
-            declared=self._understanding.declared,
-            complete=self._understanding.complete,
+            declared=self._desired.declared,
+            complete=self._desired.complete,
             formerly=formerly or (self._last.declared if self._last is not None else None),
         )
 

@@ -8,24 +8,24 @@ from typing import Any, Final
 
 import psycopg
 
-from migrations_engine.bookkeeping import Outcome, record_deploy, record_enum_values, table_labels
 from migrations_engine.catalog import read_catalog
 from migrations_engine.comparison import Comparison
 from migrations_engine.deploy.declared import run_files
+from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.deploy.extensions import deploy_extensions, wanted_extension
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import (
     MigrationRunner,
-    Stretch,
+    TransactionGroup,
+    group_by_transaction,
     pending_migrations,
     runs_outside_transaction,
-    stretches,
 )
-from migrations_engine.deploy.plan import Plan
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE, DeploySession
+from migrations_engine.deploy_record import Outcome, record_deploy, record_enum_values, table_labels
 from migrations_engine.diff import CatalogDiff
-from migrations_engine.errors import ConnectionLost, EngineError, MigrationFailed, ServerMessage
+from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import Catalog
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import DeployReport, SeederResult, SeederValidation, Verification
@@ -66,7 +66,9 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
         except psycopg.Error as exc:
             server = ServerMessage.of(exc)
             if connection.closed:
-                raise ConnectionLost(f"the connection to PostgreSQL was lost: {server.message}", server=server) from exc
+                raise DeployInterrupted(
+                    f"the connection to PostgreSQL was lost: {server.message}", server=server
+                ) from exc
             raise MigrationFailed(
                 f"PostgreSQL refused a statement of the deploy: {server.message}", server=server
             ) from exc
@@ -99,8 +101,8 @@ class _Deploy:
                 if not rest:
                     return self._finish()
                 lock.enter_context(lock_kept(self._connection))
-            for stretch in rest:
-                report = self._run_stretch(stretch, last=stretch is rest[-1])
+            for group in rest:
+                report = self._run_group(group, last=group is rest[-1])
             assert report is not None
             return report
 
@@ -142,7 +144,7 @@ class _Deploy:
         )
         self._runner = MigrationRunner(self._session, self._records, self._functions, self._comparison.catch_up_early)
         if self._options.dry_run:
-            self._session.plan = Plan(self._connection)
+            self._session.plan = DryRunPlan(self._connection)
 
     def _nothing_to_do(self) -> bool:
         """The same schema was deployed last, and the database is as that deploy left it."""
@@ -173,7 +175,7 @@ class _Deploy:
             dry_run=self._options.dry_run,
         )
 
-    def _pending_migrations(self) -> tuple[Stretch, ...]:
+    def _pending_migrations(self) -> tuple[TransactionGroup, ...]:
         warnings = self._session.warnings
         ordered = order_migrations(self._schema.migrations, self._schema.tables)
         pending = pending_migrations(ordered, self._state, force=self._options.force, warnings=warnings)
@@ -181,7 +183,7 @@ class _Deploy:
             outside = [file for file in pending if runs_outside_transaction(file)]
             pending = [file for file in pending if file not in outside]
             warnings += [f"{file.label} runs outside a transaction, so a dry run leaves it out" for file in outside]
-        return stretches(pending)
+        return group_by_transaction(pending)
 
     def _deploy_types_and_tables(self) -> None:
         """All of them in a new database; in an old one the new types, once the comparison has found no danger.
@@ -195,17 +197,17 @@ class _Deploy:
         else:
             self._comparison.make_types(self._comparison.compare(self._records))
 
-    def _run_migrations(self, stretch: Stretch) -> None:
-        for file in stretch.inside:
+    def _run_migrations(self, group: TransactionGroup) -> None:
+        for file in group.inside:
             self._runner.run(file)
 
-    def _run_stretch(self, stretch: Stretch, *, last: bool) -> DeployReport | None:
+    def _run_group(self, group: TransactionGroup, *, last: bool) -> DeployReport | None:
         """A migration outside a transaction, and those after it in a transaction of their own."""
-        if stretch.outside is not None:
-            self._runner.run_outside(stretch.outside, self._state)
+        if group.outside is not None:
+            self._runner.run_outside(group.outside, self._state)
         with self._transaction():
             self._session.restore_settings(True)
-            self._run_migrations(stretch)
+            self._run_migrations(group)
             return self._finish() if last else None
 
     def _finish(self) -> DeployReport:
@@ -221,7 +223,7 @@ class _Deploy:
         self._comparison.share()
         outcome = Outcome(
             schema=self._schema,
-            understanding=self._comparison.understanding,
+            desired=self._comparison.desired,
             before=self._there,
             after=remaining.actual,
             functions_deployed=functions.deployed,
@@ -252,7 +254,7 @@ class _Deploy:
     def _seed(self) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
         """Fill empty tables on register; on migrate fill those this deploy has made, and look for every row."""
         seeders = Seeders(self._session, self._schema.seeders)
-        new = table_labels(self._comparison.understanding.declared) - table_labels(self._there)
+        new = table_labels(self._comparison.desired.declared) - table_labels(self._there)
         made = None if self._is_new else new
         if self._options.purpose == "register":
             return seeders.seed(first_deploy=self._state.schema_checksum is None, made=made), ()

@@ -102,7 +102,7 @@ class DeployLockTimeout(MigrationFailed):
     """Another deploy of this database, or the application, kept the locks for longer than the deploy may wait."""
 
 
-class ConnectionLost(EngineError):
+class DeployInterrupted(EngineError):
     """The connection to PostgreSQL broke during the deploy; PostgreSQL has rolled it back."""
 
     code = "connection_failed"

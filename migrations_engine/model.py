@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final, Self
 
+DEFAULT_SCHEMA: Final = "public"  #: where an unqualified name is taken to be; left out where people read
 TABLE_KINDS: Final = frozenset({"table", "partitioned table", "foreign table"})  #: relations that can hold rows
 
 
@@ -36,7 +37,7 @@ class Sequence:
     @property
     def qualified(self) -> str:
         """The label with its schema, ``public`` too."""
-        return f"public.{self.label}" if self.schema == "public" else self.label
+        return _qualified(self.schema, self.label)
 
     @property
     def options(self) -> tuple[object, ...]:
@@ -125,7 +126,7 @@ class Relation:
     @property
     def qualified(self) -> str:
         """The label with its schema, ``public`` too."""
-        return f"public.{self.label}" if self.schema == "public" else self.label
+        return _qualified(self.schema, self.label)
 
     @property
     def is_table(self) -> bool:
@@ -157,7 +158,7 @@ class Type:
     @property
     def qualified(self) -> str:
         """The label with its schema, ``public`` too."""
-        return f"public.{self.label}" if self.schema == "public" else self.label
+        return _qualified(self.schema, self.label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +237,10 @@ class Catalog:
     def fingerprint(self) -> str:
         """SHA-256 of the JSON, in hexadecimal: equal when a database has not changed since it was read before."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def _qualified(schema: str, label: str) -> str:
+    return f"{DEFAULT_SCHEMA}.{label}" if schema == DEFAULT_SCHEMA else label
 
 
 def _present_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - the JSON encoder hands over whatever it does not know

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from migrations_engine.scratch import ScratchDatabases
-from migrations_engine.understanding import Understandings
+from migrations_engine.desired.desired_schema import DesiredSchemas
+from migrations_engine.desired.scratch_databases import ScratchDatabases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,4 +22,4 @@ class DeployOptions:
     wait_seconds: float = 120.0  #: how long to wait for another deploy of the same database
     search_path: str = '"$user", public'
     scratch: ScratchDatabases | None = None  #: default: on the same server, with the connection's own parameters
-    understandings: Understandings = field(default_factory=Understandings)  #: shared by the deploys of a process
+    desired_schemas: DesiredSchemas = field(default_factory=DesiredSchemas)  #: shared by the deploys of a process

@@ -83,7 +83,7 @@ def deploy(
         lock_timeout_ms=settings.lock_timeout_ms,
         wait_seconds=settings.deploy_wait_timeout_seconds,
         scratch=services.scratch,
-        understandings=services.understandings,
+        desired_schemas=services.desired_schemas,
     )
     facts = facts_of(owner)
     with engine_errors(wanted, **facts):

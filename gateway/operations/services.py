@@ -22,7 +22,7 @@ from gateway.naming import DatabaseOwner
 from gateway.operations.check_server import ServerCheck
 from gateway.pools import ConnectionRegistry
 from gateway.settings import Settings
-from migrations_engine import ScratchDatabases, Understandings
+from migrations_engine import DesiredSchemas, ScratchDatabases
 
 _CONNECTIONS_OF_A_DEPLOY: Final = 3  #: to its database, for the lock on a new one's name, and to a scratch database
 
@@ -41,7 +41,7 @@ class Services:
     maker: DatabaseMaker
     signatures: SignatureCache
     scratch: ScratchDatabases
-    understandings: Understandings
+    desired_schemas: DesiredSchemas
     deploy_turns: Semaphore
     server_check: ServerCheck
     started_at: float
@@ -87,7 +87,7 @@ def join_rooms(settings: Settings) -> Services:
         ),
         signatures=SignatureCache(schemas=settings.callable_schemas, changes=registry.changes),
         scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),
-        understandings=Understandings(),
+        desired_schemas=DesiredSchemas(),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
         server_check=ServerCheck(ask_server),
         started_at=time.monotonic(),

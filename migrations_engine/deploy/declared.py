@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
+from migrations_engine.deploy.file_runner import FileRunner
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.retry import FileRunner
-from migrations_engine.deploy.script import script_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.names import created_name
-from migrations_engine.source.statements import Statement
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
 
 _DECLARED_KINDS: Final = frozenset({"TABLE", "FOREIGN TABLE", "TYPE", "DOMAIN"})
-_DEFAULT_SCHEMA: Final = "public"
-
-QualifiedName: TypeAlias = tuple[str, str]  #: schema and name, as PostgreSQL stores them
 
 
 def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer) -> None:
@@ -33,7 +31,7 @@ def run_missing(
     session: DeploySession,
     files: Sequence[SchemaFile],
     functions: FunctionDeployer,
-    missing: Collection[QualifiedName],
+    missing: Collection[tuple[str, str]],
 ) -> None:
     """Make the *missing* tables and types of *files*.
 
@@ -58,15 +56,15 @@ def run_missing(
     FileRunner(session, run, error_class=MigrationFailed).run_all(partly, functions.deploy_early)
 
 
-def _declared(file: SchemaFile) -> set[QualifiedName]:
+def _declared(file: SchemaFile) -> set[tuple[str, str]]:
     return {
-        (made.schema or _DEFAULT_SCHEMA, made.name)
+        (made.schema or DEFAULT_SCHEMA, made.name)
         for statement in script_of(file).statements
         if (made := created_name(statement)) is not None and made.kind in _DECLARED_KINDS and made.name is not None
     }
 
 
-def _is_about(statement: Statement, missing: Collection[QualifiedName]) -> bool:
+def _is_about(statement: SqlStatement, missing: Collection[tuple[str, str]]) -> bool:
     """Whether the statement makes one of the *missing* objects, or something on such a table."""
     made = created_name(statement)
     altered = alter_table_actions(statement)
@@ -78,4 +76,4 @@ def _is_about(statement: Statement, missing: Collection[QualifiedName]) -> bool:
         schema, name = made.schema, made.name
     else:
         return False
-    return (schema or _DEFAULT_SCHEMA, name) in missing
+    return (schema or DEFAULT_SCHEMA, name) in missing

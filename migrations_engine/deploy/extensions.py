@@ -10,12 +10,13 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from migrations_engine.deploy.script import script_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import ExtensionInstallFailed, ExtensionNotAvailable
+from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.names import created_name
+from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import directive
 
 _QUERIES: Final = load_queries(__package__)
@@ -131,7 +132,7 @@ def _report_differences(session: DeploySession, extension: WantedExtension, curr
 
 def _extend_search_path(session: DeploySession, wanted: Sequence[WantedExtension]) -> None:
     """Let every session find extensions that live in a schema of their own, as unqualified names expect."""
-    schemas = list(dict.fromkeys(e.schema for e in wanted if e.schema not in {None, "public"}))
+    schemas = list(dict.fromkeys(e.schema for e in wanted if e.schema not in {None, DEFAULT_SCHEMA}))
     if not schemas:
         return
     row = session.query(_QUERIES["database_search_path"]).fetchone()

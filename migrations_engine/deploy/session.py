@@ -9,14 +9,14 @@ from typing import Any, Final, LiteralString, TypeAlias
 import psycopg
 from psycopg import sql
 
-from migrations_engine.deploy.plan import Plan
-from migrations_engine.deploy.script import script_of
-from migrations_engine.errors import ConnectionLost, EngineError, MigrationFailed, ServerMessage
+from migrations_engine.deploy.dry_run_plan import DryRunPlan
+from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.script import script_of
 from migrations_engine.tracking import ChangelogEntry
 
-Statement: TypeAlias = "bytes | LiteralString | sql.SQL | sql.Composed"
+SqlText: TypeAlias = "bytes | LiteralString | sql.SQL | sql.Composed"
 
 _QUERIES: Final = load_queries(__package__)
 LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -29,7 +29,9 @@ class DeploySession:
     :meth:`failures_as` turns them into the engine's own where a step ends.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], *, search_path: str, plan: Plan | None = None) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], *, search_path: str, plan: DryRunPlan | None = None
+    ) -> None:
         self.connection = connection
         self.search_path = search_path
         self.changes: list[ChangelogEntry] = []
@@ -37,11 +39,11 @@ class DeploySession:
         self.satisfied: list[str] = []
         self.plan = plan
 
-    def query(self, statement: Statement, parameters: Any = None) -> psycopg.Cursor[Any]:  # noqa: ANN401 - psycopg's
+    def query(self, statement: SqlText, parameters: Any = None) -> psycopg.Cursor[Any]:  # noqa: ANN401 - psycopg's
         """Run a statement that only reads, or keeps the deploy's own books; it is no part of the plan."""
         return self.connection.execute(statement, parameters)
 
-    def run(self, statement: Statement, *, step: str, file: str | None = None, effect: str = "") -> int:
+    def run(self, statement: SqlText, *, step: str, file: str | None = None, effect: str = "") -> int:
         """Run one statement of the deploy and give the number of rows it touched (-1 when it has none)."""
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
@@ -64,12 +66,8 @@ class DeploySession:
     def restore_settings(self, needed: bool) -> None:
         """After a file that sets parameters (as ``pg_dump`` writes them), go back to the deploy's own settings."""
         if needed:
-            self.query(
-                "SELECT set_config('search_path', %s, true), set_config('check_function_bodies', 'off', true),"
-                " set_config('jit', 'off', true)",
-                [self.search_path],
-            )
-            self.query(b"SET SESSION AUTHORIZATION DEFAULT; RESET ROLE")
+            self.query(_QUERIES["settings"], {"search_path": self.search_path})
+            self.query(_QUERIES["reset_role"])
 
     def check_deferred(self) -> None:
         """Check now what deferred constraints would check at the commit, when no file could be named any more.
@@ -122,13 +120,13 @@ class DeploySession:
         """Make the engine's error of PostgreSQL's."""
         server = ServerMessage.of(exc)
         if self.connection.closed:
-            return ConnectionLost(f"the connection to PostgreSQL was lost: {server.message}", server=server)
+            return DeployInterrupted(f"the connection to PostgreSQL was lost: {server.message}", server=server)
         label = file.label if file else None
         subject = label or what or "a statement"
         return error_class(f"{subject} failed: {server.message}", file=label, server=server)
 
 
-def _text(statement: Statement, connection: psycopg.Connection[Any]) -> str:
+def _text(statement: SqlText, connection: psycopg.Connection[Any]) -> str:
     if isinstance(statement, bytes):
         return statement.decode()
     return statement if isinstance(statement, str) else statement.as_string(connection)

@@ -1,10 +1,9 @@
 """Model and model → changes; pure and total."""
 
-from migrations_engine.diff.catalog_diff import CatalogDiff
+from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
 from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.difference import Difference, Subject, Verdict
 from migrations_engine.diff.expression import replayable, without_casts
-from migrations_engine.diff.schema_diff import diff_catalogs
 from migrations_engine.diff.type_change import classify_type_change
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Final
 
 from migrations_engine.source.lexer import Token, tokens
 from migrations_engine.source.names import Cursor, TableAction, TableAlteration
-from migrations_engine.source.statements import Statement
+from migrations_engine.source.statements import SqlStatement
 
 _CONSTRAINT_STARTS: Final = (
     ("check",),
@@ -35,7 +35,7 @@ _ACTIONS: Final = (
 )
 
 
-def alter_table_actions(statement: Statement) -> TableAlteration | None:
+def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
     """Cut an ``ALTER TABLE`` (or ``ALTER FOREIGN TABLE``) at its top-level commas; None for another statement."""
     if statement.words[:1] != ("ALTER",):
         return None

@@ -10,17 +10,18 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.names import QualifiedName, created_name
+from migrations_engine.source.names import ObjectName, created_name
 from migrations_engine.source.references import mentions, references
-from migrations_engine.source.statements import Statement, split
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
 
 _RELATIONS: Final = {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"}
 _TYPES: Final = {"TYPE", "DOMAIN"}
 _ROUTINES: Final = {"FUNCTION", "PROCEDURE", "AGGREGATE"}
 _REMEMBERED_FILES: Final = 4096  #: the same files are put in order for every database of a platform
-_DEFAULT_SCHEMA: Final = "public"  #: where an unqualified name is taken to be
 
 _Name = TypeVar("_Name", bound=Hashable)
 Edges = list[set[int]]  #: for each file, the numbers of the files that must run before it
@@ -30,11 +31,11 @@ Edges = list[set[int]]  #: for each file, the numbers of the files that must run
 class _File:
     """One file's statements, and what they make and need."""
 
-    statements: tuple[Statement, ...]
-    relations: set[QualifiedName] = field(default_factory=set)
+    statements: tuple[SqlStatement, ...]
+    relations: set[ObjectName] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
     routines: set[str] = field(default_factory=set)
-    needed: set[QualifiedName] = field(default_factory=set)
+    needed: set[ObjectName] = field(default_factory=set)
 
 
 def order_tables(files: Sequence[SchemaFile]) -> tuple[SchemaFile, ...]:
@@ -112,17 +113,13 @@ def order_seeders(fillings: Mapping[SchemaFile, Filling]) -> tuple[SchemaFile, .
     return tuple(files[number] for number in _sorted([set() for _ in files], wished))
 
 
-def _statements(file: SchemaFile) -> tuple[Statement, ...]:
-    return split(file.text, file=file.label)
-
-
-def _qualified(name: QualifiedName) -> QualifiedName:
-    return QualifiedName(name.schema or _DEFAULT_SCHEMA, name.name)
+def _qualified(name: ObjectName) -> ObjectName:
+    return ObjectName(name.schema or DEFAULT_SCHEMA, name.name)
 
 
 @lru_cache(maxsize=_REMEMBERED_FILES)
 def _read(file: SchemaFile) -> _File:
-    read = _File(_statements(file))
+    read = _File(script_of(file).statements)
     for statement in read.statements:
         read.needed.update(_qualified(needed) for needed in references(statement))
         created = created_name(statement)
@@ -130,7 +127,7 @@ def _read(file: SchemaFile) -> _File:
             read.relations.update(_renamed(statement))
         elif created.name is not None:
             if created.kind in _RELATIONS:
-                read.relations.add(_qualified(QualifiedName(created.schema, created.name)))
+                read.relations.add(_qualified(ObjectName(created.schema, created.name)))
             elif created.kind in _TYPES:
                 read.types.add(created.name)
             elif created.kind in _ROUTINES:
@@ -138,22 +135,22 @@ def _read(file: SchemaFile) -> _File:
     return read
 
 
-def _renamed(statement: Statement) -> Iterator[QualifiedName]:
+def _renamed(statement: SqlStatement) -> Iterator[ObjectName]:
     altered = alter_table_actions(statement)
     for action in altered.actions if altered else ():
         if altered and action.kind == "RENAME TO" and action.new_name:
-            yield _qualified(QualifiedName(altered.table.schema, action.new_name))
+            yield _qualified(ObjectName(altered.table.schema, action.new_name))
 
 
-def _first_makers(files: Sequence[_File]) -> dict[QualifiedName, int]:
-    makers: dict[QualifiedName, int] = {}
+def _first_makers(files: Sequence[_File]) -> dict[ObjectName, int]:
+    makers: dict[ObjectName, int] = {}
     for number, file in enumerate(files):
         for made in file.relations:
             makers.setdefault(made, number)
     return makers
 
 
-def _needed(files: Sequence[_File], makers: Mapping[QualifiedName, int]) -> Edges:
+def _needed(files: Sequence[_File], makers: Mapping[ObjectName, int]) -> Edges:
     """Edges without which a statement must fail. What a file makes itself it needs from no other."""
     return [{makers[name] for name in file.needed - file.relations if name in makers} for file in files]
 
@@ -179,7 +176,7 @@ def _mentioned(files: Sequence[_File]) -> Edges:
     return before
 
 
-def _names_columns(statement: Statement) -> bool:
+def _names_columns(statement: SqlStatement) -> bool:
     """Say whether most names in the statement are columns, and the tables it needs are known without guessing."""
     words = set(statement.words)
     return (

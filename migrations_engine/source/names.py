@@ -8,12 +8,12 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
-from migrations_engine.source.statements import Statement
+from migrations_engine.source.statements import SqlStatement
 
 _READ_AHEAD: Final = 32  #: tokens; most statements are recognised by fewer, and an INSERT may have a million
 
 
-class QualifiedName(NamedTuple):
+class ObjectName(NamedTuple):
     """A name as a statement gives it, folded as PostgreSQL folds it; *schema* is None when it is not qualified."""
 
     schema: str | None
@@ -27,7 +27,7 @@ class NamedObject:
     kind: str  #: as the statement spells it, in upper case: ``TABLE``, ``MATERIALIZED VIEW``, ``FUNCTION``
     schema: str | None = None
     name: str | None  #: None for an index or statistics object that PostgreSQL shall name
-    table: QualifiedName | None = None  #: of an index, trigger, policy or rule
+    table: ObjectName | None = None  #: of an index, trigger, policy or rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class TableAction:
 class TableAlteration:
     """An ``ALTER TABLE``, action by action."""
 
-    table: QualifiedName
+    table: ObjectName
     only: bool = False
     if_exists: bool = False
     actions_start: int  #: offset of the first action in the statement's text
@@ -55,7 +55,7 @@ class TableAlteration:
 class InsertTarget:
     """The table an ``INSERT`` fills."""
 
-    table: QualifiedName
+    table: ObjectName
     columns: tuple[str, ...] | None = None  #: None when the statement lists none
 
 
@@ -104,14 +104,14 @@ class Cursor:
             return name_of(token, content_of(self.take() or " ") or "\\")
         return name_of(token)
 
-    def name(self) -> QualifiedName | None:
+    def name(self) -> ObjectName | None:
         """Step over a name with or without its schema (and database) and give it."""
         parts = [self.identifier()]
         while parts[-1] is not None and self.accept("."):
             parts.append(self.identifier())
         if parts[-1] is None:
             return None
-        return QualifiedName(parts[-2] if len(parts) > 1 else None, parts[-1])
+        return ObjectName(parts[-2] if len(parts) > 1 else None, parts[-1])
 
     def skip_parentheses(self) -> None:
         """Step over the parenthesis that comes next, and all within it; over nothing when none comes."""
@@ -151,7 +151,7 @@ _NAMELESS: Final = {"INDEX", "STATISTICS"}
 _ON_A_TABLE: Final = {"INDEX": "on", "TRIGGER": "on", "POLICY": "on", "RULE": "to"}
 
 
-def created_name(statement: Statement) -> NamedObject | None:
+def created_name(statement: SqlStatement) -> NamedObject | None:
     """The object that a ``CREATE`` makes; None for another statement, or a kind without a plain name (a cast)."""
     if statement.words[:1] != ("CREATE",):
         return None
@@ -173,7 +173,7 @@ def created_name(statement: Statement) -> NamedObject | None:
     return _object(kind, named, _table_of(cursor, kind))
 
 
-def dropped_names(statement: Statement) -> tuple[NamedObject, ...]:
+def dropped_names(statement: SqlStatement) -> tuple[NamedObject, ...]:
     """The objects that a ``DROP`` removes; empty for another statement."""
     if statement.words[:1] != ("DROP",):
         return ()
@@ -194,7 +194,7 @@ def dropped_names(statement: Statement) -> tuple[NamedObject, ...]:
     return tuple(found)
 
 
-def insert_target(statement: Statement) -> InsertTarget | None:
+def insert_target(statement: SqlStatement) -> InsertTarget | None:
     """The table that an ``INSERT`` fills, also when it begins with ``WITH``; None for another statement."""
     if statement.words[:1] not in {("INSERT",), ("WITH",)}:
         return None
@@ -240,13 +240,13 @@ def _kind(cursor: Cursor) -> str | None:
     return next((kind for kind, words in _KINDS.items() if words[0] == first and cursor.accept(*words)), None)
 
 
-def _object(kind: str, named: QualifiedName | None, table: QualifiedName | None) -> NamedObject:
+def _object(kind: str, named: ObjectName | None, table: ObjectName | None) -> NamedObject:
     if named is None:
         return NamedObject(kind=kind, name=None, table=table)
     return NamedObject(kind=kind, schema=named.schema, name=named.name, table=table)
 
 
-def _table_of(cursor: Cursor, kind: str) -> QualifiedName | None:
+def _table_of(cursor: Cursor, kind: str) -> ObjectName | None:
     if kind not in _ON_A_TABLE or not cursor.skip_to(_ON_A_TABLE[kind]):
         return None
     cursor.accept("only")

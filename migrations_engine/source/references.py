@@ -10,8 +10,8 @@ from typing import Final
 
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
-from migrations_engine.source.names import Cursor, QualifiedName, created_name, insert_target
-from migrations_engine.source.statements import Statement
+from migrations_engine.source.names import Cursor, ObjectName, created_name, insert_target
+from migrations_engine.source.statements import SqlStatement
 
 #: What a clause that names a table begins with; most statements contain none, and need not be read again.
 _CLAUSE: Final = re.compile("references|inherit|like|partition|nextval", re.IGNORECASE)
@@ -25,7 +25,7 @@ class Mentions:
     called: frozenset[str]  #: those followed by a parenthesis
 
 
-def references(statement: Statement) -> frozenset[QualifiedName]:
+def references(statement: SqlStatement) -> frozenset[ObjectName]:
     """The tables and sequences that must exist before the statement can run.
 
     They are the targets of ``REFERENCES``, ``INHERITS``, ``LIKE``, ``PARTITION OF``, ``ATTACH PARTITION``, ``INHERIT``
@@ -46,7 +46,7 @@ def references(statement: Statement) -> frozenset[QualifiedName]:
     return frozenset() if written is None else frozenset({written})
 
 
-def mentions(statement: Statement) -> Mentions:
+def mentions(statement: SqlStatement) -> Mentions:
     """Every name in the statement, and every one that is called like a function."""
     found = list(folded_tokens(statement.text))
     called = {before for before, after in pairwise(found) if after == "("}
@@ -57,12 +57,12 @@ def _names_among(spelled: Iterable[str]) -> frozenset[str]:
     return frozenset(name for text in spelled if (name := name_of(text)) is not None)
 
 
-def _clauses(statement: Statement) -> frozenset[QualifiedName]:
+def _clauses(statement: SqlStatement) -> frozenset[ObjectName]:
     """The tables named by the clauses of a ``CREATE TABLE`` or ``ALTER TABLE``."""
     if not _CLAUSE.search(statement.text):
         return frozenset()
     cursor = Cursor(statement.text)
-    found: set[QualifiedName | None] = set()
+    found: set[ObjectName | None] = set()
     previous, depth = "", 0
     while piece := cursor.take():
         if piece == "(":
@@ -87,18 +87,18 @@ def _clauses(statement: Statement) -> frozenset[QualifiedName]:
     return frozenset(name for name in found if name is not None)
 
 
-def _quoted_name(token: str) -> QualifiedName | None:
+def _quoted_name(token: str) -> ObjectName | None:
     """The name inside a string, as in ``nextval('public.users_id_seq')``."""
     content = content_of(token) if token else None
     return Cursor(content).name() if content else None
 
 
-def _from_table(statement: Statement) -> QualifiedName | None:
+def _from_table(statement: SqlStatement) -> ObjectName | None:
     cursor = Cursor(statement.text)
     return cursor.name() if cursor.skip_to("from") else None
 
 
-def _written_table(statement: Statement) -> QualifiedName | None:
+def _written_table(statement: SqlStatement) -> ObjectName | None:
     if (target := insert_target(statement)) is not None:
         return target.table
     if statement.words[:1] not in {("UPDATE",), ("DELETE",)}:

@@ -18,7 +18,7 @@ _TRANSACTION_WORDS: Final = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class SqlStatement:
     """One SQL statement of a file."""
 
     text: str  #: from its first token to its last, without the semicolon; comments between them included
@@ -32,7 +32,7 @@ class Statement:
         return self.start + len(self.text)
 
 
-def split(text: str, *, file: str | None = None) -> tuple[Statement, ...]:
+def split(text: str, *, file: str | None = None) -> tuple[SqlStatement, ...]:
     r"""Cut *text* into its statements, where PostgreSQL would.
 
     Semicolons inside parentheses (``CREATE RULE … DO (a; b)``) and inside ``BEGIN ATOMIC … END`` do not separate. Lines
@@ -54,7 +54,7 @@ def split(text: str, *, file: str | None = None) -> tuple[Statement, ...]:
     return tuple(_numbered(_blanked(text, commands), found))
 
 
-def transaction_control(statement: Statement) -> bool:
+def transaction_control(statement: SqlStatement) -> bool:
     """Say whether the statement begins, ends or marks a transaction: the deploy's own one must not be touched."""
     first, *others = statement.words or ("",)
     return first in _TRANSACTION_WORDS or (first == "PREPARE" and others[:1] == ["TRANSACTION"])
@@ -140,13 +140,13 @@ def _statements(text: str, commands: list[tuple[int, str]]) -> Iterator[_Open]:
         yield statement
 
 
-def _numbered(text: str, found: list[_Open]) -> Iterator[Statement]:
+def _numbered(text: str, found: list[_Open]) -> Iterator[SqlStatement]:
     line, counted = 1, 0
     for statement in found:
         start = statement.start
         line += text.count("\n", counted, start)
         counted = start
-        yield Statement(text=text[start : statement.end], start=start, start_line=line, words=statement.words())
+        yield SqlStatement(text=text[start : statement.end], start=start, start_line=line, words=statement.words())
 
 
 def _harmless(start: int, command: str, text: str) -> tuple[int, str]:

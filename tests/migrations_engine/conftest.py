@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from migrations_engine import DeployOptions, DeployReport, Schema, SchemaFile, Understandings, deploy_schema
+from migrations_engine import DeployOptions, DeployReport, DesiredSchemas, Schema, SchemaFile, deploy_schema
 
 
 def schema_of(files: dict[str, str]) -> Schema:
@@ -25,10 +25,10 @@ class Tenant:
 
     def __init__(self, conninfo: str) -> None:
         self.conninfo = conninfo
-        self._understandings = Understandings()
+        self._desired_schemas = DesiredSchemas()
 
     def deploy(self, files: dict[str, str], purpose: str, **options: Any) -> DeployReport:
-        wanted = DeployOptions(purpose=purpose, understandings=self._understandings, **options)
+        wanted = DeployOptions(purpose=purpose, desired_schemas=self._desired_schemas, **options)
         with psycopg.connect(self.conninfo) as connection:
             return deploy_schema(connection, schema_of(files), wanted)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl.statement import (
+from migrations_engine.deploy.ddl.steps import (
     Phase,
     Step,
     alter,

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from migrations_engine.deploy.ddl.columns import REWRITES
 from migrations_engine.deploy.ddl.members import create_attachment
-from migrations_engine.deploy.ddl.statement import (
+from migrations_engine.deploy.ddl.steps import (
     Phase,
     Step,
     alter,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl.statement import Part, Phase, Step, collate, define, found_of, join, named, wanted_of
+from migrations_engine.deploy.ddl.steps import Part, Phase, Step, collate, define, found_of, join, named, wanted_of
 from migrations_engine.diff import Difference
 from migrations_engine.model import Sequence, Type
 

@@ -16,7 +16,7 @@ class Asking:
     asked: tuple
     answers: dict = field(default_factory=dict)
 
-    def questions(self):
+    def row_queries(self):
         return self.asked
 
     def with_answers(self, answers):

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
-from migrations_engine.deploy.alterations import alterations
+from migrations_engine.deploy.ddl.alterations import alterations
 from migrations_engine.diff import Difference, diff_catalogs
 
 from .corpus import CASES, Case

@@ -8,25 +8,25 @@ from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.names import (
     InsertTarget,
     NamedObject,
-    QualifiedName,
+    ObjectName,
     TableAction,
     created_name,
     dropped_names,
     insert_target,
 )
 from migrations_engine.source.references import references
-from migrations_engine.source.statements import Statement, split
+from migrations_engine.source.statements import SqlStatement, split
 
 
-def one(sql: str) -> Statement:
+def one(sql: str) -> SqlStatement:
     (statement,) = split(sql)
     return statement
 
 
-def named(text: str) -> QualifiedName:
+def named(text: str) -> ObjectName:
     """``a.b`` or ``b`` as a qualified name."""
     schema, _, name = text.rpartition(".")
-    return QualifiedName(schema or None, name)
+    return ObjectName(schema or None, name)
 
 
 CREATED = [
@@ -67,7 +67,7 @@ CREATED = [
 
 @pytest.mark.parametrize(("sql", "kind", "name", "table"), CREATED)
 def test_what_is_created(sql: str, kind: str, name: str | None, table: str | None) -> None:
-    expected = named(name) if name else QualifiedName(None, "")
+    expected = named(name) if name else ObjectName(None, "")
 
     assert created_name(one(sql)) == NamedObject(
         kind=kind, schema=expected.schema, name=expected.name or None, table=named(table) if table else None

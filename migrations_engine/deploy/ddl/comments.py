@@ -7,7 +7,7 @@ from typing import Final
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl.statement import Part, Phase, Step, join, wanted_of
+from migrations_engine.deploy.ddl.steps import Part, Phase, Step, join, wanted_of
 from migrations_engine.diff import Difference
 from migrations_engine.model import Privilege
 

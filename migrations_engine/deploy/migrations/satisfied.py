@@ -7,10 +7,13 @@ from typing import Final
 import psycopg
 
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.model import DEFAULT_SCHEMA
+from migrations_engine.queries import load_queries
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.names import Cursor, NamedObject, QualifiedName, TableAction, created_name, dropped_names
-from migrations_engine.source.statements import Statement
+from migrations_engine.source.names import Cursor, NamedObject, ObjectName, TableAction, created_name, dropped_names
+from migrations_engine.source.statements import SqlStatement
 
+_QUERIES: Final = load_queries(__package__)
 #: SQLSTATEs for "already exists": table or index, column, other object, function, schema; and a second primary key.
 _EXISTS: Final = frozenset({"42P07", "42701", "42710", "42723", "42P06", "42P16"})
 #: SQLSTATEs for "does not exist": table, column, other object, function, schema.
@@ -28,15 +31,15 @@ class MadeByMigrations:
     def __init__(self) -> None:
         self._names: set[tuple[str, str | None, str | None]] = set()
 
-    def note(self, statement: Statement) -> None:
+    def note(self, statement: SqlStatement) -> None:
         """Remember what a statement that has run made."""
         self._names |= _makes(statement)
 
-    def includes_any_of(self, statement: Statement) -> bool:
+    def includes_any_of(self, statement: SqlStatement) -> bool:
         return bool(_makes(statement) & self._names)
 
 
-def is_satisfied(session: DeploySession, statement: Statement, exc: psycopg.Error, made: MadeByMigrations) -> bool:
+def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.Error, made: MadeByMigrations) -> bool:
     """Say whether *statement*, refused with *exc*, has its effect already.
 
     True where it creates or adds what is there and no migration of this deploy made, or drops or renames what is gone.
@@ -48,7 +51,7 @@ def is_satisfied(session: DeploySession, statement: Statement, exc: psycopg.Erro
     return exc.sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
 
 
-def separate_actions(statement: Statement) -> list[str]:
+def separate_actions(statement: SqlStatement) -> list[str]:
     """Cut an ALTER TABLE of several actions into one statement each, for when some of them are satisfied."""
     altered = alter_table_actions(statement)
     if altered is None or len(altered.actions) < 2:
@@ -56,7 +59,7 @@ def separate_actions(statement: Statement) -> list[str]:
     return [statement.text[: altered.actions_start] + action.text for action in altered.actions]
 
 
-def _makes(statement: Statement) -> set[tuple[str, str | None, str | None]]:
+def _makes(statement: SqlStatement) -> set[tuple[str, str | None, str | None]]:
     made = created_name(statement)
     if made is not None:
         return {(_kind(made), made.table.name if made.table else None, made.name)}
@@ -70,11 +73,11 @@ def _kind(made: NamedObject) -> str:
     return "RELATION" if made.kind in {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"} else made.kind
 
 
-def _adds_enum_value(statement: Statement) -> bool:
+def _adds_enum_value(statement: SqlStatement) -> bool:
     return statement.words[:2] == ("ALTER", "TYPE") and "ADD" in statement.words
 
 
-def _removes(session: DeploySession, statement: Statement) -> bool:
+def _removes(session: DeploySession, statement: SqlStatement) -> bool:
     if dropped_names(statement):
         return True
     altered = alter_table_actions(statement)
@@ -83,18 +86,18 @@ def _removes(session: DeploySession, statement: Statement) -> bool:
     return all(_is_gone(session, altered.table, action) for action in altered.actions)
 
 
-def _is_gone(session: DeploySession, table: QualifiedName, action: TableAction) -> bool:
+def _is_gone(session: DeploySession, table: ObjectName, action: TableAction) -> bool:
     """Whether a DROP or RENAME action has nothing left to do: the old name is not there, the new one is."""
     if action.kind in _DROPPING:
         return _exists(session, table)
     if action.kind not in _RENAMING or action.new_name is None:
         return False
     if action.kind == "RENAME TO":
-        return not _exists(session, table) and _exists(session, QualifiedName(table.schema, action.new_name))
+        return not _exists(session, table) and _exists(session, ObjectName(table.schema, action.new_name))
     return _has_column_or_constraint(session, table, action.new_name)
 
 
-def _is_renamed(session: DeploySession, statement: Statement) -> bool:
+def _is_renamed(session: DeploySession, statement: SqlStatement) -> bool:
     """Whether an ALTER … RENAME TO of something other than a table finds only the new name."""
     cursor = Cursor(statement.text)
     if not (cursor.accept("alter") and any(cursor.accept(*words) for words in _RENAMED_KINDS)):
@@ -104,27 +107,18 @@ def _is_renamed(session: DeploySession, statement: Statement) -> bool:
     if old is None or not cursor.accept("rename", "to"):
         return False
     new = cursor.identifier()
-    return new is not None and not _exists(session, old) and _exists(session, QualifiedName(old.schema, new))
+    return new is not None and not _exists(session, old) and _exists(session, ObjectName(old.schema, new))
 
 
-def _exists(session: DeploySession, table: QualifiedName) -> bool:
-    row = session.query(
-        "SELECT coalesce(to_regclass(name)::oid, to_regtype(name)::oid) IS NOT NULL"
-        " FROM format('%%I.%%I', %s::text, %s::text) AS name",
-        _spelled(table),
-    ).fetchone()
+def _exists(session: DeploySession, table: ObjectName) -> bool:
+    row = session.query(_QUERIES["relation_or_type_exists"], _spelled(table)).fetchone()
     return row is not None and bool(row[0])
 
 
-def _has_column_or_constraint(session: DeploySession, table: QualifiedName, name: str) -> bool:
-    row = session.query(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = t AND attname = %s AND NOT attisdropped)"
-        " OR EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = t AND conname = %s)"
-        " FROM to_regclass(format('%%I.%%I', %s::text, %s::text)) AS t",
-        [name, name, *_spelled(table)],
-    ).fetchone()
+def _has_column_or_constraint(session: DeploySession, table: ObjectName, name: str) -> bool:
+    row = session.query(_QUERIES["column_or_constraint_exists"], {"member": name, **_spelled(table)}).fetchone()
     return row is not None and bool(row[0])
 
 
-def _spelled(table: QualifiedName) -> list[str]:
-    return [table.schema or "public", table.name]
+def _spelled(table: ObjectName) -> dict[str, str]:
+    return {"schema": table.schema or DEFAULT_SCHEMA, "name": table.name}

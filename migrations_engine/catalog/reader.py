@@ -1,4 +1,4 @@
-"""Asking a tenant's own rows the questions that a comparison raises; SELECT only, with a time limit."""
+"""Reading a database: its whole catalog in one statement, and the rows that a difference puts at risk. SELECT only."""
 
 from __future__ import annotations
 
@@ -9,22 +9,35 @@ from typing import Any, Final, Protocol, Self, TypeVar
 import psycopg
 from psycopg import sql
 
+from migrations_engine.model import Catalog
 from migrations_engine.queries import load_queries
 
-_GUARDS: Final = load_queries("migrations_engine.catalog")["guards"]
+_QUERIES: Final = load_queries(__package__)
 
 
-class Questioning(Protocol):
+class HasRowQueries(Protocol):
     """A comparison that wants rows counted."""
 
-    def questions(self) -> Iterable[tuple[int, sql.SQL | sql.Composed | None]]:
+    def row_queries(self) -> Iterable[tuple[int, sql.SQL | sql.Composed | None]]:
         """A SELECT of one number for each place; None where no query can tell."""
 
     def with_answers(self, answers: Mapping[int, int | str]) -> Self:
         """Itself with the number of rows by place, or why they could not be counted."""
 
 
-Q = TypeVar("Q", bound=Questioning)
+Q = TypeVar("Q", bound=HasRowQueries)
+
+
+def read_catalog(connection: psycopg.Connection) -> Catalog:
+    """Read everything the application has in *connection*'s database, as this transaction sees it.
+
+    One statement. It gives the same answer whatever the session's search_path, DateStyle and the like are, and leaves
+    them as they were. Raises what the driver raises.
+    """
+    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        row = cursor.execute(_QUERIES["catalog"]).fetchone()
+    assert row is not None
+    return Catalog.from_json(row[0])
 
 
 def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms: int) -> Q:
@@ -35,29 +48,29 @@ def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms:
     """
     deadline = time.monotonic() + timeout_ms / 1000
     answers: dict[int, int | str] = {}
-    for place, question in diff.questions():
+    for place, query in diff.row_queries():
         left_ms = int((deadline - time.monotonic()) * 1000)
-        if question is None:
+        if query is None:
             answers[place] = "no query can tell"
         elif left_ms <= 0:
             answers[place] = "the time for counting was over"
         else:
-            answers[place] = _ask(connection, question, left_ms)
+            answers[place] = _ask(connection, query, left_ms)
     return diff.with_answers(answers)
 
 
-def _ask(connection: psycopg.Connection[Any], question: sql.SQL | sql.Composed, timeout_ms: int) -> int | str:
+def _ask(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed, timeout_ms: int) -> int | str:
     try:
         with (
             connection.transaction(force_rollback=True),
             connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor,
         ):
-            cursor.execute(_GUARDS, {"timeout": str(timeout_ms)})
-            row = cursor.execute(question).fetchone()
+            cursor.execute(_QUERIES["guards"], {"timeout": str(timeout_ms)})
+            row = cursor.execute(query).fetchone()
     except psycopg.errors.QueryCanceled:
         return f"it took longer than {timeout_ms} ms"
     except psycopg.OperationalError:
-        raise  # the connection, or a lock that the deploy waited for: not this question's matter
+        raise  # the connection, or a lock that the deploy waited for: not this query's matter
     except psycopg.Error as exc:
         return exc.diag.message_primary or str(exc)
     assert row is not None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from migrations_engine.deploy.routines import MadeRoutine
-from migrations_engine.deploy.script import script_of
+from migrations_engine.deploy.functions.routines import MadeRoutine
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.names import created_name
+from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployedFunction, DeployState
 
 _ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})

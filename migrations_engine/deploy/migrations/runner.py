@@ -10,17 +10,20 @@ import psycopg
 import sqlparse
 from psycopg import sql
 
+from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.retry import UNDEFINED
-from migrations_engine.deploy.satisfied import MadeByMigrations, is_satisfied, separate_actions
-from migrations_engine.deploy.script import script_of
+from migrations_engine.deploy.migrations.satisfied import MadeByMigrations, is_satisfied, separate_actions
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
+from migrations_engine.model import DEFAULT_SCHEMA
+from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.names import created_name
-from migrations_engine.source.statements import Statement, directive
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement, directive
 from migrations_engine.tracking import DeployState, Records
 
+_QUERIES: Final = load_queries(__package__)
 _STEP: Final = "migrations"
 _IN_TRANSACTION_BLOCK: Final = "25001"
 _OUTSIDE: Final = "no-transaction"
@@ -34,22 +37,22 @@ def runs_outside_transaction(file: SchemaFile) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class TransactionGroup:
     """Migrations that share a transaction, after the one that runs by itself before them."""
 
     outside: SchemaFile | None
     inside: tuple[SchemaFile, ...]
 
 
-def stretches(files: Sequence[SchemaFile]) -> tuple[Stretch, ...]:
-    """Cut migrations at those that run outside a transaction; the first stretch has none, and may be empty."""
+def group_by_transaction(files: Sequence[SchemaFile]) -> tuple[TransactionGroup, ...]:
+    """Cut migrations at those that run outside a transaction; the first group has none, and may be empty."""
     found: list[tuple[SchemaFile | None, list[SchemaFile]]] = [(None, [])]
     for file in files:
         if runs_outside_transaction(file):
             found.append((file, []))
         else:
             found[-1][1].append(file)
-    return tuple(Stretch(outside=outside, inside=tuple(inside)) for outside, inside in found)
+    return tuple(TransactionGroup(outside=outside, inside=tuple(inside)) for outside, inside in found)
 
 
 def pending_migrations(
@@ -142,7 +145,7 @@ class MigrationRunner:
         self._session.log("apply_migration", file.path, checksum=file.checksum)
         self.applied.append(file.path)
 
-    def _run_statement(self, file: SchemaFile, statement: Statement) -> None:
+    def _run_statement(self, file: SchemaFile, statement: SqlStatement) -> None:
         try:
             with self._session.savepoint():
                 self._session.run(statement.text.encode(), step=_STEP, file=file.label)
@@ -159,12 +162,12 @@ class MigrationRunner:
                 raise self._failure(file, statement, exc) from exc
         self._made.note(statement)
 
-    def _report_satisfied(self, file: SchemaFile, statement: Statement) -> None:
+    def _report_satisfied(self, file: SchemaFile, statement: SqlStatement) -> None:
         text = sqlparse.format(statement.text[:_READ_FOR_HEADLINE], strip_comments=True)
         head = " ".join(text.split())[:_HEADLINE]
         self._session.satisfied.append(f"{file.label}, line {statement.start_line}: {head}")
 
-    def _failure(self, file: SchemaFile, statement: Statement, exc: psycopg.Error) -> EngineError:
+    def _failure(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> EngineError:
         if self._session.connection.closed:
             return self._session.failure(exc, MigrationFailed, file=file)
         server = ServerMessage.of(exc)
@@ -173,17 +176,13 @@ class MigrationRunner:
             message += "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
         return MigrationFailed(message, file=file.label, server=server)
 
-    def _drop_invalid_index(self, statement: Statement) -> None:
+    def _drop_invalid_index(self, statement: SqlStatement) -> None:
         """An index that a cut-off CREATE INDEX CONCURRENTLY left behind is invalid and in the way."""
         made = created_name(statement)
         if made is None or made.kind != "INDEX" or made.name is None:
             return
-        schema = made.table.schema if made.table is not None and made.table.schema is not None else "public"
-        row = self._session.query(
-            "SELECT FROM pg_catalog.pg_index"
-            " WHERE indexrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) AND NOT indisvalid",
-            [schema, made.name],
-        ).fetchone()
+        schema = (made.table.schema if made.table is not None else None) or DEFAULT_SCHEMA
+        row = self._session.query(_QUERIES["invalid_index"], {"schema": schema, "name": made.name}).fetchone()
         if row is not None:
             index = sql.Identifier(schema, made.name)
             self._session.run(sql.SQL("DROP INDEX CONCURRENTLY {}").format(index), step=_STEP)

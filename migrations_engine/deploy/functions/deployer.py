@@ -12,7 +12,8 @@ from typing import Final
 
 import psycopg
 
-from migrations_engine.deploy.function_files import (
+from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
+from migrations_engine.deploy.functions.files import (
     altered_files,
     is_dynamic,
     one_file_each,
@@ -22,8 +23,7 @@ from migrations_engine.deploy.function_files import (
     tracking_rows,
     unchanged_files,
 )
-from migrations_engine.deploy.retry import UNDEFINED, FileRunner
-from migrations_engine.deploy.routines import MadeRoutine, OldRoutine, Routines
+from migrations_engine.deploy.functions.routines import MadeRoutine, OldRoutine, Routines
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed
 from migrations_engine.queries import load_queries
@@ -235,7 +235,7 @@ class FunctionDeployer:
             files = {f.identity: file for file, functions in self._kept.items() for f in functions if f.identity}
             made += [(files[identity], oid) for identity, oid in self._routines.oids(list(files))]
         if made:
-            self._session.query("SELECT set_config('check_function_bodies', 'on', true)")
+            self._session.query(_QUERIES["check_bodies"], {"check": "on"})
             try:
                 with self._session.savepoint():
                     self._session.query(_QUERIES["validate"], {"routines": [oid for _, oid in made]})
@@ -244,7 +244,7 @@ class FunctionDeployer:
                     with self._session.failures_as(FunctionDeployFailed, file=file):
                         self._session.query(_QUERIES["validate"], {"routines": [oid]})
                 raise
-            self._session.query("SELECT set_config('check_function_bodies', 'off', true)")
+            self._session.query(_QUERIES["check_bodies"], {"check": "off"})
 
     def _drop_orphans(self) -> list[str]:
         """Drop what files made once and make no more."""

@@ -14,8 +14,8 @@ from psycopg.rows import class_row
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
 from migrations_engine.source.lexer import Kind, Token, tokens
-from migrations_engine.source.names import QualifiedName, insert_target
-from migrations_engine.source.statements import Statement
+from migrations_engine.source.names import ObjectName, insert_target
+from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
 _TIME_CATEGORIES: Final = frozenset({"D", "T"})  #: ``pg_type.typcategory`` of dates and times, and of intervals
@@ -63,8 +63,8 @@ class SeededTable:
 class Insert:
     """An INSERT statement, taken apart as far as its rows need."""
 
-    statement: Statement
-    target: QualifiedName
+    statement: SqlStatement
+    target: ObjectName
     columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
     before: str  #: a WITH clause in front of INSERT
     source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``
@@ -83,13 +83,13 @@ class RowCount:
     found: int
 
 
-def find_table(session: DeploySession, name: QualifiedName) -> SeededTable | None:
+def find_table(session: DeploySession, name: ObjectName) -> SeededTable | None:
     """Look a table up as an INSERT would; None when there is none."""
     with session.connection.cursor(row_factory=class_row(SeededTable)) as cursor:
         return cursor.execute(_QUERIES["seeded_table"], {"schema": name.schema, "table": name.name}).fetchone()
 
 
-def insert_of(statement: Statement) -> Insert | None:
+def insert_of(statement: SqlStatement) -> Insert | None:
     """Take an INSERT apart; None for every other statement and for ``INSERT … DEFAULT VALUES``."""
     target = insert_target(statement)
     if target is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from migrations_engine import SCRATCH_NAME_PREFIX, Understandings
+from migrations_engine import SCRATCH_NAME_PREFIX, DesiredSchemas
 from tests.migrations_engine.conftest import Tenant
 
 BEFORE = {"tables/t.pssql": "CREATE TABLE t (a int)"}
@@ -39,7 +39,7 @@ def test_schemas_are_understood_at_the_same_time_without_disturbing_each_other(m
     tenants = [Tenant(make_database()) for _ in range(3)]
     for tenant in tenants:
         tenant.register(BEFORE)
-        tenant._understandings = Understandings()
+        tenant._desired_schemas = DesiredSchemas()
     with ThreadPoolExecutor(3) as threads:
         reports = list(threads.map(lambda tenant: tenant.migrate(AFTER), tenants))
     assert [report.migrations_applied for report in reports] == [1, 1, 1]

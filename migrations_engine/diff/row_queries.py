@@ -1,4 +1,4 @@
-"""The question to a tenant's own rows that goes with a dangerous difference: how many would lose something."""
+"""The query to a tenant's own rows that goes with a dangerous difference: how many would lose something."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from migrations_engine.diff.value_loss import loss_condition
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation
 
 _EXCLUDED: Final = re.compile(r"EXCLUDE USING \w+ \((?P<elements>.*?)\)(?: WHERE \((?P<predicate>.*)\))?", re.DOTALL)
-Question: TypeAlias = sql.SQL | sql.Composed  #: a SELECT of one number
+RowQuery: TypeAlias = sql.SQL | sql.Composed  #: a SELECT of one number
 _NONE: Final = sql.SQL("SELECT 0")
 
 
 @dataclass(frozen=True, slots=True)
 class _Situation:
-    """What a question is asked in: the database as it is, as it will be, and all that lies between."""
+    """What a query is asked in: the database as it is, as it will be, and all that lies between."""
 
     changes: Sequence[Difference]
     actual: Catalog
     wanted: Catalog
 
 
-def questions(
+def row_queries(
     changes: Sequence[Difference], actual: Catalog, wanted: Catalog
-) -> tuple[tuple[int, Question | None], ...]:
+) -> tuple[tuple[int, RowQuery | None], ...]:
     """A SELECT of one number for every dangerous difference of a relation that is there, by its place in ``changes``.
 
     None where no query can tell. Differences that are safe by nature, or concern no rows, are left out.
     """
     situation = _Situation(changes, actual, wanted)
     return tuple(
-        (place, _question(difference, situation))
+        (place, _row_query(difference, situation))
         for place, difference in enumerate(changes)
         if difference.compatibility != "safe" and difference.relation is not None and difference.relation.is_table
     )
 
 
-def _question(difference: Difference, situation: _Situation) -> Question | None:
+def _row_query(difference: Difference, situation: _Situation) -> RowQuery | None:
     relation, found, wanted = difference.relation, difference.found, difference.wanted
     assert relation is not None
     if difference.change_type in ("drop_table", "add_column", "alter_persistence"):
         return _count(relation, sql.SQL("true"))
     if isinstance(found, Column):
-        return _column_question(difference, relation, found, situation)
+        return _column_query(difference, relation, found, situation)
     if difference.verdict.decided_by_rows and isinstance(wanted, Constraint):
-        return _constraint_question(_Rows(relation, situation), wanted)
+        return _constraint_query(_Rows(relation, situation), wanted)
     if difference.verdict.decided_by_rows and isinstance(wanted, Attachment):
         nulls_equal = "NULLS NOT DISTINCT" in wanted.definition
         return _duplicates(
@@ -60,9 +60,7 @@ def _question(difference: Difference, situation: _Situation) -> Question | None:
     return None
 
 
-def _column_question(
-    difference: Difference, relation: Relation, column: Column, situation: _Situation
-) -> Question | None:
+def _column_query(difference: Difference, relation: Relation, column: Column, situation: _Situation) -> RowQuery | None:
     name = sql.Identifier(column.name)
     if difference.change_type == "set_not_null":
         return _count(relation, sql.SQL("{} IS NULL").format(name))
@@ -76,7 +74,7 @@ def _column_question(
     return None
 
 
-def _count(relation: Relation, condition: sql.Composable) -> Question:
+def _count(relation: Relation, condition: sql.Composable) -> RowQuery:
     table = sql.Identifier(relation.schema, relation.name)
     return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table, condition)
 
@@ -127,7 +125,7 @@ class _Rows:
         return value if new_type else sql.SQL("{}::{}").format(value, _text(column.type))
 
 
-def _constraint_question(rows: _Rows, constraint: Constraint) -> Question | None:
+def _constraint_query(rows: _Rows, constraint: Constraint) -> RowQuery | None:
     if constraint.unvalidated or constraint.definition.endswith(" NOT ENFORCED"):
         return _NONE
     if " WITHOUT OVERLAPS" in constraint.definition or "PERIOD " in constraint.definition:
@@ -136,12 +134,12 @@ def _constraint_question(rows: _Rows, constraint: Constraint) -> Question | None
     return ask(rows, constraint)
 
 
-def _broken_check(rows: _Rows, constraint: Constraint) -> Question:
+def _broken_check(rows: _Rows, constraint: Constraint) -> RowQuery:
     expression = constraint.definition.removeprefix("CHECK ").removesuffix(" NO INHERIT")
     return sql.SQL("SELECT count(*) FROM {} WHERE NOT {}").format(rows.source(), _text(expression))
 
 
-def _broken_key(rows: _Rows, constraint: Constraint) -> Question:
+def _broken_key(rows: _Rows, constraint: Constraint) -> RowQuery:
     keys = tuple(sql.Identifier(column).as_string(None) for column in constraint.columns)
     nulls_equal = "NULLS NOT DISTINCT" in constraint.definition
     duplicates = _duplicates(rows.only(), keys, nulls_equal=nulls_equal, predicate=None)
@@ -151,7 +149,7 @@ def _broken_key(rows: _Rows, constraint: Constraint) -> Question:
     return sql.SQL("SELECT ({}) + (SELECT count(*) FROM {} WHERE {})").format(duplicates, rows.source(), empty)
 
 
-def _duplicates(rows: _Rows, keys: Sequence[str], *, nulls_equal: bool, predicate: str | None) -> Question:
+def _duplicates(rows: _Rows, keys: Sequence[str], *, nulls_equal: bool, predicate: str | None) -> RowQuery:
     """Count the rows that are the second, third … of their key."""
     conditions: list[sql.Composable] = [_text(predicate)] if predicate else []
     if not nulls_equal:
@@ -164,7 +162,7 @@ def _duplicates(rows: _Rows, keys: Sequence[str], *, nulls_equal: bool, predicat
     ).format(rows.source(), where, groups)
 
 
-def _orphans(rows: _Rows, constraint: Constraint) -> Question:
+def _orphans(rows: _Rows, constraint: Constraint) -> RowQuery:
     columns = [sql.Identifier(rows.relation.name, column) for column in constraint.columns]
     given = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns)
     target = _referenced(rows.situation, constraint)
@@ -191,7 +189,7 @@ def _referenced(situation: _Situation, constraint: Constraint) -> Relation | Non
     return None
 
 
-def _exclusion(rows: _Rows, constraint: Constraint) -> Question | None:
+def _exclusion(rows: _Rows, constraint: Constraint) -> RowQuery | None:
     """Count the rows that conflict with an earlier one. Every pair is looked at, so the time limit matters here."""
     rows = rows.only()
     match = _EXCLUDED.match(constraint.definition)

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
+from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
@@ -37,7 +38,7 @@ class MadeRoutine:
 
     @property
     def label(self) -> str:
-        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+        return self.name if self.schema == DEFAULT_SCHEMA else f"{self.schema}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

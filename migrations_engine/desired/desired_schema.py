@@ -15,7 +15,7 @@ from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.migrations import MigrationRunner, stretches
+from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog
@@ -27,7 +27,7 @@ _DEFAULT_CAPACITY: Final = 64  #: schemas; one of 60 tables takes about a megaby
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Understanding:
+class DesiredSchema:
     """The catalogs that a schema makes in an empty database."""
 
     declared: Catalog  #: after extensions, types and tables
@@ -35,16 +35,16 @@ class Understanding:
     warnings: tuple[str, ...] = ()  #: migrations that do not run in an empty database, a sentence each
 
 
-class Understandings:
-    """Understandings by structure and server version, for all threads of a process; the least used leave."""
+class DesiredSchemas:
+    """DesiredSchemas by structure and server version, for all threads of a process; the least used leave."""
 
     def __init__(self, capacity: int = _DEFAULT_CAPACITY) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()  # guards both maps; never held while a schema is being understood
-        self._known: OrderedDict[tuple[str, int], Understanding] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], DesiredSchema] = OrderedDict()
         self._in_progress: dict[tuple[str, int], threading.Lock] = {}
 
-    def get(self, schema: Schema, server_version: int, learn: Callable[[], Understanding]) -> Understanding:
+    def get(self, schema: Schema, server_version: int, learn: Callable[[], DesiredSchema]) -> DesiredSchema:
         """Give what is known of *schema*, or *learn* it; threads asking for the same one wait for the first."""
         key = (schema.structure_checksum, server_version)
         with self._lock:
@@ -54,22 +54,22 @@ class Understandings:
                 if key in self._known:
                     self._known.move_to_end(key)
                     return self._known[key]
-            understanding = learn()
-            self.put(schema, server_version, understanding)
-            return understanding
+            desired = learn()
+            self.put(schema, server_version, desired)
+            return desired
 
-    def put(self, schema: Schema, server_version: int, understanding: Understanding) -> None:
+    def put(self, schema: Schema, server_version: int, desired: DesiredSchema) -> None:
         """Keep what a deploy to a new database has learned on its way."""
         key = (schema.structure_checksum, server_version)
         with self._lock:
-            self._known[key] = understanding
+            self._known[key] = desired
             self._known.move_to_end(key)
             while len(self._known) > self._capacity:
                 oldest, _ = self._known.popitem(last=False)
                 self._in_progress.pop(oldest, None)
 
 
-def understand(connection: psycopg.Connection[Any], schema: Schema, *, search_path: str) -> Understanding:
+def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, search_path: str) -> DesiredSchema:
     """Load *schema*'s declared files and migrations into an empty database, and read what became of them.
 
     :param connection: an autocommit connection to that database, or one in a transaction there if every migration of
@@ -89,17 +89,17 @@ def understand(connection: psycopg.Connection[Any], schema: Schema, *, search_pa
         run_files(session, order_types(schema.types), functions)
         run_files(session, order_tables(schema.tables), functions)
         declared = read_catalog(connection)
-    for stretch in stretches(order_migrations(schema.migrations, schema.tables)):
-        if stretch.outside is not None:
+    for group in group_by_transaction(order_migrations(schema.migrations, schema.tables)):
+        if group.outside is not None:
             with _tolerated(warnings):
-                runner.run_outside(stretch.outside, DeployState())
+                runner.run_outside(group.outside, DeployState())
         with connection.transaction():
             session.restore_settings(True)
-            for file in stretch.inside:
+            for file in group.inside:
                 with _tolerated(warnings), session.savepoint():
                     runner.run(file)
     complete = read_catalog(connection) if schema.migrations else declared
-    return Understanding(declared=declared, complete=complete, warnings=tuple(warnings))
+    return DesiredSchema(declared=declared, complete=complete, warnings=tuple(warnings))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
-from migrations_engine.deploy.alterations import alterations
+from migrations_engine.deploy.ddl.alterations import alterations
 from migrations_engine.diff import diff_catalogs
 from migrations_engine.model import Catalog
 

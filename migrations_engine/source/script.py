@@ -10,7 +10,7 @@ from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.checksum import folded_checksum
 from migrations_engine.source.names import NamedObject, created_name
-from migrations_engine.source.statements import Statement, split, transaction_control
+from migrations_engine.source.statements import SqlStatement, split, transaction_control
 
 _REMEMBERED_FILES: Final = 4096  #: a fleet's deploy visits the same files for every database
 _BEGIN_AND_END: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
@@ -25,7 +25,7 @@ class Script:
     file: SchemaFile
 
     @cached_property
-    def statements(self) -> tuple[Statement, ...]:
+    def statements(self) -> tuple[SqlStatement, ...]:
         """The file's statements without ``BEGIN`` and ``COMMIT``: a deploy is one transaction already.
 
         :raises SchemaExtractionFailed: a statement would end or roll back the deploy's transaction
@@ -68,7 +68,7 @@ class Script:
         return tuple(made for statement in self.statements if (made := created_name(statement)) is not None)
 
 
-def _replacing(statement: Statement) -> str:
+def _replacing(statement: SqlStatement) -> str:
     if statement.words[:1] == ("CREATE",) and statement.words[1:2] in _REPLACEABLE:
         return "CREATE OR REPLACE" + statement.text[len("CREATE") :]
     return statement.text

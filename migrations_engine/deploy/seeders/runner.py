@@ -11,9 +11,8 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from migrations_engine.deploy.retry import UNDEFINED, FileRunner
-from migrations_engine.deploy.script import script_of
-from migrations_engine.deploy.seed_rows import (
+from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
+from migrations_engine.deploy.seeders.rows import (
     Insert,
     RowCount,
     SeededTable,
@@ -28,9 +27,10 @@ from migrations_engine.queries import load_queries
 from migrations_engine.report import SeederResult, SeederValidation
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.dependency_order import Filling, order_seeders
-from migrations_engine.source.names import QualifiedName
+from migrations_engine.source.names import ObjectName
 from migrations_engine.source.references import mentions
-from migrations_engine.source.statements import Statement
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "seeders"
@@ -43,7 +43,7 @@ class Seeders:
     def __init__(self, session: DeploySession, files: Sequence[SchemaFile]) -> None:
         self._session = session
         self._files = files
-        self._find_table: Callable[[QualifiedName], SeededTable | None] = lru_cache(maxsize=None)(
+        self._find_table: Callable[[ObjectName], SeededTable | None] = lru_cache(maxsize=None)(
             lambda name: find_table(session, name)
         )
 
@@ -164,7 +164,7 @@ class Seeders:
             self._session.log("run_seeder", file.label)
         return results
 
-    def _run(self, file: SchemaFile, statement: Statement) -> int:
+    def _run(self, file: SchemaFile, statement: SqlStatement) -> int:
         return max(self._session.run(statement.text.encode(), step=_STEP, file=file.label), 0)
 
     def _count_all(self, inserts: Sequence[Insert], table: SeededTable, *, altered: bool) -> RowCount:

@@ -6,21 +6,59 @@ around the change, because PostgreSQL refuses it otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl import statements
+from migrations_engine.deploy.ddl import columns, comments, members, relations, types
+from migrations_engine.deploy.ddl.comments import comment, grant
 from migrations_engine.deploy.ddl.members import create_attachment, remove_attachment
-from migrations_engine.deploy.ddl.notes import comment, grant
 from migrations_engine.deploy.ddl.relations import create_view, remove_view
-from migrations_engine.deploy.ddl.statement import Phase, Step, join, named, word
+from migrations_engine.deploy.ddl.steps import Phase, Step, join, named, word
 from migrations_engine.diff import CatalogDiff, Difference, Subject, is_on, without_casts
 from migrations_engine.model import Relation
 from migrations_engine.report import Change
 
+#: By change type. New tables have no entry, because their files are run; what has none is left in place.
+_MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
+    "add_schema": types.add_schema,
+    "add_type": types.add_type,
+    "add_enum_value": types.add_enum_value,
+    "add_sequence": types.add_sequence,
+    "alter_sequence": types.alter_sequence,
+    "add_view": relations.add_view,
+    "drop_view": relations.drop_view,
+    "alter_view": relations.replace_view,
+    "add_column": columns.add_column,
+    "alter_column_type": columns.alter_type,
+    "alter_column_default": columns.alter_default,
+    "alter_column_identity": columns.alter_identity,
+    "alter_column_generated": columns.alter_generated,
+    "drop_not_null": columns.drop_not_null,
+    "alter_column_storage": columns.alter_storage,
+    "alter_column_compression": columns.alter_compression,
+    "alter_column_statistics": columns.alter_statistics,
+    "alter_column_option": columns.alter_options,
+    "add_constraint": members.add_constraint,
+    "drop_constraint": members.drop_constraint,
+    "alter_constraint": members.alter_constraint,
+    "validate_constraint": members.validate_constraint,
+    "rename_constraint": members.rename_constraint,
+    "rename_index": members.rename_index,
+    **{f"add_{kind}": members.add_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
+    **{f"drop_{kind}": members.drop_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
+    **{f"alter_{kind}": members.alter_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
+    "alter_row_security": relations.alter_row_security,
+    "alter_force_row_security": relations.alter_force_row_security,
+    "alter_replica_identity": relations.alter_replica_identity,
+    "alter_persistence": relations.set_logged,
+    "alter_option": relations.alter_option,
+    "alter_comment": comments.alter_comment,
+    "grant_privilege": comments.grant_privilege,
+    "revoke_privilege": comments.revoke_privilege,
+}
 #: What loses its comments because it is dropped and made anew.
 _MADE_AGAIN = frozenset(f"alter_{kind}" for kind in ("constraint", "index", "statistics", "rule", "trigger", "policy"))
 
@@ -91,7 +129,7 @@ class _Work:
         for difference in self._safe:
             of_view_made_again = difference.table in self._made_again and difference.relation is not None
             if difference.change_type != "add_view" and not of_view_made_again:
-                yield from (_Task(step, difference) for step in statements(difference))
+                yield from (_Task(step, difference) for step in _statements(difference))
                 if difference.change_type in _MADE_AGAIN:
                     comments = self._comments_on(difference.found, difference.relation)
                     yield from (_Task(step, difference) for step in comments)
@@ -104,7 +142,7 @@ class _Work:
             yield _Task(remove_view(self._there[label]), self._made_again[label])
         for label in self._by_use({*self._made_again, *added} - gone):
             if label in added:
-                yield from (_Task(step, added[label]) for step in statements(added[label]))
+                yield from (_Task(step, added[label]) for step in _statements(added[label]))
             else:
                 yield from (_Task(step, self._made_again[label]) for step in self._restored(label))
 
@@ -197,3 +235,9 @@ def _is_replaceable(difference: Difference) -> bool:
         return False
     before, after = ([(c.name, c.type, c.collation) for c in view.columns] for view in (found, wanted))
     return after[: len(before)] == before
+
+
+def _statements(difference: Difference) -> tuple[Step, ...]:
+    """The statements for *difference*, in order; none for what other parts of a deploy make, or is left in place."""
+    make = _MAKERS.get(difference.change_type)
+    return tuple(make(difference)) if make is not None else ()

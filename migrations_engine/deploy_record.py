@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from migrations_engine.deploy.script import script_of
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.model import Catalog
+from migrations_engine.desired.desired_schema import DesiredSchema
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import Change, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployState, Records
-from migrations_engine.understanding import Understanding
 
 WHOLE_DEPLOY: Final = "*"  #: rows of the tables' tracking table with this name remember the deploy as a whole
 _DECLARED: Final = "*declared"
@@ -26,7 +26,7 @@ class Outcome:
     """What a deploy came to."""
 
     schema: Schema
-    understanding: Understanding
+    desired: DesiredSchema
     before: Catalog
     after: Catalog
     functions_deployed: int
@@ -50,8 +50,8 @@ def table_labels(catalog: Catalog) -> set[str]:
 
 def record_deploy(records: Records, session: DeploySession, outcome: Outcome, options: DeployOptions) -> None:
     """Write the tracking rows, what the schema was understood to mean, the note for the next deploy, the changelog."""
-    schema, understanding = outcome.schema, outcome.understanding
-    declared = understanding.declared
+    schema, desired = outcome.schema, outcome.desired
+    declared = desired.declared
     type_files = _files_by_name(schema.types)
     records.types(
         [
@@ -69,7 +69,7 @@ def record_deploy(records: Records, session: DeploySession, outcome: Outcome, op
     whole = {
         WHOLE_DEPLOY: _note(outcome),
         _DECLARED: json.loads(declared.to_json()),
-        _COMPLETE: None if understanding.complete is declared else json.loads(understanding.complete.to_json()),
+        _COMPLETE: None if desired.complete is declared else json.loads(desired.complete.to_json()),
     }
     rows += [{"name": n, "checksum": schema.checksum, "file": "", "definition": d} for n, d in whole.items()]
     records.tables(rows)
@@ -94,7 +94,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "accepted": [asdict(change) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,
         "seeded": rows,
-        "warnings": outcome.understanding.warnings,
+        "warnings": outcome.desired.warnings,
     }
 
 
@@ -102,14 +102,14 @@ def _record_changes(records: Records, session: DeploySession, options: DeployOpt
     records.changes(session.changes, forced=options.force, platform=options.platform, request_id=options.request_id)
 
 
-def last_understanding(records: Records, state: DeployState) -> Understanding | None:
+def last_desired_schema(records: Records, state: DeployState) -> DesiredSchema | None:
     """What the schema deployed last was understood to mean; None when there was none, by this gateway."""
     if state.schema_checksum is None:
         return None
     texts = records.definitions([_DECLARED, _COMPLETE])
     declared = Catalog.from_json(texts[_DECLARED])
     complete = Catalog.from_json(texts[_COMPLETE]) if _COMPLETE in texts else declared
-    return Understanding(declared=declared, complete=complete, warnings=tuple(state.last["warnings"]))
+    return DesiredSchema(declared=declared, complete=complete, warnings=tuple(state.last["warnings"]))
 
 
 def accepted_changes(state: DeployState) -> tuple[Change, ...]:
@@ -118,4 +118,4 @@ def accepted_changes(state: DeployState) -> tuple[Change, ...]:
 
 
 def _files_by_name(files: Iterable[SchemaFile]) -> dict[tuple[str, str | None], SchemaFile]:
-    return {(made.schema or "public", made.name): file for file in files for made in script_of(file).created}
+    return {(made.schema or DEFAULT_SCHEMA, made.name): file for file in files for made in script_of(file).created}

@@ -12,7 +12,7 @@ from migrations_engine.report import PlannedStatement
 _QUERIES: Final = load_queries(__package__)
 
 
-class Plan:
+class DryRunPlan:
     """Collects the statements of one dry run on one database."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:

@@ -13,7 +13,9 @@ import psycopg
 from psycopg import sql
 
 from migrations_engine.errors import ScratchUnavailable, ServerMessage
+from migrations_engine.queries import load_queries
 
+_QUERIES: Final = load_queries(__package__)
 NAME_PREFIX: Final = "_stonescriptdb_gateway_scratch"  #: of all scratch databases
 _KEPT: Final = NAME_PREFIX  #: the one that is used again and again, because nothing in it is ever committed
 _PASSING_PREFIX: Final = f"{NAME_PREFIX}_"  #: then the time of making in seconds, and a random part
@@ -44,11 +46,10 @@ class ScratchDatabases:
         """
         with self.connect(self.maintenance_database) as maintenance:
             self._drop_abandoned(maintenance)
-            query = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
-            if maintenance.execute(query, [_KEPT]).fetchone() is None:
+            if maintenance.execute(_QUERIES["database"], {"name": _KEPT}).fetchone() is None:
                 _create(maintenance, _KEPT, may_exist=True)
         with self.connect(_KEPT) as connection, connection.transaction(force_rollback=True):
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('stonescriptdb gateway scratch', 0))")
+            connection.execute(_QUERIES["lock_scratch"])
             yield connection
 
     @contextmanager
@@ -72,11 +73,7 @@ class ScratchDatabases:
 
     def _drop_abandoned(self, maintenance: psycopg.Connection[Any]) -> None:
         """Drop what a process that died left behind: too old to be in use, and nobody is connected to it."""
-        rows = maintenance.execute(
-            "SELECT datname FROM pg_catalog.pg_database d WHERE starts_with(datname, %s)"
-            " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)",
-            [_PASSING_PREFIX],
-        ).fetchall()
+        rows = maintenance.execute(_QUERIES["unused_databases"], {"prefix": _PASSING_PREFIX}).fetchall()
         for (name,) in rows:
             made, _, _ = name.removeprefix(_PASSING_PREFIX).partition("_")
             if made.isdigit() and int(made) < time.time() - _ABANDONED_AFTER_SECONDS:

@@ -1,0 +1,17 @@
+"""The files of ``migrations/``."""
+
+from migrations_engine.deploy.migrations.runner import (
+    MigrationRunner,
+    TransactionGroup,
+    group_by_transaction,
+    pending_migrations,
+    runs_outside_transaction,
+)
+
+__all__ = [
+    "MigrationRunner",
+    "TransactionGroup",
+    "group_by_transaction",
+    "pending_migrations",
+    "runs_outside_transaction",
+]

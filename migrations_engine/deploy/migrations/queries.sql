@@ -1,0 +1,14 @@
+-- name: relation_or_type_exists
+SELECT coalesce(to_regclass(spelled)::oid, to_regtype(spelled)::oid) IS NOT NULL
+  FROM format('%%I.%%I', %(schema)s::text, %(name)s::text) AS spelled
+
+-- name: column_or_constraint_exists
+SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                WHERE attrelid = relation AND attname = %(member)s AND NOT attisdropped)
+       OR EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = relation AND conname = %(member)s)
+  FROM to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AS relation
+
+-- name: invalid_index
+-- An index that a cut-off CREATE INDEX CONCURRENTLY left behind.
+SELECT FROM pg_catalog.pg_index
+ WHERE indexrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AND NOT indisvalid

@@ -1,0 +1,5 @@
+"""The files of ``seeders/``, and the rows that they define."""
+
+from migrations_engine.deploy.seeders.runner import Seeders
+
+__all__ = ["Seeders"]

@@ -1,0 +1,13 @@
+"""What a schema means: loaded into a scratch database and read back from its catalog, once per content."""
+
+from migrations_engine.desired.desired_schema import DesiredSchema, DesiredSchemas, load_desired_schema
+from migrations_engine.desired.scratch_databases import NAME_PREFIX, ScratchDatabases, scratch_databases_beside
+
+__all__ = [
+    "NAME_PREFIX",
+    "DesiredSchema",
+    "DesiredSchemas",
+    "ScratchDatabases",
+    "load_desired_schema",
+    "scratch_databases_beside",
+]
