@@ -1,15 +1,15 @@
-"""The application: the rooms joined, and the routes that lead into them."""
+"""The application: the services wired up, and the routes that lead to them."""
 
 from __future__ import annotations
 
 from flask import Flask, request
 
 from gateway.api import admin, health, metrics
-from gateway.api.error_handlers import register_error_handlers
+from gateway.api.errors import register_error_handlers
 from gateway.api.guard import Guard
-from gateway.api.joining import EXTENSION
+from gateway.api.requests import EXTENSION
 from gateway.api.v1 import call, deploys
-from gateway.operations.services import join_rooms
+from gateway.services import build_services
 from gateway.settings import Settings
 
 
@@ -21,7 +21,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # a route has one spelling, which is what the guard looks at
-    rooms = app.extensions[EXTENSION] = join_rooms(settings)
+    services = app.extensions[EXTENSION] = build_services(settings)
     register_error_handlers(app)
     metrics.count(app)
 
@@ -33,5 +33,5 @@ def create_app(settings: Settings) -> Flask:
 
     for blueprint in (deploys.blueprint, call.blueprint, admin.blueprint, health.blueprint, metrics.blueprint):
         app.register_blueprint(blueprint)
-    app.wsgi_app = call.CallDoor(app.wsgi_app, rooms, guard)  # type: ignore[method-assign]  # how Flask wants it
+    app.wsgi_app = call.CallDoor(app.wsgi_app, services, guard)  # type: ignore[method-assign]  # how Flask wants it
     return app

@@ -12,16 +12,13 @@ from contextlib import ExitStack
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from gateway import embedded
-from gateway.logs import configure_logging
+from gateway.serving.logs import configure_logging
 from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
-
-if TYPE_CHECKING:
-    from flask import Flask
 
 _log: Final = logging.getLogger(__name__)
 
@@ -50,7 +47,7 @@ def main() -> None:
 @click.option("--postgres-version", type=click.Choice(POSTGRES_VERSIONS), default="18", show_default=True)
 def serve(embedded_directory: Path | None, postgres_version: str) -> None:
     """Serve in the foreground until SIGTERM or Ctrl-C."""
-    from gateway import server as gunicorn_configuration  # noqa: PLC0415 - its import reads the settings
+    from gateway.serving import config as gunicorn_configuration  # noqa: PLC0415 - its import reads the settings
 
     signal.signal(signal.SIGTERM, _leave)  # until gunicorn handles signals itself
     settings = gunicorn_configuration.SETTINGS
@@ -65,7 +62,9 @@ def serve(embedded_directory: Path | None, postgres_version: str) -> None:
                 raise click.ClickException(str(exc)) from exc
             settings = dataclasses.replace(settings, conninfo=server.url)
         _log.info("stonescriptdb-gateway %s, PostgreSQL at %s", version(PACKAGE), settings.server_description)
-        _run_gunicorn(settings)
+        from gateway.serving.run import run_gunicorn  # noqa: PLC0415 - gunicorn and Flask take half a second to load
+
+        run_gunicorn(settings)
 
 
 @main.command("check-config")
@@ -106,29 +105,25 @@ def adopt(platform: str, tenant_ids: tuple[str, ...], every: bool, yes: bool) ->
     Without --tenant-id and --all it is the platform's main database. Nothing in the databases changes. What would be
     adopted is shown first.
     """
-    from gateway.errors import GatewayError  # noqa: PLC0415 - only this command needs the rooms
+    from gateway.errors import GatewayError  # noqa: PLC0415 - only this command needs these
     from gateway.naming import tenant_database  # noqa: PLC0415
-    from gateway.operations.adopt_databases import (  # noqa: PLC0415
-        adopt_database,
-        adoptable_databases,
-        check_adoptable,
-    )
-    from gateway.operations.services import join_rooms  # noqa: PLC0415
+    from gateway.operations.manage_databases import adopt_database, check_adoptable, find_adoptable  # noqa: PLC0415
+    from gateway.services import build_services  # noqa: PLC0415
 
     if every and tenant_ids:
         raise click.UsageError("--all and --tenant-id exclude each other")
     settings = _read_settings()
     _prepare_data_directory(settings)
     configure_logging("error", settings.log_format)
-    rooms = join_rooms(settings)
-    rooms.open()
+    services = build_services(settings)
+    services.open()
     try:
         if every:
-            owners = adoptable_databases(rooms, platform)
+            owners = find_adoptable(services, platform)
         else:
             owners = tuple(dict.fromkeys(tenant_database(platform, one) for one in tenant_ids or (None,)))
             for owner in owners:
-                check_adoptable(rooms, owner)
+                check_adoptable(services, owner)
         if not owners:
             click.echo(f"There is no database without an owner that is named as one of {platform!r}'s.")
             return
@@ -140,13 +135,13 @@ def adopt(platform: str, tenant_ids: tuple[str, ...], every: bool, yes: bool) ->
         if not yes:
             click.confirm(f"Adopt {len(owners)}?", abort=True)
         for owner in owners:
-            adopt_database(rooms, owner)
+            adopt_database(services, owner)
             click.echo(f"Adopted {owner.database_name}")
     except GatewayError as exc:
         cause = exc.facts.get("cause")
         raise click.ClickException(f"{exc}: {cause}" if cause else str(exc)) from exc
     finally:
-        rooms.close()
+        services.close()
 
 
 def _leave(_number: int, _frame: object) -> None:
@@ -187,23 +182,6 @@ def _check_address(settings: Settings) -> None:
             f"cannot listen on {host} port {port}: {exc.strerror}. "
             "Stop what uses it, or set GATEWAY_HOST and GATEWAY_PORT"
         ) from exc
-
-
-def _run_gunicorn(settings: Settings) -> None:
-    from gunicorn.app.base import Application  # noqa: PLC0415 - gunicorn and Flask take half a second to load
-
-    from gateway.app import create_app  # noqa: PLC0415
-
-    class Gunicorn(Application):
-        """gunicorn with ``gateway.server`` as its only configuration, and the application made here."""
-
-        def load_config(self) -> None:
-            self.load_config_from_module_name_or_filename("python:gateway.server")  # type: ignore[no-untyped-call]
-
-        def load(self) -> Flask:
-            return create_app(settings)
-
-    Gunicorn().run()  # type: ignore[no-untyped-call]
 
 
 def _as_variable(value: Any) -> str:  # noqa: ANN401 - a setting's value, of many types

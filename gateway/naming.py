@@ -100,3 +100,14 @@ def _fitting(owner: DatabaseOwner) -> DatabaseOwner:
             platform=owner.platform,
         )
     return owner
+
+
+def owner_facts(owner: DatabaseOwner) -> dict[str, str | None]:
+    """What an error about *owner*'s database may tell: only what was asked for."""
+    return {
+        "database": owner.database_name,
+        "platform": owner.platform,
+        "tenant_id": owner.tenant_id,
+        "schema_name": owner.schema_name,
+        "database_id": owner.database_id,
+    }

@@ -9,12 +9,10 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields, post_load, validate
 
-from gateway.api.answers import ok
-from gateway.api.joining import services
-from gateway.api.requests import Name, Request, load, read_json, single_values, telling
-from gateway.databases import facts_of
-from gateway.naming import DatabaseOwner, tenant_database
-from gateway.operations.create_database import create_empty_database
+from gateway.api.requests import Name, Request, adding_facts, current_services, load, read_json, single_values
+from gateway.api.responses import ok
+from gateway.naming import DatabaseOwner, owner_facts, tenant_database
+from gateway.operations.manage_databases import create_empty_database
 
 blueprint: Final = Blueprint("admin", __name__, url_prefix="/admin")
 _BYTES_PER_MB: Final = 2**20
@@ -54,18 +52,18 @@ class DatabaseShape(Schema):
 def databases() -> ResponseReturnValue:
     """List a platform's databases, those of both versions."""
     platform = load(ListRequest(), single_values(request.args.items(multi=True)))["platform"]
-    with telling(platform=platform):
-        found = services().directory.of_platform(platform)
+    with adding_facts(platform=platform):
+        found = current_services().directory.of_platform(platform)
     return ok({"platform": platform, "databases": DatabaseShape(many=True).dump(found), "count": len(found)})
 
 
 @blueprint.post("/create-tenant")
 def create_tenant() -> ResponseReturnValue:
     """Make an empty database for a tenant."""
-    rooms = services()
-    owner = load(CreateTenantRequest(), read_json(request.environ, rooms.settings.max_request_bytes))
-    with telling(**facts_of(owner)):
-        database = create_empty_database(rooms, owner)
+    services = current_services()
+    owner = load(CreateTenantRequest(), read_json(request.environ, services.settings.max_request_bytes))
+    with adding_facts(**owner_facts(owner)):
+        database = create_empty_database(services, owner)
     message = f"Database '{database}' created. Use POST /register or POST /migrate to deploy a schema to it."
     return ok({"status": "created", "database": database, "message": message}, 201)
 

@@ -1,17 +1,32 @@
-"""Reading the bodies of requests, within a limit, whether or not they say their length."""
+"""Reading the bodies of requests within a limit: plain ones, and multipart forms with one archive in them.
+
+Werkzeug's decoder parses the forms. What its form parser adds is not used here: it takes a part for a file by whether
+it has a file name, and a part without one for text; here a part is the archive by its name alone.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from typing import IO, Any, Final
 
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 from werkzeug.wsgi import get_input_stream
 
 from gateway.errors import InvalidRequest
 
 _PIECE_BYTES: Final = 2**16
+
+ARCHIVE: Final = "schema"  #: the part that is the archive
+_MAX_TEXT_BYTES: Final = 4096  #: of any other part; names have 63 at most
+_MAX_PARTS: Final = 100
+_MAX_OVERHEAD_BYTES: Final = 2**20  #: what a form may have besides the archive
+_IN_MEMORY_BYTES: Final = 2**20  #: of an archive; what is larger waits on disk
 
 
 def read_body(environ: dict[str, Any], max_bytes: int) -> bytes:
@@ -62,3 +77,85 @@ def _read(stream: IO[bytes], size: int) -> bytes:
     except (OSError, ParseException, ClientDisconnected) as exc:
         message = "the body could not be read: it broke off, came too slowly, or its chunks are malformed"
         raise InvalidRequest(message) from exc
+
+
+@contextmanager
+def reading_form(environ: dict[str, Any], max_archive_bytes: int) -> Iterator[dict[str, Any]]:
+    """Give the parts of the form by name: texts as str, the archive as a file that exists until the end.
+
+    :raises UnsupportedMediaType: the body does not say that it is a multipart form
+    :raises RequestEntityTooLarge: the archive or the whole is too large, or there are too many parts
+    :raises InvalidRequest: it is not a readable form, a part is given twice or is too long, a text is not UTF-8
+    """
+    content_type, options = parse_options_header(environ.get("CONTENT_TYPE", ""))
+    if content_type != "multipart/form-data":
+        raise UnsupportedMediaType("the body must be a form, with Content-Type: multipart/form-data")
+    boundary = options.get("boundary", "")
+    if not boundary or not boundary.isascii():
+        raise InvalidRequest("the form's Content-Type has no boundary, or not one of ASCII characters")
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as archive:
+        reader = _PartReader(archive, max_archive_bytes)
+        try:
+            for event in _events(environ, boundary.encode(), max_archive_bytes + _MAX_OVERHEAD_BYTES):
+                reader.take(event)
+        except ValueError as exc:
+            raise InvalidRequest(f"the form is not readable: {exc}") from None
+        archive.seek(0)
+        yield reader.parts
+
+
+def _events(environ: dict[str, Any], boundary: bytes, max_bytes: int) -> Iterator[Event]:
+    """The form in the decoder's events, read a piece at a time."""
+    decoder = MultipartDecoder(boundary, max_parts=_MAX_PARTS)
+    for piece in chain(body_pieces(environ, max_bytes), [None]):
+        decoder.receive_data(piece)
+        while not isinstance(event := decoder.next_event(), NeedData):
+            yield event
+            if isinstance(event, Epilogue):
+                return
+
+
+class _PartReader:
+    """Puts the events of a form together to its parts."""
+
+    def __init__(self, archive: IO[bytes], max_archive_bytes: int) -> None:
+        self.parts: dict[str, str | IO[bytes]] = {}
+        self._archive = archive
+        self._max_archive_bytes = max_archive_bytes
+        self._name = ""
+        self._text = bytearray()
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, Field | File):
+            self._begin(event.name)
+        elif isinstance(event, Data):
+            self._continue(event.data)
+            if not event.more_data:
+                self._end()
+
+    def _begin(self, name: str | None) -> None:
+        if not name:
+            raise InvalidRequest("a part of the form has no name")
+        if name in self.parts:
+            raise InvalidRequest(f"{name} is given twice", fields={name: f"{name} is given twice"})
+        self._name = name
+
+    def _continue(self, data: bytes) -> None:
+        if self._name != ARCHIVE:
+            self._text += data
+            if len(self._text) > _MAX_TEXT_BYTES:
+                raise InvalidRequest(f"{self._name} is longer than {_MAX_TEXT_BYTES} bytes, or is no part of this form")
+            return
+        self._archive.write(data)
+        if self._archive.tell() > self._max_archive_bytes:
+            raise RequestEntityTooLarge(f"the archive is larger than {self._max_archive_bytes} bytes")
+
+    def _end(self) -> None:
+        if self._name == ARCHIVE:
+            self.parts[ARCHIVE] = self._archive
+            return
+        try:
+            self.parts[self._name] = self._text.decode()
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"{self._name} is not UTF-8 text") from None
+        self._text.clear()

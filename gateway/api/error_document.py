@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gateway.api.error_table import APPLICATION_SQLSTATE_STATUS, ERROR_TABLE, OTHER_SQLSTATE_STATUS, SQLSTATE_TABLE
+from gateway.api.errors import APPLICATION_SQLSTATE_STATUS, ERROR_TABLE, OTHER_SQLSTATE_STATUS, SQLSTATE_TABLE
 
 _BEGINNING = """\
 # Errors
@@ -15,7 +15,7 @@ if it sent one; every answer repeats it in that header). Where they are known th
 `tenant_id`, `schema_name`, `database_id`; `cause` (PostgreSQL's own message), `sqlstate`, `detail`, `hint`; `file` (the
 schema file at fault); `fields` (what is wrong with each field of the request).
 
-This page is printed from `gateway/api/error_table.py` by `python -m gateway.api.error_document`.
+This page is printed from `gateway/api/errors.py` by `python -m gateway.api.error_document`.
 
 | status | code | when |
 |---|---|---|

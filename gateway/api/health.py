@@ -9,8 +9,8 @@ from typing import Final
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from gateway.api.answers import ok
-from gateway.api.joining import services
+from gateway.api.requests import current_services
+from gateway.api.responses import ok
 from gateway.errors import ConnectionFailed
 
 blueprint: Final = Blueprint("health", __name__)
@@ -20,9 +20,9 @@ VERSION: Final = version("stonescriptdb-gateway")
 @blueprint.get("/health")
 def health() -> ResponseReturnValue:
     """Tell how the gateway and its connections are; 200 also when PostgreSQL is away."""
-    rooms = services()
-    connected = rooms.server_check.is_connected()
-    statistics = rooms.registry.statistics()
+    services = current_services()
+    connected = services.server_check.is_connected()
+    statistics = services.registry.statistics()
     return ok(
         {
             "status": "healthy" if connected else "degraded",
@@ -31,7 +31,7 @@ def health() -> ResponseReturnValue:
             "active_pools": statistics.active_pools,
             "total_connections": statistics.total_connections,
             "max_total_connections": statistics.max_total_connections,
-            "uptime_seconds": int(time.monotonic() - rooms.started_at),
+            "uptime_seconds": int(time.monotonic() - services.started_at),
         }
     )
 
@@ -48,6 +48,6 @@ def ready() -> ResponseReturnValue:
 
     :raises ConnectionFailed: not now, because PostgreSQL does not answer
     """
-    if not services().server_check.is_connected():
+    if not current_services().server_check.is_connected():
         raise ConnectionFailed("PostgreSQL does not answer, so requests cannot be served now")
     return ok({"status": "ready"})

@@ -24,8 +24,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, valu
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_flask_exporter import PrometheusMetrics
 
-from gateway.api.joining import services
-from gateway.observations import CallFinished, ConnectionLeased, RequestFailed, listen, listen_no_more
+from gateway.api.requests import current_services
+from gateway.events import CallFinished, ConnectionLeased, RequestFailed, listen, remove_listeners
 
 _log: Final = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def count(app: Flask) -> None:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Tell all numbers. PostgreSQL is not asked for any."""
-    statistics = services().registry.statistics()
+    statistics = current_services().registry.statistics()
     counted = cast(Metrics, current_app.extensions[_EXTENSION])
     text = counted.text(active_pools=statistics.active_pools, total_connections=statistics.total_connections)
     return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
@@ -135,7 +135,7 @@ def begin(pid: int) -> None:
             if not file.exists():
                 _reserve(file.with_suffix(".new"), _FILE_BYTES).rename(file)  # a reader never finds it empty
     except OSError as exc:
-        listen_no_more()
+        remove_listeners()
         _log.error("this worker's numbers will be missing from /metrics: %s", exc)
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
+from flask import current_app
 from marshmallow import RAISE, Schema, ValidationError, fields
 from werkzeug.exceptions import UnsupportedMediaType
 
 from gateway.api.bodies import read_body
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.naming import check_name, check_tenant_id
+from gateway.services import Services
 
 _TOLD_FIELDS: Final = 20  #: of the wrong ones; a request with more of them is no mistake in writing
 _TOLD_CHARACTERS: Final = 100  #: of a field's name
 _TRUE: Final = frozenset({True, "true", "1", "yes", "on"})
 _FALSE: Final = frozenset({False, "false", "0", "no", "off", ""})
+
+EXTENSION: Final = "gateway"  #: the key in Flask's ``extensions``
 
 
 class Name(fields.Field[str]):
@@ -99,7 +103,7 @@ def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow ne
 
 
 @contextmanager
-def telling(**facts: str | None) -> Iterator[None]:
+def adding_facts(**facts: str | None) -> Iterator[None]:
     """Tell whose request it was, where those that are known are not told already, if it ends in an error."""
     try:
         yield
@@ -146,3 +150,8 @@ def read_json(environ: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("the body must be a JSON object")
     return value
+
+
+def current_services() -> Services:
+    """Return the services of this process."""
+    return cast(Services, current_app.extensions[EXTENSION])

@@ -11,11 +11,10 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
-from gateway.databases.connections import Connections, refusals
-from gateway.databases.rows import DatabaseRow, read_named, read_rows
+from gateway.databases.catalog import Connections, DatabaseRow, read_named, read_rows, refusals
 from gateway.databases.stamps import ManagedDatabase, answers_to, stamp_beginning
 from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded
-from gateway.naming import RESERVED_PREFIX, DatabaseOwner
+from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from gateway.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
@@ -45,7 +44,7 @@ class DatabaseDirectory:
         :raises DatabaseNotRecorded: a database of this name has no stamp
         :raises DatabaseNameConflict: a database of this name belongs to another owner
         """
-        with refusals("look up a database", **facts_of(owner)), self._session() as session:
+        with refusals("look up a database", **owner_facts(owner)), self._session() as session:
             row = read_named(session, owner.database_name)
         return owned(row, owner)
 
@@ -57,7 +56,7 @@ class DatabaseDirectory:
         remembered = self._remembered.get(owner)
         if remembered is not None and remembered[0] > time.monotonic():
             return remembered[1]
-        with refusals("look up a database", **facts_of(owner)), self._session() as session:
+        with refusals("look up a database", **owner_facts(owner)), self._session() as session:
             row = read_named(session, owner.database_name)
         database = owned(row, owner, also_as_tenant=True)
         if len(self._remembered) >= _REMEMBERED_MOST:
@@ -118,7 +117,7 @@ def owned(row: DatabaseRow | None, owner: DatabaseOwner, *, also_as_tenant: bool
     :param also_as_tenant: a v2 database may be asked for by the tenant id made of its schema and id
     :raises DatabaseNotFound, DatabaseNotRecorded, DatabaseNameConflict: as for :meth:`DatabaseDirectory.find`
     """
-    facts = facts_of(owner)
+    facts = owner_facts(owner)
     if row is None or row.is_half_dropped:
         raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **facts)
     if row.stamp is None:
@@ -126,17 +125,6 @@ def owned(row: DatabaseRow | None, owner: DatabaseOwner, *, also_as_tenant: bool
     if row.stamp.owner == owner or (also_as_tenant and answers_to(row.stamp.owner, owner)):
         return row.managed(row.stamp)
     raise DatabaseNameConflict(_conflict(owner), **facts)
-
-
-def facts_of(owner: DatabaseOwner) -> dict[str, str | None]:
-    """What an error about *owner*'s database may tell: only what was asked for."""
-    return {
-        "database": owner.database_name,
-        "platform": owner.platform,
-        "tenant_id": owner.tenant_id,
-        "schema_name": owner.schema_name,
-        "database_id": owner.database_id,
-    }
 
 
 def _conflict(owner: DatabaseOwner) -> str:

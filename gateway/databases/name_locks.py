@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import psycopg
 
-from gateway.databases.connections import Connections, refusals
+from gateway.databases.catalog import Connections, refusals
 from gateway.errors import SchemaDeployError
 from gateway.queries import load_queries
 

@@ -8,17 +8,16 @@ from typing import Final
 from psycopg.pq.abc import PGresult
 
 from gateway.errors import QueryTimeout, ResponseTooLarge
-from gateway.functions.exchange import HasFileno
-from gateway.functions.failures import ServerRefused
-from gateway.functions.plans import Plan
+from gateway.functions.protocol import HasFileno, ServerRefused
+from gateway.functions.resolution import CallPlan
 from gateway.functions.session import CallSession
-from gateway.functions.statements import Statement, render_statement
+from gateway.functions.statements import Query, render_statement
 
 GRACE_SECONDS: Final = 10.0  #: after its time-out, for the server to say so; then the connection is given up
 _QUERY_CANCELED: Final = "57014"
 
 #: Zero means none, which is not for a function to decide.
-_SET_TIMEOUT: Final = Statement(
+_SET_TIMEOUT: Final = Query(
     sql=b"SELECT (1000 * extract(epoch FROM"
     b" pg_catalog.set_config('statement_timeout', $1, false)::pg_catalog.interval))::pg_catalog.int8",
     types=(25,),
@@ -50,7 +49,7 @@ class RowCollector:
 
 def execute(
     session: CallSession,
-    plan: Plan,
+    plan: CallPlan,
     values: list[bytes | None],
     *,
     statement_timeout_ms: int,
@@ -65,7 +64,7 @@ def execute(
     :raises ServerRefused: the server refused the statement, or the function raised an error
     :raises QueryTimeout: the call was stopped, and what it did rolled back
     :raises ResponseTooLarge, ClientGone: as QueryTimeout, unless the server was done before it could be told to stop
-    :raises ConnectionLost: the connection ended
+    :raises ConnectionBroken: the connection ended
     """
     timeout_ms = _apply_timeout(session, plan, statement_timeout_ms)
     collector = RowCollector(max_bytes)
@@ -99,7 +98,7 @@ def execute(
     return collector.rows
 
 
-def _apply_timeout(session: CallSession, plan: Plan, default_ms: int) -> int:
+def _apply_timeout(session: CallSession, plan: CallPlan, default_ms: int) -> int:
     """The time-out in milliseconds that holds for the call: the session's, or the function's own.
 
     PostgreSQL starts the clock before it looks at the settings of the function, so they are made to hold beforehand.

@@ -11,9 +11,8 @@ from psycopg.adapt import Transformer
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from gateway.functions.exchange import Accept, Exchange, HasFileno, ignore
-from gateway.functions.failures import ConnectionLost, ServerRefused
-from gateway.functions.statements import Statement
+from gateway.functions.protocol import Accept, ConnectionBroken, Exchange, HasFileno, ServerRefused, ignore
+from gateway.functions.statements import Query
 
 MAX_PREPARED: Final = 200  #: statements per connection; the server keeps some 10 kB for each
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
@@ -57,7 +56,7 @@ class CallSession:
         self._pgconn = connection.pgconn
         self._exchange = Exchange(connection)
         # None: sent once and not prepared, because many statements are never sent again on their connection.
-        self._prepared: dict[Statement, bytes | None] = {}
+        self._prepared: dict[Query, bytes | None] = {}
         self._dropped: list[bytes] = []  # prepared, and not needed any more
         self._counter = 0
         self.dirty = False  #: a call may have left something behind, and no cleaning has begun
@@ -67,7 +66,7 @@ class CallSession:
     def settle(self) -> None:
         """Make the session ready for a call: cleaned, and with the server still at the other end.
 
-        :raises ConnectionLost: it cannot be used any more
+        :raises ConnectionBroken: it cannot be used any more
         """
         try:
             if self.dirty:
@@ -80,11 +79,11 @@ class CallSession:
                     pass
             self._pgconn.consume_input()  # nothing is read, or that the server has ended the connection
         except (psycopg.Error, ServerRefused) as exc:
-            raise ConnectionLost(f"the connection was lost between two calls: {exc}", sent=False) from exc
-        except ConnectionLost as exc:
-            raise ConnectionLost(str(exc), sent=False) from exc
+            raise ConnectionBroken(f"the connection was lost between two calls: {exc}", sent=False) from exc
+        except ConnectionBroken as exc:
+            raise ConnectionBroken(str(exc), sent=False) from exc
         if self._pgconn.transaction_status != _IDLE:
-            raise ConnectionLost("the connection is in the middle of something", sent=False)
+            raise ConnectionBroken("the connection is in the middle of something", sent=False)
 
     def begin_cleaning(self) -> None:
         """Send what brings the session back to its beginning, and do not wait for it.
@@ -109,7 +108,7 @@ class CallSession:
 
     def run(
         self,
-        statement: Statement,
+        statement: Query,
         values: Sequence[bytes | None],
         accept: Accept,
         *,
@@ -123,7 +122,7 @@ class CallSession:
         :param client: cancelled too when this socket's other end is closed
         :raises ServerRefused: the server ended the statement with an error
         :raises ClientGone: the client is gone; the statement was cancelled
-        :raises ConnectionLost: the connection ended
+        :raises ConnectionBroken: the connection ended
         """
         name = self._prepare_if_repeated(statement, seconds)
         self.dirty = True
@@ -138,7 +137,7 @@ class CallSession:
     def ask(self, sql: bytes, values: Sequence[bytes | None], types: Sequence[int] | None = None) -> list[bytes]:
         """The first column of every row of a query of the gateway's own, which leaves nothing behind.
 
-        :raises ServerRefused, ConnectionLost: as ``run``
+        :raises ServerRefused, ConnectionBroken: as ``run``
         """
         (result,) = self._ask(sql, values, types)
         return [result.get_value(number, 0) or b"" for number in range(result.ntuples)]
@@ -146,7 +145,7 @@ class CallSession:
     def ask_rows(self, sql: bytes, values: Sequence[bytes | None]) -> list[dict[str, Any]]:
         """Every row of such a query, by the names of its columns, with values as psycopg reads them.
 
-        :raises ServerRefused, ConnectionLost: as ``run``
+        :raises ServerRefused, ConnectionBroken: as ``run``
         """
         (result,) = self._ask(sql, values, None)
         names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
@@ -165,10 +164,10 @@ class CallSession:
         self._exchange.receive(accept, seconds=ASK_SECONDS)
         return results
 
-    def parameter_types(self, statement: Statement) -> tuple[int, ...]:
+    def parameter_types(self, statement: Query) -> tuple[int, ...]:
         """The types the server gives the parameters of a statement that is not run.
 
-        :raises ServerRefused, ConnectionLost: as ``run``
+        :raises ServerRefused, ConnectionBroken: as ``run``
         """
         types: list[int] = []
 
@@ -193,7 +192,7 @@ class CallSession:
         else:
             self._pgconn.set_single_row_mode()
 
-    def _prepare_if_repeated(self, statement: Statement, seconds: float) -> bytes | None:
+    def _prepare_if_repeated(self, statement: Query, seconds: float) -> bytes | None:
         """The name under which a statement is prepared, from its second use on."""
         name = self._prepared.get(statement, b"")
         if name:
@@ -208,7 +207,7 @@ class CallSession:
         self._remember(statement, name)
         return name
 
-    def _remember(self, statement: Statement, name: bytes | None) -> None:
+    def _remember(self, statement: Query, name: bytes | None) -> None:
         self._prepared[statement] = name
         if len(self._prepared) > MAX_PREPARED:
             oldest = self._prepared.pop(next(iter(self._prepared)))
@@ -236,7 +235,7 @@ def needs_cleaning(connection: psycopg.Connection[Any]) -> bool:
 def clean(connection: psycopg.Connection[Any]) -> None:
     """Bring a session back to its beginning, and wait for that.
 
-    :raises ConnectionLost: it cannot be used any more
+    :raises ConnectionBroken: it cannot be used any more
     """
     session_of(connection).settle()
 

@@ -9,8 +9,7 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from gateway.errors import FunctionNotFound
-from gateway.functions.polymorphism import POLYMORPHIC
-from gateway.functions.value_types import ValueType, parse_rows, read_types
+from gateway.functions.values import POLYMORPHIC, ValueType, parse_rows, read_types
 from gateway.naming import RESERVED_PREFIX
 from gateway.queries import load_queries
 
@@ -232,3 +231,17 @@ def _signature(
         statement_timeout=next(own_timeouts, None),
         types={one.type: types[one.type] for one in parameters if not one.output},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Values given to a signature: the n-th value is for the n-th of ``inputs``.
+
+    ``rest`` is the index of the first value that goes, with all after it, into the array of a VARIADIC parameter,
+    which is then the last of ``inputs``.
+    """
+
+    signature: Signature
+    inputs: tuple[Parameter, ...]
+    named: bool
+    rest: int | None = None

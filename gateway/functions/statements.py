@@ -12,14 +12,13 @@ from typing import Final
 
 from psycopg import sql
 
-from gateway.functions.arguments import Binding
-from gateway.functions.failures import CHANGED
 from gateway.functions.json_values import dump_json
-from gateway.functions.signatures import Routine
+from gateway.functions.protocol import CHANGED
+from gateway.functions.signatures import Binding, Routine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Statement:
+class Query:
     """SQL and the types of its parameters. Two are the same only if they are one object: it is prepared once."""
 
     sql: bytes
@@ -74,7 +73,7 @@ class _Call:
     max_row_bytes: int
 
 
-def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, max_row_bytes: int) -> Statement:
+def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, max_row_bytes: int) -> Query:
     """The statement that calls a function with the values of *binding*, whose types are *types*."""
     signature = binding.signature
     outputs = [parameter.type for parameter in signature.parameters if parameter.output]
@@ -91,7 +90,7 @@ def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, 
         )
     )
     oids = ",".join(map(str, routine.same_name)).encode()
-    return Statement(sql=text.replace(b"\0", oids), types=(*types, *outputs), many_rows=signature.returns_set)
+    return Query(sql=text.replace(b"\0", oids), types=(*types, *outputs), many_rows=signature.returns_set)
 
 
 @lru_cache(maxsize=4096)
@@ -119,23 +118,23 @@ def _text_of(call: _Call) -> bytes:
     return composed.as_bytes(None)
 
 
-def probe_statement(binding: Binding, count: int, types: Sequence[int]) -> Statement:
+def probe_statement(binding: Binding, count: int, types: Sequence[int]) -> Query:
     """A statement never run, only understood: it leaves the choice among the functions of one name to PostgreSQL."""
     signature = binding.signature
     names = [parameter.name for parameter in binding.inputs] if binding.named else [""] * count
     arguments = sql.SQL(", ").join(_Argument(name, number, False).as_sql() for number, name in enumerate(names, 1))
     verb = sql.SQL("CALL {}({})" if signature.is_procedure else "SELECT {}({})")
     composed = verb.format(sql.Identifier(signature.schema, signature.name), arguments)
-    return Statement(sql=composed.as_bytes(None), types=tuple(types))
+    return Query(sql=composed.as_bytes(None), types=tuple(types))
 
 
-def render_statement(names: Iterable[str], types: Sequence[int]) -> Statement:
+def render_statement(names: Iterable[str], types: Sequence[int]) -> Query:
     """A statement that makes one JSON row of values that a procedure gave back."""
     columns = sql.SQL(", ").join(
         sql.SQL("${} AS {}").format(sql.Literal(number), sql.Identifier(name)) for number, name in enumerate(names, 1)
     )
     composed = sql.SQL("SELECT pg_catalog.row_to_json(r)::pg_catalog.text FROM (SELECT {}) AS r").format(columns)
-    return Statement(sql=composed.as_bytes(None), types=tuple(types))
+    return Query(sql=composed.as_bytes(None), types=tuple(types))
 
 
 def _arguments(binding: Binding) -> Iterable[_Argument]:

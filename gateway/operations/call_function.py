@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from time import perf_counter
 from typing import Any, Final
 
 import psycopg
 
-from gateway.errors import ConnectionFailed, GatewayError, InvalidRequest
-from gateway.functions.arguments import Misfit
-from gateway.functions.exchange import HasFileno
+from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest, PoolExhausted
+from gateway.events import CallFinished, emit
 from gateway.functions.execution import execute
-from gateway.functions.failures import ConnectionLost, ServerRefused
-from gateway.functions.plans import Params, plan_call
+from gateway.functions.protocol import ConnectionBroken, HasFileno, ServerRefused
+from gateway.functions.resolution import Misfit, Params, plan_call
 from gateway.functions.session import CallSession, session_of
 from gateway.functions.signatures import Routine, describe
-from gateway.naming import DatabaseOwner
-from gateway.observations import CallFinished, observe
-from gateway.operations.services import Services, lease_for_call
+from gateway.naming import DatabaseOwner, owner_facts
+from gateway.services import Services
 
 _NOT_UNDERSTOOD: Final = "42"  #: the class of errors in a statement itself
 _NO_PRIVILEGE: Final = "42501"
@@ -65,7 +66,7 @@ def call_function(services: Services, call: FunctionCall) -> CallAnswer:
                 reached = True
                 try:
                     rows = _call_on(connection, services, call)
-                except ConnectionLost as exc:
+                except ConnectionBroken as exc:
                     connection.close()
                     attempts -= 1
                     if exc.sent or attempts == 0:
@@ -78,7 +79,7 @@ def call_function(services: Services, call: FunctionCall) -> CallAnswer:
             )
     finally:
         if reached:
-            observe(CallFinished(call.owner.platform, perf_counter() - began))
+            emit(CallFinished(call.owner.platform, perf_counter() - began))
 
 
 def _call_on(connection: psycopg.Connection[Any], services: Services, call: FunctionCall) -> list[bytes]:
@@ -114,7 +115,7 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
                 session.forget_prepared()
             elif routine is known:
                 if isinstance(exc, ServerRefused) and exc.changed:
-                    raise ConnectionLost("the backend does not see what its database has", sent=False) from exc
+                    raise ConnectionBroken("the backend does not see what its database has", sent=False) from exc
                 raise _explained(exc, session, call, routine) from exc
     raise AssertionError("the last try returns or raises")
 
@@ -165,3 +166,56 @@ def _explained(
             sqlstate=state,
         )
     return refused.as_query_failed(name)
+
+
+class ConcurrencyLimit:
+    """How many requests for each database this process has under way.
+
+    Most of a flood waits for a connection to its one database, each with a thread. What is let in of it is less than
+    the threads there are, so that there is always one for the requests of others.
+    """
+
+    def __init__(self) -> None:
+        self._lock: Final = Lock()
+        self._under_way: dict[str, int] = {}  # under _lock; databases without a request are not in it
+
+    def enter(self, database: str, most: int) -> None:
+        """Count one more, which ends with :meth:`leave`.
+
+        :raises PoolExhausted: there are *most* already; it is not counted
+        """
+        with self._lock:
+            count = self._under_way.get(database, 0)
+            if count >= most:
+                raise PoolExhausted(f"{count} calls for this database are under way or waiting already; try again")
+            self._under_way[database] = count + 1
+
+    def leave(self, database: str) -> None:
+        """Count one less."""
+        with self._lock:
+            count = self._under_way.pop(database) - 1
+            if count:
+                self._under_way[database] = count
+
+
+@contextmanager
+def lease_for_call(services: Services, owner: DatabaseOwner) -> Iterator[psycopg.Connection[Any]]:
+    """A pooled connection to the database that calls for *owner* reach, whoever was remembered as its owner before.
+
+    :raises DatabaseNotFound: there is none, told at once
+    :raises DatabaseNameConflict: the database of this name is somebody else's
+    """
+    for _ in range(2):
+        database = services.directory.find_for_call(owner)
+        with ExitStack() as stack:
+            try:
+                connection = stack.enter_context(services.registry.lease(database.name))
+            except DatabaseNotFound:
+                connection = None
+            if connection is not None and services.directory.is_open_on(connection, database):
+                yield connection
+                return
+        # What was remembered is not so any more: the database was dropped, or another one has its name.
+        services.directory.forget(owner)
+        services.registry.forget(database.name)
+    raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **owner_facts(owner))

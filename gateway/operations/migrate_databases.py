@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from gateway.databases import ManagedDatabase, facts_of
+from gateway.databases import ManagedDatabase
 from gateway.errors import DatabaseNotFound, GatewayError
-from gateway.operations.deploys import DeployRequest, deploy, read_schema
-from gateway.operations.services import Services, dedicated_to, deploy_turn
+from gateway.naming import owner_facts
+from gateway.operations.deploy import DeployRequest, dedicated_to, deploy, deploy_turn, read_schema
+from gateway.services import Services
 from migrations_engine import Change, DeployReport, Schema, SchemaValidation, SeederValidation, Verification
 
 _log = logging.getLogger(__name__)
@@ -180,7 +181,7 @@ def _migrate_one(
     services: Services, database: ManagedDatabase, schema: Schema, wanted: DeployRequest
 ) -> MigratedDatabase:
     """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too."""
-    facts = facts_of(database.owner)
+    facts = owner_facts(database.owner)
     try:
         with deploy_turn(services), dedicated_to(services, database) as connection:
             report = deploy(services, connection, schema, owner=database.owner, wanted=wanted, purpose="migrate")

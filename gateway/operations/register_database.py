@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import psycopg
 
-from gateway.databases import facts_of
 from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, SchemaDeployError
-from gateway.operations.deploys import DeployRequest, deploy, read_schema
-from gateway.operations.services import Services, dedicated_to, deploy_turn
+from gateway.naming import owner_facts
+from gateway.operations.deploy import DeployRequest, dedicated_to, deploy, deploy_turn, read_schema
+from gateway.services import Services
 from migrations_engine import DeployReport, Schema
 
 _ATTEMPTS: Final = 3  #: how often others may make or drop the database between our look and our deed
@@ -55,7 +55,7 @@ def register_database(services: Services, wanted: DeployRequest) -> RegisteredDa
     raise SchemaDeployError(
         "migration_failed",
         "the database was made and dropped by others again and again while it was to be registered; try again",
-        **facts_of(wanted.owner),
+        **owner_facts(wanted.owner),
     )
 
 
@@ -72,9 +72,9 @@ def _register_once(services: Services, wanted: DeployRequest, schema: Schema) ->
     try:
         database = services.directory.find(owner)
     except DatabaseNotFound:
-        made, report = services.maker.create(owner, bring_up, publish=not wanted.dry_run)
+        made, report = services.lifecycle.create(owner, bring_up, publish=not wanted.dry_run)
         return made is not None, report
     except DatabaseNotRecorded:
-        return False, services.maker.adopt(owner, bring_up, publish=not wanted.dry_run)
+        return False, services.lifecycle.adopt(owner, bring_up, publish=not wanted.dry_run)
     with dedicated_to(services, database) as connection:
         return False, bring_up(connection)

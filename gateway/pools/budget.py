@@ -1,6 +1,6 @@
 """Who may have a connection, and who makes room: the decisions about the shared table.
 
-Every decision is made under the table's mutex from one view of it; what follows from a decision (closing a
+Every decision is made under the table's mutex from one snapshot of it; what follows from a decision (closing a
 connection, waking a thread, ringing another worker) happens after the mutex is released.
 """
 
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import compress
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from gateway.errors import PoolExhausted
+from gateway.pools.snapshot import Limits, TableSnapshot, Ticket
 from gateway.pools.table import BUSY, CHANGE_COUNTERS, CLOSING, FREE, IDLE, LOST, MAX_SLOTS, SharedTable
-from gateway.pools.view import Limits, Ticket, View
 from gateway.pools.waiter import Waiter
 
 RECHECK_SECONDS: Final = 0.25  #: how long a waiter trusts that nobody died before waking it
@@ -54,7 +54,7 @@ class Budget:
         self._limits = limits
         self._evict = evict
         self._reap = reap
-        self._waiters: dict[int | None, Waiter] = {}  # ticket → its waiter, of this process; under the mutex
+        self._waiters: dict[int | None, Waiter[Any]] = {}  # ticket → its waiter, of this process; under the mutex
         self._spare = max(1, min(MOST_SPARE, limits.total // SPARE_SHARE))
         # Under the mutex: when one of the last slots was taken, which databases lost a connection for the next, and
         # until when none does.
@@ -96,7 +96,7 @@ class Budget:
         """Whether anybody on this machine waits for a connection."""
         return self._table.waiting > 0
 
-    def acquire(self, waiter: Waiter, deadline: float, still_there: Callable[[], None]) -> int | None:
+    def acquire(self, waiter: Waiter[Any], deadline: float, still_there: Callable[[], None]) -> int | None:
         """Wait in turn for a slot. None when a connection was given to *waiter* meanwhile, which it keeps.
 
         :param deadline: on the clock of ``time.monotonic``
@@ -130,17 +130,17 @@ class Budget:
             chosen = self._next_in_turn()
         self._tell(*chosen)
 
-    def yields(self, slot: int, front: Waiter | None) -> bool:
+    def yields(self, slot: int, front: Waiter[Any] | None) -> bool:
         """Whether the connection of *slot*, just given back, must be closed for somebody who waits elsewhere.
 
         :param front: who waits longest for this connection in its own pool, if anybody does
         """
         with self._table.mutex:
-            view = self._view()
-        ticket = view.in_need(view.databases[slot], self._table.generation)
+            snapshot = self._snapshot()
+        ticket = snapshot.in_need(snapshot.databases[slot], self._table.generation)
         if ticket is None or front is None:
             return ticket is not None
-        return view.goes_before(ticket, self._ticket_of(front))
+        return snapshot.goes_before(ticket, self._ticket_of(front))
 
     def attend(self) -> None:
         """Do what other workers asked of this one: close idle connections, wake those whose turn it is."""
@@ -157,16 +157,16 @@ class Budget:
     def close_idle(self, key: int) -> None:
         """Have every worker close its idle connections to a database."""
         with self._table.mutex:
-            view = self._view()
-            victims = view.slots(IDLE, key=key)
-            workers = self._want(view, victims)
-        self._evict_all(view, victims, workers)
+            snapshot = self._snapshot()
+            victims = snapshot.slots(IDLE, key=key)
+            workers = self._want(snapshot, victims)
+        self._evict_all(snapshot, victims, workers)
 
     def existing(self) -> tuple[int, int]:
         """How many connections exist over all workers, and to how many databases."""
         with self._table.mutex:
-            view = self._view()
-        return view.used, len(view.per_database)
+            snapshot = self._snapshot()
+        return snapshot.used, len(snapshot.per_database)
 
     def changed(self, key: int) -> None:
         """Something was deployed to a database."""
@@ -189,9 +189,9 @@ class Budget:
         """The slots nobody is in charge of; from now on they count as lost, so that it is known since when."""
         table = self._table
         with table.mutex:
-            view = self._view()
-            for slot in (found := view.orphans()):
-                if view.states[slot] != LOST:
+            snapshot = self._snapshot()
+            for slot in (found := snapshot.orphans()):
+                if snapshot.states[slot] != LOST:
                     self.lost(slot)
             return [Orphan(slot=slot, backend=table.backends[slot], since=table.since[slot]) for slot in found]
 
@@ -213,74 +213,79 @@ class Budget:
         """
         table, now = self._table, monotonic()
         with table.mutex:
-            view = self._view()
-            oldest = min(view.slots(LOST), key=lambda slot: view.since[slot], default=None)
-            if view.free or view.slots(IDLE) or oldest is None or now - view.since[oldest] < STAND_IN_SECONDS:
+            snapshot = self._snapshot()
+            oldest = min(snapshot.slots(LOST), key=lambda slot: snapshot.since[slot], default=None)
+            if (
+                snapshot.free
+                or snapshot.slots(IDLE)
+                or oldest is None
+                or now - snapshot.since[oldest] < STAND_IN_SECONDS
+            ):
                 return False
             table.since[oldest] = now
             return True
 
-    def _take(self, waiter: Waiter) -> int | None:
+    def _take(self, waiter: Waiter[Any]) -> int | None:
         """A slot, if it is the waiter's turn and there is one; else a ticket, and room is being made."""
         table = self._table
         with table.mutex:
-            view = self._view()
-            ahead = view.ahead_of(self._ticket_of(waiter))
+            snapshot = self._snapshot()
+            ahead = snapshot.ahead_of(self._ticket_of(waiter))
             slot, victims = None, []
-            if not view.has_share(waiter.key):
-                victims = view.idle_longest(1 - len(view.slots(CLOSING, key=waiter.key)), key=waiter.key)
-            elif ahead < view.free:
+            if not snapshot.has_share(waiter.key):
+                victims = snapshot.idle_longest(1 - len(snapshot.slots(CLOSING, key=waiter.key)), key=waiter.key)
+            elif ahead < snapshot.free:
                 self._drop_ticket(waiter)
-                slot = table.take_slot(waiter.key, view.at)
-                victims = self._ahead_of_need(view, waiter.key)
+                slot = table.take_slot(waiter.key, snapshot.at)
+                victims = self._ahead_of_need(snapshot, waiter.key)
             else:
-                victims = view.idle_longest(ahead + 1 - view.free - view.ending)
+                victims = snapshot.idle_longest(ahead + 1 - snapshot.free - snapshot.ending)
             if slot is None:
                 self._add_ticket(waiter)
-            workers = self._want(view, victims)
-        self._evict_all(view, victims, workers)
-        if slot is None and view.orphans():
+            workers = self._want(snapshot, victims)
+        self._evict_all(snapshot, victims, workers)
+        if slot is None and snapshot.orphans():
             self._reap()
         return slot
 
-    def _ahead_of_need(self, view: View, key: int) -> list[int]:
+    def _ahead_of_need(self, snapshot: TableSnapshot, key: int) -> list[int]:
         """What to close, now that a slot is taken for *key*, so that those who come next need not wait for it.
 
         Only while there are more databases than slots: not when what was closed so is needed again at once.
         """
-        lacking = self._spare - (view.free - 1)
+        lacking = self._spare - (snapshot.free - 1)
         if lacking <= 0:
             return []
         if key in self._closed_ahead:
-            self._calm_until = view.at + CALM_SECONDS
-        self._spent.append(view.at)
-        pressed = len(self._spent) == PRESSURE_COUNT and view.at - self._spent[0] < PRESSURE_SECONDS
-        if not pressed or view.at < self._calm_until:
+            self._calm_until = snapshot.at + CALM_SECONDS
+        self._spent.append(snapshot.at)
+        pressed = len(self._spent) == PRESSURE_COUNT and snapshot.at - self._spent[0] < PRESSURE_SECONDS
+        if not pressed or snapshot.at < self._calm_until:
             return []
-        victims = view.idle_longest(lacking - view.ending)
-        self._closed_ahead.extend(view.databases[slot] for slot in victims)
+        victims = snapshot.idle_longest(lacking - snapshot.ending)
+        self._closed_ahead.extend(snapshot.databases[slot] for slot in victims)
         return victims
 
-    def _give_up(self, waiter: Waiter) -> None:
+    def _give_up(self, waiter: Waiter[Any]) -> None:
         """Leave the queue without a slot; whoever was behind may have its turn now."""
         with self._table.mutex:
             self._drop_ticket(waiter)
             chosen = self._next_in_turn()
         self._tell(*chosen)
 
-    def _add_ticket(self, waiter: Waiter) -> None:
+    def _add_ticket(self, waiter: Waiter[Any]) -> None:
         if waiter.ticket is None:
             waiter.ticket = self._table.add_ticket(waiter.key, waiter.arrival, urgent=waiter.urgent)
             if waiter.ticket is not None:
                 self._waiters[waiter.ticket] = waiter
 
-    def _drop_ticket(self, waiter: Waiter) -> None:
+    def _drop_ticket(self, waiter: Waiter[Any]) -> None:
         if waiter.ticket is not None:
             del self._waiters[waiter.ticket]
             self._table.remove_ticket(waiter.ticket)
             waiter.ticket = None
 
-    def _ticket_of(self, waiter: Waiter) -> Ticket:
+    def _ticket_of(self, waiter: Waiter[Any]) -> Ticket:
         return Ticket(
             number=waiter.ticket,
             owner=self._table.generation,
@@ -289,32 +294,32 @@ class Budget:
             urgent=waiter.urgent,
         )
 
-    def _view(self) -> View:
-        return View.of(self._table, self._limits)
+    def _snapshot(self) -> TableSnapshot:
+        return TableSnapshot.of(self._table, self._limits)
 
-    def _want(self, view: View, victims: list[int]) -> set[int]:
+    def _want(self, snapshot: TableSnapshot, victims: list[int]) -> set[int]:
         """Mark the slots as asked for; gives the other workers that have some of them."""
         for slot in victims:
-            self._table.wanted[slot] = view.at
-        return {view.living[view.owners[slot]] for slot in victims} - {self._table.worker}
+            self._table.wanted[slot] = snapshot.at
+        return {snapshot.living[snapshot.owners[slot]] for slot in victims} - {self._table.worker}
 
-    def _evict_all(self, view: View, victims: list[int], workers: set[int]) -> None:
+    def _evict_all(self, snapshot: TableSnapshot, victims: list[int], workers: set[int]) -> None:
         for slot in victims:
-            if view.owners[slot] == self._table.generation:
+            if snapshot.owners[slot] == self._table.generation:
                 self._evict(slot)
                 self._table.wanted[slot] = 0.0
         self._tell((), workers)
 
-    def _next_in_turn(self) -> tuple[list[Waiter], set[int]]:
+    def _next_in_turn(self) -> tuple[list[Waiter[Any]], set[int]]:
         """Those who may take a slot now: our waiters, and the workers where the others wait. Under the mutex."""
         if not self.contended or self._table.used >= self._limits.total:
             return [], set()
-        view = self._view()
-        chosen = view.queue()[: view.free]
+        snapshot = self._snapshot()
+        chosen = snapshot.queue()[: snapshot.free]
         ours = [self._waiters[ticket.number] for ticket in chosen if ticket.number in self._waiters]
-        return ours, {view.living[ticket.owner] for ticket in chosen} - {self._table.worker}
+        return ours, {snapshot.living[ticket.owner] for ticket in chosen} - {self._table.worker}
 
-    def _tell(self, waiters: Iterable[Waiter], workers: Iterable[int]) -> None:
+    def _tell(self, waiters: Iterable[Waiter[Any]], workers: Iterable[int]) -> None:
         for waiter in waiters:
             waiter.wake()
         for worker in workers:

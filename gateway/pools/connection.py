@@ -6,18 +6,20 @@ import os
 import re
 import select
 import socket
-from collections.abc import Mapping
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, PGconn, PollingStatus, abc
 from psycopg.rows import TupleRow
 
-if TYPE_CHECKING:
-    from gateway.pools.watcher import Link
+from gateway.pools.budget import Budget
 
 APPLICATION_NAME: Final = "stonescriptdb-gateway"
 DEDICATED_APPLICATION_NAME: Final = f"{APPLICATION_NAME} administration"
@@ -28,6 +30,8 @@ _WHERE = re.compile(r"^(?:connection (?:failed|is bad): )?(?:connection to serve
 _ESCAPED = re.compile(r"([\\\s])")
 _QUOTED = re.compile(r"([\\'])")
 _WAITED_FOR: Final = {PollingStatus.READING: select.POLLIN, PollingStatus.WRITING: select.POLLOUT}
+
+GOODBYE_SECONDS: Final = 5.0  #: a backend told to end that has not is looked after as an orphan
 
 
 class CountedConnection(psycopg.Connection[TupleRow]):
@@ -140,3 +144,48 @@ def close_and_wait(connection: psycopg.Connection, seconds: float) -> None:
 def refusal(error: psycopg.Error) -> str:
     """What the server or the network said about an attempt to connect, without the address."""
     return _WHERE.sub("", str(error).partition("\n")[0]).strip()
+
+
+class Link:
+    """The watched descriptor of a connection, and the slot that is freed through it."""
+
+    def __init__(self, connection: CountedConnection, slot: int, budget: Budget) -> None:
+        self.slot = slot
+        self.connection = weakref.ref(connection)
+        self.socket = socket.socket(fileno=os.dup(connection.pgconn.socket))
+        self.ended = False  #: the other end is closed, or was given up
+        self.deadline = float("inf")  #: when to stop waiting for the end, after hang_up
+        self.gone = threading.Event()  #: set when the slot is free, or an orphan
+        self._orderly = False
+        self._budget = budget
+        self._lock = threading.Lock()  # between the closing thread and the watcher: who may still write to the slot
+
+    def hang_up(self, finish: Callable[[], None], *, orderly: bool) -> None:
+        """End the connection from this side.
+
+        :param finish: psycopg's closing, which sends PostgreSQL's Terminate message
+        :param orderly: the connection works, so that its end will be the backend's answer to Terminate
+        """
+        with self._lock:
+            if not self.ended:
+                self.deadline = monotonic() + GOODBYE_SECONDS
+                self._orderly |= orderly
+                if orderly:
+                    self._budget.closing(self.slot)
+            finish()
+            if not self.ended:  # our descriptor keeps the socket open, and a busy backend looks only at the socket
+                self._shut()
+
+    def _shut(self) -> None:
+        with suppress(OSError):  # the other end was faster
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def end(self) -> bool:
+        """The other end is closed, or the wait for that is over. Gives whether it is sure that the backend is gone."""
+        with self._lock:
+            sure = self._orderly and monotonic() < self.deadline
+            self.ended = True
+            if not sure:
+                self._budget.lost(self.slot)
+            self.socket.close()
+            return sure

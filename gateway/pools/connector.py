@@ -1,18 +1,20 @@
-"""Making connections: on a slot of the budget, watched with an honest error when it fails."""
+"""Connecting: on a slot of the budget, watched, with an honest error when it fails, and not at all during an outage."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from time import monotonic
 from typing import Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, timeout_from_conninfo
 from psycopg.pq import TransactionStatus
 
-from gateway.errors import DatabaseNotFound, GatewayError
+from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError
 from gateway.pools.budget import Budget
 from gateway.pools.connection import (
     APPLICATION_NAME,
@@ -24,15 +26,68 @@ from gateway.pools.connection import (
     one_address,
     refusal,
 )
-from gateway.pools.outage import Outage, failure
 from gateway.pools.table import database_key
 from gateway.pools.waiter import Waiter
 from gateway.pools.watcher import Watcher
 
+FIRST_PAUSE_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 1.0  #: so that service is back about a second after the server is
+
 END_SECONDS: Final = 5.0  #: how long to wait for the backend of a dedicated connection to be gone
 CANCEL_SECONDS: Final = 1.0  #: for asking PostgreSQL to stop a statement nobody waits for any more
-
 _log = logging.getLogger(__name__)
+
+
+class Outage:
+    """While the server is away, one request after a pause tries to connect; all others are refused at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cause: str | None = None  # None: the server can be reached, as far as we know
+        self._pause = FIRST_PAUSE_SECONDS
+        self._next_attempt = 0.0
+
+    def admit(self) -> None:
+        """Return if the caller should try to connect.
+
+        :raises ConnectionFailed: the server is away, and it is not time to try again or somebody else is trying
+        """
+        if self._cause is None:
+            return
+        with self._lock:
+            if self._cause is None:
+                return
+            if monotonic() < self._next_attempt:
+                raise failure(self._cause)
+            self._next_attempt = monotonic() + self._pause
+
+    def check(self) -> None:
+        """Like ``admit`` for one who only waits, and will not try.
+
+        :raises ConnectionFailed: the server is away
+        """
+        if (cause := self._cause) is not None:
+            raise failure(cause)
+
+    def began(self, cause: str) -> None:
+        """The server could not be reached."""
+        with self._lock:
+            if self._cause is not None:
+                self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+            self._cause = cause
+            self._next_attempt = monotonic() + self._pause
+
+    def ended(self) -> None:
+        """The server was reached."""
+        if self._cause is not None:
+            with self._lock:
+                self._cause = None
+                self._pause = FIRST_PAUSE_SECONDS
+
+
+def failure(cause: str) -> ConnectionFailed:
+    """The error for a connection that could not be made because of *cause*."""
+    return ConnectionFailed("PostgreSQL cannot be reached or refuses the connection", cause=cause, retry_after=1)
 
 
 class Connector:
@@ -92,7 +147,7 @@ class Connector:
         :raises GatewayError: as ``connect``, and PoolExhausted
         """
         self.outage.admit()
-        waiter = Waiter(key=database_key(database), urgent=True)
+        waiter: Waiter[CountedConnection] = Waiter(key=database_key(database), urgent=True)
         slot = self._budget.acquire(waiter, deadline, self.outage.check)
         assert slot is not None  # nobody gives a connection to a waiter that is in no pool's queue
         return self.connect(partial(self._make, database), database, slot)

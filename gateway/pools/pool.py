@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 from functools import partial
+from queue import SimpleQueue
 from time import monotonic
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -13,7 +16,7 @@ from psycopg_pool import ConnectionPool, PoolClosed
 from psycopg_pool.pool import MaintenanceTask
 
 from gateway.errors import GatewayError, PoolExhausted
-from gateway.observations import ConnectionLeased, observe
+from gateway.events import ConnectionLeased, emit
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import Connector
@@ -21,7 +24,10 @@ from gateway.pools.table import database_key
 from gateway.pools.waiter import Waiter
 
 Cleaner: TypeAlias = Callable[[psycopg.Connection], None]
-Question: TypeAlias = Callable[[psycopg.Connection], bool]
+NeedsCleaning: TypeAlias = Callable[[psycopg.Connection], bool]
+
+THREADS: Final = 2  #: so that one session that is slow to clean does not hold up all others
+_log = logging.getLogger(__name__)
 
 
 class TenantPool(ConnectionPool[CountedConnection]):
@@ -44,7 +50,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         wait_timeout_seconds: float,
         max_lifetime_seconds: float,
         clean: Cleaner | None,
-        needs_cleaning: Question,
+        needs_cleaning: NeedsCleaning,
     ) -> None:
         """Without a connection, and closed; ``open`` it.
 
@@ -142,7 +148,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
                 if self._closed:
                     raise PoolClosed(self.name)
                 self._stats[self._REQUESTS_QUEUED] += 1
-                waiter = Waiter(key=self._key)
+                waiter: Waiter[CountedConnection] = Waiter(key=self._key)
                 waiter.leads = not self._growing
                 self._growing = True
                 self._waiting.append(waiter)
@@ -156,10 +162,10 @@ class TenantPool(ConnectionPool[CountedConnection]):
                     self._keep(given)
                 raise
         connection._pool = self
-        observe(ConnectionLeased(self.name, was_idle))
+        emit(ConnectionLeased(self.name, was_idle))
         return connection
 
-    def _wait(self, waiter: Waiter, deadline: float) -> CountedConnection:
+    def _wait(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
         """Wait for a connection given back; for the first in the queue, until it may make one as well."""
         try:
             while not waiter.leads:
@@ -183,11 +189,11 @@ class TenantPool(ConnectionPool[CountedConnection]):
         """Under the lock: the next in the queue may make a connection, if nobody gives it one first."""
         self._growing = bool(self._waiting)
         if self._waiting:
-            first = cast(Waiter, self._waiting[0])
+            first = cast(Waiter[CountedConnection], self._waiting[0])
             first.leads = True
             first.wake()
 
-    def _grow(self, waiter: Waiter, deadline: float) -> CountedConnection:
+    def _grow(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
         self._connector.outage.admit()
         slot = self._budget.acquire(waiter, deadline, self._connector.outage.check)
         if slot is None:
@@ -247,7 +253,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
             if link is None or conn.lost or self._closed:
                 keep = False
             else:
-                front = cast("Waiter | None", next(iter(self._waiting), None))
+                front = cast("Waiter[CountedConnection] | None", next(iter(self._waiting), None))
                 keep = not (self._budget.contended and self._budget.yields(link.slot, front))
             if keep and link is not None:
                 while self._waiting:
@@ -257,3 +263,34 @@ class TenantPool(ConnectionPool[CountedConnection]):
                 self._budget.idle(link.slot)
                 return
         self._discard(conn)
+
+
+class TaskThreads:
+    """A queue of small tasks and a few threads that run them in order."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"pool-task-{number}", daemon=True) for number in range(THREADS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Run *task* when those before it have begun."""
+        self._queue.put(task)
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Run what is queued, then end; a task that takes longer than *seconds* is left behind."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _run(self) -> None:
+        while (task := self._queue.get()) is not None:
+            try:
+                task()
+            except Exception:  # noqa: BLE001 - the next task is another's
+                _log.exception("a task of the connection pools failed")
+            del task  # a connection it had must not live until the next task

@@ -21,13 +21,11 @@ from psycopg_pool import PoolClosed
 from gateway.errors import ConnectionFailed
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
-from gateway.pools.connector import Connector, maintenance_database
+from gateway.pools.connector import Connector, failure, maintenance_database
 from gateway.pools.orphans import Reaper
-from gateway.pools.outage import failure
-from gateway.pools.pool import Cleaner, Question, TenantPool
+from gateway.pools.pool import Cleaner, NeedsCleaning, TaskThreads, TenantPool
+from gateway.pools.snapshot import Limits
 from gateway.pools.table import SharedTable, database_key
-from gateway.pools.tasks import TaskThreads
-from gateway.pools.view import Limits
 from gateway.pools.watcher import Watcher
 from gateway.queries import load_queries
 
@@ -91,7 +89,7 @@ class ConnectionRegistry:
         slots_path: Path,
         session_options: Mapping[str, str] | None = None,
         reset: Cleaner | None = None,
-        needs_reset: Question = lambda _: True,
+        needs_reset: NeedsCleaning = lambda _: True,
     ) -> None:
         """Nothing is opened yet.
 

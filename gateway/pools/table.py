@@ -126,13 +126,13 @@ class SharedTable:
         if os.fstat(self._descriptor).st_size < _SIZE:
             os.ftruncate(self._descriptor, _SIZE)
         self._memory = mmap.mmap(self._descriptor, _SIZE)
-        view, offset = memoryview(self._memory), 0
+        snapshot, offset = memoryview(self._memory), 0
         arrays: dict[str, Any] = {}
         for name, element, count in _LAYOUT:
             size = count * (1 if element == "B" else 8)
-            arrays[name] = view[offset : offset + size].cast(element)  # type: ignore[call-overload]
+            arrays[name] = snapshot[offset : offset + size].cast(element)  # type: ignore[call-overload]
             offset += size
-        self._arrays, self._view = arrays, view
+        self._arrays, self._snapshot = arrays, snapshot
         self.header: memoryview[int] = arrays["header"]
         self.worker_generations: memoryview[int] = arrays["worker_generations"]
         self.owners: memoryview[int] = arrays["owners"]  #: the generation of the worker that has the slot
@@ -152,7 +152,7 @@ class SharedTable:
         if self.header[_MAGIC_AT] != _MAGIC:
             if any(self._locked_by_another(worker) for worker in range(MAX_WORKERS)):
                 raise OSError(errno.EBUSY, "workers of another version are running; stop them first", str(self._path))
-            self._view[:] = bytes(_SIZE)
+            self._snapshot[:] = bytes(_SIZE)
             self.header[_MAGIC_AT] = _MAGIC
         if self.header[_BOOT_AT] != (boot := _boot_key()):
             self._survive_reboot()
@@ -293,7 +293,7 @@ class SharedTable:
             self._bell_path(self.worker).unlink(missing_ok=True)
             for array in self._arrays.values():
                 array.release()
-            self._view.release()
+            self._snapshot.release()
             self._memory.close()
         os.close(self._descriptor)  # the kernel frees our worker's byte with it
         _OPEN.discard((os.getpid(), self._path))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
+from psycopg_pool.abc import CT
 from psycopg_pool.pool import WaitingClient
-
-from gateway.pools.connection import CountedConnection
 
 
 class _WithdrawnError(Exception):
@@ -17,7 +16,7 @@ class _WithdrawnError(Exception):
 _WITHDRAWN: Final = _WithdrawnError()
 
 
-class Waiter(WaitingClient[CountedConnection]):
+class Waiter(WaitingClient[CT]):
     """A place in a pool's queue and, with a ticket, in the queue of all workers.
 
     ``set`` and ``fail`` are psycopg_pool's: whoever comes first decides, and is told whether it was accepted.
@@ -45,7 +44,7 @@ class Waiter(WaitingClient[CountedConnection]):
             self._woken = True
             self._cond.notify_all()
 
-    def wait_for_news(self, seconds: float) -> CountedConnection | None:
+    def wait_for_news(self, seconds: float) -> CT | None:
         """Wait until a connection is given, or *seconds* are over, or somebody wakes us.
 
         :raises BaseException: what ``fail`` was called with
@@ -58,7 +57,7 @@ class Waiter(WaitingClient[CountedConnection]):
                 raise self.error
             return self.conn
 
-    def withdraw(self) -> CountedConnection | None:
+    def withdraw(self) -> CT | None:
         """Take no connection from now on; gives the one that came before."""
         with self._cond:
             if self.conn is None and self.error is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import select
-import socket
 import threading
 import weakref
 from collections import deque
@@ -20,58 +19,12 @@ from time import monotonic
 from typing import Final
 
 from gateway.pools.budget import Budget
-from gateway.pools.connection import CountedConnection
+from gateway.pools.connection import CountedConnection, Link
 
 QUARANTINE_SECONDS: Final = 0.25  #: for which a refused connection's slot is kept: its backend is ending, unseen
-GOODBYE_SECONDS: Final = 5.0  #: a backend told to end that has not is looked after as an orphan
 
 _EVENTS: Final = getattr(select, "EPOLLRDHUP", 0)  # errors and hang-ups are always reported
 _log = logging.getLogger(__name__)
-
-
-class Link:
-    """The watched descriptor of a connection, and the slot that is freed through it."""
-
-    def __init__(self, connection: CountedConnection, slot: int, budget: Budget) -> None:
-        self.slot = slot
-        self.connection = weakref.ref(connection)
-        self.socket = socket.socket(fileno=os.dup(connection.pgconn.socket))
-        self.ended = False  #: the other end is closed, or was given up
-        self.deadline = float("inf")  #: when to stop waiting for the end, after hang_up
-        self.gone = threading.Event()  #: set when the slot is free, or an orphan
-        self._orderly = False
-        self._budget = budget
-        self._lock = threading.Lock()  # between the closing thread and the watcher: who may still write to the slot
-
-    def hang_up(self, finish: Callable[[], None], *, orderly: bool) -> None:
-        """End the connection from this side.
-
-        :param finish: psycopg's closing, which sends PostgreSQL's Terminate message
-        :param orderly: the connection works, so that its end will be the backend's answer to Terminate
-        """
-        with self._lock:
-            if not self.ended:
-                self.deadline = monotonic() + GOODBYE_SECONDS
-                self._orderly |= orderly
-                if orderly:
-                    self._budget.closing(self.slot)
-            finish()
-            if not self.ended:  # our descriptor keeps the socket open, and a busy backend looks only at the socket
-                self._shut()
-
-    def _shut(self) -> None:
-        with suppress(OSError):  # the other end was faster
-            self.socket.shutdown(socket.SHUT_WR)
-
-    def end(self) -> bool:
-        """The other end is closed, or the wait for that is over. Gives whether it is sure that the backend is gone."""
-        with self._lock:
-            sure = self._orderly and monotonic() < self.deadline
-            self.ended = True
-            if not sure:
-                self._budget.lost(self.slot)
-            self.socket.close()
-            return sure
 
 
 class Watcher:

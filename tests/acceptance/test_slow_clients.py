@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing, contextmanager
 import psycopg
 import pytest
 
-from gateway import client_connections
-from gateway.client_connections import PatientSource
+from gateway.serving import client_connections
+from gateway.serving.client_connections import PatientSource
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway
 from tests.support.waiting import PATIENCE_SECONDS, wait_until

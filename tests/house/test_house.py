@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,14 @@ def test_imports_go_down_only():
     lint = Path(sys.executable).with_name("lint-imports")
     result = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_no_two_public_classes_have_one_name():
+    files = [path for package in ("gateway", "migrations_engine") for path in (ROOT / package).rglob("*.py")]
+    names = Counter(
+        name for path in files for name in re.findall(r"^class ([A-Z]\w*)", path.read_text("utf-8"), re.MULTILINE)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_env_example_names_every_setting():
@@ -44,7 +53,7 @@ def error_classes(base: type[errors.GatewayError] = errors.GatewayError) -> Iter
 
 @pytest.mark.parametrize("error_class", list(error_classes()), ids=lambda found: found.__name__)
 def test_every_error_has_a_status_of_its_own(error_class):
-    from gateway.api.error_table import ERROR_TABLE
+    from gateway.api.errors import ERROR_TABLE
 
     # Their status follows from what they carry: SQLSTATE, the engine's code; an answer too large is the query's fault.
     if error_class in (errors.QueryFailed, errors.SchemaDeployError, errors.ResponseTooLarge):

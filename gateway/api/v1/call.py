@@ -10,42 +10,38 @@ from typing import Any, Final
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from gateway.api.answers import Answer, respond
 from gateway.api.bodies import read_body
-from gateway.api.error_handlers import answer_failure
+from gateway.api.errors import answer_failure
 from gateway.api.guard import Guard
-from gateway.api.joining import services
-from gateway.api.request_ids import HEADER, request_id_of
-from gateway.api.requests import check_is_json, load
+from gateway.api.requests import check_is_json, current_services, load
+from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of, respond
 from gateway.api.v1.requests import CallRequest
-from gateway.databases import facts_of
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.functions import parse_json
-from gateway.naming import DatabaseOwner
-from gateway.operations.call_function import FunctionCall, call_function
-from gateway.operations.crowding import Crowding
-from gateway.operations.services import Services
+from gateway.naming import DatabaseOwner, owner_facts
+from gateway.operations.call_function import ConcurrencyLimit, FunctionCall, call_function
+from gateway.services import Services
 
 blueprint: Final = Blueprint("call", __name__)
 _PATH: Final = "/call"
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CALL_REQUEST: Final = CallRequest()
-_CROWDING: Final = Crowding()
+_CONCURRENCY: Final = ConcurrencyLimit()
 
 
 @blueprint.post(_PATH)
 def call() -> ResponseReturnValue:
     """Call a function of the application's."""
-    return respond(answer_call(services(), request.environ))
+    return respond(answer_call(current_services(), request.environ))
 
 
-def answer_call(rooms: Services, environ: dict[str, Any]) -> Answer:
+def answer_call(services: Services, environ: dict[str, Any]) -> Answer:
     """Call the function that the body names, and give its rows.
 
     :raises GatewayError: the request, or the call, failed
     """
     check_is_json(environ)
-    body = parse_json(read_body(environ, rooms.settings.max_request_bytes))
+    body = parse_json(read_body(environ, services.settings.max_request_bytes))
     if not isinstance(body, dict):
         raise InvalidRequest("the body must be a JSON object")
     params = body.pop("params", None)
@@ -57,13 +53,13 @@ def answer_call(rooms: Services, environ: dict[str, Any]) -> Answer:
     wanted = FunctionCall(owner=owner, function=function, params=params, client=environ.get("gunicorn.socket"))
     database = owner.database_name
     try:
-        _CROWDING.enter(database, rooms.settings.requests_per_database)
+        _CONCURRENCY.enter(database, services.settings.requests_per_database)
         try:
-            result = call_function(rooms, wanted)
+            result = call_function(services, wanted)
         finally:
-            _CROWDING.leave(database)
+            _CONCURRENCY.leave(database)
     except GatewayError as exc:
-        exc.facts.update((name, fact) for name, fact in facts_of(owner).items() if fact is not None)
+        exc.facts.update((name, fact) for name, fact in owner_facts(owner).items() if fact is not None)
         raise
     return Answer(
         status=200,
@@ -93,10 +89,10 @@ def _read_address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
 class CallDoor:
     """A short way for calls, in front of Flask: the same guard, the same function, the same errors."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], rooms: Services, guard: Guard) -> None:
+    def __init__(self, application: Callable[..., Iterable[bytes]], services: Services, guard: Guard) -> None:
         """Stand in front of *application*, where everything else goes."""
         self._application = application
-        self._rooms = rooms
+        self._services = services
         self._guard = guard
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -106,13 +102,13 @@ class CallDoor:
         request_id = request_id_of(environ)
         try:
             self._guard.admit(environ)
-            answer = answer_call(self._rooms, environ)
+            answer = answer_call(self._services, environ)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
             answer = answer_failure(exc, request_id)
         headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(answer.body))),
-            (HEADER, request_id),
+            (REQUEST_ID_HEADER, request_id),
             *answer.headers,
         ]
         start_response(_STATUS_LINES[answer.status], headers)

@@ -7,16 +7,14 @@ from typing import Final
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from gateway.api.answers import ok
-from gateway.api.error_table import code_of, status_of
-from gateway.api.forms import reading_form
-from gateway.api.joining import services
-from gateway.api.request_ids import request_id_of
-from gateway.api.requests import load, telling
+from gateway.api.bodies import reading_form
+from gateway.api.errors import code_of, status_of
+from gateway.api.requests import adding_facts, current_services, load
+from gateway.api.responses import ok, request_id_of
 from gateway.api.v1.requests import DeployForm
 from gateway.api.v1.responses import MigrateAnswer, RegisterAnswer
-from gateway.databases import facts_of
 from gateway.errors import GatewayError, SchemaDeployError
+from gateway.naming import owner_facts
 from gateway.operations.migrate_databases import PlatformMigration, migrate_databases
 from gateway.operations.register_database import register_database
 
@@ -26,23 +24,23 @@ blueprint: Final = Blueprint("deploys", __name__)
 @blueprint.post("/register")
 def register() -> ResponseReturnValue:
     """Bring one database to the archive's schema, and make it if it is missing."""
-    rooms = services()
-    with reading_form(request.environ, rooms.settings.max_upload_bytes) as parts:
+    services = current_services()
+    with reading_form(request.environ, services.settings.max_upload_bytes) as parts:
         wanted = load(DeployForm(request_id_of(request.environ)), parts)
-        with telling(**facts_of(wanted.owner)):
-            result = register_database(rooms, wanted)
+        with adding_facts(**owner_facts(wanted.owner)):
+            result = register_database(services, wanted)
     return ok(RegisterAnswer().dump(result))
 
 
 @blueprint.post("/migrate")
 def migrate() -> ResponseReturnValue:
     """Bring a tenant's database, or without tenant_id all of the platform, to the archive's schema."""
-    rooms = services()
-    with reading_form(request.environ, rooms.settings.max_upload_bytes) as parts:
+    services = current_services()
+    with reading_form(request.environ, services.settings.max_upload_bytes) as parts:
         wanted = load(DeployForm(request_id_of(request.environ)), parts)
         only_owner = "tenant_id" in parts
-        with telling(**(facts_of(wanted.owner) if only_owner else {"platform": wanted.owner.platform})):
-            result = migrate_databases(rooms, wanted, only_owner=only_owner)
+        with adding_facts(**(owner_facts(wanted.owner) if only_owner else {"platform": wanted.owner.platform})):
+            result = migrate_databases(services, wanted, only_owner=only_owner)
     if result.failure is not None:
         raise _failure(result, result.failure)
     return ok(MigrateAnswer().dump(result))

@@ -9,7 +9,7 @@ from marshmallow import fields, post_load
 from gateway.api.requests import Flag, Name, Request, TenantId
 from gateway.errors import InvalidRequest
 from gateway.naming import DatabaseOwner, schema_database, tenant_database
-from gateway.operations.deploys import DeployRequest
+from gateway.operations.deploy import DeployRequest
 
 
 class DeployForm(Request):

@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_dump
 
-from gateway.api.error_table import code_of
-from gateway.api.shapes import (
+from gateway.api.errors import code_of
+from gateway.api.responses import (
     PlannedStatementShape,
     SeederShape,
     SeederValidationShape,

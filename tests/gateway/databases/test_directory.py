@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gateway.databases import DatabaseDirectory, DatabaseMaker
+from gateway.databases import DatabaseDirectory, DatabaseLifecycle
 from gateway.databases.stamps import Stamp
 from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded, PoolExhausted
 from gateway.naming import DatabaseOwner, schema_database, tenant_database
@@ -20,7 +20,7 @@ def directory(connections) -> DatabaseDirectory:
 
 @pytest.fixture
 def make(connections):
-    maker = DatabaseMaker(connections, maintenance_database="postgres", wait_seconds=30)
+    maker = DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=30)
 
     def make(owner: DatabaseOwner) -> DatabaseOwner:
         maker.create(owner, lambda connection: None)

@@ -15,7 +15,8 @@ from psycopg.conninfo import make_conninfo
 from gateway.errors import ConnectionFailed, DatabaseNotFound, FunctionNotFound, QueryTimeout
 from gateway.naming import DatabaseOwner, tenant_database
 from gateway.operations.call_function import FunctionCall, call_function
-from gateway.operations.services import Services, dedicated_to, join_rooms
+from gateway.operations.deploy import dedicated_to
+from gateway.services import Services, build_services
 from gateway.settings import Settings
 
 FUNCTIONS = b"""
@@ -31,7 +32,7 @@ CREATE FUNCTION work_mem() RETURNS text LANGUAGE sql AS $$ SELECT current_settin
 
 @pytest.fixture
 def services(postgres_url: str, tmp_path: Path) -> Iterator[Services]:
-    services = join_rooms(Settings(conninfo=postgres_url, data_dir=tmp_path, max_connections_per_pool=4))
+    services = build_services(Settings(conninfo=postgres_url, data_dir=tmp_path, max_connections_per_pool=4))
     services.open()
     yield services
     services.close()
@@ -40,7 +41,7 @@ def services(postgres_url: str, tmp_path: Path) -> Iterator[Services]:
 @pytest.fixture
 def owner(services: Services, platform: str) -> DatabaseOwner:
     owner = tenant_database(platform)
-    services.maker.create(owner, lambda connection: connection.execute(FUNCTIONS))
+    services.lifecycle.create(owner, lambda connection: connection.execute(FUNCTIONS))
     return owner
 
 
@@ -136,8 +137,8 @@ def test_what_does_not_exist(services, owner, call):
 def test_a_database_dropped_and_made_again_is_known_by_its_new_functions(services, owner, call):
     assert call("echo", 1) == 1
     services.registry.forget(owner.database_name)
-    services.maker.drop(owner)
-    services.maker.create(
+    services.lifecycle.drop(owner)
+    services.lifecycle.create(
         owner,
         lambda connection: connection.execute(
             "CREATE FUNCTION echo(p text) RETURNS text LANGUAGE sql AS $$ SELECT 'new' $$"

@@ -9,8 +9,8 @@ from time import monotonic
 import pytest
 
 from gateway.pools.budget import Budget
+from gateway.pools.snapshot import Limits
 from gateway.pools.table import SharedTable
-from gateway.pools.view import Limits
 from gateway.pools.waiter import Waiter
 
 TOTAL, SPARE = 100, 4

@@ -6,13 +6,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from gateway.pools.connection import (
-    CountedConnection,
-    conninfo_of_database,
-    conninfo_of_server,
-    one_address,
-    refusal,
-)
+from gateway.pools.connection import CountedConnection, conninfo_of_database, conninfo_of_server, one_address, refusal
 from gateway.pools.connector import maintenance_database
 
 

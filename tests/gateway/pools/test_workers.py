@@ -70,7 +70,7 @@ def lease_and_return(registry, database: str) -> int:
 def test_the_longest_idle_connection_of_another_worker_makes_room(
     other_worker, databases, make_registry, backends, monkeypatch
 ):
-    monkeypatch.setattr("gateway.pools.view.PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("gateway.pools.snapshot.PATIENCE_SECONDS", PATIENCE_SECONDS)
     names, other, registry = databases(4), other_worker(), make_registry(**SETTINGS)
     for name in names[:3]:
         other.tell(f"touch {name}")

@@ -1,0 +1,276 @@
+"""Every error code, its status and its meaning, once; and the one place where a failure becomes an answer."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from gateway import errors
+from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of, respond, shape_of_fact, to_json
+from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge
+from gateway.events import RequestFailed, emit
+
+OTHER_SQLSTATE_STATUS: Final = 500  #: of every other SQLSTATE that PostgreSQL itself uses
+APPLICATION_SQLSTATE_STATUS: Final = 400  #: of a class PostgreSQL does not use: raised by the application's own code
+#: The classes of PostgreSQL's own error codes, appendix A of its manual.
+_SERVER_CLASSES: Final = re.compile(r"0[012389ABFLPZ]|10|2[0-8BDF]|3[489BDF]|4[024]|5[34578]|72|F0|HV|P0|XX")
+_log = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS: Final = 1  #: after 429 and 503, where the failure does not say better
+_INTERNAL: Final = "the gateway failed; its log has more under this request_id"
+_CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 415: "unsupported_media_type"}
+_MESSAGES: Final = {
+    404: "there is no such route",
+    405: "the route has no such method; the header Allow lists those it has",
+    413: "the request is larger than a request may be",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRow:
+    """One line of the table.
+
+    :ivar raised_as: the classes that mean it; none where the engine's code, or HTTP itself, says it
+    """
+
+    status: int
+    code: str
+    when: str
+    raised_as: tuple[type[GatewayError], ...] = ()
+
+
+ERROR_TABLE: Final = (
+    ErrorRow(
+        status=400,
+        code="invalid_request",
+        when="a field is missing, malformed or unknown (each is named), or the JSON or form is unreadable",
+        raised_as=(errors.InvalidRequest, errors.PlatformAlreadyRegistered),
+    ),
+    ErrorRow(
+        status=400,
+        code="schema_extraction_failed",
+        when="the archive is no gzip tar, unsafe or too large, has no schema folder, is not UTF-8, or has a cycle",
+    ),
+    ErrorRow(status=400, code="extension_not_available", when="the server lacks the extension, or that version of it"),
+    ErrorRow(
+        status=400,
+        code="database_already_exists",
+        when="the database to be created is there already",
+        raised_as=(errors.DatabaseAlreadyExists,),
+    ),
+    ErrorRow(
+        status=401,
+        code="unauthorized",
+        when="the API key or the admin token is missing or wrong",
+        raised_as=(errors.Unauthorized,),
+    ),
+    ErrorRow(
+        status=403,
+        code="unauthorized",
+        when="the client's address is outside the allowed networks",
+        raised_as=(errors.AddressNotAllowed,),
+    ),
+    ErrorRow(
+        status=403,
+        code="platform_isolation_violation",
+        when="the key of one platform was used for another",
+        raised_as=(errors.PlatformIsolationViolation,),
+    ),
+    ErrorRow(status=404, code="not_found", when="there is no such route"),
+    ErrorRow(
+        status=404,
+        code="database_not_found",
+        when="the database does not exist",
+        raised_as=(errors.DatabaseNotFound,),
+    ),
+    ErrorRow(
+        status=404,
+        code="platform_not_found",
+        when="the platform is not registered",
+        raised_as=(errors.PlatformNotFound,),
+    ),
+    ErrorRow(
+        status=404,
+        code="schema_not_found",
+        when="the platform has no stored schema of this name",
+        raised_as=(errors.SchemaNotFound,),
+    ),
+    ErrorRow(
+        status=404,
+        code="function_not_found",
+        when="no function of this name may be called in the database",
+        raised_as=(errors.FunctionNotFound,),
+    ),
+    ErrorRow(status=405, code="method_not_allowed", when="the route has other methods; `Allow` lists them"),
+    ErrorRow(status=413, code="payload_too_large", when="the request is larger than a request may be"),
+    ErrorRow(status=415, code="unsupported_media_type", when="the request's content type is not the route's"),
+    ErrorRow(
+        status=409,
+        code="migration_failed",
+        when="the differences were blocked, or a type, table, migration, seeder or verification failed; "
+        "carries `schema_validation` and `verification`",
+    ),
+    ErrorRow(status=409, code="function_deploy_failed", when="PostgreSQL refused a file of `functions/`"),
+    ErrorRow(
+        status=409, code="extension_install_failed", when="the server has the extension but refused to install it"
+    ),
+    ErrorRow(
+        status=409,
+        code="database_name_conflict",
+        when="the database of this name belongs to somebody else, or nobody has been recorded as its owner",
+        raised_as=(errors.DatabaseNameConflict, errors.DatabaseNotRecorded),
+    ),
+    ErrorRow(status=429, code="rate_limited", when="the platform sends more than it may; with `Retry-After`"),
+    ErrorRow(
+        status=503,
+        code="connection_failed",
+        when="PostgreSQL cannot be reached; with `Retry-After`",
+        raised_as=(errors.ConnectionFailed,),
+    ),
+    ErrorRow(
+        status=503,
+        code="pool_exhausted",
+        when="no connection, or no thread, became free within the wait limit; with `Retry-After`",
+        raised_as=(errors.PoolExhausted,),
+    ),
+    ErrorRow(
+        status=503,
+        code="storage_failed",
+        when="the disk that holds `DATA_DIR` is full, read-only or broken, or a record there is damaged",
+        raised_as=(errors.StorageFailed,),
+    ),
+    ErrorRow(
+        status=504,
+        code="query_timeout",
+        when="the statement timeout ended the query",
+        raised_as=(errors.QueryTimeout, errors.ClientGone),
+    ),
+    ErrorRow(
+        status=500,
+        code="internal_error",
+        when="a fault of the gateway or of its server; the log has more under the same `request_id`",
+        raised_as=(GatewayError,),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlstateRow:
+    """The status of ``query_failed`` for the SQLSTATEs that begin so."""
+
+    beginning: str
+    status: int
+    when: str
+
+
+SQLSTATE_TABLE: Final = (
+    SqlstateRow(beginning="P0001", status=400, when="`RAISE EXCEPTION` without a SQLSTATE of its own"),
+    SqlstateRow(beginning="22", status=400, when="a bad value"),
+    SqlstateRow(beginning="23001", status=409, when="a row is still referred to (`RESTRICT`)"),
+    SqlstateRow(beginning="23503", status=409, when="foreign-key violation"),
+    SqlstateRow(beginning="23505", status=409, when="unique violation"),
+    SqlstateRow(beginning="23P01", status=409, when="exclusion violation"),
+    SqlstateRow(beginning="23", status=400, when="another constraint refuses the value (`NOT NULL`, `CHECK`)"),
+    SqlstateRow(beginning="42501", status=403, when="no privilege"),
+    SqlstateRow(beginning="28", status=403, when="not authorized as that role"),
+    SqlstateRow(beginning="0L", status=403, when="not a role that may grant"),
+    SqlstateRow(beginning="0P", status=403, when="not a valid role"),
+    SqlstateRow(beginning="53400", status=500, when="a configured limit was exceeded"),
+    SqlstateRow(beginning="53", status=503, when="the server is out of memory, disk or connections"),
+)
+
+
+_STATUS_BY_CODE: Final = {row.code: row.status for row in ERROR_TABLE if row.code != "unauthorized"}
+_STATUS_BY_CLASS: Final = {error: row.status for row in ERROR_TABLE for error in row.raised_as}
+_BY_LENGTH: Final = sorted(SQLSTATE_TABLE, key=lambda row: -len(row.beginning))
+
+
+def code_of(error: GatewayError) -> str:
+    """The code that the answer has."""
+    return error.engine_code if isinstance(error, errors.SchemaDeployError) else error.code
+
+
+def status_of(error: GatewayError) -> int:
+    """The HTTP status of an error of the gateway or of its engine."""
+    if isinstance(error, errors.SchemaDeployError):
+        return status_of_code(error.engine_code)
+    if isinstance(error, errors.QueryFailed):
+        return status_of_sqlstate(error.facts.get("sqlstate"))
+    if isinstance(error, errors.ResponseTooLarge):
+        return OTHER_SQLSTATE_STATUS
+    return next(_STATUS_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _STATUS_BY_CLASS)
+
+
+def status_of_code(code: str) -> int:
+    """The status of a code that has only one; 500 for one that the table lacks."""
+    return _STATUS_BY_CODE.get(code, 500)
+
+
+def status_of_sqlstate(sqlstate: str | None) -> int:
+    """The status of ``query_failed`` for what PostgreSQL raised."""
+    if not sqlstate:
+        return OTHER_SQLSTATE_STATUS
+    for row in _BY_LENGTH:
+        if sqlstate.startswith(row.beginning):
+            return row.status
+    return OTHER_SQLSTATE_STATUS if _SERVER_CLASSES.match(sqlstate) else APPLICATION_SQLSTATE_STATUS
+
+
+def answer_failure(error: BaseException, request_id: str) -> Answer:
+    """The answer to a request that ended in *error*; what is ours to fix is logged with its trace."""
+    if isinstance(error, GatewayError):
+        answer = _answer_refusal(error, request_id)
+    elif isinstance(error, HTTPException) and error.code is not None and error.code < 500:
+        answer = _answer_http(error, error.code, request_id)
+    else:
+        answer = _answer(500, {"error": "internal_error", "message": _INTERNAL}, request_id)
+    if answer.status == 500 and not isinstance(error, QueryFailed | ResponseTooLarge):  # those are the application's
+        _log.error("a request failed: %s", error, exc_info=error, extra={"request_id": request_id})
+    return answer
+
+
+def _answer_refusal(error: GatewayError, request_id: str) -> Answer:
+    facts = dict(error.facts)
+    retry_after = facts.pop("retry_after", RETRY_AFTER_SECONDS)
+    code = code_of(error)
+    status = status_of(error)
+    headers = (("Retry-After", str(retry_after)),) if status in (429, 503) else ()
+    told = {name: shape_of_fact(fact) for name, fact in facts.items()}
+    return _answer(status, {"error": code, "message": error.message, **told}, request_id, headers)
+
+
+def _answer_http(error: HTTPException, status: int, request_id: str) -> Answer:
+    """What HTTP itself refuses. A status that the table does not have is one of malformed requests."""
+    headers = tuple((name, value) for name, value in error.get_headers() if name.lower() != "content-type")
+    said_by_us = error.description != type(error).description
+    message = str(error.description) if said_by_us else _MESSAGES.get(status, str(error.description))
+    body = {"error": _CODES.get(status, "invalid_request"), "message": message}
+    return _answer(status, body, request_id, headers)
+
+
+def _answer(
+    status: int,
+    body: dict[str, Any],
+    request_id: str,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Answer:
+    emit(RequestFailed(body["error"]))
+    body["request_id"] = request_id
+    return Answer(status=status, body=to_json(body), headers=headers)
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Answer every failure in the gateway's form, and tell the request's id with every answer."""
+
+    @app.errorhandler(Exception)
+    def fail(error: Exception) -> Response:
+        return respond(answer_failure(error, request_id_of(request.environ)))
+
+    @app.after_request
+    def tell_request_id(response: Response) -> Response:
+        response.headers[REQUEST_ID_HEADER] = request_id_of(request.environ)
+        return response

@@ -1,0 +1,121 @@
+"""Answers before they become one framework's or another's, their request ids, and the shapes that several share."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from random import getrandbits
+from typing import Any, Final
+
+import orjson
+from flask import Response
+from marshmallow import Schema, fields
+
+from migrations_engine import SchemaValidation, Verification
+
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+_REQUEST_ID_KEY: Final = "gateway.request_id"
+#: what can stand in a log line and in a header as it is
+_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A complete answer. *headers* are those besides Content-Type, Content-Length and the request id."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def to_json(body: Any) -> bytes:  # noqa: ANN401 - JSON of any kind
+    """*body* as JSON, its keys in their own order."""
+    return orjson.dumps(body)
+
+
+def respond(answer: Answer) -> Response:
+    """The answer as Flask gives it."""
+    response = Response(answer.body, answer.status, mimetype="application/json")
+    response.headers.extend(answer.headers)
+    return response
+
+
+def ok(body: Any, status: int = 200) -> Response:  # noqa: ANN401 - JSON of any kind
+    """A successful answer."""
+    return respond(Answer(status=status, body=to_json(body)))
+
+
+def request_id_of(environ: dict[str, Any]) -> str:
+    """The client's own id for the request if it sent a sane one, else a new one; always the same for one request."""
+    known: str | None = environ.get(_REQUEST_ID_KEY)
+    if known is None:
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        known = environ[_REQUEST_ID_KEY] = given if _SANE_REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+    return known
+
+
+class ChangeShape(Schema):
+    """One difference between the declared schema and a database."""
+
+    table = fields.String()
+    change_type = fields.String()
+    column = fields.String()
+    from_type = fields.String()
+    to_type = fields.String()
+    compatibility = fields.String()
+    reason = fields.String()
+    rows_at_risk = fields.Integer()
+
+
+class ValidationShape(Schema):
+    """All differences, by danger."""
+
+    safe_changes = fields.List(fields.Nested(ChangeShape))
+    dataloss_changes = fields.List(fields.Nested(ChangeShape))
+    incompatible_changes = fields.List(fields.Nested(ChangeShape))
+
+
+class VerificationShape(Schema):
+    """The comparison of the finished database with the schema."""
+
+    passed = fields.Boolean()
+    extensions_verified = fields.Boolean()
+    types_verified = fields.Boolean()
+    tables_verified = fields.Boolean()
+    functions_verified = fields.Boolean()
+    seeders_verified = fields.Boolean()
+    error_log = fields.List(fields.String())
+
+
+class SeederShape(Schema):
+    """What a seeder did on register."""
+
+    table = fields.String()
+    inserted = fields.Integer()
+    skipped = fields.Integer()
+
+
+class SeederValidationShape(Schema):
+    """What of a seeder was found on migrate."""
+
+    table = fields.String()
+    expected = fields.Integer()
+    found = fields.Integer()
+
+
+class PlannedStatementShape(Schema):
+    """A statement that a dry run would have run."""
+
+    step = fields.String()
+    file = fields.String()
+    sql = fields.String()
+    effect = fields.String()
+
+
+def shape_of_fact(value: object) -> Any:  # noqa: ANN401 - JSON of any kind
+    """A fact of an error, fit for JSON."""
+    if isinstance(value, SchemaValidation):
+        return ValidationShape().dump(value)
+    if isinstance(value, Verification):
+        return VerificationShape().dump(value)
+    return value

@@ -1,0 +1,96 @@
+"""What this room asks of PostgreSQL: connections, its refusals as the gateway's errors, its rows as types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import psycopg
+from psycopg.rows import class_row
+
+from gateway.databases.stamps import ManagedDatabase, Stamp
+from gateway.errors import ConnectionFailed, GatewayError
+from gateway.queries import load_queries
+
+_QUERIES = load_queries("gateway.databases")
+
+
+class Connections(Protocol):
+    """Where connections come from; every one of them is counted in the budget."""
+
+    def lease(
+        self, database: str, *, wait_timeout_seconds: float | None = None
+    ) -> AbstractContextManager[psycopg.Connection[Any]]:
+        """A pooled connection in autocommit, for something short; None is the usual wait limit."""
+
+    def dedicated(self, database: str) -> AbstractContextManager[psycopg.Connection[Any]]:
+        """A connection of one's own that is closed, and its backend gone, at the end."""
+
+    def forget(self, database: str) -> None:
+        """Close this process's idle connections to a database that is about to change its name or to go."""
+
+
+@contextmanager
+def refusals(doing: str, **facts: str | None) -> Iterator[None]:
+    """Turn the driver's errors into ours.
+
+    :param doing: what was tried, to follow "PostgreSQL refused to"
+    :raises ConnectionFailed: the connection was lost, or the server is going down (SQLSTATE classes 08 and 57P)
+    :raises GatewayError: any other refusal, with PostgreSQL's message as the cause
+    """
+    try:
+        yield
+    except psycopg.Error as exc:
+        state = exc.sqlstate or ""
+        if not state or state.startswith(("08", "57P")):
+            raise ConnectionFailed(f"the connection was lost while the gateway tried to {doing}", **facts) from exc
+        raise GatewayError(
+            f"PostgreSQL refused to {doing}",
+            cause=exc.diag.message_primary,
+            sqlstate=exc.sqlstate,
+            detail=exc.diag.message_detail,
+            hint=exc.diag.message_hint,
+            **facts,
+        ) from exc
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseRow:
+    """A database as the catalog has it."""
+
+    oid: int
+    name: str
+    is_half_dropped: bool
+    comment: str | None
+    size_bytes: int | None = None
+
+    @cached_property
+    def stamp(self) -> Stamp | None:
+        """What the comment says about the owner; None when it is no stamp."""
+        return Stamp.from_text(self.comment)
+
+    def managed(self, stamp: Stamp) -> ManagedDatabase:
+        """Give this database as the one that *stamp* says it is."""
+        return ManagedDatabase(
+            name=self.name,
+            oid=self.oid,
+            owner=stamp.owner,
+            created_at=stamp.created_at,
+            adopted_at=stamp.adopted_at,
+            size_bytes=self.size_bytes,
+        )
+
+
+def read_rows(session: psycopg.Connection[Any], query: str, parameters: Mapping[str, str]) -> list[DatabaseRow]:
+    """Run one of the queries that give databases."""
+    with session.cursor(row_factory=class_row(DatabaseRow)) as cursor:
+        return cursor.execute(_QUERIES[query], parameters).fetchall()
+
+
+def read_named(session: psycopg.Connection[Any], name: str) -> DatabaseRow | None:
+    """The database of this name, or None."""
+    rows = read_rows(session, "database_named", {"name": name})
+    return rows[0] if rows else None

@@ -1,0 +1,184 @@
+"""Making, adopting and dropping databases, so that each is there whole and stamped, or not at all."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from gateway.databases.catalog import Connections, read_named, refusals
+from gateway.databases.directory import owned
+from gateway.databases.name_locks import NameLocks, try_lock, unlock
+from gateway.databases.stamps import ManagedDatabase, Stamp
+from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded
+from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
+from gateway.queries import load_queries
+
+Prepared = TypeVar("Prepared")
+Prepare = Callable[[psycopg.Connection[Any]], Prepared]
+
+_log = logging.getLogger(__name__)
+_QUERIES = load_queries("gateway.databases")
+_TEMPORARY: Final = f"{RESERVED_PREFIX}new_"
+
+
+class DatabaseLifecycle:
+    """The only place that makes, stamps and drops the databases of owners."""
+
+    def __init__(self, connections: Connections, *, maintenance_database: str, wait_seconds: float) -> None:
+        """Connect nothing yet.
+
+        :param wait_seconds: how long a request waits for another one that is making a database of the same name
+        """
+        self._connections = connections
+        self._maintenance_database = maintenance_database
+        self._locks = NameLocks(connections, maintenance_database=maintenance_database, wait_seconds=wait_seconds)
+
+    def create(
+        self, owner: DatabaseOwner, prepare: Prepare[Prepared], *, publish: bool = True
+    ) -> tuple[ManagedDatabase | None, Prepared]:
+        """Make *owner*'s database: nobody sees it before *prepare* has succeeded on it.
+
+        It is made under a temporary name, then renamed and stamped in one transaction. If anything fails it is dropped.
+
+        :param prepare: what brings the new, empty database into its first state
+        :param publish: False drops it after *prepare*, whose result is all that is wanted
+        :raises DatabaseAlreadyExists: the owner has it already, also when another request has just made it
+        :raises DatabaseNameConflict: the name is somebody else's
+        """
+        with self._locks.held(owner.database_name) as session:
+            self._refuse_existing(session, owner)
+            with refusals("make a database", **owner_facts(owner)):
+                self._remove_leftovers(session)
+                temporary = self._make_temporary(session)
+            published = None
+            try:
+                with self._connections.dedicated(temporary) as connection:
+                    result = prepare(connection)
+                if publish:
+                    published = self._publish(session, temporary, owner)
+                return published, result
+            finally:
+                if published is None:
+                    self._drop_temporary(session, temporary)
+
+    def adopt(self, owner: DatabaseOwner, prepare: Prepare[Prepared], *, publish: bool = True) -> Prepared:
+        """Stamp the unstamped database of *owner*'s name once *prepare* has succeeded on it; a failure adopts nothing.
+
+        :raises DatabaseAlreadyExists: the owner has been stamped meanwhile
+        :raises DatabaseNotFound: there is no such database
+        :raises DatabaseNameConflict: it is somebody else's, or the gateway's maintenance database
+        """
+        name = owner.database_name
+        with self._locks.held(name) as session:
+            with refusals("look up a database", **owner_facts(owner)):
+                row = read_named(session, name)
+            try:
+                owned(row, owner)
+            except DatabaseNotRecorded:
+                if name == self._maintenance_database:
+                    raise
+            else:
+                raise _already_exists(owner)
+            with self._connections.dedicated(name) as connection:
+                result = prepare(connection)
+            if publish:
+                stamp = Stamp(owner=owner, adopted_at=_now(), comment=row.comment if row else None)
+                with refusals("stamp a database", **owner_facts(owner)):
+                    _write_stamp(session, name, stamp)
+            return result
+
+    def drop(self, owner: DatabaseOwner) -> None:
+        """Drop *owner*'s database; whoever is connected to it is cut off.
+
+        :raises DatabaseNotFound, DatabaseNameConflict: there is none, or it is not the owner's
+        """
+        name = owner.database_name
+        with self._locks.held(name) as session, refusals("drop a database", **owner_facts(owner)):
+            owned(read_named(session, name), owner)
+            self._connections.forget(name)
+            _drop(session, name)
+
+    def _refuse_existing(self, session: psycopg.Connection[Any], owner: DatabaseOwner) -> None:
+        with refusals("look up a database", **owner_facts(owner)):
+            row = read_named(session, owner.database_name)
+            if row is not None and row.is_half_dropped:
+                _drop(session, row.name)
+                return
+        try:
+            owned(row, owner)
+        except DatabaseNotFound:
+            return
+        raise _already_exists(owner)
+
+    def _make_temporary(self, session: psycopg.Connection[Any]) -> str:
+        """An empty UTF-8 database under a name that *session* has locked, which says that its maker is alive."""
+        name = f"{self._temporary_beginning(session)}{secrets.token_hex(8)}"
+        try_lock(session, name)
+        encoding = session.execute(_QUERIES["template_encoding"]).fetchone()
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if encoding != ("UTF8",):
+            # The server was set up for another encoding. Only locale C goes with every one, and only in template0.
+            statement += sql.SQL(" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+        session.execute(statement)
+        return name
+
+    def _publish(self, session: psycopg.Connection[Any], temporary: str, owner: DatabaseOwner) -> ManagedDatabase:
+        name = owner.database_name
+        rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(temporary), sql.Identifier(name))
+        try:
+            with refusals("publish a database", **owner_facts(owner)), session.transaction():
+                try:
+                    session.execute(rename)
+                except psycopg.errors.DuplicateDatabase:
+                    # Made meanwhile by hand, or by a gateway with another maintenance database and so other locks.
+                    raise _already_exists(owner) from None
+                _write_stamp(session, name, Stamp(owner=owner, created_at=_now()))
+        except DatabaseAlreadyExists:
+            self._refuse_existing(session, owner)
+            raise
+        with refusals("look up a database", **owner_facts(owner)):
+            return owned(read_named(session, name), owner)
+
+    def _drop_temporary(self, session: psycopg.Connection[Any], name: str) -> None:
+        """Drop what is still under its temporary name. A failure here must not hide why it was not published."""
+        try:
+            _drop(session, name)
+        except psycopg.Error:
+            _log.warning("the unfinished database %s is left for the next request to remove", name, exc_info=True)
+
+    def _remove_leftovers(self, session: psycopg.Connection[Any]) -> None:
+        """Drop unfinished databases whose maker is gone, which is so when nobody holds the lock on their name."""
+        parameters = {"beginning": self._temporary_beginning(session)}
+        for (name,) in session.execute(_QUERIES["unfinished_databases"], parameters).fetchall():
+            if try_lock(session, name):
+                _drop(session, name)
+                unlock(session, name)
+
+    @staticmethod
+    def _temporary_beginning(session: psycopg.Connection[Any]) -> str:
+        """Advisory locks belong to the database they are taken in, so the names they guard say which that is."""
+        row = session.execute(_QUERIES["current_database_oid"]).fetchone()
+        return f"{_TEMPORARY}{row[0] if row else 0}_"
+
+
+def _drop(session: psycopg.Connection[Any], name: str) -> None:
+    session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _write_stamp(session: psycopg.Connection[Any], name: str, stamp: Stamp) -> None:
+    comment = sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(stamp.to_text()))
+    session.execute(comment)
+
+
+def _already_exists(owner: DatabaseOwner) -> DatabaseAlreadyExists:
+    return DatabaseAlreadyExists(f"the database {owner.database_name!r} exists already", **owner_facts(owner))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

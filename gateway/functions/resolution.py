@@ -1,0 +1,326 @@
+"""From a routine and the values given to it, to the one statement that makes the call.
+
+First by number and names of the values, then by what JSON can be, and then by PostgreSQL itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from gateway.errors import InvalidRequest
+from gateway.functions.json_values import JsonNumber, JsonValue
+from gateway.functions.protocol import ServerRefused
+from gateway.functions.signatures import Binding, Parameter, Routine, Signature
+from gateway.functions.statements import Query, call_statement, probe_statement
+from gateway.functions.values import (
+    BOOLEAN,
+    FIRST_USER_OID,
+    POLYMORPHIC,
+    UNKNOWN,
+    Encoder,
+    Form,
+    ValueType,
+    builtin_type,
+    common_type,
+    concrete_type,
+    encoder_of,
+    natural_type,
+    shape_of,
+)
+
+PREFIX = "p_"  #: that a parameter's name may have and the client's key may lack, or the other way round
+
+_NUMBERS: Final = frozenset({20, 21, 23, 26, 700, 701, 790, 1700})  #: the integers, oid, real, double, money, numeric
+_WIDENING: Final = (21, 23, 20, 1700, 700, 701)  #: a number is taken implicitly for what comes later in this row
+_IMPOSSIBLE: Final = (-1, -1)
+_AMBIGUOUS: Final = "42725"
+_UNDEFINED: Final = "42883"
+MAX_PLANS: Final = 200  #: remembered per routine; clients choose the labels of their values freely
+Params: TypeAlias = list[JsonValue] | dict[str, JsonValue]
+
+
+class Misfit(Exception):
+    """The values fit no signature, or several. The answer lists them, but only the server can print them."""
+
+    def __init__(
+        self,
+        before: str,
+        candidates: Sequence[Signature],
+        after: str = "",
+        *,
+        choose: bool = False,
+        cause: str | None = None,
+        fields: dict[str, str] | None = None,
+    ) -> None:
+        """*before* and *after* are the message's words around the list of *candidates*.
+
+        :param choose: the candidates are a fact of the answer too
+        """
+        super().__init__(before, after)
+        self.candidates = candidates
+        self._choose = choose
+        self._facts = {"cause": cause, "fields": fields}
+
+    def as_invalid_request(self, printed: Sequence[str]) -> InvalidRequest:
+        """The answer, with the candidates as they are *printed*."""
+        before, after = self.args
+        listed = list(printed) if self._choose else None
+        return InvalidRequest(f"{before}{' or '.join(printed)}{after}", candidates=listed, **self._facts)
+
+
+def bind(routine: Routine, params: Sequence[JsonValue] | dict[str, JsonValue]) -> list[Binding]:
+    """Every signature that the number and the names of *params* fit.
+
+    :raises Misfit: there is none
+    """
+    if isinstance(params, dict) and params:
+        named = [binding for one in routine.candidates if (binding := _by_name(one, tuple(params)))]
+        if named:
+            return named
+        if any(_parameter_of(one, key) for one in routine.candidates for key in params):
+            raise Misfit(
+                f"params {_name_problem(routine, tuple(params))}; ",
+                routine.candidates,
+                fields={"params": "does not fit"},
+            )
+    in_order = [binding for one in routine.candidates if (binding := _in_order(one, len(params)))]
+    if not in_order:
+        raise Misfit(
+            f"params has {len(params)} values, which does not fit ",
+            routine.candidates,
+            fields={"params": "has too many or too few values"},
+        )
+    return in_order
+
+
+def ambiguous(bindings: Sequence[Binding], cause: str | None = None) -> Misfit:
+    """The error for a call that fits several signatures equally well."""
+    return Misfit(
+        "the call could mean ",
+        [binding.signature for binding in bindings],
+        ": name the parameters, or give values that tell the functions apart",
+        choose=True,
+        cause=cause,
+    )
+
+
+def _in_order(signature: Signature, count: int) -> Binding | None:
+    inputs = signature.inputs
+    if signature.variadic and count >= len(inputs):
+        return Binding(signature=signature, inputs=inputs, named=False, rest=len(inputs) - 1)
+    if count > len(inputs) or any(parameter.required for parameter in inputs[count:]):
+        return None
+    return Binding(signature=signature, inputs=inputs[:count], named=False)
+
+
+def _by_name(signature: Signature, keys: tuple[str, ...]) -> Binding | None:
+    found = [_parameter_of(signature, key) for key in keys]
+    inputs = tuple(parameter for parameter in found if parameter is not None)
+    given = {parameter.name for parameter in inputs}
+    if len(inputs) < len(keys) or len(given) < len(keys):
+        return None
+    if any(parameter.required and parameter.name not in given for parameter in signature.inputs):
+        return None
+    return Binding(signature=signature, inputs=inputs, named=True)
+
+
+def _parameter_of(signature: Signature, key: str) -> Parameter | None:
+    """The parameter that a key names: exactly, else with the prefix on one side only, else in lower case."""
+    by_name = {parameter.name: parameter for parameter in signature.inputs if parameter.name}
+    lowered = key.lower()
+    for name in (key, PREFIX + key, key.removeprefix(PREFIX), lowered, PREFIX + lowered, lowered.removeprefix(PREFIX)):
+        if name in by_name:
+            return by_name[name]
+    return None
+
+
+def _name_problem(routine: Routine, keys: tuple[str, ...]) -> str:
+    """What keeps *keys* from being the names of parameters, of the candidate that comes nearest."""
+    nearest = max(routine.candidates, key=lambda one: sum(_parameter_of(one, key) is not None for key in keys))
+    unknown = [key for key in keys if _parameter_of(nearest, key) is None]
+    given = {found.name for key in keys if (found := _parameter_of(nearest, key))}
+    missing = [one.name or "(unnamed)" for one in nearest.inputs if one.required and one.name not in given]
+    if unknown:
+        return f"mixes names of parameters with others ({', '.join(map(repr, unknown))})"
+    if len(given) < len(keys):
+        return "names a parameter twice"
+    return f"lacks {', '.join(missing)}"
+
+
+class Prober(Protocol):
+    """What can ask the server to understand a statement without running it."""
+
+    def parameter_types(self, statement: Query) -> tuple[int, ...]:
+        """The types that the server gives the statement's parameters.
+
+        :raises ServerRefused: it cannot understand it
+        """
+
+
+def choose(bindings: Sequence[Binding], values: Sequence[JsonValue], prober: Prober) -> Binding:
+    """The one of *bindings* that the values mean.
+
+    :raises Misfit: several are as good, or PostgreSQL finds none
+    """
+    suitable = [binding for binding in bindings if _suits(binding, values)] or list(bindings)
+    if len(suitable) == 1:
+        return suitable[0]
+    types = [_type_to_ask_with(value) for value in values]
+    try:
+        resolved = prober.parameter_types(probe_statement(suitable[0], len(values), types))
+    except ServerRefused as exc:
+        if exc.sqlstate in (_AMBIGUOUS, _UNDEFINED):
+            raise ambiguous(suitable, exc.cause) from exc
+        raise
+    scored = [(_agreement(binding, types, resolved), binding) for binding in suitable]
+    best = max(score for score, _ in scored)
+    winners = [binding for score, binding in scored if score == best]
+    if best == _IMPOSSIBLE or len(winners) > 1:
+        raise ambiguous(suitable)
+    return winners[0]
+
+
+def _type_to_ask_with(value: JsonValue) -> int:
+    """Numbers and booleans say what they are; a string may be of any type, like a quoted literal in SQL."""
+    if isinstance(value, bool | int | JsonNumber):
+        return natural_type(value) or UNKNOWN
+    return UNKNOWN
+
+
+def _agreement(binding: Binding, asked: Sequence[int], resolved: Sequence[int]) -> tuple[int, int]:
+    """How well a signature agrees with what PostgreSQL made of the values; negative if it cannot be what it chose.
+
+    PostgreSQL prefers what needs the fewest conversions, and then the preferred type of a category.
+    """
+    exact = preferred = 0
+    for oid, asked_type, resolved_type in zip(_declared(binding, len(asked)), asked, resolved, strict=True):
+        if oid == resolved_type:
+            exact += 1
+        elif oid not in POLYMORPHIC and (
+            asked_type == UNKNOWN or oid not in _WIDENING or asked_type not in _WIDENING[: _WIDENING.index(oid)]
+        ):
+            return _IMPOSSIBLE
+        preferred += oid == _WIDENING[-1]
+    return exact, preferred
+
+
+def _declared(binding: Binding, count: int) -> list[int]:
+    oids = [parameter.type for parameter in binding.inputs]
+    if binding.rest is None:
+        return oids
+    array = binding.signature.types[oids[-1]]
+    element = array.element.oid if array.element else array.oid
+    return oids[:-1] + [element] * (count - binding.rest)
+
+
+def _suits(binding: Binding, values: Sequence[JsonValue]) -> bool:
+    kinds = [binding.signature.types[parameter.type] for parameter in binding.inputs]
+    if binding.rest is not None:
+        element = kinds[-1].element or kinds[-1]
+        rest = values[binding.rest :]
+        if not (len(rest) == 1 and isinstance(rest[0], list)):
+            kinds = kinds[:-1] + [element] * len(rest)
+    return all(_could_be(value, kind) for value, kind in zip(values, kinds, strict=True))
+
+
+def _could_be(value: JsonValue, kind: ValueType) -> bool:
+    """Whether a JSON value is of the kind that one would send for a type. Strings may be anything."""
+    if value is None or isinstance(value, str) or kind.oid in POLYMORPHIC or kind.form is Form.JSON:
+        return True
+    own_scalar = kind.form is Form.SCALAR and kind.base >= FIRST_USER_OID
+    if isinstance(value, bool):
+        return kind.base == BOOLEAN
+    if isinstance(value, list):
+        return kind.form is Form.ARRAY or own_scalar
+    if isinstance(value, dict):
+        return kind.form is Form.COMPOSITE or own_scalar
+    return kind.base in _NUMBERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CallPlan:
+    """How a routine is called with values of one shape."""
+
+    signature: Signature
+    statement: Query
+    encoders: tuple[Encoder, ...]
+    rest: int | None  #: from which value on they go into the array of a VARIADIC parameter
+    outputs: tuple[None, ...]  #: for a procedure's OUT parameters
+
+    def encode(self, params: Params) -> list[bytes | None]:
+        """The values as the protocol takes them.
+
+        :raises GatewayError: a value cannot be sent at all; whether it fits its type is for PostgreSQL to say
+        """
+        values = params if isinstance(params, list) else list(params.values())
+        if self.rest is not None:
+            values = _folded(values, self.rest)
+        return [encode(value) for encode, value in zip(self.encoders, values, strict=True)] + [*self.outputs]
+
+
+def plan_call(routine: Routine, params: Params, prober: Prober, *, max_row_bytes: int) -> CallPlan:
+    """The plan for values of this shape, remembered with the routine.
+
+    :param prober: asks PostgreSQL where several functions of the name fit
+    :raises Misfit: no function of the name takes these values, or more than one would
+    """
+    shape = _shape(routine, params)
+    plan: CallPlan | None = routine.plans.get(shape)
+    if plan is None:
+        values = params if isinstance(params, list) else list(params.values())
+        binding = choose(bind(routine, params), values, prober)
+        plan = _make_plan(routine, binding, values, max_row_bytes)
+        if len(routine.plans) >= MAX_PLANS:
+            routine.plans.clear()
+            routine.statements.clear()
+        routine.plans[shape] = plan
+    return plan
+
+
+def _shape(routine: Routine, params: Params) -> object:
+    """What two calls must have in common to be planned alike."""
+    outline = len(params) if isinstance(params, list) else tuple(params)
+    if not routine.depends_on_values:
+        return outline
+    values = params if isinstance(params, list) else params.values()
+    return outline, tuple(map(shape_of, values))
+
+
+def _make_plan(routine: Routine, binding: Binding, values: list[JsonValue], max_row_bytes: int) -> CallPlan:
+    given = values if binding.rest is None else _folded(values, binding.rest)
+    kinds = _value_types(binding, given)
+    statement = call_statement(binding, [kind.oid for kind in kinds], routine, max_row_bytes=max_row_bytes)
+    statement = routine.statements.setdefault((statement.sql, statement.types), statement)
+    encoders = [encoder_of(kind) for kind in kinds]
+    if binding.named and binding.signature.variadic and binding.signature.inputs[-1] in binding.inputs:
+        last = binding.inputs.index(binding.signature.inputs[-1])
+        encoders[last] = _in_list(encoders[last])
+    return CallPlan(
+        signature=binding.signature,
+        statement=statement,
+        encoders=tuple(encoders),
+        rest=binding.rest,
+        outputs=(None,) * sum(parameter.output for parameter in binding.signature.parameters),
+    )
+
+
+def _folded(values: list[JsonValue], rest: int) -> list[JsonValue]:
+    """Put the values from *rest* on into one list; a single list there is that list itself."""
+    last = values[rest:]
+    return [*values[:rest], last[0] if len(last) == 1 and isinstance(last[0], list) else last]
+
+
+def _in_list(encode: Encoder) -> Encoder:
+    return lambda value: encode(value if isinstance(value, list) or value is None else [value])
+
+
+def _value_types(binding: Binding, values: Sequence[JsonValue]) -> list[ValueType]:
+    """The type of each value: the declared one, or for a polymorphic parameter one chosen from the values."""
+    declared = [parameter.type for parameter in binding.inputs]
+    common = common_type(natural_type(value) for oid, value in zip(declared, values, strict=True) if oid in POLYMORPHIC)
+    return [
+        builtin_type(concrete_type(oid, value, common)) if oid in POLYMORPHIC else binding.signature.types[oid]
+        for oid, value in zip(declared, values, strict=True)
+    ]

@@ -1,0 +1,268 @@
+"""JSON values in PostgreSQL's input formats: the types of parameters, the types of values, and how each is written.
+
+What a value means, and whether it fits, is left to the server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+import orjson
+from psycopg.postgres import types
+
+from gateway.errors import InvalidRequest, QueryFailed
+from gateway.functions.json_values import JsonNumber, JsonValue, dump_json
+
+FIRST_USER_OID: Final = 16384  #: PostgreSQL's FirstNormalObjectId: types below it are the same on every server
+
+INTEGERS: Final = frozenset({20, 21, 23, 26})  #: bigint, smallint, integer, oid
+JSONS: Final = frozenset({114, 3802})  #: json, jsonb
+
+TypeRow: TypeAlias = Mapping[str, Any]  #: a row of the query ``type_graph``
+BOOLEAN: Final = 16
+BIGINT: Final = 20
+INTEGER: Final = 23
+TEXT: Final = 25
+NUMERIC: Final = 1700
+JSONB: Final = 3802
+UNKNOWN: Final = 0  #: PostgreSQL decides
+ANY_ELEMENT: Final = frozenset({2283, 2776, 5077, 5079})  #: anyelement, anynonarray and the same of anycompatible
+ANY_ARRAY: Final = frozenset({2277, 5078})  #: anyarray, anycompatiblearray
+#: anyenum, anyrange, anymultirange and those of anycompatible: no JSON value tells which one is meant
+ANY_OTHER: Final = frozenset({3500, 3831, 4537, 5080, 4538})
+POLYMORPHIC: Final = ANY_ELEMENT | ANY_ARRAY | ANY_OTHER
+_BY_CLASS: Final = {type(None): None, bool: BOOLEAN, str: TEXT, dict: JSONB}
+_BY_WIDTH: Final = (INTEGER, BIGINT, NUMERIC)
+Encoder: TypeAlias = Callable[[JsonValue], bytes | None]  #: a parameter as the protocol takes it, None for NULL
+LONGEST_INTEGER: Final = 40  #: digits up to which ``1e3`` is written out; PostgreSQL's integers have at most 20
+_SPECIAL: Final = re.compile(r'(["\\])')
+
+
+class Form(Enum):
+    """How a value of the type is written."""
+
+    SCALAR = "scalar"  #: as text, which the type's input function reads
+    INTEGER = "integer"  #: as text too, but ``1.0`` counts as ``1``
+    JSON = "json"
+    ARRAY = "array"
+    COMPOSITE = "composite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueType:
+    """A type, with domains already followed to what they are made of."""
+
+    oid: int  #: of the type itself, a domain's own
+    base: int  #: of what a domain is made of; else the same
+    form: Form
+    element: ValueType | None = None  #: of an array
+    delimiter: str = ","  #: between an array's elements
+    fields: tuple[tuple[str, ValueType], ...] = ()  #: of a composite, in its order
+
+
+def builtin_type(oid: int) -> ValueType:
+    """A type every server has. Types that are not known here are written as text."""
+    if oid in INTEGERS:
+        return ValueType(oid=oid, base=oid, form=Form.INTEGER)
+    if oid in JSONS:
+        return ValueType(oid=oid, base=oid, form=Form.JSON)
+    known = types.get(oid)
+    if known is not None and known.array_oid == oid:
+        element = builtin_type(known.oid)
+        return ValueType(oid=oid, base=oid, form=Form.ARRAY, element=element, delimiter=known.delimiter)
+    return ValueType(oid=oid, base=oid, form=Form.SCALAR)
+
+
+def read_types(oids: Iterable[int], read_graph: Callable[[list[int]], Iterable[TypeRow]]) -> dict[int, ValueType]:
+    """The types of these oids.
+
+    :param read_graph: gives the rows of ``type_graph`` for oids; called once, and only if some type is not built in
+    """
+    wanted = set(oids)
+    own = [oid for oid in wanted if oid >= FIRST_USER_OID]
+    rows = {row["oid"]: row for row in read_graph(own)} if own else {}
+    return {oid: _resolve(oid, rows) for oid in wanted}
+
+
+def _resolve(oid: int, rows: Mapping[int, TypeRow]) -> ValueType:
+    if oid < FIRST_USER_OID:
+        return builtin_type(oid)
+    row = rows[oid]
+    if row["base"]:
+        return replace(_resolve(row["base"], rows), oid=oid)
+    if row["element"]:
+        element = _resolve(row["element"], rows)
+        return ValueType(oid=oid, base=oid, form=Form.ARRAY, element=element, delimiter=row["delimiter"])
+    if row["fields"] is not None:
+        fields = tuple((field["name"], _resolve(field["type"], rows)) for field in row["fields"])
+        return ValueType(oid=oid, base=oid, form=Form.COMPOSITE, fields=fields)
+    return ValueType(oid=oid, base=oid, form=Form.SCALAR)
+
+
+def parse_rows(texts: Iterable[bytes]) -> list[TypeRow]:
+    """Rows that the server gave as JSON objects."""
+    return [orjson.loads(text) for text in texts]
+
+
+def natural_type(value: JsonValue) -> int | None:
+    """The type a JSON value would have by itself; of a list, that of its elements. None for null and empty lists."""
+    if isinstance(value, list):
+        found = {natural_type(item) for item in value} - {None}
+        return common_type(found) if found else None
+    if isinstance(value, JsonNumber):
+        digits = value.text.removeprefix("-")
+        return _type_of_integer(int(value.text)) if digits.isdigit() and len(digits) < 20 else NUMERIC
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _type_of_integer(value)
+    return _BY_CLASS[type(value)]
+
+
+def _type_of_integer(value: int) -> int:
+    if -(2**31) <= value < 2**31:
+        return INTEGER
+    return BIGINT if -(2**63) <= value < 2**63 else NUMERIC
+
+
+def common_type(found: Iterable[int | None]) -> int:
+    """One type for values of several natural types."""
+    kinds = {kind for kind in found if kind is not None}
+    if not kinds:
+        return TEXT
+    if len(kinds) == 1:
+        return kinds.pop()
+    if kinds <= set(_BY_WIDTH):
+        return max(kinds, key=_BY_WIDTH.index)
+    return JSONB if JSONB in kinds else TEXT
+
+
+def shape_of(value: JsonValue) -> tuple[bool, int | None]:
+    """All of a value that the choice of types, and of functions, depends on: whether it is a list, and of what."""
+    return isinstance(value, list), natural_type(value)
+
+
+def concrete_type(parameter_type: int, value: JsonValue, common: int) -> int:
+    """The type to send for a polymorphic parameter.
+
+    :param common: the common type of all values for polymorphic parameters of the call, because PostgreSQL wants one
+    """
+    if parameter_type in ANY_OTHER:
+        return UNKNOWN
+    if parameter_type in ANY_ARRAY or isinstance(value, list):
+        known = types.get(common)
+        return known.array_oid if known else UNKNOWN
+    return common
+
+
+def encoder_of(kind: ValueType) -> Encoder:
+    """How values of a type are sent."""
+    write = _WRITERS[kind.form]
+
+    def encode(value: JsonValue) -> bytes | None:
+        if value is None:
+            return None
+        if type(value) is int:
+            return b"%d" % value
+        text = write(value, kind)
+        if "\0" in text:  # libpq would cut the value there
+            raise QueryFailed(
+                "a text cannot contain the character U+0000",
+                sqlstate="22021",
+                cause='invalid byte sequence for encoding "UTF8": 0x00',
+            )
+        try:
+            return text.encode()
+        except UnicodeEncodeError as exc:
+            raise InvalidRequest(f"params has a string that is not valid Unicode: {exc.reason}") from exc
+
+    return encode
+
+
+def _scalar(value: JsonValue, _: ValueType) -> str:
+    if type(value) is str:
+        return value
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, JsonNumber):
+        return value.text
+    if isinstance(value, int):
+        return str(value)
+    # Objects and lists have no form of their own in other types; some, like pgvector's, read them as they are.
+    return dump_json(value).decode()
+
+
+def _integer(value: JsonValue, kind: ValueType) -> str:
+    if isinstance(value, JsonNumber):
+        try:
+            number = Decimal(value.text)
+        except InvalidOperation:  # an exponent beyond all bounds; PostgreSQL says so in its own words
+            return value.text
+        if number.adjusted() < LONGEST_INTEGER and number == number.to_integral_value():
+            return format(number.to_integral_value(), "f")
+    return _scalar(value, kind)
+
+
+def _json(value: JsonValue, _: ValueType) -> str:
+    """A string that is itself an object, a list or a quoted string in JSON is taken as that: PHP sends them so."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"') and _is_json(value):
+        return value
+    return dump_json(value).decode()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _array(value: JsonValue, kind: ValueType) -> str:
+    if not isinstance(value, list):
+        return _scalar(value, kind)
+    assert kind.element is not None
+    nested = kind.element.form not in (Form.JSON, Form.ARRAY)  # a list is a further dimension, not an element
+    write = _WRITERS[kind.element.form]
+    parts = []
+    for item in value:
+        if item is None:
+            parts.append("NULL")
+        elif nested and isinstance(item, list):
+            parts.append(_array(item, kind))
+        else:
+            parts.append(_quoted(write(item, kind.element)))
+    return "{" + kind.delimiter.join(parts) + "}"
+
+
+def _composite(value: JsonValue, kind: ValueType) -> str:
+    if not isinstance(value, dict):
+        return _scalar(value, kind)
+    names = [name for name, _ in kind.fields]
+    if unknown := value.keys() - set(names):
+        raise InvalidRequest(
+            f"params has an object with the field {min(unknown)!r}; the type's fields are {', '.join(names)}"
+        )
+    parts = []
+    for name, field in kind.fields:
+        item = value.get(name)
+        parts.append("" if item is None else _quoted(_WRITERS[field.form](item, field)))
+    return "(" + ",".join(parts) + ")"
+
+
+def _quoted(text: str) -> str:
+    return '"' + _SPECIAL.sub(r"\\\1", text) + '"'
+
+
+_WRITERS: Final[dict[Form, Callable[[JsonValue, ValueType], str]]] = {
+    Form.SCALAR: _scalar,
+    Form.INTEGER: _integer,
+    Form.JSON: _json,
+    Form.ARRAY: _array,
+    Form.COMPOSITE: _composite,
+}

@@ -1,0 +1,170 @@
+"""One deploy to one database: the engine run for a request, and its errors in the gateway's words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
+
+import psycopg
+
+from gateway.databases import ManagedDatabase
+from gateway.errors import DatabaseNotFound, PoolExhausted, SchemaDeployError
+from gateway.naming import DatabaseOwner, owner_facts
+from gateway.services import Services
+from migrations_engine import (
+    ArchiveLimits,
+    DeployOptions,
+    DeployReport,
+    EngineError,
+    Schema,
+    SchemaValidation,
+    Verification,
+    deploy_schema,
+    read_archive,
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployRequest:
+    """A wish to bring databases to the schema in *archive*.
+
+    :ivar owner: whose database; for a whole platform, its main one
+    :ivar force: do what loses data all the same
+    :ivar dry_run: do everything, then roll it back
+    """
+
+    owner: DatabaseOwner
+    archive: BinaryIO
+    force: bool
+    dry_run: bool
+    request_id: str
+
+
+def read_schema(services: Services, wanted: DeployRequest) -> Schema:
+    """The schema in the request's archive, read once however many databases it goes to.
+
+    :raises SchemaDeployError: the archive cannot be read as a schema
+    """
+    settings = services.settings
+    limits = ArchiveLimits(
+        max_compressed_bytes=settings.max_upload_bytes,
+        max_unpacked_bytes=settings.max_unpacked_bytes,
+        max_entries=settings.max_archive_entries,
+    )
+    with engine_errors(wanted, platform=wanted.owner.platform, tenant_id=wanted.owner.tenant_id):
+        return read_archive(wanted.archive, limits)
+
+
+def deploy(
+    services: Services,
+    connection: psycopg.Connection[Any],
+    schema: Schema,
+    *,
+    owner: DatabaseOwner,
+    wanted: DeployRequest,
+    purpose: Literal["register", "migrate"],
+) -> DeployReport:
+    """Bring the database of *connection*, which is *owner*'s or is to become it, to *schema*.
+
+    :raises SchemaDeployError: it did not succeed, and the database is as it was
+    """
+    settings = services.settings
+    options = DeployOptions(
+        purpose=purpose,
+        force=wanted.force,
+        dry_run=wanted.dry_run,
+        platform=owner.platform,
+        request_id=wanted.request_id,
+        lock_timeout_ms=settings.lock_timeout_ms,
+        wait_seconds=settings.deploy_wait_timeout_seconds,
+        scratch=services.scratch,
+        desired_schemas=services.desired_schemas,
+    )
+    facts = owner_facts(owner)
+    with engine_errors(wanted, **facts):
+        report = deploy_schema(connection, schema, options)
+    _log.info("%s done", purpose, extra=_told(wanted, facts))
+    return report
+
+
+@contextmanager
+def engine_errors(wanted: DeployRequest, **facts: str | None) -> Iterator[None]:
+    """Turn the engine's errors into the gateway's, with what they know and with *facts*; the log has them too."""
+    try:
+        yield
+    except EngineError as exc:
+        _log.warning("deploy failed: %s", exc.message, extra=_told(wanted, {**facts, "file": exc.file}))
+        raise _as_gateway_error(exc, facts) from exc
+
+
+def _told(wanted: DeployRequest, facts: dict[str, str | None]) -> dict[str, object]:
+    """What a log line about a deploy has besides its text."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    return {**known, "request_id": wanted.request_id, "dry_run": wanted.dry_run}
+
+
+def _as_gateway_error(error: EngineError, facts: dict[str, str | None]) -> SchemaDeployError:
+    server = error.server
+    converted = SchemaDeployError(
+        error.code,
+        error.message,
+        **facts,
+        file=error.file,
+        cause=server.message if server else None,
+        sqlstate=server.sqlstate if server else None,
+        detail=server.detail if server else None,
+        hint=server.hint if server else None,
+    )
+    if error.code == "migration_failed":
+        # Always told in full; nothing is verified where the deploy did not come that far.
+        converted.facts["schema_validation"] = getattr(error, "validation", None) or SchemaValidation()
+        converted.facts["verification"] = getattr(error, "verification", None) or _unverified(error.message)
+    return converted
+
+
+def _unverified(reason: str) -> Verification:
+    return Verification(
+        extensions_verified=False,
+        types_verified=False,
+        tables_verified=False,
+        functions_verified=False,
+        seeders_verified=False,
+        error_log=(reason,),
+    )
+
+
+@contextmanager
+def deploy_turn(services: Services) -> Iterator[None]:
+    """Wait until this process may begin another deploy, or another making of a database.
+
+    Each needs several connections, the later ones while it has the earlier. If more were begun than the budget can
+    finish, all of them would wait for connections that only the others have.
+
+    :raises PoolExhausted: it was nobody's turn to end within the wait limit of deploys
+    """
+    if not services.deploy_turns.acquire(timeout=services.settings.deploy_wait_timeout_seconds):
+        raise PoolExhausted("other deploys have been running for too long; try again")
+    try:
+        yield
+    finally:
+        services.deploy_turns.release()
+
+
+@contextmanager
+def dedicated_to(services: Services, database: ManagedDatabase) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of its own to exactly this database, for a deploy.
+
+    :raises DatabaseNotFound: it has been dropped since it was looked up, also if another one has its name now
+    """
+    with services.registry.dedicated(database.name) as connection:
+        if not services.directory.is_open_on(connection, database):
+            raise DatabaseNotFound(f"the database {database.name!r} does not exist", **owner_facts(database.owner))
+        try:
+            yield connection
+        finally:
+            services.registry.changed(database.name)

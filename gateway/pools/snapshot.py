@@ -1,0 +1,188 @@
+"""The shared table as it is at one moment, and the questions the budget asks of it. Pure: nothing is changed here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import nsmallest
+from itertools import compress
+from time import monotonic
+from typing import Final
+
+from gateway.pools.table import CLOSING, FREE, IDLE, LOST, SharedTable
+
+#: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
+_STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
+
+PATIENCE_SECONDS: Final = 0.2  #: within which a worker closes an idle connection it is asked for; it takes about 1 ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many connections may exist, over all workers."""
+
+    total: int  #: to all databases
+    per_database: int  #: to one of them
+    unlimited_key: int  #: the maintenance database, which *per_database* does not hold for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A pool or a deploy that waits for a slot: its place in the queue of all workers."""
+
+    number: int | None  #: in the table; None while it is not there
+    owner: int  #: the generation of the worker where it waits
+    key: int  #: the database
+    arrival: float  #: since when, on the clock of ``time.monotonic``
+    urgent: bool  #: administration
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSnapshot:
+    """One reading of the table, made under its mutex. Without slots, so that what is counted is counted once."""
+
+    limits: Limits
+    states: bytes  #: up to the highest slot ever taken
+    owners: list[int]
+    databases: list[int]
+    since: Sequence[float]
+    wanted: Sequence[float]
+    at: float  #: when the table was read, on the clock of ``time.monotonic``
+    living: dict[int, int]  #: generation → number of every living worker
+    tickets: list[Ticket]
+
+    @cached_property
+    def per_database(self) -> Counter[int]:
+        """How many connections of each database exist."""
+        return Counter(compress(self.databases, self.states))
+
+    @cached_property
+    def staying(self) -> Counter[int]:
+        """How many of them are not on their way out."""
+        return Counter(compress(self.databases, self.states.translate(_STAYING)))
+
+    @classmethod
+    def of(cls, table: SharedTable, limits: Limits) -> TableSnapshot:
+        """Read *table*. Under its mutex."""
+        high, living = table.high, table.living()
+        return cls(
+            limits=limits,
+            states=bytes(table.states[:high]),
+            owners=table.owners[:high].tolist(),
+            databases=table.databases[:high].tolist(),
+            since=table.since[:high].tolist(),
+            wanted=table.wanted[:high].tolist(),
+            at=monotonic(),
+            living=living,
+            tickets=[
+                Ticket(
+                    number=number,
+                    owner=table.ticket_owners[number],
+                    key=table.ticket_databases[number],
+                    arrival=table.ticket_arrivals[number],
+                    urgent=bool(table.ticket_urgent[number]),
+                )
+                for number in table.tickets(living)
+            ],
+        )
+
+    @property
+    def used(self) -> int:
+        """Slots that are not free: connections that exist, or may."""
+        return len(self.states) - self.states.count(FREE)
+
+    @property
+    def free(self) -> int:
+        """How many connections may be made now; never below zero, also while a smaller limit has just come in."""
+        return max(0, self.limits.total - self.used)
+
+    @property
+    def ending(self) -> int:
+        """How many backends were told to end and have not yet."""
+        return self.states.count(CLOSING)
+
+    def slots(self, state: int, *, key: int | None = None) -> list[int]:
+        """The slots in *state*, of all databases or of one."""
+        slots = [slot for slot, its_state in enumerate(self.states) if its_state == state]
+        return slots if key is None else [slot for slot in slots if self.databases[slot] == key]
+
+    def orphans(self) -> list[int]:
+        """The slots whose backend no living process is in charge of."""
+        return [
+            slot
+            for slot, state in enumerate(self.states)
+            if state == LOST or (state != FREE and self.owners[slot] not in self.living)
+        ]
+
+    def has_share(self, key: int, *, leaving: int | None = None) -> bool:
+        """Whether one more connection to a database is within its limit, once one to *leaving* is gone."""
+        if key == self.limits.unlimited_key:
+            return True
+        return self.per_database[key] - (key == leaving) < self.limits.per_database
+
+    def rank(self, ticket: Ticket) -> tuple[int, float]:
+        """Administration first, then databases with the fewest connections, and among equals the longest wait."""
+        return (-1 if ticket.urgent else self.staying[ticket.key], ticket.arrival)
+
+    def queue(self, *, leaving: int | None = None) -> list[Ticket]:
+        """The tickets that could use a slot, in turn."""
+        return sorted((t for t in self.tickets if self.has_share(t.key, leaving=leaving)), key=self.rank)
+
+    def ahead_of(self, ticket: Ticket) -> int:
+        """How many that could use a slot go before *ticket*, which need not be in the table."""
+        rank = self.rank(ticket)
+        return sum(self.rank(other) < rank for other in self.queue())
+
+    def in_need(self, key: int, worker: int) -> Ticket | None:
+        """The first that only a connection of *worker* to the database *key* can help, by being closed.
+
+        Those that free slots and ending connections will serve are not in need, nor is the connection's own pool.
+        """
+        soon = self.free + self.ending
+        soon_here = soon if self.has_share(key) else len(self.slots(CLOSING, key=key))
+        for ticket in self.queue(leaving=key):
+            here = ticket.key == key
+            if here and ticket.owner == worker and not ticket.urgent:
+                continue
+            if soon <= 0 or (here and soon_here <= 0):
+                return ticket
+            soon -= 1
+            soon_here -= here
+        return None
+
+    def goes_before(self, ticket: Ticket, front: Ticket) -> bool:
+        """Whether a connection is closed for *ticket* although *front* waits in the connection's own pool.
+
+        Only towards an even distribution, so that connections do not wander to and fro: to who has none and waits
+        longer, or has none where the pool has several, or would still have fewer than the pool.
+        """
+        older = ticket.arrival < front.arrival
+        if ticket.urgent:
+            return older
+        if ticket.key == front.key:
+            return older and self._of_worker(ticket) < self._of_worker(front)
+        theirs, ours = self.staying[ticket.key], self.staying[front.key]
+        return (theirs == 0 and (older or ours > 1)) or theirs + 1 < ours
+
+    def _of_worker(self, ticket: Ticket) -> int:
+        """How many connections the ticket's worker has to the ticket's database."""
+        return sum(
+            state not in (FREE, CLOSING, LOST) and key == ticket.key and owner == ticket.owner
+            for state, key, owner in zip(self.states, self.databases, self.owners, strict=True)
+        )
+
+    def idle_longest(self, count: int, *, key: int | None = None) -> list[int]:
+        """The slots to close so that *count* end, longest idle first; what was asked for just now is part of them.
+
+        What was asked for PATIENCE_SECONDS ago is not: its worker may be stopped, or have found it in use.
+        """
+        if count <= 0:
+            return []
+        owners, living, wanted = self.owners, self.living, self.wanted
+        idle = [slot for slot in self.slots(IDLE, key=key) if owners[slot] in living]
+        if asked := {slot for slot in idle if wanted[slot]}:
+            idle = [slot for slot in idle if slot not in asked]
+            count -= sum(wanted[slot] > self.at - PATIENCE_SECONDS for slot in asked)
+        return nsmallest(count, idle, key=self.since.__getitem__)

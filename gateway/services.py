@@ -1,0 +1,100 @@
+"""The parts that one process works with, and how they are wired from the settings."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from socket import gethostname
+from threading import Semaphore
+from typing import Final
+
+from psycopg.conninfo import conninfo_to_dict
+
+from gateway.databases import DatabaseDirectory, DatabaseLifecycle
+from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
+from gateway.pools import ConnectionRegistry
+from gateway.pools.server_check import ServerCheck
+from gateway.settings import Settings
+from migrations_engine import DesiredSchemas, ScratchDatabases
+
+_CONNECTIONS_OF_A_DEPLOY: Final = 3  #: to its database, for the lock on a new one's name, and to a scratch database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts of one process. Made before the fork, opened in the worker after it.
+
+    :ivar deploy_turns: as many as there can be deploys in this process without one waiting for another's connections
+    :ivar started_at: ``time.monotonic()`` of the gateway's start, the same in all its workers
+    """
+
+    settings: Settings
+    registry: ConnectionRegistry
+    directory: DatabaseDirectory
+    lifecycle: DatabaseLifecycle
+    signatures: SignatureCache
+    scratch: ScratchDatabases
+    desired_schemas: DesiredSchemas
+    deploy_turns: Semaphore
+    server_check: ServerCheck
+    started_at: float
+
+    def open(self) -> None:
+        """Let connections be made."""
+        self.registry.open()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.registry.close()
+
+
+def build_services(settings: Settings) -> Services:
+    """Return the services that *settings* describe; nothing is opened yet."""
+    registry = ConnectionRegistry(
+        conninfo=settings.conninfo,
+        max_total_connections=settings.max_total_connections,
+        max_connections_per_pool=settings.max_connections_per_pool,
+        max_pools=settings.max_pools,
+        idle_timeout_seconds=settings.pool_idle_timeout_seconds,
+        max_lifetime_seconds=settings.pool_max_lifetime_seconds,
+        wait_timeout_seconds=settings.pool_wait_timeout_seconds,
+        slots_path=_budget_file(settings),
+        session_options=session_options(
+            statement_timeout_ms=settings.statement_timeout_ms, lock_timeout_ms=settings.lock_timeout_ms
+        ),
+        reset=clean,
+        needs_reset=needs_cleaning,
+    )
+    maintenance = settings.maintenance_database
+
+    def ask_server() -> None:
+        with registry.lease(maintenance) as connection:
+            connection.execute("SELECT 1")
+
+    return Services(
+        settings=settings,
+        registry=registry,
+        directory=DatabaseDirectory(registry, maintenance_database=maintenance),
+        lifecycle=DatabaseLifecycle(
+            registry, maintenance_database=maintenance, wait_seconds=settings.deploy_wait_timeout_seconds
+        ),
+        signatures=SignatureCache(schemas=settings.callable_schemas, changes=registry.changes),
+        scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),
+        desired_schemas=DesiredSchemas(),
+        deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
+        server_check=ServerCheck(ask_server),
+        started_at=time.monotonic(),
+    )
+
+
+def _budget_file(settings: Settings) -> Path:
+    """Where the workers of this gateway, old and new ones in a reload, count their connections.
+
+    One file per gateway, machine and server: DATA_DIR may be shared by gateways, also of several machines.
+    """
+    server = conninfo_to_dict(settings.conninfo)
+    address = ",".join(str(server.get(name)) for name in ("host", "hostaddr", "port"))
+    key = blake2b(address.encode(), digest_size=4).hexdigest()
+    return settings.data_dir / ".connections" / f"{gethostname()}-{settings.gateway_port}-{key}"

@@ -1,0 +1,1 @@
+"""Serving: the only room that knows gunicorn."""

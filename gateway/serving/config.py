@@ -1,0 +1,80 @@
+"""gunicorn's configuration: ``gunicorn -c python:gateway.serving.config wsgi:application``, or the command ``serve``.
+
+Everything is loaded before the fork and connected after it: a connection made before would be shared by all workers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway.api import metrics
+from gateway.serving.logs import GunicornLogger, configure_logging
+from gateway.serving.worker import Worker, keep_signals_for_workers
+from gateway.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+
+
+def _read_settings() -> Settings:
+    try:
+        return Settings.from_environment()
+    except SettingsError as exc:
+        sys.exit("\n".join(f"Error: {problem}" for problem in exc.problems))
+
+
+SETTINGS: Final = _read_settings()
+configure_logging(SETTINGS.log_level, SETTINGS.log_format)
+
+# What follows are gunicorn's names.
+_host: Final = f"[{SETTINGS.gateway_host}]" if ":" in SETTINGS.gateway_host else SETTINGS.gateway_host
+bind = [f"{_host}:{SETTINGS.gateway_port}"]
+workers = SETTINGS.workers
+threads = SETTINGS.threads
+worker_class = Worker
+logger_class = GunicornLogger
+loglevel = SETTINGS.log_level
+preload_app = True
+#: Seconds an idle connection is kept. The default of two cuts off clients that keep pools of connections.
+keepalive = 75
+#: Seconds that requests in flight have when the gateway stops: a call ends by its statement timeout.
+graceful_timeout = max(30, SETTINGS.statement_timeout_ms // 1000 + 5)
+#: Seconds without a sign of life from a worker's main loop, which never waits for a request.
+timeout = 60
+#: A file each worker touches once a second, kept in memory where there is a place for that.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a file of its own there
+limit_request_line = 8190
+limit_request_field_size = 16380
+#: Whose X-Forwarded-… headers gunicorn itself would believe: nobody's. TRUSTED_PROXIES is the application's.
+forwarded_allow_ips = ""
+#: gunicorn's own administration socket, which nothing here uses.
+control_socket_disable = True
+
+
+def on_starting(_server: Arbiter) -> None:
+    """Prepare the master."""
+    keep_signals_for_workers()
+
+
+def post_fork(_server: Arbiter, worker: Worker) -> None:
+    """Open the worker's pools, now that it is a process of its own."""
+    metrics.begin(os.getpid())
+    worker.app.wsgi().extensions["gateway"].open()
+
+
+def child_exit(server: Arbiter, _worker: Worker) -> None:
+    """Keep what a worker has counted, in the master, however the worker ended."""
+    metrics.fold({os.getpid(), *server.WORKERS})
+
+
+def on_exit(_server: Arbiter) -> None:
+    """Leave no files behind, in the master, when it ends in an orderly way."""
+    metrics.end()
+
+
+def worker_exit(_server: Arbiter, worker: Worker) -> None:
+    """Close the worker's connections, in the worker, when it ends in an orderly way."""
+    worker.app.wsgi().extensions["gateway"].close()

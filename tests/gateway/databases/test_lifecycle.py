@@ -1,0 +1,227 @@
+"""Making, adopting and dropping databases: whole and stamped, or not at all, also when many try at once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from gateway.databases import DatabaseDirectory, DatabaseLifecycle
+from gateway.databases.name_locks import try_lock
+from gateway.errors import (
+    DatabaseAlreadyExists,
+    DatabaseNameConflict,
+    DatabaseNotFound,
+    GatewayError,
+    SchemaDeployError,
+)
+from gateway.naming import RESERVED_PREFIX, tenant_database
+
+TEMPORARY = f"{RESERVED_PREFIX}new_"
+
+
+@pytest.fixture
+def directory(connections) -> DatabaseDirectory:
+    return DatabaseDirectory(connections, maintenance_database="postgres")
+
+
+@pytest.fixture
+def maker(connections) -> DatabaseLifecycle:
+    return DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=30)
+
+
+@pytest.fixture
+def existing(admin, platform):
+    """A database of the platform's main name, made by hand, with a table, a row and a comment."""
+    name = f"{platform}_main"
+    admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    admin.execute(sql.SQL("COMMENT ON DATABASE {} IS 'the old shop'").format(sql.Identifier(name)))
+    return name
+
+
+def nothing(connection: psycopg.Connection) -> None:
+    """What prepares a database that needs nothing."""
+
+
+def names_in(connection: psycopg.Connection) -> str:
+    return connection.execute("SELECT current_database()").fetchone()[0]
+
+
+def test_a_database_is_prepared_under_a_name_nobody_knows_and_then_published(maker, directory, platform) -> None:
+    owner = tenant_database(platform, "b")
+
+    def prepare(connection: psycopg.Connection) -> str:
+        with pytest.raises(DatabaseNotFound):
+            directory.find(owner)
+        connection.execute("CREATE TABLE kept (id int)")
+        connection.commit()
+        return names_in(connection)
+
+    database, prepared_in = maker.create(owner, prepare)
+    assert prepared_in.startswith(TEMPORARY)
+    assert database == directory.find(owner)
+    assert database.created_at is not None
+    assert database.adopted_at is None
+
+
+def test_a_database_is_in_utf8(maker, connections, platform) -> None:
+    maker.create(tenant_database(platform), nothing)
+    with connections.lease(f"{platform}_main") as connection:
+        assert connection.execute("SHOW server_encoding").fetchone() == ("UTF8",)
+
+
+def test_a_failing_preparation_leaves_nothing(maker, platform, databases_named) -> None:
+    def fail(connection: psycopg.Connection) -> None:
+        connection.execute("CREATE TABLE lost (id int)")
+        connection.commit()
+        raise ValueError("not this time")
+
+    with pytest.raises(ValueError, match="not this time"):
+        maker.create(tenant_database(platform), fail)
+    assert databases_named(platform) == []
+    assert databases_named(TEMPORARY) == []
+
+
+def test_an_unpublished_database_gives_its_result_and_is_gone(maker, platform, databases_named) -> None:
+    published, name = maker.create(tenant_database(platform), names_in, publish=False)
+    assert published is None
+    assert name.startswith(TEMPORARY)
+    assert databases_named(platform) == databases_named(TEMPORARY) == []
+
+
+def test_what_exists_is_not_made_again(maker, admin, platform) -> None:
+    maker.create(tenant_database(platform, "clinic-001"), nothing)
+    with pytest.raises(DatabaseAlreadyExists):
+        maker.create(tenant_database(platform, "clinic-001"), nothing)
+    with pytest.raises(DatabaseNameConflict):
+        maker.create(tenant_database(platform, "clinic_001"), nothing)
+
+
+def test_of_eight_makers_at_once_one_makes_it_and_the_others_learn_that_it_is_there(connections, platform) -> None:
+    barrier = threading.Barrier(8)
+    workers = [DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=60) for _ in range(4)]
+
+    def create(number: int) -> str:
+        barrier.wait()
+        try:
+            workers[number % 4].create(tenant_database(platform), nothing)
+        except DatabaseAlreadyExists:
+            return "there already"
+        return "made"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = sorted(pool.map(create, range(8)))
+    assert outcomes == ["made"] + ["there already"] * 7
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+def test_waiting_for_another_maker_has_a_limit(connections, platform, same_process) -> None:
+    owner = tenant_database(platform)
+    maker = DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=0.2)
+    other = maker if same_process else DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=0.2)
+
+    def meanwhile(connection: psycopg.Connection) -> SchemaDeployError:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(other.create, owner, nothing).exception()
+
+    _, refused = maker.create(owner, meanwhile)
+    assert isinstance(refused, SchemaDeployError)
+    assert refused.engine_code == "migration_failed"
+
+
+def test_a_database_made_behind_the_lock_is_seen_when_publishing(maker, admin, platform, databases_named) -> None:
+    owner = tenant_database(platform)
+
+    def overtaken(connection: psycopg.Connection) -> None:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(owner.database_name)))
+
+    with pytest.raises(DatabaseNameConflict):
+        maker.create(owner, overtaken)
+    assert databases_named(TEMPORARY) == []
+
+
+def test_leftovers_of_dead_makers_are_removed_and_those_of_living_ones_are_not(
+    maker, admin, postgres_url, platform, databases_named
+) -> None:
+    (oid,) = admin.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+    dead, living, elsewhere = f"{TEMPORARY}{oid}_dead", f"{TEMPORARY}{oid}_living", f"{TEMPORARY}1_elsewhere"
+    for name in (dead, living, elsewhere):
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        with psycopg.connect(postgres_url, autocommit=True) as session:
+            assert try_lock(session, living)
+            maker.create(tenant_database(platform), nothing)
+            assert databases_named(TEMPORARY) == sorted([living, elsewhere])
+        maker.create(tenant_database(platform, "second"), nothing)
+        assert databases_named(TEMPORARY) == [elsewhere]
+    finally:
+        for name in (dead, living, elsewhere):
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+def test_a_refusal_of_the_server_is_told_with_its_words(connections, admin, platform, postgres_url) -> None:
+    admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(platform)))
+    try:
+        powerless = type(connections)(psycopg.conninfo.make_conninfo(postgres_url, user=platform))
+        maker = DatabaseLifecycle(powerless, maintenance_database="postgres", wait_seconds=5)
+        with pytest.raises(GatewayError) as raised:
+            maker.create(tenant_database(platform), nothing)
+        assert raised.value.code == "internal_error"
+        assert raised.value.facts["cause"] == "permission denied to create database"
+    finally:
+        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(platform)))
+
+
+def test_adoption_stamps_after_success_and_keeps_the_comment(maker, directory, existing, platform, admin) -> None:
+    owner = tenant_database(platform)
+
+    def fail(connection: psycopg.Connection) -> None:
+        raise ValueError("not this time")
+
+    with pytest.raises(ValueError, match="not this time"):
+        maker.adopt(owner, fail)
+    maker.adopt(owner, nothing, publish=False)
+    assert existing in directory.unstamped()
+
+    assert maker.adopt(owner, names_in) == existing
+    found = directory.find(owner)
+    assert found.created_at is None
+    assert found.adopted_at is not None
+    query = "SELECT shobj_description(oid, 'pg_database')::json ->> 'comment' FROM pg_database WHERE datname = %s"
+    assert admin.execute(query, [existing]).fetchone() == ("the old shop",)
+    with pytest.raises(DatabaseAlreadyExists):
+        maker.adopt(owner, nothing)
+
+
+def test_what_is_stamped_for_another_cannot_be_adopted(maker, platform) -> None:
+    maker.create(tenant_database(platform, "clinic-001"), nothing)
+    with pytest.raises(DatabaseNameConflict):
+        maker.adopt(tenant_database(platform, "clinic_001"), nothing)
+    with pytest.raises(DatabaseNotFound):
+        maker.adopt(tenant_database(platform), nothing)
+
+
+def test_the_maintenance_database_cannot_be_adopted(connections, existing, platform, directory) -> None:
+    maker = DatabaseLifecycle(connections, maintenance_database=existing, wait_seconds=5)
+    with pytest.raises(DatabaseNameConflict):
+        maker.adopt(tenant_database(platform), nothing)
+
+
+def test_drop_cuts_off_whoever_is_connected_and_only_the_owner_may(
+    maker, connections, platform, databases_named
+) -> None:
+    owner = tenant_database(platform, "clinic-001")
+    maker.create(owner, nothing)
+    with pytest.raises(DatabaseNameConflict):
+        maker.drop(tenant_database(platform, "clinic_001"))
+    with connections.lease(owner.database_name) as connection:
+        maker.drop(owner)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    assert connections.forgotten == [owner.database_name]
+    assert databases_named(platform) == []
+    with pytest.raises(DatabaseNotFound):
+        maker.drop(owner)
