@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_flask_exporter import PrometheusMetrics
@@ -74,7 +74,15 @@ class Metrics:
         self._errors = counter("db_gateway_errors", "Requests answered with an error.", ["type"])
         self._pools = gauge("db_gateway_active_pools", "Databases that have a connection.")
         self._connections = gauge("db_gateway_total_connections", "Connections to PostgreSQL.")
-        self._exporter = PrometheusMetrics(app, path=None, export_defaults=False, registry=CollectorRegistry())
+        app.before_request(_leave_out_unknown_routes)
+        self._exporter = PrometheusMetrics(
+            app,
+            path=None,
+            group_by="url_rule",
+            defaults_prefix="db_gateway",
+            buckets=_BUCKETS,
+            registry=CollectorRegistry(),
+        )
         # Finding a series by its labels costs more than counting in it.
         self._calls: dict[str, tuple[Any, Any]] = {}
         self._leases: dict[tuple[str, bool], Any] = {}
@@ -107,6 +115,17 @@ class Metrics:
             self._connections.set(total_connections)
             text, _ = self._exporter.generate_metrics()
         return _POOL_COUNTERS.sub(r"\1", text)
+
+
+@PrometheusMetrics.do_not_track()  # type: ignore[untyped-decorator]
+def _do_not_track() -> None:
+    """Mark the request."""
+
+
+def _leave_out_unknown_routes() -> None:
+    """Keep the exporter from counting a request that no route answers: anybody can make up methods, each a series."""
+    if request.url_rule is None:
+        _do_not_track()
 
 
 def count(app: Flask) -> None:

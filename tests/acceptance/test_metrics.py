@@ -150,3 +150,18 @@ def test_the_alert_rules_name_what_there_is(gateway: Gateway, platform: str) -> 
         named = set(re.findall(r"db_gateway_\w+", rule["expr"]))
         assert named
         assert named <= told
+
+
+def test_requests_through_flask_are_counted_by_route_and_status_but_not_those_without_a_route(start_gateway) -> None:
+    gateway: Gateway = start_gateway(WORKERS="1")
+    gateway.get("/admin/databases?platform=nobody")
+    gateway.get("/admin/databases")
+    gateway.get("/no/such/route")
+    gateway.request("BREW", "/admin/databases", b"", {})
+    text = gateway.get("/metrics").body.decode()
+    counted = re.findall(r"^db_gateway_http_request_duration_seconds_count\{([^}]*)\} (\S+)$", text, re.MULTILINE)
+    by_labels = {tuple(sorted(re.findall(r'"([^"]*)"', labels))): float(count) for labels, count in counted}
+    assert by_labels["/admin/databases", "200", "GET"] == 1
+    assert by_labels["/admin/databases", "400", "GET"] == 1
+    assert "BREW" not in text
+    assert "/no/such/route" not in text
