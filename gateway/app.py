@@ -9,6 +9,7 @@ from gateway.api.errors import register_error_handlers
 from gateway.api.guard import Guard
 from gateway.api.requests import EXTENSION
 from gateway.api.v1 import call, deploys
+from gateway.api.v2 import databases, platforms
 from gateway.services import build_services
 from gateway.settings import Settings
 
@@ -31,7 +32,7 @@ def create_app(settings: Settings) -> Flask:
     def admit() -> None:
         guard.admit(request.environ)
 
-    for blueprint in (deploys.blueprint, call.blueprint, admin.blueprint, health.blueprint, metrics.blueprint):
-        app.register_blueprint(blueprint)
+    for views in (deploys, call, platforms, databases, admin, health, metrics):
+        app.register_blueprint(views.blueprint)
     app.wsgi_app = call.CallDoor(app.wsgi_app, services, guard)  # type: ignore[method-assign]  # how Flask wants it
     return app

@@ -185,6 +185,8 @@ def _check_address(settings: Settings) -> None:
 
 
 def _as_variable(value: Any) -> str:  # noqa: ANN401 - a setting's value, of many types
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from gateway.databases import DatabaseDirectory, DatabaseLifecycle
 from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
+from gateway.platforms import PlatformRegistry
 from gateway.pools import ConnectionRegistry
 from gateway.pools.server_check import ServerCheck
 from gateway.settings import Settings
@@ -37,6 +38,7 @@ class Services:
     signatures: SignatureCache
     scratch: ScratchDatabases
     desired_schemas: DesiredSchemas
+    platforms: PlatformRegistry
     deploy_turns: Semaphore
     server_check: ServerCheck
     started_at: float
@@ -83,6 +85,7 @@ def build_services(settings: Settings) -> Services:
         signatures=SignatureCache(schemas=settings.callable_schemas, changes=registry.changes),
         scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),
         desired_schemas=DesiredSchemas(),
+        platforms=PlatformRegistry(settings.data_dir),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
         server_check=ServerCheck(ask_server),
         started_at=time.monotonic(),

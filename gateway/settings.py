@@ -70,6 +70,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def _switch(text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise ValueError("must be on or off")
+    return text.lower() == "on"
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.:-]+", text):
         raise ValueError("must be an address or a host name, without port")
@@ -109,12 +115,14 @@ class Settings:
 
     statement_timeout_ms: int = _setting("STATEMENT_TIMEOUT_MS", 30_000, _integer(1, _MAX_MILLISECONDS))
     lock_timeout_ms: int = _setting("LOCK_TIMEOUT_MS", 5_000, _integer(1, _MAX_MILLISECONDS))
+    parallel_deploys: int = _setting("PARALLEL_DEPLOYS", 8, _integer(1, 256))
     deploy_wait_timeout_seconds: float = _setting("DEPLOY_WAIT_TIMEOUT_SECS", 120.0, _seconds)
 
     allowed_networks: tuple[Network, ...] = _setting("ALLOWED_NETWORKS", _LOOPBACK, _networks)
     allowed_admin_networks: tuple[Network, ...] = _setting("ALLOWED_ADMIN_NETWORKS", (), _networks)
     trusted_proxies: tuple[Network, ...] = _setting("TRUSTED_PROXIES", (), _networks)
 
+    php_client_compatibility: bool = _setting("PHP_CLIENT_COMPATIBILITY", False, _switch)
     callable_schemas: tuple[str, ...] = _setting("CALLABLE_SCHEMAS", ("public",), _schemas)
     data_dir: Path = _setting("DATA_DIR", _DATA_DIR, Path)  # noqa: RUF009 - a field, as all others
     log_level: str = _setting("LOG_LEVEL", "info", _one_of(*LOG_LEVELS))

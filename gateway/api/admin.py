@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final
 
 from flask import Blueprint, request
@@ -10,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields, post_load, validate
 
 from gateway.api.requests import Name, Request, adding_facts, current_services, load, read_json, single_values
-from gateway.api.responses import ok
+from gateway.api.responses import moment, ok
 from gateway.naming import DatabaseOwner, owner_facts, tenant_database
 from gateway.operations.manage_databases import create_empty_database
 
@@ -42,10 +41,10 @@ class DatabaseShape(Schema):
     type = fields.String(attribute="owner.kind")
     tenant_id = fields.String(attribute="owner.tenant_id")
     size_mb = fields.Function(lambda one: one.size_bytes and round(one.size_bytes / _BYTES_PER_MB, 2))
-    created_at = fields.Function(lambda database: _moment(database.created_at))
+    created_at = fields.Function(lambda database: moment(database.created_at))
     schema_name = fields.String(attribute="owner.schema_name")
     database_id = fields.String(attribute="owner.database_id")
-    adopted_at = fields.Function(lambda database: _moment(database.adopted_at))
+    adopted_at = fields.Function(lambda database: moment(database.adopted_at))
 
 
 @blueprint.get("/databases")
@@ -66,7 +65,3 @@ def create_tenant() -> ResponseReturnValue:
         database = create_empty_database(services, owner)
     message = f"Database '{database}' created. Use POST /register or POST /migrate to deploy a schema to it."
     return ok({"status": "created", "database": database, "message": message}, 201)
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -7,7 +7,7 @@ it has a file name, and a part without one for text; here a part is the archive 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import IO, Any, Final
@@ -80,8 +80,12 @@ def _read(stream: IO[bytes], size: int) -> bytes:
 
 
 @contextmanager
-def reading_form(environ: dict[str, Any], max_archive_bytes: int) -> Iterator[dict[str, Any]]:
+def reading_form(
+    environ: dict[str, Any], max_archive_bytes: int, archives: Collection[str] = (ARCHIVE,)
+) -> Iterator[dict[str, Any]]:
     """Give the parts of the form by name: texts as str, the archive as a file that exists until the end.
+
+    :param archives: the names that the archive's part may have
 
     :raises UnsupportedMediaType: the body does not say that it is a multipart form
     :raises RequestEntityTooLarge: the archive or the whole is too large, or there are too many parts
@@ -94,7 +98,7 @@ def reading_form(environ: dict[str, Any], max_archive_bytes: int) -> Iterator[di
     if not boundary or not boundary.isascii():
         raise InvalidRequest("the form's Content-Type has no boundary, or not one of ASCII characters")
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as archive:
-        reader = _PartReader(archive, max_archive_bytes)
+        reader = _PartReader(archive, archives, max_archive_bytes)
         try:
             for event in _events(environ, boundary.encode(), max_archive_bytes + _MAX_OVERHEAD_BYTES):
                 reader.take(event)
@@ -118,9 +122,10 @@ def _events(environ: dict[str, Any], boundary: bytes, max_bytes: int) -> Iterato
 class _PartReader:
     """Puts the events of a form together to its parts."""
 
-    def __init__(self, archive: IO[bytes], max_archive_bytes: int) -> None:
+    def __init__(self, archive: IO[bytes], archives: Collection[str], max_archive_bytes: int) -> None:
         self.parts: dict[str, str | IO[bytes]] = {}
         self._archive = archive
+        self._archives = archives
         self._max_archive_bytes = max_archive_bytes
         self._name = ""
         self._text = bytearray()
@@ -138,10 +143,13 @@ class _PartReader:
             raise InvalidRequest("a part of the form has no name")
         if name in self.parts:
             raise InvalidRequest(f"{name} is given twice", fields={name: f"{name} is given twice"})
+        if name in self._archives and any(other in self.parts for other in self._archives):
+            message = f"{' and '.join(self._archives)} are names of one part: send one of them"
+            raise InvalidRequest(message, fields={name: message})
         self._name = name
 
     def _continue(self, data: bytes) -> None:
-        if self._name != ARCHIVE:
+        if self._name not in self._archives:
             self._text += data
             if len(self._text) > _MAX_TEXT_BYTES:
                 raise InvalidRequest(f"{self._name} is longer than {_MAX_TEXT_BYTES} bytes, or is no part of this form")
@@ -151,8 +159,8 @@ class _PartReader:
             raise RequestEntityTooLarge(f"the archive is larger than {self._max_archive_bytes} bytes")
 
     def _end(self) -> None:
-        if self._name == ARCHIVE:
-            self.parts[ARCHIVE] = self._archive
+        if self._name in self._archives:
+            self.parts[self._name] = self._archive
             return
         try:
             self.parts[self._name] = self._text.decode()

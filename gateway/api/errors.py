@@ -220,10 +220,13 @@ def status_of_sqlstate(sqlstate: str | None) -> int:
     return OTHER_SQLSTATE_STATUS if _SERVER_CLASSES.match(sqlstate) else APPLICATION_SQLSTATE_STATUS
 
 
-def answer_failure(error: BaseException, request_id: str) -> Answer:
-    """The answer to a request that ended in *error*; what is ours to fix is logged with its trace."""
+def answer_failure(error: BaseException, request_id: str, *, status: int | None = None) -> Answer:
+    """The answer to a request that ended in *error*; what is ours to fix is logged with its trace.
+
+    :param status: of a route whose clients expect another one for this refusal than the table's
+    """
     if isinstance(error, GatewayError):
-        answer = _answer_refusal(error, request_id)
+        answer = _answer_refusal(error, request_id, status or status_of(error))
     elif isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         answer = _answer_http(error, error.code, request_id)
     else:
@@ -233,11 +236,10 @@ def answer_failure(error: BaseException, request_id: str) -> Answer:
     return answer
 
 
-def _answer_refusal(error: GatewayError, request_id: str) -> Answer:
+def _answer_refusal(error: GatewayError, request_id: str, status: int) -> Answer:
     facts = dict(error.facts)
     retry_after = facts.pop("retry_after", RETRY_AFTER_SECONDS)
     code = code_of(error)
-    status = status_of(error)
     headers = (("Retry-After", str(retry_after)),) if status in (429, 503) else ()
     told = {name: shape_of_fact(fact) for name, fact in facts.items()}
     return _answer(status, {"error": code, "message": error.message, **told}, request_id, headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from random import getrandbits
 from typing import Any, Final
 
@@ -52,6 +53,11 @@ def request_id_of(environ: dict[str, Any]) -> str:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         known = environ[_REQUEST_ID_KEY] = given if _SANE_REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
     return known
+
+
+def moment(at: datetime | None) -> str | None:
+    """A time in UTC as answers have it: ``2024-01-15T10:30:00Z``."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
 class ChangeShape(Schema):

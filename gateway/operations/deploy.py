@@ -30,23 +30,33 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeployRequest:
-    """A wish to bring databases to the schema in *archive*.
+class DeployTerms:
+    """How a deploy is wanted, wherever its schema comes from.
 
-    :ivar owner: whose database; for a whole platform, its main one
     :ivar force: do what loses data all the same
     :ivar dry_run: do everything, then roll it back
     """
 
-    owner: DatabaseOwner
-    archive: BinaryIO
-    force: bool
-    dry_run: bool
+    force: bool = False
+    dry_run: bool = False
     request_id: str
 
 
-def read_schema(services: Services, wanted: DeployRequest) -> Schema:
-    """The schema in the request's archive, read once however many databases it goes to.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployRequest(DeployTerms):
+    """A wish to bring databases to the schema in *archive*.
+
+    :ivar owner: whose database; for a whole platform, its main one
+    """
+
+    owner: DatabaseOwner
+    archive: BinaryIO
+
+
+def read_schema(services: Services, archive: BinaryIO, terms: DeployTerms, **facts: str | None) -> Schema:
+    """The schema in a request's archive, read once however many databases it goes to.
+
+    :param facts: whose it is, for the error
 
     :raises SchemaDeployError: the archive cannot be read as a schema
     """
@@ -56,8 +66,8 @@ def read_schema(services: Services, wanted: DeployRequest) -> Schema:
         max_unpacked_bytes=settings.max_unpacked_bytes,
         max_entries=settings.max_archive_entries,
     )
-    with engine_errors(wanted, platform=wanted.owner.platform, tenant_id=wanted.owner.tenant_id):
-        return read_archive(wanted.archive, limits)
+    with engine_errors(terms, **facts):
+        return read_archive(archive, limits)
 
 
 def deploy(
@@ -66,7 +76,7 @@ def deploy(
     schema: Schema,
     *,
     owner: DatabaseOwner,
-    wanted: DeployRequest,
+    wanted: DeployTerms,
     purpose: Literal["register", "migrate"],
 ) -> DeployReport:
     """Bring the database of *connection*, which is *owner*'s or is to become it, to *schema*.
@@ -93,7 +103,7 @@ def deploy(
 
 
 @contextmanager
-def engine_errors(wanted: DeployRequest, **facts: str | None) -> Iterator[None]:
+def engine_errors(wanted: DeployTerms, **facts: str | None) -> Iterator[None]:
     """Turn the engine's errors into the gateway's, with what they know and with *facts*; the log has them too."""
     try:
         yield
@@ -102,7 +112,7 @@ def engine_errors(wanted: DeployRequest, **facts: str | None) -> Iterator[None]:
         raise _as_gateway_error(exc, facts) from exc
 
 
-def _told(wanted: DeployRequest, facts: dict[str, str | None]) -> dict[str, object]:
+def _told(wanted: DeployTerms, facts: dict[str, str | None]) -> dict[str, object]:
     """What a log line about a deploy has besides its text."""
     known = {name: value for name, value in facts.items() if value is not None}
     return {**known, "request_id": wanted.request_id, "dry_run": wanted.dry_run}

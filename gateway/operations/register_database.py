@@ -39,7 +39,9 @@ def register_database(services: Services, wanted: DeployRequest) -> RegisteredDa
     :raises DatabaseNameConflict: the name is another owner's
     """
     started = time.monotonic()
-    schema = read_schema(services, wanted)
+    schema = read_schema(
+        services, wanted.archive, wanted, platform=wanted.owner.platform, tenant_id=wanted.owner.tenant_id
+    )
     for _ in range(_ATTEMPTS):
         try:
             with deploy_turn(services):

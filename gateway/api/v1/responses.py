@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_dump
 
-from gateway.api.errors import code_of
+from gateway.api.errors import code_of, status_of
 from gateway.api.responses import (
     PlannedStatementShape,
     SeederShape,
@@ -15,7 +15,8 @@ from gateway.api.responses import (
     VerificationShape,
     shape_of_fact,
 )
-from gateway.operations.migrate_databases import MigratedDatabase
+from gateway.errors import GatewayError, SchemaDeployError
+from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
 
 
 class RegisterAnswer(Schema):
@@ -85,3 +86,16 @@ class MigrateAnswer(Schema):
     execution_time_ms = fields.Integer()
     dry_run = fields.Boolean()
     warnings = fields.List(fields.String())
+
+
+def migration_failure(result: PlatformMigration, first: GatewayError) -> SchemaDeployError:
+    """The first failure, with what became of all databases. It is a conflict as soon as one has been updated."""
+    code = code_of(first) if status_of(first) == 409 or not result.databases_updated else "migration_failed"
+    tried = len(result.databases) - len(result.databases_skipped)
+    message = first.message
+    if len(result.databases) > 1:
+        message = f"{len(result.databases_failed)} of {tried} databases tried have failed; the first: {message}"
+    outcome = MigrateAnswer(exclude=("status",)).dump(result)
+    outcome["databases_failed"] = list(result.databases_failed)
+    outcome["databases_skipped"] = list(result.databases_skipped)
+    return SchemaDeployError(code, message, **{**first.facts, **outcome})

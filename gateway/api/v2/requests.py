@@ -1,0 +1,100 @@
+"""What version 2 is asked: the bodies, the form of an upload, and the query string of a listing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from marshmallow import fields, post_load
+
+from gateway.api.requests import Flag, Name, Request
+from gateway.errors import InvalidRequest
+from gateway.naming import DatabaseOwner, schema_database
+from gateway.operations.migrate_databases import StoredSchemaRequest
+from gateway.operations.stored_schemas import StoreRequest
+
+ARCHIVES: Final = ("schema", "file")  #: the names that the archive's part may have
+
+
+class PlatformRequest(Request):
+    """The body of ``/platform/register``."""
+
+    platform = Name(required=True)
+
+
+class DatabasesQuery(Request):
+    """The query string of a platform's databases."""
+
+    schema = Name(load_default=None)
+
+
+class SchemaForm(Request):
+    """The form of a schema's upload."""
+
+    schema_name = Name()
+    name = Name()
+    schema = fields.Raw()
+    file = fields.Raw()
+
+    def __init__(self, *, platform: str, sent_by: str | None, request_id: str) -> None:
+        super().__init__()
+        self._known: dict[str, Any] = {"platform": platform, "sent_by": sent_by, "request_id": request_id}
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_kwargs: Any) -> StoreRequest:  # noqa: ANN401 - marshmallow's
+        return StoreRequest(
+            schema_name=one_of(data, "schema_name", "name"), archive=one_of(data, *ARCHIVES), **self._known
+        )
+
+
+class CreateRequest(Request):
+    """The body of ``/database/create``, read into the owner of the database."""
+
+    platform = Name(required=True)
+    schema_name = Name(required=True)
+    database_id = Name()
+    uuid = Name()
+
+    @post_load
+    def _find_owner(self, data: dict[str, Any], **_kwargs: Any) -> DatabaseOwner:  # noqa: ANN401 - marshmallow's
+        return schema_database(data["platform"], data["schema_name"], one_of(data, "database_id", "uuid"))
+
+
+class MigrateRequest(Request):
+    """The body of ``/v2/migrate``."""
+
+    platform = Name(required=True)
+    schema_name = Name(required=True)
+    database_id = Name()
+    uuid = Name()
+    force = Flag(load_default=False)
+    dry_run = Flag(load_default=False)
+
+    def __init__(self, request_id: str, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
+        super().__init__(**options)
+        self._request_id = request_id
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_kwargs: Any) -> StoredSchemaRequest:  # noqa: ANN401 - marshmallow's
+        return StoredSchemaRequest(
+            platform=data["platform"],
+            schema_name=data["schema_name"],
+            database_id=one_of(data, "database_id", "uuid", required=False),
+            force=data["force"],
+            dry_run=data["dry_run"],
+            request_id=self._request_id,
+        )
+
+
+def one_of(data: Mapping[str, Any], name: str, other: str, *, required: bool = True) -> Any:  # noqa: ANN401 - of any type
+    """The field that has two names; None if it is neither required nor there.
+
+    :raises InvalidRequest: it is missing, or given twice with different values
+    """
+    found = [data[one] for one in (name, other) if one in data]
+    if len(found) == 2 and found[0] != found[1]:
+        message = f"{name} and {other} are two names of one field and must not differ"
+        raise InvalidRequest(message, fields={name: message})
+    if required and not found:
+        raise InvalidRequest(f"{name} is required", fields={name: f"{name} is required"})
+    return found[0] if found else None

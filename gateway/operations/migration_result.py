@@ -1,0 +1,134 @@
+"""What became of the databases of a migration, each and all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gateway.errors import GatewayError
+from migrations_engine import Change, DeployReport, SchemaValidation, SeederValidation, Verification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigratedDatabase:
+    """What became of one database.
+
+    :ivar report: only of one that succeeded
+    :ivar error: only of one that failed
+    """
+
+    database: str
+    status: Literal["completed", "completed_with_warnings", "failed", "skipped"]
+    report: DeployReport | None = None
+    error: GatewayError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformMigration:
+    """What became of all of them, in the order in which they were taken."""
+
+    databases: tuple[MigratedDatabase, ...]
+    dry_run: bool
+    execution_time_ms: int
+
+    @property
+    def status(self) -> Literal["completed", "completed_with_warnings"]:
+        """Whether somebody should look at it although it succeeded."""
+        warned = any(result.status == "completed_with_warnings" for result in self.databases)
+        return "completed_with_warnings" if warned else "completed"
+
+    @property
+    def databases_updated(self) -> tuple[str, ...]:
+        """Those that are now at the schema: none after a dry run."""
+        return () if self.dry_run else tuple(result.database for result in self.databases if result.report)
+
+    @property
+    def databases_failed(self) -> tuple[str, ...]:
+        """Those whose deploy did not succeed; they are as they were."""
+        return tuple(result.database for result in self.databases if result.status == "failed")
+
+    @property
+    def databases_skipped(self) -> tuple[str, ...]:
+        """Those that were not tried, because the first one failed."""
+        return tuple(result.database for result in self.databases if result.status == "skipped")
+
+    @property
+    def failure(self) -> GatewayError | None:
+        """The first failure, in the order of the databases."""
+        return next((result.error for result in self.databases if result.error), None)
+
+    @property
+    def reports(self) -> tuple[DeployReport, ...]:
+        """The reports of those that succeeded."""
+        return tuple(result.report for result in self.databases if result.report)
+
+    @property
+    def migrations_applied(self) -> int:
+        """Migrations that ran, over all databases."""
+        return sum(report.migrations_applied for report in self.reports)
+
+    @property
+    def functions_updated(self) -> int:
+        """Functions that were made or made again, over all databases."""
+        return sum(report.functions_updated for report in self.reports)
+
+    @property
+    def tables_created(self) -> int:
+        """Tables that were made, over all databases."""
+        return sum(report.tables_created for report in self.reports)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Every warning once."""
+        return tuple(dict.fromkeys(warning for report in self.reports for warning in report.warnings))
+
+    @property
+    def seeder_validations(self) -> tuple[SeederValidation, ...]:
+        """For each table the rows expected and found, over all databases."""
+        sums: dict[str, SeederValidation] = {}
+        for one in (validation for report in self.reports for validation in report.seeder_validations):
+            so_far = sums.get(one.table, SeederValidation(table=one.table, expected=0, found=0))
+            sums[one.table] = replace(so_far, expected=so_far.expected + one.expected, found=so_far.found + one.found)
+        return tuple(sums.values())
+
+    @property
+    def schema_validation(self) -> SchemaValidation:
+        """Every difference once, with the rows at risk of all databases; also those that made a database fail."""
+        found = [report.schema_validation for report in self.reports]
+        found += [fact for error in self._errors if (fact := error.facts.get("schema_validation")) is not None]
+        return SchemaValidation(
+            safe_changes=_merged(change for one in found for change in one.safe_changes),
+            dataloss_changes=_merged(change for one in found for change in one.dataloss_changes),
+            incompatible_changes=_merged(change for one in found for change in one.incompatible_changes),
+        )
+
+    @property
+    def verification(self) -> Verification:
+        """What is verified in all databases that came to be verified; the log says in which one it is not."""
+        found = [(result.database, result.report.verification) for result in self.databases if result.report]
+        for result in self.databases:
+            if result.error and (fact := result.error.facts.get("verification")) is not None:
+                found.append((result.database, fact))
+        return Verification(
+            extensions_verified=all(one.extensions_verified for _, one in found),
+            types_verified=all(one.types_verified for _, one in found),
+            tables_verified=all(one.tables_verified for _, one in found),
+            functions_verified=all(one.functions_verified for _, one in found),
+            seeders_verified=all(one.seeders_verified for _, one in found),
+            error_log=tuple(f"{database}: {line}" for database, one in found for line in one.error_log),
+        )
+
+    @property
+    def _errors(self) -> tuple[GatewayError, ...]:
+        return tuple(result.error for result in self.databases if result.error)
+
+
+def _merged(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Equal changes of several databases as one; its rows at risk are the sum, None if nobody could count anywhere."""
+    merged: dict[Change, int | None] = {}
+    for change in changes:
+        kind = replace(change, rows_at_risk=None)
+        known = [rows for rows in (merged.get(kind), change.rows_at_risk) if rows is not None]
+        merged[kind] = sum(known) if known else None
+    return tuple(replace(kind, rows_at_risk=rows) for kind, rows in merged.items())

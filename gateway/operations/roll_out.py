@@ -1,0 +1,87 @@
+"""Roll a schema out to many databases: the first one alone, then the others some at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from typing import Final, Literal
+
+from gateway.databases import ManagedDatabase
+from gateway.errors import GatewayError
+from gateway.naming import owner_facts
+from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
+from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
+from gateway.services import Services
+from migrations_engine import Schema
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutRules:
+    """When a roll-out stops. What is under way is always finished.
+
+    :ivar stop_after: which failure keeps those that have not begun from being tried
+    :ivar is_wanted: asked before each database; False is like a failure
+    :ivar finished: told of each database when its fate is known, also of those that are skipped; by several threads
+    """
+
+    stop_after: Literal["first", "any", "none"] = "any"
+    is_wanted: Callable[[], bool] = lambda: True
+    finished: Callable[[MigratedDatabase], None] = lambda _: None
+
+
+def roll_out(
+    services: Services, databases: Sequence[ManagedDatabase], schema: Schema, terms: DeployTerms, rules: RolloutRules
+) -> PlatformMigration:
+    """Deploy *schema* to *databases*, of which there is at least one, each in its own transaction.
+
+    Failures of databases are in the result and not raised.
+    """
+    started = time.monotonic()
+    stopped = Event()
+
+    def migrate(database: ManagedDatabase) -> MigratedDatabase:
+        if stopped.is_set() or not rules.is_wanted():
+            result = MigratedDatabase(database=database.name, status="skipped")
+        else:
+            result = _migrate(services, database, schema, terms)
+        if result.error and rules.stop_after == "any":
+            stopped.set()
+        rules.finished(result)
+        return result
+
+    first, *others = databases
+    results = [migrate(first)]
+    if results[0].error and rules.stop_after == "first":
+        stopped.set()
+    with ThreadPoolExecutor(services.settings.parallel_deploys) as threads:  # so that calls keep most of the budget
+        results += threads.map(migrate, others)
+    return PlatformMigration(
+        databases=tuple(results),
+        dry_run=terms.dry_run,
+        execution_time_ms=round((time.monotonic() - started) * 1000),
+    )
+
+
+def _migrate(services: Services, database: ManagedDatabase, schema: Schema, terms: DeployTerms) -> MigratedDatabase:
+    """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too."""
+    facts = owner_facts(database.owner)
+    try:
+        with deploy_turn(services), dedicated_to(services, database) as connection:
+            report = deploy(services, connection, schema, owner=database.owner, wanted=terms, purpose="migrate")
+    except GatewayError as exc:
+        return MigratedDatabase(database=database.name, status="failed", error=exc)
+    except Exception as exc:  # noqa: BLE001 - see the docstring
+        _log.exception("migration failed", extra={"database": database.name, "request_id": terms.request_id})
+        error = GatewayError("the gateway failed; its log has more under this request_id", **facts)
+        error.__cause__ = exc
+        return MigratedDatabase(database=database.name, status="failed", error=error)
+    validation = report.schema_validation
+    warned = report.warnings or validation.dataloss_changes or validation.incompatible_changes
+    status: Final = "completed_with_warnings" if warned else "completed"
+    return MigratedDatabase(database=database.name, status=status, report=report)
