@@ -21,7 +21,7 @@ def create_app(settings: Settings) -> Flask:
     """
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.url_map.merge_slashes = False  # a route has one spelling, which is what the guard looks at
+    app.url_map.merge_slashes = False  # a route has one spelling
     services = app.extensions[EXTENSION] = build_services(settings)
     register_error_handlers(app)
     metrics.count(app)
@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> Flask:
 
     @app.before_request
     def admit() -> None:
-        guard.admit(request.environ)
+        guard.admit_flask(request)
 
     for views in (deploys, call, platforms, databases, admin, health, metrics):
         app.register_blueprint(views.blueprint)

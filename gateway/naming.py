@@ -82,10 +82,12 @@ def check_tenant_id(value: object) -> str | None:
 def check_name(value: object, *, field: str) -> str:
     """Give *value* back if it may be a platform, tenant, schema or database id; *field* is how the error names it.
 
-    :raises InvalidRequest: it is not a string, empty, or has a character outside ALLOWED_CHARACTERS
+    :raises InvalidRequest: it is not a string, empty, too long, or has a character outside ALLOWED_CHARACTERS
     """
     if not isinstance(value, str) or not value:
         raise InvalidRequest(f"{field} is required: a non-empty string of {ALLOWED_CHARACTERS}")
+    if len(value) > MAX_DATABASE_NAME_BYTES:
+        raise InvalidRequest(f"{field} is longer than a database's name can be, {MAX_DATABASE_NAME_BYTES} characters")
     if not _NAME.fullmatch(value):
         raise InvalidRequest(f"{field} has a character that is not allowed; use {ALLOWED_CHARACTERS}")
     return value

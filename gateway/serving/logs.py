@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from gunicorn.config import Config
 
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: Control characters, line and paragraph separators, those that change the direction of text, and halves of pairs.
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NO_WORD: Final = re.compile(r"[\s\"=]|^$")
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
@@ -25,10 +29,28 @@ class TextFormatter(logging.Formatter):
     """``2026-01-31T08:00:00.000Z INFO gateway.api the message request_id=…``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, and under it the trace of an exception."""
-        facts = "".join(f" {name}={value}" for name, value in _facts(record).items())
-        line = f"{_timestamp(record)} {record.levelname} {record.name} {record.getMessage()}{facts}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        """Return the line, and under it, indented, the trace of an exception.
+
+        A text from outside can be part of a message, a fact or an exception: it can neither begin a line that looks
+        like one of the gateway's own, nor pass for another fact.
+        """
+        facts = "".join(f" {name}={_word(value)}" for name, value in _facts(record).items())
+        line = f"{_timestamp(record)} {record.levelname} {record.name} {_printable(record.getMessage())}{facts}"
+        if record.exc_info:
+            trace = self.formatException(record.exc_info).split("\n")
+            line = "\n  ".join((line, *map(_printable, trace)))
+        return line
+
+
+def _word(value: object) -> str:
+    """*value* as one word: in quotes where it has a space, a quote or an equals sign."""
+    text = _printable(str(value))
+    return f'"{text.replace(chr(34), chr(92) + chr(34))}"' if _NO_WORD.search(text) else text
+
+
+def _printable(text: str) -> str:
+    """*text* with its control characters, and those that reorder or break lines, written as escapes."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class JsonFormatter(logging.Formatter):

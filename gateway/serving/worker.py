@@ -29,14 +29,13 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import ThreadWorker
 
 from gateway.events import RequestFailed, emit
+from gateway.routes import CALL, Work, route_of_head
 from gateway.serving.client_connections import ClientConnection
 
 _log: Final = logging.getLogger(__name__)
 
-_HEALTH: Final = (b"GET /health", b"GET /metrics")  #: what tells how the gateway is
 _HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
-_CALL: Final = b"POST /call "
-_DEPLOYS: Final = (b"POST /register", b"POST /migrate", b"POST /admin/", b"POST /v2/", b"POST /database/")
+_CALL: Final = f"{CALL.method} {CALL.path} ".encode()
 _DRAIN_BYTES: Final = 2**16
 _LINGER_SECONDS: Final = 2.0  #: for the client to take an answer and close, before what it still sends is refused
 
@@ -119,9 +118,11 @@ class Worker(ThreadWorker):
 
     def _enqueue(self, conn: ClientConnection, head: bytes) -> None:
         finish: Callable[..., None] = self.finish_request
-        if head.startswith(_HEALTH) and b"\r\n\r\n" in head:
+        route = CALL if head.startswith(_CALL) else route_of_head(head)
+        work = Work.OTHER if route is None else route.work
+        if work is Work.HEALTH and b"\r\n\r\n" in head:
             request = self._health_pool.submit(self.handle, conn)
-        elif head.startswith(_DEPLOYS):
+        elif work is Work.DEPLOY:
             request = self._deploy_pool.submit(self.handle, conn)
             self._deploys.append((monotonic() + self._deploy_wait_seconds, conn, request))
         else:

@@ -78,7 +78,14 @@ def test_the_listing_wants_a_platform(gateway: Gateway, platform: str) -> None:
     assert gateway.get(f"/admin/databases?platform={platform}").json == {
         "platform": platform, "databases": [], "count": 0,
     }  # fmt: skip
-    for query in ("", "?platform=", "?platform=%25", "?platfrom=a", "?platform=a&platform=b"):
+    for query in (
+        "",
+        "?platform=",
+        "?platform=%25",
+        "?platfrom=a",
+        "?platform=a&platform=b",
+        "?platform=" + "a" * 7000,
+    ):
         answer = gateway.get(f"/admin/databases{query}")
         assert (answer.status, answer.json["error"]) == (400, "invalid_request"), query
 

@@ -38,6 +38,24 @@ def test_administration_can_be_closed_alone(start_gateway) -> None:
     gateway: Gateway = start_gateway(ALLOWED_ADMIN_NETWORKS="10.1.2.0/24", TRUSTED_PROXIES="127.0.0.1")
     assert gateway.get("/admin/databases?platform=a").status == 403
     assert gateway.get("/nowhere").status == 404
+    for target in (
+        "/admin",
+        "//admin",
+        "///admin",
+        "/%2fadmin",
+        "//%2Fadmin",
+        "/%61dmin",
+        "http://h/admin",
+        "http://h//admin",
+    ):
+        for method, path in (
+            ("POST", "/create-tenant"),
+            ("GET", "/databases?platform=a"),
+            ("PUT", "/databases"),
+            ("GET", "/x"),
+        ):
+            answer = gateway.request(method, target + path, b"{}", {"Content-Type": "application/json"})
+            assert (answer.status, answer.json["error"]) == (403, "unauthorized"), target + path
     behind_proxy = {"X-Forwarded-For": "127.0.0.1, 10.1.2.3"}
     assert gateway.get("/admin/databases?platform=a", behind_proxy).status == 403
     both = start_gateway(

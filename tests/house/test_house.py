@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
+from gateway.app import create_app
+from gateway.routes import route_of_rule
 from gateway.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,12 @@ def test_every_error_has_a_status_of_its_own(error_class):
     if error_class in (errors.QueryFailed, errors.SchemaDeployError, errors.ResponseTooLarge):
         return
     assert [row.code for row in ERROR_TABLE if error_class in row.raised_as] == [error_class.code]
+
+
+def test_every_route_has_a_row_that_says_who_may_use_it(tmp_path):
+    app = create_app(Settings.from_environment({"DATA_DIR": str(tmp_path)}, None))
+    ways = [(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods]
+    assert [way for way in ways if route_of_rule(*way) is None] == []
 
 
 @pytest.mark.parametrize(

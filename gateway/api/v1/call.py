@@ -20,16 +20,18 @@ from gateway.errors import GatewayError, InvalidRequest
 from gateway.functions import parse_json
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.operations.call_function import ConcurrencyLimit, FunctionCall, call_function
+from gateway.routes import CALL
 from gateway.services import Services
 
 blueprint: Final = Blueprint("call", __name__)
-_PATH: Final = "/call"
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CALL_REQUEST: Final = CallRequest()
 _CONCURRENCY: Final = ConcurrencyLimit()
+_REMEMBERED: Final = 4096  #: addresses
+_LONGEST_REMEMBERED: Final = 128  #: characters of a function's name; PostgreSQL has none longer, with its schema
 
 
-@blueprint.post(_PATH)
+@blueprint.post(CALL.path)
 def call() -> ResponseReturnValue:
     """Call a function of the application's."""
     return respond(answer_call(current_services(), request.environ))
@@ -69,14 +71,20 @@ def answer_call(services: Services, environ: dict[str, Any]) -> Answer:
 
 
 def _address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
-    """Whose database and which function. The same few addresses are asked for all day."""
-    try:
-        return _known_address(tuple(body.items()))
-    except TypeError:  # a list or an object cannot be remembered, and is no name
-        return _read_address(body)
+    """Return whose database and which function *body* names. The same few are asked for all day.
+
+    Only what was read without an error is remembered, so that of all fields the function alone may be long.
+    """
+    function = body.get("function")
+    if isinstance(function, str) and len(function) <= _LONGEST_REMEMBERED:
+        try:
+            return _known_address(tuple(body.items()))
+        except TypeError:  # a list or an object cannot be remembered, and is no name
+            pass
+    return _read_address(body)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_REMEMBERED)
 def _known_address(items: tuple[tuple[str, Any], ...]) -> tuple[DatabaseOwner, str]:
     return _read_address(dict(items))
 
@@ -97,11 +105,11 @@ class CallDoor:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a call; as WSGI has it."""
-        if environ["PATH_INFO"] != _PATH or environ["REQUEST_METHOD"] != "POST":
+        if environ["PATH_INFO"] != CALL.path or environ["REQUEST_METHOD"] != CALL.method:
             return self._application(environ, start_response)
         request_id = request_id_of(environ)
         try:
-            self._guard.admit(environ)
+            self._guard.admit(CALL, environ)
             answer = answer_call(self._services, environ)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
             answer = answer_failure(exc, request_id)

@@ -48,4 +48,16 @@ def test_a_json_line_takes_whatever_is_logged(record):
 def test_a_text_line_has_the_facts_and_the_trace_under_it(record):
     first, *trace = TextFormatter().format(record).splitlines()
     assert first == "2023-11-14T22:13:20.250Z ERROR gateway.x no way request_id=abc seconds=1.5"
-    assert trace[-1] == "ValueError: broken"
+    assert trace[-1] == "  ValueError: broken"
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\x0b", "\x85", "\u2028", "\x1b[2K\r"])
+def test_no_text_from_outside_looks_like_a_line_or_a_fact_of_the_gateway_s_own(record, separator):
+    forged = f"boom{separator}2026-01-01T00:00:00.000Z INFO gateway.api all is well"
+    record.msg, record.args, record.cause = "%s", (forged,), f"{forged} request_id=forged"
+    record.exc_info = (ValueError, ValueError(forged), None)
+    first, *others = TextFormatter().format(record).splitlines()
+    assert all(line.startswith("  ") for line in others)
+    assert "\x1b" not in first
+    assert ' cause="boom' in first
+    assert first.endswith('request_id=forged"')
