@@ -48,6 +48,8 @@ timeout = 60
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a file of its own there
 limit_request_line = 8190
 limit_request_field_size = 16380
+#: Clients of a worker; when more come, the one that has to send soonest must go.
+worker_connections = 2000
 #: Whose X-Forwarded-… headers gunicorn itself would believe: nobody's. TRUSTED_PROXIES is the application's.
 forwarded_allow_ips = ""
 #: gunicorn's own administration socket, which nothing here uses.

@@ -1,16 +1,15 @@
-"""gunicorn's threaded worker, answering what never reaches the application in the gateway's own form of error."""
+"""A gunicorn worker: an event loop that has all clients, and threads that answer what the loop does not."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
-import selectors
+import select
 import signal
 import socket
 import uuid
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -24,201 +23,279 @@ from gunicorn.http.errors import (
     InvalidResponseHeaderName,
     LimitRequestHeaders,
     LimitRequestLine,
+    NoMoreData,
     ParseException,
 )
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.base import Worker as BaseWorker
 
 from gateway.events import RequestFailed, emit
-from gateway.routes import CALL, Work, route_of_head
-from gateway.serving.client_connections import ClientConnection
+from gateway.pools.registry import allow_descriptors
+from gateway.services import Services
+from gateway.serving.client import Client, State
+from gateway.serving.loop import READABLE, Loop
+from gateway.serving.wsgi import Answered, answer_request
 
 _log: Final = logging.getLogger(__name__)
 
-_HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
-_CALL: Final = f"{CALL.method} {CALL.path} ".encode()
-_DRAIN_BYTES: Final = 2**16
-_LINGER_SECONDS: Final = 2.0  #: for the client to take an answer and close, before what it still sends is refused
+MAX_HEAD_BYTES: Final = 64 * 1024  #: of a request line and its headers
+STOP_SECONDS: Final = 2.0  #: a stopping worker answers what comes on kept connections for so long
+TICK_SECONDS: Final = 0.5  #: between two looks at what has waited for too long
 
+_HEALTH: Final = (b"GET /health", b"GET /metrics")  #: what tells how the gateway is
+_HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
+_DEPLOYS: Final = (b"POST /register", b"POST /migrate", b"POST /admin/", b"POST /v2/", b"POST /database/")
+_GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EAGAIN)
+_FULL: Final = (errno.EMFILE, errno.ENFILE)
+
+_TOO_LARGE: Final = ("413 Content Too Large", "payload_too_large")
 _TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
-_Queue = deque[tuple[float, ClientConnection, "Future[Any]"]]
+
+class Listener:
+    """A socket that clients connect to."""
+
+    def __init__(self, listener: socket.socket, worker: Worker) -> None:
+        listener.setblocking(False)
+        self.socket = listener
+        self._worker = worker
+
+    def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
+        """Accept a client."""
+        try:
+            connection, address = self.socket.accept()
+        except OSError as exc:
+            if exc.errno in (errno.EAGAIN, errno.ECONNABORTED):
+                return
+            if exc.errno not in _FULL:
+                raise
+            self._worker.make_room()
+            return
+        self._worker.accept(connection, address, self.socket.getsockname())
 
 
-class Worker(ThreadWorker):
-    """A worker with threads that always has one for health, and whose errors are JSON.
+class Threads:
+    """Threads for requests of one kind, and those of them that wait for one."""
 
-    Requests for health, deploys, and calls with everything else have threads of their own, so that none waits for
-    another kind: health is answered when all calls wait for PostgreSQL, and calls when many deploys are under way.
+    def __init__(self, name: str, count: int, wait_seconds: float) -> None:
+        """Start no thread before it is needed.
 
-    Invariants: the main loop never waits for a client. A request gets a thread when its first bytes are there, so a
-    client that sends nothing costs none, and waits for that no longer than for a connection: then it is refused. A
-    thread stays with its client for the calls that follow at once, but only while there is a thread for every other.
+        :param wait_seconds: how long a request waits for a thread before it is refused
+        """
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._wait_seconds = wait_seconds
+        self._queue: deque[tuple[float, Client, Future[Any]]] = deque()  # in the order in which they get one
+
+    def submit(self, client: Client, *task: Any) -> None:  # noqa: ANN401 - a function and what it is called with
+        """Run *task* for *client*."""
+        self._queue.append((monotonic() + self._wait_seconds, client, self._pool.submit(*task)))
+
+    def overdue(self, now: float) -> list[Client]:
+        """Forget the requests that have waited too long for a thread, and return their clients."""
+        found = []
+        while self._queue:
+            deadline, client, task = self._queue[0]
+            if not (task.running() or task.done()):
+                if deadline > now:
+                    break
+                if task.cancel():
+                    found.append(client)
+            self._queue.popleft()
+        return found
+
+    def shut_down(self) -> None:
+        """Let the threads end when what they work on has ended."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Worker(BaseWorker):
+    """A worker whose main thread is an event loop.
+
+    Invariants:
+
+    1. The loop never waits for a client, a thread or PostgreSQL. A client gets a thread when the head of its request
+       is there as a whole, so one that sends a byte and waits costs none.
+    2. Requests for health, deploys, and everything else have threads of their own, so that none waits for another
+       kind: health is answered when all calls wait for PostgreSQL, and calls when many deploys are under way.
     """
 
-    poller: selectors.BaseSelector
-    tpool: ThreadPoolExecutor
-    pending_conns: deque[ClientConnection]
+    def run(self) -> None:
+        """Serve until a signal says to stop; gunicorn calls this."""
+        services: Services = self.app.wsgi().extensions["gateway"]
+        settings = services.settings
+        allow_descriptors(2 * settings.max_total_connections + self.cfg.worker_connections)
+        self._loop = Loop()
+        self._clients: dict[Client, None] = {}
+        self._listening = False
+        self._health = Threads("health", _HEALTH_THREADS, float("inf"))
+        self._deploys = Threads("deploy", settings.threads, settings.deploy_wait_timeout_seconds)
+        self._others = Threads("request", settings.request_threads, settings.pool_wait_timeout_seconds)
+        self._listeners = [Listener(listener, self) for listener in self.sockets]
+        self._loop.watch(self.PIPE[0], self)  # which every signal makes readable
+        self._listen()
+        next_tick = 0.0
+        while self.alive:
+            self._loop.run_once(TICK_SECONDS)
+            if (now := monotonic()) >= next_tick:
+                next_tick = now + TICK_SECONDS
+                self._tick(now)
+        self._stop()
 
-    def init_process(self) -> None:
-        """Make what the base class does not, which then runs the worker to its end."""
-        settings = self.app.wsgi().extensions["gateway"].settings
-        self._health_pool = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
-        self._deploy_pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="deploy")
-        self._call_wait_seconds: float = settings.pool_wait_timeout_seconds
-        self._deploy_wait_seconds: float = settings.deploy_wait_timeout_seconds
-        self._calls: _Queue = deque()
-        self._deploys: _Queue = deque()
-        self._calls_under_way = 0  # with a thread or waiting for one; written in the main loop only
-        self._call_threads: int = settings.request_threads
-        self._lingering: dict[socket.socket, float] = {}  # until when, which is the order they are in
-        super().init_process()  # type: ignore[no-untyped-call]
+    def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
+        """A signal has come, whose handler has run."""
+        with suppress(BlockingIOError):
+            os.read(self.PIPE[0], 4096)
+
+    def _tick(self, now: float) -> None:
+        self.notify()  # type: ignore[no-untyped-call]
+        if self.ppid != os.getppid():
+            _log.info("the master is gone; stopping")
+            self.alive = False
+        for threads in (self._others, self._deploys, self._health):
+            for client in threads.overdue(now):
+                message = "all of this worker's threads are busy; try again"
+                self._refuse(client, "503 Service Unavailable", "pool_exhausted", message, "Retry-After: 1\r\n")
+        for client in [client for client in self._clients if client.deadline < now]:
+            client.close()
+        if not self._listening and self.alive:
+            self._listen()
+
+    def _stop(self) -> None:
+        """Answer the requests that are under way, and those that clients may be sending already."""
+        self._unlisten()
+        now = monotonic()
+        for client in self._clients:
+            if client.state is State.WAITING:
+                client.deadline = min(client.deadline, now + STOP_SECONDS)
+        until = now + self.cfg.graceful_timeout
+        while self._clients and monotonic() < until and not self._stop_now:
+            self._loop.run_once(min(TICK_SECONDS, self._next_deadline()))
+            self._tick(monotonic())
+        for threads in (self._health, self._deploys, self._others):
+            threads.shut_down()
+        for listener in self._listeners:
+            listener.socket.close()
+
+    def _next_deadline(self) -> float:
+        first = min((client.deadline for client in self._clients), default=float("inf"))
+        return max(0.0, first - monotonic() + 0.001)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal's handler
+        """Stop when the clients have been answered."""
+        self.alive = False
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal's handler
         """Stop without waiting for clients.
 
-        The base class leaves from wherever the main loop is just then: with a lock that it takes itself on its way, or
-        in the middle of starting a thread, which then nobody would end.
+        The base class leaves from wherever the main thread is just then, which may be with a lock that others need on
+        their way out.
         """
         self.alive = False
-        self.method_queue.defer(self._forget_clients)  # type: ignore[no-untyped-call]
-
-    def _forget_clients(self) -> None:
-        self.nr_conns = 0
+        self._stop_now = True
 
     def init_signals(self) -> None:
         """Listen to signals, and to those that have waited for it."""
+        self._stop_now = False
         super().init_signals()  # type: ignore[no-untyped-call]
         _release_signals()
 
-    def get_thread_pool(self) -> ThreadPoolExecutor:
-        """Make the threads for everything else; those that are not needed are never started."""
-        return ThreadPoolExecutor(self._call_threads, thread_name_prefix="request")
+    def _listen(self) -> None:
+        for listener in self._listeners:
+            self._loop.watch(listener.socket.fileno(), listener, READABLE | select.EPOLLEXCLUSIVE)
+        self._listening = True
 
-    def accept(self, listener: socket.socket) -> None:
-        """Take a new connection, and wait for its first bytes where waiting needs no thread."""
+    def _unlisten(self) -> None:
+        if self._listening:
+            for listener in self._listeners:
+                self._loop.forget(listener.socket.fileno())
+        self._listening = False
+
+    def accept(self, connection: socket.socket, address: Any, server: Any) -> None:  # noqa: ANN401 - a socket's address
+        """Begin to wait for the requests of a new client."""
+        if len(self._clients) >= self.cfg.worker_connections:
+            self.make_room()
+        client = Client(
+            connection,
+            address=address,
+            server=server,
+            loop=self._loop,
+            owner=self,
+            idle_seconds=self.cfg.keepalive,
+        )
+        self._clients[client] = None
+
+    def make_room(self) -> None:
+        """Close the connection of the client that must send soonest; without any such, accept no more for a moment."""
+        waiting = (client for client in self._clients if client.state is State.WAITING)
+        first = min(waiting, key=lambda client: client.deadline, default=None)
+        if first is None:
+            self._unlisten()
+        else:
+            first.close()
+
+    def closed(self, client: Client) -> None:
+        """Forget a client."""
+        del self._clients[client]
+
+    def abandoned(self, client: Client) -> None:
+        """Nothing is to be done for a client that is gone."""
+
+    def received(self, client: Client) -> None:
+        """Look whether a request's head is there as a whole, and have the request answered."""
+        data = client.data
+        if b"\r\n\r\n" not in data and not _has_bare_newline(data):
+            if len(data) > MAX_HEAD_BYTES:
+                client.leave()
+                self._refuse(client, *_TOO_LARGE, f"the head of a request may have {MAX_HEAD_BYTES} bytes")
+            return
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False
+        client.leave()
+        self._threads_for(data).submit(client, self._answer, client)
+
+    def _threads_for(self, data: bytes) -> Threads:
+        if data.startswith(_HEALTH):
+            return self._health
+        return self._deploys if data.startswith(_DEPLOYS) else self._others
+
+    def _answer(self, client: Client) -> None:
+        """Answer a request, in a thread."""
+        answered = Answered(last=True)
         try:
-            client, address = listener.accept()
+            answered = answer_request(self.cfg, self.wsgi, client, stopping=lambda: not self.alive)
+        except (NoMoreData, StopIteration):
+            pass  # the client has gone before its request was whole
         except OSError as exc:
-            if exc.errno in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
-                return
-            raise
-        self.nr_conns += 1
-        conn = ClientConnection(self.cfg, client, address, listener.getsockname(), self._linger)
-        if (head := conn.peek()) is None:
-            conn.set_timeout()  # type: ignore[no-untyped-call]
-            self.pending_conns.append(conn)
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+            if exc.errno not in _GONE:
+                _log.exception("a client's connection failed")
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
+            self._answer_error(client, exc)
+        finally:
+            self._loop.post(partial(self._answered, client, answered))
+
+    def _answered(self, client: Client, answered: Answered) -> None:
+        if answered.last:
+            client.part(at_once=answered.drained)
         else:
-            conn.data_ready = True
-            self._enqueue(conn, head)
+            client.come_back(answered.ahead)
+            if not self.alive:
+                client.deadline = min(client.deadline, monotonic() + STOP_SECONDS)
 
-    def enqueue_req(self, conn: ClientConnection) -> None:
-        """Give a request to a thread of its kind; the base class calls this."""
-        self._enqueue(conn, conn.peek() or b"")
-
-    def _enqueue(self, conn: ClientConnection, head: bytes) -> None:
-        finish: Callable[..., None] = self.finish_request
-        route = CALL if head.startswith(_CALL) else route_of_head(head)
-        work = Work.OTHER if route is None else route.work
-        if work is Work.HEALTH and b"\r\n\r\n" in head:
-            request = self._health_pool.submit(self.handle, conn)
-        elif work is Work.DEPLOY:
-            request = self._deploy_pool.submit(self.handle, conn)
-            self._deploys.append((monotonic() + self._deploy_wait_seconds, conn, request))
-        else:
-            self._calls_under_way += 1
-            request = self.tpool.submit(self._handle_calls, conn)
-            self._calls.append((monotonic() + self._call_wait_seconds, conn, request))
-            finish = self._finish_calls
-        request.add_done_callback(partial(self.method_queue.defer, finish, conn))
-
-    def handle(self, conn: ClientConnection) -> Any:  # noqa: ANN401 - gunicorn's
-        """Read a request, and answer it."""
-        conn.source.restart()
-        return super().handle(conn)  # type: ignore[no-untyped-call]
-
-    def handle_request(self, req: Any, conn: ClientConnection) -> Any:  # noqa: ANN401 - gunicorn's
-        """Answer a request."""
-        with conn.sock.one_message():
-            return super().handle_request(req, conn)  # type: ignore[no-untyped-call]
-
-    def _handle_calls(self, conn: ClientConnection) -> Any:  # noqa: ANN401 - gunicorn's
-        """Read a request and answer it, and so with the calls that follow at once.
-
-        To give the connection back to the main loop and to get it again would cost as much as half a call.
-        """
-        while (reusable := self.handle(conn)) is True and self._calls_under_way <= self._call_threads:
-            following = conn.peek_soon()
-            if not following:
-                return following is None  # else the client has closed the connection
-            if not following.startswith(_CALL):
-                return True
-        return reusable
-
-    def _finish_calls(self, conn: ClientConnection, request: Future[Any]) -> None:
-        self._calls_under_way -= 1
-        self.finish_request(conn, request)  # type: ignore[no-untyped-call]
-
-    def murder_pending(self) -> None:
-        """Part with the clients whose time is over; the base class calls this about once a second."""
-        super().murder_pending()  # type: ignore[no-untyped-call]
-        now = monotonic()
-        for queue in (self._calls, self._deploys):
-            self._shed_overdue(queue, now)
-        while self._lingering and (oldest := next(iter(self._lingering.items())))[1] < now:
-            self._close(oldest[0])
-
-    def _shed_overdue(self, queue: _Queue, now: float) -> None:
-        """Refuse the requests that have waited too long for a thread. They are in the order in which they get one."""
-        while queue:
-            deadline, conn, request = queue[0]
-            if not (request.running() or request.done()):
-                if deadline > now:
-                    return
-                if request.cancel():
-                    message = "all of this worker's threads are busy; try again"
-                    _answer(conn.sock, "503 Service Unavailable", "pool_exhausted", message, "Retry-After: 1\r\n")
-            queue.popleft()
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Wait when stopping no longer for clients that have sent nothing yet than for those between two requests."""
-        super()._cap_keepalive(deadline)  # type: ignore[no-untyped-call]
-        for conn in self.pending_conns:
-            conn.timeout = min(conn.timeout, deadline)
-
-    def _linger(self, client: socket.socket) -> None:
-        """Send no more, and read on for a moment: to close with bytes unread would take the answer from the client."""
-        try:
-            client.shutdown(socket.SHUT_WR)
-        except OSError:
-            client.close()
-            return
-        client.setblocking(False)
-        if _has_ended(client):
-            client.close()
-            return
-        self._lingering[client] = monotonic() + _LINGER_SECONDS
-        self.poller.register(client, selectors.EVENT_READ, self._drain)
-
-    def _drain(self, client: socket.socket) -> None:
-        if _has_ended(client):
-            self._close(client)
-
-    def _close(self, client: socket.socket) -> None:
-        del self._lingering[client]
-        self.poller.unregister(client)
-        client.close()
-
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401, ARG002 - gunicorn's
+    def _answer_error(self, client: Client, error: BaseException) -> None:
         """Answer a request that gunicorn could not read, or whose handling broke outside the application."""
         request_id = uuid.uuid4().hex
-        status, code, message = describe_error(exc)
+        status, code, message = describe_error(error)
         if code == "internal_error":
-            _log.error("the request's handling broke", exc_info=exc, extra={"request_id": request_id})
+            _log.error("the request's handling broke", exc_info=error, extra={"request_id": request_id})
         else:
             # Only its kind: the text quotes the request, and a broken header may hold a key.
-            _log.info("unreadable request: %s", type(exc).__name__, extra={"request_id": request_id})
-        _answer(client, status, code, message, request_id=request_id)
+            _log.info("unreadable request: %s", type(error).__name__, extra={"request_id": request_id})
+        _send_error(client, status, code, message, request_id=request_id)
+
+    def _refuse(self, client: Client, status: str, code: str, message: str, header: str = "") -> None:
+        """Answer a client that no thread has, and close its connection."""
+        _send_error(client, status, code, message, header)
+        client.part(at_once=False)
 
 
 def keep_signals_for_workers() -> None:
@@ -239,8 +316,8 @@ def _release_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)
 
 
-def _answer(
-    client: socket.socket, status: str, code: str, message: str, header: str = "", *, request_id: str = ""
+def _send_error(
+    client: Client, status: str, code: str, message: str, header: str = "", *, request_id: str = ""
 ) -> None:
     """Send an error and, as whatever else the client sends is not read, the end of the connection."""
     emit(RequestFailed(code))
@@ -251,23 +328,18 @@ def _answer(
         f"X-Request-ID: {request_id}\r\n{header}Connection: close\r\n\r\n"
     )
     with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
-        client.sendall(head.encode("latin-1") + body)
+        client.socket.send(client.rest_of(head.encode("latin-1") + body), socket.MSG_DONTWAIT)
 
 
-def _has_ended(client: socket.socket) -> bool:
-    """Take what the client still sends; whether it has closed its end."""
-    try:
-        return not client.recv(_DRAIN_BYTES)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+def _has_bare_newline(data: bytes) -> bool:
+    """Whether a line of a head has an end that HTTP does not know, so that the head's end would never be found."""
+    return data.count(b"\n") != data.count(b"\r\n")
 
 
 def describe_error(exc: BaseException) -> tuple[str, str, str]:
     """The status line, the code and the message for what gunicorn raised."""
     if isinstance(exc, LimitRequestLine | LimitRequestHeaders):
-        return "413 Content Too Large", "payload_too_large", f"the request line or its headers are too large: {exc}"
+        return *_TOO_LARGE, f"the request line or its headers are too large: {exc}"
     # A header that the application tried to send is no fault of the client's.
     if isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName):
         return "400 Bad Request", "invalid_request", f"this is not a readable HTTP request: {exc}"

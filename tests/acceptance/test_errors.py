@@ -96,6 +96,20 @@ def test_malformed_chunks_are_the_client_s_fault(gateway: Gateway, path: str, ch
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    "coding",
+    [b"gzip, chunked", b"chunked, gzip", b"gzip", b"identity, chunked", b"chunked\r\nTransfer-Encoding: chunked"],
+)
+def test_a_body_is_coded_in_chunks_or_not_at_all(gateway: Gateway, coding: bytes) -> None:
+    body = b'{"platform":"nobody","function":"f"}'
+    head = b"POST /call HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: %b\r\nContent-Type: application/json\r\n\r\n" % coding
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=120)) as client:
+        client.sendall(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "invalid_request"
+
+
 def test_an_answer_about_many_wrong_fields_stays_small(gateway: Gateway) -> None:
     body = {"k" * 50_000: 1, **{f"k{number}": 1 for number in range(5000)}}
     answer = gateway.post_json("/admin/create-tenant", body)

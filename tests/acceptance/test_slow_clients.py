@@ -12,14 +12,13 @@ from contextlib import ExitStack, closing, contextmanager
 import psycopg
 import pytest
 
-from gateway.serving import client_connections
-from gateway.serving.client_connections import PatientSource
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 CALL_HEAD = b"POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-REGISTER_HEAD = b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+CHUNKED_HEAD = CALL_HEAD.replace(b"Content-Length: 100", b"Transfer-Encoding: chunked")  # which a thread reads
+REGISTER_HEAD = b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
 
 
 @contextmanager
@@ -37,10 +36,10 @@ def small(start_gateway) -> Gateway:
     return start_gateway(WORKERS="1", THREADS="1", POOL_WAIT_TIMEOUT_SECS="0.5", STATEMENT_TIMEOUT_MS="600000")
 
 
-@pytest.mark.parametrize("beginning", [CALL_HEAD, CALL_HEAD + b'{"platform": ', CALL_HEAD[:20]])
-def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway, beginning: bytes) -> None:
-    with clients_that_sent(small, beginning, 32):
-        answer = small.post_json("/call", {"platform": "a", "function": "f"})
+@pytest.mark.parametrize("more", [b"", b"10\r\n{"])
+def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway, more: bytes) -> None:
+    with clients_that_sent(small, CHUNKED_HEAD + more, 32):
+        answer = small.get("/admin/databases?platform=a")
         assert (answer.status, answer.json["error"]) == (503, "pool_exhausted")
         assert answer.headers["Retry-After"] == "1"
         assert answer.headers["X-Request-ID"] == answer.json["request_id"]
@@ -48,8 +47,17 @@ def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway
     wait_until(lambda: small.get("/nowhere").status == 404)
 
 
+@pytest.mark.parametrize("beginning", [b"P", CALL_HEAD[:20], CALL_HEAD[:-2], b"GET /health HTTP/1.1\r\n"])
+def test_clients_that_begin_a_request_and_wait_cost_no_thread(small: Gateway, beginning: bytes) -> None:
+    with clients_that_sent(small, beginning, 600):
+        for path, status in (("/nowhere", 404), ("/health/ready", 200)):
+            assert small.get(path).status == status
+        answer = small.post_json("/call", {"platform": "nobody", "function": "f"})
+        assert (answer.status, answer.json["error"]) == (404, "database_not_found")
+
+
 def test_deploys_and_calls_do_not_wait_for_each_other(small: Gateway, platform: str) -> None:
-    with clients_that_sent(small, CALL_HEAD, 32):
+    with clients_that_sent(small, CHUNKED_HEAD, 32):
         assert small.register(platform, SHOP).status == 200
     with clients_that_sent(small, REGISTER_HEAD, 2):
         assert small.call(platform, "count_users").status == 200
@@ -111,22 +119,3 @@ def test_a_silent_client_does_not_keep_the_gateway_from_stopping(small: Gateway)
         small.process.terminate()
         small.process.wait(PATIENCE_SECONDS)
         assert silent.recv(1) == b""
-
-
-def test_patience_ends_for_who_sends_nothing_and_grows_with_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(client_connections, "monotonic", lambda: now[0])
-    theirs, ours = socket.socketpair()
-    with closing(theirs), closing(ours):
-        source = PatientSource(ours)
-        theirs.sendall(b"x" * 32 * 1024)
-        now[0] += client_connections.PATIENCE_SECONDS + 1.9  # the 32 KiB give two seconds
-        assert sum(len(source.recv(8192)) for _ in range(4)) == 32 * 1024
-        theirs.sendall(b"y")
-        assert source.recv(8192) == b"y"
-        now[0] += 0.2
-        with pytest.raises(ConnectionResetError):
-            source.recv(8192)
-        source.restart()
-        theirs.sendall(b"z")
-        assert source.recv(8192) == b"z"

@@ -1,50 +1,43 @@
-"""A worker's threads and its clients."""
+"""A worker's room for clients."""
 
 from __future__ import annotations
 
-import pytest
+import socket
+from contextlib import ExitStack
+from types import SimpleNamespace
 
+from gateway.serving.client import State
+from gateway.serving.loop import Loop
 from gateway.serving.worker import Worker
 
-CALL = b"POST /call HTTP/1.1"
+
+class SmallWorker(Worker):
+    """Has room for two clients, and takes no request."""
+
+    def __init__(self) -> None:
+        self.cfg = SimpleNamespace(worker_connections=2, keepalive=60)
+        self._loop, self._clients, self._listeners, self._listening = Loop(), {}, [], True
+
+    def received(self, _client) -> None:
+        pass
 
 
-class Client:
-    """A connection whose next requests are known."""
-
-    def __init__(self, *following: bytes | None) -> None:
-        self._following = list(following)
-
-    def peek_soon(self) -> bytes | None:
-        return self._following.pop(0)
-
-
-class BusyWorker(Worker):
-    """Answers every request at once; from a certain one on, more calls are under way than there are threads."""
-
-    def __init__(self, *, crowded_after: int) -> None:
-        self._call_threads, self._calls_under_way = 4, 4
-        self._crowded_after = crowded_after
-        self.answered = 0
-
-    def handle(self, _conn: Client) -> bool:
-        self.answered += 1
-        self._calls_under_way += self.answered == self._crowded_after
-        return True
-
-
-@pytest.mark.parametrize(
-    ("following", "answered", "reusable"),
-    [
-        ([CALL, CALL, None], 3, True),  # it sends nothing more for now
-        ([CALL, b""], 2, False),  # it closes the connection
-        ([CALL, b"GET /health HTTP/1.1"], 2, True),  # that is for other threads
-        ([CALL] * 9, 5, True),  # others wait for a thread
-    ],
-)
-def test_a_thread_stays_with_its_client_while_no_other_waits(
-    following: list[bytes | None], answered: int, reusable: bool
-) -> None:
-    worker = BusyWorker(crowded_after=5)
-    assert worker._handle_calls(Client(*following)) is reusable
-    assert worker.answered == answered
+def test_when_there_is_no_room_the_client_goes_that_has_to_send_soonest() -> None:
+    worker = SmallWorker()
+    with ExitStack() as stack:
+        ends = []
+        for number in range(4):
+            end, accepted = (stack.enter_context(one) for one in socket.socketpair())
+            ends.append(end)
+            worker.accept(accepted, ("127.0.0.1", number), None)
+            if number == 1:
+                end.send(b"P")  # from now on, it has less time than one that has sent nothing
+                worker._loop.run_once(1)
+            if number == 2:
+                next(iter(worker._clients)).begin()  # the first: who is being answered stays
+        assert ends[1].recv(1) == b""
+        assert ends[2].recv(1) == b""
+        assert [client.state for client in worker._clients] == [State.BUSY, State.WAITING]
+        list(worker._clients)[1].begin()
+        worker.make_room()
+        assert not worker._listening

@@ -1,0 +1,300 @@
+"""A client's connection in the loop: what it has sent, and what is still to be sent to it."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from enum import Enum
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from gateway.serving.loop import BROKEN, READABLE, WRITABLE, Loop
+
+HEAD_SECONDS: Final = 20.0  #: for the rest of a request that the loop reads, from its first byte on
+WRITE_SECONDS: Final = 10.0  #: for a client to take some of an answer
+LINGER_SECONDS: Final = 2.0  #: for a client to take an answer and close, before what it still sends is refused
+MAX_AHEAD_BYTES: Final = 64 * 1024  #: that a client may send ahead of the answer to an earlier request
+
+_RECEIVE_BYTES: Final = 64 * 1024
+_NEVER: Final = float("inf")
+#: With which every answer begins, in HTTP/1.0 and 1.1 alike: see Client.probe.
+_BEGINNING: Final = b"HTTP/1."
+
+
+class State(Enum):
+    """Who has a client's connection, and what for."""
+
+    WAITING = "the loop, for a whole request"
+    BUSY = "the loop, until the request is answered"
+    AWAY = "a thread"
+    WRITING = "the loop, until the client has taken the answer"
+    LINGERING = "the loop, until the client closes its end too"
+    CLOSED = "nobody"
+
+
+class Owner(Protocol):
+    """Who works on what clients send."""
+
+    def received(self, client: Client) -> None:
+        """A client that is WAITING has sent more."""
+
+    def abandoned(self, client: Client) -> None:
+        """A client that is BUSY has gone; nobody waits for the answer."""
+
+    def closed(self, client: Client) -> None:
+        """A client's connection was closed."""
+
+
+class Client:
+    """One connection. For one thread at a time: the loop's, but for the time it is AWAY.
+
+    The kernel's socket is in blocking mode, which threads want; the loop says with every operation that it does not.
+
+    :ivar data: what has arrived and belongs to no request yet
+    :ivar deadline: on the clock of ``time.monotonic``, when the connection is closed if nothing happens
+    :ivar ended: the client has closed its end, and may wait for an answer all the same
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_last",
+        "_loop",
+        "_owner",
+        "_probed",
+        "_unsent",
+        "address",
+        "data",
+        "deadline",
+        "ended",
+        "idle_seconds",
+        "server",
+        "socket",
+        "state",
+    )
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        *,
+        address: Any,  # noqa: ANN401 - as the socket's family has it
+        server: Any,  # noqa: ANN401
+        loop: Loop,
+        owner: Owner,
+        idle_seconds: float,
+    ) -> None:
+        """Begin to wait for requests on *connection*.
+
+        :param server: the address that the client has connected to
+        :param idle_seconds: how long the client may take to begin a request
+        """
+        self.socket = connection
+        self.address = address
+        self.server = server
+        self.data = b""
+        self.ended = False
+        self.state = State.WAITING
+        self.idle_seconds = idle_seconds
+        self.deadline = monotonic() + idle_seconds
+        self._loop = loop
+        self._owner = owner
+        self._ahead = 0  # bytes of the answer that were sent already
+        self._probed = 0.0
+        self._unsent = memoryview(b"")
+        self._last = False  # to be closed when all is sent
+        loop.watch(connection.fileno(), self)
+
+    def fileno(self) -> int:
+        """The socket's descriptor, or -1 when it is closed."""
+        return self.socket.fileno()
+
+    def on_event(self, events: int) -> None:
+        """Receive, send on, or find that the client is gone."""
+        if events & WRITABLE:
+            self._write()
+        elif events & READABLE:
+            self._receive()
+        elif events & BROKEN:
+            self._break()
+
+    def _receive(self) -> None:
+        try:
+            data = self.socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._break()
+            return
+        if self.state is State.LINGERING:
+            if not data:
+                self.close()
+        elif data:
+            if self.state is State.WAITING:
+                if not self.data:
+                    self.deadline = monotonic() + HEAD_SECONDS
+                self.data += data
+                self._owner.received(self)
+                return
+            self.data += data
+            if len(self.data) > MAX_AHEAD_BYTES:
+                self._loop.change(self.fileno(), 0)  # until its requests are read
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        """The client has closed its end."""
+        self.ended = True
+        self._loop.change(self.fileno(), 0)
+        if self.state is State.BUSY:
+            self.probe()
+        elif self.data:
+            self._read_ahead()
+        else:
+            self.close()
+
+    def _break(self) -> None:
+        if self.state is State.BUSY:
+            self.close()
+            self._owner.abandoned(self)
+        else:
+            self.close()
+
+    def probe(self) -> None:
+        """Find out whether a client that has closed its end still waits: send a byte of what every answer begins with.
+
+        To who has only ended its sending it is part of the answer. The machine of one that has closed its socket
+        refuses it, and so the connection breaks, which is an event.
+        """
+        if self._ahead < len(_BEGINNING) and monotonic() >= self._probed:
+            self._probed = monotonic() + 2**self._ahead
+            with suppress(OSError):
+                self._ahead += self.socket.send(_BEGINNING[self._ahead : self._ahead + 1], socket.MSG_DONTWAIT)
+
+    def rest_of(self, answer: bytes) -> bytes:
+        """What of *answer* was not sent by :meth:`probe`. Once for each answer."""
+        ahead, self._ahead = self._ahead, 0
+        return answer[ahead:] if ahead else answer
+
+    def begin(self) -> None:
+        """A request is being worked on, in the loop."""
+        self.state = State.BUSY
+        self.deadline = _NEVER
+
+    def leave(self) -> None:
+        """Go to a thread, which has the socket for itself until :meth:`come_back`."""
+        if self.state is not State.AWAY:
+            self._loop.forget(self.fileno())
+            self.state = State.AWAY
+            self.deadline = _NEVER
+
+    def come_back(self, data: bytes) -> None:
+        """Wait for the next request, of which *data* has been read already."""
+        self.data = data
+        self._loop.watch(self.fileno(), self)
+        self._wait()
+
+    def answer(self, answer: bytes, *, last: bool) -> None:
+        """Send a whole answer, without waiting for the client to take it.
+
+        :param last: close the connection then
+        """
+        if self.state is State.CLOSED:
+            return
+        answer = self.rest_of(answer)
+        self._last = last
+        try:
+            sent = self.socket.send(answer, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return
+        if sent == len(answer):
+            self._answered()
+        else:
+            self._unsent = memoryview(answer)[sent:]
+            self.state = State.WRITING
+            self.deadline = monotonic() + WRITE_SECONDS
+            self._loop.change(self.fileno(), WRITABLE)
+
+    def _write(self) -> None:
+        try:
+            sent = self.socket.send(self._unsent, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        self._unsent = self._unsent[sent:]
+        self.deadline = monotonic() + WRITE_SECONDS
+        if not self._unsent:
+            self._loop.change(self.fileno(), READABLE)
+            self._answered()
+
+    def _answered(self) -> None:
+        if self._last:
+            self.part()
+        else:
+            if len(self.data) > MAX_AHEAD_BYTES and not self.ended:
+                self._loop.change(self.fileno(), READABLE)
+            self._wait()
+
+    def _wait(self) -> None:
+        self.state = State.WAITING
+        self.deadline = monotonic() + (HEAD_SECONDS if self.data else self.idle_seconds)
+        if self.data:
+            self._loop.post(self._read_ahead)
+        elif self.ended:
+            self.close()
+
+    def _read_ahead(self) -> None:
+        """Let what was received while another request was worked on be looked at."""
+        if self.state is State.WAITING:
+            self._owner.received(self)
+            if self.state is State.WAITING and self.ended:  # it will not be more
+                self.close()
+
+    def part(self, *, at_once: bool = True) -> None:
+        """Close the connection, but not before the client has the answer.
+
+        To close with bytes unread would take the answer from the client. So unless all was read and no more can come,
+        the sending is ended, and whatever the client still sends is read for a moment.
+
+        :param at_once: all that the client has announced was read, and it has said that this was its last request
+        """
+        if self.state is State.CLOSED:
+            return
+        if at_once and not self.data and self._is_drained():
+            self.close()
+            return
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self.data = b""
+        if self.state is State.AWAY:
+            self._loop.watch(self.fileno(), self)
+        else:
+            self._loop.change(self.fileno(), READABLE)
+        self.state = State.LINGERING
+        self.deadline = monotonic() + LINGER_SECONDS
+
+    def _is_drained(self) -> bool:
+        """Whether nothing more has arrived, or nothing more can."""
+        try:
+            return not self.socket.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Close the connection now."""
+        if self.state is State.CLOSED:
+            return
+        if self.state is not State.AWAY:
+            self._loop.forget(self.fileno())
+        self.state = State.CLOSED
+        self.deadline = _NEVER
+        self.socket.close()
+        self._owner.closed(self)

@@ -1,0 +1,74 @@
+"""The event loop of a worker: one thread that waits for all of its sockets at once, and for other threads."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+READABLE: Final = select.EPOLLIN
+WRITABLE: Final = select.EPOLLOUT
+BROKEN: Final = select.EPOLLERR | select.EPOLLHUP  #: always reported, whatever is watched for
+
+_MOST_EVENTS: Final = 256  #: taken at once
+
+
+class EventHandler(Protocol):
+    """What is told of events on a descriptor."""
+
+    def on_event(self, events: int) -> None:
+        """Something of *events* has happened."""
+
+
+class Loop:
+    """An epoll, who is told of its events, and a queue through which other threads have something done here.
+
+    Everything but :meth:`post` is for the loop's own thread.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, EventHandler] = {}
+        self._posted: deque[Callable[[], None]] = deque()
+        self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wakeup, READABLE)
+
+    def watch(self, descriptor: int, handler: EventHandler, events: int = READABLE) -> None:
+        """Tell *handler* of events on a descriptor from now on, again and again as long as they last."""
+        self._handlers[descriptor] = handler
+        self._epoll.register(descriptor, events)
+
+    def change(self, descriptor: int, events: int) -> None:
+        """Tell of other events than before; of 0, still of its breaking."""
+        self._epoll.modify(descriptor, events)
+
+    def forget(self, descriptor: int) -> None:
+        """Tell of no more events on a descriptor that is watched, and still open."""
+        del self._handlers[descriptor]
+        self._epoll.unregister(descriptor)
+
+    def post(self, task: Callable[[], None]) -> None:
+        """Run *task* soon in the loop's thread. From any thread."""
+        self._posted.append(task)
+        with suppress(BlockingIOError, ValueError, OSError):  # the loop has ended, or has been rung very often
+            os.eventfd_write(self._wakeup, 1)
+
+    def run_once(self, seconds: float) -> None:
+        """Wait for something to happen, at most *seconds*, and tell whom it concerns."""
+        handlers = self._handlers
+        for descriptor, events in self._epoll.poll(seconds, _MOST_EVENTS):
+            handler = handlers.get(descriptor)
+            if handler is not None:
+                handler.on_event(events)
+            elif descriptor == self._wakeup:
+                os.eventfd_read(self._wakeup)
+        while self._posted:
+            self._posted.popleft()()
+
+    def close(self) -> None:
+        """End; nothing that is posted from now on is run."""
+        self._epoll.close()
+        os.close(self._wakeup)

@@ -1,0 +1,179 @@
+"""A request answered by the application in a thread: read by gunicorn's parser, called as WSGI has it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final
+
+from gunicorn.config import Config
+from gunicorn.http import get_parser
+from gunicorn.http.body import LengthReader
+from gunicorn.http.errors import UnsupportedTransferCoding
+from gunicorn.http.wsgi import create
+
+from gateway.serving.client import WRITE_SECONDS, Client
+
+_log: Final = logging.getLogger(__name__)
+
+PATIENCE_SECONDS: Final = 20.0  #: how long a request's sender may keep a thread waiting, all its pauses together
+EARNED_BYTES_PER_SECOND: Final = 16 * 1024  #: whoever sends faster than this is waited for however long it takes
+DRAIN_SECONDS: Final = 5.0  #: for the rest of a body that nobody wanted, before the connection is closed instead
+_SEND_TIMEOUT: Final = struct.pack("ll", int(WRITE_SECONDS), 0)
+_TOGETHER_BYTES: Final = 64 * 1024  #: up to which a body is sent in one message with its head
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class PatientSource:
+    """What gunicorn reads a request from: the bytes that have arrived already, then the socket, with an end to waiting.
+
+    Without that, as many clients as there are threads, each with half a body, would keep the worker from all others.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._arrived = client.data
+        self._socket = client.socket
+        self._patience_until = monotonic() + PATIENCE_SECONDS
+
+    def recv(self, size: int) -> bytes:
+        """Return what has arrived, or what arrives next.
+
+        :raises ConnectionResetError: the sender has used up our patience
+        """
+        if self._arrived:
+            data, self._arrived = self._arrived[:size], self._arrived[size:]
+            return data
+        try:
+            data = self._socket.recv(size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            readable = select.poll()
+            readable.register(self._socket, select.POLLIN)
+            if not readable.poll(max(0.0, self._patience_until - monotonic()) * 1000):
+                raise ConnectionResetError(errno.ECONNRESET, "the request arrives too slowly") from None
+            data = self._socket.recv(size)
+        self._patience_until += len(data) / EARNED_BYTES_PER_SECOND
+        return data
+
+    def rest(self) -> bytes:
+        """Return what has arrived and was not read."""
+        return self._arrived
+
+
+class Output:
+    """What gunicorn writes an answer to. The head waits for the body, which is written after it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._held: bytes | None = b""  # None: what is written leaves at once
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
+
+    def fileno(self) -> int:
+        """The client's socket, to see when it hangs up."""
+        return self._client.fileno()
+
+    def probe(self) -> None:
+        """As the client's."""
+        self._client.probe()
+
+    def send(self, data: bytes) -> int:
+        """Send an interim answer."""
+        return self._client.socket.send(data)
+
+    def sendall(self, data: bytes) -> None:
+        """Send *data*, or keep it until the next."""
+        if self._held == b"":
+            self._held = self._client.rest_of(data)
+            return
+        if self._held is not None:
+            held, self._held = self._held, None
+            if len(data) <= _TOGETHER_BYTES:
+                data = held + data
+            else:
+                self._client.socket.sendall(held)
+        self._client.socket.sendall(data)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client may have some of the answer."""
+        return self._held is None
+
+    def flush(self) -> None:
+        """Send what was kept."""
+        held, self._held = self._held, None
+        if held:
+            self._client.socket.sendall(held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What is left of a connection after an answer.
+
+    :ivar last: the connection is to be closed
+    :ivar drained: the request was read to its end, and its client said that it was the last
+    :ivar ahead: what has arrived of the next request
+    """
+
+    last: bool
+    drained: bool = False
+    ahead: bytes = b""
+
+
+def answer_request(
+    config: Config, application: Application, client: Client, *, stopping: Callable[[], bool]
+) -> Answered:
+    """Read one request of *client*, and have *application* answer it.
+
+    :param stopping: whether the worker takes no more requests
+    :raises Exception: whatever gunicorn's parser says of an unreadable request; ``OSError`` when the client is gone
+    """
+    source = PatientSource(client)
+    parser = get_parser(config, source, client.address)  # type: ignore[no-untyped-call]
+    request = next(parser)
+    _check_transfer_coding(request.headers)
+    output = Output(client)
+    response, environ = create(request, output, client.address, client.server, config)  # type: ignore[no-untyped-call]
+    environ["wsgi.multithread"] = True
+    if stopping():
+        response.force_close()
+    body = application(environ, response.start_response)
+    try:
+        for part in body:
+            response.write(part)
+        response.close()
+        output.flush()
+    except OSError:
+        raise
+    except Exception:
+        if not output.begun:
+            raise
+        _log.exception("an answer broke off")  # it cannot become another one
+        return Answered(last=True)
+    finally:
+        if hasattr(body, "close"):
+            body.close()
+    if response.should_close():
+        reader = request.body.reader
+        whole = isinstance(reader, LengthReader) and not reader.length
+        ahead = parser.unreader.take_buffered() + source.rest()
+        said_so = request.should_close() and not request.must_close
+        return Answered(last=True, drained=whole and not ahead and said_so)
+    if not parser.finish_body(deadline=monotonic() + DRAIN_SECONDS):
+        return Answered(last=True)
+    return Answered(last=False, ahead=parser.unreader.take_buffered() + source.rest())
+
+
+def _check_transfer_coding(headers: Iterable[tuple[str, str]]) -> None:
+    """Refuse what gunicorn would read as if it were not compressed, ``gzip, chunked``.
+
+    :raises UnsupportedTransferCoding: a body is coded in another way than in chunks
+    """
+    for name, value in headers:
+        if name == "TRANSFER-ENCODING" and value.lower() != "chunked":
+            raise UnsupportedTransferCoding(value)  # type: ignore[no-untyped-call]
