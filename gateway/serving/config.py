@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.api import metrics
 from gateway.serving.logs import GunicornLogger, configure_logging
+from gateway.serving.places import Places
 from gateway.serving.worker import Worker, keep_signals_for_workers
 from gateway.settings import Settings, SettingsError
 
@@ -27,6 +28,7 @@ def _read_settings() -> Settings:
 
 
 SETTINGS: Final = _read_settings()
+PLACES: Final = Places(SETTINGS.workers)
 configure_logging(SETTINGS.log_level, SETTINGS.log_format)
 
 # What follows are gunicorn's names.
@@ -59,6 +61,12 @@ control_socket_disable = True
 def on_starting(_server: Arbiter) -> None:
     """Prepare the master."""
     keep_signals_for_workers()
+
+
+def pre_fork(server: Arbiter, worker: Worker) -> None:
+    """Give a worker its place, in the master."""
+    worker.places = PLACES
+    worker.place = PLACES.next_place(other.place for other in server.WORKERS.values())
 
 
 def post_fork(_server: Arbiter, worker: Worker) -> None:

@@ -33,6 +33,7 @@ from gateway.pools.registry import allow_descriptors
 from gateway.services import Services
 from gateway.serving.client import Client, State
 from gateway.serving.loop import READABLE, Loop
+from gateway.serving.places import Places
 from gateway.serving.wsgi import Answered, answer_request
 
 _log: Final = logging.getLogger(__name__)
@@ -43,11 +44,11 @@ TICK_SECONDS: Final = 0.5  #: between two looks at what has waited for too long
 
 _HEALTH: Final = (b"GET /health", b"GET /metrics")  #: what tells how the gateway is
 _HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
+_CALL: Final = b"POST /call "
 _DEPLOYS: Final = (b"POST /register", b"POST /migrate", b"POST /admin/", b"POST /v2/", b"POST /database/")
 _GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EAGAIN)
 _FULL: Final = (errno.EMFILE, errno.ENFILE)
 
-_TOO_LARGE: Final = ("413 Content Too Large", "payload_too_large")
 _TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -71,6 +72,18 @@ class Listener:
             self._worker.make_room()
             return
         self._worker.accept(connection, address, self.socket.getsockname())
+
+
+class Inbox:
+    """The queue of a place, whose clients this worker takes."""
+
+    def __init__(self, place: int, worker: Worker) -> None:
+        self._place = place
+        self._worker = worker
+
+    def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
+        """Take a client that another worker has handed over."""
+        self._worker.take_over(self._place)
 
 
 class Threads:
@@ -116,7 +129,13 @@ class Worker(BaseWorker):
        is there as a whole, so one that sends a byte and waits costs none.
     2. Requests for health, deploys, and everything else have threads of their own, so that none waits for another
        kind: health is answered when all calls wait for PostgreSQL, and calls when many deploys are under way.
+    3. A request that is at home in another place (see ``places.py``) is handed over to it once, and stays there.
+
+    :ivar places: those of this gateway; set before the fork, as ``place``, which is this worker's own
     """
+
+    places: Places
+    place: int
 
     def run(self) -> None:
         """Serve until a signal says to stop; gunicorn calls this."""
@@ -126,12 +145,15 @@ class Worker(BaseWorker):
         self._loop = Loop()
         self._clients: dict[Client, None] = {}
         self._listening = False
+        self._inboxes: set[int] = set()
+        self._vacant: set[int] = set()
         self._health = Threads("health", _HEALTH_THREADS, float("inf"))
         self._deploys = Threads("deploy", settings.threads, settings.deploy_wait_timeout_seconds)
         self._others = Threads("request", settings.request_threads, settings.pool_wait_timeout_seconds)
         self._listeners = [Listener(listener, self) for listener in self.sockets]
         self._loop.watch(self.PIPE[0], self)  # which every signal makes readable
-        self._listen()
+        self.places.take(self.place)
+        self._work_at({self.place})
         next_tick = 0.0
         while self.alive:
             self._loop.run_once(TICK_SECONDS)
@@ -156,12 +178,36 @@ class Worker(BaseWorker):
                 self._refuse(client, "503 Service Unavailable", "pool_exhausted", message, "Retry-After: 1\r\n")
         for client in [client for client in self._clients if client.deadline < now]:
             client.close()
-        if not self._listening and self.alive:
+        if self.alive:
+            self._work_at({self.place} | self._vacant_places())
+
+    def _vacant_places(self) -> set[int]:
+        """The places that this worker has to look after, because nobody has been there at the last look and now."""
+        others = [place for place in range(self.places.count) if place != self.place]
+        before, self._vacant = self._vacant, {place for place in others if not self.places.is_taken(place)}
+        is_first = all(place in self._vacant for place in others if place < self.place)
+        return before & self._vacant if is_first else set()
+
+    def _work_at(self, places: set[int]) -> None:
+        """Take what is handed over to *places*, and accept clients if one of them is for calls."""
+        for place in places ^ self._inboxes:
+            if place in places:
+                self._loop.watch(self.places.queue(place), Inbox(place, self))
+            else:
+                self._loop.forget(self.places.queue(place))
+        self._inboxes = places
+        accepts = not places.isdisjoint(self.places.for_calls)
+        if accepts and not self._listening:
             self._listen()
+        elif not accepts:
+            self._unlisten()
 
     def _stop(self) -> None:
         """Answer the requests that are under way, and those that clients may be sending already."""
-        self._unlisten()
+        self.places.leave(self.place)
+        for place in self._inboxes:
+            self.take_over(place)
+        self._work_at(set())
         now = monotonic()
         for client in self._clients:
             if client.state is State.WAITING:
@@ -213,6 +259,9 @@ class Worker(BaseWorker):
         """Begin to wait for the requests of a new client."""
         if len(self._clients) >= self.cfg.worker_connections:
             self.make_room()
+        self._add(connection, address, server)
+
+    def _add(self, connection: socket.socket, address: Any, server: Any) -> Client:  # noqa: ANN401
         client = Client(
             connection,
             address=address,
@@ -222,6 +271,19 @@ class Worker(BaseWorker):
             idle_seconds=self.cfg.keepalive,
         )
         self._clients[client] = None
+        return client
+
+    def take_over(self, place: int) -> None:
+        """Answer the requests that other workers have read."""
+        while (received := self.places.receive(place)) is not None:
+            connection, data = received
+            try:
+                client = self._add(connection, connection.getpeername(), connection.getsockname())
+            except OSError:  # the client has gone meanwhile
+                connection.close()
+                continue
+            client.data = data
+            self._dispatch(client)
 
     def make_room(self) -> None:
         """Close the connection of the client that must send soonest; without any such, accept no more for a moment."""
@@ -245,13 +307,36 @@ class Worker(BaseWorker):
         if b"\r\n\r\n" not in data and not _has_bare_newline(data):
             if len(data) > MAX_HEAD_BYTES:
                 client.leave()
-                self._refuse(client, *_TOO_LARGE, f"the head of a request may have {MAX_HEAD_BYTES} bytes")
+                too_large = LimitRequestHeaders(f"more than {MAX_HEAD_BYTES} bytes")  # type: ignore[no-untyped-call]
+                self._answer_error(client, too_large)
+                client.part(at_once=False)
             return
+        place = self._place_of(data)
+        if place in self._inboxes or not self._hand_over(client, place):
+            self._dispatch(client)
+
+    def _hand_over(self, client: Client, place: int) -> bool:
+        """Give a client to the worker at *place*, if somebody is there."""
+        if self.places.is_taken(place) and self.places.send(place, client.socket, client.data):
+            client.close()
+            return True
+        return False
+
+    def _place_of(self, data: bytes) -> int:
+        """Where the request that *data* begins with is to be answered."""
+        if data.startswith(_DEPLOYS):
+            return self.places.for_deploys
+        if data.startswith(_CALL) and self.place not in self.places.for_calls:
+            return self.places.for_calls[0]
+        return self.place
+
+    def _dispatch(self, client: Client) -> None:
+        """Have a request answered here."""
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False
         client.leave()
-        self._threads_for(data).submit(client, self._answer, client)
+        self._threads_for(client.data).submit(client, self._answer, client)
 
     def _threads_for(self, data: bytes) -> Threads:
         if data.startswith(_HEALTH):
@@ -339,7 +424,7 @@ def _has_bare_newline(data: bytes) -> bool:
 def describe_error(exc: BaseException) -> tuple[str, str, str]:
     """The status line, the code and the message for what gunicorn raised."""
     if isinstance(exc, LimitRequestLine | LimitRequestHeaders):
-        return *_TOO_LARGE, f"the request line or its headers are too large: {exc}"
+        return "413 Content Too Large", "payload_too_large", f"the request line or its headers are too large: {exc}"
     # A header that the application tried to send is no fault of the client's.
     if isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName):
         return "400 Bad Request", "invalid_request", f"this is not a readable HTTP request: {exc}"

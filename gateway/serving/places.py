@@ -1,0 +1,94 @@
+"""The workers of one gateway share the work by places, and hand clients over to each other.
+
+A gateway with ``WORKERS=n`` has n places. The last is for deploys, so that these do not slow calls. All others are for
+calls, each for the databases that are at home there, so that a database has connections from one process. A single
+worker does everything.
+
+A client is handed over with its socket and what it has sent, through a queue of the place that outlives its worker:
+what a killed worker has not taken from it is taken by the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+from zlib import crc32
+
+_MOST_BYTES: Final = 2**18  #: more than a client may have sent before it is handed over
+
+
+class Places:
+    """What all workers inherit from their master: a queue for each place, and who is there.
+
+    Invariant: a worker has a shared record lock on the byte of its place as long as it lives, which the kernel frees
+    however it ends. During a reload the old worker and the new one of a place both have it.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Make the places. In the master, once."""
+        self.count = count
+        self._locks = os.memfd_create("places")
+        self._queues = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
+        for ends in self._queues:
+            for end in ends:
+                end.setblocking(False)
+
+    @property
+    def for_deploys(self) -> int:
+        """The place where deploys are made."""
+        return self.count - 1
+
+    @property
+    def for_calls(self) -> range:
+        """The places where clients are accepted, and calls are made."""
+        return range(max(1, self.count - 1))
+
+    def home(self, database: str) -> int:
+        """The place where calls of *database* are made."""
+        return crc32(database.encode()) % len(self.for_calls)
+
+    def next_place(self, taken: Iterable[int]) -> int:
+        """The place that a new worker should have; *taken* are those of the living workers. In the master."""
+        counts = Counter(taken)
+        return min(range(self.count), key=lambda place: counts[place])
+
+    def take(self, place: int) -> None:
+        """Say that this process is at *place*, until it ends."""
+        fcntl.lockf(self._locks, fcntl.LOCK_SH, 1, place)
+
+    def leave(self, place: int) -> None:
+        """Say that this process takes nothing more that is sent to *place*."""
+        fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)
+
+    def is_taken(self, place: int) -> bool:
+        """Whether another process is at *place*. Never asked about our own: that would give it up."""
+        try:
+            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        except OSError:
+            return True
+        fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)
+        return False
+
+    def queue(self, place: int) -> int:
+        """The descriptor that is readable when :meth:`receive` has something."""
+        return self._queues[place][0].fileno()
+
+    def send(self, place: int, client: socket.socket, data: bytes) -> bool:
+        """Hand a client over, of whom *data* was received; False if its queue is full."""
+        try:
+            socket.send_fds(self._queues[place][1], [data], [client.fileno()])
+        except OSError:
+            return False
+        return True
+
+    def receive(self, place: int) -> tuple[socket.socket, bytes] | None:
+        """Return a client that was handed over; None if there is none any more."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._queues[place][0], _MOST_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return None
+        return (socket.socket(fileno=descriptors[0]), data) if descriptors else None
