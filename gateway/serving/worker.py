@@ -30,6 +30,7 @@ from gunicorn.workers.base import Worker as BaseWorker
 
 from gateway.events import RequestFailed, emit
 from gateway.pools.registry import allow_descriptors
+from gateway.routes import CALL, Work, route_of_head
 from gateway.services import Services
 from gateway.serving.client import Client, State
 from gateway.serving.loop import READABLE, Loop
@@ -42,10 +43,8 @@ MAX_HEAD_BYTES: Final = 64 * 1024  #: of a request line and its headers
 STOP_SECONDS: Final = 2.0  #: a stopping worker answers what comes on kept connections for so long
 TICK_SECONDS: Final = 0.5  #: between two looks at what has waited for too long
 
-_HEALTH: Final = (b"GET /health", b"GET /metrics")  #: what tells how the gateway is
 _HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
-_CALL: Final = b"POST /call "
-_DEPLOYS: Final = (b"POST /register", b"POST /migrate", b"POST /admin/", b"POST /v2/", b"POST /database/")
+_CALL: Final = f"{CALL.method} {CALL.path} ".encode()
 _GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EAGAIN)
 _FULL: Final = (errno.EMFILE, errno.ENFILE)
 
@@ -283,7 +282,7 @@ class Worker(BaseWorker):
                 connection.close()
                 continue
             client.data = data
-            self._dispatch(client)
+            self._dispatch(client, _work_of(data))
 
     def make_room(self) -> None:
         """Close the connection of the client that must send soonest; without any such, accept no more for a moment."""
@@ -311,9 +310,10 @@ class Worker(BaseWorker):
                 self._answer_error(client, too_large)
                 client.part(at_once=False)
             return
-        place = self._place_of(data)
+        work = _work_of(data)
+        place = self._place_of(work)
         if place in self._inboxes or not self._hand_over(client, place):
-            self._dispatch(client)
+            self._dispatch(client, work)
 
     def _hand_over(self, client: Client, place: int) -> bool:
         """Give a client to the worker at *place*, if somebody is there."""
@@ -322,26 +322,22 @@ class Worker(BaseWorker):
             return True
         return False
 
-    def _place_of(self, data: bytes) -> int:
-        """Where the request that *data* begins with is to be answered."""
-        if data.startswith(_DEPLOYS):
+    def _place_of(self, work: Work) -> int:
+        """Where a request is to be answered."""
+        if work is Work.DEPLOY:
             return self.places.for_deploys
-        if data.startswith(_CALL) and self.place not in self.places.for_calls:
+        if work is Work.CALL and self.place not in self.places.for_calls:
             return self.places.for_calls[0]
         return self.place
 
-    def _dispatch(self, client: Client) -> None:
+    def _dispatch(self, client: Client, work: Work) -> None:
         """Have a request answered here."""
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False
         client.leave()
-        self._threads_for(client.data).submit(client, self._answer, client)
-
-    def _threads_for(self, data: bytes) -> Threads:
-        if data.startswith(_HEALTH):
-            return self._health
-        return self._deploys if data.startswith(_DEPLOYS) else self._others
+        threads = {Work.HEALTH: self._health, Work.DEPLOY: self._deploys}.get(work, self._others)
+        threads.submit(client, self._answer, client)
 
     def _answer(self, client: Client) -> None:
         """Answer a request, in a thread."""
@@ -414,6 +410,13 @@ def _send_error(
     )
     with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
         client.socket.send(client.rest_of(head.encode("latin-1") + body), socket.MSG_DONTWAIT)
+
+
+def _work_of(data: bytes) -> Work:
+    """How the request that *data* begins with is worked on."""
+    data = data.removeprefix(b"\r\n")  # as gunicorn's parser does
+    route = CALL if data.startswith(_CALL) else route_of_head(data)
+    return Work.OTHER if route is None else route.work
 
 
 def _has_bare_newline(data: bytes) -> bool:
