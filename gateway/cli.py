@@ -76,6 +76,8 @@ def check_config() -> None:
         for name in unknown_names(DOTENV_PATH):
             click.echo(f"Warning: {DOTENV_PATH} sets {name}, which is no setting of the gateway", err=True)
     click.echo(f"PostgreSQL: {settings.server_description}")
+    counted = ", ".join(f"{name} ({len(keys)})" for name, keys in sorted(settings.api_keys.items()))
+    click.echo(f"API keys: {counted or 'none, so that the networks alone decide who may come in'}")
     for known in fields(settings):
         if known.metadata:
             click.echo(f"{known.metadata['name']}={_as_variable(getattr(settings, known.name))}")

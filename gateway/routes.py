@@ -21,6 +21,15 @@ class Access(IntEnum):
     ADMIN = 2  #: from ALLOWED_NETWORKS, and from ALLOWED_ADMIN_NETWORKS if there are any
 
 
+class Key(IntEnum):
+    """Which API key a route needs; a higher number is stricter."""
+
+    NONE = 0
+    PLATFORM = 1  #: that of the platform which the request names, if it has one
+    ADMIN = 2  #: the admin key if there is one, else that of the platform
+    ADMIN_ALWAYS = 3  #: the admin key; without one nobody may use the route
+
+
 class Work(Enum):
     """How a request is worked on."""
 
@@ -37,39 +46,41 @@ class Route:
     method: str
     path: str
     access: Access
+    key: Key
     work: Work
 
 
-def _route(method: str, path: str, access: Access, work: Work) -> Route:
-    return Route(method=method, path=path, access=access, work=work)
+def _route(method: str, path: str, access: Access, key: Key, work: Work) -> Route:
+    return Route(method=method, path=path, access=access, key=key, work=work)
 
 
-CALL: Final = _route("POST", "/call", Access.NETWORK, Work.CALL)  #: which has a short way in front of the framework
+#: Calls have a short way in front of the framework.
+CALL: Final = _route("POST", "/call", Access.NETWORK, Key.PLATFORM, Work.CALL)
 
 ROUTES: Final = (
-    _route("GET", "/health", Access.OPEN, Work.HEALTH),
-    _route("GET", "/health/live", Access.OPEN, Work.HEALTH),
-    _route("GET", "/health/ready", Access.OPEN, Work.HEALTH),
-    _route("GET", "/metrics", Access.NETWORK, Work.HEALTH),
+    _route("GET", "/health", Access.OPEN, Key.NONE, Work.HEALTH),
+    _route("GET", "/health/live", Access.OPEN, Key.NONE, Work.HEALTH),
+    _route("GET", "/health/ready", Access.OPEN, Key.NONE, Work.HEALTH),
+    _route("GET", "/metrics", Access.NETWORK, Key.NONE, Work.HEALTH),
     CALL,
-    _route("POST", "/register", Access.NETWORK, Work.DEPLOY),
-    _route("POST", "/migrate", Access.NETWORK, Work.DEPLOY),
-    _route("POST", "/platform/register", Access.NETWORK, Work.OTHER),
-    _route("POST", "/platform/<platform>/schema", Access.NETWORK, Work.DEPLOY),
-    _route("GET", "/platform/<platform>/schemas", Access.NETWORK, Work.OTHER),
-    _route("GET", "/platform/<platform>/databases", Access.NETWORK, Work.OTHER),
-    _route("GET", "/platforms", Access.NETWORK, Work.OTHER),
-    _route("POST", "/database/create", Access.NETWORK, Work.DEPLOY),
-    _route("POST", "/v2/migrate", Access.NETWORK, Work.DEPLOY),
-    _route("POST", "/v2/migrate-all", Access.NETWORK, Work.DEPLOY),
-    _route("GET", "/admin/databases", Access.ADMIN, Work.OTHER),
-    _route("GET", "/admin/platforms", Access.ADMIN, Work.OTHER),
-    _route("POST", "/admin/create-tenant", Access.ADMIN, Work.DEPLOY),
-    _route("POST", "/admin/database/create", Access.ADMIN, Work.DEPLOY),
+    _route("POST", "/register", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
+    _route("POST", "/migrate", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
+    _route("POST", "/platform/register", Access.NETWORK, Key.PLATFORM, Work.OTHER),
+    _route("POST", "/platform/<platform>/schema", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
+    _route("GET", "/platform/<platform>/schemas", Access.NETWORK, Key.PLATFORM, Work.OTHER),
+    _route("GET", "/platform/<platform>/databases", Access.NETWORK, Key.PLATFORM, Work.OTHER),
+    _route("GET", "/platforms", Access.NETWORK, Key.NONE, Work.OTHER),
+    _route("POST", "/database/create", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
+    _route("POST", "/v2/migrate", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
+    _route("POST", "/v2/migrate-all", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
+    _route("GET", "/admin/databases", Access.ADMIN, Key.ADMIN, Work.OTHER),
+    _route("GET", "/admin/platforms", Access.ADMIN, Key.ADMIN, Work.OTHER),
+    _route("POST", "/admin/create-tenant", Access.ADMIN, Key.ADMIN, Work.DEPLOY),
+    _route("POST", "/admin/database/create", Access.ADMIN, Key.ADMIN, Work.DEPLOY),
 )  # fmt: skip
 
 _VARIABLE: Final = re.compile(r"<[^>]*>")
-_ANYWHERE: Final = Route(method="", path="", access=Access.NETWORK, work=Work.OTHER)
+_ANYWHERE: Final = _route("", "", Access.NETWORK, Key.NONE, Work.OTHER)
 
 
 def _shape(path: str) -> str:
@@ -99,7 +110,7 @@ def route_of_nothing(path: str) -> Route:
     """
     first = path.lstrip("/").partition("/")[0]
     alike = (route for route in ROUTES if route.path.split("/")[1] == first)
-    return max(alike, key=lambda route: route.access, default=_ANYWHERE)
+    return max(alike, key=lambda route: (route.access, route.key), default=_ANYWHERE)
 
 
 def route_of_head(head: bytes) -> Route | None:

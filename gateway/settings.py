@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 DOTENV_PATH: Final = Path(".env")  #: looked for in the folder the gateway is started in
 CONNECTION_NAMES: Final = ("DATABASE_URL", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
-KEY_NAMES: Final = re.compile(r"API_KEY_.+|ADMIN_TOKEN")
+KEY_NAMES: Final = re.compile(r"API_KEY_(.+)|ADMIN_TOKEN")
+ADMIN_KEY: Final = "ADMIN"  #: whose key API_KEY_ADMIN is; a platform of this name has it too
 IGNORED_NAMES: Final = frozenset({"RUST_LOG"})  #: of the gateway written in Rust, still found in its .env files
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -100,6 +101,8 @@ class Settings:
     """How this gateway runs. The defaults are the gateway's own; ``.env.example`` explains each variable."""
 
     conninfo: str = field(repr=False)  #: libpq's, of the maintenance database; has the password
+    #: By whose they are: ``key_name_of`` a platform, or ADMIN_KEY; with those of API_KEYS_FILE.
+    api_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     gateway_host: str = _setting("GATEWAY_HOST", "127.0.0.1", _host)
     gateway_port: int = _setting("GATEWAY_PORT", 9000, _integer(1, 65535))
@@ -121,6 +124,8 @@ class Settings:
     allowed_networks: tuple[Network, ...] = _setting("ALLOWED_NETWORKS", _LOOPBACK, _networks)
     allowed_admin_networks: tuple[Network, ...] = _setting("ALLOWED_ADMIN_NETWORKS", (), _networks)
     trusted_proxies: tuple[Network, ...] = _setting("TRUSTED_PROXIES", (), _networks)
+
+    api_keys_file: Path | None = _setting("API_KEYS_FILE", None, Path)  # noqa: RUF009 - a field, as all others
 
     php_client_compatibility: bool = _setting("PHP_CLIENT_COMPATIBILITY", False, _switch)
     callable_schemas: tuple[str, ...] = _setting("CALLABLE_SCHEMAS", ("public",), _schemas)
@@ -146,16 +151,11 @@ class Settings:
         """
         problems: list[str] = []
         source = {**_read_dotenv(dotenv_path, problems), **(os.environ if environ is None else environ)}
-        # An empty key must not pass for "no key wanted", so keys are looked for before empty values are left out.
-        problems += [
-            f"{name} is set, but this version does not check keys yet and would answer everybody: remove it"
-            for name in sorted(source)
-            if KEY_NAMES.fullmatch(name)
-        ]
         given = {name: value if name == "DB_PASSWORD" else value.strip() for name, value in source.items()}
         given = {name: value for name, value in given.items() if value}
 
-        values: dict[str, Any] = {"conninfo": _read_conninfo(given, problems)}
+        # An empty key must not pass for "no key wanted", so these are read from what empty values are not left out of.
+        values: dict[str, Any] = {"conninfo": _read_conninfo(given, problems), "api_keys": _read_keys(source, problems)}
         for known in fields(cls):
             name = known.metadata.get("name")
             if name in given:
@@ -194,6 +194,14 @@ class Settings:
         parts = conninfo_to_dict(self.conninfo)
         shown = (f"{name}={parts[name]}" for name in ("host", "hostaddr", "port", "dbname", "user") if parts.get(name))
         return " ".join(shown)
+
+
+def key_name_of(platform: str) -> str:
+    """Return what follows ``API_KEY_`` in the name of the variable with a platform's key.
+
+    Platforms of which only other characters differ (``a-b``, ``a_b``) have one key, as they have one database name.
+    """
+    return re.sub(r"[^A-Z0-9]", "_", platform.upper())
 
 
 def unknown_names(dotenv_path: Path) -> tuple[str, ...]:
@@ -249,3 +257,32 @@ def _read_conninfo(given: Mapping[str, str], problems: list[str]) -> str:
         user=given.get("DB_USER"),
         password=given.get("DB_PASSWORD"),
     )
+
+
+def _read_keys(source: Mapping[str, str], problems: list[str]) -> dict[str, tuple[str, ...]]:
+    """Every key, by whose it is. Of a key that is wrong in some way the problem does not repeat a letter."""
+    given = dict(source)
+    if path := source.get("API_KEYS_FILE", "").strip():
+        if not Path(path).is_file():
+            problems.append(f"API_KEYS_FILE {path} is not a file")
+        of_file = _read_dotenv(Path(path), problems)
+        problems += [
+            f"API_KEYS_FILE sets {name}, which names no key" for name in of_file if not KEY_NAMES.fullmatch(name)
+        ]
+        given = {**of_file, **given}
+    keys: dict[str, tuple[str, ...]] = {}
+    owners: dict[str, str] = {}
+    for variable in sorted(given):
+        if (found := KEY_NAMES.fullmatch(variable)) is None:
+            continue
+        name = key_name_of(found[1] or ADMIN_KEY)
+        for key in (part.strip() for part in given[variable].split(",")):
+            if not re.fullmatch(r"[!-~]+", key):
+                problems.append(
+                    f"{variable} must be keys of printable ASCII characters, with commas between them; none empty"
+                )
+            elif (owner := owners.setdefault(key, name)) != name:
+                problems.append(f"{variable} has a key that API_KEY_{owner} has too; every platform needs its own")
+            elif key not in keys.get(name, ()):
+                keys[name] = (*keys.get(name, ()), key)
+    return keys

@@ -8,6 +8,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields, post_load, validate
 
+from gateway.api.guard import caller_of
 from gateway.api.requests import Name, Request, adding_facts, current_services, load, read_json, single_values
 from gateway.api.responses import moment, ok
 from gateway.naming import DatabaseOwner, owner_facts, tenant_database
@@ -50,7 +51,9 @@ class DatabaseShape(Schema):
 @blueprint.get("/databases")
 def databases() -> ResponseReturnValue:
     """List a platform's databases, those of both versions."""
-    platform = load(ListRequest(), single_values(request.args.items(multi=True)))["platform"]
+    platform = load(ListRequest(), single_values(request.args.items(multi=True)), caller_of(request.environ))[
+        "platform"
+    ]
     with adding_facts(platform=platform):
         found = current_services().directory.of_platform(platform)
     return ok({"platform": platform, "databases": DatabaseShape(many=True).dump(found), "count": len(found)})
@@ -60,7 +63,11 @@ def databases() -> ResponseReturnValue:
 def create_tenant() -> ResponseReturnValue:
     """Make an empty database for a tenant."""
     services = current_services()
-    owner = load(CreateTenantRequest(), read_json(request.environ, services.settings.max_request_bytes))
+    owner = load(
+        CreateTenantRequest(),
+        read_json(request.environ, services.settings.max_request_bytes),
+        caller_of(request.environ),
+    )
     with adding_facts(**owner_facts(owner)):
         database = create_empty_database(services, owner)
     message = f"Database '{database}' created. Use POST /register or POST /migrate to deploy a schema to it."

@@ -2,68 +2,86 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from flask import Request
 
-from gateway.errors import AddressNotAllowed
-from gateway.routes import Access, Route, route_of_nothing, route_of_rule
+from gateway.errors import AddressNotAllowed, Unauthorized
+from gateway.routes import Access, Key, Route, route_of_nothing, route_of_rule
+from gateway.security.api_keys import ANYBODY, ApiKeys, Caller
 from gateway.security.networks import Address, client_address, is_in, read_address
 from gateway.settings import Settings
 
+_CALLER: Final = "gateway.caller"  #: in the environ
 _REMEMBERED: Final = 4096  #: addresses; a gateway sees its few application servers
 _LONGEST_REMEMBERED: Final = 128  #: characters of an X-Forwarded-For; one proxy writes an address, two write two
-
-_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     """What is against letting an address in; None where nothing is."""
 
+    address: str
     objection: str | None
     administration: str | None  #: also where the route is one of administration
 
 
 class Guard:
-    """The rule of networks, as the settings have it and the table of routes applies it.
+    """The rules of networks and keys, as the settings have them and the table of routes applies them.
 
     What is remembered has short keys: a verdict on an address, and on an ``X-Forwarded-For`` only from a trusted proxy.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._keys = ApiKeys(settings.api_keys)
         self._judge_peer = lru_cache(maxsize=_REMEMBERED)(self._find_peer)
         self._judge_forwarded = lru_cache(maxsize=_REMEMBERED)(self._find_forwarded)
 
     def admit_flask(self, request: Request) -> None:
-        """Let a request pass that Flask has found a view for, or none.
+        """Let a request pass that Flask has found a view for, or none. :func:`caller_of` it is known afterwards.
 
-        :raises AddressNotAllowed: as :meth:`admit`
+        :raises GatewayError: as :meth:`admit`, and if the caller may not name the platform that the path names
         """
-        if request.url_rule is None:
-            self.admit(route_of_nothing(request.path), request.environ)
-        else:
-            self.admit(route_of_rule(request.method, request.url_rule.rule), request.environ)
+        rule = request.url_rule
+        route = route_of_nothing(request.path) if rule is None else route_of_rule(request.method, rule.rule)
+        caller = request.environ[_CALLER] = self.admit(route, request.environ)
+        if request.view_args and (platform := request.view_args.get("platform")) is not None:
+            caller.check_platform(platform)
 
-    def admit(self, route: Route | None, environ: dict[str, Any]) -> None:
-        """Let a request to *route* pass; None is a route that the table does not have.
+    def admit(self, route: Route | None, environ: dict[str, Any]) -> Caller:
+        """Return who sends a request to *route*, if it may pass; None is a route that the table does not have.
+
+        Whether the caller may name the platform that it does is for :meth:`Caller.check_platform` to say.
 
         :raises AddressNotAllowed: the client's address is not in the route's networks, or cannot be told, or the route
             has no rule
+        :raises Unauthorized: the key is wrong, or is not the admin key where that is needed
         """
         if route is None:
-            raise AddressNotAllowed("nobody may use this route: it has no rule")
+            raise ANYBODY.refused(AddressNotAllowed("nobody may use this route: it has no rule"))
         if route.access is Access.OPEN:
-            return
+            return ANYBODY
         verdict = self._judge(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR"))
         objection = verdict.administration if route.access is Access.ADMIN else verdict.objection
         if objection is not None:
-            _log.warning("refused: %s", objection, extra={"method": environ.get("REQUEST_METHOD"), "route": route.path})
-            raise AddressNotAllowed(objection)
+            raise Caller(self._keys, None, verdict.address).refused(AddressNotAllowed(objection))
+        if route.key is Key.NONE or not (self._keys or route.key is Key.ADMIN_ALWAYS):
+            return ANYBODY
+        return self._check_key(route, environ, verdict.address)
+
+    def _check_key(self, route: Route, environ: dict[str, Any], address: str) -> Caller:
+        key = _shown_key(environ)
+        name = None if key is None else self._keys.name_of(key)
+        caller = Caller(self._keys, name, address)
+        if key is not None and name is None:
+            raise caller.refused(Unauthorized("the API key is wrong"))
+        needs_admin = route.key is Key.ADMIN_ALWAYS or (route.key is Key.ADMIN and self._keys.admin_has_key)
+        if needs_admin and not caller.is_admin:
+            raise caller.refused(Unauthorized(f"{route.path} needs the admin key, in the header X-API-Key"))
+        return caller
 
     def _judge(self, peer: str, forwarded_for: str | None) -> _Verdict:
         is_proxy, verdict = self._judge_peer(peer)
@@ -82,10 +100,26 @@ class Guard:
 
     def _find_verdict(self, address: Address | None) -> _Verdict:
         settings = self._settings
+        shown = str(address or "an unknown address")
         if address is None or not is_in(address, settings.allowed_networks):
-            outside = f"{address or 'an unknown address'} is not in the allowed networks"
-            return _Verdict(outside, outside)
+            outside = f"{shown} is not in the allowed networks"
+            return _Verdict(shown, outside, outside)
         narrower = settings.allowed_admin_networks
         if narrower and not is_in(address, narrower):
-            return _Verdict(None, f"{address} is not in the networks allowed for administration")
-        return _Verdict(None, None)
+            return _Verdict(shown, None, f"{shown} is not in the networks allowed for administration")
+        return _Verdict(shown, None, None)
+
+
+def caller_of(environ: dict[str, Any]) -> Caller:
+    """Return who sends the request, which the guard has let pass."""
+    caller: Caller = environ[_CALLER]
+    return caller
+
+
+def _shown_key(environ: dict[str, Any]) -> str | None:
+    """The key in the request's headers; an empty one is none."""
+    key: str | None = environ.get("HTTP_X_API_KEY")
+    if key:
+        return key
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

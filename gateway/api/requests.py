@@ -15,6 +15,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from gateway.api.bodies import read_body
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.naming import check_name, check_tenant_id
+from gateway.security.api_keys import Caller
 from gateway.services import Services
 
 _TOLD_FIELDS: Final = 20  #: of the wrong ones; a request with more of them is no mistake in writing
@@ -70,11 +71,17 @@ class Request(Schema):
         unknown = RAISE
 
 
-def load(schema: Schema, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the schema makes
-    """Read *data* as *schema* says.
+def load(schema: Schema, data: Mapping[str, Any], caller: Caller) -> Any:  # noqa: ANN401 - what the schema makes
+    """Return what *schema* makes of *data*.
 
+    Here the platform of a request becomes known, and so whether its caller may name it.
+
+    :raises Unauthorized, PlatformIsolationViolation: *caller* may not
     :raises InvalidRequest: with the wrong fields in the message, and under ``fields`` one by one
     """
+    platform = data.get("platform")
+    if isinstance(platform, str):
+        caller.check_platform(platform)
     try:
         return schema.load(data)
     except ValidationError as exc:

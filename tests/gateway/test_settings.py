@@ -159,12 +159,42 @@ def test_secrets_are_in_no_representation_and_in_no_message():
         assert not any(secret in problem for problem in problems_of({"DATABASE_URL": wrong}))
 
 
-@pytest.mark.parametrize("name", ["API_KEY_SHOP", "API_KEY_ADMIN", "ADMIN_TOKEN"])
-@pytest.mark.parametrize("value", ["secret-key", ""])
-def test_a_key_that_would_not_be_checked_stops_the_start(name, value):
-    (problem,) = problems_of({name: value})
-    assert problem.startswith(name)
-    assert "secret-key" not in problem
+def test_keys_are_by_whose_they_are(tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("API_KEY_SHOP=of-the-file\nAPI_KEY_CAFE=c1\n")
+    settings = read(
+        {"API_KEY_SHOP": "old, new", "API_KEY_my-app": "m", "API_KEY_ADMIN": "b", "ADMIN_TOKEN": "a,b",
+         "API_KEYS_FILE": str(file)}
+    )  # fmt: skip
+    assert settings.api_keys == {"SHOP": ("old", "new"), "CAFE": ("c1",), "MY_APP": ("m",), "ADMIN": ("a", "b")}
+    assert read({}).api_keys == {}
+    assert not any(key in repr(settings) for key in ("old", "c1"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "variable"),
+    [
+        ({"API_KEY_SHOP": ""}, "API_KEY_SHOP"),
+        ({"API_KEY_SHOP": "secret,"}, "API_KEY_SHOP"),
+        ({"API_KEY_SHOP": "secret secret"}, "API_KEY_SHOP"),
+        ({"ADMIN_TOKEN": "sécret"}, "ADMIN_TOKEN"),
+        ({"API_KEY_ADMIN": " "}, "API_KEY_ADMIN"),
+        ({"API_KEY_SHOP": "secret", "API_KEY_CAFE": "secret"}, "API_KEY_SHOP"),
+        ({"API_KEY_SHOP": "secret", "ADMIN_TOKEN": "secret"}, "API_KEY_SHOP"),
+        ({"API_KEYS_FILE": "/nowhere/secret-free"}, "API_KEYS_FILE"),
+    ],
+)
+def test_a_key_that_protects_nothing_stops_the_start(environment, variable):
+    (problem,) = problems_of(environment)
+    assert problem.startswith(variable)
+    assert "secret" not in problem.replace("/nowhere/secret-free", "")
+
+
+def test_a_file_of_keys_holds_nothing_else(tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("API_KEY_SHOP=secret\nGATEWAY_PORT=secret\n")
+    (problem,) = problems_of({"API_KEYS_FILE": str(file)})
+    assert problem == "API_KEYS_FILE sets GATEWAY_PORT, which names no key"
 
 
 def test_networks_may_be_written_as_addresses_with_a_mask_of_their_network():

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from gateway.api.bodies import read_body
 from gateway.api.errors import answer_failure
-from gateway.api.guard import Guard
+from gateway.api.guard import Guard, caller_of
 from gateway.api.requests import check_is_json, current_services, load
 from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of, respond
 from gateway.api.v1.requests import CallRequest
@@ -21,6 +21,7 @@ from gateway.functions import parse_json
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.operations.call_function import ConcurrencyLimit, FunctionCall, call_function
 from gateway.routes import CALL
+from gateway.security.api_keys import ANYBODY, Caller
 from gateway.services import Services
 
 blueprint: Final = Blueprint("call", __name__)
@@ -34,10 +35,10 @@ _LONGEST_REMEMBERED: Final = 128  #: characters of a function's name; PostgreSQL
 @blueprint.post(CALL.path)
 def call() -> ResponseReturnValue:
     """Call a function of the application's."""
-    return respond(answer_call(current_services(), request.environ))
+    return respond(answer_call(current_services(), request.environ, caller_of(request.environ)))
 
 
-def answer_call(services: Services, environ: dict[str, Any]) -> Answer:
+def answer_call(services: Services, environ: dict[str, Any], caller: Caller) -> Answer:
     """Call the function that the body names, and give its rows.
 
     :raises GatewayError: the request, or the call, failed
@@ -48,6 +49,7 @@ def answer_call(services: Services, environ: dict[str, Any]) -> Answer:
         raise InvalidRequest("the body must be a JSON object")
     params = body.pop("params", None)
     owner, function = _address(body)
+    caller.check_platform(owner.platform)
     if params is None:
         params = []
     elif not isinstance(params, list | dict):
@@ -90,7 +92,7 @@ def _known_address(items: tuple[tuple[str, Any], ...]) -> tuple[DatabaseOwner, s
 
 
 def _read_address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
-    found: tuple[DatabaseOwner, str] = load(_CALL_REQUEST, body)
+    found: tuple[DatabaseOwner, str] = load(_CALL_REQUEST, body, ANYBODY)
     return found
 
 
@@ -109,8 +111,7 @@ class CallDoor:
             return self._application(environ, start_response)
         request_id = request_id_of(environ)
         try:
-            self._guard.admit(CALL, environ)
-            answer = answer_call(self._services, environ)
+            answer = answer_call(self._services, environ, self._guard.admit(CALL, environ))
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
             answer = answer_failure(exc, request_id)
         headers = [

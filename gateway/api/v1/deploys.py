@@ -8,6 +8,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from gateway.api.bodies import reading_form
+from gateway.api.guard import caller_of
 from gateway.api.requests import adding_facts, current_services, load
 from gateway.api.responses import ok, request_id_of
 from gateway.api.v1.requests import DeployForm
@@ -24,7 +25,7 @@ def register() -> ResponseReturnValue:
     """Bring one database to the archive's schema, and make it if it is missing."""
     services = current_services()
     with reading_form(request.environ, services.settings.max_upload_bytes) as parts:
-        wanted = load(DeployForm(request_id_of(request.environ)), parts)
+        wanted = load(DeployForm(request_id_of(request.environ)), parts, caller_of(request.environ))
         with adding_facts(**owner_facts(wanted.owner)):
             result = register_database(services, wanted)
     return ok(RegisterAnswer().dump(result))
@@ -35,7 +36,7 @@ def migrate() -> ResponseReturnValue:
     """Bring a tenant's database, or without tenant_id all of the platform, to the archive's schema."""
     services = current_services()
     with reading_form(request.environ, services.settings.max_upload_bytes) as parts:
-        wanted = load(DeployForm(request_id_of(request.environ)), parts)
+        wanted = load(DeployForm(request_id_of(request.environ)), parts, caller_of(request.environ))
         only_owner = "tenant_id" in parts
         with adding_facts(**(owner_facts(wanted.owner) if only_owner else {"platform": wanted.owner.platform})):
             result = migrate_databases(services, wanted, only_owner=only_owner)

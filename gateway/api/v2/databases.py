@@ -8,6 +8,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from gateway.api.errors import answer_failure
+from gateway.api.guard import caller_of
 from gateway.api.requests import adding_facts, current_services, load, read_json
 from gateway.api.responses import ok, request_id_of, respond
 from gateway.api.v1.responses import MigrateAnswer, migration_failure
@@ -53,7 +54,9 @@ def migrate_all() -> ResponseReturnValue:
 
 
 def _create(services: Services) -> dict[str, Any]:
-    owner = load(CreateRequest(), read_json(request.environ, services.settings.max_request_bytes))
+    owner = load(
+        CreateRequest(), read_json(request.environ, services.settings.max_request_bytes), caller_of(request.environ)
+    )
     with adding_facts(**owner_facts(owner)):
         made = create_database(services, owner, request_id_of(request.environ))
     answer = {"status": "created", "platform": owner.platform, "schema_name": owner.schema_name}
@@ -62,7 +65,7 @@ def _create(services: Services) -> dict[str, Any]:
 
 def _migrate(body: MigrateRequest) -> ResponseReturnValue:
     services = current_services()
-    wanted = load(body, read_json(request.environ, services.settings.max_request_bytes))
+    wanted = load(body, read_json(request.environ, services.settings.max_request_bytes), caller_of(request.environ))
     facts = {"platform": wanted.platform, "schema_name": wanted.schema_name, "database_id": wanted.database_id}
     with adding_facts(**facts):
         result = migrate_stored(services, wanted, RolloutRules())

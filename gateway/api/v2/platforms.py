@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from gateway.api.bodies import reading_form
 from gateway.api.errors import answer_failure
+from gateway.api.guard import caller_of
 from gateway.api.requests import adding_facts, current_services, load, read_json, single_values
 from gateway.api.responses import ok, request_id_of, respond
 from gateway.api.v2.requests import ARCHIVES, DatabasesQuery, PlatformRequest, SchemaForm
@@ -31,7 +32,9 @@ def created_status(services: Services) -> int:
 def register_platform() -> ResponseReturnValue:
     """Record a platform. It has no schema yet."""
     services = current_services()
-    platform = load(PlatformRequest(), read_json(request.environ, services.settings.max_request_bytes))["platform"]
+    platform = load(
+        PlatformRequest(), read_json(request.environ, services.settings.max_request_bytes), caller_of(request.environ)
+    )["platform"]
     try:
         with adding_facts(platform=platform):
             services.platforms.register(platform)
@@ -54,7 +57,7 @@ def upload_schema(platform: str) -> ResponseReturnValue:
     )
     form = SchemaForm(platform=platform, sent_by=str(sender) if sender else None, request_id=request_id_of(environ))
     with reading_form(environ, services.settings.max_upload_bytes, ARCHIVES) as parts:
-        wanted = load(form, parts)
+        wanted = load(form, parts, caller_of(environ))
         with adding_facts(platform=platform, schema_name=wanted.schema_name):
             stored = store_schema(services, wanted)
     answer = {"status": "registered", "platform": platform, "schema_name": wanted.schema_name}
@@ -76,7 +79,7 @@ def databases(platform: str) -> ResponseReturnValue:
     """List the databases made of a platform's stored schemas, or of one of them."""
     services = current_services()
     check_name(platform, field="platform")
-    schema = load(DatabasesQuery(), single_values(request.args.items(multi=True)))["schema"]
+    schema = load(DatabasesQuery(), single_values(request.args.items(multi=True)), caller_of(request.environ))["schema"]
     with adding_facts(platform=platform):
         found = list_schema_databases(services, platform, schema)
     return ok({"platform": platform, "databases": SchemaDatabaseShape(many=True).dump(found), "count": len(found)})

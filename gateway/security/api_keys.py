@@ -1,0 +1,106 @@
+"""API keys: whose key a caller has shown, and for which platforms it may be used."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Final
+
+from gateway.errors import GatewayError, PlatformIsolationViolation, Unauthorized
+from gateway.naming import MAX_DATABASE_NAME_BYTES
+from gateway.settings import ADMIN_KEY, key_name_of
+
+_DIGEST_BYTES: Final = 32
+_log: Final = logging.getLogger(__name__)
+_name_of = lru_cache(maxsize=4096)(key_name_of)
+
+
+class ApiKeys:
+    """The keys of the platforms and of the administration.
+
+    They are kept and compared as keyed digests. Looking a digest up tells nobody how much of a key was right, because
+    nobody outside this process can choose a digest; the comparison that decides takes constant time.
+    """
+
+    def __init__(self, keys: Mapping[str, Sequence[str]]) -> None:
+        """Keep the digests of *keys*.
+
+        :param keys: by the name of whose they are: ``key_name_of`` a platform, or ADMIN_KEY
+        """
+        self._secret = secrets.token_bytes(32)
+        digests = [(self._digest(key), name) for name, of_name in keys.items() for key in of_name]
+        self._by_digest = {digest: (digest, name) for digest, name in digests}
+        self._names = frozenset(keys)
+
+    def __bool__(self) -> bool:
+        """Return whether there is any key, so that callers are told apart."""
+        return bool(self._names)
+
+    @property
+    def admin_has_key(self) -> bool:
+        """Whether there is an admin key."""
+        return ADMIN_KEY in self._names
+
+    def platform_has_key(self, platform: str) -> bool:
+        """Return whether *platform*, which need not be a valid name, has a key of its own."""
+        return len(platform) <= MAX_DATABASE_NAME_BYTES and _name_of(platform) in self._names
+
+    def name_of(self, key: str) -> str | None:
+        """Return whose key *key* is, or None for a wrong one."""
+        digest = self._digest(key)
+        known, name = self._by_digest.get(digest, (bytes(_DIGEST_BYTES), ""))
+        return name if compare_digest(known, digest) else None
+
+    def _digest(self, key: str) -> bytes:
+        return blake2b(key.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=_DIGEST_BYTES).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request, as far as its key says.
+
+    :ivar name: whose key was shown: the ``key_name_of`` platforms, or ADMIN_KEY; None without a key
+    :ivar address: the client's, for the log
+    """
+
+    keys: ApiKeys
+    name: str | None = None
+    address: str = ""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the admin key was shown."""
+        return self.name == ADMIN_KEY
+
+    def check_platform(self, platform: str) -> None:
+        """Return if this caller may name *platform*.
+
+        :raises Unauthorized: the platform has a key, and the caller has shown none
+        :raises PlatformIsolationViolation: the key is another platform's
+        """
+        if not self.keys or self.is_admin:
+            return
+        if self.name is None:
+            if self.keys.platform_has_key(platform):
+                raise self.refused(
+                    Unauthorized("this platform needs its API key, in the header X-API-Key", platform=platform),
+                    platform,
+                )
+        elif len(platform) <= MAX_DATABASE_NAME_BYTES and self.name != _name_of(platform):
+            raise self.refused(
+                PlatformIsolationViolation("the API key is another platform's", platform=platform), platform
+            )
+
+    def refused(self, error: GatewayError, platform: str | None = None) -> GatewayError:
+        """Return *error*, of which the log has the reason and the address now."""
+        named = {} if platform is None else {"platform": platform[:MAX_DATABASE_NAME_BYTES]}
+        _log.warning("refused: %s", error.message, extra={"address": self.address, "key_of": self.name, **named})
+        return error
+
+
+ANYBODY: Final = Caller(ApiKeys({}))  #: where no key is asked for
