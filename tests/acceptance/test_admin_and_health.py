@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded_postgres import EmbeddedPostgres
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway
 from tests.support.waiting import wait_until

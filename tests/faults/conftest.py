@@ -19,7 +19,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.errors import PoolExhausted
 from gateway.pools import ConnectionRegistry
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
@@ -43,7 +43,7 @@ class Server(EmbeddedPostgres):
         return psycopg.connect(make_conninfo(self.url, dbname=database, application_name=OBSERVER), autocommit=True)
 
     def log_connections(self) -> None:
-        with self.observe() as connection:
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
             for name, value in self.SETTINGS.items():
                 connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
             connection.execute("SELECT pg_reload_conf()")

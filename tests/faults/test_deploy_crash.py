@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded_postgres import EmbeddedPostgres
 from migrations_engine import SCRATCH_NAME_PREFIX, DeployOptions, EngineError, deploy_schema, read_folder
 from tests.support.structure import structure_of
 from tests.support.waiting import wait_until

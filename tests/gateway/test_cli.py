@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.postgres_programs import packaged_programs
 from tests.support.running_gateway import free_port, running_gateway
 from tests.support.waiting import wait_until
 
@@ -137,6 +138,26 @@ class TestServe:
     def test_the_embedded_server_has_the_version_asked_for(self, public_path):
         with running_gateway("", public_path, ("--embedded", "pg", "--postgres-version", "16")):
             assert (public_path / "pg/data/PG_VERSION").read_text().strip() == "16"
+
+    def test_the_embedded_server_can_be_the_machine_s_own(self, public_path):
+        folder = packaged_programs(16).folder
+        with running_gateway("", public_path, ("--embedded", "pg", "--postgres-bin", str(folder))) as gateway:
+            assert (public_path / "pg/data/PG_VERSION").read_text().strip() == "16"
+            assert gateway.get("/health/ready").status == 200
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            (["--embedded", "pg", "--postgres-bin", "/nowhere"], "Error: /nowhere has no program postgres"),
+            (["--embedded", "pg", "--postgres-version", "17", "--postgres-bin", "/x"], "exclude each other"),
+            (["--postgres-version", "17"], "--embedded, which is not given"),
+        ],
+    )
+    def test_programs_that_cannot_be_are_refused(self, public_path, arguments, reason):
+        result = run(public_path, "serve", *arguments, GATEWAY_PORT=str(free_port()))
+        assert result.returncode != 0
+        assert reason in result.stderr.splitlines()[-1]
+        assert not (public_path / "pg").exists()
 
     def test_a_second_gateway_on_the_same_folder_is_refused_in_one_line(self, public_path):
         with running_gateway("", public_path, ("--embedded", "pg")) as gateway:

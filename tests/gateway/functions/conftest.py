@@ -103,6 +103,14 @@ def owner(conninfo: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
+def administrator(conninfo: str, superuser_url: str) -> Iterator[psycopg.Connection]:
+    """A superuser's connection to the database of the calls."""
+    database = psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"]
+    with psycopg.connect(psycopg.conninfo.make_conninfo(superuser_url, dbname=database), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
 def caller(conninfo: str) -> Iterator[Caller]:
     caller = Caller(conninfo)
     yield caller

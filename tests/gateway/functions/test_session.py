@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway.errors import GatewayError
 from gateway.functions import clean, needs_cleaning
@@ -84,6 +85,12 @@ END $$;
 """
 
 ACTIONS = [line.split()[2].partition("(")[0] for line in FUNCTIONS.splitlines() if " do_" in line]
+
+
+@pytest.fixture
+def conninfo(make_database: Callable[[], str], superuser_url: str) -> str:
+    """A superuser's: only such a gateway lets functions go as far as changing the session's authorization."""
+    return make_conninfo(superuser_url, dbname=conninfo_to_dict(make_database())["dbname"])
 
 
 @pytest.fixture

@@ -34,9 +34,9 @@ def callable_among(caller, names) -> set[str]:
         return {name for name in names if read_routine(session, name, ("public",)) is not None}
 
 
-def test_of_everything_the_database_has_only_the_application_s_own_may_be_called(caller, owner):
-    owner.execute(OWN)
-    found = names_on(owner)
+def test_of_everything_the_database_has_only_the_application_s_own_may_be_called(caller, administrator):
+    administrator.execute(OWN)
+    found = names_on(administrator)
     assert len(found) > 2500
     assert {"public"} < {schema for schema, _ in found}
     assert ("public", "vector_norm") in found
@@ -66,24 +66,24 @@ def test_of_everything_the_database_has_only_the_application_s_own_may_be_called
         ("no_such_function", []),
     ],
 )
-def test_what_may_not_be_called_looks_like_what_is_not_there(caller, owner, name, params):
-    owner.execute(OWN)
+def test_what_may_not_be_called_looks_like_what_is_not_there(caller, administrator, name, params):
+    administrator.execute(OWN)
     with pytest.raises(FunctionNotFound) as failure:
         caller.rows(name, params)
     assert failure.value.message == f"no function {name!r} may be called here"
     assert failure.value.facts == {"function": name}
 
 
-def test_a_function_beside_a_hidden_one_of_its_name_may_be_called(caller, owner):
-    owner.execute(OWN)
+def test_a_function_beside_a_hidden_one_of_its_name_may_be_called(caller, owner, administrator):
+    administrator.execute(OWN)
     owner.execute("CREATE FUNCTION vector_norm(p text) RETURNS text LANGUAGE sql AS 'SELECT p'")
     for _ in range(3):
         assert caller.value("vector_norm", ["[1,2]"]) == "[1,2]"
 
 
-def test_a_function_that_joins_an_extension_stops_being_callable(caller, owner):
-    owner.execute(OWN)
-    owner.execute("ALTER EXTENSION vector ADD FUNCTION answer()")
+def test_a_function_that_joins_an_extension_stops_being_callable(caller, owner, administrator):
+    administrator.execute(OWN)
+    administrator.execute("ALTER EXTENSION vector ADD FUNCTION answer()")
     with pytest.raises(FunctionNotFound):
         caller.rows("answer")
 

@@ -10,11 +10,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.support.servers import ServerUrls
+
 
 @pytest.fixture(scope="session", params=(16, 18), ids=lambda version: f"pg{version}")
-def server(request, postgres_servers: Callable[[int], str]) -> Iterator[psycopg.Connection]:
+def server(request, server_urls: Callable[[int], ServerUrls]) -> Iterator[psycopg.Connection]:
+    """A superuser's connection: the catalog also has what only a superuser can make."""
     name = f"test_catalog_{os.getpid()}_{request.param}"
-    url = postgres_servers(request.param)
+    url = server_urls(request.param).superuser
     with ExitStack() as stack:
         admin = stack.enter_context(psycopg.connect(url, autocommit=True))
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

@@ -9,9 +9,11 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from migrations_engine.catalog import read_catalog
 from migrations_engine.model import Catalog
+from tests.support.servers import ServerUrls
 
 VERSIONS = (16, 18)
 
@@ -35,15 +37,16 @@ class Laboratory:
 
 
 @pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
-def laboratory(request, postgres_servers: Callable[[int], str]) -> Iterator[Laboratory]:
+def laboratory(request, server_urls: Callable[[int], ServerUrls]) -> Iterator[Laboratory]:
     version = request.param
     name = f"test_diff_{os.getpid()}_{version}"
-    url = postgres_servers(version)
+    urls = server_urls(version)
     with ExitStack() as stack:
-        admin = stack.enter_context(psycopg.connect(url, autocommit=True))
+        admin = stack.enter_context(psycopg.connect(urls.ordinary, autocommit=True))
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         stack.callback(admin.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-        conninfo = psycopg.conninfo.make_conninfo(url, dbname=name)
+        with psycopg.connect(make_conninfo(urls.superuser, dbname=name)) as superuser:
+            superuser.execute("CREATE EXTENSION vector")
+        conninfo = make_conninfo(urls.ordinary, dbname=name)
         connection = stack.enter_context(psycopg.connect(conninfo, autocommit=True))
-        connection.execute("CREATE EXTENSION vector")
         yield Laboratory(connection, version)

@@ -352,8 +352,8 @@ def test_an_aggregate_follows_its_function(tenant):
     assert tenant.rows("SELECT total(n) FROM generate_series(1, 2) n") == [(9,)]
 
 
-def test_grants_are_given_again_to_a_function_made_anew(tenant):
-    tenant.execute("DO $$ BEGIN CREATE ROLE test_caller; EXCEPTION WHEN duplicate_object THEN END $$")
+def test_grants_are_given_again_to_a_function_made_anew(tenant, superuser):
+    superuser.execute("DO $$ BEGIN CREATE ROLE test_caller; EXCEPTION WHEN duplicate_object THEN END $$")
     files = {
         "functions/f.pssql": one("f"),
         "functions/z_grants.pssql": "REVOKE ALL ON FUNCTION f() FROM PUBLIC;"

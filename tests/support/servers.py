@@ -1,0 +1,47 @@
+"""The PostgreSQL servers of a test session, each started at its first use and shared by all tests."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.embedded_postgres import EmbeddedPostgres
+from gateway.postgres_programs import Programs, packaged_programs, programs_in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerUrls:
+    """The maintenance database of a server, for the ordinary role that a gateway is to have, and for the superuser."""
+
+    ordinary: str
+    superuser: str
+
+
+class Servers:
+    """Servers of several versions, which end with *stack*.
+
+    TEST_POSTGRES_BIN names a folder with the programs of another PostgreSQL, which then is the one for every version.
+    TEST_DATABASE_URL names a running server instead, and TEST_SUPERUSER_URL the same for its superuser.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._started: dict[Programs, ServerUrls] = {}
+
+    def urls_of(self, version: int) -> ServerUrls:
+        """Return the URLs of a server of PostgreSQL's major *version*."""
+        if given := os.environ.get("TEST_DATABASE_URL"):
+            return ServerUrls(ordinary=given, superuser=os.environ.get("TEST_SUPERUSER_URL", given))
+        folder = os.environ.get("TEST_POSTGRES_BIN")
+        programs = programs_in(Path(folder)) if folder else packaged_programs(version)
+        if programs not in self._started:
+            self._started[programs] = self._start(programs)
+        return self._started[programs]
+
+    def _start(self, programs: Programs) -> ServerUrls:
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=f"pg{programs.version}-"))
+        server = self._stack.enter_context(EmbeddedPostgres(Path(folder), programs=programs, durable=False))
+        return ServerUrls(ordinary=server.url, superuser=server.superuser_url)
