@@ -76,6 +76,8 @@ ROUTES: Final = (
     _route("GET", "/admin/databases", Access.ADMIN, Key.ADMIN, Work.OTHER),
     _route("GET", "/admin/platforms", Access.ADMIN, Key.ADMIN, Work.OTHER),
     _route("POST", "/admin/create-tenant", Access.ADMIN, Key.ADMIN, Work.DEPLOY),
+    _route("POST", "/admin/create-tenant-db", Access.ADMIN, Key.ADMIN, Work.DEPLOY),
+    _route("POST", "/admin/drop-database", Access.ADMIN, Key.ADMIN_ALWAYS, Work.DEPLOY),
     _route("POST", "/admin/database/create", Access.ADMIN, Key.ADMIN, Work.DEPLOY),
 )  # fmt: skip
 

@@ -83,8 +83,12 @@ def _host(text: str) -> str:
     return text
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def _schemas(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    names = _words(text)
     if not names or any(name.startswith("pg_") or name == "information_schema" for name in names):
         raise ValueError("must be the names of the application's schemas, with commas between them")
     return names
@@ -128,6 +132,7 @@ class Settings:
     api_keys_file: Path | None = _setting("API_KEYS_FILE", None, Path)  # noqa: RUF009 - a field, as all others
 
     php_client_compatibility: bool = _setting("PHP_CLIENT_COMPATIBILITY", False, _switch)
+    shared_templates: tuple[str, ...] = _setting("SHARED_TEMPLATES", (), _words)
     callable_schemas: tuple[str, ...] = _setting("CALLABLE_SCHEMAS", ("public",), _schemas)
     data_dir: Path = _setting("DATA_DIR", _DATA_DIR, Path)  # noqa: RUF009 - a field, as all others
     log_level: str = _setting("LOG_LEVEL", "info", _one_of(*LOG_LEVELS))

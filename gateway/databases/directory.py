@@ -48,6 +48,12 @@ class DatabaseDirectory:
             row = read_named(session, owner.database_name)
         return owned(row, owner)
 
+    def owner_of(self, name: str) -> DatabaseOwner | None:
+        """Return whose the database called *name* is; None if there is none, or it has no stamp."""
+        with refusals("look up a database"), self._session() as session:
+            row = read_named(session, name)
+        return row.stamp.owner if row is not None and row.stamp is not None else None
+
     def find_for_call(self, owner: DatabaseOwner) -> ManagedDatabase:
         """The database that calls for *owner* reach, also a v2 database asked for as ``{schema}_{id}``; remembered.
 

@@ -15,7 +15,7 @@ from gateway.databases.catalog import Connections, read_named, refusals
 from gateway.databases.directory import owned
 from gateway.databases.name_locks import NameLocks, try_lock, unlock
 from gateway.databases.stamps import ManagedDatabase, Stamp
-from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded
+from gateway.errors import ConnectionFailed, DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from gateway.queries import load_queries
 
@@ -66,6 +66,31 @@ class DatabaseLifecycle:
             finally:
                 if published is None:
                     self._drop_temporary(session, temporary)
+
+    def create_copy(self, owner: DatabaseOwner, source: str) -> ManagedDatabase:
+        """Make *owner*'s database as a copy of the database *source*, with everything in it.
+
+        :raises DatabaseAlreadyExists, DatabaseNameConflict: as for :meth:`create`
+        :raises ConnectionFailed: somebody is connected to *source*, which PostgreSQL cannot copy then
+        """
+        with self._locks.held(owner.database_name) as session:
+            self._refuse_existing(session, owner)
+            with refusals("copy a database", **owner_facts(owner)):
+                self._remove_leftovers(session)
+                temporary = f"{self._temporary_beginning(session)}{secrets.token_hex(8)}"
+                try_lock(session, temporary)
+                self._connections.forget(source)
+                copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (temporary, source)))
+                try:
+                    session.execute(copy)
+                except psycopg.errors.ObjectInUse as exc:
+                    message = f"{source!r} cannot be copied while others are connected to it; try again"
+                    raise ConnectionFailed(message, cause=exc.diag.message_detail, **owner_facts(owner)) from exc
+            try:
+                return self._publish(session, temporary, owner)
+            except BaseException:
+                self._drop_temporary(session, temporary)
+                raise
 
     def adopt(self, owner: DatabaseOwner, prepare: Prepare[Prepared], *, publish: bool = True) -> Prepared:
         """Stamp the unstamped database of *owner*'s name once *prepare* has succeeded on it; a failure adopts nothing.

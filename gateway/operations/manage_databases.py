@@ -1,11 +1,16 @@
-"""Create empty databases for owners, and adopt those that an earlier gateway or a person made."""
+"""Create databases for owners, drop them, and adopt those that an earlier gateway or a person made."""
 
 from __future__ import annotations
 
-from gateway.errors import DatabaseAlreadyExists, DatabaseNotRecorded, InvalidRequest
+import logging
+from typing import Final
+
+from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, InvalidRequest
 from gateway.naming import DatabaseOwner, owner_facts, tenant_database
 from gateway.operations.deploy import deploy_turn
 from gateway.services import Services
+
+_log: Final = logging.getLogger(__name__)
 
 
 def create_empty_database(services: Services, owner: DatabaseOwner) -> str:
@@ -17,6 +22,46 @@ def create_empty_database(services: Services, owner: DatabaseOwner) -> str:
     with deploy_turn(services):
         services.lifecycle.create(owner, lambda _connection: None)
     return owner.database_name
+
+
+def create_from_template(services: Services, owner: DatabaseOwner, template: str) -> str:
+    """Make *owner*'s database as a copy of the database *template*, and return its name.
+
+    :raises DatabaseNotFound: *template* is not a database of the owner's platform and not in SHARED_TEMPLATES; whether
+        there is a database of the name is not told
+    :raises DatabaseAlreadyExists, DatabaseNameConflict: there is a database of the owner's name
+    :raises ConnectionFailed: somebody is connected to the template
+    """
+    made_by = services.directory.owner_of(template)
+    is_own = made_by is not None and made_by.platform == owner.platform
+    if not is_own and template not in services.settings.shared_templates:
+        raise DatabaseNotFound(
+            f"the template {template!r} is no database of this platform and none that all platforms share",
+            platform=owner.platform,
+        )
+    with deploy_turn(services):
+        services.lifecycle.create_copy(owner, template)
+    return owner.database_name
+
+
+def drop_database(services: Services, owner: DatabaseOwner, confirmation: str) -> str:
+    """Drop *owner*'s database, cut off whoever is connected to it, and return its name.
+
+    :param confirmation: the database's name, written once more
+    :raises InvalidRequest: *confirmation* is another name
+    :raises DatabaseNotFound, DatabaseNameConflict: there is no such database, or it is not the owner's
+    """
+    name = owner.database_name
+    if confirmation != name:
+        raise InvalidRequest(
+            f"confirm must repeat the name of the database to be dropped, {name!r}",
+            fields={"confirm": "is not the database's name"},
+        )
+    with deploy_turn(services):
+        services.lifecycle.drop(owner)
+    services.directory.forget(owner)
+    _log.warning("database dropped", extra={**owner_facts(owner)})
+    return name
 
 
 def find_adoptable(services: Services, platform: str) -> tuple[DatabaseOwner, ...]:

@@ -10,7 +10,8 @@ from itertools import product
 import pytest
 
 from gateway.routes import ROUTES
-from tests.support.running_gateway import Gateway, multipart, running_gateway
+from tests.acceptance.conftest import ADMIN_KEY, CAFE_KEY, OLD_SHOP_KEY, PROXY, SHOP, SHOP_KEY
+from tests.support.running_gateway import Gateway, multipart
 
 #: The status of every route, from an address of the allowed networks and from one of the administration's: with no key,
 #: a wrong one, another platform's, the platform's own, the admin key. Numbers besides 401 and 403 are the route's own.
@@ -35,14 +36,16 @@ POST /v2/migrate-all                     401  401   403   404 404   401  401   4
 GET  /admin/databases                    403  403   403   403 403   401  401   401   401 200
 GET  /admin/platforms                    403  403   403   403 403   401  401   401   401 200
 POST /admin/create-tenant                403  403   403   403 403   401  401   401   401 400
+POST /admin/create-tenant-db             403  403   403   403 403   401  401   401   401 400
+POST /admin/drop-database                403  403   403   403 403   401  401   401   401 400
 POST /admin/database/create              403  403   403   403 403   401  401   401   401 404
 """
 ROWS = {tuple(line.split()[:2]): list(map(int, line.split()[2:])) for line in TABLE.strip().splitlines()[2:]}
 
-PROXY, STRANGER = "127.0.0.1", "127.0.0.2"  # addresses of this machine; the first is a trusted proxy
-KEYS = {"none": None, "wrong": "no-key", "other": "cafe-key", "own": "shop-key-2", "admin": "admin-key"}
+STRANGER = "127.0.0.2"  # an address of this machine that is no proxy
+KEYS = {"none": None, "wrong": "no-key", "other": CAFE_KEY, "own": SHOP_KEY, "admin": ADMIN_KEY}
 CODES = {401: {"unauthorized"}, 403: {"unauthorized", "platform_isolation_violation"}}
-PLATFORM = "shop-7"
+PLATFORM = SHOP
 
 #: What a route is asked so that it refuses, or does nothing, when the request is let in.
 BODIES = {
@@ -53,18 +56,10 @@ BODIES = {
     "/v2/migrate": {"platform": PLATFORM, "schema_name": "s"},
     "/v2/migrate-all": {"platform": PLATFORM, "schema_name": "s"},
     "/admin/create-tenant": {"platform": PLATFORM, "tenant_id": ""},
+    "/admin/create-tenant-db": {"platform": PLATFORM, "tenant_id": ""},
+    "/admin/drop-database": {"platform": PLATFORM, "tenant_id": "main", "confirm": "no"},
     "/platform/<platform>/schema": {},
 }
-
-
-@pytest.fixture(scope="module")
-def keyed(postgres_url: str, tmp_path_factory) -> Gateway:
-    settings = {
-        "ALLOWED_NETWORKS": "10.1.0.0/16", "ALLOWED_ADMIN_NETWORKS": "10.1.9.0/24", "TRUSTED_PROXIES": PROXY,
-        "API_KEY_SHOP_7": "shop-key-1,shop-key-2", "API_KEY_CAFE": KEYS["other"], "ADMIN_TOKEN": KEYS["admin"],
-    }  # fmt: skip
-    with running_gateway(postgres_url, tmp_path_factory.mktemp("keyed"), **settings) as gateway:
-        yield gateway
 
 
 def ask(
@@ -119,21 +114,21 @@ def test_from_elsewhere_no_key_and_no_forged_address_opens_anything(keyed: Gatew
         assert (status, body.get("error")) == ((200, None) if path.startswith("/health") else (403, "unauthorized"))
 
 
-@pytest.mark.parametrize(("key", "status"), [(None, 404), ("no-key", 401), ("cafe-key", 403), ("admin-key", 404)])
+@pytest.mark.parametrize(("key", "status"), [(None, 404), ("no-key", 401), (CAFE_KEY, 403), (ADMIN_KEY, 404)])
 def test_a_platform_without_a_key_is_open_to_those_who_show_none(keyed: Gateway, key, status) -> None:
     answer = ask(keyed, "POST", "/call", key=key, forwarded="10.1.0.1", platform="free")
     assert answer[0] == status
 
 
 def test_a_key_may_be_sent_as_a_bearer_token_and_changed_without_a_gap(keyed: Gateway) -> None:
-    for key, bearer in product(("shop-key-1", "shop-key-2"), (True, False)):
+    for key, bearer in product((OLD_SHOP_KEY, SHOP_KEY), (True, False)):
         assert ask(keyed, "POST", "/call", key=key, forwarded="10.1.0.1", bearer=bearer)[0] == 404
-    assert ask(keyed, "POST", "/call", key="shop-key-1,shop-key-2", forwarded="10.1.0.1")[0] == 401
+    assert ask(keyed, "POST", "/call", key=f"{OLD_SHOP_KEY},{SHOP_KEY}", forwarded="10.1.0.1")[0] == 401
     assert ask(keyed, "POST", "/call", key="shop-key", forwarded="10.1.0.1", bearer=True)[0] == 401
 
 
 def test_a_platform_is_the_same_however_it_is_written(keyed: Gateway) -> None:
-    for platform in ("SHOP-7", "shop_7", "Shop.7"):
+    for platform in (SHOP.upper(), SHOP.replace("-", "_"), SHOP.replace("-", ".")):
         assert ask(keyed, "POST", "/call", key=None, forwarded="10.1.0.1", platform=platform)[0] == 401
         assert ask(keyed, "POST", "/call", key=KEYS["own"], forwarded="10.1.0.1", platform=platform)[0] == 404
 
@@ -142,5 +137,5 @@ def test_refusals_are_logged_and_keys_never(keyed: Gateway) -> None:
     ask(keyed, "POST", "/call", key="guess-nobody-made", forwarded="10.1.0.77")
     assert "the API key is wrong" in keyed.log
     assert "10.1.0.77" in keyed.log
-    for key in ("guess-nobody-made", "cafe-key", "shop-key-1", "shop-key-2", "admin-key"):
+    for key in ("guess-nobody-made", CAFE_KEY, OLD_SHOP_KEY, SHOP_KEY, ADMIN_KEY):
         assert key not in keyed.log

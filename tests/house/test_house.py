@@ -13,7 +13,7 @@ import pytest
 
 from gateway import errors
 from gateway.app import create_app
-from gateway.routes import route_of_rule
+from gateway.routes import ROUTES, route_of_rule
 from gateway.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,9 @@ def test_every_error_has_a_status_of_its_own(error_class):
 def test_every_route_has_a_row_that_says_who_may_use_it(tmp_path):
     app = create_app(Settings.from_environment({"DATA_DIR": str(tmp_path)}, None))
     ways = [(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods]
-    assert [way for way in ways if route_of_rule(*way) is None] == []
+    rows = {way: route_of_rule(*way) for way in ways}
+    assert [way for way, row in rows.items() if row is None] == []
+    assert set(rows.values()) == set(ROUTES)
 
 
 @pytest.mark.parametrize(
