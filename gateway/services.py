@@ -80,7 +80,10 @@ def build_services(settings: Settings) -> Services:
         registry=registry,
         directory=DatabaseDirectory(registry, maintenance_database=maintenance),
         lifecycle=DatabaseLifecycle(
-            registry, maintenance_database=maintenance, wait_seconds=settings.deploy_wait_timeout_seconds
+            registry,
+            maintenance_database=maintenance,
+            wait_seconds=settings.deploy_wait_timeout_seconds,
+            most_templates=settings.template_databases,
         ),
         signatures=SignatureCache(schemas=settings.callable_schemas, changes=registry.changes),
         scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),

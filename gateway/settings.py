@@ -123,6 +123,7 @@ class Settings:
     statement_timeout_ms: int = _setting("STATEMENT_TIMEOUT_MS", 30_000, _integer(1, _MAX_MILLISECONDS))
     lock_timeout_ms: int = _setting("LOCK_TIMEOUT_MS", 5_000, _integer(1, _MAX_MILLISECONDS))
     parallel_deploys: int = _setting("PARALLEL_DEPLOYS", 8, _integer(1, 256))
+    template_databases: int = _setting("TEMPLATE_DATABASES", 16, _integer(0, 10_000))
     deploy_wait_timeout_seconds: float = _setting("DEPLOY_WAIT_TIMEOUT_SECS", 120.0, _seconds)
 
     allowed_networks: tuple[Network, ...] = _setting("ALLOWED_NETWORKS", _LOOPBACK, _networks)

@@ -22,6 +22,7 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
 from migrations_engine.source.folder import read_folder
 from migrations_engine.source.layout import ArchiveLimits
+from migrations_engine.tracking import claim_copy
 
 __all__ = [
     "SCRATCH_NAME_PREFIX",
@@ -41,6 +42,7 @@ __all__ = [
     "SeederResult",
     "SeederValidation",
     "Verification",
+    "claim_copy",
     "deploy_schema",
     "read_archive",
     "read_folder",

@@ -4,6 +4,7 @@ from gateway.databases.catalog import Connections
 from gateway.databases.directory import DatabaseDirectory
 from gateway.databases.lifecycle import DatabaseLifecycle
 from gateway.databases.stamps import ManagedDatabase, Stamp
+from gateway.databases.templates import TemplateUse
 
 __all__ = [
     "Connections",
@@ -11,4 +12,5 @@ __all__ = [
     "DatabaseLifecycle",
     "ManagedDatabase",
     "Stamp",
+    "TemplateUse",
 ]

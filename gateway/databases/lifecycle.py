@@ -15,6 +15,7 @@ from gateway.databases.catalog import Connections, read_named, refusals
 from gateway.databases.directory import owned
 from gateway.databases.name_locks import NameLocks, try_lock, unlock
 from gateway.databases.stamps import ManagedDatabase, Stamp
+from gateway.databases.templates import TemplateDatabases, TemplateUse
 from gateway.errors import ConnectionFailed, DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from gateway.queries import load_queries
@@ -30,17 +31,26 @@ _TEMPORARY: Final = f"{RESERVED_PREFIX}new_"
 class DatabaseLifecycle:
     """The only place that makes, stamps and drops the databases of owners."""
 
-    def __init__(self, connections: Connections, *, maintenance_database: str, wait_seconds: float) -> None:
+    def __init__(
+        self, connections: Connections, *, maintenance_database: str, wait_seconds: float, most_templates: int = 0
+    ) -> None:
         """Connect nothing yet.
 
         :param wait_seconds: how long a request waits for another one that is making a database of the same name
+        :param most_templates: template databases to keep on the server
         """
+        self._templates = TemplateDatabases(most_templates)
         self._connections = connections
         self._maintenance_database = maintenance_database
         self._locks = NameLocks(connections, maintenance_database=maintenance_database, wait_seconds=wait_seconds)
 
     def create(
-        self, owner: DatabaseOwner, prepare: Prepare[Prepared], *, publish: bool = True
+        self,
+        owner: DatabaseOwner,
+        prepare: Prepare[Prepared],
+        *,
+        publish: bool = True,
+        template: TemplateUse[Prepared] | None = None,
     ) -> tuple[ManagedDatabase | None, Prepared]:
         """Make *owner*'s database: nobody sees it before *prepare* has succeeded on it.
 
@@ -48,6 +58,7 @@ class DatabaseLifecycle:
 
         :param prepare: what brings the new, empty database into its first state
         :param publish: False drops it after *prepare*, whose result is all that is wanted
+        :param template: copied instead of preparing a new database if it is there; made for the next ones if it is not
         :raises DatabaseAlreadyExists: the owner has it already, also when another request has just made it
         :raises DatabaseNameConflict: the name is somebody else's
         """
@@ -55,11 +66,21 @@ class DatabaseLifecycle:
             self._refuse_existing(session, owner)
             with refusals("make a database", **owner_facts(owner)):
                 self._remove_leftovers(session)
-                temporary = self._make_temporary(session)
-            published = None
+                temporary = self._temporary_name(session)
+                copied = self._templates.copy(session, template, temporary) if template else None
+                if copied is None:
+                    self._make_temporary(session, temporary)
+            published = note = None
             try:
                 with self._connections.dedicated(temporary) as connection:
-                    result = prepare(connection)
+                    if template and copied is not None:
+                        result = template.claim(connection, copied)
+                    else:
+                        result = prepare(connection)
+                        note = template.note(connection, result) if template else None
+                if template and note is not None:
+                    second = self._temporary_name(session)
+                    self._templates.keep(session, template, note, source=temporary, temporary=second)
                 if publish:
                     published = self._publish(session, temporary, owner)
                 return published, result
@@ -77,8 +98,7 @@ class DatabaseLifecycle:
             self._refuse_existing(session, owner)
             with refusals("copy a database", **owner_facts(owner)):
                 self._remove_leftovers(session)
-                temporary = f"{self._temporary_beginning(session)}{secrets.token_hex(8)}"
-                try_lock(session, temporary)
+                temporary = self._temporary_name(session)
                 self._connections.forget(source)
                 copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (temporary, source)))
                 try:
@@ -141,17 +161,21 @@ class DatabaseLifecycle:
             return
         raise _already_exists(owner)
 
-    def _make_temporary(self, session: psycopg.Connection[Any]) -> str:
-        """An empty UTF-8 database under a name that *session* has locked, which says that its maker is alive."""
+    def _temporary_name(self, session: psycopg.Connection[Any]) -> str:
+        """A new name that *session* has locked, which says that its maker is alive."""
         name = f"{self._temporary_beginning(session)}{secrets.token_hex(8)}"
         try_lock(session, name)
+        return name
+
+    @staticmethod
+    def _make_temporary(session: psycopg.Connection[Any], name: str) -> None:
+        """An empty UTF-8 database."""
         encoding = session.execute(_QUERIES["template_encoding"]).fetchone()
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if encoding != ("UTF8",):
             # The server was set up for another encoding. Only locale C goes with every one, and only in template0.
             statement += sql.SQL(" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
         session.execute(statement)
-        return name
 
     def _publish(self, session: psycopg.Connection[Any], temporary: str, owner: DatabaseOwner) -> ManagedDatabase:
         name = owner.database_name

@@ -61,3 +61,40 @@ SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%(name)s, 720
 
 -- name: unlock
 SELECT pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(%(name)s, 7205759403792793)) AS unlocked
+
+-- name: template_named
+SELECT d.datname::text AS name, s.description AS comment
+FROM pg_catalog.pg_database AS d
+JOIN pg_catalog.pg_shdescription AS s
+    ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+WHERE d.datname = %(name)s AND NOT d.datallowconn AND d.datconnlimit <> -2
+
+-- name: templates
+SELECT d.datname::text AS name, s.description AS comment
+FROM pg_catalog.pg_database AS d
+JOIN pg_catalog.pg_shdescription AS s
+    ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s) AND NOT d.datallowconn
+ORDER BY d.datname
+
+-- name: size_of
+SELECT pg_catalog.pg_database_size(d.oid) AS bytes FROM pg_catalog.pg_database AS d WHERE d.datname = %(name)s
+
+-- name: differs_when_copied
+-- Whether a copy of this database would not be what deploying the schema once more would make: it has settings that
+-- belong to the database and not to its content, or seeded rows get values that are new each time, from a default or a
+-- trigger. A table that is not found counts as one of which nothing is known.
+SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_db_role_setting AS s
+        JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+        WHERE d.datname = pg_catalog.current_database())
+    OR EXISTS (
+        SELECT FROM unnest(%(tables)s::text[]) AS seeded (name)
+        WHERE pg_catalog.to_regclass(seeded.name) IS NULL
+            OR EXISTS (
+                SELECT FROM pg_catalog.pg_trigger AS t
+                WHERE t.tgrelid = pg_catalog.to_regclass(seeded.name) AND NOT t.tgisinternal AND t.tgtype & 4 <> 0)
+            OR EXISTS (
+                SELECT FROM pg_catalog.pg_attrdef AS a
+                WHERE a.adrelid = pg_catalog.to_regclass(seeded.name)
+                    AND pg_catalog.pg_get_expr(a.adbin, a.adrelid) ~ %(random)s)) AS differs

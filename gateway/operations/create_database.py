@@ -1,32 +1,49 @@
-"""Create: a database of a stored schema, whole or not at all."""
+"""Create: a database of a stored schema, whole or not at all; a copy of its template where there is one."""
 
 from __future__ import annotations
 
 import time
+from functools import cache
+from typing import Any
+
+import psycopg
 
 from gateway.naming import DatabaseOwner
 from gateway.operations.deploy import DeployTerms, deploy, deploy_turn
 from gateway.operations.register_database import RegisteredDatabase
+from gateway.operations.schema_template import schema_template
 from gateway.operations.stored_schemas import read_stored_schema
 from gateway.services import Services
+from migrations_engine import DeployReport, Schema
 
 
-def create_database(services: Services, owner: DatabaseOwner, request_id: str) -> RegisteredDatabase:
-    """Make *owner*'s database of the current version of its stored schema.
+def create_database(
+    services: Services, owner: DatabaseOwner, request_id: str, *, schema_name: str | None = None
+) -> RegisteredDatabase:
+    """Make *owner*'s database of the current version of a stored schema.
 
+    :param schema_name: the platform's schema, where the owner's name does not have it
     :raises PlatformNotFound, SchemaNotFound: the schema is not stored
     :raises DatabaseAlreadyExists, DatabaseNameConflict: there is a database of this name
     :raises SchemaDeployError: the schema does not work in a new database; none has been made
     """
-    assert owner.schema_name is not None
     started = time.monotonic()
-    schema = read_stored_schema(services, owner.platform, owner.schema_name)
+    name = schema_name or owner.schema_name
+    assert name is not None
+    version = services.platforms.schema(owner.platform, name).current
     terms = DeployTerms(request_id=request_id)
+
+    @cache
+    def schema() -> Schema:
+        return read_stored_schema(services, owner.platform, name, version)
+
+    def bring_up(connection: psycopg.Connection[Any]) -> DeployReport:
+        return deploy(services, connection, schema(), owner=owner, wanted=terms, purpose="register")
+
+    family = f"{owner.platform}/{name}"
+    template = schema_template(owner=owner, checksum=version.checksum, schema=schema, terms=terms, family=family)
     with deploy_turn(services):
-        _, report = services.lifecycle.create(
-            owner,
-            lambda connection: deploy(services, connection, schema, owner=owner, wanted=terms, purpose="register"),
-        )
+        _, report = services.lifecycle.create(owner, bring_up, template=template)
     return RegisteredDatabase(
         database=owner.database_name,
         created=True,

@@ -11,6 +11,7 @@ import psycopg
 from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, SchemaDeployError
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployRequest, dedicated_to, deploy, deploy_turn, read_schema
+from gateway.operations.schema_template import schema_template
 from gateway.services import Services
 from migrations_engine import DeployReport, Schema
 
@@ -74,7 +75,12 @@ def _register_once(services: Services, wanted: DeployRequest, schema: Schema) ->
     try:
         database = services.directory.find(owner)
     except DatabaseNotFound:
-        made, report = services.lifecycle.create(owner, bring_up, publish=not wanted.dry_run)
+        template = None
+        if owner.kind == "tenant" and not wanted.dry_run:  # a platform has one main database, so a copy serves nobody
+            template = schema_template(
+                owner=owner, checksum=schema.checksum, schema=lambda: schema, terms=wanted, family=None
+            )
+        made, report = services.lifecycle.create(owner, bring_up, publish=not wanted.dry_run, template=template)
         return made is not None, report
     except DatabaseNotRecorded:
         return False, services.lifecycle.adopt(owner, bring_up, publish=not wanted.dry_run)

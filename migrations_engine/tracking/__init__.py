@@ -1,7 +1,7 @@
 """The ``_stonescriptdb_gateway_*`` tables of a database: what was deployed, the changelog, and the deploy lock."""
 
 from migrations_engine.tracking.lock import Probe, lock_kept, take_deploy_lock
-from migrations_engine.tracking.records import ChangelogEntry, Records
+from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy
 from migrations_engine.tracking.state import AppliedMigration, DeployedFunction, DeployState, read_state
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "DeployedFunction",
     "Probe",
     "Records",
+    "claim_copy",
     "lock_kept",
     "read_state",
     "take_deploy_lock",

@@ -174,3 +174,9 @@ SELECT 'function', f.signature
                     WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
                       AND i.identity = f.signature)
  ORDER BY 1, 2
+
+-- name: claim_copy
+WITH deployed AS (
+    UPDATE public._stonescriptdb_gateway_tables SET deployed_at = now() WHERE table_name = '*')
+UPDATE public._stonescriptdb_gateway_changelog
+   SET platform = %(platform)s, request_id = %(request_id)s, executed_at = now()

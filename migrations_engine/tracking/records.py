@@ -23,6 +23,11 @@ class ChangelogEntry:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+def claim_copy(connection: psycopg.Connection[Any], *, platform: str, request_id: str) -> None:
+    """Let the tracking tables of a database that was copied from another say who asked for it, and that it is new."""
+    connection.execute(_QUERIES["claim_copy"], {"platform": platform, "request_id": request_id})
+
+
 class Records:
     """The tracking tables of the database behind *connection*."""
 

@@ -1,0 +1,252 @@
+"""Template databases: a schema deployed once, copied for every further database of it.
+
+Invariants:
+
+1. Nobody can connect to a template (``ALLOW_CONNECTIONS false``), so a copy never meets a session in it. Copies of one
+   template may run at the same time; PostgreSQL makes whoever drops it wait for them.
+2. A template becomes one by a rename, together with its comment; before that it has a temporary name, and is removed
+   like every unfinished database if its maker is gone.
+3. A template is a shortcut only: when it is missing, in use or being dropped, the database is made without it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, Generic, TypeVar
+
+import psycopg
+from psycopg import errors, sql
+
+from gateway.databases.name_locks import try_lock, unlock
+from gateway.naming import RESERVED_PREFIX
+from gateway.queries import load_queries
+
+Prepared = TypeVar("Prepared")
+
+_log = logging.getLogger(__name__)
+_QUERIES = load_queries("gateway.databases")
+_BEGINNING: Final = f"{RESERVED_PREFIX}template_"
+_COMMENT_VERSION: Final = 1
+_REFRESH_AFTER: Final = timedelta(minutes=10)  #: how exact the time of last use is, which decides what goes first
+#: From this size on, copying the files costs less than writing every page to the WAL, in spite of its two checkpoints.
+_COPY_FILES_FROM_BYTES: Final = 256 * 2**20
+_CLONING_SINCE: Final = 180000  #: server version that can let the file system share the blocks of both copies
+#: The template has gone since it was looked up, somebody is in it in spite of all, or this role may not copy it.
+_NOT_NOW: Final = (errors.InvalidCatalogName, errors.ObjectInUse, errors.InsufficientPrivilege)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateUse(Generic[Prepared]):
+    """How a database can be made by copying instead of preparing it.
+
+    :ivar content: what decides whether two databases would be equal; any text
+    :ivar family: templates of one family replace each other; None for one that has no successors
+    :ivar note: what the template has to tell about what was prepared, or None if a copy would not be the same
+    :ivar claim: makes a copy its owner's; returns what preparing it would have returned
+    """
+
+    content: str
+    family: str | None
+    note: Callable[[psycopg.Connection[Any], Prepared], Mapping[str, Any] | None]
+    claim: Callable[[psycopg.Connection[Any], Mapping[str, Any]], Prepared]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Template:
+    name: str
+    family: str | None
+    used_at: datetime
+    size_bytes: int
+    note: Mapping[str, Any]
+
+    def to_comment(self) -> str:
+        record = {
+            "stonescriptdb_gateway_template": _COMMENT_VERSION,
+            "family": self.family,
+            "used_at": self.used_at.isoformat(),
+            "size_bytes": self.size_bytes,
+            "note": self.note,
+        }
+        return json.dumps(record, separators=(",", ":"))
+
+    @classmethod
+    def from_row(cls, name: str, comment: str | None) -> _Template | None:
+        with suppress(ValueError, TypeError, KeyError):
+            record = json.loads(comment or "")
+            if record["stonescriptdb_gateway_template"] == _COMMENT_VERSION:
+                return cls(
+                    name=name,
+                    family=record["family"],
+                    used_at=datetime.fromisoformat(record["used_at"]),
+                    size_bytes=record["size_bytes"],
+                    note=record["note"],
+                )
+        return None
+
+
+class TemplateDatabases:
+    """The templates of a server. Every session given here is one to the maintenance database, in autocommit."""
+
+    def __init__(self, most: int) -> None:
+        """Keep *most* of them; 0 for none."""
+        self._most = most
+
+    def copy(self, session: psycopg.Connection[Any], use: TemplateUse[Any], database: str) -> Mapping[str, Any] | None:
+        """Make *database* as a copy of the template, and return the template's note; None if there is none to copy."""
+        if not self._most:
+            return None
+        found = self._find(session, _name(session, use))
+        if found is None:
+            return None
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {}").format(
+            sql.Identifier(database), sql.Identifier(found.name), sql.SQL(_strategy(session, found.size_bytes))
+        )
+        try:
+            session.execute(statement)
+        except _NOT_NOW as exc:
+            _log.info("the template %s could not be copied: %s", found.name, exc)
+            return None
+        self._refresh(session, found)
+        return found.note
+
+    def keep(
+        self,
+        session: psycopg.Connection[Any],
+        use: TemplateUse[Any],
+        note: Mapping[str, Any],
+        *,
+        source: str,
+        temporary: str,
+    ) -> None:
+        """Make a template of *source*, which nobody is connected to, under the name *temporary* first.
+
+        A failure is logged and nothing else: the database itself is what was wanted.
+        """
+        name = _name(session, use)
+        if not self._most or not try_lock(session, name):  # another request is making it
+            return
+        try:
+            if self._find(session, name) is None:
+                self._make(session, use, note, source=source, temporary=temporary, name=name)
+                self._evict(session, use, name)
+        except psycopg.Error as exc:
+            _log.warning("no template could be made of %s: %s", source, exc)
+        finally:
+            with suppress(psycopg.OperationalError):  # the connection is gone, and the lock with it
+                unlock(session, name)
+
+    @staticmethod
+    def _find(session: psycopg.Connection[Any], name: str) -> _Template | None:
+        row = session.execute(_QUERIES["template_named"], {"name": name}).fetchone()
+        return _Template.from_row(*row) if row else None
+
+    @staticmethod
+    def _make(
+        session: psycopg.Connection[Any],
+        use: TemplateUse[Any],
+        note: Mapping[str, Any],
+        *,
+        source: str,
+        temporary: str,
+        name: str,
+    ) -> None:
+        row = session.execute(_QUERIES["size_of"], {"name": source}).fetchone()
+        size = row[0] if row else 0
+        made = _Template(name=name, family=use.family, used_at=_now(), size_bytes=size, note=note)
+        try:
+            session.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {} ALLOW_CONNECTIONS false").format(
+                    sql.Identifier(temporary), sql.Identifier(source), sql.SQL(_strategy(session, size))
+                )
+            )
+            with session.transaction():
+                session.execute(
+                    sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(temporary), sql.Identifier(name))
+                )
+                _comment(session, made)
+        except psycopg.Error:
+            if not session.closed:
+                _drop(session, temporary)
+            raise
+
+    def _refresh(self, session: psycopg.Connection[Any], template: _Template) -> None:
+        """Take note that it was used, once in a while, and only one at a time: comments cannot be changed at once."""
+        if _now() - template.used_at < _REFRESH_AFTER or not try_lock(session, template.name):
+            return
+        try:
+            _comment(
+                session,
+                _Template(
+                    name=template.name,
+                    family=template.family,
+                    used_at=_now(),
+                    size_bytes=template.size_bytes,
+                    note=template.note,
+                ),
+            )
+        except errors.InvalidCatalogName:  # dropped meanwhile
+            pass
+        finally:
+            unlock(session, template.name)
+
+    def _evict(self, session: psycopg.Connection[Any], use: TemplateUse[Any], name: str) -> None:
+        """Drop what *use*'s template, *name*, has replaced, and those unused for longest that are too many."""
+        rows = session.execute(_QUERIES["templates"], {"beginning": _beginning(session)}).fetchall()
+        templates = [found for row in rows if (found := _Template.from_row(*row)) is not None and found.name != name]
+        replaced = [one for one in templates if use.family is not None and one.family == use.family]
+        others = sorted((one for one in templates if one not in replaced), key=lambda one: one.used_at)
+        too_many = len(others) + 1 - self._most
+        for one in (*replaced, *others[: max(0, too_many)]):
+            _drop(session, one.name)
+
+
+def differs_when_copied(connection: psycopg.Connection[Any], seeded: Sequence[str], *, random: str) -> bool:
+    """Whether a copy of the database of *connection* would not be what preparing a new one would be.
+
+    :param seeded: the tables that have rows from the beginning
+    :param random: a regular expression for defaults that give something else for each row
+    """
+    parameters = {"tables": list(seeded), "random": random}
+    row = connection.execute(_QUERIES["differs_when_copied"], parameters).fetchone()
+    return row is None or bool(row[0])
+
+
+def _beginning(session: psycopg.Connection[Any]) -> str:
+    """Advisory locks belong to the database they are taken in, so the names they guard say which that is."""
+    row = session.execute(_QUERIES["current_database_oid"]).fetchone()
+    return f"{_BEGINNING}{row[0] if row else 0}_"
+
+
+def _name(session: psycopg.Connection[Any], use: TemplateUse[Any]) -> str:
+    return f"{_beginning(session)}{sha256(use.content.encode()).hexdigest()[:20]}"
+
+
+def _strategy(session: psycopg.Connection[Any], size_bytes: int) -> str:
+    """The cheaper way to copy so many bytes on this server."""
+    if size_bytes < _COPY_FILES_FROM_BYTES:
+        return "WAL_LOG"
+    if session.info.server_version >= _CLONING_SINCE:
+        session.execute("SET file_copy_method = clone")
+    return "FILE_COPY"
+
+
+def _comment(session: psycopg.Connection[Any], template: _Template) -> None:
+    session.execute(
+        sql.SQL("COMMENT ON DATABASE {} IS {}").format(
+            sql.Identifier(template.name), sql.Literal(template.to_comment())
+        )
+    )
+
+
+def _drop(session: psycopg.Connection[Any], name: str) -> None:
+    session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

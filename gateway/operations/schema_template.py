@@ -1,0 +1,85 @@
+"""When a new database may be a copy of one that holds the schema already, and how a copy becomes its owner's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any, Final
+
+import psycopg
+
+from gateway.databases import TemplateUse
+from gateway.databases.templates import differs_when_copied
+from gateway.naming import DatabaseOwner
+from gateway.operations.deploy import DeployTerms
+from migrations_engine import DeployReport, Schema, SchemaFile, SeederResult, claim_copy
+
+_RANDOM: Final = r"random|uuid|gen_salt|txid|xact_id"  #: in the names of functions that give something new each time
+_MOMENT: Final = re.compile(
+    rf"\b\w*(?:{_RANDOM})\w*\s*\("
+    r"|\b(?:now|timeofday|\w+_timestamp|current_setting|set_config|version|pg_backend_pid)\s*\("
+    r"|\b(?:current_(?:date|time|timestamp|database|catalog|user|role)|localtime(?:stamp)?|session_user)\b"
+    r"|'(?:now|today|tomorrow|yesterday)'",
+    re.IGNORECASE,
+)
+_CHANGES_ROWS: Final = re.compile(r"^\s*(?:insert|update|delete|copy|do|with|select|call|merge)\b", re.I | re.M)
+_COUNTS: Final = (
+    "extensions_installed",
+    "types_deployed",
+    "tables_created",
+    "migrations_applied",
+    "functions_deployed",
+    "functions_updated",
+)
+_TEXTS: Final = ("satisfied_statements", "warnings")
+
+
+def schema_template(
+    *, owner: DatabaseOwner, checksum: str, schema: Callable[[], Schema], terms: DeployTerms, family: str | None
+) -> TemplateUse[DeployReport]:
+    """Return how *owner*'s database can be made by copying.
+
+    :param schema: reads the schema; only called when there is nothing to copy
+    :param family: what all versions of the schema have in common, if it has others that will replace it
+    """
+
+    def note(connection: psycopg.Connection[Any], report: DeployReport) -> Mapping[str, Any] | None:
+        seeded = [result.table for result in report.seeders if result.inserted]
+        if depends_on_moment(schema()) or differs_when_copied(connection, seeded, random=_RANDOM):
+            return None
+        known = asdict(report)
+        return {name: known[name] for name in _COUNTS + _TEXTS + ("seeders",)}
+
+    def claim(connection: psycopg.Connection[Any], kept: Mapping[str, Any]) -> DeployReport:
+        claim_copy(connection, platform=owner.platform, request_id=terms.request_id)
+        counts: dict[str, Any] = {name: kept[name] for name in _COUNTS}
+        texts: dict[str, Any] = {name: tuple(kept[name]) for name in _TEXTS}
+        return DeployReport(**counts, **texts, seeders=tuple(SeederResult(**seeder) for seeder in kept["seeders"]))
+
+    return TemplateUse(
+        content="\0".join((version("stonescriptdb-gateway"), owner.platform, checksum)),
+        family=family,
+        note=note,
+        claim=claim,
+    )
+
+
+def depends_on_moment(schema: Schema) -> bool:
+    """Whether the rows that a new database of *schema* begins with may depend on when, where or by whom it is made.
+
+    Says so rather too often: then the database is made from the files, which is only slower. The time in a column's
+    default is not looked at, so rows copied from a template have the time at which that was made.
+    """
+    functions = {file.stem.lower() for file in schema.functions}
+    return any(_is_momentary(file, functions) for file in schema.seeders) or any(
+        _CHANGES_ROWS.search(file.text) and _is_momentary(file, functions) for file in schema.migrations
+    )
+
+
+def _is_momentary(file: SchemaFile, functions: set[str]) -> bool:
+    if _MOMENT.search(file.text):
+        return True
+    called = {name.lower() for name in re.findall(r"(\w+)\s*\(", file.text)}
+    return not called.isdisjoint(functions)
