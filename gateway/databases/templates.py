@@ -159,6 +159,7 @@ class TemplateDatabases:
         row = session.execute(_QUERIES["size_of"], {"name": source}).fetchone()
         size = row[0] if row else 0
         made = _Template(name=name, family=use.family, used_at=_now(), size_bytes=size, note=note)
+        _drop(session, name)  # whatever has the name is no template: its comment has been changed by hand
         try:
             session.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {} ALLOW_CONNECTIONS false").format(
