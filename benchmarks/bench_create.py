@@ -16,7 +16,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded_postgres import EmbeddedPostgres
+from gateway.postgres_programs import packaged_programs
 from tests.support.running_gateway import Gateway, make_archive, running_gateway
 
 TABLES = 40
@@ -80,7 +81,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         tempfile.TemporaryDirectory(prefix="pg-") as data,
-        EmbeddedPostgres(Path(data), version=arguments.postgres_version) as server,
+        EmbeddedPostgres(Path(data), programs=packaged_programs(arguments.postgres_version)) as server,
         running_gateway(server.url, Path(folder) / "copying") as copying,
         running_gateway(server.url, Path(folder) / "replaying", TEMPLATE_DATABASES="0") as replaying,
         psycopg.connect(server.url, autocommit=True) as admin,
