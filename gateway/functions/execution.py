@@ -8,6 +8,7 @@ from typing import Final
 from psycopg.pq.abc import PGresult
 
 from gateway.errors import QueryTimeout, ResponseTooLarge
+from gateway.functions.json_values import dump_json
 from gateway.functions.protocol import HasFileno, ServerRefused
 from gateway.functions.resolution import CallPlan
 from gateway.functions.session import CallSession
@@ -18,7 +19,7 @@ _QUERY_CANCELED: Final = "57014"
 
 #: Zero means none, which is not for a function to decide.
 _SET_TIMEOUT: Final = Query(
-    sql=b"SELECT (1000 * extract(epoch FROM"
+    sql=b"SELECT (1000 OPERATOR(pg_catalog.*) pg_catalog.date_part('epoch',"
     b" pg_catalog.set_config('statement_timeout', $1, false)::pg_catalog.interval))::pg_catalog.int8",
     types=(25,),
 )
@@ -123,7 +124,7 @@ def _set_timeout(session: CallSession, wanted: str) -> int:
 def _render(session: CallSession, output: PGresult) -> bytes:
     """What a procedure gave back as a JSON row: CALL can be part of no query that would render it."""
     columns = range(output.nfields)
-    names = [(output.fname(column) or b"").decode() for column in columns]
-    statement = render_statement(names, [output.ftype(column) for column in columns])
-    values = [output.get_value(0, column) for column in columns]
-    return session.ask(statement.sql, values, statement.types)[0]
+    statement = render_statement([output.ftype(column) for column in columns])
+    rendered = session.ask_row(statement, [output.get_value(0, column) for column in columns])
+    names = [dump_json((output.fname(column) or b"").decode()) for column in columns]
+    return b"{%b}" % b",".join(b"%b:%b" % pair for pair in zip(names, rendered, strict=True))

@@ -18,7 +18,11 @@ from gateway.errors import ClientGone, QueryFailed
 CHANGED: Final = "stonescriptdb_gateway.function_has_changed"  #: in the error of a call made with an old signature
 
 _UNDEFINED_OBJECT: Final = "42704"
-_VALUE_OF_PARAMETER: Final = re.compile(r"[^\n]*\$[0-9]+[^\n]*")  # in every language of lc_messages
+_DATATYPE_MISMATCH: Final = "42804"  #: of a polymorphic parameter; the one error of parsing without a position
+
+# The end of the context of an error in reading a value is ``unnamed portal parameter $1 = '...'`` in the language of
+# lc_messages, the dollar not in all of them. In all of them the lines about functions have quotes or parentheses.
+_OF_PARAMETER: Final = re.compile(r"""(?:\A|\n)[^\n"'«»„“”(:]*[0-9][^\n"'«»„“”(:]*(?:'\.\.\.')?\Z""")
 
 CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
 _FATAL_ERROR: Final = int(ExecStatus.FATAL_ERROR)
@@ -43,12 +47,23 @@ class ServerRefused(Exception):
         self.detail = part(DiagnosticField.MESSAGE_DETAIL)
         self.hint = part(DiagnosticField.MESSAGE_HINT)
         self._context = part(DiagnosticField.CONTEXT)
+        self._position = part(DiagnosticField.STATEMENT_POSITION)
         super().__init__(self.cause)
 
     @property
+    def of_value(self) -> bool:
+        """Whether a value could not be read as its parameter's type."""
+        return self._context is not None and _OF_PARAMETER.search(self._context) is not None
+
+    @property
+    def of_statement(self) -> bool:
+        """Whether the statement could not be understood, as it is or with its values' types."""
+        return self._context is None and (self._position is not None or self.sqlstate == _DATATYPE_MISMATCH)
+
+    @property
     def before_execution(self) -> bool:
-        """Whether the statement itself was refused, or one of its values, and not something inside a function."""
-        return self._context is None or _VALUE_OF_PARAMETER.fullmatch(self._context) is not None
+        """Whether nothing of the function has run, as far as can be known."""
+        return self._context is None or self.of_value
 
     @property
     def changed(self) -> bool:

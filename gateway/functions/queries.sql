@@ -14,51 +14,55 @@ SELECT p.oid,
        p.proargmodes AS modes,
        p.proargnames AS names,
        p.proconfig AS settings,
-       p.prosrc ~* '\mprepare\M' AS prepares,
        EXISTS (
            SELECT FROM pg_catalog.pg_depend d
-           WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
-             AND d.objid = p.oid AND d.deptype = 'e'
+           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
+             AND d.objid OPERATOR(pg_catalog.=) p.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'
        ) AS in_extension
 FROM pg_catalog.pg_proc p
-WHERE p.proname = ANY ($1::pg_catalog.name[]);
+WHERE p.proname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.name[]);
 
 -- name: arguments
 -- The parameters of the functions $1, as PostgreSQL prints them, in the order of $1; of one that is gone, nothing.
 SELECT pg_catalog.pg_get_function_arguments(f.oid)
 FROM pg_catalog.unnest($1::pg_catalog.oid[]) WITH ORDINALITY AS f (oid, position)
-ORDER BY f.position;
+ORDER BY f.position USING OPERATOR(pg_catalog.<);
 
 -- name: type_graph
 -- The types $1 and all they are made of, as JSON objects: a domain's base, an array's element, a composite's fields.
 WITH RECURSIVE needed AS (
-    SELECT pg_catalog.unnest($1::oid[]) AS oid
+    SELECT pg_catalog.unnest($1::pg_catalog.oid[]) AS oid
     UNION
     SELECT part.oid
     FROM needed
-    JOIN pg_catalog.pg_type t ON t.oid = needed.oid
+    JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) needed.oid
     CROSS JOIN LATERAL (
-        SELECT t.typbasetype AS oid WHERE t.typtype = 'd'
+        SELECT t.typbasetype AS oid WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
         UNION ALL
-        SELECT e.oid FROM pg_catalog.pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid
+        SELECT e.oid FROM pg_catalog.pg_type e
+        WHERE e.oid OPERATOR(pg_catalog.=) t.typelem AND e.typarray OPERATOR(pg_catalog.=) t.oid
         UNION ALL
         SELECT a.atttypid FROM pg_catalog.pg_attribute a
-        WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE t.typtype OPERATOR(pg_catalog.=) 'c' AND a.attrelid OPERATOR(pg_catalog.=) t.typrelid
+          AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
     ) AS part
 )
-SELECT pg_catalog.row_to_json(r)
+SELECT pg_catalog.row_to_json(r.*)
 FROM (
     SELECT t.oid::bigint AS oid,
            t.typbasetype::bigint AS base,
            e.oid::bigint AS element,
            e.typdelim AS delimiter,
-           CASE WHEN t.typtype = 'c' THEN (
+           CASE WHEN t.typtype OPERATOR(pg_catalog.=) 'c' THEN (
                SELECT coalesce(pg_catalog.json_agg(
-                   pg_catalog.json_build_object('name', a.attname, 'type', a.atttypid::bigint) ORDER BY a.attnum), '[]')
+                   pg_catalog.json_build_object('name', a.attname, 'type', a.atttypid::bigint)
+                   ORDER BY a.attnum USING OPERATOR(pg_catalog.<)), '[]')
                FROM pg_catalog.pg_attribute a
-               WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
+               WHERE a.attrelid OPERATOR(pg_catalog.=) t.typrelid
+                 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)
            END AS fields
     FROM needed
-    JOIN pg_catalog.pg_type t USING (oid)
-    LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+    JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) needed.oid
+    LEFT JOIN pg_catalog.pg_type e
+           ON e.oid OPERATOR(pg_catalog.=) t.typelem AND e.typarray OPERATOR(pg_catalog.=) t.oid
 ) AS r;

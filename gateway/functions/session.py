@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg import sql
 from psycopg.adapt import Transformer
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from gateway.functions.protocol import Accept, ConnectionBroken, Exchange, HasFileno, ServerRefused, ignore
 from gateway.functions.statements import Query
 
-MAX_PREPARED: Final = 200  #: statements per connection; the server keeps some 10 kB for each
+MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the server; all are looked at after a call
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
 CLEANING_SECONDS: Final = 5.0  #: for a session to come back to its beginning
 ASK_SECONDS: Final = 10.0  #: for the gateway's own questions about functions
 
-#: Everything a function can leave behind, but for the prepared statements. As DISCARD ALL has it, and in one message.
+#: Everything a function can leave behind, but for the gateway's own prepared statements, in one message, as
+#: DISCARD ALL has it.
 CLEANING: Final = (
     b"CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *;"
     b" SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+)
+
+#: The last question of the cleaning, a row for every statement that was prepared in SQL. The gateway prepares by the
+#: protocol, which no function can: whatever replaced one of its statements under the same name is found here.
+FOREIGN_STATEMENTS: Final = b"SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql"
+
+#: For databases with the extension dblink, in this schema. Whether there is an unnamed connection can only be tried.
+_DISCONNECTING: Final = sql.SQL(
+    "DO $dblink$ BEGIN"
+    " PERFORM {schema}.dblink_disconnect(name) FROM pg_catalog.unnest({schema}.dblink_get_connections()) AS name;"
+    " BEGIN PERFORM {schema}.dblink_disconnect(); EXCEPTION WHEN connection_does_not_exist THEN NULL; END;"
+    " END $dblink$"
 )
 
 _IDLE: Final = int(TransactionStatus.IDLE)
@@ -37,9 +52,12 @@ def session_options(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
         "DateStyle": "ISO",
         "IntervalStyle": "postgres",
         "bytea_output": "hex",
+        "array_nulls": "on",
+        "standard_conforming_strings": "on",
         "extra_float_digits": "1",
         "client_encoding": "UTF8",
         "client_min_messages": "warning",
+        "log_parameter_max_length_on_error": "0",
         "statement_timeout": str(statement_timeout_ms),
         "lock_timeout": str(lock_timeout_ms),
     }
@@ -59,8 +77,9 @@ class CallSession:
         self._prepared: dict[Query, bytes | None] = {}
         self._dropped: list[bytes] = []  # prepared, and not needed any more
         self._counter = 0
+        self._forgets_all = False  # the server has prepared statements that are not in _prepared
+        self.dblink: str | None = None  #: the schema of the database's extension dblink
         self.dirty = False  #: a call may have left something behind, and no cleaning has begun
-        self.prepares = False  #: the server may have prepared statements that are not in _prepared
         self.cleaning = False  #: cleaning was sent, and its answer not yet read
 
     def settle(self) -> None:
@@ -71,12 +90,8 @@ class CallSession:
         try:
             if self.dirty:
                 self.begin_cleaning()
-            if self.cleaning:
-                self._pgconn.consume_input()  # the answer has been there for a while, as a rule
-                self._exchange.receive(ignore, seconds=CLEANING_SECONDS)
-                self.cleaning = False
-                while self._pgconn.notifies() is not None:
-                    pass
+            while self.cleaning:
+                self._end_cleaning()
             self._pgconn.consume_input()  # nothing is read, or that the server has ended the connection
         except (psycopg.Error, ServerRefused) as exc:
             raise ConnectionBroken(f"the connection was lost between two calls: {exc}", sent=False) from exc
@@ -92,19 +107,44 @@ class CallSession:
         """
         self._pgconn.send_query(self._cleaning())
         self._pgconn.flush()
-        if self.prepares:
+        if self._forgets_all:
             self._prepared.clear()
         self._dropped.clear()
-        self.cleaning, self.dirty, self.prepares = True, False, False
+        self.cleaning, self.dirty, self._forgets_all = True, False, False
+
+    def _end_cleaning(self) -> None:
+        """Read the answer to the cleaning, which has been there for a while, as a rule."""
+        foreign = 0
+
+        def accept(result: PGresult) -> bool:
+            nonlocal foreign
+            foreign = result.ntuples
+            return True
+
+        self._pgconn.consume_input()
+        self._exchange.receive(accept, seconds=CLEANING_SECONDS)
+        self.cleaning = False
+        while self._pgconn.notifies() is not None:
+            pass
+        if foreign:
+            self.forget_prepared()
+            self.begin_cleaning()
 
     def _cleaning(self) -> bytes:
+        """The commands in one message, whose last result has a row for each prepared statement that is not ours."""
         in_transaction = self._pgconn.transaction_status in _IN_TRANSACTION
-        if not (self._counter or in_transaction):
+        if not (self._counter or in_transaction or self.dblink):
             return b"DISCARD ALL"  # there are no prepared statements to keep, and for a new backend this is less work
-        command = b"ROLLBACK; " + CLEANING if in_transaction else CLEANING
-        if self.prepares:
-            return command + b"; DEALLOCATE ALL"
-        return command + b"".join(b"; DEALLOCATE " + name for name in self._dropped)
+        parts = [CLEANING]
+        if in_transaction:
+            parts.insert(0, b"ROLLBACK")
+        if self.dblink:
+            parts.append(_disconnecting(self.dblink))
+        if self._forgets_all:
+            parts.append(b"DEALLOCATE ALL")
+        else:
+            parts += [b"DEALLOCATE " + name for name in self._dropped]
+        return b"; ".join([*parts, FOREIGN_STATEMENTS])
 
     def run(
         self,
@@ -126,43 +166,59 @@ class CallSession:
         """
         name = self._prepare_if_repeated(statement, seconds)
         self.dirty = True
+        exchange, format_ = self._exchange, statement.result_format
         if name is None:
-            self._exchange.send(self._pgconn.send_query_params, statement.sql, values, statement.types)
+            exchange.send(self._pgconn.send_query_params, statement.sql, values, statement.types, None, format_)
         else:
-            self._exchange.send(self._pgconn.send_query_prepared, name, values)
+            exchange.send(self._pgconn.send_query_prepared, name, values, None, format_)
         if statement.many_rows:
             self._limit_rows_in_memory()
         self._exchange.receive(accept, seconds=seconds, client=client)
 
-    def ask(self, sql: bytes, values: Sequence[bytes | None], types: Sequence[int] | None = None) -> list[bytes]:
+    def ask(self, query: bytes, values: Sequence[bytes | None]) -> list[bytes]:
         """The first column of every row of a query of the gateway's own, which leaves nothing behind.
 
         :raises ServerRefused, ConnectionBroken: as ``run``
         """
-        (result,) = self._ask(sql, values, types)
+        result = self._ask(query, values)
         return [result.get_value(number, 0) or b"" for number in range(result.ntuples)]
 
-    def ask_rows(self, sql: bytes, values: Sequence[bytes | None]) -> list[dict[str, Any]]:
+    def ask_row(self, query: Query, values: Sequence[bytes | None]) -> list[bytes]:
+        """The JSON of every column of the first row of such a query.
+
+        :raises ServerRefused, ConnectionBroken: as ``run``
+        """
+        result = self._ask(query.sql, values, query.types, query.result_format)
+        return [result.get_value(0, column) or b"null" for column in range(result.nfields)]
+
+    def ask_rows(self, query: bytes, values: Sequence[bytes | None]) -> list[dict[str, Any]]:
         """Every row of such a query, by the names of its columns, with values as psycopg reads them.
 
         :raises ServerRefused, ConnectionBroken: as ``run``
         """
-        (result,) = self._ask(sql, values, None)
+        result = self._ask(query, values)
         names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
         reader = Transformer()
         reader.set_pgresult(result)
         return reader.load_rows(0, result.ntuples, lambda row: dict(zip(names, row, strict=True)))
 
-    def _ask(self, sql: bytes, values: Sequence[bytes | None], types: Sequence[int] | None) -> list[PGresult]:
+    def _ask(
+        self,
+        query: bytes,
+        values: Sequence[bytes | None],
+        types: Sequence[int] | None = None,
+        result_format: Format = Format.TEXT,
+    ) -> PGresult:
         results: list[PGresult] = []
 
         def accept(result: PGresult) -> bool:
             results.append(result)
             return True
 
-        self._exchange.send(self._pgconn.send_query_params, sql, values, types)
+        self._exchange.send(self._pgconn.send_query_params, query, values, types, None, result_format)
         self._exchange.receive(accept, seconds=ASK_SECONDS)
-        return results
+        (result,) = results
+        return result
 
     def parameter_types(self, statement: Query) -> tuple[int, ...]:
         """The types the server gives the parameters of a statement that is not run.
@@ -184,7 +240,7 @@ class CallSession:
     def forget_prepared(self) -> None:
         """Prepare every statement anew, and let the cleaning drop what the server still has of them."""
         self._prepared.clear()
-        self.prepares = True
+        self._forgets_all = True
 
     def _limit_rows_in_memory(self) -> None:
         if _IN_CHUNKS:
@@ -194,18 +250,14 @@ class CallSession:
 
     def _prepare_if_repeated(self, statement: Query, seconds: float) -> bytes | None:
         """The name under which a statement is prepared, from its second use on."""
-        name = self._prepared.get(statement, b"")
-        if name:
-            return name
-        if name is not None:
-            self._remember(statement, None)
-            return None
-        self._counter += 1
-        name = b"stonescriptdb_gateway_%d" % self._counter
-        self._exchange.send(self._pgconn.send_prepare, name, statement.sql, statement.types)
-        self._exchange.receive(ignore, seconds=seconds)
-        self._remember(statement, name)
-        return name
+        name = self._prepared.pop(statement, b"")  # and in again, as the one used last
+        if name is None:
+            self._counter += 1
+            name = b"stonescriptdb_gateway_%d" % self._counter
+            self._exchange.send(self._pgconn.send_prepare, name, statement.sql, statement.types)
+            self._exchange.receive(ignore, seconds=seconds)
+        self._remember(statement, name or None)
+        return name or None
 
     def _remember(self, statement: Query, name: bytes | None) -> None:
         self._prepared[statement] = name
@@ -213,6 +265,11 @@ class CallSession:
             oldest = self._prepared.pop(next(iter(self._prepared)))
             if oldest is not None:
                 self._dropped.append(oldest)
+
+
+@cache
+def _disconnecting(schema: str) -> bytes:
+    return _DISCONNECTING.format(schema=sql.Identifier(schema)).as_bytes(None)
 
 
 def session_of(connection: psycopg.Connection[Any]) -> CallSession:

@@ -23,6 +23,8 @@ RECORD: Final = 2249
 NOT_FOR_CLIENTS: Final = frozenset({2275, 1263, 2287, 2276, 2279, 3838, 2281, 705, 32, 2280, 3115, 325, 3310, 269})
 
 _LONGEST_NAME: Final = 63  #: bytes; the type ``name`` would cut a longer one, and find another function
+_LONGEST_MEANING: Final = 2 * _LONGEST_NAME + 1  #: characters of a schema, a dot and a name
+_OF_DBLINK: Final = "dblink_get_connections"  #: is asked for along with every name: who has it has the extension
 _QUERIES: Final = load_queries("gateway.functions")
 _INPUT_MODES: Final = frozenset("ibv")
 _TIMEOUT: Final = "statement_timeout="
@@ -76,7 +78,7 @@ class Routine:
 
     candidates: tuple[Signature, ...]
     same_name: tuple[int, ...]  #: oids of all that share the name, also of those that may not be called
-    prepares: bool  #: one of them speaks of PREPARE, so it may leave prepared statements of its own
+    dblink: str | None  #: the schema of the database's extension dblink
     depends_on_values: bool  #: whether what is called, or with which types, depends on more than names and numbers
     plans: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  #: by the shape of the values
     statements: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  #: by SQL and types
@@ -97,7 +99,12 @@ class SignatureCache:
         self._known: dict[tuple[str, str], tuple[float, int, Routine]] = {}
 
     def find(self, database: str, name: str) -> Routine | None:
-        """What is remembered of *name*, not too old and not from before a deploy."""
+        """What is remembered of *name*, not too old and not from before a deploy.
+
+        :raises FunctionNotFound: no name is as long as this one
+        """
+        if len(name) > _LONGEST_MEANING:
+            raise FunctionNotFound(f"no function has a name of {len(name)} characters", function=name[:_LONGEST_NAME])
         known = self._known.get((database, name))
         if known is None or known[0] < monotonic() - MAX_AGE_SECONDS or known[1] != self._changes(database):
             return None
@@ -126,14 +133,15 @@ def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | N
     """The routine that *name* means: as it is written, else as PostgreSQL would fold it, else with its schema."""
     meanings = list(_meanings(name, schemas))
     try:
-        names = _array_of(name for _, name in meanings if len(name.encode()) <= _LONGEST_NAME)
+        names = _array_of(name for _, name in [*meanings, ("", _OF_DBLINK)] if len(name.encode()) <= _LONGEST_NAME)
     except UnicodeEncodeError:
         return None
     rows = [] if b"\0" in names else asker.ask_rows(_QUERIES["routines"], [names])
+    of_dblink = (_unquoted(row["schema"]) for row in rows if row["name"] == _OF_DBLINK and row["in_extension"])
     for schema, meant in meanings:
         same_name = [row for row in rows if _unquoted(row["schema"]) == schema and row["name"] == meant]
         if found := [row for row in same_name if _may_be_called(row)]:
-            return _routine(asker, schema, found, same_name)
+            return _routine(asker, schema, found, same_name, next(of_dblink, None))
     return None
 
 
@@ -141,7 +149,9 @@ def describe(asker: Asker, candidates: Sequence[Signature]) -> list[str]:
     """How PostgreSQL prints the signatures, for messages."""
     oids = "{" + ",".join(str(one.oid) for one in candidates) + "}"
     printed = asker.ask(_QUERIES["arguments"], [oids.encode()])
-    return [f"{one.name}({arguments.decode()})" for one, arguments in zip(candidates, printed, strict=True)]
+    return [
+        f"{one.name}({arguments.decode(errors='replace')})" for one, arguments in zip(candidates, printed, strict=True)
+    ]
 
 
 def _may_be_called(row: Mapping[str, Any]) -> bool:
@@ -180,7 +190,11 @@ def _unquoted(identifier: str) -> str:
 
 
 def _routine(
-    asker: Asker, schema: str, rows: Sequence[Mapping[str, Any]], same_name: Sequence[Mapping[str, Any]]
+    asker: Asker,
+    schema: str,
+    rows: Sequence[Mapping[str, Any]],
+    same_name: Sequence[Mapping[str, Any]],
+    dblink: str | None,
 ) -> Routine:
     def read_graph(oids: list[int]) -> list[Mapping[str, Any]]:
         literal = "{" + ",".join(map(str, oids)) + "}"
@@ -193,7 +207,7 @@ def _routine(
     return Routine(
         candidates=tuple(_signature(by_oid[oid], schema, parameters, types) for oid, parameters in used.items()),
         same_name=tuple(sorted(row["oid"] for row in same_name)),
-        prepares=any(row["prepares"] for row in rows),
+        dblink=dblink,
         depends_on_values=len(rows) > 1 or not oids.isdisjoint(POLYMORPHIC),
     )
 

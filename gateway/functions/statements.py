@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from psycopg import sql
+from psycopg.pq import Format
 
 from gateway.functions.json_values import dump_json
 from gateway.functions.protocol import CHANGED
@@ -24,25 +25,33 @@ class Query:
     sql: bytes
     types: tuple[int, ...]
     many_rows: bool = False  #: it may give more than one row
+    result_format: Format = Format.TEXT
 
 
+# No name of a schema can be mistaken for one of these: a whole row is taken as ``r.*``, which means the relation and
+# never a column; every other name is the only one that is visible where it stands; and operators are functions, or have
+# their schema, because a bare one is looked up along the search_path. The row leaves as UTF-8 in a bytea, whatever the
+# function has made of client_encoding.
+#
 # A row over the limit comes back as NULL, so that it is never built into the protocol's message. The condition has no
 # row to look at, and so PostgreSQL checks it once, before it runs the function: if the name does not mean any more what
 # it meant when the signature was read, a setting is asked for that does not exist, and whose name in the error says so.
 _CALL: Final = sql.SQL(
-    "SELECT CASE WHEN pg_catalog.octet_length(j) <= {limit} THEN j END "
+    "SELECT CASE WHEN pg_catalog.int4le(pg_catalog.octet_length(j), {limit})"
+    " THEN pg_catalog.convert_to(j, 'UTF8') END "
     "FROM (SELECT {rendered} AS j FROM {source} OFFSET 0) AS s "
-    "WHERE CASE WHEN {unchanged} THEN '' ELSE pg_catalog.current_setting({changed}) END = ''"
+    "WHERE CASE WHEN {unchanged} THEN true ELSE pg_catalog.current_setting({changed})::pg_catalog.bool END"
 )
-# Both sides of every comparison are of one type: for others, a new backend would read all operators called "=".
 _ONE_OF_ITS_NAME: Final = sql.SQL(
-    "pg_catalog.to_regproc({name})::pg_catalog.oid IS NOT DISTINCT FROM '{oids}'::pg_catalog.oid"
+    "pg_catalog.oideq(pg_catalog.to_regproc({name})::pg_catalog.oid, '{oids}'::pg_catalog.oid)"
 )
 _ONE_OF_SEVERAL: Final = sql.SQL(
-    "ARRAY(SELECT q.oid FROM pg_catalog.pg_proc q WHERE q.proname = {name}"
-    " AND q.pronamespace = pg_catalog.to_regnamespace({schema})::pg_catalog.oid"
-    " ORDER BY q.oid) = '{{{oids}}}'::pg_catalog.oid[]"
+    "pg_catalog.array_eq(ARRAY(SELECT q.oid FROM pg_catalog.pg_proc AS q"
+    " WHERE q.proname OPERATOR(pg_catalog.=) {name}"
+    " AND pg_catalog.oideq(q.pronamespace, pg_catalog.to_regnamespace({schema})::pg_catalog.oid)"
+    " ORDER BY q.oid USING OPERATOR(pg_catalog.<)), '{{{oids}}}'::pg_catalog.oid[])"
 )
+_RENDERED: Final = b"pg_catalog.convert_to(pg_catalog.to_json($%d)::pg_catalog.text, 'UTF8')"
 _OIDS: Final = sql.SQL("\0")  #: stands for the oids, which are no part of what databases share
 
 
@@ -90,7 +99,12 @@ def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, 
         )
     )
     oids = ",".join(map(str, routine.same_name)).encode()
-    return Query(sql=text.replace(b"\0", oids), types=(*types, *outputs), many_rows=signature.returns_set)
+    return Query(
+        sql=text.replace(b"\0", oids),
+        types=(*types, *outputs),
+        many_rows=signature.returns_set,
+        result_format=Format.TEXT if signature.is_procedure else Format.BINARY,
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -103,10 +117,10 @@ def _text_of(call: _Call) -> bytes:
         rendered: sql.Composable = sql.Literal(dump_json({call.name: None}).decode())
         source = invocation
     elif call.returns_unknown_record:
-        rendered = sql.SQL("pg_catalog.row_to_json(v)::pg_catalog.text")
+        rendered = sql.SQL("pg_catalog.row_to_json(r.v)::pg_catalog.text")
         source = sql.SQL("(SELECT {} AS v OFFSET 0) AS r").format(invocation)
     else:
-        rendered = sql.SQL("pg_catalog.row_to_json(r)::pg_catalog.text")
+        rendered = sql.SQL("pg_catalog.row_to_json(r.*)::pg_catalog.text")
         source = sql.SQL("(SELECT * FROM {}) AS r").format(invocation)
     composed = _CALL.format(
         limit=sql.Literal(call.max_row_bytes),
@@ -128,13 +142,10 @@ def probe_statement(binding: Binding, count: int, types: Sequence[int]) -> Query
     return Query(sql=composed.as_bytes(None), types=tuple(types))
 
 
-def render_statement(names: Iterable[str], types: Sequence[int]) -> Query:
-    """A statement that makes one JSON row of values that a procedure gave back."""
-    columns = sql.SQL(", ").join(
-        sql.SQL("${} AS {}").format(sql.Literal(number), sql.Identifier(name)) for number, name in enumerate(names, 1)
-    )
-    composed = sql.SQL("SELECT pg_catalog.row_to_json(r)::pg_catalog.text FROM (SELECT {}) AS r").format(columns)
-    return Query(sql=composed.as_bytes(None), types=tuple(types))
+def render_statement(types: Sequence[int]) -> Query:
+    """A statement that makes JSON of each value that a procedure gave back. No name is in it, and so no encoding."""
+    rendered = (_RENDERED % number for number in range(1, len(types) + 1))
+    return Query(sql=b"SELECT " + b", ".join(rendered), types=tuple(types), result_format=Format.BINARY)
 
 
 def _arguments(binding: Binding) -> Iterable[_Argument]:

@@ -21,7 +21,7 @@ from gateway.functions.signatures import Routine, describe
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.services import Services
 
-_NOT_UNDERSTOOD: Final = "42"  #: the class of errors in a statement itself
+_BAD_VALUE: Final = ("22", "23502", "23514")  #: SQLSTATEs that are the client's fault wherever they come from
 _NO_PRIVILEGE: Final = "42501"
 _NOT_SUPPORTED: Final = "0A000"
 _INTERNAL_ERROR: Final = "XX000"
@@ -131,7 +131,7 @@ def _undone(refused: ServerRefused, routine: Routine) -> bool:
 
 def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> list[bytes]:
     settings = services.settings
-    session.prepares |= routine.prepares
+    session.dblink = routine.dblink
     try:
         plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
         values = plan.encode(call.params)
@@ -156,7 +156,7 @@ def _explained(
     if isinstance(refused, Misfit):
         return refused.as_invalid_request(describe(session, refused.candidates))
     name, state = call.function, refused.sqlstate or ""
-    if refused.before_execution and state.startswith(_NOT_UNDERSTOOD) and state != _NO_PRIVILEGE:
+    if (refused.of_value and not state.startswith(_BAD_VALUE)) or (refused.of_statement and state != _NO_PRIVILEGE):
         signatures = " or ".join(describe(session, routine.candidates))
         return InvalidRequest(f"params do not fit {signatures}: {refused.cause}", cause=refused.cause, sqlstate=state)
     if state == _NOT_SUPPORTED and any(one.returns_unknown_record for one in routine.candidates):
