@@ -20,7 +20,7 @@ MAX_INTEGER_DIGITS: Final = 18  #: an integer of so many digits fits 64 bits, an
 _INEXACT: Final = re.compile(rb"[0-9][.eE]|[0-9]{%d}" % (MAX_INTEGER_DIGITS + 1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take three times as long to make, and a body may be full of them
 class JsonNumber:
     """A number as it was written, for those that Python's ``int`` and ``float`` would not keep as they are."""
 

@@ -27,6 +27,7 @@ from gateway.functions.values import (
     concrete_type,
     encoder_of,
     natural_type,
+    natural_types,
     shape_of,
 )
 
@@ -38,6 +39,10 @@ _IMPOSSIBLE: Final = (-1, -1)
 _AMBIGUOUS: Final = "42725"
 _UNDEFINED: Final = "42883"
 MAX_PLANS: Final = 200  #: remembered per routine; clients choose the labels of their values freely
+MAX_ARGUMENTS: Final = 100  #: PostgreSQL's FUNC_MAX_ARGS; only a VARIADIC parameter takes more values
+MAX_LABELS: Final = 4000  #: characters of all labels of a plan that is remembered
+_SHOWN_LABELS: Final = 5  #: in an error's message
+_SHOWN_LETTERS: Final = 63
 Params: TypeAlias = list[JsonValue] | dict[str, JsonValue]
 
 
@@ -79,7 +84,7 @@ def bind(routine: Routine, params: Sequence[JsonValue] | dict[str, JsonValue]) -
         named = [binding for one in routine.candidates if (binding := _by_name(one, tuple(params)))]
         if named:
             return named
-        if any(_parameter_of(one, key) for one in routine.candidates for key in params):
+        if any(_parameter_of(names, key) for names in map(_names_of, routine.candidates) for key in params):
             raise Misfit(
                 f"params {_name_problem(routine, tuple(params))}; ",
                 routine.candidates,
@@ -116,7 +121,10 @@ def _in_order(signature: Signature, count: int) -> Binding | None:
 
 
 def _by_name(signature: Signature, keys: tuple[str, ...]) -> Binding | None:
-    found = [_parameter_of(signature, key) for key in keys]
+    if len(keys) > len(signature.inputs):
+        return None
+    names = _names_of(signature)
+    found = [_parameter_of(names, key) for key in keys]
     inputs = tuple(parameter for parameter in found if parameter is not None)
     given = {parameter.name for parameter in inputs}
     if len(inputs) < len(keys) or len(given) < len(keys):
@@ -126,27 +134,44 @@ def _by_name(signature: Signature, keys: tuple[str, ...]) -> Binding | None:
     return Binding(signature=signature, inputs=inputs, named=True)
 
 
-def _parameter_of(signature: Signature, key: str) -> Parameter | None:
-    """The parameter that a key names: exactly, else with the prefix on one side only, else in lower case."""
-    by_name = {parameter.name: parameter for parameter in signature.inputs if parameter.name}
-    lowered = key.lower()
-    for name in (key, PREFIX + key, key.removeprefix(PREFIX), lowered, PREFIX + lowered, lowered.removeprefix(PREFIX)):
-        if name in by_name:
-            return by_name[name]
-    return None
+def _names_of(signature: Signature) -> dict[str, Parameter]:
+    """The parameters by every key that names them: their own name, then without the prefix, then with it."""
+    named = [parameter for parameter in signature.inputs if parameter.name]
+    names = {parameter.name: parameter for parameter in named}
+    for parameter in named:
+        if parameter.name.startswith(PREFIX):
+            names.setdefault(parameter.name.removeprefix(PREFIX), parameter)
+    for parameter in named:
+        names.setdefault(PREFIX + parameter.name, parameter)
+    return names
+
+
+def _parameter_of(names: dict[str, Parameter], key: str) -> Parameter | None:
+    """The parameter that a key names, as it is or in lower case."""
+    return names.get(key) or names.get(key.lower())
 
 
 def _name_problem(routine: Routine, keys: tuple[str, ...]) -> str:
     """What keeps *keys* from being the names of parameters, of the candidate that comes nearest."""
-    nearest = max(routine.candidates, key=lambda one: sum(_parameter_of(one, key) is not None for key in keys))
-    unknown = [key for key in keys if _parameter_of(nearest, key) is None]
-    given = {found.name for key in keys if (found := _parameter_of(nearest, key))}
+    found_by = {
+        one.oid: [_parameter_of(names, key) for key in keys] for one in routine.candidates for names in [_names_of(one)]
+    }
+    nearest = max(routine.candidates, key=lambda one: sum(found is not None for found in found_by[one.oid]))
+    unknown = [key for key, found in zip(keys, found_by[nearest.oid], strict=True) if found is None]
+    given = {found.name for found in found_by[nearest.oid] if found}
     missing = [one.name or "(unnamed)" for one in nearest.inputs if one.required and one.name not in given]
     if unknown:
-        return f"mixes names of parameters with others ({', '.join(map(repr, unknown))})"
+        return f"mixes names of parameters with others ({_shown(unknown)})"
     if len(given) < len(keys):
         return "names a parameter twice"
     return f"lacks {', '.join(missing)}"
+
+
+def _shown(labels: Sequence[str]) -> str:
+    """The first of the client's labels, and how many more there are."""
+    shown = ", ".join(repr(label[:_SHOWN_LETTERS]) for label in labels[:_SHOWN_LABELS])
+    more = len(labels) - _SHOWN_LABELS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 class Prober(Protocol):
@@ -164,12 +189,14 @@ def choose(bindings: Sequence[Binding], values: Sequence[JsonValue], prober: Pro
 
     :raises Misfit: several are as good, or PostgreSQL finds none
     """
+    if len(bindings) == 1:
+        return bindings[0]
     suitable = [binding for binding in bindings if _suits(binding, values)] or list(bindings)
     if len(suitable) == 1:
         return suitable[0]
-    types = [_type_to_ask_with(value) for value in values]
+    types = _types_to_ask_with(suitable, values)
     try:
-        resolved = prober.parameter_types(probe_statement(suitable[0], len(values), types))
+        resolved = prober.parameter_types(probe_statement(suitable[0], len(types), types))
     except ServerRefused as exc:
         if exc.sqlstate in (_AMBIGUOUS, _UNDEFINED):
             raise ambiguous(suitable, exc.cause) from exc
@@ -180,6 +207,17 @@ def choose(bindings: Sequence[Binding], values: Sequence[JsonValue], prober: Pro
     if best == _IMPOSSIBLE or len(winners) > 1:
         raise ambiguous(suitable)
     return winners[0]
+
+
+def _types_to_ask_with(bindings: Sequence[Binding], values: Sequence[JsonValue]) -> list[int]:
+    """A type for each value; of more values than PostgreSQL takes, each type only once for those that are the rest."""
+    if len(values) <= MAX_ARGUMENTS:
+        return [_type_to_ask_with(value) for value in values]
+    first = max(binding.rest or 0 for binding in bindings)
+    rest = values[first:]
+    numbers = [value for value in rest if isinstance(value, int | JsonNumber)]
+    types = natural_types(numbers) | ({UNKNOWN} if len(numbers) < len(rest) else set())
+    return [*map(_type_to_ask_with, values[:first]), *sorted(types)]
 
 
 def _type_to_ask_with(value: JsonValue) -> int:
@@ -221,7 +259,9 @@ def _suits(binding: Binding, values: Sequence[JsonValue]) -> bool:
         element = kinds[-1].element or kinds[-1]
         rest = values[binding.rest :]
         if not (len(rest) == 1 and isinstance(rest[0], list)):
-            kinds = kinds[:-1] + [element] * len(rest)
+            of_each_class = dict(zip(map(type, rest), rest, strict=True)).values()
+            kinds = kinds[:-1] + [element] * len(of_each_class)
+            values = [*values[: binding.rest], *of_each_class]
     return all(_could_be(value, kind) for value, kind in zip(values, kinds, strict=True))
 
 
@@ -266,7 +306,8 @@ def plan_call(routine: Routine, params: Params, prober: Prober, *, max_row_bytes
     :param prober: asks PostgreSQL where several functions of the name fit
     :raises Misfit: no function of the name takes these values, or more than one would
     """
-    shape = _shape(routine, params)
+    remembered = _may_be_remembered(params)
+    shape = _shape(routine, params) if remembered else None
     plan: CallPlan | None = routine.plans.get(shape)
     if plan is None:
         values = params if isinstance(params, list) else list(params.values())
@@ -275,8 +316,14 @@ def plan_call(routine: Routine, params: Params, prober: Prober, *, max_row_bytes
         if len(routine.plans) >= MAX_PLANS:
             routine.plans.clear()
             routine.statements.clear()
-        routine.plans[shape] = plan
+        if remembered:
+            routine.plans[shape] = plan
     return plan
+
+
+def _may_be_remembered(params: Params) -> bool:
+    """Whether the shape of the values is small enough; clients choose their number and labels freely."""
+    return len(params) <= MAX_ARGUMENTS and (isinstance(params, list) or sum(map(len, params)) <= MAX_LABELS)
 
 
 def _shape(routine: Routine, params: Params) -> object:

@@ -6,7 +6,7 @@ What a value means, and whether it fits, is left to the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -39,8 +39,8 @@ POLYMORPHIC: Final = ANY_ELEMENT | ANY_ARRAY | ANY_OTHER
 _BY_CLASS: Final = {type(None): None, bool: BOOLEAN, str: TEXT, dict: JSONB}
 _BY_WIDTH: Final = (INTEGER, BIGINT, NUMERIC)
 Encoder: TypeAlias = Callable[[JsonValue], bytes | None]  #: a parameter as the protocol takes it, None for NULL
+_WHOLE: Final = re.compile(r"-?[0-9]{1,40}\.0+")
 LONGEST_INTEGER: Final = 40  #: digits up to which ``1e3`` is written out; PostgreSQL's integers have at most 20
-_SPECIAL: Final = re.compile(r'(["\\])')
 
 
 class Form(Enum):
@@ -112,7 +112,7 @@ def parse_rows(texts: Iterable[bytes]) -> list[TypeRow]:
 def natural_type(value: JsonValue) -> int | None:
     """The type a JSON value would have by itself; of a list, that of its elements. None for null and empty lists."""
     if isinstance(value, list):
-        found = {natural_type(item) for item in value} - {None}
+        found = natural_types(value)
         return common_type(found) if found else None
     if isinstance(value, JsonNumber):
         digits = value.text.removeprefix("-")
@@ -120,6 +120,18 @@ def natural_type(value: JsonValue) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return _type_of_integer(value)
     return _BY_CLASS[type(value)]
+
+
+def natural_types(values: Sequence[JsonValue]) -> set[int]:
+    """The natural types of all these values; of integers, those of the least and the greatest."""
+    classes = set(map(type, values))
+    found = {_BY_CLASS[each] for each in classes if each in _BY_CLASS}
+    if int in classes:
+        integers = [value for value in values if type(value) is int] if len(classes) > 1 else values
+        found |= {_type_of_integer(min(integers)), _type_of_integer(max(integers))}
+    if list in classes or JsonNumber in classes:
+        found |= {natural_type(value) for value in values if isinstance(value, list | JsonNumber)}
+    return {each for each in found if each is not None}
 
 
 def _type_of_integer(value: int) -> int:
@@ -199,6 +211,8 @@ def _scalar(value: JsonValue, _: ValueType) -> str:
 
 def _integer(value: JsonValue, kind: ValueType) -> str:
     if isinstance(value, JsonNumber):
+        if _WHOLE.fullmatch(value.text):
+            return value.text.partition(".")[0]
         try:
             number = Decimal(value.text)
         except InvalidOperation:  # an exponent beyond all bounds; PostgreSQL says so in its own words
@@ -229,6 +243,13 @@ def _array(value: JsonValue, kind: ValueType) -> str:
     assert kind.element is not None
     nested = kind.element.form not in (Form.JSON, Form.ARRAY)  # a list is a further dimension, not an element
     write = _WRITERS[kind.element.form]
+    classes = set(map(type, value))
+    if classes == {int}:
+        return "{" + kind.delimiter.join(map(str, value)) + "}"
+    if classes == {str} and kind.element.form in (Form.SCALAR, Form.INTEGER):
+        return _array_of_texts(value, kind.delimiter)
+    if classes == {JsonNumber} and kind.element.form is Form.SCALAR:
+        return "{" + kind.delimiter.join([number.text for number in value]) + "}"
     parts = []
     for item in value:
         if item is None:
@@ -238,6 +259,14 @@ def _array(value: JsonValue, kind: ValueType) -> str:
         else:
             parts.append(_quoted(write(item, kind.element)))
     return "{" + kind.delimiter.join(parts) + "}"
+
+
+def _array_of_texts(texts: list[str], delimiter: str) -> str:
+    """The same for texts alone, all quoted at once; a character that none of them may have keeps them apart."""
+    joined = "\0".join(texts)
+    if joined.count("\0") >= len(texts):
+        return "\0"  # for the encoder to refuse
+    return '{"' + _escaped(joined).replace("\0", f'"{delimiter}"') + '"}'
 
 
 def _composite(value: JsonValue, kind: ValueType) -> str:
@@ -256,7 +285,11 @@ def _composite(value: JsonValue, kind: ValueType) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + _SPECIAL.sub(r"\\\1", text) + '"'
+    return '"' + _escaped(text) + '"'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 _WRITERS: Final[dict[Form, Callable[[JsonValue, ValueType], str]]] = {

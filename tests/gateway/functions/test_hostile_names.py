@@ -175,11 +175,13 @@ def test_functions_types_and_operators_that_a_search_path_puts_in_front(caller, 
 
 
 def test_the_example_with_ranges_and_composites_in_columns_called_r(caller, create):
-    create("CREATE FUNCTION two() RETURNS TABLE (zn numeric, r int4range) LANGUAGE sql AS $$ VALUES (1.50, '[1,5)') $$")
+    create(
+        "CREATE FUNCTION two() RETURNS TABLE (zn numeric, r int4range) LANGUAGE sql AS 'VALUES (1.5, int4range(1, 5))'"
+    )
     create(
         "CREATE FUNCTION three() RETURNS TABLE (id integer, r addr) LANGUAGE sql AS $$ SELECT 1, ROW('s', 2)::addr $$"
     )
-    assert caller.raw("two") == '[{"zn":1.50,"r":"[1,5)"}]'
+    assert caller.raw("two") == '[{"zn":1.5,"r":"[1,5)"}]'
     assert json.loads(caller.raw("three")) == [{"id": 1, "r": EXAMPLE}]
 
 

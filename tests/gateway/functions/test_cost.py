@@ -1,0 +1,166 @@
+"""What a call's values cost before they are sent: in proportion to their size, whatever their shape."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from gateway.errors import FunctionNotFound, GatewayError
+from gateway.functions.json_values import parse_json
+from gateway.functions.resolution import MAX_ARGUMENTS, Misfit, plan_call
+from gateway.functions.signatures import Parameter, Routine, Signature, SignatureCache
+from gateway.functions.values import POLYMORPHIC, builtin_type
+
+INTEGERS, TEXTS, ANY_ARRAY, NUMBERS, TEXT, JSONB = 1007, 1009, 2277, 1231, 25, 3802
+
+
+def routine(*signatures: tuple[int, ...], variadic: bool = False) -> Routine:
+    """A routine with a candidate for each of *signatures*, which are oids of types."""
+    candidates = tuple(
+        Signature(
+            oid=number,
+            schema="public",
+            name="f",
+            is_procedure=False,
+            returns_set=False,
+            returns_void=False,
+            returns_unknown_record=False,
+            variadic=variadic,
+            parameters=tuple(Parameter(name=f"p_{at}", type=oid, required=True) for at, oid in enumerate(oids)),
+            statement_timeout=None,
+            types={oid: builtin_type(oid) for oid in oids},
+        )
+        for number, oids in enumerate(signatures)
+    )
+    return Routine(
+        candidates=candidates,
+        same_name=tuple(range(len(candidates))),
+        dblink=None,
+        depends_on_values=len(candidates) > 1 or any(not POLYMORPHIC.isdisjoint(oids) for oids in signatures),
+    )
+
+
+class AgreesWithEverything:
+    """A server that takes the types it is asked with."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+    def parameter_types(self, statement) -> tuple[int, ...]:
+        self.most = max(self.most, len(statement.types))
+        return statement.types
+
+
+def steps_of(action: Callable[[], object]) -> int:
+    """How many calls of functions, Python's own included, an action takes."""
+    count = 0
+
+    def counting(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(counting)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def in_list(item: str, around: str = "{}") -> Callable[[int], str]:
+    return lambda count: around.format("[" + ",".join([item] * count) + "]")
+
+
+def labels(first: str = "") -> Callable[[int], str]:
+    return lambda count: "{" + first + ",".join(f'"label {number}":{number}' for number in range(count)) + "}"
+
+
+def everything(count: int) -> str:
+    return "[" + ",".join(['null,1,"x",true,1.5,[2],{"a":1}'] * (count // 7)) + "]"
+
+
+SHAPES = {
+    "integers": in_list("1"),
+    "texts": in_list('"a\\"b"'),
+    "nulls": in_list("null"),
+    "fractions": in_list("1.0"),
+    "exponents": in_list("1e0"),
+    "lists": in_list("[1]"),
+    "objects": in_list("{}"),
+    "everything": everything,
+    "one list of integers": in_list("1", "[{}]"),
+    "one list of fractions": in_list("1.5", "[{}]"),
+    "one list of lists": in_list('["x"]', "[{}]"),
+    "labels": labels(),
+    "labels and a name": labels('"p_0":1,'),
+    "digits": lambda count: "[" + "1" * count + "]",
+    "fraction": lambda count: "[1." + "0" * count + "]",
+    "long label": lambda count: '{"' + "x" * count + '":1}',
+    "backslashes": lambda count: '["' + "\\\\" * count + '"]',
+}
+ROUTINES = {
+    "integers": lambda: routine((INTEGERS,), variadic=True),
+    "any": lambda: routine((ANY_ARRAY,), variadic=True),
+    "overloaded": lambda: routine((INTEGERS,), (TEXTS,), (TEXT, NUMBERS), variadic=True),
+    "plain": lambda: routine((INTEGERS,), (JSONB,), (TEXT, TEXT)),
+}
+
+
+@pytest.mark.parametrize("kind", ROUTINES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_twice_as_much_costs_at_most_twice_as_much(shape, kind):
+    def cost(count: int) -> int:
+        body, prober = SHAPES[shape](count).encode(), AgreesWithEverything()
+
+        def call() -> None:
+            params = parse_json(body)
+            with suppress(Misfit, GatewayError):
+                plan_call(ROUTINES[kind](), params, prober, max_row_bytes=1000).encode(params)
+
+        steps = steps_of(call)
+        assert prober.most <= MAX_ARGUMENTS + 10
+        assert steps < 500 + 40 * count
+        return steps
+
+    fixed = cost(7 * MAX_ARGUMENTS)
+    for factor in (2, 4, 8):
+        assert cost(factor * 7 * MAX_ARGUMENTS) <= 1.1 * factor * fixed
+
+
+class AnswersNothing:
+    def ask(self, *_: object) -> list[bytes]:
+        raise AssertionError("the server was asked")
+
+    ask_rows = ask
+
+
+@pytest.mark.parametrize("letter", ["x", "É", "名", "."])
+def test_a_name_that_is_too_long_is_refused_before_anything_is_done_with_it(letter):
+    cache = SignatureCache(schemas=("public",))
+    name = letter * 1_000_000
+
+    def find() -> None:
+        with pytest.raises(FunctionNotFound) as refused:
+            cache.find("db", name)
+        assert len(str(refused.value.facts) + refused.value.message) < 1000
+
+    assert steps_of(find) < 1000
+
+
+def test_many_values_and_long_labels_are_not_remembered():
+    asked, prober = routine((ANY_ARRAY,), variadic=True), AgreesWithEverything()
+    for params in ([1] * (MAX_ARGUMENTS + 1), {"x" * 5000: 1}, {f"label {number}": 1 for number in range(200)}):
+        plan_call(asked, params, prober, max_row_bytes=1000)
+    assert not asked.plans
+    plan_call(asked, {"a label": 1}, prober, max_row_bytes=1000)
+    assert len(asked.plans) == 1
+
+
+def test_an_error_shows_few_of_many_labels():
+    with pytest.raises(Misfit) as misfit:
+        params = {"p_0": 1} | {f"{number}" * 1000: 1 for number in range(1000)}
+        plan_call(routine((TEXT, TEXT)), params, AgreesWithEverything(), max_row_bytes=1000)
+    assert len(str(misfit.value)) < 1000
