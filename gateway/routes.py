@@ -26,8 +26,9 @@ class Key(IntEnum):
 
     NONE = 0
     PLATFORM = 1  #: that of the platform which the request names, if it has one
-    ADMIN = 2  #: the admin key if there is one, else that of the platform
-    ADMIN_ALWAYS = 3  #: the admin key; without one nobody may use the route
+    PLATFORM_ALWAYS = 2  #: the same; for a platform that has none nobody may use the route
+    ADMIN = 3  #: the admin key if there is one, else that of the platform
+    ADMIN_ALWAYS = 4  #: the admin key; without one nobody may use the route
 
 
 class Work(Enum):
@@ -63,6 +64,7 @@ ROUTES: Final = (
     _route("GET", "/health/ready", Access.OPEN, Key.NONE, Work.HEALTH),
     _route("GET", "/metrics", Access.NETWORK, Key.NONE, Work.HEALTH),
     CALL,
+    _route("POST", "/query", Access.NETWORK, Key.PLATFORM_ALWAYS, Work.OTHER),
     _route("POST", "/register", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
     _route("POST", "/migrate", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
     _route("POST", "/platform/register", Access.NETWORK, Key.PLATFORM, Work.OTHER),

@@ -130,6 +130,7 @@ class Settings:
     allowed_admin_networks: tuple[Network, ...] = _setting("ALLOWED_ADMIN_NETWORKS", (), _networks)
     trusted_proxies: tuple[Network, ...] = _setting("TRUSTED_PROXIES", (), _networks)
 
+    query_write_keys: tuple[str, ...] = _setting("QUERY_WRITE_KEYS", (), _words)
     api_keys_file: Path | None = _setting("API_KEYS_FILE", None, Path)  # noqa: RUF009 - a field, as all others
 
     php_client_compatibility: bool = _setting("PHP_CLIENT_COMPATIBILITY", False, _switch)

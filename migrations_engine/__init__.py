@@ -22,6 +22,7 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
 from migrations_engine.source.folder import read_folder
 from migrations_engine.source.layout import ArchiveLimits
+from migrations_engine.source.statements import split as split_statements
 from migrations_engine.tracking import claim_copy
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "deploy_schema",
     "read_archive",
     "read_folder",
+    "split_statements",
 ]

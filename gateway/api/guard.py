@@ -15,6 +15,7 @@ from gateway.security.networks import Address, client_address, is_in, read_addre
 from gateway.settings import Settings
 
 _CALLER: Final = "gateway.caller"  #: in the environ
+_ALWAYS: Final = (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS)  #: keys that are needed also where none is set
 _REMEMBERED: Final = 4096  #: addresses; a gateway sees its few application servers
 _LONGEST_REMEMBERED: Final = 128  #: characters of an X-Forwarded-For; one proxy writes an address, two write two
 
@@ -68,16 +69,18 @@ class Guard:
         objection = verdict.administration if route.access is Access.ADMIN else verdict.objection
         if objection is not None:
             raise Caller(self._keys, None, verdict.address).refused(AddressNotAllowed(objection))
-        if route.key is Key.NONE or not (self._keys or route.key is Key.ADMIN_ALWAYS):
+        if route.key is Key.NONE or not (self._keys or route.key in _ALWAYS):
             return ANYBODY
         return self._check_key(route, environ, verdict.address)
 
     def _check_key(self, route: Route, environ: dict[str, Any], address: str) -> Caller:
         key = _shown_key(environ)
         name = None if key is None else self._keys.name_of(key)
-        caller = Caller(self._keys, name, address)
+        caller = Caller(self._keys, name, address, only_platforms_with_key=route.key is Key.PLATFORM_ALWAYS)
         if key is not None and name is None:
             raise caller.refused(Unauthorized("the API key is wrong"))
+        if name is None and route.key is Key.PLATFORM_ALWAYS:
+            raise caller.refused(Unauthorized(f"{route.path} needs an API key, in the header X-API-Key"))
         needs_admin = route.key is Key.ADMIN_ALWAYS or (route.key is Key.ADMIN and self._keys.admin_has_key)
         if needs_admin and not caller.is_admin:
             raise caller.refused(Unauthorized(f"{route.path} needs the admin key, in the header X-API-Key"))

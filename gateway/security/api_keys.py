@@ -66,11 +66,13 @@ class Caller:
 
     :ivar name: whose key was shown: the ``key_name_of`` platforms, or ADMIN_KEY; None without a key
     :ivar address: the client's, for the log
+    :ivar only_platforms_with_key: it may name no other platform, not even with the admin key
     """
 
     keys: ApiKeys
     name: str | None = None
     address: str = ""
+    only_platforms_with_key: bool = False
 
     @property
     def is_admin(self) -> bool:
@@ -80,9 +82,12 @@ class Caller:
     def check_platform(self, platform: str) -> None:
         """Return if this caller may name *platform*.
 
-        :raises Unauthorized: the platform has a key, and the caller has shown none
+        :raises Unauthorized: the platform has a key, and the caller has shown none; or it needs one and has none
         :raises PlatformIsolationViolation: the key is another platform's
         """
+        if self.only_platforms_with_key and not self.keys.platform_has_key(platform):
+            message = "this is off for a platform that has no API key (API_KEY_…)"
+            raise self.refused(Unauthorized(message, platform=platform[:MAX_DATABASE_NAME_BYTES]), platform)
         if not self.keys or self.is_admin:
             return
         if self.name is None:

@@ -93,6 +93,8 @@ def configure_logging(level: str, log_format: str) -> None:
             "disable_existing_loggers": False,
             "formatters": {"line": {"()": formatter}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            # Who has sent which query is written at every level.
+            "loggers": {"gateway.audit": {"level": "INFO"}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},
         }
     )

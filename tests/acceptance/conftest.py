@@ -21,7 +21,7 @@ def keyed(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     settings = {
         "ALLOWED_NETWORKS": "10.1.0.0/16", "ALLOWED_ADMIN_NETWORKS": "10.1.9.0/24", "TRUSTED_PROXIES": PROXY,
         f"API_KEY_{SHOP}": f"{OLD_SHOP_KEY},{SHOP_KEY}", f"API_KEY_{CAFE}": CAFE_KEY, "ADMIN_TOKEN": ADMIN_KEY,
-        "SHARED_TEMPLATES": f"{CAFE.replace('-', '_')}_shared",
+        "QUERY_WRITE_KEYS": CAFE, "SHARED_TEMPLATES": f"{CAFE.replace('-', '_')}_shared",
     }  # fmt: skip
     with running_gateway(postgres_url, tmp_path_factory.mktemp("keyed"), **settings) as gateway:
         yield gateway

@@ -24,6 +24,7 @@ GET  /health/ready                       200  200   200   200 200   200  200   2
 GET  /metrics                            200  200   200   200 200   200  200   200   200 200
 GET  /platforms                          200  200   200   200 200   200  200   200   200 200
 POST /call                               401  401   403   404 404   401  401   403   404 404
+POST /query                              401  401   403   404 404   401  401   403   404 404
 POST /register                           401  401   403   400 400   401  401   403   400 400
 POST /migrate                            401  401   403   400 400   401  401   403   400 400
 POST /platform/register                  401  401   403   400 400   401  401   403   400 400
@@ -50,6 +51,7 @@ PLATFORM = SHOP
 #: What a route is asked so that it refuses, or does nothing, when the request is let in.
 BODIES = {
     "/call": {"platform": PLATFORM, "function": "f"},
+    "/query": {"platform": PLATFORM, "tenant_id": "nobody", "query": "SELECT 1"},
     "/platform/register": {"platform": PLATFORM, "unknown": 1},
     "/database/create": {"platform": PLATFORM, "schema_name": "s", "database_id": "d"},
     "/admin/database/create": {"platform": PLATFORM, "schema_name": "s", "database_id": "d"},

@@ -27,7 +27,7 @@ from gateway.services import Services
 blueprint: Final = Blueprint("call", __name__)
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CALL_REQUEST: Final = CallRequest()
-_CONCURRENCY: Final = ConcurrencyLimit()
+CONCURRENCY: Final = ConcurrencyLimit()
 _REMEMBERED: Final = 4096  #: addresses
 _LONGEST_REMEMBERED: Final = 128  #: characters of a function's name; PostgreSQL has none longer, with its schema
 
@@ -43,25 +43,19 @@ def answer_call(services: Services, environ: dict[str, Any], caller: Caller) -> 
 
     :raises GatewayError: the request, or the call, failed
     """
-    check_is_json(environ)
-    body = parse_json(read_body(environ, services.settings.max_request_bytes))
-    if not isinstance(body, dict):
-        raise InvalidRequest("the body must be a JSON object")
-    params = body.pop("params", None)
+    body, params = read_call_body(services, environ)
     owner, function = _address(body)
     caller.check_platform(owner.platform)
-    if params is None:
-        params = []
-    elif not isinstance(params, list | dict):
+    if not isinstance(params, list | dict):
         raise InvalidRequest("params must be a list or an object", fields={"params": "must be a list or an object"})
     wanted = FunctionCall(owner=owner, function=function, params=params, client=environ.get("gunicorn.socket"))
     database = owner.database_name
     try:
-        _CONCURRENCY.enter(database, services.settings.requests_per_database)
+        CONCURRENCY.enter(database, services.settings.requests_per_database)
         try:
             result = call_function(services, wanted)
         finally:
-            _CONCURRENCY.leave(database)
+            CONCURRENCY.leave(database)
     except GatewayError as exc:
         exc.facts.update((name, fact) for name, fact in owner_facts(owner).items() if fact is not None)
         raise
@@ -70,6 +64,19 @@ def answer_call(services: Services, environ: dict[str, Any], caller: Caller) -> 
         body=b'{"rows":%b,"row_count":%d,"execution_time_ms":%d}'
         % (result.rows, result.row_count, round(result.execution_time_ms)),
     )
+
+
+def read_call_body(services: Services, environ: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return the JSON object in the body without its ``params``, and these, an empty list where there are none.
+
+    :raises GatewayError: there is no such object
+    """
+    check_is_json(environ)
+    body = parse_json(read_body(environ, services.settings.max_request_bytes))
+    if not isinstance(body, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    params = body.pop("params", None)
+    return body, [] if params is None else params
 
 
 def _address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:

@@ -38,26 +38,46 @@ class DeployForm(Request):
         )
 
 
-class CallRequest(Request):
-    """The body of ``/call`` without its ``params``, which the functions' own types decide about."""
+class DatabaseAddress(Request):
+    """Whose database a call or a query is for."""
 
     platform = Name(required=True)
-    function = fields.String(required=True)
     tenant_id = TenantId(load_default=None, allow_none=True)
     schema_name = Name()
     database_id = Name()
     uuid = Name()
 
+
+class CallRequest(DatabaseAddress):
+    """The body of ``/call`` without its ``params``, which the functions' own types decide about."""
+
+    function = fields.String(required=True)
+
     @post_load
     def _find_owner(self, data: dict[str, Any], **_kwargs: Any) -> tuple[DatabaseOwner, str]:  # noqa: ANN401
         """Whose database is meant, and the function's name."""
-        ids = [data[name] for name in ("database_id", "uuid") if name in data]
-        if len(set(ids)) > 1:
-            raise InvalidRequest("database_id and uuid are two names of one field and must not differ")
-        if "schema_name" not in data and not ids:
-            return tenant_database(data["platform"], data["tenant_id"]), data["function"]
-        if "schema_name" not in data or not ids:
-            raise InvalidRequest("schema_name and database_id (or uuid) go together")
-        if data["tenant_id"] is not None:
-            raise InvalidRequest("tenant_id names a version 1 database, schema_name and database_id one of version 2")
-        return schema_database(data["platform"], data["schema_name"], ids[0]), data["function"]
+        return _owner_in(data), data["function"]
+
+
+class QueryBody(DatabaseAddress):
+    """The body of ``/query`` without its ``params``, which the statement's own types decide about."""
+
+    query = fields.String(required=True)
+
+    @post_load
+    def _find_owner(self, data: dict[str, Any], **_kwargs: Any) -> tuple[DatabaseOwner, str]:  # noqa: ANN401
+        """Whose database is meant, and the statement."""
+        return _owner_in(data), data["query"]
+
+
+def _owner_in(data: dict[str, Any]) -> DatabaseOwner:
+    ids = [data[name] for name in ("database_id", "uuid") if name in data]
+    if len(set(ids)) > 1:
+        raise InvalidRequest("database_id and uuid are two names of one field and must not differ")
+    if "schema_name" not in data and not ids:
+        return tenant_database(data["platform"], data["tenant_id"])
+    if "schema_name" not in data or not ids:
+        raise InvalidRequest("schema_name and database_id (or uuid) go together")
+    if data["tenant_id"] is not None:
+        raise InvalidRequest("tenant_id names a version 1 database, schema_name and database_id one of version 2")
+    return schema_database(data["platform"], data["schema_name"], ids[0])

@@ -1,0 +1,54 @@
+"""``POST /query``: one statement of the client's own, for platforms that have a key."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from gateway.api.guard import caller_of
+from gateway.api.requests import adding_facts, current_services, load
+from gateway.api.responses import Answer, request_id_of, respond
+from gateway.api.v1.call import CONCURRENCY, read_call_body
+from gateway.api.v1.requests import QueryBody
+from gateway.errors import InvalidRequest
+from gateway.naming import owner_facts
+from gateway.operations.run_query import QueryRequest, run_query
+from gateway.settings import key_name_of
+
+blueprint: Final = Blueprint("query", __name__)
+
+
+@blueprint.post("/query")
+def query() -> ResponseReturnValue:
+    """Run the statement that the body has, and answer with its rows."""
+    services, environ = current_services(), request.environ
+    caller = caller_of(environ)
+    body, params = read_call_body(services, environ)
+    owner, text = load(QueryBody(), body, caller)
+    if not isinstance(params, list):
+        raise InvalidRequest("params must be a list: $1 is its first value", fields={"params": "must be a list"})
+    wanted = QueryRequest(
+        owner=owner,
+        query=text,
+        params=params,
+        may_write=caller.name in [key_name_of(platform) for platform in services.settings.query_write_keys],
+        sent_by={"request_id": request_id_of(environ), "address": caller.address, "key_of": caller.name},
+        client=environ.get("gunicorn.socket"),
+    )
+    database = owner.database_name
+    with adding_facts(**owner_facts(owner)):
+        CONCURRENCY.enter(database, services.settings.requests_per_database)
+        try:
+            result = run_query(services, wanted)
+        finally:
+            CONCURRENCY.leave(database)
+    affected = b"" if result.rows_affected is None else b',"rows_affected":%d' % result.rows_affected
+    return respond(
+        Answer(
+            status=200,
+            body=b'{"rows":%b,"row_count":%d%b,"execution_time_ms":%d}'
+            % (result.rows, result.row_count, affected, round(result.execution_time_ms)),
+        )
+    )
