@@ -45,6 +45,12 @@ class PlatformIsolationViolation(GatewayError):
     code = "platform_isolation_violation"
 
 
+class RateLimited(GatewayError):
+    """The platform sends more requests than it may; ``retry_after`` seconds later it may again."""
+
+    code = "rate_limited"
+
+
 class DatabaseNotFound(GatewayError):
     """The database of this platform and tenant does not exist."""
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,6 +20,7 @@ T = TypeVar("T")
 
 DOTENV_PATH: Final = Path(".env")  #: looked for in the folder the gateway is started in
 CONNECTION_NAMES: Final = ("DATABASE_URL", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
+RATE_LIMIT_NAMES: Final = re.compile(r"RATE_LIMIT_(.+)")
 KEY_NAMES: Final = re.compile(r"API_KEY_(.+)|ADMIN_TOKEN")
 ADMIN_KEY: Final = "ADMIN"  #: whose key API_KEY_ADMIN is; a platform of this name has it too
 IGNORED_NAMES: Final = frozenset({"RUST_LOG"})  #: of the gateway written in Rust, still found in its .env files
@@ -77,6 +79,16 @@ def _switch(text: str) -> bool:
     return text.lower() == "on"
 
 
+def _rate(text: str) -> str:
+    from limits import parse  # noqa: PLC0415 - takes a third of a second to load, and most gateways have no limit
+
+    try:
+        parse(text)
+    except ValueError:
+        raise ValueError("must be a number of requests and a time, like 100/second or 6000/minute") from None
+    return text
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.:-]+", text):
         raise ValueError("must be an address or a host name, without port")
@@ -107,6 +119,7 @@ class Settings:
     conninfo: str = field(repr=False)  #: libpq's, of the maintenance database; has the password
     #: By whose they are: ``key_name_of`` a platform, or ADMIN_KEY; with those of API_KEYS_FILE.
     api_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    rate_limits: Mapping[str, str] = field(default_factory=dict)  #: by ``key_name_of`` the platform
 
     gateway_host: str = _setting("GATEWAY_HOST", "127.0.0.1", _host)
     gateway_port: int = _setting("GATEWAY_PORT", 9000, _integer(1, 65535))
@@ -131,6 +144,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting("TRUSTED_PROXIES", (), _networks)
 
     query_write_keys: tuple[str, ...] = _setting("QUERY_WRITE_KEYS", (), _words)
+    rate_limit: str | None = _setting("RATE_LIMIT", None, _rate)
     api_keys_file: Path | None = _setting("API_KEYS_FILE", None, Path)  # noqa: RUF009 - a field, as all others
 
     php_client_compatibility: bool = _setting("PHP_CLIENT_COMPATIBILITY", False, _switch)
@@ -162,7 +176,11 @@ class Settings:
         given = {name: value for name, value in given.items() if value}
 
         # An empty key must not pass for "no key wanted", so these are read from what empty values are not left out of.
-        values: dict[str, Any] = {"conninfo": _read_conninfo(given, problems), "api_keys": _read_keys(source, problems)}
+        values: dict[str, Any] = {
+            "conninfo": _read_conninfo(given, problems),
+            "api_keys": _read_keys(source, problems),
+            "rate_limits": _read_rate_limits(given, problems),
+        }
         for known in fields(cls):
             name = known.metadata.get("name")
             if name in given:
@@ -203,8 +221,9 @@ class Settings:
         return " ".join(shown)
 
 
+@lru_cache(maxsize=4096)
 def key_name_of(platform: str) -> str:
-    """Return what follows ``API_KEY_`` in the name of the variable with a platform's key.
+    """Return what follows ``API_KEY_`` and ``RATE_LIMIT_`` in the names of a platform's own variables.
 
     Platforms of which only other characters differ (``a-b``, ``a_b``) have one key, as they have one database name.
     """
@@ -214,7 +233,11 @@ def key_name_of(platform: str) -> str:
 def unknown_names(dotenv_path: Path) -> tuple[str, ...]:
     """Names in the file that are no setting of the gateway: most likely misspelt."""
     known = {*Settings.variable_names(), *IGNORED_NAMES}
-    return tuple(name for name in _read_dotenv(dotenv_path, []) if name not in known and not KEY_NAMES.fullmatch(name))
+    return tuple(
+        name
+        for name in _read_dotenv(dotenv_path, [])
+        if not (name in known or KEY_NAMES.fullmatch(name) or RATE_LIMIT_NAMES.fullmatch(name))
+    )
 
 
 def _read_dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
@@ -264,6 +287,17 @@ def _read_conninfo(given: Mapping[str, str], problems: list[str]) -> str:
         user=given.get("DB_USER"),
         password=given.get("DB_PASSWORD"),
     )
+
+
+def _read_rate_limits(given: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+    limits: dict[str, str] = {}
+    for variable in sorted(given):
+        if (found := RATE_LIMIT_NAMES.fullmatch(variable)) is not None:
+            try:
+                limits[key_name_of(found[1])] = _rate(given[variable])
+            except ValueError as exc:
+                problems.append(f"{variable} {exc}")
+    return limits
 
 
 def _read_keys(source: Mapping[str, str], problems: list[str]) -> dict[str, tuple[str, ...]]:

@@ -124,7 +124,12 @@ ERROR_TABLE: Final = (
         when="the database of this name belongs to somebody else, or nobody has been recorded as its owner",
         raised_as=(errors.DatabaseNameConflict, errors.DatabaseNotRecorded),
     ),
-    ErrorRow(status=429, code="rate_limited", when="the platform sends more than it may; with `Retry-After`"),
+    ErrorRow(
+        status=429,
+        code="rate_limited",
+        when="the platform sends more than it may; with `Retry-After`",
+        raised_as=(errors.RateLimited,),
+    ),
     ErrorRow(
         status=503,
         code="connection_failed",

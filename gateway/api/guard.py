@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request
 
@@ -13,6 +13,9 @@ from gateway.routes import Access, Key, Route, route_of_nothing, route_of_rule
 from gateway.security.api_keys import ANYBODY, ApiKeys, Caller
 from gateway.security.networks import Address, client_address, is_in, read_address
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.security.rate_limits import RateLimits
 
 _CALLER: Final = "gateway.caller"  #: in the environ
 _ALWAYS: Final = (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS)  #: keys that are needed also where none is set
@@ -38,6 +41,8 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys = ApiKeys(settings.api_keys)
+        self._rate_limits = _rate_limits_of(settings)
+        self._anybody = Caller(self._keys, rate_limits=self._rate_limits)
         self._judge_peer = lru_cache(maxsize=_REMEMBERED)(self._find_peer)
         self._judge_forwarded = lru_cache(maxsize=_REMEMBERED)(self._find_forwarded)
 
@@ -70,13 +75,14 @@ class Guard:
         if objection is not None:
             raise Caller(self._keys, None, verdict.address).refused(AddressNotAllowed(objection))
         if route.key is Key.NONE or not (self._keys or route.key in _ALWAYS):
-            return ANYBODY
+            return self._anybody
         return self._check_key(route, environ, verdict.address)
 
     def _check_key(self, route: Route, environ: dict[str, Any], address: str) -> Caller:
         key = _shown_key(environ)
         name = None if key is None else self._keys.name_of(key)
-        caller = Caller(self._keys, name, address, only_platforms_with_key=route.key is Key.PLATFORM_ALWAYS)
+        only_with_key = route.key is Key.PLATFORM_ALWAYS
+        caller = Caller(self._keys, name, address, only_with_key, self._rate_limits)
         if key is not None and name is None:
             raise caller.refused(Unauthorized("the API key is wrong"))
         if name is None and route.key is Key.PLATFORM_ALWAYS:
@@ -126,3 +132,11 @@ def _shown_key(environ: dict[str, Any]) -> str | None:
         return key
     scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _rate_limits_of(settings: Settings) -> RateLimits | None:
+    if settings.rate_limit is None and not settings.rate_limits:
+        return None
+    from gateway.security.rate_limits import RateLimits  # noqa: PLC0415 - takes a third of a second to load
+
+    return RateLimits(settings.rate_limit, settings.rate_limits)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
+from psycopg.pq import Format
 from psycopg.pq.abc import PGresult
 
 from gateway.errors import GatewayError, InvalidRequest, QueryFailed, QueryTimeout, ResponseTooLarge
@@ -33,7 +34,8 @@ _COMMIT: Final = Query(sql=b"COMMIT", types=())
 # can end the parentheses around it. A whole row is ``r.*``, which no column's name can be taken for, and a row over the
 # limit comes back as NULL.
 _RENDERED: Final = (
-    b"WITH r AS (\n%b\n) SELECT CASE WHEN pg_catalog.int4le(pg_catalog.octet_length(s.j), %d) THEN s.j END"
+    b"WITH r AS (\n%b\n)"
+    b" SELECT CASE WHEN pg_catalog.int4le(pg_catalog.octet_length(s.j), %d) THEN pg_catalog.convert_to(s.j, 'UTF8') END"
     b" FROM (SELECT pg_catalog.row_to_json(r.*)::pg_catalog.text AS j FROM r OFFSET 0) AS s"
 )
 
@@ -70,11 +72,13 @@ def run_direct(session: CallSession, query: DirectQuery) -> DirectRows:
     :raises ConnectionBroken: the connection ended
     """
     text = query.text.encode()
+    for schema in session.ask(_QUERIES["schema_of_dblink"], []):
+        session.dblink = schema.decode()  # whose connections the cleaning ends
     if not query.may_write:
         session.run(_ONLY_READ, (), _ignore, seconds=GRACE_SECONDS)
     types = _understand(session, Query(sql=text, types=()), query)
     values = _encode(session, types, query.params)
-    rendered = Query(sql=_RENDERED % (text, query.max_bytes), types=types, many_rows=True)
+    rendered = Query(sql=_RENDERED % (text, query.max_bytes), types=types, many_rows=True, result_format=Format.BINARY)
     try:
         session.parameter_types(rendered)
     except ServerRefused as exc:

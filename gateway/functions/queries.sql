@@ -66,3 +66,9 @@ FROM (
     LEFT JOIN pg_catalog.pg_type e
            ON e.oid OPERATOR(pg_catalog.=) t.typelem AND e.typarray OPERATOR(pg_catalog.=) t.oid
 ) AS r;
+
+-- name: schema_of_dblink
+SELECT n.nspname::pg_catalog.text
+FROM pg_catalog.pg_extension AS e
+JOIN pg_catalog.pg_namespace AS n ON pg_catalog.oideq(n.oid, e.extnamespace)
+WHERE pg_catalog.nameeqtext(e.extname, 'dblink')

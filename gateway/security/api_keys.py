@@ -6,18 +6,19 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import GatewayError, PlatformIsolationViolation, Unauthorized
 from gateway.naming import MAX_DATABASE_NAME_BYTES
 from gateway.settings import ADMIN_KEY, key_name_of
 
+if TYPE_CHECKING:
+    from gateway.security.rate_limits import RateLimits
+
 _DIGEST_BYTES: Final = 32
 _log: Final = logging.getLogger(__name__)
-_name_of = lru_cache(maxsize=4096)(key_name_of)
 
 
 class ApiKeys:
@@ -47,8 +48,8 @@ class ApiKeys:
         return ADMIN_KEY in self._names
 
     def platform_has_key(self, platform: str) -> bool:
-        """Return whether *platform*, which need not be a valid name, has a key of its own."""
-        return len(platform) <= MAX_DATABASE_NAME_BYTES and _name_of(platform) in self._names
+        """Return whether *platform* has a key of its own."""
+        return key_name_of(platform) in self._names
 
     def name_of(self, key: str) -> str | None:
         """Return whose key *key* is, or None for a wrong one."""
@@ -67,12 +68,14 @@ class Caller:
     :ivar name: whose key was shown: the ``key_name_of`` platforms, or ADMIN_KEY; None without a key
     :ivar address: the client's, for the log
     :ivar only_platforms_with_key: it may name no other platform, not even with the admin key
+    :ivar rate_limits: in which its requests count for the platforms that they name
     """
 
     keys: ApiKeys
     name: str | None = None
     address: str = ""
     only_platforms_with_key: bool = False
+    rate_limits: RateLimits | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -80,14 +83,22 @@ class Caller:
         return self.name == ADMIN_KEY
 
     def check_platform(self, platform: str) -> None:
-        """Return if this caller may name *platform*.
+        """Return if this caller may name *platform*, and now. Called once for a request.
 
         :raises Unauthorized: the platform has a key, and the caller has shown none; or it needs one and has none
         :raises PlatformIsolationViolation: the key is another platform's
+        :raises RateLimited: the platform has sent more than it may
         """
+        if len(platform) > MAX_DATABASE_NAME_BYTES:
+            return  # no platform is called so, which is what the request will be refused for
+        self._check_key(platform)
+        if self.rate_limits is not None:
+            self.rate_limits.count(platform)
+
+    def _check_key(self, platform: str) -> None:
         if self.only_platforms_with_key and not self.keys.platform_has_key(platform):
             message = "this is off for a platform that has no API key (API_KEY_…)"
-            raise self.refused(Unauthorized(message, platform=platform[:MAX_DATABASE_NAME_BYTES]), platform)
+            raise self.refused(Unauthorized(message, platform=platform), platform)
         if not self.keys or self.is_admin:
             return
         if self.name is None:
@@ -96,14 +107,14 @@ class Caller:
                     Unauthorized("this platform needs its API key, in the header X-API-Key", platform=platform),
                     platform,
                 )
-        elif len(platform) <= MAX_DATABASE_NAME_BYTES and self.name != _name_of(platform):
+        elif self.name != key_name_of(platform):
             raise self.refused(
                 PlatformIsolationViolation("the API key is another platform's", platform=platform), platform
             )
 
     def refused(self, error: GatewayError, platform: str | None = None) -> GatewayError:
         """Return *error*, of which the log has the reason and the address now."""
-        named = {} if platform is None else {"platform": platform[:MAX_DATABASE_NAME_BYTES]}
+        named = {} if platform is None else {"platform": platform}
         _log.warning("refused: %s", error.message, extra={"address": self.address, "key_of": self.name, **named})
         return error
 

@@ -67,6 +67,7 @@ def test_rows_come_as_postgresql_renders_them(keyed: Gateway) -> None:
     for text in ("(SELECT 1 AS a)", "VALUES (1)", "WITH r AS (SELECT 1 AS a) SELECT * FROM r", "/* c */ select 1; ;"):
         assert query(keyed, text).json["row_count"] == 1, text
     assert query(keyed, "SELECT 1 WHERE false").json["rows"] == []
+    assert query(keyed, "SELECT latin() AS t").json["rows"] == [{"t": "é"}]
 
 
 def test_only_one_statement_that_the_server_understands(keyed: Gateway) -> None:

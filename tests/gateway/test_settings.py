@@ -190,6 +190,15 @@ def test_a_key_that_protects_nothing_stops_the_start(environment, variable):
     assert "secret" not in problem.replace("/nowhere/secret-free", "")
 
 
+def test_rate_limits_are_by_whose_they_are():
+    settings = read({"RATE_LIMIT": "100/second", "RATE_LIMIT_my-app": "6000 per minute", "RATE_LIMIT_SHOP": ""})
+    assert (settings.rate_limit, settings.rate_limits) == ("100/second", {"MY_APP": "6000 per minute"})
+    for name in ("RATE_LIMIT", "RATE_LIMIT_SHOP"):
+        for wrong in ("100", "a lot", "100/fortnight", "/second"):
+            (problem,) = problems_of({name: wrong})
+            assert problem.startswith(name)
+
+
 def test_a_file_of_keys_holds_nothing_else(tmp_path):
     file = tmp_path / "keys"
     file.write_text("API_KEY_SHOP=secret\nGATEWAY_PORT=secret\n")
