@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final, TypeVar
 
 FOLDERS: Final = ("extensions", "types", "tables", "migrations", "functions", "seeders")  #: in the order of a deploy
 SUFFIXES: Final = (".pssql", ".pgsql", ".sql")  #: what counts as a schema file
+
+
+_DECODED_AT_ONCE: Final = 1 << 16  #: bytes; decoding keeps Python's lock
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +26,7 @@ class SchemaFile:
     folder: str  #: one of FOLDERS
     path: str  #: relative to that folder, with ``/``: ``users.pssql``, ``billing/001_invoices.pssql``
     content: bytes  #: valid UTF-8 without a byte order mark, exactly as it will be sent to the server
+    _known: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -33,12 +40,44 @@ class SchemaFile:
 
     @cached_property
     def text(self) -> str:
-        return self.content.decode("utf-8")
+        return "".join(decoded(self.content))
 
     @cached_property
     def checksum(self) -> str:
         """SHA-256 of the exact content, in hexadecimal; what a migration is remembered by."""
         return hashlib.sha256(self.content).hexdigest()
+
+
+def once_per_file(read: Callable[[SchemaFile], T]) -> Callable[[SchemaFile], T]:
+    """Keep what *read* finds in a file beside the file itself, so that it goes when the schema is done with.
+
+    Threads that ask for the first time at once may each read the file.
+    """
+
+    @wraps(read)
+    def known(file: SchemaFile) -> T:
+        if read not in file._known:
+            file._known[read] = read(file)
+        found: T = file._known[read]
+        return found
+
+    return known
+
+
+def decoded(content: bytes) -> Iterator[str]:
+    """The text of *content* in pieces, so that other threads get their turn while a large file is decoded.
+
+    :raises UnicodeDecodeError: it is not UTF-8
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(content), _DECODED_AT_ONCE):
+        begun, _ = decoder.getstate()  # the first bytes of a character that the step before cut
+        end = start + _DECODED_AT_ONCE
+        try:
+            yield decoder.decode(content[start:end], final=end >= len(content))
+        except UnicodeDecodeError as error:
+            place = start - len(begun) + error.start
+            raise UnicodeDecodeError("utf-8", content, place, place + 1, error.reason) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from migrations_engine.source.lexer import Token, tokens
+from migrations_engine.source.lexer import folded_tokens, tokens
 from migrations_engine.source.names import Cursor, TableAction, TableAlteration
 from migrations_engine.source.statements import SqlStatement
 
+_ACTIONS_AT_MOST: Final = 10_000  #: a table has at most 1600 columns, and no more actions than these are looked into
+_HEAD_AT_MOST: Final = 1000  #: characters before the first action
 _CONSTRAINT_STARTS: Final = (
     ("check",),
     ("unique",),
@@ -36,7 +39,10 @@ _ACTIONS: Final = (
 
 
 def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
-    """Cut an ``ALTER TABLE`` (or ``ALTER FOREIGN TABLE``) at its top-level commas; None for another statement."""
+    """Cut an ``ALTER TABLE`` (or ``ALTER FOREIGN TABLE``) at its top-level commas; None for another statement.
+
+    None also for one that is larger than any table could need.
+    """
     if statement.words[:1] != ("ALTER",):
         return None
     cursor = Cursor(statement.text)
@@ -48,22 +54,29 @@ def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
     cursor.accept("*")
     if table is None or not cursor.peek():
         return None
-    pieces = _cut(statement.text, cursor.position)
-    actions = tuple(_action(text) for _, text in pieces)
-    return TableAlteration(table=table, only=only, if_exists=if_exists, actions_start=pieces[0][0], actions=actions)
+    head = " ".join(islice(folded_tokens(statement.text), cursor.position))
+    pieces = list(islice(_cut(statement.text, cursor.position), _ACTIONS_AT_MOST + 1))
+    if not pieces or len(pieces) > _ACTIONS_AT_MOST or len(head) > _HEAD_AT_MOST:
+        return None
+    actions = tuple(_action(text) for text in pieces)
+    return TableAlteration(table=table, only=only, if_exists=if_exists, head=head, actions=actions)
 
 
-def _cut(text: str, first: int) -> list[tuple[int, str]]:
-    """What stands, and where, between the commas outside parentheses and brackets, from token number *first* on."""
-    pieces: list[list[Token]] = [[]]
-    depth = 0
+def _cut(text: str, first: int) -> Iterator[str]:
+    """What stands between the commas outside parentheses and brackets, from token number *first* on."""
+    start: int | None = None
+    end = depth = 0
     for token in islice(tokens(text), first, None):
         depth += (token.text in "([") - (token.text in ")]")
         if token.text == "," and not depth:
-            pieces.append([])
+            if start is not None:
+                yield text[start:end]
+            start = None
         else:
-            pieces[-1].append(token)
-    return [(piece[0].start, text[piece[0].start : piece[-1].end]) for piece in pieces if piece]
+            start = token.start if start is None else start
+            end = token.end
+    if start is not None:
+        yield text[start:end]
 
 
 def _action(text: str) -> TableAction:

@@ -6,8 +6,6 @@ which would lose files in silence, and follows chains of extended headers by rec
 
 from __future__ import annotations
 
-import gzip
-import io
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -29,6 +27,10 @@ _OTHER_FORMATS: Final = {
 _TAR_MARK: Final = slice(257, 262)
 _BLOCK: Final = 512  #: everything in a tar archive is a multiple of it
 _EXTENDED_AT_MOST: Final = 1024 * 1024  #: bytes of one extended header; macOS puts whole file attributes into them
+_EXTENDED_IN_ALL: Final = 8 * 1024 * 1024  #: bytes of all extended headers, which are read and not kept
+_HEADERS_PER_ENTRY: Final = 3  #: its own and what may precede it: a PAX header, or a GNU one for each long name
+_GZIP: Final = 31  #: how zlib is told that gzip's header and checksum are to be read
+_MEMBERS_AT_MOST: Final = 10_000  #: of a gzip file; bgzip makes one for every 64 kB
 _EMPTY_BLOCK: Final = bytes(_BLOCK)
 _SIZE_DIGITS: Final = 20  #: more than any number in an archive has
 _CHUNK: Final = 64 * 1024
@@ -57,7 +59,7 @@ def read_archive(data: bytes | BinaryIO, limits: ArchiveLimits | None = None) ->
     packed = data if isinstance(data, bytes) else data.read(limits.max_compressed_bytes + 1)
     _check_format(packed, limits)
     layout = Layout(limits)
-    reader = _TarReader(_Unpacked(packed, limits))
+    reader = _TarReader(_Unpacked(packed, limits), most_headers=limits.max_entries * _HEADERS_PER_ENTRY)
     for entry in reader.entries():
         parts = layout.admit(entry.path)
         if entry.is_folder:
@@ -87,10 +89,15 @@ def _check_format(packed: bytes, limits: ArchiveLimits) -> None:
 
 
 class _Unpacked:
-    """The decompressed bytes, counted."""
+    """The decompressed bytes, counted; decompressed in pieces, whatever is asked for at once."""
 
     def __init__(self, packed: bytes, limits: ArchiveLimits) -> None:
-        self._file = gzip.GzipFile(fileobj=io.BytesIO(packed))
+        self._packed = packed
+        self._position = 0  # of the first byte that no member has been given yet
+        self._members = 0
+        self._member = zlib.decompressobj(wbits=_GZIP)
+        self._piece = b""
+        self._read = 0  # of the piece
         self._limit = limits.max_unpacked_bytes
         self._left = limits.max_unpacked_bytes
 
@@ -99,16 +106,52 @@ class _Unpacked:
 
         :raises SchemaExtractionFailed: too many bytes in all, or gzip cannot read on
         """
-        try:
-            data = self._file.read(min(size, self._left + 1))
-        except EOFError as error:
-            raise SchemaExtractionFailed("the gzip file is cut off before its end; pack and send it again") from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise SchemaExtractionFailed(f"the gzip file is damaged ({error}); pack and send it again") from error
-        self._left -= len(data)
+        found = []
+        missing = min(size, self._left + 1)
+        while missing:
+            if self._read == len(self._piece):
+                self._piece, self._read = self._next_piece(), 0
+            part = self._piece[self._read : self._read + missing]
+            if not part:
+                break
+            found.append(part)
+            self._read += len(part)
+            self._left -= len(part)
+            missing -= len(part)
         if self._left < 0:
             raise SchemaExtractionFailed(f"the archive unpacks to more than {self._limit} bytes")
-        return data
+        return b"".join(found)
+
+    def _next_piece(self) -> bytes:
+        """Decompress some more; nothing is left at the end of the last member."""
+        while not self._member.eof or self._begin_member():
+            given = self._member.unconsumed_tail or self._packed[self._position : self._position + _CHUNK]
+            if not self._member.unconsumed_tail:
+                self._position += len(given)
+            try:
+                piece = self._member.decompress(given, _CHUNK)
+            except zlib.error as error:
+                raise SchemaExtractionFailed(f"the gzip file is damaged ({error}); pack and send it again") from error
+            if piece:
+                return piece
+            if not given and not self._member.eof:
+                raise SchemaExtractionFailed("the gzip file is cut off before its end; pack and send it again")
+        return b""
+
+    def _begin_member(self) -> bool:
+        """Go on to the next gzip member, behind padding; False when there is none."""
+        self._position -= len(self._member.unused_data)
+        while padding := self._packed[self._position : self._position + _CHUNK]:
+            self._position += len(padding) - len(padding.lstrip(b"\0"))
+            if padding.strip(b"\0"):
+                break
+        if self._position == len(self._packed):
+            return False
+        self._members += 1
+        if self._members > _MEMBERS_AT_MOST:
+            raise SchemaExtractionFailed(f"the gzip file has more than {_MEMBERS_AT_MOST} members; pack it in one go")
+        self._member = zlib.decompressobj(wbits=_GZIP)
+        return True
 
 
 class _Bytes(Protocol):
@@ -130,8 +173,10 @@ class _Entry:
 class _TarReader:
     """Reads a tar archive (ustar, PAX or GNU) from beginning to end."""
 
-    def __init__(self, source: _Bytes) -> None:
+    def __init__(self, source: _Bytes, *, most_headers: int) -> None:
         self._source = source
+        self._most_headers = self._headers_left = most_headers
+        self._extended_left = _EXTENDED_IN_ALL
         self._offset = 0
         self._unread = 0  # bytes of the current entry's content, without its padding
         self._padding = 0
@@ -144,6 +189,11 @@ class _TarReader:
         """
         extended: dict[str, str] = {}  # what PAX and GNU headers say about the entry after them
         while (block := self._exactly(_BLOCK)) != _EMPTY_BLOCK:
+            self._headers_left -= 1
+            if self._headers_left < 0:
+                raise SchemaExtractionFailed(
+                    f"the archive has more than {self._most_headers} headers; pack the schema and nothing else"
+                )
             header = self._header(block)
             self._begin(header.size)
             if header.type in {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
@@ -202,6 +252,12 @@ class _TarReader:
         if self._unread > _EXTENDED_AT_MOST:
             raise SchemaExtractionFailed(
                 f"the archive has an extended header of {self._unread} bytes, {_EXTENDED_AT_MOST} are allowed; "
+                "pack without file attributes (tar --no-xattrs)"
+            )
+        self._extended_left -= self._unread
+        if self._extended_left < 0:
+            raise SchemaExtractionFailed(
+                f"the archive has extended headers of more than {_EXTENDED_IN_ALL} bytes in all; "
                 "pack without file attributes (tar --no-xattrs)"
             )
         return self.content()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
 
 _FOLDED_LANGUAGES: Final = {"sql", "plpgsql"}  #: languages whose bodies are made of PostgreSQL's own tokens
+_HEAD: Final = 4  #: tokens that tell whether a statement may have a body: CREATE OR REPLACE FUNCTION
+_BATCH: Final = 10_000  #: tokens that are put together at once, and among which a body is looked for
 
 
 def folded_checksum(text: str) -> str:
@@ -22,37 +24,70 @@ def folded_checksum(text: str) -> str:
 
     :raises SchemaExtractionFailed: a string, quoted name or comment is not closed
     """
-    found = list(folded_tokens(text))
-    if "\\" in text:  # pg_dump writes another \restrict word each time
-        found = [piece for piece in found if piece[0] != "\\"]
-    spelled: list[str] = []
-    start = 0
-    for position, piece in enumerate(found, start=1):
+    digest = _Digest()
+    statement: list[str] = []
+    has_body = True  # as far as is known of the statement
+    for piece in folded_tokens(text):
+        if piece[0] == "\\":  # pg_dump writes another \restrict word each time
+            continue
+        statement.append(piece)
         if piece == ";":
-            spelled += _spelled(found[start:position])
-            start = position
-    spelled += _spelled(found[start:])
-    # No token contains a NUL, so with one between them different tokens never make the same text.
-    return hashlib.sha256("\0".join(spelled).encode()).hexdigest()
+            digest.add_statement(statement, has_body=has_body)
+            statement, has_body = [], True
+        elif len(statement) == _BATCH or (has_body and len(statement) == _HEAD and not _may_have_body(statement)):
+            digest.add(statement)
+            statement, has_body = [], False
+    digest.add_statement(statement, has_body=has_body)
+    return digest.hexdigest()
 
 
-def _spelled(statement: list[str]) -> list[str]:
-    """The statement with its body, if it has one, between two marks that are no tokens."""
-    position, language = _body(statement)
-    if position is None:
-        return statement
-    content = content_of(statement[position])
-    body = [statement[position] if content is None else content]
-    if content is not None and language in _FOLDED_LANGUAGES:
-        with suppress(SchemaExtractionFailed):  # PostgreSQL will refuse such a body; here it counts as it stands
-            body = list(folded_tokens(content))
-    return [*statement[:position], "$body", *body, "$end", *statement[position + 1 :]]
+class _Digest:
+    """A SHA-256 of tokens. None contains a NUL, so with one between them different tokens never make the same text."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._begun = False
+
+    def add(self, pieces: Iterable[str]) -> None:
+        rest = iter(pieces)
+        while batch := list(islice(rest, _BATCH)):
+            self._hash.update("\0".join(["", *batch] if self._begun else batch).encode())
+            self._begun = True
+
+    def add_statement(self, statement: Sequence[str], *, has_body: bool) -> None:
+        """Add a statement; its body, if it has one, between two marks that are no tokens."""
+        position, language = _body(statement) if has_body else (None, "")
+        if position is None:
+            self.add(statement)
+            return
+        self.add([*statement[:position], "$body"])
+        content = content_of(statement[position])
+        if content is None or language not in _FOLDED_LANGUAGES or not self._add_folded(content):
+            self.add([statement[position] if content is None else content])
+        self.add(["$end", *statement[position + 1 :]])
+
+    def _add_folded(self, content: str) -> bool:
+        """Add the tokens of a body. PostgreSQL will refuse one that has none; False: it counts as it stands."""
+        before = self._hash.copy()
+        try:
+            self.add(folded_tokens(content))
+        except SchemaExtractionFailed:
+            self._hash = before
+            return False
+        return True
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _may_have_body(head: Sequence[str]) -> bool:
+    return head[:1] == ["do"] or (head[:1] == ["create"] and bool({"function", "procedure"} & set(head[1:_HEAD])))
 
 
 def _body(statement: Sequence[str]) -> tuple[int | None, str]:
     """Say which token of the statement is a routine's body, if one is, and in which language it is written."""
     is_do = statement[:1] == ["do"]
-    if not is_do and not (statement[:1] == ["create"] and {"function", "procedure"} & set(statement[1:4])):
+    if not _may_have_body(statement):
         return None, ""
     body, language, depth = None, "plpgsql" if is_do else "sql", 0
     for position, piece in enumerate(statement[1:], start=1):

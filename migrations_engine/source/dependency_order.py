@@ -6,12 +6,11 @@ import heapq
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final, TypeVar
 
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.model import DEFAULT_SCHEMA
-from migrations_engine.schema import SchemaFile
+from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.names import ObjectName, created_name
 from migrations_engine.source.references import mentions, references
@@ -21,7 +20,7 @@ from migrations_engine.source.statements import SqlStatement
 _RELATIONS: Final = {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"}
 _TYPES: Final = {"TYPE", "DOMAIN"}
 _ROUTINES: Final = {"FUNCTION", "PROCEDURE", "AGGREGATE"}
-_REMEMBERED_FILES: Final = 4096  #: the same files are put in order for every database of a platform
+_MAKERS_AT_MOST: Final = 16  #: files that make a type or function of the same name, among which one is looked for
 
 _Name = TypeVar("_Name", bound=Hashable)
 Edges = list[set[int]]  #: for each file, the numbers of the files that must run before it
@@ -102,14 +101,13 @@ def order_seeders(fillings: Mapping[SchemaFile, Filling]) -> tuple[SchemaFile, .
     Only wishes: where they make a circle, they give way, and PostgreSQL has the last word.
     """
     files, found = list(fillings), list(fillings.values())
-    wished: Edges = [
-        {
-            number
-            for number, other in enumerate(found)
-            if other is not one and (one.needs & other.tables or one.mentions & (other.names - one.names))
-        }
-        for one in found
-    ]
+    by_table = _numbers_by_name([filling.tables for filling in found])
+    by_name = _numbers_by_name([filling.names for filling in found])
+    wished: Edges = []
+    for number, one in enumerate(found):
+        before = {filler for table in one.needs & by_table.keys() for filler in by_table[table]}
+        before.update(*(by_name[name] for name in (one.mentions - one.names) & by_name.keys()))
+        wished.append(before - {number})
     return tuple(files[number] for number in _sorted([set() for _ in files], wished))
 
 
@@ -117,7 +115,7 @@ def _qualified(name: ObjectName) -> ObjectName:
     return ObjectName(name.schema or DEFAULT_SCHEMA, name.name)
 
 
-@lru_cache(maxsize=_REMEMBERED_FILES)
+@once_per_file
 def _read(file: SchemaFile) -> _File:
     read = _File(script_of(file).statements)
     for statement in read.statements:
@@ -190,7 +188,8 @@ def _numbers_by_name(groups: Sequence[Collection[_Name]]) -> dict[_Name, set[int
     numbers: dict[_Name, set[int]] = defaultdict(set)
     for number, names in enumerate(groups):
         for name in names:
-            numbers[name].add(number)
+            if len(numbers[name]) < _MAKERS_AT_MOST:
+                numbers[name].add(number)
     return dict(numbers)
 
 
@@ -225,8 +224,9 @@ def _sorted(needed: Edges, wished: Edges) -> list[int]:
 
 
 def _circle(files: Sequence[SchemaFile], needed: Edges, stuck: set[int]) -> SchemaExtractionFailed:
-    path = [min(stuck)]
-    while path.count(path[-1]) == 1:
+    path, met = [min(stuck)], set[int]()
+    while path[-1] not in met:
+        met.add(path[-1])
         path.append(min(needed[path[-1]] & stuck))
     circle = path[path.index(path[-1]) : -1]
     first = circle.index(min(circle))

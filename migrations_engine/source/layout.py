@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from migrations_engine.errors import SchemaExtractionFailed
-from migrations_engine.schema import FOLDERS, SUFFIXES, Schema, SchemaFile
+from migrations_engine.schema import FOLDERS, SUFFIXES, Schema, SchemaFile, decoded
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -179,7 +179,8 @@ def _checked_text(content: bytes, label: str) -> bytes:
     if (position := content.find(b"\0")) >= 0:
         raise SchemaExtractionFailed(f"{label} contains a NUL byte at position {position}; it is not text", file=label)
     try:
-        content.decode("utf-8")
+        for _ in decoded(content):
+            pass
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SchemaExtractionFailed(

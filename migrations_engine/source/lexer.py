@@ -42,42 +42,59 @@ class Token(NamedTuple):
 
 _LETTER: Final = r"A-Za-z_\x80-\U0010ffff"
 _NO_COMMENT: Final = r"(?!--|/\*)"
-# Two strings with nothing but white space and a line break between them are one, and what escapes mean in the first
-# holds in the second. It matters for E'…' alone, where a backslash hides a quote.
-_CONTINUED: Final = r"(?>(?:[ \t\f\v]|--[^\n\r]*)*)[\n\r](?>(?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*)"
-_ESCAPED: Final = r"'(?>(?:[^'\\]++|\\.|'')*)'"
+#: Characters among which one step searches for the end of something long. A step of the scanner is one call of C code
+#: that keeps Python's lock, so that all its repetitions have bounds; what goes on behind them is read step by step.
+_STEP: Final = 1 << 16
+_LONGEST_WORD: Final = 32  #: of those that are searched for in steps
 # Repeated groups are (?>(?:…)*) and not (?:…)*+, which Python before 3.11.5 matches wrongly where a group backtracks.
-# An operator of several characters ends in + or - only if it has one of ~!@#%^&|`? in it. The bound of 62 keeps a line
-# of plus signs from costing the square of its length; PostgreSQL refuses operators of more than 63 characters.
+# An operator of several characters ends in + or - only if it has one of ~!@#%^&|`? in it. PostgreSQL refuses operators
+# of more than 63 characters, and numbers of more than 147455 digits. Every place of a text matches something, so that
+# no offset is tried in vain.
 _PATTERN: Final = re.compile(
     rf"""
-    [ \t\n\r\f\v]*+ (?:
-      (?P<word>      (?![eEbBxXnN]'|[uU]&['"]) [{_LETTER}][{_LETTER}0-9$]*+ )
+    [ \t\n\r\f\v]{{0,{_STEP}}}+ (?:
+      (?P<word>      (?![eEbBxXnN]'|[uU]&['"]) [{_LETTER}][{_LETTER}0-9$]{{0,255}}+ (?![{_LETTER}0-9$]) )
     | (?P<mark>      [,();] )
-    | (?P<string>    [eE]{_ESCAPED}(?>(?:{_CONTINUED}{_ESCAPED})*) | (?>(?:[bBxXnN]|[uU]&)?)'[^']*+(?>(?:''[^']*+)*)' )
-    | (?P<number>    0[xX][0-9A-Fa-f_]++ | 0[oO][0-7_]++ | 0[bB][01_]++
-                   | (?:[0-9][0-9_]*+(?>(?:\.(?!\.)[0-9_]*+)?) | \.[0-9][0-9_]*+)(?>(?:[eE][-+]?[0-9][0-9_]*+)?) )
-    | (?P<comment>   --[^\n\r]*+ | /\*(?>(?:[^*/]++|\*(?!/)|/(?!\*))*)\*/ )
-    | (?P<nested>    /\* )
-    | (?P<symbol>    :: | := | \.\. | [.:\[\]]
+    | (?P<string>    (?>(?:[bBxXnN]|[uU]&)?)' [^']{{0,4000}}+ (?>(?:''[^']{{0,400}}+){{0,100}}) '(?!') )
+    | (?P<number>    0[xX][0-9A-Fa-f_]{{1,200000}}+ | 0[oO][0-7_]{{1,200000}}+ | 0[bB][01_]{{1,200000}}+
+                   | (?:[0-9][0-9_]{{0,200000}}+(?>(?:\.(?!\.)[0-9_]{{0,200000}}+)?) | \.[0-9][0-9_]{{0,200000}}+)
+                     (?>(?:[eE][-+]?[0-9][0-9_]{{0,99}}+)?) )
+    | (?P<comment>   --[^\n\r]{{0,4000}}+(?![^\n\r]) | /\*(?>(?:[^*/]{{1,40}}+|\*(?!/)|/(?!\*)){{0,100}})\*/ )
+    | (?P<symbol>    :: | := | \.\. | [.:\[\]] | {_NO_COMMENT}[-+](?=[-+]{{62}})
                    | (?>(?:{_NO_COMMENT}[-+*/<>=]){{0,62}}) [~!@#%^&|`?]
                      (?>(?:{_NO_COMMENT}[-+*/<>=~!@#%^&|`?]){{0,62}})
-                   | (?:{_NO_COMMENT}[-+*/<>=]){{0,62}} (?!/\*)[*/<>=] | [-+] )
-    | (?P<quoted>    (?>(?:[uU]&)?)"[^"]*+(?>(?:""[^"]*+)*)" )
-    | (?P<dollar>    \$(?P<tag>(?>(?:[{_LETTER}][{_LETTER}0-9]*+)?))\$.*?\$(?P=tag)\$ )
-    | (?P<open>      (?>(?:[eEbBxXnN]|[uU]&)?)' | (?>(?:[uU]&)?)" | \$(?>(?:[{_LETTER}][{_LETTER}0-9]*+)?)\$ )
-    | (?P<parameter> \$[0-9]++ )
-    | (?P<meta>      \\[^\n\r]*+ )
-    | (?P<other>     [^ \t\n\r\f\v] )
+                   | (?:{_NO_COMMENT}[-+*/<>=]){{0,62}} (?!/\*)[*/<>=] | {_NO_COMMENT}[-+] )
+    | (?P<quoted>    (?>(?:[uU]&)?)"[^"]{{0,4000}}+(?>(?:""[^"]{{0,400}}+){{0,100}})"(?!") )
+    | (?P<dollar>    \$(?P<tag>(?>(?:[{_LETTER}][{_LETTER}0-9]{{0,61}}+)?))\$.{{0,4000}}?\$(?P=tag)\$ )
+    | (?P<open>      (?>(?:[eEbBxXnN]|[uU]&)?)' | (?>(?:[uU]&)?)" | -- | /\* | \\ | [{_LETTER}]
+                   | \$(?>(?:[{_LETTER}][{_LETTER}0-9]{{0,61}}+)?)\$ | \$(?=[{_LETTER}]) )
+    | (?P<parameter> \$[0-9]{{1,64}}+ )
+    | (?P<meta>      \\[^\n\r]{{0,4000}}+(?![^\n\r]) )
+    | (?P<space>     [ \t\n\r\f\v] )
+    | (?P<other>     . )
+    | (?P<end>       \Z )
     )
     """,
     re.VERBOSE | re.DOTALL,
 )
 _KINDS: Final = {"mark": Kind.SYMBOL, **{kind.value: kind for kind in Kind}}
+_PASSED_OVER: Final = frozenset({"comment", "space", "end"})
 _NAME_START: Final = re.compile(f"[{_LETTER}]")
+_OPENED: Final = {"'": "string", '"': "quoted", "$": "dollar", "-": "comment", "*": "comment", "\\": "meta"}
 _UNTERMINATED: Final = {"'": "string", '"': "quoted name", "$": "dollar-quoted string", "*": "comment"}
-_COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _UNICODE_ESCAPE: Final = r"{0}(?:{0}|\+([0-9A-Fa-f]{{6}})|([0-9A-Fa-f]{{4}}))"
+
+# What may follow an opening, up to a bound; each may match nothing.
+_REST_OF_WORD: Final = re.compile(f"[{_LETTER}0-9$]{{0,{_STEP}}}+")
+_REST_OF_TAG: Final = re.compile(f"[{_LETTER}0-9]{{0,{_STEP}}}+")
+_REST_OF_LINE: Final = re.compile(rf"[^\n\r]{{0,{_STEP}}}+")
+_REST_OF_SPACE: Final = re.compile(rf"[ \t\n\r\f\v]{{0,{_STEP}}}+")
+_REST_OF_ESCAPED: Final = re.compile(r"(?>(?:[^'\\]{1,64}+|\\.|''){0,1024})", re.DOTALL)
+_REST_OF_QUOTES: Final = {
+    "string": re.compile(r"(?>(?:[^']{1,64}+|''){0,1024})"),
+    "quoted": re.compile(r'(?>(?:[^"]{1,64}+|""){0,1024})'),
+}
+_COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -85,30 +102,30 @@ def tokens(text: str) -> Iterator[Token]:
 
     :raises SchemaExtractionFailed: a string, quoted name or comment is not closed; the message names its line
     """
-    for match in matches(text):
-        group = match.lastgroup or ""
-        yield Token(_KINDS[group], match[group], match.start(group))
+    for kind, piece, start in pieces(text):
+        yield Token(_KINDS[kind], piece, start)
 
 
-def matches(text: str) -> Iterator[re.Match[str]]:
-    """Read the tokens of *text* as matches whose ``lastgroup`` names the kind (``mark`` is one of ``, ( ) ;``).
+def pieces(text: str) -> Iterator[tuple[str, str, int]]:
+    """Read the tokens of *text* as tuples: the kind's name (``mark`` is one of ``, ( ) ;``), the text, its offset.
 
     This is what :func:`tokens` is made from, at half its cost: for whole files.
 
     :raises SchemaExtractionFailed: as :func:`tokens`
     """
     position = 0
-    while True:
+    while position < len(text):
         for match in _PATTERN.finditer(text, position):
-            group = match.lastgroup
-            if group == "comment":
+            kind = match.lastgroup or ""
+            if kind in _PASSED_OVER:
                 continue
-            if group == "nested":  # a comment with others inside, which no regular expression can follow to its end
-                position = _end_of_comment(text, match.start(group))
+            start = match.start(kind)
+            if kind == "open":  # it is long, or its end takes more than a pattern to find, or it has none
+                kind, position = _read_on(text, start, match[kind])
+                if kind != "comment":
+                    yield kind, text[start:position], start
                 break
-            if group == "open":
-                raise _unterminated(text, match.start(group), match[group])
-            yield match
+            yield kind, match[kind], start
         else:
             return
 
@@ -119,14 +136,24 @@ def folded_tokens(text: str) -> Iterator[str]:
     :raises SchemaExtractionFailed: as :func:`tokens`
     """
     lower = str.lower if text.isascii() else fold
-    return (
-        lower(match["word"]) if match.lastgroup == "word" else match[match.lastgroup or ""] for match in matches(text)
-    )
+    return (lower(piece) if kind == "word" else piece for kind, piece, _ in pieces(text))
 
 
 def line_of(text: str, offset: int) -> int:
     """The number of the line on which *offset* lies, counted from 1."""
-    return text.count("\n", 0, offset) + 1
+    return line_breaks(text, 0, offset) + 1
+
+
+def occurs(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether *pattern*, which matches few characters, matches anywhere in *text*; searched in steps."""
+    return any(
+        pattern.search(text, step, step + _STEP + _LONGEST_WORD) is not None for step in range(0, len(text), _STEP)
+    )
+
+
+def line_breaks(text: str, start: int, end: int) -> int:
+    """How many line breaks lie between the offsets *start* and *end*; counted in steps, however far that is."""
+    return sum(text.count("\n", step, min(step + _STEP, end)) for step in range(start, end, _STEP))
 
 
 def fold(word: str) -> str:
@@ -168,12 +195,78 @@ def _character(found: re.Match[str], escape: str) -> str:
     return chr(int(code, 16)) if code and int(code, 16) <= 0x10FFFF else escape
 
 
+def _read_on(text: str, start: int, opening: str) -> tuple[str, int]:
+    """Say what begins with *opening* at *start*, and the offset behind its end.
+
+    :raises SchemaExtractionFailed: it has no end
+    """
+    kind = _OPENED.get(opening[-1], "word")
+    behind = start + len(opening)
+    if opening == "$":  # the letters behind it are a tag only if another one follows them
+        tag = _through(_REST_OF_TAG, text, behind)
+        if not text.startswith("$", tag):
+            return "other", behind
+        opening = text[start : tag + 1]
+    if kind == "dollar":
+        return kind, _end_of_dollar_quotes(text, start, opening)
+    if opening == "/*":
+        return kind, _end_of_comment(text, start)
+    if opening in {"E'", "e'"}:
+        return kind, _end_of_escapes(text, start, opening)
+    if kind in _REST_OF_QUOTES:
+        return kind, _end_of_quotes(_REST_OF_QUOTES[kind], text, start, opening)
+    return kind, _through(_REST_OF_WORD if kind == "word" else _REST_OF_LINE, text, behind)
+
+
+def _through(rest: re.Pattern[str], text: str, position: int) -> int:
+    """The offset behind all that *rest*, which covers a step of it, matches from *position* on."""
+    while (match := rest.match(text, position)) is not None and match.end() > position:
+        position = match.end()
+    return position
+
+
+def _end_of_quotes(rest: re.Pattern[str], text: str, start: int, opening: str, behind: int | None = None) -> int:
+    end = _through(rest, text, start + len(opening) if behind is None else behind)
+    if text[end : end + 1] != opening[-1]:
+        raise _unterminated(text, start, opening)
+    return end + 1
+
+
+def _end_of_escapes(text: str, start: int, opening: str) -> int:
+    """The end of ``E'…'``, which goes on in the next string when nothing but white space with a line break is between.
+
+    It matters for these strings alone, where a backslash hides a quote.
+    """
+    end = _end_of_quotes(_REST_OF_ESCAPED, text, start, opening)
+    while True:
+        behind = _through(_REST_OF_SPACE, text, end)
+        while text.startswith("--", behind):
+            behind = _through(_REST_OF_SPACE, text, _through(_REST_OF_LINE, text, behind))
+        has_break = text.find("\n", end, behind) >= 0 or text.find("\r", end, behind) >= 0
+        if not has_break or not text.startswith("'", behind):
+            return end
+        end = _end_of_quotes(_REST_OF_ESCAPED, text, start, opening, behind + 1)
+
+
+def _end_of_dollar_quotes(text: str, start: int, opening: str) -> int:
+    for step in range(start + len(opening), len(text), _STEP):
+        found = text.find(opening, step, step + _STEP + len(opening) - 1)
+        if found >= 0:
+            return found + len(opening)
+    raise _unterminated(text, start, opening)
+
+
 def _end_of_comment(text: str, start: int) -> int:
-    depth = 0
-    for edge in _COMMENT_EDGE.finditer(text, start):
-        depth += 1 if edge[0] == "/*" else -1
-        if not depth:
-            return edge.end()
+    """The end of a comment, which may have others inside: no regular expression can follow those."""
+    depth, position = 0, start
+    while position < len(text):
+        stop = position + _STEP
+        for edge in _COMMENT_EDGE.finditer(text, position, stop):
+            depth += 1 if edge[0] == "/*" else -1
+            if not depth:
+                return edge.end()
+            position = edge.end()
+        position = max(position, stop - 1)
     raise _unterminated(text, start, "/*")
 
 

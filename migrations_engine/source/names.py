@@ -47,7 +47,7 @@ class TableAlteration:
     table: ObjectName
     only: bool = False
     if_exists: bool = False
-    actions_start: int  #: offset of the first action in the statement's text
+    head: str  #: the statement up to its first action, without comments
     actions: tuple[TableAction, ...]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final
 
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.lexer import content_of, folded_tokens, name_of
+from migrations_engine.source.lexer import content_of, folded_tokens, name_of, occurs
 from migrations_engine.source.names import Cursor, ObjectName, created_name, insert_target
 from migrations_engine.source.statements import SqlStatement
 
@@ -48,9 +48,13 @@ def references(statement: SqlStatement) -> frozenset[ObjectName]:
 
 def mentions(statement: SqlStatement) -> Mentions:
     """Every name in the statement, and every one that is called like a function."""
-    found = list(folded_tokens(statement.text))
-    called = {before for before, after in pairwise(found) if after == "("}
-    return Mentions(names=_names_among(set(found)), called=_names_among(called))
+    found: set[str] = set()
+    called: set[str] = set()
+    for piece, following in pairwise(chain(folded_tokens(statement.text), ("",))):
+        found.add(piece)
+        if following == "(":
+            called.add(piece)
+    return Mentions(names=_names_among(found), called=_names_among(called))
 
 
 def _names_among(spelled: Iterable[str]) -> frozenset[str]:
@@ -59,7 +63,7 @@ def _names_among(spelled: Iterable[str]) -> frozenset[str]:
 
 def _clauses(statement: SqlStatement) -> frozenset[ObjectName]:
     """The tables named by the clauses of a ``CREATE TABLE`` or ``ALTER TABLE``."""
-    if not _CLAUSE.search(statement.text):
+    if not occurs(_CLAUSE, statement.text):
         return frozenset()
     cursor = Cursor(statement.text)
     found: set[ObjectName | None] = set()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final
 
 from migrations_engine.errors import SchemaExtractionFailed
-from migrations_engine.schema import SchemaFile
+from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.checksum import folded_checksum
+from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import NamedObject, created_name
 from migrations_engine.source.statements import SqlStatement, split, transaction_control
 
-_REMEMBERED_FILES: Final = 4096  #: a fleet's deploy visits the same files for every database
 _BEGIN_AND_END: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
-
+_SETTING_FUNCTION: Final = re.compile("set_config", re.IGNORECASE)
 _REPLACEABLE: Final = {("FUNCTION",), ("PROCEDURE",), ("AGGREGATE",), ("TRIGGER",), ("VIEW",), ("RULE",)}
 
 
@@ -22,7 +23,8 @@ _REPLACEABLE: Final = {("FUNCTION",), ("PROCEDURE",), ("AGGREGATE",), ("TRIGGER"
 class Script:
     """The lexed content of one schema file."""
 
-    file: SchemaFile
+    label: str
+    text: str
 
     @cached_property
     def statements(self) -> tuple[SqlStatement, ...]:
@@ -31,14 +33,14 @@ class Script:
         :raises SchemaExtractionFailed: a statement would end or roll back the deploy's transaction
         """
         kept = []
-        for statement in split(self.file.text, file=self.file.label):
+        for statement in split(self.text, file=self.label):
             if not transaction_control(statement):
                 kept.append(statement)
             elif statement.words[0] not in _BEGIN_AND_END or "PREPARED" in statement.words:
                 raise SchemaExtractionFailed(
-                    f"{self.file.label}, line {statement.start_line}: {' '.join(statement.words[:2])} cannot be used, "
+                    f"{self.label}, line {statement.start_line}: {' '.join(statement.words[:2])} cannot be used, "
                     "because a deploy is one transaction; remove the statement",
-                    file=self.file.label,
+                    file=self.label,
                 )
         return tuple(kept)
 
@@ -54,13 +56,12 @@ class Script:
 
     @cached_property
     def checksum(self) -> str:
-        return folded_checksum(self.file.text)
+        return folded_checksum(self.text)
 
     @cached_property
     def changes_settings(self) -> bool:
-        return any(s.words and s.words[0] in {"SET", "RESET", "DISCARD"} for s in self.statements) or (
-            b"set_config" in self.file.content.lower()
-        )
+        sets = any(s.words and s.words[0] in {"SET", "RESET", "DISCARD"} for s in self.statements)
+        return sets or occurs(_SETTING_FUNCTION, self.text)
 
     @cached_property
     def created(self) -> tuple[NamedObject, ...]:
@@ -74,7 +75,7 @@ def _replacing(statement: SqlStatement) -> str:
     return statement.text
 
 
-@lru_cache(maxsize=_REMEMBERED_FILES)
+@once_per_file
 def script_of(file: SchemaFile) -> Script:
     """Lex *file*, or give what was lexed before."""
-    return Script(file=file)
+    return Script(label=file.label, text=file.text)

@@ -6,15 +6,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
+from sys import intern
 from typing import Final
 
 from migrations_engine.errors import SchemaExtractionFailed
-from migrations_engine.source.lexer import line_of, matches
+from migrations_engine.source.lexer import NAME_BYTES, line_breaks, line_of, pieces
 
 _LEADING_TOKENS: Final = 8  #: enough for CREATE OR REPLACE CONSTRAINT TRIGGER and a name
+_STATEMENTS_AT_MOST: Final = 500_000  #: of a schema; each takes about 300 bytes while it is deployed
+_BEFORE_KIND: Final = 3  #: words at most that stand before FUNCTION or PROCEDURE
+_ROUTINES: Final = frozenset({"FUNCTION", "PROCEDURE"})
+_DIRECTIVE_AT_MOST: Final = 1000  #: characters of its line
 _RESTRICT: Final = re.compile(r"\\(?:un)?restrict[ \t]+[A-Za-z0-9]+[ \t]*")
 _DIRECTIVE: Final = re.compile(r"--[ \t]*([A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _TRANSACTION_WORDS: Final = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"})
+
+_Place = tuple[int, int, tuple[str, ...]]  #: where a statement begins and ends, and its leading words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +49,30 @@ def split(text: str, *, file: str | None = None) -> tuple[SqlStatement, ...]:
     :raises SchemaExtractionFailed: a string, quoted name or comment is not closed, or the text contains what only psql
         understands, or a ``COPY``
     """
-    found: list[_Open] = []
+    found: list[_Place] = []
     commands: list[tuple[int, str]] = []
     try:
-        for statement in _statements(text, commands):
-            if statement.words()[:1] == ("COPY",):
-                _refuse_copy(statement, text)
-            found.append(statement)
+        for place in _places(text, commands):
+            if place[2][:1] == ("COPY",):
+                _refuse_copy(place[0], text)
+            found.append(place)
+            refuse_too_many(len(found), file)
     except SchemaExtractionFailed as error:
         raise SchemaExtractionFailed(error.message, file=file) from None
     return tuple(_numbered(_blanked(text, commands), found))
+
+
+def refuse_too_many(statements: int, file: str | None) -> None:
+    """Refuse a file, or files together, with more statements than a deploy should hold in memory.
+
+    :raises SchemaExtractionFailed: there are more
+    """
+    if statements > _STATEMENTS_AT_MOST:
+        raise SchemaExtractionFailed(
+            f"the schema has more than {_STATEMENTS_AT_MOST} statements; put many rows into one INSERT "
+            "(pg_dump --rows-per-insert=1000 does)",
+            file=file,
+        )
 
 
 def transaction_control(statement: SqlStatement) -> bool:
@@ -62,18 +83,29 @@ def transaction_control(statement: SqlStatement) -> bool:
 
 def directive(text: str, name: str) -> str | None:
     """The value of a line ``-- name: value`` among the comment lines at the top of a file; None without one."""
-    top = takewhile(lambda line: line.startswith("--") or not line, (line.strip() for line in text.split("\n")))
+    top = takewhile(lambda line: line.startswith("--") or not line, (line.strip() for line in _lines(text)))
     found = (match for line in top if (match := _DIRECTIVE.fullmatch(line)))
     return next((match[2] for match in found if match[1].lower() == name), None)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of *text* one after the other, each cut where no directive would go on."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield text[start : min(end, start + _DIRECTIVE_AT_MOST)]
+        start = end + 1
 
 
 @dataclass(slots=True)
 class _Open:
     """The statement that is being read: enough of it to know whether a semicolon ends it."""
 
-    head: list[tuple[str, str]] = field(default_factory=list)  # kind and text of its first tokens
     start: int = 0
     end: int = 0
+    tokens: int = 0  # of its first ones
+    words: list[str] = field(default_factory=list)  # those of its first tokens that are words, before any other
     parentheses: int = 0
     is_routine: bool = False  # CREATE FUNCTION or PROCEDURE, which may have a body of statements
     blocks: int = 0  # BEGIN ATOMIC, and each CASE within it, waiting for their END
@@ -81,26 +113,26 @@ class _Open:
 
     def begin_with(self, kind: str, text: str, start: int) -> None:
         """Take one of the first tokens."""
-        if not self.head:
+        if not self.tokens:
             self.start = start
-        self.head.append((kind, text))
-        self.is_routine = (
-            len(self.head) > 1
-            and self.head[0][1].upper() == "CREATE"
-            and any(text.upper() in {"FUNCTION", "PROCEDURE"} for _, text in self.head[1:4])
-        )
+        if kind == "word" and len(self.words) == self.tokens:
+            word = intern(text[: NAME_BYTES + 1].upper())
+            self.words.append(word)
+            if word in _ROUTINES and self.words[0] == "CREATE" and self.tokens <= _BEFORE_KIND:
+                self.is_routine = True
+        self.tokens += 1
 
     def follow(self, text: str) -> None:
         """Take a token of a routine that may open or close a block."""
-        word = text.upper()
+        word = text[: NAME_BYTES + 1].upper()
         if self.blocks and self.previous not in {"AS", "."}:  # after these it is a name
             self.blocks += (word == "CASE") - (word == "END")
         elif word == "ATOMIC" and self.previous == "BEGIN" and not self.parentheses:
             self.blocks = 1
         self.previous = word
 
-    def words(self) -> tuple[str, ...]:
-        return tuple(text.upper() for _, text in takewhile(lambda token: token[0] == "word", self.head))
+    def place(self) -> _Place:
+        return self.start, self.end, tuple(self.words)
 
 
 def _blanked(text: str, commands: list[tuple[int, str]]) -> str:
@@ -112,14 +144,12 @@ def _blanked(text: str, commands: list[tuple[int, str]]) -> str:
     return "".join((*pieces, text[position:]))
 
 
-def _statements(text: str, commands: list[tuple[int, str]]) -> Iterator[_Open]:
+def _places(text: str, commands: list[tuple[int, str]]) -> Iterator[_Place]:
     """Find the statements; psql's harmless commands are added to *commands*. The inner loop runs once per token."""
     statement = _Open()
-    for match in matches(text):
-        kind = match.lastgroup or ""
-        piece = match[kind]
+    for kind, piece, start in pieces(text):
         if kind == "meta":
-            commands.append(_harmless(match.start(kind), piece, text))
+            commands.append(_harmless(start, piece, text))
             continue
         if kind == "mark":
             if piece == "(":
@@ -127,26 +157,25 @@ def _statements(text: str, commands: list[tuple[int, str]]) -> Iterator[_Open]:
             elif piece == ")":
                 statement.parentheses -= 1
             elif piece == ";" and statement.parentheses <= 0 and not statement.blocks:
-                if statement.head:
-                    yield statement
+                if statement.tokens:
+                    yield statement.place()
                 statement = _Open()
                 continue
-        if len(statement.head) < _LEADING_TOKENS:
-            statement.begin_with(kind, piece, match.start(kind))
+        if statement.tokens < _LEADING_TOKENS:
+            statement.begin_with(kind, piece, start)
         if statement.is_routine:
-            statement.follow(piece)
-        statement.end = match.end()
-    if statement.head:
-        yield statement
+            statement.follow(piece if kind in {"word", "symbol"} else "")
+        statement.end = start + len(piece)
+    if statement.tokens:
+        yield statement.place()
 
 
-def _numbered(text: str, found: list[_Open]) -> Iterator[SqlStatement]:
+def _numbered(text: str, found: list[_Place]) -> Iterator[SqlStatement]:
     line, counted = 1, 0
-    for statement in found:
-        start = statement.start
-        line += text.count("\n", counted, start)
+    for start, end, words in found:
+        line += line_breaks(text, counted, start)
         counted = start
-        yield SqlStatement(text=text[start : statement.end], start=start, start_line=line, words=statement.words())
+        yield SqlStatement(text=text[start:end], start=start, start_line=line, words=words)
 
 
 def _harmless(start: int, command: str, text: str) -> tuple[int, str]:
@@ -159,8 +188,8 @@ def _harmless(start: int, command: str, text: str) -> tuple[int, str]:
     )
 
 
-def _refuse_copy(copy: _Open, text: str) -> None:
+def _refuse_copy(start: int, text: str) -> None:
     raise SchemaExtractionFailed(
-        f"line {line_of(text, copy.start)}: COPY reads from a client or from the server's files, and a schema has "
+        f"line {line_of(text, start)}: COPY reads from a client or from the server's files, and a schema has "
         "neither; write the rows as INSERT (pg_dump --inserts does)"
     )

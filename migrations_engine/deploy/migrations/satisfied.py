@@ -56,7 +56,7 @@ def separate_actions(statement: SqlStatement) -> list[str]:
     altered = alter_table_actions(statement)
     if altered is None or len(altered.actions) < 2:
         return []
-    return [statement.text[: altered.actions_start] + action.text for action in altered.actions]
+    return [f"{altered.head} {action.text}" for action in altered.actions]
 
 
 def _makes(statement: SqlStatement) -> set[tuple[str, str | None, str | None]]:

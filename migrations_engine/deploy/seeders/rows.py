@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, Final
 
 import psycopg
@@ -13,37 +12,11 @@ from psycopg.rows import class_row
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
-from migrations_engine.source.lexer import Kind, Token, tokens
-from migrations_engine.source.names import ObjectName, insert_target
-from migrations_engine.source.statements import SqlStatement
+from migrations_engine.source.insert import Insert
+from migrations_engine.source.names import ObjectName
 
 _QUERIES: Final = load_queries(__package__)
 _TIME_CATEGORIES: Final = frozenset({"D", "T"})  #: ``pg_type.typcategory`` of dates and times, and of intervals
-#: Functions that give times or UUIDs, or for the same values always the same.
-_STEADY: Final = {
-    "NOW",
-    "GEN_RANDOM_UUID",
-    "UUID_GENERATE_V4",
-    "UUIDV4",
-    "UUIDV7",
-    "CLOCK_TIMESTAMP",
-    "ROW",
-    "COALESCE",
-} | {
-    *(
-        "STATEMENT_TIMESTAMP",
-        "TRANSACTION_TIMESTAMP",
-        "CURRENT_TIMESTAMP",
-        "LOCALTIMESTAMP",
-        "NUMERIC",
-        "LOWER",
-        "UPPER",
-    )
-}
-_WRITING: Final = {"INSERT", "UPDATE", "DELETE", "MERGE"}
-#: What may follow the lists of a VALUES.
-_CLAUSES: Final = {"ORDER", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT"}
-_CLOCK_WORDS: Final = frozenset({"CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,22 +33,6 @@ class SeededTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Insert:
-    """An INSERT statement, taken apart as far as its rows need."""
-
-    statement: SqlStatement
-    target: ObjectName
-    columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
-    before: str  #: a WITH clause in front of INSERT
-    source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``
-    is_values: bool  #: the query is nothing but ``VALUES …``
-    has_defaults: bool  #: ``DEFAULT`` stands for a value somewhere
-    computes: bool  #: its values call functions or the clock, and so may differ from run to run
-    varies: bool  #: and some of them may differ in more than times and UUIDs: ``random()``, ``crypt(…)``
-    writes: bool  #: its WITH clause changes tables itself, so that its rows cannot be asked for without that
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RowCount:
     """How many rows a statement defines, and how many of them the table has."""
 
@@ -87,37 +44,6 @@ def find_table(session: DeploySession, name: ObjectName) -> SeededTable | None:
     """Look a table up as an INSERT would; None when there is none."""
     with session.connection.cursor(row_factory=class_row(SeededTable)) as cursor:
         return cursor.execute(_QUERIES["seeded_table"], {"schema": name.schema, "table": name.name}).fetchone()
-
-
-def insert_of(statement: SqlStatement) -> Insert | None:
-    """Take an INSERT apart; None for every other statement and for ``INSERT … DEFAULT VALUES``."""
-    target = insert_target(statement)
-    if target is None:
-        return None
-    stream = list(tokens(statement.text))
-    start = _top_level(stream, 0, {"INSERT"})
-    assert start is not None
-    position = _behind_name(stream, start + 2)
-    if target.columns is not None:
-        position = _closing(stream, position) + 1
-    if _word(stream, position) == "OVERRIDING":
-        position += 3
-    if _word(stream, position) in {"", "DEFAULT"}:
-        return None
-    body = stream[position : _top_level(stream, position, {"RETURNING"}, {"ON": "CONFLICT"})]
-    called = _called(body)
-    return Insert(
-        statement=statement,
-        target=target.table,
-        columns=target.columns,
-        before=statement.text[: stream[start].start],
-        source=_with_nulls(statement.text, body),
-        is_values=_word(stream, position) == "VALUES" and _top_level(body, 1, _CLAUSES) is None,
-        has_defaults=any(token.kind is Kind.WORD and token.text.upper() == "DEFAULT" for token in body),
-        computes=bool(called) or any(token.text.upper() in _CLOCK_WORDS for token in body),
-        varies=not called <= _STEADY,
-        writes=any(token.kind is Kind.WORD and token.text.upper() in _WRITING for token in stream[:start]),
-    )
 
 
 def joined(inserts: Sequence[Insert]) -> Insert | None:
@@ -218,61 +144,3 @@ def _leading_columns(session: DeploySession, insert: Insert, table: SeededTable)
 
 def _is_volatile(column: dict[str, Any]) -> bool:
     return column["category"] in _TIME_CATEGORIES or column["type"] == "uuid"
-
-
-def _top_level(stream: list[Token], position: int, words: set[str], pairs: dict[str, str] | None = None) -> int | None:
-    """The first token outside parentheses that is one of *words*, or begins one of *pairs*."""
-    depth = 0
-    for index in range(position, len(stream)):
-        token = stream[index]
-        if token.text in "([":
-            depth += 1
-        elif token.text in ")]":
-            depth -= 1
-        elif depth == 0 and token.kind is Kind.WORD:
-            word = token.text.upper()
-            following = stream[index + 1].text.upper() if index + 1 < len(stream) else ""
-            if word in words or (pairs and pairs.get(word) == following):
-                return index
-    return None
-
-
-def _closing(stream: list[Token], opening: int) -> int:
-    depth = 0
-    for index in range(opening, len(stream)):
-        depth += {"(": 1, ")": -1}.get(stream[index].text, 0)
-        if depth == 0:
-            return index
-    return len(stream) - 1
-
-
-def _behind_name(stream: list[Token], position: int) -> int:
-    """The position behind a qualified name and its alias."""
-    while position + 1 < len(stream) and stream[position + 1].text == ".":
-        position += 2
-    return position + 3 if _word(stream, position + 1) == "AS" else position + 1
-
-
-def _word(stream: list[Token], position: int) -> str:
-    return stream[position].text.upper() if position < len(stream) else ""
-
-
-def _with_nulls(text: str, body: list[Token]) -> str:
-    """The text of *body* with NULL where DEFAULT stands, which only an INSERT may say."""
-    pieces, position = [], body[0].start
-    for token in body:
-        if token.kind is Kind.WORD and token.text.upper() == "DEFAULT":
-            pieces += [text[position : token.start], "NULL"]
-            position = token.end
-    return "".join([*pieces, text[position : body[-1].end]])
-
-
-def _called(body: list[Token]) -> set[str]:
-    """What is called like a function."""
-    return {
-        token.text.upper()
-        for token, following in pairwise(body)
-        if token.kind in {Kind.WORD, Kind.QUOTED}
-        and following.text == "("
-        and token.text.upper() not in {"VALUES", "IN"}
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,20 +14,20 @@ from psycopg import sql
 
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
 from migrations_engine.deploy.seeders.rows import (
-    Insert,
     RowCount,
     SeededTable,
     count_rows,
     find_table,
-    insert_of,
     joined,
 )
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.report import SeederResult, SeederValidation
-from migrations_engine.schema import SchemaFile
+from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.dependency_order import Filling, order_seeders
+from migrations_engine.source.insert import Insert, insert_of
+from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import ObjectName
 from migrations_engine.source.references import mentions
 from migrations_engine.source.script import script_of
@@ -34,6 +35,7 @@ from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "seeders"
+_QUERY: Final = re.compile("select", re.IGNORECASE)
 _FOREIGN_KEY_VIOLATION: Final = "23503"
 
 
@@ -113,7 +115,7 @@ class Seeders:
     def _filling(self, file: SchemaFile) -> Filling:
         """What a file fills, and what should be filled before it."""
         pairs = self._inserts(file)
-        asking = [s for s in script_of(file).statements if "select" in s.text.lower()]
+        asking = [s for s in script_of(file).statements if occurs(_QUERY, s.text)]
         return Filling(
             tables=frozenset(table.oid for table, _ in pairs),
             names=frozenset(insert.target.name for _, insert in pairs),
@@ -232,7 +234,7 @@ class Seeders:
                 self._session.query(statement)
 
 
-@lru_cache(maxsize=1024)
+@once_per_file
 def _inserts_of(file: SchemaFile) -> tuple[Insert, ...]:
     return tuple(insert for s in script_of(file).statements if (insert := insert_of(s)) is not None)
 

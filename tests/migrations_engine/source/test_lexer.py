@@ -100,6 +100,41 @@ def test_only_ascii_letters_are_folded() -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [1, 254, 300, 3999, 4001, 65_535, 65_537, 200_000])
+@pytest.mark.parametrize(
+    ("before", "unit", "after"),
+    [
+        ("", "x", ""),
+        ("'", "x", "'"),
+        ("'", "''", "'"),
+        ("'", "x''", "'"),
+        ("E'", "\\'", "'"),
+        ("E'a'\n'", "x", "'"),
+        ('"', "x", '"'),
+        ('U&"', '""', '"'),
+        ("$$", "'", "$$"),
+        ("$a$", "$b$", "$a$"),
+        ("$", "t", "$ ' $" + "t" * 300 + "$"),
+        ("\\", "x", ""),
+    ],
+)
+def test_long_tokens_end_where_short_ones_do(before: str, unit: str, after: str, size: int) -> None:
+    if unit == "t":
+        unit, size = "t" * 300, 1
+    token = before + unit * size + after
+
+    assert texts(f"a {token}\nb;") == ["a", token, "b", ";"]
+
+
+@pytest.mark.parametrize("size", [1, 101, 4001, 70_000])
+def test_long_comments_and_white_space_are_passed_over_as_short_ones_are(size: int) -> None:
+    for unit in ("x", "*", "/ ", " ", "-"):
+        assert texts(f"a --{unit * size}\nb") == ["a", "b"]
+        assert texts(f"a /* {unit * size} */ b") == ["a", "b"]
+        assert texts(f"a /* /* {unit * size} */ {unit * size} */ b") == ["a", "b"]
+    assert texts(f"a{' ' * size}\t{chr(10) * size}b{' ' * size}") == ["a", "b"]
+
+
 NAMES = [
     "Users",
     '"Users"',

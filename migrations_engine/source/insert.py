@@ -1,0 +1,151 @@
+"""``INSERT``, taken apart as far as its rows need: which table, which columns, and the query that gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import Final
+
+from migrations_engine.source.lexer import Kind, Token, tokens
+from migrations_engine.source.names import ObjectName, insert_target
+from migrations_engine.source.statements import SqlStatement
+
+#: Functions that give times or UUIDs, or for the same values always the same.
+_STEADY: Final = frozenset({"NOW", "GEN_RANDOM_UUID", "UUID_GENERATE_V4", "UUIDV4", "UUIDV7", "CLOCK_TIMESTAMP"}) | {
+    *("STATEMENT_TIMESTAMP", "TRANSACTION_TIMESTAMP", "CURRENT_TIMESTAMP", "LOCALTIMESTAMP"),
+    *("NUMERIC", "LOWER", "UPPER", "ROW", "COALESCE"),
+}
+_WRITING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+#: What may follow the lists of a VALUES.
+_CLAUSES: Final = frozenset({"ORDER", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT"})
+_CLOCK_WORDS: Final = frozenset({"CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"})
+_NO_FUNCTIONS: Final = frozenset({"VALUES", "IN"})
+_END: Final = Token(Kind.OTHER, "", 0)  #: stands behind the last token
+
+_Pairs = Iterator[tuple[Token, Token]]  #: each token of a statement with the one after it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insert:
+    """An INSERT statement, taken apart as far as its rows need."""
+
+    statement: SqlStatement
+    target: ObjectName
+    columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
+    before: str  #: a WITH clause in front of INSERT
+    source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``
+    is_values: bool  #: the query is nothing but ``VALUES …``
+    has_defaults: bool  #: ``DEFAULT`` stands for a value somewhere
+    computes: bool  #: its values call functions or the clock, and so may differ from run to run
+    varies: bool  #: and some of them may differ in more than times and UUIDs: ``random()``, ``crypt(…)``
+    writes: bool  #: its WITH clause changes tables itself, so that its rows cannot be asked for without that
+
+
+def insert_of(statement: SqlStatement) -> Insert | None:
+    """Take an INSERT apart; None for every other statement and for ``INSERT … DEFAULT VALUES``."""
+    target = insert_target(statement)
+    if target is None:
+        return None
+    pairs: _Pairs = pairwise(chain(tokens(statement.text), (_END,)))
+    start, writes = _find_insert(pairs)
+    first = _skip_target(pairs, has_columns=target.columns is not None)
+    if _word(first) == "OVERRIDING":
+        first = [following for _, (_, following) in zip(range(3), pairs, strict=False)][-1]
+    if _word(first) in {"", "DEFAULT"}:
+        return None
+    query = _Query(statement.text, first)
+    query.read(pairs)
+    return Insert(
+        statement=statement,
+        target=target.table,
+        columns=target.columns,
+        before=statement.text[:start],
+        source=query.source(),
+        is_values=_word(first) == "VALUES" and not query.has_clauses,
+        has_defaults=query.has_defaults,
+        computes=query.computes,
+        varies=query.varies,
+        writes=writes,
+    )
+
+
+class _Query:
+    """The query of an INSERT, read token by token: a statement may have millions."""
+
+    def __init__(self, text: str, first: Token) -> None:
+        self._text = text
+        self._first = first
+        self._kept: list[str] = []  # the text so far, with NULL where DEFAULT stands, which only an INSERT may say
+        self._position = first.start
+        self._end = first.end
+        self.has_clauses = self.has_defaults = self.computes = self.varies = False
+
+    def read(self, pairs: _Pairs) -> None:
+        """Read to the end of the query, before ``RETURNING`` or ``ON CONFLICT``."""
+        depth = 0
+        for token, following in pairs:
+            kind = token.kind
+            if kind is Kind.SYMBOL:
+                depth += _depth(token)
+            elif kind is Kind.WORD or kind is Kind.QUOTED:
+                word = _word(token)
+                if not depth and (word == "RETURNING" or (word == "ON" and _word(following) == "CONFLICT")):
+                    return
+                self._note(token, word, following)
+                if word in _CLAUSES and not depth and token is not self._first:
+                    self.has_clauses = True
+            self._end = token.end
+
+    def _note(self, token: Token, word: str, following: Token) -> None:
+        if word == "DEFAULT":
+            self._kept += [self._text[self._position : token.start], "NULL"]
+            self._position = token.end
+            self.has_defaults = True
+        elif word in _CLOCK_WORDS:
+            self.computes = True
+        if following.text == "(" and word not in _NO_FUNCTIONS:
+            self.computes = True
+            self.varies = self.varies or word not in _STEADY
+
+    def source(self) -> str:
+        return "".join([*self._kept, self._text[self._position : self._end]])
+
+
+def _find_insert(pairs: _Pairs) -> tuple[int, bool]:
+    """Where INSERT stands, and whether the WITH clause before it writes to tables."""
+    depth, writes = 0, False
+    for token, _ in pairs:
+        word = _word(token)
+        if word == "INSERT" and not depth:
+            return token.start, writes
+        writes = writes or word in _WRITING
+        depth += _depth(token)
+    raise AssertionError
+
+
+def _skip_target(pairs: _Pairs, *, has_columns: bool) -> Token:
+    """Step over ``INTO name AS alias (columns)`` and give the token behind."""
+    next(pairs)
+    _, following = next(pairs)
+    while following.text == ".":
+        next(pairs)
+        _, following = next(pairs)
+    if _word(following) == "AS":
+        next(pairs)
+        _, following = next(pairs)
+    depth = 0
+    for token, after in pairs if has_columns else ():
+        depth += _depth(token)
+        following = after
+        if not depth:
+            break
+    return following
+
+
+def _word(token: Token) -> str:
+    return token.text.upper() if token.kind is Kind.WORD else ""
+
+
+def _depth(token: Token) -> int:
+    return (token.text in "([") - (token.text in ")]") if token.kind is Kind.SYMBOL else 0
