@@ -7,7 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import psycopg
 
@@ -23,10 +25,10 @@ from migrations_engine.schema import Schema
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.tracking import DeployState, Records
 
-_DEFAULT_CAPACITY: Final = 64  #: schemas; one of 60 tables takes about a megabyte
+_CAPACITY: Final = 4 * 1024 * 1024  #: characters of JSON; a schema of 60 tables has about 60,000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DesiredSchema:
     """The catalogs that a schema makes in an empty database."""
 
@@ -34,15 +36,24 @@ class DesiredSchema:
     complete: Catalog  #: after every migration, too
     warnings: tuple[str, ...] = ()  #: migrations that do not run in an empty database, a sentence each
 
+    @cached_property
+    def size(self) -> int:
+        """A measure of the memory it takes: characters of its catalogs as JSON, which take about ten times as many."""
+        return len(self.declared.to_json()) + (self.complete is not self.declared) * len(self.complete.to_json())
+
 
 class DesiredSchemas:
-    """DesiredSchemas by structure and server version, for all threads of a process; the least used leave."""
+    """DesiredSchemas by structure and server version, for all threads of a process; the least used leave.
 
-    def __init__(self, capacity: int = _DEFAULT_CAPACITY) -> None:
+    :param capacity: how large they may be together, as ``DesiredSchema.size`` counts
+    """
+
+    def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
-        self._lock = threading.Lock()  # guards both maps; never held while a schema is being understood
+        self._lock = threading.Lock()  # guards what follows; never held while a schema is being understood
         self._known: OrderedDict[tuple[str, int], DesiredSchema] = OrderedDict()
-        self._in_progress: dict[tuple[str, int], threading.Lock] = {}
+        self._size = 0
+        self._in_progress: WeakValueDictionary[tuple[str, int], threading.Lock] = WeakValueDictionary()
 
     def get(self, schema: Schema, server_version: int, learn: Callable[[], DesiredSchema]) -> DesiredSchema:
         """Give what is known of *schema*, or *learn* it; threads asking for the same one wait for the first."""
@@ -61,12 +72,15 @@ class DesiredSchemas:
     def put(self, schema: Schema, server_version: int, desired: DesiredSchema) -> None:
         """Keep what a deploy to a new database has learned on its way."""
         key = (schema.structure_checksum, server_version)
+        size = desired.size
         with self._lock:
+            if (known := self._known.pop(key, None)) is not None:
+                self._size -= known.size
             self._known[key] = desired
-            self._known.move_to_end(key)
-            while len(self._known) > self._capacity:
-                oldest, _ = self._known.popitem(last=False)
-                self._in_progress.pop(oldest, None)
+            self._size += size
+            while self._size > self._capacity:
+                _, oldest = self._known.popitem(last=False)
+                self._size -= oldest.size
 
 
 def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, search_path: str) -> DesiredSchema:

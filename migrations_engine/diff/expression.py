@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from itertools import pairwise
 from typing import Final
 
@@ -20,10 +21,22 @@ _WHOLE_LIST: Final = re.compile(rf"\b(ANY|ALL) \(\((ARRAY\[{_VARCHAR}(?:, {_VARC
 _PUBLIC: Final = re.compile(
     r"""(E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![\w."$])public\.""", re.DOTALL
 )
+_REMEMBERED_AT_MOST: Final = 1000  #: characters of a text
 _REGCLASS: Final = re.compile(r"'public\.([^']*)'::regclass")
 
 
-@lru_cache(maxsize=4096)
+def _remembered(function: Callable[[str | None], str | None]) -> Callable[[str | None], str | None]:
+    """Remember what *function* makes of short texts; the definition of a view may have a megabyte."""
+    known = lru_cache(maxsize=4096)(function)
+
+    @wraps(function)
+    def look_up(text: str | None) -> str | None:
+        return known(text) if text is None or len(text) <= _REMEMBERED_AT_MOST else function(text)
+
+    return look_up
+
+
+@_remembered
 def canonical(text: str | None) -> str | None:
     """Give the spelling under which expressions are compared.
 
@@ -52,7 +65,7 @@ def canonical_default(text: str | None, column_type: str) -> str | None:
     return None if _CAST.sub("", stripped) == "NULL" else stripped
 
 
-@lru_cache(maxsize=4096)
+@_remembered
 def without_casts(text: str | None) -> str | None:
     """Reduce an expression to what does not change with the types of the columns in it: no casts, no parentheses."""
     if text is None:
