@@ -15,6 +15,7 @@ from typing import BinaryIO, Final, Protocol
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema
 from migrations_engine.source.layout import ArchiveLimits, Layout, printable
+from migrations_engine.source.server_statements import refuse_server_statements
 
 _GZIP_MARK: Final = b"\x1f\x8b"
 #: What people send instead, by the first bytes of the file.
@@ -70,7 +71,9 @@ def read_archive(data: bytes | BinaryIO, limits: ArchiveLimits | None = None) ->
             )
         else:
             layout.add_file(parts, reader.content() if layout.wants(parts) else None)
-    return layout.schema()
+    schema = layout.schema()
+    refuse_server_statements(schema)
+    return schema
 
 
 def _check_format(packed: bytes, limits: ArchiveLimits) -> None:

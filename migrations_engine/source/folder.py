@@ -11,6 +11,7 @@ from typing import Final
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema
 from migrations_engine.source.layout import ArchiveLimits, Layout, Parts, printable
+from migrations_engine.source.server_statements import refuse_server_statements
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  #: never through a link or into a pipe
 
@@ -45,7 +46,9 @@ def read_folder(path: Path, limits: ArchiveLimits | None = None) -> Schema:
                 layout.add_file(parts, content)
     except OSError as error:
         raise SchemaExtractionFailed(f"the schema folder cannot be read: {error.filename}: {error.strerror}") from error
-    return layout.schema()
+    schema = layout.schema()
+    refuse_server_statements(schema)
+    return schema
 
 
 def _raise(error: OSError) -> None:

@@ -1,0 +1,119 @@
+"""Statements that reach beyond the schema's own database: on databases, roles, tablespaces and the server itself.
+
+They are refused before anything runs. This is a rail and no wall: what a ``DO`` block or a function's body does is seen
+by nobody before it runs (docs/security.md).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.names import Cursor
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement, refuse_too_many
+
+_REMEMBERED: Final = 1000  #: checksums of schemas that were looked through
+_VERBS: Final = frozenset({"CREATE", "ALTER", "DROP"})
+_SHARED: Final = frozenset({"DATABASE", "ROLE", "USER", "GROUP", "TABLESPACE", "SUBSCRIPTION", "SYSTEM"})
+_COMMENTED: Final = frozenset({"DATABASE", "ROLE", "TABLESPACE", "SUBSCRIPTION"})
+_GRANTED_ON: Final = frozenset({"database", "tablespace", "parameter"})
+_OTHERS: Final = (("CHECKPOINT",), ("LOAD",), ("REASSIGN", "OWNED"), ("DROP", "OWNED"))
+_BECOMING: Final = frozenset({"ROLE", "AUTHORIZATION", "SESSION_AUTHORIZATION"})
+_ADVICE: Final = (
+    "a schema may change its own database and nothing beside it. Take the statement out, and let the administrator of "
+    "the server run it where it is needed"
+)
+_COMMENT_ADVICE: Final = (
+    "the comment of a database belongs to the gateway, which keeps there whose it is. Take the statement out "
+    "(pg_dump leaves it out without --create)"
+)
+
+_lock = threading.Lock()
+_looked_through: dict[str, None] = {}  # guarded by _lock; checksums alone, in the order in which they came
+
+
+def refuse_server_statements(schema: Schema) -> None:
+    """Look through every statement of *schema* once; a schema that was found good is known by its checksum.
+
+    :raises SchemaExtractionFailed: a statement is about databases, roles, tablespaces or the server; there are too many
+        statements; or a file cannot be cut into statements
+    """
+    if schema.checksum in _looked_through:
+        return
+    count = 0
+    for file in schema.files():
+        for statement in script_of(file).statements:
+            count += 1
+            if (name := server_statement(statement)) is not None:
+                raise _refusal(file, statement, name)
+        refuse_too_many(count, file.label)
+    with _lock:
+        _looked_through[schema.checksum] = None
+        while len(_looked_through) > _REMEMBERED:
+            del _looked_through[next(iter(_looked_through))]
+
+
+def server_statement(statement: SqlStatement) -> str | None:
+    """What a statement that reaches beyond its database begins with, as in ``ALTER ROLE``; None for all others."""
+    first, second, *_ = (*statement.words, "", "")
+    if first in _VERBS:
+        return f"{first} {second}" if second in _SHARED and not _is_user_mapping(statement) else _other(statement)
+    if first == "COMMENT":
+        kind = "".join(statement.words[2:3])
+        return f"COMMENT ON {kind}" if kind in _COMMENTED else None
+    if first in {"GRANT", "REVOKE"}:
+        return _grant(first, statement)
+    if first == "SECURITY":
+        return _label(statement)
+    if first == "SET" and _BECOMING & set(statement.words[1:4]):
+        return _becoming(statement)
+    return _other(statement)
+
+
+def _refusal(file: SchemaFile, statement: SqlStatement, name: str) -> SchemaExtractionFailed:
+    why = _COMMENT_ADVICE if name == "COMMENT ON DATABASE" else _ADVICE
+    return SchemaExtractionFailed(
+        f"{file.label}, line {statement.start_line}: {name} cannot be used, because {why}", file=file.label
+    )
+
+
+def _other(statement: SqlStatement) -> str | None:
+    return next((" ".join(words) for words in _OTHERS if statement.words[: len(words)] == words), None)
+
+
+def _is_user_mapping(statement: SqlStatement) -> bool:
+    """``USER MAPPING`` belongs to a foreign server; what is called a user mapping otherwise is a role's name."""
+    return statement.words[1:3] == ("USER", "MAPPING") and statement.words[3:4] in {("FOR",), ("IF",)}
+
+
+def _becoming(statement: SqlStatement) -> str | None:
+    """``SET ROLE`` and ``SET SESSION AUTHORIZATION``, also as parameters; not ``SET x TO role``."""
+    words = [word for word in statement.words[1:4] if word not in {"SESSION", "LOCAL"}]
+    if words[:1] == ["ROLE"]:
+        return "SET ROLE"
+    return "SET SESSION AUTHORIZATION" if words and words[0] in _BECOMING else None
+
+
+def _grant(verb: str, statement: SqlStatement) -> str | None:
+    """A right on a database, tablespace or parameter, or the membership of a role, which has no ON."""
+    cursor = Cursor(statement.text)
+    while (word := cursor.take()) and word != "on":
+        if word in {"to", "from"}:
+            return f"{verb} of a role"
+        if cursor.sees("("):
+            cursor.skip_parentheses()
+    kind = cursor.take()
+    if kind in _GRANTED_ON and cursor.peek() not in {"to", "from", ",", "."}:  # or else it is a table of that name
+        return f"{verb} ON {kind.upper()}"
+    return None
+
+
+def _label(statement: SqlStatement) -> str | None:
+    cursor = Cursor(statement.text)
+    if not cursor.skip_to("on"):
+        return None
+    kind = cursor.take().upper()
+    return f"SECURITY LABEL ON {kind}" if kind in _COMMENTED else None
