@@ -31,7 +31,7 @@ from migrations_engine.options import DeployOptions
 from migrations_engine.report import DeployReport, SeederResult, SeederValidation, Verification
 from migrations_engine.schema import Schema
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
-from migrations_engine.tracking import DeployState, Records, lock_kept, read_state, take_deploy_lock
+from migrations_engine.tracking import DatabaseComment, DeployState, Records, lock_kept, read_state, take_deploy_lock
 from migrations_engine.verification import Finding, verify
 
 _LOCK_ATTEMPTS: Final = 4  #: tries of the whole deploy when the application's locks are in its way
@@ -128,6 +128,7 @@ class _Deploy:
             lock_timeout_ms=self._options.lock_timeout_ms,
             wait_seconds=self._options.wait_seconds,
         )
+        self._comment = DatabaseComment(self._connection, probe.database_comment, self._options.database_comment)
         self._there = Catalog() if probe.empty else read_catalog(self._connection)
         if not probe.tracked:
             self._records.create_tables()
@@ -204,7 +205,11 @@ class _Deploy:
     def _run_group(self, group: TransactionGroup, *, last: bool) -> DeployReport | None:
         """A migration outside a transaction, and those after it in a transaction of their own."""
         if group.outside is not None:
-            self._runner.run_outside(group.outside, self._state)
+            try:
+                self._runner.run_outside(group.outside, self._state)
+            finally:
+                if not self._connection.closed:
+                    self._comment.restore()
         with self._transaction():
             self._session.restore_settings(True)
             self._run_migrations(group)
@@ -220,6 +225,7 @@ class _Deploy:
         seeded, validations = self._seed()
         remaining = self._comparison.remaining()
         verification = self._verified(remaining, validations)
+        self._comment.check()
         self._comparison.share()
         outcome = Outcome(
             schema=self._schema,

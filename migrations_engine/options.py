@@ -20,6 +20,7 @@ class DeployOptions:
     request_id: str = ""  #: for the changelog
     lock_timeout_ms: int = 5000  #: how long one statement may wait for a lock of the application's
     wait_seconds: float = 120.0  #: how long to wait for another deploy of the same database
+    database_comment: str | None = None  #: what the database's comment must be; None: what it is at the beginning
     search_path: str = '"$user", public'
     scratch: ScratchDatabases | None = None  #: default: on the same server, with the connection's own parameters
     desired_schemas: DesiredSchemas = field(default_factory=DesiredSchemas)  #: shared by the deploys of a process

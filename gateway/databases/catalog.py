@@ -80,6 +80,7 @@ class DatabaseRow:
             owner=stamp.owner,
             created_at=stamp.created_at,
             adopted_at=stamp.adopted_at,
+            stamp=self.comment,
             size_bytes=self.size_bytes,
         )
 

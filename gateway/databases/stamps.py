@@ -85,6 +85,7 @@ class ManagedDatabase:
     """A database that the gateway knows by its stamp.
 
     :ivar oid: the server's number of it, which no later database of the same name has
+    :ivar stamp: the stamp's text as it is stored
     :ivar size_bytes: only in listings, and None where the gateway's role may not ask
     """
 
@@ -93,6 +94,7 @@ class ManagedDatabase:
     owner: DatabaseOwner
     created_at: datetime | None = None
     adopted_at: datetime | None = None
+    stamp: str | None = None
     size_bytes: int | None = None
 
 

@@ -78,9 +78,11 @@ def deploy(
     owner: DatabaseOwner,
     wanted: DeployTerms,
     purpose: Literal["register", "migrate"],
+    stamp: str | None = None,
 ) -> DeployReport:
     """Bring the database of *connection*, which is *owner*'s or is to become it, to *schema*.
 
+    :param stamp: what the database's comment must be before and after; None for one that has no stamp yet
     :raises SchemaDeployError: it did not succeed, and the database is as it was
     """
     settings = services.settings
@@ -94,6 +96,7 @@ def deploy(
         wait_seconds=settings.deploy_wait_timeout_seconds,
         scratch=services.scratch,
         desired_schemas=services.desired_schemas,
+        database_comment=stamp,
     )
     facts = owner_facts(owner)
     with engine_errors(wanted, **facts):

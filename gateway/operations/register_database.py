@@ -69,8 +69,8 @@ def _register_once(services: Services, wanted: DeployRequest, schema: Schema) ->
     """
     owner = wanted.owner
 
-    def bring_up(connection: psycopg.Connection[Any]) -> DeployReport:
-        return deploy(services, connection, schema, owner=owner, wanted=wanted, purpose="register")
+    def bring_up(connection: psycopg.Connection[Any], stamp: str | None = None) -> DeployReport:
+        return deploy(services, connection, schema, owner=owner, wanted=wanted, purpose="register", stamp=stamp)
 
     try:
         database = services.directory.find(owner)
@@ -85,4 +85,4 @@ def _register_once(services: Services, wanted: DeployRequest, schema: Schema) ->
     except DatabaseNotRecorded:
         return False, services.lifecycle.adopt(owner, bring_up, publish=not wanted.dry_run)
     with dedicated_to(services, database) as connection:
-        return False, bring_up(connection)
+        return False, bring_up(connection, database.stamp)

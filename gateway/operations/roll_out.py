@@ -73,7 +73,15 @@ def _migrate(services: Services, database: ManagedDatabase, schema: Schema, term
     facts = owner_facts(database.owner)
     try:
         with deploy_turn(services), dedicated_to(services, database) as connection:
-            report = deploy(services, connection, schema, owner=database.owner, wanted=terms, purpose="migrate")
+            report = deploy(
+                services,
+                connection,
+                schema,
+                owner=database.owner,
+                wanted=terms,
+                purpose="migrate",
+                stamp=database.stamp,
+            )
     except GatewayError as exc:
         return MigratedDatabase(database=database.name, status="failed", error=exc)
     except Exception as exc:  # noqa: BLE001 - see the docstring

@@ -1,5 +1,6 @@
 """The ``_stonescriptdb_gateway_*`` tables of a database: what was deployed, the changelog, and the deploy lock."""
 
+from migrations_engine.tracking.database_comment import DatabaseComment
 from migrations_engine.tracking.lock import Probe, lock_kept, take_deploy_lock
 from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy
 from migrations_engine.tracking.state import AppliedMigration, DeployedFunction, DeployState, read_state
@@ -7,6 +8,7 @@ from migrations_engine.tracking.state import AppliedMigration, DeployedFunction,
 __all__ = [
     "AppliedMigration",
     "ChangelogEntry",
+    "DatabaseComment",
     "DeployState",
     "DeployedFunction",
     "Probe",

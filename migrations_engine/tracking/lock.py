@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import psycopg
@@ -25,6 +25,7 @@ class Probe:
     server_version: int  #: ``server_version_num``: 160004
     tracked: bool  #: the tracking tables are there, in their present form
     empty: bool  #: there is no relation and no type but the system's own
+    database_comment: str | None  #: which says whose the database is, and which no deploy may change
 
 
 def take_deploy_lock(
@@ -42,7 +43,7 @@ def take_deploy_lock(
         with connection.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(_QUERIES["probe"], parameters).fetchone()
         if row is not None and row["locked"]:
-            return Probe(server_version=row["server_version"], tracked=row["tracked"], empty=row["empty"])
+            return Probe(**{known.name: row[known.name] for known in fields(Probe)})
         if time.monotonic() + pause > deadline:
             raise DeployLockTimeout(
                 f"another deploy of this database is running and did not finish within {wait_seconds:g} seconds; "

@@ -68,7 +68,13 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy'
                                                'pg_toast'::regnamespace))
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_type
                         WHERE typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace,
-                                                   'pg_toast'::regnamespace)) AS empty
+                                                   'pg_toast'::regnamespace)) AS empty,
+       shobj_description((SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), 'pg_database')
+           AS database_comment
+
+-- name: database_comment
+SELECT current_database(),
+       shobj_description((SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), 'pg_database')
 
 -- name: lock_session
 -- The deploy lock once more, for the whole session: whoever has it in a transaction gets it at once.

@@ -52,6 +52,20 @@ def test_a_wrong_method_is_told_the_right_ones(gateway: Gateway, method: str, pa
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
+@pytest.mark.parametrize("verb", ["register", "migrate"])
+def test_a_schema_reaches_no_further_than_its_database(gateway: Gateway, platform: str, verb: str) -> None:
+    assert gateway.register(platform, SHOP).status == 200
+    deploy = getattr(gateway, verb)
+
+    answer = deploy(platform, {**SHOP, "migrations/1.sql": "SELECT 1;\nALTER SYSTEM SET work_mem = '1GB';"})
+    assert refused(answer, 400, "schema_extraction_failed")["file"] == "migrations/1.sql"
+    assert "migrations/1.sql, line 2: ALTER SYSTEM cannot be used" in answer.json["message"]
+
+    stamp = "DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', current_database(), 'x'); END $$"
+    refused(deploy(platform, {**SHOP, "migrations/1.sql": stamp}), 409, "migration_failed")
+    assert gateway.call(platform, "count_users").status == 200
+
+
 @pytest.mark.parametrize("path", ["/call", "/admin/create-tenant"])
 @pytest.mark.parametrize(
     "body",

@@ -1,0 +1,63 @@
+"""The comment of the database, by which its owner knows it: no deploy may change it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.queries import load_queries
+
+_QUERIES: Final = load_queries(__package__)
+
+
+class DatabaseComment:
+    """What the comment is and has to stay.
+
+    :param found: what it is when the deploy begins
+    :param expected: what it has to be; None for whatever was found
+    :raises MigrationFailed: it is something else
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], found: str | None, expected: str | None) -> None:
+        self._connection = connection
+        self._kept = found if expected is None else expected
+        if found != self._kept:
+            raise MigrationFailed(
+                "the comment of the database, which says whose it is, is no longer what it was when the database was "
+                "looked up; nothing was changed, the same request can be repeated"
+            )
+
+    def check(self) -> None:
+        """Refuse to go on when the deploy has changed the comment.
+
+        :raises MigrationFailed: it has
+        """
+        if self._now()[1] != self._kept:
+            raise MigrationFailed(
+                "the deploy changed the comment of its database (COMMENT ON DATABASE), which says whose the database "
+                "is; take that out of the schema"
+            )
+
+    def restore(self) -> None:
+        """Undo what a migration outside a transaction did to the comment, which no rollback undoes.
+
+        :raises MigrationFailed: it did something
+        """
+        name, comment = self._now()
+        if comment != self._kept:
+            self._connection.execute(
+                sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(self._kept))
+            )
+            raise MigrationFailed(
+                "a migration outside a transaction changed the comment of its database (COMMENT ON DATABASE), which "
+                "says whose the database is. The comment was put back; take that out of the migration"
+            )
+
+    def _now(self) -> tuple[str, str | None]:
+        row = self._connection.execute(_QUERIES["database_comment"]).fetchone()
+        assert row is not None
+        name, comment = row
+        return name, comment
