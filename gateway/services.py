@@ -84,9 +84,12 @@ def build_services(settings: Settings) -> Services:
             maintenance_database=maintenance,
             wait_seconds=settings.deploy_wait_timeout_seconds,
             most_templates=settings.template_databases,
+            new_database_template=settings.new_database_template,
         ),
         signatures=SignatureCache(schemas=settings.callable_schemas, changes=registry.changes),
-        scratch=ScratchDatabases(connect=registry.dedicated, maintenance_database=maintenance),
+        scratch=ScratchDatabases(
+            connect=registry.dedicated, maintenance_database=maintenance, template=settings.new_database_template
+        ),
         desired_schemas=DesiredSchemas(),
         platforms=PlatformRegistry(settings.data_dir),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),

@@ -150,6 +150,8 @@ class Settings:
     php_client_compatibility: bool = _setting("PHP_CLIENT_COMPATIBILITY", False, _switch)
     shared_templates: tuple[str, ...] = _setting("SHARED_TEMPLATES", (), _words)
     callable_schemas: tuple[str, ...] = _setting("CALLABLE_SCHEMAS", ("public",), _schemas)
+    new_database_template: str = _setting("NEW_DATABASE_TEMPLATE", "template0", str)
+
     data_dir: Path = _setting("DATA_DIR", _DATA_DIR, Path)  # noqa: RUF009 - a field, as all others
     log_level: str = _setting("LOG_LEVEL", "info", _one_of(*LOG_LEVELS))
     log_format: str = _setting("LOG_FORMAT", "text", _one_of("text", "json"))

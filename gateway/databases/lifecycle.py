@@ -32,14 +32,22 @@ class DatabaseLifecycle:
     """The only place that makes, stamps and drops the databases of owners."""
 
     def __init__(
-        self, connections: Connections, *, maintenance_database: str, wait_seconds: float, most_templates: int = 0
+        self,
+        connections: Connections,
+        *,
+        maintenance_database: str,
+        wait_seconds: float,
+        most_templates: int = 0,
+        new_database_template: str = "template0",
     ) -> None:
         """Connect nothing yet.
 
         :param wait_seconds: how long a request waits for another one that is making a database of the same name
         :param most_templates: template databases to keep on the server
+        :param new_database_template: what empty databases are copies of
         """
         self._templates = TemplateDatabases(most_templates)
+        self._empty = new_database_template
         self._connections = connections
         self._maintenance_database = maintenance_database
         self._locks = NameLocks(connections, maintenance_database=maintenance_database, wait_seconds=wait_seconds)
@@ -61,6 +69,7 @@ class DatabaseLifecycle:
         :param template: copied instead of preparing a new database if it is there; made for the next ones if it is not
         :raises DatabaseAlreadyExists: the owner has it already, also when another request has just made it
         :raises DatabaseNameConflict: the name is somebody else's
+        :raises ConnectionFailed: the template database is in use
         """
         with self._locks.held(owner.database_name) as session:
             self._refuse_existing(session, owner)
@@ -167,15 +176,24 @@ class DatabaseLifecycle:
         try_lock(session, name)
         return name
 
-    @staticmethod
-    def _make_temporary(session: psycopg.Connection[Any], name: str) -> None:
+    def _make_temporary(self, session: psycopg.Connection[Any], name: str) -> None:
         """An empty UTF-8 database."""
-        encoding = session.execute(_QUERIES["template_encoding"]).fetchone()
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-        if encoding != ("UTF8",):
+        encoding = session.execute(_QUERIES["template_encoding"], {"template": self._empty}).fetchone()
+        if encoding == ("UTF8",):
+            template: sql.Composable = sql.SQL("TEMPLATE {}").format(sql.Identifier(self._empty))
+        else:
             # The server was set up for another encoding. Only locale C goes with every one, and only in template0.
-            statement += sql.SQL(" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
-        session.execute(statement)
+            template = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+        try:
+            session.execute(sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + template)
+        except psycopg.errors.ObjectInUse as exc:
+            raise ConnectionFailed(
+                f"PostgreSQL cannot copy the template database {self._empty} while somebody is connected to it; "
+                "try again, or close that session",
+                cause=exc.diag.message_primary,
+                sqlstate=exc.sqlstate,
+                detail=exc.diag.message_detail,
+            ) from exc
 
     def _publish(self, session: psycopg.Connection[Any], temporary: str, owner: DatabaseOwner) -> ManagedDatabase:
         name = owner.database_name

@@ -53,7 +53,7 @@ SELECT pg_catalog.pg_relation_filepath('1259'::pg_catalog.regclass) AS path
 
 -- name: template_encoding
 SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text AS encoding
-FROM pg_catalog.pg_database AS d WHERE d.datname = 'template1'
+FROM pg_catalog.pg_database AS d WHERE d.datname = %(template)s
 
 -- name: try_lock
 -- A lock of the session on a name; tried again and again rather than waited for, so that a waiter holds no snapshot.

@@ -17,7 +17,7 @@ from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
 NAME_PREFIX: Final = "_stonescriptdb_gateway_scratch"  #: of all scratch databases
-_KEPT: Final = NAME_PREFIX  #: the one that is used again and again, because nothing in it is ever committed
+_NAME_BYTES: Final = 63
 _PASSING_PREFIX: Final = f"{NAME_PREFIX}_"  #: then the time of making in seconds, and a random part
 _ABANDONED_AFTER_SECONDS: Final = 60  #: from its making to its session is a moment; without one it is left by a crash
 _DUPLICATE_DATABASE: Final = "42P04"
@@ -31,10 +31,12 @@ class ScratchDatabases:
 
     :param connect: opens an autocommit connection to a database by its name, and closes it after the block
     :param maintenance_database: where CREATE DATABASE and DROP DATABASE are run
+    :param template: what they are copies of: the same as the databases whose schemas are understood in them
     """
 
     connect: Connect
     maintenance_database: str = "postgres"
+    template: str = "template0"
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
@@ -46,9 +48,9 @@ class ScratchDatabases:
         """
         with self.connect(self.maintenance_database) as maintenance:
             self._drop_abandoned(maintenance)
-            if maintenance.execute(_QUERIES["database"], {"name": _KEPT}).fetchone() is None:
-                _create(maintenance, _KEPT, may_exist=True)
-        with self.connect(_KEPT) as connection, connection.transaction(force_rollback=True):
+            if maintenance.execute(_QUERIES["database"], {"name": self._kept}).fetchone() is None:
+                _create(maintenance, self._kept, self.template, may_exist=True)
+        with self.connect(self._kept) as connection, connection.transaction(force_rollback=True):
             connection.execute(_QUERIES["lock_scratch"])
             yield connection
 
@@ -63,13 +65,18 @@ class ScratchDatabases:
         name = f"{_PASSING_PREFIX}{int(time.time())}_{secrets.token_hex(4)}"
         with self.connect(self.maintenance_database) as maintenance:
             self._drop_abandoned(maintenance)
-            _create(maintenance, name)
+            _create(maintenance, name, self.template)
         try:
             with self.connect(name) as connection:
                 yield connection
         finally:
             with self.connect(self.maintenance_database) as maintenance:
                 _drop(maintenance, name)
+
+    @property
+    def _kept(self) -> str:
+        """The one that is used again and again, because nothing in it is ever committed."""
+        return NAME_PREFIX if self.template == "template0" else f"{NAME_PREFIX}_of_{self.template}"[:_NAME_BYTES]
 
     def _drop_abandoned(self, maintenance: psycopg.Connection[Any]) -> None:
         """Drop what a process that died left behind: too old to be in use, and nobody is connected to it."""
@@ -92,14 +99,16 @@ def scratch_databases_beside(connection: psycopg.Connection[Any]) -> ScratchData
     return ScratchDatabases(connect=connect)
 
 
-def _create(maintenance: psycopg.Connection[Any], name: str, *, may_exist: bool = False) -> None:
+def _create(maintenance: psycopg.Connection[Any], name: str, template: str, *, may_exist: bool = False) -> None:
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
     try:
-        maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        maintenance.execute(statement)
     except psycopg.Error as exc:
         if may_exist and exc.sqlstate == _DUPLICATE_DATABASE:  # another deploy was first
             return
         raise ScratchUnavailable(
-            f"the scratch database for reading the schema could not be made: {exc}; the gateway's role needs CREATEDB",
+            f"the scratch database for reading the schema could not be made: {exc}; the gateway's role needs "
+            f"CREATEDB, and nobody may be connected to {template}",
             server=ServerMessage.of(exc),
         ) from exc
 

@@ -12,6 +12,7 @@ from psycopg import sql
 from gateway.databases import DatabaseDirectory, DatabaseLifecycle
 from gateway.databases.name_locks import try_lock
 from gateway.errors import (
+    ConnectionFailed,
     DatabaseAlreadyExists,
     DatabaseNameConflict,
     DatabaseNotFound,
@@ -225,3 +226,31 @@ def test_drop_cuts_off_whoever_is_connected_and_only_the_owner_may(
     assert databases_named(platform) == []
     with pytest.raises(DatabaseNotFound):
         maker.drop(owner)
+
+
+def test_a_session_in_template1_is_in_nobodys_way(maker, postgres_url, platform) -> None:
+    owner = tenant_database(platform, "b")
+
+    with psycopg.connect(postgres_url, dbname="template1"):
+        made, _ = maker.create(owner, nothing)
+
+    assert made is not None
+    assert made.name == owner.database_name
+
+
+def test_a_template_of_ones_own_is_copied_and_one_in_use_named(connections, admin, postgres_url, platform) -> None:
+    template = f"{platform}_template"
+    admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
+    maker = DatabaseLifecycle(
+        connections, maintenance_database="postgres", wait_seconds=30, new_database_template=template
+    )
+    owner = tenant_database(platform, "b")
+
+    with psycopg.connect(postgres_url, dbname=template) as session:
+        session.execute("CREATE TABLE given (id int)")
+        session.commit()
+        with pytest.raises(ConnectionFailed, match=f"template database {template} while somebody is connected"):
+            maker.create(owner, nothing)
+    _, found = maker.create(owner, lambda c: c.execute("SELECT to_regclass('given')::text").fetchone())
+
+    assert found == ("given",)
