@@ -9,7 +9,7 @@ from gateway.api.errors import register_error_handlers
 from gateway.api.guard import Guard
 from gateway.api.requests import EXTENSION
 from gateway.api.v1 import call, deploys, query
-from gateway.api.v2 import databases, platforms
+from gateway.api.v2 import databases, migrations, platforms
 from gateway.services import build_services
 from gateway.settings import Settings
 
@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> Flask:
     def admit() -> None:
         guard.admit_flask(request)
 
-    for views in (deploys, call, query, platforms, databases, admin, health, metrics):
+    for views in (deploys, call, query, platforms, databases, migrations, admin, health, metrics):
         app.register_blueprint(views.blueprint)
     app.wsgi_app = call.CallDoor(app.wsgi_app, services, guard)  # type: ignore[method-assign]  # how Flask wants it
     return app

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from gateway.databases import DatabaseDirectory, DatabaseLifecycle
 from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
-from gateway.platforms import PlatformRegistry
+from gateway.platforms import DeployLog, PlatformRegistry
 from gateway.pools import ConnectionRegistry
 from gateway.pools.server_check import ServerCheck
 from gateway.settings import Settings
@@ -39,6 +39,7 @@ class Services:
     scratch: ScratchDatabases
     desired_schemas: DesiredSchemas
     platforms: PlatformRegistry
+    deploy_log: DeployLog
     deploy_turns: Semaphore
     server_check: ServerCheck
     started_at: float
@@ -92,6 +93,7 @@ def build_services(settings: Settings) -> Services:
         ),
         desired_schemas=DesiredSchemas(),
         platforms=PlatformRegistry(settings.data_dir),
+        deploy_log=DeployLog(settings.data_dir),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
         server_check=ServerCheck(ask_server),
         started_at=time.monotonic(),

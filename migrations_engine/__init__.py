@@ -8,6 +8,7 @@ from migrations_engine.desired.scratch_databases import NAME_PREFIX as SCRATCH_N
 from migrations_engine.desired.scratch_databases import ScratchDatabases
 from migrations_engine.engine import deploy_schema
 from migrations_engine.errors import EngineError, MigrationFailed, SchemaExtractionFailed
+from migrations_engine.inspection import Inspection, describe_drift, inspect_database
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import (
     Change,
@@ -33,6 +34,7 @@ __all__ = [
     "DeployReport",
     "DesiredSchemas",
     "EngineError",
+    "Inspection",
     "MigrationFailed",
     "PlannedStatement",
     "Schema",
@@ -45,6 +47,8 @@ __all__ = [
     "Verification",
     "claim_copy",
     "deploy_schema",
+    "describe_drift",
+    "inspect_database",
     "read_archive",
     "read_folder",
     "split_statements",

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.databases import ManagedDatabase
-from gateway.errors import DatabaseNotFound
+from gateway.errors import DatabaseNotFound, GatewayError
 from gateway.naming import schema_database
 from gateway.operations.deploy import DeployRequest, DeployTerms, read_schema
-from gateway.operations.migration_result import PlatformMigration
+from gateway.operations.fleet_status import inspect_all
+from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
 from gateway.operations.roll_out import RolloutRules, roll_out
 from gateway.operations.stored_schemas import read_stored_schema
 from gateway.services import Services
+from migrations_engine import Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSchemaRequest(DeployTerms):
     """A wish to bring databases to the current version of a stored schema.
 
-    :ivar database_id: one of them; None for all
+    :ivar only: the ids of some of them; None for all
+    :ivar first: of those that are not there yet, only so many; the others are left for another time
+    :ivar continue_on_error: try those that have not begun although a database has failed
     """
 
     platform: str
     schema_name: str
-    database_id: str | None = None
+    only: tuple[str, ...] | None = None
+    first: int | None = None
+    continue_on_error: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMigration:
+    """A migration that can begin: the schema, its databases, and those that are left for another time."""
+
+    wanted: StoredSchemaRequest
+    schema: Schema
+    databases: tuple[ManagedDatabase, ...]
+    left: tuple[ManagedDatabase, ...]
 
 
 def migrate_databases(services: Services, wanted: DeployRequest, *, only_owner: bool) -> PlatformMigration:
@@ -42,14 +58,31 @@ def migrate_databases(services: Services, wanted: DeployRequest, *, only_owner: 
     return roll_out(services, databases, schema, wanted, RolloutRules(stop_after="first"))
 
 
-def migrate_stored(services: Services, wanted: StoredSchemaRequest, rules: RolloutRules) -> PlatformMigration:
-    """Deploy the current version of a stored schema to one of its databases, or to all of them.
+def prepare_stored(services: Services, wanted: StoredSchemaRequest) -> StoredMigration:
+    """Find the schema and the databases that *wanted* names.
 
     :raises PlatformNotFound, SchemaNotFound: it is not stored
     :raises DatabaseNotFound, DatabaseNameConflict: there is no database to migrate, or it is somebody else's
     """
     schema = read_stored_schema(services, wanted.platform, wanted.schema_name)
-    return roll_out(services, _databases_of_schema(services, wanted), schema, wanted, rules)
+    databases = _databases_of_schema(services, wanted)
+    if wanted.first is None:
+        return StoredMigration(wanted=wanted, schema=schema, databases=tuple(databases), left=())
+    behind = tuple(
+        database
+        for database, found in inspect_all(services, databases)
+        if isinstance(found, GatewayError) or not (found.is_intact and found.schema_checksum == schema.checksum)
+    )
+    return StoredMigration(wanted=wanted, schema=schema, databases=behind[: wanted.first], left=behind[wanted.first :])
+
+
+def migrate_stored(services: Services, migration: StoredMigration, rules: RolloutRules) -> PlatformMigration:
+    """Deploy the stored schema to the databases that were found; those that were left are skipped."""
+    wanted = migration.wanted
+    rules = replace(rules, stop_after="none" if wanted.continue_on_error else "any")
+    done = roll_out(services, migration.databases, migration.schema, wanted, rules)
+    skipped = tuple(MigratedDatabase(database=one.name, status="skipped") for one in migration.left)
+    return replace(done, databases=done.databases + skipped)
 
 
 def _databases(services: Services, wanted: DeployRequest, *, only_owner: bool) -> Sequence[ManagedDatabase]:
@@ -69,8 +102,9 @@ def _databases(services: Services, wanted: DeployRequest, *, only_owner: bool) -
 def _databases_of_schema(services: Services, wanted: StoredSchemaRequest) -> Sequence[ManagedDatabase]:
     """What is to be migrated, by name; never empty."""
     platform, schema_name = wanted.platform, wanted.schema_name
-    if wanted.database_id is not None:
-        return [services.directory.find(schema_database(platform, schema_name, wanted.database_id))]
+    if wanted.only is not None:
+        owners = [schema_database(platform, schema_name, one) for one in dict.fromkeys(wanted.only)]
+        return [services.directory.find(owner) for owner in owners]
     found = [one for one in services.directory.of_platform(platform) if one.owner.schema_name == schema_name]
     if not found:
         raise DatabaseNotFound(

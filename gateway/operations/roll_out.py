@@ -8,15 +8,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from gateway.databases import ManagedDatabase
 from gateway.errors import GatewayError
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
+from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
 from gateway.services import Services
 from migrations_engine import Schema
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -38,29 +42,32 @@ class RolloutRules:
 def roll_out(
     services: Services, databases: Sequence[ManagedDatabase], schema: Schema, terms: DeployTerms, rules: RolloutRules
 ) -> PlatformMigration:
-    """Deploy *schema* to *databases*, of which there is at least one, each in its own transaction.
+    """Deploy *schema* to *databases*, all of one platform, each in its own transaction.
 
     Failures of databases are in the result and not raised.
     """
     started = time.monotonic()
-    stopped = Event()
+    results: list[MigratedDatabase] = []
+    if databases:
+        with services.deploy_log.running(_logged(databases, terms)) as progress:
+            stopped = Event()
 
-    def migrate(database: ManagedDatabase) -> MigratedDatabase:
-        if stopped.is_set() or not rules.is_wanted():
-            result = MigratedDatabase(database=database.name, status="skipped")
-        else:
-            result = _migrate(services, database, schema, terms)
-        if result.error and rules.stop_after == "any":
-            stopped.set()
-        rules.finished(result)
-        return result
+            def migrate(database: ManagedDatabase) -> MigratedDatabase:
+                if stopped.is_set() or not rules.is_wanted():
+                    result = MigratedDatabase(database=database.name, status="skipped")
+                else:
+                    result = migrate_one(services, database, schema, terms)
+                if result.error and rules.stop_after == "any":
+                    stopped.set()
+                progress.done(result.database, result.status)
+                rules.finished(result)
+                return result
 
-    first, *others = databases
-    results = [migrate(first)]
-    if results[0].error and rules.stop_after == "first":
-        stopped.set()
-    with ThreadPoolExecutor(services.settings.parallel_deploys) as threads:  # so that calls keep most of the budget
-        results += threads.map(migrate, others)
+            first, *others = databases
+            results.append(migrate(first))
+            if results[0].error and rules.stop_after == "first":
+                stopped.set()
+            results += in_parallel(services, migrate, others)
     return PlatformMigration(
         databases=tuple(results),
         dry_run=terms.dry_run,
@@ -68,7 +75,7 @@ def roll_out(
     )
 
 
-def _migrate(services: Services, database: ManagedDatabase, schema: Schema, terms: DeployTerms) -> MigratedDatabase:
+def migrate_one(services: Services, database: ManagedDatabase, schema: Schema, terms: DeployTerms) -> MigratedDatabase:
     """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too."""
     facts = owner_facts(database.owner)
     try:
@@ -93,3 +100,22 @@ def _migrate(services: Services, database: ManagedDatabase, schema: Schema, term
     warned = report.warnings or validation.dataloss_changes or validation.incompatible_changes
     status: Final = "completed_with_warnings" if warned else "completed"
     return MigratedDatabase(database=database.name, status=status, report=report)
+
+
+def in_parallel(services: Services, act: Callable[[T], R], things: Sequence[T]) -> list[R]:
+    """Return what *act* makes of each, some at a time, so that calls keep most of the connection budget."""
+    with ThreadPoolExecutor(services.settings.parallel_deploys) as threads:
+        return list(threads.map(act, things))
+
+
+def _logged(databases: Sequence[ManagedDatabase], terms: DeployTerms) -> LoggedDeploy:
+    owner = databases[0].owner
+    return LoggedDeploy(
+        id=new_id(terms.request_id),
+        platform=owner.platform,
+        schema_name=owner.schema_name,
+        request_id=terms.request_id,
+        dry_run=terms.dry_run,
+        total=len(databases),
+        started_at=now_text(),
+    )

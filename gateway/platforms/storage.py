@@ -61,16 +61,20 @@ def make_folder(folder: Path) -> None:
         _flush_folder(folder.parent)
 
 
-def write_file(path: Path, text: str) -> None:
-    """Replace the file at *path*. Who reads it at the same time sees the old or the new content."""
+def write_file(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replace the file at *path*. Who reads it at the same time sees the old or the new content.
+
+    :param durable: flush it, so that it outlives a crash of the machine and not only of the process
+    """
     aside = path.parent / f"{INCOMING}{secrets.token_hex(8)}"
     try:
-        _write(aside, text.encode())
+        _write(aside, text.encode(), durable=durable)
         aside.replace(path)
     except OSError:
         aside.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    if durable:
+        _flush_folder(path.parent)
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -122,11 +126,12 @@ def remove_leftovers(folder: Path) -> int:
     return len(found)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, *, durable: bool = True) -> None:
     with path.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:

@@ -3,7 +3,15 @@
 from migrations_engine.tracking.database_comment import DatabaseComment
 from migrations_engine.tracking.lock import Probe, lock_kept, take_deploy_lock
 from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy
-from migrations_engine.tracking.state import AppliedMigration, DeployedFunction, DeployState, read_state
+from migrations_engine.tracking.state import (
+    AppliedMigration,
+    DeployedFunction,
+    DeployState,
+    LastDeploy,
+    is_tracked,
+    read_last_deploy,
+    read_state,
+)
 
 __all__ = [
     "AppliedMigration",
@@ -11,10 +19,13 @@ __all__ = [
     "DatabaseComment",
     "DeployState",
     "DeployedFunction",
+    "LastDeploy",
     "Probe",
     "Records",
     "claim_copy",
+    "is_tracked",
     "lock_kept",
+    "read_last_deploy",
     "read_state",
     "take_deploy_lock",
 ]

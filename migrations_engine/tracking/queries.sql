@@ -186,3 +186,18 @@ WITH deployed AS (
     UPDATE public._stonescriptdb_gateway_tables SET deployed_at = now() WHERE table_name = '*')
 UPDATE public._stonescriptdb_gateway_changelog
    SET platform = %(platform)s, request_id = %(request_id)s, executed_at = now()
+
+-- name: is_tracked
+SELECT 5 = (SELECT count(*) FROM pg_catalog.pg_attribute
+             WHERE (attrelid, attname) IN (
+                 (to_regclass('public._stonescriptdb_gateway_migrations'), 'statements_done'),
+                 (to_regclass('public._stonescriptdb_gateway_types'), 'checksum'),
+                 (to_regclass('public._stonescriptdb_gateway_functions'), 'fingerprint'),
+                 (to_regclass('public._stonescriptdb_gateway_changelog'), 'request_id'),
+                 (to_regclass('public._stonescriptdb_gateway_tables'), 'definition'))) AS tracked
+
+-- name: last_deploy
+SELECT t.deployed_at,
+       (SELECT request_id FROM public._stonescriptdb_gateway_changelog ORDER BY id DESC LIMIT 1) AS request_id
+  FROM public._stonescriptdb_gateway_tables t
+ WHERE t.table_name = '*'

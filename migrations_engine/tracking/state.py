@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -43,6 +44,26 @@ class DeployState:
     extensions: Mapping[str, str] = field(default_factory=dict)  #: installed ones, with their versions
     schema_checksum: str | None = None  #: of the schema deployed last; None: never deployed by this gateway
     last: Mapping[str, Any] = field(default_factory=dict)  #: what the last deploy noted for the next one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastDeploy:
+    """When the schema was deployed that the database has, and the last request that changed anything."""
+
+    deployed_at: datetime | None = None
+    request_id: str | None = None
+
+
+def is_tracked(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether the tracking tables are there, in their present form."""
+    row = connection.execute(_QUERIES["is_tracked"]).fetchone()
+    return bool(row and row[0])
+
+
+def read_last_deploy(connection: psycopg.Connection[Any]) -> LastDeploy:
+    """Read when and by which request the database became what it is; the tracking tables must be there."""
+    row = connection.execute(_QUERIES["last_deploy"]).fetchone()
+    return LastDeploy(deployed_at=row[0], request_id=row[1]) if row else LastDeploy()
 
 
 def read_state(connection: psycopg.Connection[Any]) -> DeployState:

@@ -1,4 +1,4 @@
-"""Databases of stored schemas: made by ``/database/create``, brought up to date by ``/v2/migrate``."""
+"""``/database/create``: databases of stored schemas."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from gateway.api.errors import answer_failure
 from gateway.api.guard import caller_of
 from gateway.api.requests import adding_facts, current_services, load, read_json
 from gateway.api.responses import ok, request_id_of, respond
-from gateway.api.v1.responses import MigrateAnswer, migration_failure
 from gateway.api.v2.platforms import created_status
-from gateway.api.v2.requests import CreateRequest, MigrateRequest
+from gateway.api.v2.requests import CreateRequest
 from gateway.api.v2.responses import CreateAnswer
 from gateway.errors import DatabaseAlreadyExists
 from gateway.naming import owner_facts
 from gateway.operations.create_database import create_database
-from gateway.operations.migrate_databases import migrate_stored
-from gateway.operations.roll_out import RolloutRules
 from gateway.services import Services
 
 blueprint: Final = Blueprint("schema_databases", __name__)
@@ -41,18 +38,6 @@ def create_for_php_clients() -> ResponseReturnValue:
         return respond(answer_failure(exc, request_id_of(request.environ), status=409))
 
 
-@blueprint.post("/v2/migrate")
-def migrate() -> ResponseReturnValue:
-    """Bring one database, or all that were made of a stored schema, to its current version."""
-    return _migrate(MigrateRequest(request_id_of(request.environ)))
-
-
-@blueprint.post("/v2/migrate-all")
-def migrate_all() -> ResponseReturnValue:
-    """The same for all databases of a schema."""
-    return _migrate(MigrateRequest(request_id_of(request.environ), exclude=("database_id", "uuid")))
-
-
 def _create(services: Services) -> dict[str, Any]:
     owner = load(
         CreateRequest(), read_json(request.environ, services.settings.max_request_bytes), caller_of(request.environ)
@@ -61,14 +46,3 @@ def _create(services: Services) -> dict[str, Any]:
         made = create_database(services, owner, request_id_of(request.environ))
     answer = {"status": "created", "platform": owner.platform, "schema_name": owner.schema_name}
     return {**answer, "database_id": owner.database_id, **CreateAnswer().dump(made)}
-
-
-def _migrate(body: MigrateRequest) -> ResponseReturnValue:
-    services = current_services()
-    wanted = load(body, read_json(request.environ, services.settings.max_request_bytes), caller_of(request.environ))
-    facts = {"platform": wanted.platform, "schema_name": wanted.schema_name, "database_id": wanted.database_id}
-    with adding_facts(**facts):
-        result = migrate_stored(services, wanted, RolloutRules())
-        if result.failure is not None:
-            raise migration_failure(result, result.failure)
-    return ok({"platform": wanted.platform, "schema_name": wanted.schema_name, **MigrateAnswer().dump(result)})

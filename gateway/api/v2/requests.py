@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from marshmallow import fields, post_load
+from marshmallow import fields, post_load, validate
 
 from gateway.api.requests import Flag, Name, Request
 from gateway.errors import InvalidRequest
@@ -61,29 +61,43 @@ class CreateRequest(Request):
 
 
 class MigrateRequest(Request):
-    """The body of ``/v2/migrate``."""
+    """The body of ``/v2/migrate``.
+
+    ``detach`` is for the view: whether the migration goes on when nobody waits for its answer any more.
+    """
 
     platform = Name(required=True)
     schema_name = Name(required=True)
     database_id = Name()
     uuid = Name()
+    database_ids = fields.List(Name(), data_key="only", validate=validate.Length(min=1, error="must name databases"))
+    first = fields.Integer(strict=True, load_default=None, validate=validate.Range(min=1, error="must be at least 1"))
     force = Flag(load_default=False)
     dry_run = Flag(load_default=False)
+    continue_on_error = Flag(load_default=False)
+    detach = Flag(load_default=False)
 
     def __init__(self, request_id: str, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
         super().__init__(**options)
         self._request_id = request_id
 
     @post_load
-    def _make(self, data: dict[str, Any], **_kwargs: Any) -> StoredSchemaRequest:  # noqa: ANN401 - marshmallow's
-        return StoredSchemaRequest(
+    def _make(self, data: dict[str, Any], **_kwargs: Any) -> tuple[StoredSchemaRequest, bool]:  # noqa: ANN401
+        """The wish, and whether it is detached."""
+        one = one_of(data, "database_id", "uuid", required=False)
+        if one is not None and "database_ids" in data:
+            raise InvalidRequest("database_id names one database, only a list of them: send one of the two")
+        wanted = StoredSchemaRequest(
             platform=data["platform"],
             schema_name=data["schema_name"],
-            database_id=one_of(data, "database_id", "uuid", required=False),
+            only=tuple(data["database_ids"]) if "database_ids" in data else one and (one,),
+            first=data["first"],
             force=data["force"],
             dry_run=data["dry_run"],
+            continue_on_error=data["continue_on_error"],
             request_id=self._request_id,
         )
+        return wanted, data["detach"]
 
 
 def one_of(data: Mapping[str, Any], name: str, other: str, *, required: bool = True) -> Any:  # noqa: ANN401 - of any type

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from gateway.api.responses import SeederShape, moment
+from gateway.api.responses import PlannedStatementShape, SeederShape, ValidationShape, moment
 
 
 class StoredSchemaShape(Schema):
@@ -25,6 +25,70 @@ class SchemaDatabaseShape(Schema):
     database_name = fields.String(attribute="name")
     schema_name = fields.String(attribute="owner.schema_name")
     created_at = fields.Function(lambda database: moment(database.created_at))
+
+
+class DatabaseStatusShape(Schema):
+    """What one database is at; made from a DatabaseStatus."""
+
+    database_name = fields.String(attribute="database.name")
+    database_id = fields.String(attribute="database.owner.database_id")
+    tenant_id = fields.String(attribute="database.owner.tenant_id")
+    state = fields.String()
+    version = fields.Integer()
+    checksum = fields.String(attribute="inspection.schema_checksum")
+    deployed_at = fields.Function(lambda one: one.inspection and moment(one.inspection.deployed_at))
+    request_id = fields.String(attribute="inspection.request_id")
+    error = fields.Function(lambda one: one.error and one.error.message)
+
+
+class AlikeDatabasesShape(Schema):
+    """Databases in one state; made from AlikeDatabases."""
+
+    databases = fields.List(fields.String(), attribute="names")
+    count = fields.Function(lambda group: len(group.names))
+    state = fields.String()
+    version = fields.Integer()
+    differences = fields.List(fields.String())
+
+
+class SchemaStatusShape(Schema):
+    """The databases of one schema; made from a SchemaStatus."""
+
+    schema_name = fields.String()
+    version = fields.Integer()
+    checksum = fields.String()
+    databases = fields.List(fields.Nested(DatabaseStatusShape))
+    groups = fields.List(fields.Nested(AlikeDatabasesShape))
+    count = fields.Function(lambda status: len(status.databases))
+
+
+class PlannedGroupShape(Schema):
+    """Databases in which a migration would do the same; made from a PlannedGroup."""
+
+    databases = fields.List(fields.String())
+    count = fields.Function(lambda group: len(group.databases))
+    status = fields.String(attribute="example.status")
+    plan = fields.List(fields.Nested(PlannedStatementShape), attribute="example.report.plan")
+    schema_validation = fields.Nested(ValidationShape, attribute="example.report.schema_validation")
+    error = fields.Function(lambda group: group.example.error and group.example.error.message)
+    tried_ms = fields.Integer()
+
+
+class LoggedDeployShape(Schema):
+    """A migration that is under way or has ended; made from a LoggedDeploy."""
+
+    id = fields.String()
+    status = fields.String()
+    platform = fields.String()
+    schema_name = fields.String()
+    request_id = fields.String()
+    dry_run = fields.Boolean()
+    started_at = fields.String()
+    ended_at = fields.String()
+    total = fields.Integer()
+    done = fields.Function(lambda deploy: len(deploy.databases))
+    failed = fields.Function(lambda deploy: sum(status == "failed" for status in deploy.databases.values()))
+    databases = fields.Dict()
 
 
 class PlatformShape(Schema):

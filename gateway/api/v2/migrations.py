@@ -1,0 +1,173 @@
+"""Migrations of many databases: ``/v2/migrate``, what they are at before and after, and which are under way."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any, Final, Protocol
+
+import orjson
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+
+from gateway.api.errors import answer_failure
+from gateway.api.guard import caller_of
+from gateway.api.requests import adding_facts, current_services, load, read_json, single_values
+from gateway.api.responses import ok, request_id_of, to_json
+from gateway.api.v1.responses import MigrateAnswer, MigratedDatabaseShape, migration_failure
+from gateway.api.v2.requests import DatabasesQuery, MigrateRequest
+from gateway.api.v2.responses import LoggedDeployShape, PlannedGroupShape, SchemaStatusShape
+from gateway.naming import check_name
+from gateway.operations.fleet_status import fleet_status
+from gateway.operations.migrate_databases import StoredMigration, migrate_stored, prepare_stored
+from gateway.operations.migration_result import PlatformMigration
+from gateway.operations.plan_migration import plan_migration
+from gateway.operations.roll_out import RolloutRules
+from gateway.services import Services
+
+blueprint: Final = Blueprint("migrations", __name__)
+_LINES: Final = "application/x-ndjson"
+_GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
+_HALF_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
+
+
+class ClientSocket(Protocol):
+    """The connection that a request came on, as the worker gives it."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+
+    def probe(self) -> None:
+        """Find out whether a client that has closed its end still waits."""
+
+
+@blueprint.post("/v2/migrate")
+def migrate() -> ResponseReturnValue:
+    """Bring one database, or all that were made of a stored schema, to its current version."""
+    return _migrate(MigrateRequest(request_id_of(request.environ)))
+
+
+@blueprint.post("/v2/migrate-all")
+def migrate_all() -> ResponseReturnValue:
+    """The same for all databases of a schema."""
+    return _migrate(MigrateRequest(request_id_of(request.environ), exclude=("database_id", "uuid", "database_ids")))
+
+
+@blueprint.get("/platform/<platform>/status")
+def status(platform: str) -> ResponseReturnValue:
+    """Say what every database of a platform, or of one of its schemas, is at, and which are alike."""
+    services = current_services()
+    check_name(platform, field="platform")
+    query = single_values(request.args.items(multi=True))
+    schema = load(DatabasesQuery(), query, caller_of(request.environ))["schema"]
+    with adding_facts(platform=platform, schema_name=schema):
+        found = fleet_status(services, platform, schema)
+    return ok({"platform": platform, "schemas": SchemaStatusShape(many=True).dump(found)})
+
+
+@blueprint.get("/admin/deploys")
+def deploys() -> ResponseReturnValue:
+    """List the migrations under way and the last ones that have ended, the newest first."""
+    found = current_services().deploy_log.deploys()
+    return ok({"deploys": LoggedDeployShape(many=True).dump(found), "count": len(found)})
+
+
+def _migrate(body: MigrateRequest) -> ResponseReturnValue:
+    services = current_services()
+    environ = request.environ
+    wanted, detached = load(body, read_json(environ, services.settings.max_request_bytes), caller_of(environ))
+    with adding_facts(platform=wanted.platform, schema_name=wanted.schema_name):
+        migration = prepare_stored(services, wanted)
+        if wanted.dry_run:
+            return ok(_plan(services, migration))
+        is_wanted = _always if detached else _client_waits(environ.get("gunicorn.socket"))
+        if _LINES in environ.get("HTTP_ACCEPT", ""):
+            lines = _lines(services, migration, is_wanted, request_id_of(environ))
+            return Response(lines, mimetype=_LINES)
+        result = migrate_stored(services, migration, RolloutRules(is_wanted=is_wanted))
+        if result.failure is not None:
+            raise migration_failure(result, result.failure)
+    return ok(_answer(migration, result))
+
+
+def _plan(services: Services, migration: StoredMigration) -> dict[str, Any]:
+    planned = plan_migration(services, migration.databases, migration.schema, migration.wanted)
+    groups = PlannedGroupShape(many=True).dump(planned.groups)
+    more = {"groups": groups, "estimated_ms": planned.estimated_ms}
+    if planned.migration.failure is not None:
+        failure = migration_failure(planned.migration, planned.migration.failure)
+        failure.facts |= more
+        raise failure
+    return {**_answer(migration, planned.migration), **more}
+
+
+def _answer(migration: StoredMigration, result: PlatformMigration) -> dict[str, Any]:
+    wanted = migration.wanted
+    answer = {"platform": wanted.platform, "schema_name": wanted.schema_name, **MigrateAnswer().dump(result)}
+    return {**answer, "databases_skipped": list(result.databases_skipped)}
+
+
+def _lines(
+    services: Services, migration: StoredMigration, is_wanted: Callable[[], bool], request_id: str
+) -> Iterator[bytes]:
+    """Give a line for each database when its fate is known, then the summary.
+
+    The migration runs in a thread of its own. When the client goes, this is closed at the next line; what is under way
+    ends, and unless the migration is detached nothing more begins.
+    """
+    lines: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+    closed = Event()
+
+    def finished(database: Any) -> None:  # noqa: ANN401 - a MigratedDatabase
+        lines.put({"event": "database", **MigratedDatabaseShape().dump(database)})
+
+    def run() -> None:
+        rules = RolloutRules(
+            is_wanted=lambda: is_wanted is _always or (not closed.is_set() and is_wanted()), finished=finished
+        )
+        try:
+            summary = _summary(migration, migrate_stored(services, migration, rules), request_id)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is the last line, and logged
+            summary = {"status": "failed", **orjson.loads(answer_failure(exc, request_id).body)}
+        summary.pop("databases", None)
+        lines.put({"event": "summary", **summary})
+        lines.put(None)
+
+    thread = Thread(target=run, name="migration")
+    thread.start()
+    try:
+        while (line := lines.get()) is not None:
+            yield to_json(line) + b"\n"
+    finally:
+        closed.set()
+        thread.join()
+
+
+def _summary(migration: StoredMigration, result: PlatformMigration, request_id: str) -> dict[str, Any]:
+    if result.failure is None:
+        return _answer(migration, result)
+    failed: dict[str, Any] = orjson.loads(answer_failure(migration_failure(result, result.failure), request_id).body)
+    return {"status": "failed", **failed}
+
+
+def _always() -> bool:
+    return True
+
+
+def _client_waits(client: ClientSocket | None) -> Callable[[], bool]:
+    """Return what says whether the client that has sent the request still waits for the answer."""
+    if client is None:
+        return _always
+
+    def waits() -> bool:
+        poll = select.poll()
+        poll.register(client.fileno(), _HALF_CLOSED)
+        for _, events in poll.poll(0):
+            if events & _GONE:
+                return False
+            client.probe()  # only its sending has ended, or all of it: at the next look it is known
+        return True
+
+    return waits

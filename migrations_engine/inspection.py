@@ -1,0 +1,102 @@
+"""What a database is at, without changing it: the schema deployed last, and whether it is as that left it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from migrations_engine.catalog import read_catalog
+from migrations_engine.deploy_record import last_desired_schema
+from migrations_engine.diff import diff_catalogs
+from migrations_engine.errors import DeployInterrupted, MigrationFailed, ServerMessage
+from migrations_engine.report import Change
+from migrations_engine.tracking import DeployState, LastDeploy, Records, is_tracked, read_last_deploy, read_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What a database was found to be.
+
+    :ivar schema_checksum: of the schema deployed last; None when none was deployed by this gateway
+    :ivar fingerprint: equal for databases of which a deploy would have to change the same
+    :ivar is_intact: it is as its last deploy left it
+    """
+
+    schema_checksum: str | None
+    deployed_at: datetime | None
+    request_id: str | None
+    fingerprint: str
+    is_intact: bool
+
+
+def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
+    """Read what the database behind *connection* is at.
+
+    :raises EngineError: PostgreSQL refuses to tell, or the connection is lost
+    """
+    with _reading(connection):
+        there = read_catalog(connection).fingerprint()
+        tracked = is_tracked(connection)
+        state = read_state(connection) if tracked else DeployState()
+        last = read_last_deploy(connection) if tracked else LastDeploy()
+    functions = sorted((one.identity, one.checksum, str(one.intact)) for one in state.functions)
+    migrations = sorted((file, one.checksum, str(one.statements_done)) for file, one in state.migrations.items())
+    parts = [str(state.schema_checksum), there, *map("|".join, functions), *map("|".join, migrations)]
+    return Inspection(
+        schema_checksum=state.schema_checksum,
+        deployed_at=last.deployed_at,
+        request_id=last.request_id,
+        fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest(),
+        is_intact=state.last.get("fingerprint") == there and all(one.intact for one in state.functions),
+    )
+
+
+def describe_drift(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
+    """Return how the database behind *connection* differs from the schema that was deployed to it last, a line each.
+
+    :raises EngineError: as for :func:`inspect_database`
+    """
+    with _reading(connection):
+        if not is_tracked(connection):
+            return ()
+        state, there = read_state(connection), read_catalog(connection)
+        deployed = last_desired_schema(Records(connection), state)
+    if deployed is None:
+        return ()
+    # With what is there as what was declared formerly, whatever was added by hand counts as a difference too.
+    diff = diff_catalogs(actual=there, declared=deployed.complete, complete=deployed.complete, formerly=there)
+    functions = [
+        f"{one.file}: {one.identity} has been {'changed' if one.exists else 'dropped'}"
+        for one in state.functions
+        if not one.intact
+    ]
+    return (*(_line(difference.as_change()) for difference in diff.changes), *functions)
+
+
+@contextmanager
+def _reading(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    try:
+        with connection.transaction():
+            yield
+    except psycopg.Error as exc:
+        server = ServerMessage.of(exc)
+        failure = DeployInterrupted if connection.closed else MigrationFailed
+        raise failure(f"the database could not be inspected: {server.message}", server=server) from exc
+
+
+def _line(change: Change) -> str:
+    """Say what has become of something that was deployed; the change is what would take that back."""
+    subject = f"{change.table}.{change.column}" if change.column else change.table
+    verb, _, kind = change.change_type.partition("_")
+    kind = kind.replace("_", " ")
+    if verb == "drop":
+        return f"{subject}: {kind} that was not deployed"
+    if verb == "add":
+        return f"{subject}: {kind} is missing"
+    return f"{subject}: {kind} is {change.from_type}, was deployed as {change.to_type}"
