@@ -30,6 +30,7 @@ from gateway.services import Services
 blueprint: Final = Blueprint("migrations", __name__)
 _LINES: Final = "application/x-ndjson"
 _GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
+_ANSWER_TO_PROBE_MS: Final = 200  #: for the client's machine to say that nobody is there any more
 _HALF_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
 
 
@@ -164,10 +165,11 @@ def _client_waits(client: ClientSocket | None) -> Callable[[], bool]:
     def waits() -> bool:
         poll = select.poll()
         poll.register(client.fileno(), _HALF_CLOSED)
-        for _, events in poll.poll(0):
-            if events & _GONE:
-                return False
-            client.probe()  # only its sending has ended, or all of it: at the next look it is known
-        return True
+        events = poll.poll(0)
+        if events and not events[0][1] & _GONE:  # its sending has ended, or all of it
+            client.probe()
+            poll.modify(client.fileno(), 0)  # which leaves what is always reported: that the connection is broken
+            events = poll.poll(_ANSWER_TO_PROBE_MS)
+        return not events
 
     return waits
