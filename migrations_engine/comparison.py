@@ -1,258 +1,325 @@
-"""What differs between the schema and a database that is there already: refused, or done where it is safe."""
+"""The schema beside one database: what differs is judged, done where it is safe, and else refused or left."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
-from migrations_engine.deploy.ddl.alterations import Alteration, alterations
-from migrations_engine.deploy.declared import run_missing
-from migrations_engine.deploy.file_runner import UNDEFINED
+from migrations_engine.deploy.change_runner import ChangeRunner, without
+from migrations_engine.deploy.declared import NewNames, fill_new_tables, install_extensions, run_new_files
+from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.migrations import runs_outside_transaction
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.deploy_record import accepted_changes, last_desired_schema
-from migrations_engine.desired.desired_schema import DesiredSchema, load_desired_schema
-from migrations_engine.desired.scratch_databases import scratch_databases_beside
-from migrations_engine.diff import CatalogDiff, diff_catalogs
+from migrations_engine.desired import DesiredSchema
+from migrations_engine.diff import CatalogDiff, Difference, Sources, diff_catalogs, target_catalog
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import Catalog
-from migrations_engine.options import DeployOptions
+from migrations_engine.model import Catalog, Relation, Type
+from migrations_engine.model import Sequence as SequenceObject
 from migrations_engine.report import Change, SchemaValidation
-from migrations_engine.schema import Schema
-from migrations_engine.source.dependency_order import order_tables
-from migrations_engine.tracking import DeployState, Records
+from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.attribution import changing_file, mentions_name
+from migrations_engine.source.dependency_order import order_tables, order_types
 
-_SENSELESS: Final = ("42", "22")  #: SQLSTATE classes of a statement that names or means what is not there
-_ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all questions of one comparison how many rows are at risk
+_ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all row counts of one comparison together
+#: What everything else may need.
+_BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"})
+#: What a migration may need before its turn.
+_EARLY: Final = _BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
+_RENAMING: Final = r'\bRENAME\b[^;]*\bTO\s+"?{}\b'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What a comparison starts from."""
+
+    schema: Schema
+    desired: DesiredSchema
+    pending: tuple[SchemaFile, ...] = ()  #: the migrations that this deploy runs
+    before: Catalog | None = None  #: the database as the deploy found it; None for a new one
+    former: Catalog | None = None  #: what the last deploy declared; None when that is unknown
+    installed: frozenset[str] = frozenset()  #: names of the extensions that were there
+    accepted: tuple[Change, ...] = ()  #: differences that earlier deploys were forced to leave
+    force: bool = False
 
 
 class Comparison:
-    """The schema beside one database, for the length of one deploy.
+    """The schema beside one database, for the length of one deploy."""
 
-    :param server_version: ``server_version_num``
-    """
-
-    def __init__(
-        self,
-        session: DeploySession,
-        schema: Schema,
-        options: DeployOptions,
-        functions: FunctionDeployer,
-        state: DeployState,
-        *,
-        server_version: int,
-    ) -> None:
+    def __init__(self, session: DeploySession, functions: FunctionDeployer, situation: Situation) -> None:
         self._session = session
-        self._schema = schema
-        self._options = options
         self._functions = functions
-        self._state = state
-        self._server_version = server_version
-        self._desired = DesiredSchema(declared=Catalog(), complete=Catalog())
-        self._last: DesiredSchema | None = None
-        self._is_new = False
-        self._caught_up = False
-        self.validation = SchemaValidation()  #: what was found before anything was changed
+        self._situation = situation
+        self._dependants = Dependants(
+            session,
+            (situation.desired.declared, situation.desired.complete),
+            owned_routines=functions.owned,
+            run_again=functions.run_again,
+        )
+        self._changes = ChangeRunner(session, self._dependants, functions.deploy_early)
+        self._target: Catalog | None = None  #: what the database should be, decided when the migrations have run
+        self._added_early = False
+        self._expected: tuple[Change, ...] = ()  #: what the migrations are about to do, with the rows that concerns
+        self.validation = SchemaValidation()  #: what the migrations did, and what differed when they had run
         self.accepted: tuple[Change, ...] = ()  #: dangerous differences that stay, because somebody forced it
-        self.undone: tuple[Change, ...] = ()  #: safe ones that PostgreSQL refused because of those
         self.types_altered = 0
 
     @property
     def desired(self) -> DesiredSchema:
-        """What the schema means, once one of the other methods has learned it."""
-        return self._desired
+        """What the schema means."""
+        return self._situation.desired
 
-    def learn_from_new(self) -> None:
-        """Take what the files of types and tables have just made in an empty database for what they mean."""
-        declared = read_catalog(self._session.connection)
-        self._desired = DesiredSchema(declared=declared, complete=declared)
-        self._is_new = True
+    @property
+    def undone(self) -> tuple[Change, ...]:
+        """Safe differences that PostgreSQL refused because of the accepted ones."""
+        return self._changes.undone
 
-    def learn_migrations_from_new(self) -> None:
-        """The same after every migration; further deploys of the schema need no scratch database."""
-        declared = self._desired.declared
-        if self._schema.migrations:
-            complete = read_catalog(self._session.connection)
-            self._desired = DesiredSchema(declared=declared, complete=complete)
+    @property
+    def left(self) -> tuple[Change, ...]:
+        """The differences that stay."""
+        return (*self.accepted, *self.undone)
 
-    def share(self) -> None:
-        """Let the deploys of the schema to other databases know what this one, to a new database, has learned."""
-        if self._is_new:
-            self._options.desired_schemas.put(self._schema, self._server_version, self._desired)
+    def prepare(self) -> None:
+        """Make the extensions, types and enum values that are new, and count the rows that the migrations will touch.
 
-    def compare(self, records: Records) -> CatalogDiff:
-        """Find what differs, refuse what is dangerous, and give the rest.
+        :raises MigrationFailed: PostgreSQL refused one
+        """
+        schema, before = self._situation.schema, self._situation.before
+        install_extensions(self._session, (*schema.types, *schema.tables), self._situation.installed)
+        diff = self._undeclared(lambda item: item.change_type == "add_type", actual=before)
+        if diff and run_new_files(self._session, order_types(schema.types), _new_names(diff)):
+            diff = self._undeclared(lambda item: item.change_type == "add_type")
+        self._changes.run_what_works(diff)
+        self.types_altered = self.add_enum_values()
+        self._expect_migrations()
+
+    def add_enum_values(self) -> int:
+        """Add the values that enums lack, and return their number."""
+        diff = self._undeclared(lambda item: item.change_type == "add_enum_value", actual=self._situation.before)
+        self._changes.run(diff)
+        return len(diff.changes)
+
+    def judge_ahead(self) -> None:
+        """Refuse, before something is committed, what is dangerous and changed by none of the migrations.
+
+        :raises MigrationFailed: there is such a difference, neither forced now nor accepted before
+        """
+        diff = self._counted(self._difference())
+        self._target = None  # the migrations have yet to run
+        left = tuple(item for item in diff.changes if not self._is_mentioned(item))
+        self._refuse(replace(diff, changes=left).validation())
+
+    def add_early(self) -> bool:
+        """For a migration that needs what is newly declared: add that before its turn, once; say if there was any."""
+        if self._added_early:
+            return False
+        self._added_early = True
+        diff = self._counted(self._undeclared(lambda item: item.change_type in _EARLY))
+        safe = tuple(item for item in diff.changes if item.compatibility == "safe")
+        self._add(replace(diff, changes=safe), early=True)
+        return bool(diff)
+
+    def list_migrations(self, before: Catalog, actual: Catalog) -> None:
+        """List what the migrations have done.
+
+        :param before: the database before them, with the names that tables and columns have now
+        """
+        pending = self._situation.pending
+        counts = {change.key[:3]: change.rows_at_risk for change in self._expected}
+        done = []
+        for difference in diff_catalogs(actual=before, declared=actual, complete=actual, formerly=before).changes:
+            rows = counts.get(difference.as_change().key[:3], 0 if difference.verdict.decided_by_rows else None)
+            change = (difference if rows is None else difference.counted(rows)).as_change()
+            file = changing_file(pending, _bare(change.table), change.column) or (
+                pending[0] if len(pending) == 1 else None
+            )
+            done.append(replace(change, file=file.label if file else None))
+        self._list(done)
+
+    def catch_up(self) -> None:
+        """Bring the database to its target where that is safe.
 
         :raises MigrationFailed: something is dangerous and neither forced now nor accepted before
         """
-        self._last = last_desired_schema(records, self._state)
-        self._desired = self._load()
-        self._session.warnings += self._desired.warnings
         diff = self._difference()
-        if any(difference.verdict.decided_by_rows for difference in diff.changes):
-            self._functions.deploy_early()  # a new check may call one, and so does the question about the rows
-        diff = count_rows_at_risk(self._session.connection, diff, _ROW_COUNT_TIMEOUT_MS)
-        self._refuse_dangers(diff)
-        return diff
-
-    def make_types(self, diff: CatalogDiff) -> None:
-        """Make the declared types that are missing, and add the values that enums lack."""
-        there = {(type_.schema, type_.name) for type_ in diff.actual.types}
-        missing = {(t.schema, t.name) for t in self._desired.declared.types} - there
-        if missing:
-            run_missing(self._session, self._schema.types, self._functions, missing)
-        self.types_altered = self.add_enum_values(diff)
-
-    def add_enum_values(self, diff: CatalogDiff) -> int:
-        """Add the values that enums lack, and give their number."""
-        return self._alter(diff, only={"add_enum_value"})
-
-    def catch_up_early(self) -> bool:
-        """For a migration that needs what ``tables/`` newly declares: make it before its turn, once."""
-        if self._is_new or self._caught_up:
-            return False
-        self._caught_up = True
-        return self.catch_up()
-
-    def catch_up(self) -> bool:
-        """Make what is declared, safe and still missing in an old database, and tell whether there was anything."""
-        if self._is_new:
-            return False
-        diff = self._difference()
-        there = {(relation.schema, relation.name) for relation in diff.actual.relations}
-        missing = {(r.schema, r.name) for r in self._desired.declared.relations if r.is_table} - there
-        if missing:
-            run_missing(self._session, order_tables(self._schema.tables), self._functions, missing)
+        basics = tuple(item for item in diff.changes if item.change_type in _BASICS)
+        if basics:
+            self._changes.run_what_works(replace(diff, changes=basics))
+            self._list([item.as_change() for item in basics])
             diff = self._difference()
-        self._alter(count_rows_at_risk(self._session.connection, diff, _ROW_COUNT_TIMEOUT_MS))
-        return bool(missing or diff)
+        diff = self._counted(diff)
+        self._judge(diff)
+        self._add(diff)
+        if diff:
+            self.restore()
+
+    def make_room(self, oid: int, identity: str) -> bool:
+        """Drop what uses a routine, to be restored later, and return whether there was anything.
+
+        :raises MigrationFailed: something that the schema does not make uses it, or something that holds rows
+        """
+        return self._dependants.drop_of_routine(oid, identity)
+
+    def restore(self) -> None:
+        """Make what had to be dropped for something else, and what only shows when other changes are made."""
+        self._add(self._counted(self._difference()))
 
     def remaining(self) -> CatalogDiff:
         """What differs still, now that all was done; on tables that keep a forced difference, more than that may."""
-        diff = self._difference(formerly=self._desired.declared)
+        diff = self._difference(formerly=self._situation.desired.declared)
         tables = {change.table for change in self.accepted}
-        known = [change.key for change in (*self.accepted, *self.undone)]
-        changes = _without((difference.as_change() for difference in diff.changes), known)
-        for change in changes:
+        for change in without((item.as_change() for item in diff.changes), [change.key for change in self.left]):
             if change.table in tables and change.compatibility == "safe":
-                self._leave_undone(change, _summary(change))
-        if self._session.satisfied and not self._is_new:
-            self._warn_of_other_effects(diff.actual, {*known, *(change.key for change in changes)})
+                self._changes.leave_undone(change, _summary(change))
         return diff
 
-    def _warn_of_other_effects(self, actual: Catalog, known: set[tuple[str | None, ...]]) -> None:
-        """Tell where a migration found its effect there already, and what is there is not what it makes elsewhere."""
-        meant = self._desired.complete
-        diff = diff_catalogs(actual=actual, declared=meant, complete=meant, formerly=meant)
-        for change in _without((difference.as_change() for difference in diff.changes), known):
-            self._session.warnings.append(f"not as the migrations make it in a new database: {_summary(change)}")
-
-    def _load(self) -> DesiredSchema:
-        """Learn what the schema means: from the last deploy if that had the same tables, else in a scratch database."""
-        last = self._state.last
-        if self._last is not None and (last["structure_checksum"], last["server_version"]) == (
-            self._schema.structure_checksum,
-            self._server_version,
-        ):
-            return self._last
-        scratch = self._options.scratch or scratch_databases_beside(self._session.connection)
-
-        def learn() -> DesiredSchema:
-            outside = any(runs_outside_transaction(file) for file in self._schema.migrations)
-            with scratch.database() if outside else scratch.transaction() as connection:
-                return load_desired_schema(connection, self._schema, search_path=self._options.search_path)
-
-        return self._options.desired_schemas.get(self._schema, self._server_version, learn)
+    def differences_from_new(self, actual: Catalog) -> tuple[Change, ...]:
+        """All that a new database of the same schema would have otherwise."""
+        fresh = self._situation.desired.fresh
+        if actual == fresh:
+            return ()
+        diff = diff_catalogs(actual=actual, declared=fresh, complete=fresh, formerly=actual)
+        return tuple(item.as_change() for item in diff.changes)
 
     def _difference(self, formerly: Catalog | None = None) -> CatalogDiff:
+        """What differs from what the database should be."""
+        situation, desired = self._situation, self._situation.desired
         actual = read_catalog(self._session.connection)
-        if actual == self._desired.complete == self._desired.declared:
+        if actual == desired.complete == desired.declared:
             return CatalogDiff(actual=actual, wanted=actual)
+        if self._target is None:
+            self._target = target_catalog(
+                Sources(
+                    declared=desired.declared,
+                    complete=desired.complete,
+                    actual=actual,
+                    before=situation.before,
+                    former=situation.former,
+                )
+            )
         return diff_catalogs(
             actual=actual,
-            declared=self._desired.declared,
-            complete=self._desired.complete,
-            formerly=formerly or (self._last.declared if self._last is not None else None),
+            declared=self._target,
+            complete=self._target,
+            formerly=formerly or situation.former,
         )
 
-    def _refuse_dangers(self, diff: CatalogDiff) -> None:
-        earlier = {change.key for change in accepted_changes(self._state)}
+    def _undeclared(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
+        """What is declared and not there, before migrations have run; less what one of them gives a new name."""
+        declared = self._situation.desired.declared
+        actual = actual or read_catalog(self._session.connection)
+        diff = diff_catalogs(actual=actual, declared=declared, complete=declared)
+        return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not self._renames(item)))
+
+    def _renames(self, difference: Difference) -> bool:
+        name = re.escape(difference.name or _bare(difference.table))
+        pattern = re.compile(_RENAMING.format(name), re.IGNORECASE | re.DOTALL)
+        return any(pattern.search(file.text) for file in self._situation.pending)
+
+    def _is_mentioned(self, difference: Difference) -> bool:
+        """Whether a migration may be going to make *difference* away."""
+        names = [_bare(difference.table), *([difference.name] if difference.name else [])]
+        return any(all(mentions_name(file.text, name) for name in names) for file in self._situation.pending)
+
+    def _counted(self, diff: CatalogDiff) -> CatalogDiff:
+        if any(difference.verdict.decided_by_rows for difference in diff.changes):
+            self._functions.deploy_early()  # a new check may call one, and so does the query for the rows
+        with self._session.failures_as(what="counting the rows at risk"):
+            return count_rows_at_risk(self._session.connection, diff, _ROW_COUNT_TIMEOUT_MS)
+
+    def _expect_migrations(self) -> None:
+        """Count the rows that the migrations will change or drop while they are still there."""
+        before, after, pending = self._situation.before, self._situation.desired.complete, self._situation.pending
+        if before is None or not pending:
+            return
+        diff = diff_catalogs(actual=before, declared=after, complete=after, formerly=before)
+        touched = tuple(
+            item
+            for item in diff.changes
+            if item.relation is not None and item.compatibility != "safe"
+            and any(mentions_name(file.text, name) for file in pending for name in _names_of(item.relation))
+        )  # fmt: skip
+        counted = self._counted(replace(diff, changes=touched))
+        self._expected = tuple(item.as_change() for item in counted.changes)
+
+    def _judge(self, diff: CatalogDiff) -> None:
+        """List what differs, accept what is forced or was before, and refuse the rest of what is dangerous."""
+        earlier = [change.key for change in self._situation.accepted]
         found = diff.validation()
         dangers = (*found.dataloss_changes, *found.incompatible_changes)
-        self.accepted = tuple(change for change in dangers if self._options.force or change.key in earlier)
-        silent = earlier if not self._options.force else set()
-        self.validation = SchemaValidation(
-            safe_changes=_without(found.safe_changes, silent),
-            dataloss_changes=_without(found.dataloss_changes, silent),
-            incompatible_changes=_without(found.incompatible_changes, silent),
-        )
+        force = self._situation.force
+        self.accepted = dangers if force else tuple(change for change in dangers if change.key in earlier)
+        self._list(without((*found.safe_changes, *dangers), [] if force else earlier))
         self._session.warnings += diff.warnings
-        self._session.warnings += [f"left as it is since it was forced: {_summary(c)}" for c in self.accepted]
-        blocking = () if self._options.force else _without(dangers, earlier)
-        for change in _without(self.accepted, earlier):
+        self._session.warnings += [f"left as it is since it was forced: {_summary(change)}" for change in self.accepted]
+        for change in without(self.accepted, earlier):
             self._session.log("accept_difference", change.table, change=change.change_type, column=change.column)
-        if blocking:
+        self._refuse(found)
+
+    def _refuse(self, found: SchemaValidation) -> None:
+        dangers = (*found.dataloss_changes, *found.incompatible_changes)
+        blocking = without(dangers, [change.key for change in self._situation.accepted])
+        if blocking and not self._situation.force:
             raise MigrationFailed(
                 f"the schema differs dangerously from the database: {'; '.join(_summary(c) for c in blocking)}. "
-                "Nothing was changed. If it is meant, let a migration make the change and repeat the request with "
-                "force; what no migration changes is left as it is then",
-                validation=self.validation,
+                "Nothing was changed. If it is meant, add a migration that makes the change; to deploy the rest and "
+                "leave these as they are, repeat the request with force",
+                validation=found if self.validation.is_empty else self.validation,
             )
 
-    def _alter(self, diff: CatalogDiff, only: set[str] | None = None) -> int:
-        wanted = [a for a in alterations(diff) if only is None or a.change.change_type in only]
-        for alteration in wanted:
-            self._try(diff, alteration)
-        return len(wanted)
+    def _list(self, changes: Iterable[Change]) -> None:
+        def listed(known: tuple[Change, ...], compatibility: str) -> tuple[Change, ...]:
+            return (*known, *(change for change in found if change.compatibility == compatibility))
 
-    def _run(self, alteration: Alteration) -> None:
-        step = "types" if alteration.change.change_type == "add_enum_value" else "tables"
-        with self._session.failures_as(what=f"{alteration.change.change_type} on {alteration.table}"):
-            self._session.run(alteration.sql, step=step, effect=alteration.effect)
-        for change in alteration.changes:
-            self._session.log(change.change_type, change.table, column=change.column)
+        found, known = list(changes), self.validation
+        self.validation = SchemaValidation(
+            safe_changes=listed(known.safe_changes, "safe"),
+            dataloss_changes=listed(known.dataloss_changes, "dataloss"),
+            incompatible_changes=listed(known.incompatible_changes, "incompatible"),
+        )
 
-    def _try(self, diff: CatalogDiff, alteration: Alteration) -> None:
-        """Run a statement, after the functions that it may call.
-
-        Where differences stay that somebody forced, what needs the missing half of them stays undone, too. What takes
-        several statements, as a view that is dropped and made again, is done whole or fails the deploy.
-        """
-        try:
-            with self._session.savepoint():
-                self._run(alteration)
-        except MigrationFailed as exc:
-            sqlstate = (exc.server and exc.server.sqlstate) or ""
-            if sqlstate in UNDEFINED and self._functions.deploy_early():
-                self._try(diff, alteration)
-            elif not (self.accepted and sqlstate.startswith(_SENSELESS)):
-                raise
-            elif len(alteration.changes) > 1:
-                for difference in diff.changes:
-                    if difference.as_change() in alteration.changes:
-                        for single in alterations(replace(diff, changes=(difference,))):
-                            self._try(diff, single)
-            elif _takes_nothing_away(diff, alteration.change):
-                self._leave_undone(alteration.change, exc.message)
-            else:
-                raise
-
-    def _leave_undone(self, change: Change, what: str) -> None:
-        self.undone = (*_without(self.undone, [change.key]), change)
-        self._session.warnings.append(f"not done, as it needs what was left as it is: {what}")
+    def _add(self, diff: CatalogDiff, *, early: bool = False) -> None:
+        """Make the safe differences away. New tables come from their files where those are about nothing else."""
+        new = _new_names(diff)
+        tables: tuple[SchemaFile, ...] = ()
+        if any(item.change_type == "add_table" for item in diff.changes):
+            tables = order_tables(self._situation.schema.tables)
+            ran = run_new_files(self._session, tables, new)
+            tables = tuple(file for file in tables if file not in ran)
+            if ran and early:
+                left = self._undeclared(lambda item: item in diff.changes)
+                diff = replace(diff, actual=left.actual, changes=left.changes)
+            elif ran:
+                diff = self._counted(self._difference())
+        if early:
+            self._changes.run_what_works(diff)
+        else:
+            self._changes.run(diff, may_leave=bool(self.accepted))
+        fill_new_tables(self._session, tables, new)
 
 
-def _takes_nothing_away(diff: CatalogDiff, change: Change) -> bool:
-    """Whether all is as before when a statement for *change* fails."""
-    return change.change_type.startswith("add_") or sum(a.change == change for a in alterations(diff)) == 1
+def described(change: Change) -> str:
+    """Return a sentence about a *change* that would make a database as a new one is."""
+    subject = f"{change.table}.{change.column}" if change.column else change.table
+    here, there = change.from_type or "not there", change.to_type or "not there"
+    return f"{subject} ({change.change_type.replace('_', ' ')}): here {here}, in a new database {there}"
 
 
-def _without(changes: Iterable[Change], keys: Iterable[tuple[str | None, ...]]) -> tuple[Change, ...]:
-    left_out = set(keys)
-    return tuple(change for change in changes if change.key not in left_out)
+def _new_names(diff: CatalogDiff) -> NewNames:
+    wanted = [item.wanted for item in diff.changes if item.change_type.startswith("add_")]
+    return {(item.schema, item.name) for item in wanted if isinstance(item, Relation | SequenceObject | Type)}
+
+
+def _names_of(relation: Relation) -> list[str]:
+    """The names under which a migration may touch a table: a partition goes with its parent."""
+    return [relation.name, *(_bare(parent) for parent in relation.parents)]
+
+
+def _bare(label: str) -> str:
+    """The name in a label, without its schema and quotes."""
+    return label.rpartition(".")[2].strip('"')
 
 
 def _summary(change: Change) -> str:

@@ -33,6 +33,7 @@ class Outcome:
     seeded: Sequence[SeederResult]
     validations: Sequence[SeederValidation]
     accepted: Sequence[Change]  #: differences that stay: dangerous ones that were forced, and what depends on them
+    differences: Sequence[str]  #: what a new database would have otherwise
 
     @property
     def new_tables(self) -> list[str]:
@@ -76,12 +77,7 @@ def record_deploy(records: Records, session: DeploySession, outcome: Outcome, op
     for change_type, names in (("create_table", outcome.new_tables), ("create_type", outcome.new_types)):
         for name in names:
             session.log(change_type, name)
-    _record_changes(records, session, options)
-
-
-def record_enum_values(records: Records, session: DeploySession, options: DeployOptions) -> None:
-    """Write down the values that were added to enums before the deploy that uses them."""
-    _record_changes(records, session, options)
+    record_changes(records, session, options)
 
 
 def _note(outcome: Outcome) -> Mapping[str, Any]:
@@ -95,10 +91,12 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "functions_deployed": outcome.functions_deployed,
         "seeded": rows,
         "warnings": outcome.desired.warnings,
+        "differences": list(outcome.differences),
     }
 
 
-def _record_changes(records: Records, session: DeploySession, options: DeployOptions) -> None:
+def record_changes(records: Records, session: DeploySession, options: DeployOptions) -> None:
+    """Write the changelog."""
     records.changes(session.changes, forced=options.force, platform=options.platform, request_id=options.request_id)
 
 

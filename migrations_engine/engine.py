@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog
-from migrations_engine.comparison import Comparison
+from migrations_engine.catalog import read_catalog, read_names
+from migrations_engine.comparison import Comparison, Situation, described
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.deploy.extensions import deploy_extensions, wanted_extension
@@ -23,13 +24,21 @@ from migrations_engine.deploy.migrations import (
 )
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE, DeploySession
-from migrations_engine.deploy_record import Outcome, record_deploy, record_enum_values, table_labels
-from migrations_engine.diff import CatalogDiff
+from migrations_engine.deploy_record import (
+    Outcome,
+    accepted_changes,
+    last_desired_schema,
+    record_changes,
+    record_deploy,
+    table_labels,
+)
+from migrations_engine.desired import DesiredSchema, load_desired_schema, scratch_databases_beside
+from migrations_engine.diff import with_new_names
 from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
-from migrations_engine.model import Catalog
+from migrations_engine.model import Catalog, Names
 from migrations_engine.options import DeployOptions
-from migrations_engine.report import DeployReport, SeederResult, SeederValidation, Verification
-from migrations_engine.schema import Schema
+from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
+from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.tracking import DatabaseComment, DeployState, Records, lock_kept, read_state, take_deploy_lock
 from migrations_engine.verification import Finding, verify
@@ -51,11 +60,11 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
     warnings: list[str] = []
     for attempt in range(_LOCK_ATTEMPTS):
         try:
-            return _Deploy(connection, schema, options, warnings).run()
+            return _attempt(connection, schema, options, warnings)
         except EngineError as exc:
             sqlstate = exc.server.sqlstate if exc.server is not None else None
             if sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
-                warnings += _Deploy(connection, schema, options, []).commit_enum_values(exc)
+                warnings += _commit_enum_values(connection, schema, options, exc)
             elif sqlstate == _UNSAFE_NEW_ENUM_VALUE and options.dry_run:
                 message = f"{exc.message}; a deploy would commit the value before, which a dry run cannot"
                 raise MigrationFailed(message, file=exc.file, server=exc.server) from exc
@@ -75,172 +84,234 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
     raise AssertionError
 
 
-class _Deploy:
-    """One try of one deploy: the steps in order, and what each learned for those after it."""
+def _attempt(
+    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, warnings: list[str]
+) -> DeployReport:
+    with ExitStack() as lock:  # held between transactions too, where migrations run outside of one
+        with connection.transaction(force_rollback=options.dry_run):
+            opening = _Opening.of(connection, schema, options)
+            if opening.is_unchanged:
+                return _unchanged_report(opening)
+            deploy = _Deploy(opening, warnings)
+            deploy.declare()
+            first, *rest = deploy.groups
+            deploy.run_migrations(first)
+            if not rest:
+                return deploy.finish()
+            lock.enter_context(lock_kept(connection))
+        for group in rest:
+            deploy.run_outside(group)
+            with connection.transaction(force_rollback=options.dry_run):
+                deploy.run_migrations(group)
+                if group is rest[-1]:
+                    return deploy.finish()
+    raise AssertionError
 
-    def __init__(
-        self, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, warnings: list[str]
-    ) -> None:
-        self._connection = connection
+
+def _commit_enum_values(
+    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, reason: EngineError
+) -> list[str]:
+    """Add the new enum values in a transaction of their own, and return a warning that says so.
+
+    PostgreSQL lets nobody use a value before the transaction that added it has committed.
+
+    :raises EngineError: *reason*, when there is no declared value to add
+    """
+    with connection.transaction():
+        if not _Deploy(_Opening.of(connection, schema, options), []).add_enum_values():
+            raise reason
+    return ["new enum values were committed before the rest of the deploy, which already uses them"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opening:
+    """What a deploy knows when it has the lock: its task, what is there and what is remembered."""
+
+    connection: psycopg.Connection[Any]
+    schema: Schema
+    options: DeployOptions
+    server_version: int
+    comment: DatabaseComment
+    there: Catalog
+    state: DeployState
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> _Opening:
+        """Take the lock for the transaction that is open, and read what is there and what is remembered."""
+        probe = take_deploy_lock(
+            connection,
+            search_path=options.search_path,
+            lock_timeout_ms=options.lock_timeout_ms,
+            wait_seconds=options.wait_seconds,
+        )
+        there = Catalog() if probe.empty else read_catalog(connection)
+        if not probe.tracked:
+            Records(connection).create_tables()
+        return cls(
+            connection=connection,
+            schema=schema,
+            options=options,
+            server_version=probe.server_version,
+            comment=DatabaseComment(connection, probe.database_comment, options.database_comment),
+            there=there,
+            state=DeployState() if probe.empty else read_state(connection),
+        )
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was deployed to the database, and nobody made anything in it."""
+        there = self.there
+        return not (
+            self.state.schema_checksum or self.state.migrations or there.relations or there.types or there.sequences
+        )
+
+    @property
+    def is_unchanged(self) -> bool:
+        """The same schema was deployed last, and the database is as that deploy left it."""
+        extensions = {wanted_extension(file).name for file in self.schema.extensions}
+        return (
+            self.state.schema_checksum == self.schema.checksum
+            and all(function.intact for function in self.state.functions)
+            and extensions <= self.state.extensions.keys()
+            and self.state.last.get("fingerprint") == self.there.fingerprint()
+        )
+
+
+def _unchanged_report(opening: _Opening) -> DeployReport:
+    schema, last = opening.schema, opening.state.last
+    functions = int(last["functions_deployed"])
+    validations: tuple[SeederValidation, ...] = ()
+    results: tuple[SeederResult, ...] = ()
+    if opening.options.purpose == "migrate":
+        session = DeploySession(opening.connection, search_path=opening.options.search_path)
+        validations = Seeders(session, schema.seeders).validate()
+    else:
+        results = tuple(SeederResult(table=t, inserted=0, skipped=n) for t, n in sorted(last["seeded"].items()))
+    return DeployReport(
+        functions_deployed=functions,
+        functions_skipped=functions,
+        seeders=results,
+        seeder_validations=validations,
+        verification=_verified(opening, Finding(seeder_validations=validations), SchemaValidation()),
+        warnings=(*schema.warnings, *last.get("warnings", ())),
+        differences=tuple(last.get("differences", ())),
+        dry_run=opening.options.dry_run,
+    )
+
+
+def _verified(opening: _Opening, finding: Finding, validation: SchemaValidation) -> Verification:
+    verification = verify(opening.schema, Records(opening.connection), finding)
+    if not verification.passed:
+        raise MigrationFailed(
+            f"the finished database is not what the schema says: {'; '.join(verification.error_log)}",
+            validation=validation,
+            verification=verification,
+        )
+    return verification
+
+
+class _Deploy:
+    """One try of one deploy that has something to do: the steps in order, and what each learned for those after it."""
+
+    def __init__(self, opening: _Opening, warnings: list[str]) -> None:
+        schema, options, state = opening.schema, opening.options, opening.state
+        self._opening = opening
         self._schema = schema
         self._options = options
-        self._session = DeploySession(connection, search_path=options.search_path)
+        self._records = Records(opening.connection)
+        plan = DryRunPlan(opening.connection) if options.dry_run else None
+        self._session = DeploySession(opening.connection, search_path=options.search_path, plan=plan)
         self._session.warnings += warnings
-        self._records = Records(connection)
+        self._functions = FunctionDeployer(self._session, schema, state, is_new=opening.is_new)
+        self._pending = self._pending_migrations()
+        self.groups = group_by_transaction(self._pending)
+        self._declared = Catalog()  #: in a new database: what the files of types and tables made
+        self._comparison = None if opening.is_new else self._compare_existing()
+        self._before = opening.there  #: what was there, with the names that migrations gave to tables and columns
+        self._names: Names = {}
+        add_declared = self._comparison.add_early if self._comparison is not None else lambda: False
+        self._runner = MigrationRunner(self._session, self._records, self._functions, add_declared)
+        self._extensions_installed = 0
 
-    def run(self) -> DeployReport:
-        with ExitStack() as lock:  # held between transactions too, where migrations run outside of one
-            with self._transaction():
-                self._begin()
-                if self._nothing_to_do():
-                    return self._unchanged_report()
-                first, *rest = self._pending_migrations()
-                self._extensions_installed = deploy_extensions(self._session, self._schema.extensions)
-                self._deploy_types_and_tables()
-                self._run_migrations(first)
-                if not rest:
-                    return self._finish()
-                lock.enter_context(lock_kept(self._connection))
-            for group in rest:
-                report = self._run_group(group, last=group is rest[-1])
-            assert report is not None
-            return report
+    def add_enum_values(self) -> int:
+        """Add the declared values that enums lack, to be committed before the rest, and return their number."""
+        if self._comparison is None:
+            return 0
+        added = self._comparison.add_enum_values()
+        record_changes(self._records, self._session, self._options)
+        return added
 
-    def commit_enum_values(self, reason: EngineError) -> list[str]:
-        """Add the new enum values in a transaction of their own, and give a warning that says so.
-
-        PostgreSQL lets nobody use a value before the transaction that added it has committed.
-
-        :raises EngineError: *reason*, when there is no declared value to add
-        """
-        with self._transaction():
-            self._begin()
-            if not self._comparison.add_enum_values(self._comparison.compare(self._records)):
-                raise reason
-            record_enum_values(self._records, self._session, self._options)
-        return ["new enum values were committed before the rest of the deploy, which already uses them"]
-
-    def _begin(self) -> None:
-        """Take the lock and read what is there and what is remembered."""
-        probe = take_deploy_lock(
-            self._connection,
-            search_path=self._session.search_path,
-            lock_timeout_ms=self._options.lock_timeout_ms,
-            wait_seconds=self._options.wait_seconds,
-        )
-        self._comment = DatabaseComment(self._connection, probe.database_comment, self._options.database_comment)
-        self._there = Catalog() if probe.empty else read_catalog(self._connection)
-        if not probe.tracked:
-            self._records.create_tables()
-        self._state = DeployState() if probe.empty else read_state(self._connection)
-        self._is_new = not (self._state.schema_checksum or self._state.migrations or _has_objects(self._there))
-        self._functions = FunctionDeployer(self._session, self._schema, self._state, is_new=self._is_new)
-        self._comparison = Comparison(
-            self._session,
-            self._schema,
-            self._options,
-            self._functions,
-            self._state,
-            server_version=probe.server_version,
-        )
-        self._runner = MigrationRunner(self._session, self._records, self._functions, self._comparison.catch_up_early)
-        if self._options.dry_run:
-            self._session.plan = DryRunPlan(self._connection)
-
-    def _nothing_to_do(self) -> bool:
-        """The same schema was deployed last, and the database is as that deploy left it."""
-        extensions = {wanted_extension(file).name for file in self._schema.extensions}
-        return (
-            self._state.schema_checksum == self._schema.checksum
-            and all(function.intact for function in self._state.functions)
-            and extensions <= self._state.extensions.keys()
-            and self._state.last.get("fingerprint") == self._there.fingerprint()
-        )
-
-    def _unchanged_report(self) -> DeployReport:
-        functions = int(self._state.last["functions_deployed"])
-        seeded: dict[str, int] = self._state.last["seeded"]
-        validations: tuple[SeederValidation, ...] = ()
-        results: tuple[SeederResult, ...] = ()
-        if self._options.purpose == "migrate":
-            validations = Seeders(self._session, self._schema.seeders).validate()
-        else:
-            results = tuple(SeederResult(table=t, inserted=0, skipped=n) for t, n in sorted(seeded.items()))
-        return DeployReport(
-            functions_deployed=functions,
-            functions_skipped=functions,
-            seeders=results,
-            seeder_validations=validations,
-            verification=self._verified(CatalogDiff(), validations),
-            warnings=self._schema.warnings,
-            dry_run=self._options.dry_run,
-        )
-
-    def _pending_migrations(self) -> tuple[TransactionGroup, ...]:
-        warnings = self._session.warnings
-        ordered = order_migrations(self._schema.migrations, self._schema.tables)
-        pending = pending_migrations(ordered, self._state, force=self._options.force, warnings=warnings)
-        if self._options.dry_run:
-            outside = [file for file in pending if runs_outside_transaction(file)]
-            pending = [file for file in pending if file not in outside]
-            warnings += [f"{file.label} runs outside a transaction, so a dry run leaves it out" for file in outside]
-        return group_by_transaction(pending)
-
-    def _deploy_types_and_tables(self) -> None:
-        """All of them in a new database; in an old one the new types, once the comparison has found no danger.
+    def declare(self) -> None:
+        """Install extensions; make all types and tables in a new database, in an old one the new types.
 
         New tables and the other safe differences of an old database come after its migrations, or when one needs them.
         """
-        if self._is_new:
+        self._extensions_installed = deploy_extensions(self._session, self._schema.extensions)
+        if self._comparison is None:
             run_files(self._session, order_types(self._schema.types), self._functions)
             run_files(self._session, order_tables(self._schema.tables), self._functions)
-            self._comparison.learn_from_new()
-        else:
-            self._comparison.make_types(self._comparison.compare(self._records))
+            self._declared = read_catalog(self._session.connection)
+            return
+        self._comparison.prepare()
+        if len(self.groups) > 1:
+            self._comparison.judge_ahead()
+        if self._pending:
+            self._names = read_names(self._session.connection)
 
-    def _run_migrations(self, group: TransactionGroup) -> None:
+    def run_migrations(self, group: TransactionGroup) -> None:
+        """Run the migrations of *group* that share the transaction."""
+        self._session.restore_settings(group.outside is not None)
         for file in group.inside:
             self._runner.run(file)
 
-    def _run_group(self, group: TransactionGroup, *, last: bool) -> DeployReport | None:
-        """A migration outside a transaction, and those after it in a transaction of their own."""
+    def run_outside(self, group: TransactionGroup) -> None:
+        """Run the migration that runs outside a transaction, before the others of *group*."""
         if group.outside is not None:
             try:
-                self._runner.run_outside(group.outside, self._state)
+                self._runner.run_outside(group.outside, self._opening.state)
             finally:
-                if not self._connection.closed:
-                    self._comment.restore()
-        with self._transaction():
-            self._session.restore_settings(True)
-            self._run_migrations(group)
-            return self._finish() if last else None
+                if not self._opening.connection.closed:
+                    self._opening.comment.restore()
 
-    def _finish(self) -> DeployReport:
-        """What the migrations left open of the tables, then functions, seeders and verification, and the books."""
-        if self._is_new:
-            self._comparison.learn_migrations_from_new()
-        else:
-            self._comparison.catch_up()
-        functions = self._functions.deploy(self._records)
-        seeded, validations = self._seed()
-        remaining = self._comparison.remaining()
-        verification = self._verified(remaining, validations)
-        self._comment.check()
-        self._comparison.share()
+    def finish(self) -> DeployReport:
+        """What the migrations left open of the tables, then functions, seeders and verification, and the records."""
+        comparison = self._comparison or self._compare_new()
+        if self._comparison is not None and self._pending:
+            self._list_migrations(comparison)
+        comparison.catch_up()
+        functions = self._functions.deploy(self._records, comparison.make_room, comparison.restore)
+        seeded, validations = self._seed(comparison)
+        remaining = comparison.remaining()
+        finding = Finding(
+            remaining=remaining,
+            accepted={change.key for change in comparison.left},
+            seeder_validations=validations,
+        )
+        verification = _verified(self._opening, finding, comparison.validation)
+        self._opening.comment.check()
+        if self._opening.is_new:
+            self._options.desired_schemas.put(self._schema, self._opening.server_version, comparison.desired)
+        differences = tuple(described(change) for change in comparison.differences_from_new(remaining.actual))
+        if self._session.satisfied and not self._opening.is_new:
+            self._session.warnings += [
+                f"not as the migrations make it in a new database: {text}" for text in differences
+            ]
+        warnings = comparison.desired.warnings
         outcome = Outcome(
             schema=self._schema,
-            desired=self._comparison.desired,
-            before=self._there,
+            desired=comparison.desired,
+            before=self._before,
             after=remaining.actual,
             functions_deployed=functions.deployed,
             seeded=seeded,
             validations=validations,
-            accepted=(*self._comparison.accepted, *self._comparison.undone),
+            accepted=comparison.left,
+            differences=differences,
         )
         record_deploy(self._records, self._session, outcome, self._options)
         return DeployReport(
             extensions_installed=self._extensions_installed,
-            types_deployed=len(outcome.new_types) + self._comparison.types_altered,
+            types_deployed=len(outcome.new_types) + comparison.types_altered,
             tables_created=len(outcome.new_tables),
             migrations_applied=len(self._runner.applied),
             functions_deployed=functions.deployed,
@@ -249,38 +320,74 @@ class _Deploy:
             functions_dropped=functions.dropped,
             seeders=seeded,
             seeder_validations=validations,
-            schema_validation=self._comparison.validation,
+            schema_validation=comparison.validation,
             verification=verification,
             satisfied_statements=tuple(self._session.satisfied),
-            warnings=(*self._schema.warnings, *self._session.warnings),
+            warnings=(*self._schema.warnings, *warnings, *self._session.warnings),
+            differences=differences,
             plan=tuple(self._session.plan.statements) if self._session.plan is not None else (),
             dry_run=self._options.dry_run,
         )
 
-    def _seed(self) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
+    def _pending_migrations(self) -> tuple[SchemaFile, ...]:
+        warnings = self._session.warnings
+        ordered = order_migrations(self._schema.migrations, self._schema.tables)
+        pending = pending_migrations(ordered, self._opening.state, force=self._options.force, warnings=warnings)
+        if self._options.dry_run:
+            outside = [file for file in pending if runs_outside_transaction(file)]
+            pending = [file for file in pending if file not in outside]
+            warnings += [f"{file.label} runs outside a transaction, so a dry run leaves it out" for file in outside]
+        return tuple(pending)
+
+    def _compare_existing(self) -> Comparison:
+        state = self._opening.state
+        last = last_desired_schema(self._records, state)
+        situation = Situation(
+            schema=self._schema,
+            desired=self._desired(last),
+            pending=self._pending,
+            before=self._opening.there,
+            former=last.declared if last is not None else None,
+            installed=frozenset(state.extensions),
+            accepted=accepted_changes(state),
+            force=self._options.force,
+        )
+        return Comparison(self._session, self._functions, situation)
+
+    def _compare_new(self) -> Comparison:
+        """Take what the files have made for what they mean."""
+        complete = read_catalog(self._session.connection) if self._pending else self._declared
+        desired = DesiredSchema.of(self._schema, declared=self._declared, complete=complete)
+        situation = Situation(schema=self._schema, desired=desired, force=self._options.force)
+        return Comparison(self._session, self._functions, situation)
+
+    def _desired(self, last: DesiredSchema | None) -> DesiredSchema:
+        """Return what the schema means, from the last deploy if that had the same tables."""
+        note, version = self._opening.state.last, self._opening.server_version
+        known = (note.get("structure_checksum"), note.get("server_version"))
+        if last is not None and known == (self._schema.structure_checksum, version):
+            return last
+        scratch = self._options.scratch or scratch_databases_beside(self._session.connection)
+
+        def load() -> DesiredSchema:
+            outside = any(runs_outside_transaction(file) for file in self._schema.migrations)
+            with scratch.database() if outside else scratch.transaction() as connection:
+                return load_desired_schema(connection, self._schema, search_path=self._options.search_path)
+
+        return self._options.desired_schemas.get(self._schema, version, load)
+
+    def _list_migrations(self, comparison: Comparison) -> None:
+        connection = self._session.connection
+        after = read_catalog(connection)
+        self._before = with_new_names(self._before, self._names, read_names(connection), after)
+        comparison.list_migrations(self._before, after)
+
+    def _seed(self, comparison: Comparison) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
         """Fill empty tables on register; on migrate fill those this deploy has made, and look for every row."""
         seeders = Seeders(self._session, self._schema.seeders)
-        new = table_labels(self._comparison.desired.declared) - table_labels(self._there)
-        made = None if self._is_new else new
+        new = table_labels(comparison.desired.declared) - table_labels(self._before)
+        is_new = self._opening.is_new
+        made = None if is_new else new
         if self._options.purpose == "register":
-            return seeders.seed(first_deploy=self._state.schema_checksum is None, made=made), ()
-        return seeders.seed(first_deploy=self._is_new, made=made, only_made=True), seeders.validate()
-
-    def _verified(self, remaining: CatalogDiff, validations: tuple[SeederValidation, ...]) -> Verification:
-        accepted = {change.key for change in (*self._comparison.accepted, *self._comparison.undone)}
-        finding = Finding(remaining=remaining, accepted=accepted, seeder_validations=validations)
-        verification = verify(self._schema, self._records, finding)
-        if not verification.passed:
-            raise MigrationFailed(
-                f"the finished database is not what the schema says: {'; '.join(verification.error_log)}",
-                validation=self._comparison.validation,
-                verification=verification,
-            )
-        return verification
-
-    def _transaction(self) -> AbstractContextManager[object]:
-        return self._connection.transaction(force_rollback=self._options.dry_run)
-
-
-def _has_objects(catalog: Catalog) -> bool:
-    return bool(catalog.relations or catalog.types or catalog.sequences)
+            return seeders.seed(first_deploy=self._opening.state.schema_checksum is None, made=made), ()
+        return seeders.seed(first_deploy=is_new, made=made, only_made=True), seeders.validate()

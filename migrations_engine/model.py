@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 DEFAULT_SCHEMA: Final = "public"  #: where an unqualified name is taken to be; left out where people read
 TABLE_KINDS: Final = frozenset({"table", "partitioned table", "foreign table"})  #: relations that can hold rows
@@ -183,6 +184,24 @@ class Privilege:
     privilege: str
     grantee: str | None = None  #: None is PUBLIC
     grantable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectNames:
+    """How a table or type is called at some time, and a table's columns by their number."""
+
+    label: str
+    schema: str
+    name: str
+    columns: Mapping[str, str]
+
+    @property
+    def qualified(self) -> str:
+        """The label with its schema, ``public`` too."""
+        return _qualified(self.schema, self.label)
+
+
+Names: TypeAlias = Mapping[str, ObjectNames]  #: by what an object keeps when it is renamed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ class Change:
     compatibility: Compatibility
     reason: str
     rows_at_risk: int | None = None  #: rows that would really lose something; None when nobody asked or could count
+    file: str | None = None  #: the migration that made the change
 
     @property
     def key(self) -> tuple[str, str, str | None, str | None, str | None]:
@@ -102,5 +103,6 @@ class DeployReport:
     verification: Verification = Verification()
     satisfied_statements: tuple[str, ...] = ()  #: migration statements whose effect ``tables/`` had already
     warnings: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()  #: what a new database of the same schema would have otherwise, a sentence each
     plan: tuple[PlannedStatement, ...] = ()  #: filled on a dry run
     dry_run: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from migrations_engine.deploy.extensions import wanted_extension
 from migrations_engine.diff import CatalogDiff
@@ -16,8 +16,8 @@ from migrations_engine.tracking import Records
 class Finding:
     """What the finished deploy has to be verified against."""
 
-    remaining: CatalogDiff  #: the differences that are still there
-    accepted: Collection[tuple[str | None, ...]]  #: the keys of those that were forced
+    remaining: CatalogDiff = field(default_factory=CatalogDiff)  #: the differences that are still there
+    accepted: Collection[tuple[str | None, ...]] = ()  #: the keys of those that were forced
     seeder_validations: Sequence[SeederValidation]
 
 

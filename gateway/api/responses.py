@@ -71,6 +71,7 @@ class ChangeShape(Schema):
     compatibility = fields.String()
     reason = fields.String()
     rows_at_risk = fields.Integer()
+    file = fields.String()
 
 
 class ValidationShape(Schema):

@@ -350,3 +350,19 @@ FROM (
 -- For the transaction of one question: it changes nothing, ends in time, and sees all rows or fails.
 SELECT set_config('statement_timeout', %(timeout)s, true), set_config('transaction_read_only', 'on', true),
        set_config('row_security', 'off', true)
+
+-- name: names
+-- How tables, their columns and types are called, with what stays the same when they are renamed.
+SELECT object.key, CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(object.name),
+       n.nspname, object.name, object.columns
+FROM (
+    SELECT 'table ' || c.oid AS key, c.relnamespace AS namespace, c.relname AS name,
+           (SELECT coalesce(json_object_agg(a.attnum, a.attname), '{}') FROM pg_catalog.pg_attribute AS a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+    FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p', 'f') AND c.oid >= 16384
+    UNION ALL
+    SELECT 'type ' || t.oid, t.typnamespace, t.typname, '{}'
+    FROM pg_catalog.pg_type AS t WHERE t.typtype IN ('e', 'd', 'r') AND t.oid >= 16384
+) AS object
+JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace
+WHERE n.nspname !~ '^pg_'

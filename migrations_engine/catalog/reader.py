@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 import psycopg
 from psycopg import sql
 
-from migrations_engine.model import Catalog
+from migrations_engine.model import Catalog, Names, ObjectNames
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
@@ -38,6 +38,13 @@ def read_catalog(connection: psycopg.Connection) -> Catalog:
         row = cursor.execute(_QUERIES["catalog"]).fetchone()
     assert row is not None
     return Catalog.from_json(row[0])
+
+
+def read_names(connection: psycopg.Connection[Any]) -> Names:
+    """Read how tables, their columns and types are called, by what tells them apart whatever they are called."""
+    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        rows = cursor.execute(_QUERIES["names"]).fetchall()
+    return {key: ObjectNames(label=label, schema=n, name=name, columns=cols) for key, label, n, name, cols in rows}
 
 
 def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms: int) -> Q:
@@ -69,7 +76,7 @@ def _ask(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed, tim
             row = cursor.execute(query).fetchone()
     except psycopg.errors.QueryCanceled:
         return f"it took longer than {timeout_ms} ms"
-    except psycopg.OperationalError:
+    except (psycopg.OperationalError, psycopg.errors.UnsafeNewEnumValueUsage):
         raise  # the connection, or a lock that the deploy waited for: not this query's matter
     except psycopg.Error as exc:
         return exc.diag.message_primary or str(exc)

@@ -51,3 +51,89 @@ SELECT set_config('search_path', %(search_path)s, true), set_config('check_funct
 
 -- name: reset_role
 SET SESSION AUTHORIZATION DEFAULT; RESET ROLE
+
+-- name: dependants_in_order
+-- What uses a relation, one of its columns or constraints, or a routine, and what uses that in turn: first what nothing
+-- else uses. Indexes, constraints and defaults of a column itself go with the column and are left out.
+WITH RECURSIVE root AS (
+    SELECT 'pg_catalog.pg_proc'::regclass::oid AS classid, %(routine)s::oid AS objid, 0 AS objsubid
+     WHERE %(routine)s::oid IS NOT NULL
+     UNION ALL
+    SELECT 'pg_catalog.pg_constraint'::regclass, oid, 0
+      FROM pg_catalog.pg_constraint
+     WHERE conrelid = to_regclass(%(relation)s::text) AND conname = %(constraint)s::text
+     UNION ALL
+    SELECT 'pg_catalog.pg_class'::regclass, to_regclass(%(relation)s::text)::oid,
+           coalesce((SELECT attnum FROM pg_catalog.pg_attribute
+                      WHERE attrelid = to_regclass(%(relation)s::text) AND attname = %(column)s::text), 0)
+     WHERE to_regclass(%(relation)s::text) IS NOT NULL AND %(constraint)s::text IS NULL
+), link AS (
+    -- A view is its rule _RETURN; all others are themselves.
+    SELECT CASE WHEN w.rulename = '_RETURN' THEN 'pg_catalog.pg_class'::regclass::oid ELSE d.classid END AS classid,
+           CASE WHEN w.rulename = '_RETURN' THEN w.ev_class ELSE d.objid END AS objid,
+           CASE WHEN w.rulename = '_RETURN' THEN 0 ELSE d.objsubid END AS objsubid,
+           d.refclassid, d.refobjid, d.refobjsubid, d.deptype
+      FROM pg_catalog.pg_depend d
+      LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
+), found AS (
+    SELECT classid, objid, objsubid, 0 AS depth FROM root
+     UNION
+    SELECT l.classid, l.objid, l.objsubid, f.depth + 1
+      FROM found f
+      JOIN link l ON l.refclassid = f.classid AND l.refobjid = f.objid AND f.objsubid IN (0, l.refobjsubid)
+     WHERE (l.classid, l.objid) <> (f.classid, f.objid) AND f.depth < 40
+       AND (l.deptype IN ('n', 'a') OR (l.deptype = 'i' AND l.classid = 'pg_catalog.pg_type'::regclass))
+       AND NOT (f.depth = 0 AND f.objsubid > 0 AND (
+                l.classid = 'pg_catalog.pg_constraint'::regclass
+                OR (l.classid = 'pg_catalog.pg_class'::regclass
+                    AND EXISTS (SELECT FROM pg_catalog.pg_class i WHERE i.oid = l.objid AND i.relkind IN ('i', 'I', 'S')))
+                OR (l.classid = 'pg_catalog.pg_attrdef'::regclass
+                    AND EXISTS (SELECT FROM pg_catalog.pg_attrdef e
+                                 WHERE e.oid = l.objid AND e.adrelid = f.objid AND e.adnum = f.objsubid))
+                OR l.classid = 'pg_catalog.pg_statistic_ext'::regclass))
+), object AS (
+    SELECT classid, objid, max(depth) AS depth
+      FROM found
+     WHERE depth > 0 AND (classid, objid) NOT IN (SELECT classid, objid FROM root)
+     GROUP BY classid, objid
+), named AS (
+    SELECT o.*, i.identity, i.type, pg_describe_object(o.classid, o.objid, 0) AS description,
+           coalesce(w.ev_class, g.tgrelid, p.polrelid, nullif(k.conrelid, 0), e.adrelid, x.indrelid) AS holder_oid,
+           coalesce(w.rulename, g.tgname, p.polname, k.conname, a.attname, c.relname) AS object_name,
+           c.relkind, k.contype, a.attgenerated, r.prokind
+      FROM object o
+     CROSS JOIN LATERAL pg_identify_object(o.classid, o.objid, 0) i
+      LEFT JOIN pg_catalog.pg_class c ON o.classid = 'pg_catalog.pg_class'::regclass AND c.oid = o.objid
+      LEFT JOIN pg_catalog.pg_index x ON o.classid = 'pg_catalog.pg_class'::regclass AND x.indexrelid = o.objid
+      LEFT JOIN pg_catalog.pg_rewrite w ON o.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = o.objid
+      LEFT JOIN pg_catalog.pg_trigger g ON o.classid = 'pg_catalog.pg_trigger'::regclass AND g.oid = o.objid
+      LEFT JOIN pg_catalog.pg_policy p ON o.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = o.objid
+      LEFT JOIN pg_catalog.pg_constraint k ON o.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = o.objid
+      LEFT JOIN pg_catalog.pg_attrdef e ON o.classid = 'pg_catalog.pg_attrdef'::regclass AND e.oid = o.objid
+      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+      LEFT JOIN pg_catalog.pg_proc r ON o.classid = 'pg_catalog.pg_proc'::regclass AND r.oid = o.objid
+     -- The row type of a view goes with it.
+     WHERE NOT (o.classid = 'pg_catalog.pg_type'::regclass AND EXISTS (
+         SELECT FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type element ON element.oid = t.typelem
+           JOIN pg_catalog.pg_class v ON v.oid = coalesce(nullif(t.typrelid, 0), element.typrelid) AND v.relkind IN ('v', 'm')
+          WHERE t.oid = o.objid))
+)
+SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I') THEN 'index'
+            WHEN n.type IN ('rule', 'trigger', 'policy') THEN n.type
+            WHEN n.contype = 'c' THEN 'check' WHEN n.attgenerated = '' THEN 'default'
+            WHEN n.prokind IS NOT NULL THEN 'routine' ELSE 'other' END AS kind,
+       CASE WHEN n.relkind IN ('v', 'm') THEN regexp_replace(n.identity, '^public\.', '') ELSE n.object_name END AS name,
+       regexp_replace(h.identity, '^public\.', '') AS holder, n.description, n.identity,
+       CASE WHEN n.relkind = 'v' THEN format('DROP VIEW %%s', n.identity)
+            WHEN n.relkind = 'm' THEN format('DROP MATERIALIZED VIEW %%s', n.identity)
+            WHEN n.relkind IN ('i', 'I') THEN format('DROP INDEX %%s', n.identity)
+            WHEN n.type IN ('rule', 'trigger', 'policy')
+                THEN format('DROP %%s %%I ON %%s', upper(n.type), n.object_name, h.identity)
+            WHEN n.contype = 'c' AND h.identity IS NOT NULL
+                THEN format('ALTER TABLE %%s DROP CONSTRAINT %%I', h.identity, n.object_name)
+            WHEN n.attgenerated = '' THEN format('ALTER TABLE %%s ALTER COLUMN %%I DROP DEFAULT', h.identity, n.object_name)
+            WHEN n.prokind IS NOT NULL THEN format('DROP ROUTINE %%s', n.identity) END AS statement
+  FROM named n
+  LEFT JOIN LATERAL pg_identify_object('pg_catalog.pg_class'::regclass, n.holder_oid, 0) h ON n.holder_oid IS NOT NULL
+ WHERE NOT (n.type = 'trigger' AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.oid = n.objid AND t.tgisinternal))
+ ORDER BY n.depth DESC, n.description

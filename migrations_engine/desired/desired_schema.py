@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +19,8 @@ from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.desired.disagreements import disagreements
+from migrations_engine.diff import Sources, target_catalog
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog
 from migrations_engine.schema import Schema
@@ -34,7 +36,25 @@ class DesiredSchema:
 
     declared: Catalog  #: after extensions, types and tables
     complete: Catalog  #: after every migration, too
-    warnings: tuple[str, ...] = ()  #: migrations that do not run in an empty database, a sentence each
+    warnings: tuple[str, ...] = ()  #: migrations that do not run in an empty database, and those that disagree with
+    #: the declared files, a sentence each
+
+    @cached_property
+    def fresh(self) -> Catalog:
+        """What a new database has in the end: what holds no rows is as declared whatever a migration did to it."""
+        if self.declared == self.complete:
+            return self.complete
+        return target_catalog(Sources(declared=self.declared, complete=self.complete, actual=self.complete))
+
+    @classmethod
+    def of(cls, schema: Schema, *, declared: Catalog, complete: Catalog, failures: Sequence[str] = ()) -> DesiredSchema:
+        """Put together what was read, and what there is to say of it.
+
+        :param failures: migrations that do not run in an empty database
+        """
+        desired = cls(declared=declared, complete=complete)
+        told = disagreements(schema, declared, complete, desired.fresh)
+        return cls(declared=declared, complete=complete, warnings=(*failures, *told))
 
     @cached_property
     def size(self) -> int:
@@ -94,7 +114,7 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
     session = DeploySession(connection, search_path=search_path)
     functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
     records = Records(connection)
-    runner = MigrationRunner(session, records, functions, catch_up=lambda: False)
+    runner = MigrationRunner(session, records, functions, add_declared=lambda: False)
     warnings: list[str] = []
     with connection.transaction():
         session.restore_settings(True)
@@ -113,7 +133,7 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
                 with _tolerated(warnings), session.savepoint():
                     runner.run(file)
     complete = read_catalog(connection) if schema.migrations else declared
-    return DesiredSchema(declared=declared, complete=complete, warnings=tuple(warnings))
+    return DesiredSchema.of(schema, declared=declared, complete=complete, failures=warnings)
 
 
 @contextmanager

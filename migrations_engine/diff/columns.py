@@ -15,7 +15,7 @@ from migrations_engine.model import Catalog, Column, ColumnUser, Sequence, Type
 
 _SET_EXPRESSION_SINCE: Final = 170000  #: ``ALTER COLUMN … SET EXPRESSION`` came with PostgreSQL 17
 #: What PostgreSQL will not change a column's type under, and what cannot be taken away and put back around the change.
-_IMMOVABLE_USERS: Final = frozenset({"generated column", "function"})
+_IMMOVABLE_USERS: Final = frozenset({"generated column"})
 _LATER_ROWS: Final = "only rows that are added later are concerned"
 _PROPERTIES: Final = ("storage", "compression", "statistics")
 

@@ -25,7 +25,7 @@ def diff_types(actual: Catalog, declared: Catalog, complete: Catalog, formerly: 
         if found is None:
             verdict = safe(f"the {wanted.kind} type is new")
             yield Difference(change_type="add_type", table=label, wanted=wanted, to_text=wanted.kind, verdict=verdict)
-        elif not is_settled(found, asked, wanted, _shape):
+        elif not is_settled(found, asked, wanted, type_shape):
             yield from _altered(found, wanted)
     for found in actual.types:
         label = found.label
@@ -43,8 +43,10 @@ def diff_sequences(
         {sequence.label: sequence for sequence in side.sequences}
         for side in (actual, declared, complete, formerly or Catalog())
     )
+    columns_own = _own_sequences(actual)
+    finished_own = _own_sequences(complete)
     for label, asked in asked_for.items():
-        wanted, found = finished.get(label), there.get(label)
+        wanted, found = finished.get(label), there.get(label) or columns_own.get(label)
         if wanted is None:  # a migration drops or renames it
             continue
         if found is None:
@@ -55,11 +57,17 @@ def diff_sequences(
         elif not is_settled(found, asked, wanted, lambda sequence: (sequence.options, sequence.owned_by)):
             yield _altered_sequence(found, wanted)
     for label, found in there.items():
-        if label in former and label not in asked_for and label not in finished:
+        if label in former and label not in asked_for and label not in finished and label not in finished_own:
             verdict = dataloss("the sequence is declared no more; its position would be lost")
             yield Difference(
                 change_type="drop_sequence", table=label, found=found, from_text=found.type, verdict=verdict
             )
+
+
+def _own_sequences(catalog: Catalog) -> dict[str, Sequence]:
+    """The sequences that are a column's own, by label."""
+    columns = [column for relation in catalog.relations for column in relation.columns]
+    return {column.sequence.label: column.sequence for column in columns if column.sequence is not None}
 
 
 def _by_use(catalog: Catalog) -> list[Type]:
@@ -160,7 +168,8 @@ def _checks(type_: Type) -> frozenset[str | None]:
     return frozenset(canonical(definition) for _, definition in type_.checks)
 
 
-def _shape(type_: Type) -> Hashable:
+def type_shape(type_: Type) -> Hashable:
+    """All that is compared of a type."""
     attributes = tuple((item.name, item.type, item.collation) for item in type_.attributes)
     restrictions = (type_.base, type_.collation, type_.not_null, canonical(type_.default), _checks(type_))
     return type_.kind, type_.values, attributes, restrictions, type_.details

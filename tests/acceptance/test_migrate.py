@@ -132,7 +132,7 @@ def test_loss_of_data_is_refused_listed_and_counted(gateway: Gateway, registered
     assert (answer.status, answer.json["error"]) == (409, "migration_failed"), answer.body
     (change,) = answer.json["schema_validation"]["dataloss_changes"]
     assert list(change) == [
-        "table", "change_type", "column", "from_type", "to_type", "compatibility", "reason", "rows_at_risk",
+        "table", "change_type", "column", "from_type", "to_type", "compatibility", "reason", "rows_at_risk", "file",
     ]  # fmt: skip
     assert (change["table"], change["column"], change["rows_at_risk"]) == ("users", "name", 2)
 

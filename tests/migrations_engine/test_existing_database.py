@@ -89,12 +89,15 @@ def test_a_dropped_table_is_refused_with_its_rows(tenant):
     assert (change.table, change.change_type, change.rows_at_risk) == ("pets", "drop_table", 2)
 
 
-def test_a_destructive_change_happens_in_a_forced_migration(tenant):
+def test_what_a_migration_destroys_is_its_authors_decision_and_listed(tenant):
     tenant.register(table("a int, b int"))
+    tenant.execute("INSERT INTO t VALUES (1, 1, 1), (2, 2, NULL)")
     dropping = table("a int") | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN b"}
-    with pytest.raises(MigrationFailed):
-        tenant.migrate(dropping)
-    assert tenant.migrate(dropping, force=True).migrations_applied == 1
+    report = tenant.migrate(dropping)
+    assert report.migrations_applied == 1
+    [change] = report.schema_validation.dataloss_changes
+    assert (change.column, change.change_type, change.file) == ("b", "drop_column", "migrations/001.pssql")
+    assert change.rows_at_risk == 1
     assert columns(tenant) == [("a", "integer")]
     assert tenant.migrate(dropping).schema_validation.is_empty
 

@@ -39,6 +39,7 @@ class RegisterAnswer(Schema):
     dry_run = fields.Boolean(attribute="report.dry_run")
     satisfied_statements = fields.List(fields.String(), attribute="report.satisfied_statements")
     warnings = fields.List(fields.String(), attribute="report.warnings")
+    differences = fields.List(fields.String(), attribute="report.differences")
     plan = fields.List(fields.Nested(PlannedStatementShape), attribute="report.plan")
 
 
@@ -59,6 +60,7 @@ class MigratedDatabaseShape(Schema):
     verification = fields.Nested(VerificationShape, attribute="report.verification")
     satisfied_statements = fields.List(fields.String(), attribute="report.satisfied_statements")
     warnings = fields.List(fields.String(), attribute="report.warnings")
+    differences = fields.List(fields.String(), attribute="report.differences")
     plan = fields.List(fields.Nested(PlannedStatementShape), attribute="report.plan")
     error = fields.Function(lambda result: result.error and code_of(result.error))
 

@@ -110,4 +110,5 @@ class CreateAnswer(Schema):
     functions_deployed = fields.Integer(attribute="report.functions_deployed")
     seeders = fields.List(fields.Nested(SeederShape), attribute="report.seeders")
     warnings = fields.List(fields.String(), attribute="report.warnings")
+    differences = fields.List(fields.String(), attribute="report.differences")
     execution_time_ms = fields.Integer()

@@ -21,7 +21,7 @@ from migrations_engine.diff import CatalogDiff, Difference, Subject, is_on, with
 from migrations_engine.model import Relation
 from migrations_engine.report import Change
 
-#: By change type. New tables have no entry, because their files are run; what has none is left in place.
+#: By change type; what has no entry is left in place.
 _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "add_schema": types.add_schema,
     "add_type": types.add_type,
@@ -86,7 +86,7 @@ class _Task(NamedTuple):
 def alterations(diff: CatalogDiff) -> tuple[Alteration, ...]:
     """The statements for the safe differences of *diff*, in the order in which they work.
 
-    New tables have none: their files are run. Once all ran, comparing again finds none of these differences.
+    Once all ran, comparing again finds none of these differences.
     """
     tasks = sorted(_Work(diff).tasks(), key=lambda task: task.step.phase)
     return tuple(_together(tasks))
@@ -128,7 +128,10 @@ class _Work:
         yield from self._views()
         for difference in self._safe:
             of_view_made_again = difference.table in self._made_again and difference.relation is not None
-            if difference.change_type != "add_view" and not of_view_made_again:
+            if difference.change_type == "add_table" and isinstance(difference.wanted, Relation):
+                parents = [self._wanted[label] for label in difference.wanted.parents if label in self._wanted]
+                yield from (_Task(step, difference) for step in relations.create_table(difference.wanted, parents))
+            elif difference.change_type != "add_view" and not of_view_made_again:
                 yield from (_Task(step, difference) for step in _statements(difference))
                 if difference.change_type in _MADE_AGAIN:
                     comments = self._comments_on(difference.found, difference.relation)

@@ -31,13 +31,23 @@ def add_column(difference: Difference) -> Iterator[Step]:
     """Add a column with all that it is declared with, its sequence too."""
     relation, column = relation_of(difference), wanted_of(difference, Column)
     effect = REWRITES if difference.verdict.rewrites else "rewrites the table only for a default that varies"
+    yield alter(relation, Phase.COLUMNS, "ADD COLUMN", define_column(column), effect=effect, together=True)
+    yield from complete_column(relation, column)
+
+
+def define_column(column: Column) -> sql.Composable:
+    """The column's definition, as it stands in a CREATE TABLE or behind ADD COLUMN."""
+    compression = f"COMPRESSION {column.compression}" if column.compression else None
+    not_null = "NOT NULL" if column.not_null else None
+    collation = collate(column.collation)
+    return join(sql.Identifier(column.name), column.type, collation, compression, *_value(column), not_null)
+
+
+def complete_column(relation: Relation, column: Column) -> Iterator[Step]:
+    """What a new column needs besides its definition: before it the sequence of a serial one, after it properties."""
+    name = sql.Identifier(column.name)
     if column.is_serial and column.sequence is not None:
         yield Step(Phase.BASICS, create_sequence(column.sequence))
-    parts: list[Part] = [column.type, collate(column.collation)]
-    parts += [f"COMPRESSION {column.compression}" if column.compression else None, *_value(column)]
-    parts += ["NOT NULL" if column.not_null else None]
-    name = sql.Identifier(column.name)
-    yield alter(relation, Phase.COLUMNS, "ADD COLUMN", name, *parts, effect=effect, together=True)
     if column.storage:
         yield alter(relation, Phase.KEYS, "ALTER COLUMN", name, "SET STORAGE", column.storage)
     if column.statistics is not None:

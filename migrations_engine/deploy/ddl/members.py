@@ -26,8 +26,12 @@ _SWITCHES = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
 
 
 def add_constraint(difference: Difference) -> Iterator[Step]:
+    """Add a constraint."""
+    yield from create_constraint(relation_of(difference), wanted_of(difference, Constraint))
+
+
+def create_constraint(relation: Relation, wanted: Constraint) -> Iterator[Step]:
     """Add a constraint. A key of a plain table is built as an index first: readers go on until it is taken over."""
-    relation, wanted = relation_of(difference), wanted_of(difference, Constraint)
     name, phase = sql.Identifier(wanted.name), Phase.KEYS if wanted.kind in ("p", "u") else Phase.CONSTRAINTS
     word, _, columns = wanted.definition.partition(" (")
     if relation.kind == "table" and word in ("PRIMARY KEY", "UNIQUE") and _is_plain(columns):

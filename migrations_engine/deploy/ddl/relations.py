@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl.columns import REWRITES
-from migrations_engine.deploy.ddl.members import create_attachment
+from migrations_engine.deploy.ddl.columns import REWRITES, complete_column, define_column
+from migrations_engine.deploy.ddl.members import create_attachment, create_constraint
 from migrations_engine.deploy.ddl.steps import (
     Phase,
     Step,
@@ -22,7 +24,62 @@ from migrations_engine.deploy.ddl.steps import (
     word,
 )
 from migrations_engine.diff import Difference
-from migrations_engine.model import Relation
+from migrations_engine.model import DEFAULT_SCHEMA, Column, Relation
+
+_UNQUALIFIED: Final = re.compile(r'"(?:[^"]|"")*"|[^".]+')
+
+
+def create_table(table: Relation, parents: Sequence[Relation]) -> Iterator[Step]:
+    """Make a table with all that belongs to it, however its file made it; foreign tables are made by their files."""
+    if table.kind == "foreign table":
+        return
+    for column in table.columns:
+        yield from _override(table, column, parents) if column.inherited else complete_column(table, column)
+    yield Step(Phase.TABLES, _create_table(table))
+    for switch, words in (("row_security", "ENABLE"), ("force_row_security", "FORCE")):
+        if getattr(table, switch):
+            yield alter(table, Phase.BEHAVIOUR, words, "ROW LEVEL SECURITY")
+    for constraint in table.constraints:
+        yield from create_constraint(table, constraint)
+    for attachment in table.attachments:
+        yield from create_attachment(table, attachment)
+    if table.replica_identity:
+        yield alter(table, Phase.CONSTRAINTS, "REPLICA IDENTITY", table.replica_identity)
+
+
+def _create_table(table: Relation) -> sql.Composable:
+    own = [define_column(column) for column in table.columns if not column.inherited and not table.of_type]
+    body = sql.SQL("({})").format(sql.SQL(", ").join(own))
+    parents = ", ".join(map(_qualified, table.parents))
+    if table.partition_bound:
+        kind = join("PARTITION OF", parents, table.partition_bound)
+    elif table.of_type:
+        kind = join("OF", table.of_type)
+    else:
+        kind = join(body, f"INHERITS ({parents})" if parents else None)
+    return join(
+        "CREATE UNLOGGED TABLE" if table.unlogged else "CREATE TABLE",
+        named(table),
+        kind,
+        f"PARTITION BY {table.partition_key}" if table.partition_key else None,
+        join("USING", sql.Identifier(table.access_method)) if table.access_method else None,
+        options("WITH", table.options),
+    )
+
+
+def _override(table: Relation, column: Column, parents: Sequence[Relation]) -> Iterator[Step]:
+    """What a column that comes from *parents* has of its own."""
+    name = sql.Identifier(column.name)
+    above = [inherited for parent in parents if (inherited := parent.column(column.name)) is not None]
+    has_own_default = all(inherited.default != column.default for inherited in above)
+    if column.default is not None and not column.generated and has_own_default:
+        yield alter(table, Phase.COLUMNS, "ALTER COLUMN", name, "SET DEFAULT", column.default)
+    if column.not_null and not any(inherited.not_null for inherited in above):
+        yield alter(table, Phase.COLUMNS, "ALTER COLUMN", name, "SET NOT NULL")
+
+
+def _qualified(label: str) -> str:
+    return f"{DEFAULT_SCHEMA}.{label}" if _UNQUALIFIED.fullmatch(label) else label
 
 
 def add_view(difference: Difference) -> Iterator[Step]:

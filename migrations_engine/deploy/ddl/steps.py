@@ -24,12 +24,13 @@ class Phase(IntEnum):
     UNTIE = 1  #: foreign keys, before the keys they refer to
     DROP = 2  #: other constraints, and indexes
     BASICS = 3  #: schemas, types, sequences
-    COLUMNS = 4
-    KEYS = 5  #: indexes, and the constraints that foreign keys refer to
-    CONSTRAINTS = 6
-    VIEWS = 7
-    BEHAVIOUR = 8  #: triggers, rules, policies
-    NOTES = 9  #: comments and privileges
+    TABLES = 4
+    COLUMNS = 5
+    KEYS = 6  #: indexes, and the constraints that foreign keys refer to
+    CONSTRAINTS = 7
+    VIEWS = 8
+    BEHAVIOUR = 9  #: triggers, rules, policies
+    NOTES = 10  #: comments and privileges
 
 
 class Step(NamedTuple):

@@ -6,7 +6,7 @@ narrow the question down.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,9 +23,9 @@ from migrations_engine.deploy.functions.files import (
     tracking_rows,
     unchanged_files,
 )
-from migrations_engine.deploy.functions.routines import MadeRoutine, OldRoutine, Routines
+from migrations_engine.deploy.functions.routines import HIDDEN_NAME, MadeRoutine, OldRoutine, Routines
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import EngineError, FunctionDeployFailed
+from migrations_engine.errors import EngineError, FunctionDeployFailed, MigrationFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.tracking import DeployState, Records
@@ -83,26 +83,64 @@ class FunctionDeployer:
         self._is_stale = True
         return len(failed) < len(pending)
 
-    def deploy(self, records: Records) -> FunctionCounts:
+    def owned(self, identities: Collection[str]) -> set[str]:
+        """Those of *identities* that files of the schema make, have made, or make otherwise now."""
+        made = {routine.identity for routines in self._made.values() for routine in routines}
+        return {one for one in identities if one in made or one in self._known or HIDDEN_NAME in one}
+
+    def run_again(self, identities: Collection[str]) -> None:
+        """Let the files that made some routines, which are dropped, run again."""
+        gone = [file for file, functions in self._kept.items() if any(f.identity in identities for f in functions)]
+        gone += [file for file, routines in self._made.items() if any(r.identity in identities for r in routines)]
+        for file in gone:
+            self._kept.pop(file, None)
+            self._made.pop(file, None)
+
+    def deploy(
+        self,
+        records: Records,
+        make_room: Callable[[int, str], bool] = lambda *_: False,
+        restore: Callable[[], None] = lambda: None,
+    ) -> FunctionCounts:
         """Bring the functions to the schema's files and write down what is there.
 
+        :param make_room: drops what uses a routine of some oid and identity, and says whether there was anything
+        :param restore: makes that again, with what it needs
         :raises FunctionDeployFailed: PostgreSQL refused a file, or something depends on what has to be dropped
         """
         early = {routine.version for routines in self._made.values() for routine in routines}
         self._made |= {file: self._routines.made(routine_names(file), early) for file in self._as_found}
-        pending = self._pending()
-        while pending:
-            self._run_pending(pending)
-            pending = self._disturbed()
+        self._run_all_pending()
         self._run_settings_again()
         self._settle()
-        self._routines.drop_all({routine: file.label for routine, file in self._replaced.items()}, aside=True)
+        if self._drop_replaced(make_room):
+            restore()
+            self._run_all_pending()
+            self._settle()
         orphans = self._drop_orphans()
         self._validate_bodies(with_kept=bool(orphans))
         self._record(records, orphans)
         updated = sum(len(made) for made in self._made.values())
         skipped = sum(1 for functions in self._kept.values() for function in functions if function.identity)
         return FunctionCounts(deployed=updated + skipped, skipped=skipped, updated=updated, dropped=len(orphans))
+
+    def _run_all_pending(self) -> None:
+        pending = self._pending()
+        while pending:
+            self._run_pending(pending)
+            pending = self._disturbed()
+
+    def _drop_replaced(self, make_room: Callable[[int, str], bool]) -> bool:
+        """Drop what was moved aside, and return whether something else had to make room for that."""
+        made_room = []
+        for routine, file in self._replaced.items():
+            try:
+                made_room.append(make_room(routine.oid, routine.identity))
+            except MigrationFailed as exc:
+                raise FunctionDeployFailed(exc.message, file=file.label, server=exc.server) from exc
+        self._routines.drop_all({routine: file.label for routine, file in self._replaced.items()}, aside=True)
+        self._replaced.clear()
+        return any(made_room)
 
     def _pending(self) -> list[SchemaFile]:
         return [file for file in self._files if file not in self._kept and file not in self._made]

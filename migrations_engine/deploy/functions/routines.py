@@ -16,6 +16,9 @@ from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "functions"
+HIDDEN_NAME: Final = (
+    "_stonescriptdb_gateway_replaced_"  #: what a routine is called while it is out of the way, and its oid
+)
 
 R = TypeVar("R", "MadeRoutine", "OldRoutine")
 
@@ -54,7 +57,7 @@ class OldRoutine:
     @property
     def hidden_name(self) -> str:
         """What it is called while it is moved out of the way."""
-        return f"_stonescriptdb_gateway_replaced_{self.oid}"
+        return f"{HIDDEN_NAME}{self.oid}"
 
 
 class Routines:
@@ -125,7 +128,7 @@ class Routines:
                 "Drop or change those in a migration first",
                 file=file,
             )
-        statement = sql.SQL("DROP ROUTINE {}({})").format(
+        statement = sql.SQL("DROP ROUTINE IF EXISTS {}({})").format(
             sql.Identifier(routine.schema, name), self._types(routine.argument_types)
         )
         with self._session.failures_as(FunctionDeployFailed, what=f"dropping {routine.identity}"):

@@ -84,16 +84,16 @@ def pending_migrations(
 class MigrationRunner:
     """Runs the pending migrations of one deploy.
 
-    :param catch_up: makes what ``tables/`` newly declares, for a migration that needs it; says whether it did anything
+    :param add_declared: makes what ``tables/`` newly declares, for a migration that needs it; says if there was any
     """
 
     def __init__(
-        self, session: DeploySession, records: Records, functions: FunctionDeployer, catch_up: Callable[[], bool]
+        self, session: DeploySession, records: Records, functions: FunctionDeployer, add_declared: Callable[[], bool]
     ) -> None:
         self._session = session
         self._records = records
         self._made = MadeByMigrations()
-        self._helpers: list[Callable[[], bool]] = [functions.deploy_early, catch_up]
+        self._helpers: list[Callable[[], bool]] = [functions.deploy_early, add_declared]
         self.applied: list[str] = []
 
     def run(self, file: SchemaFile) -> None:

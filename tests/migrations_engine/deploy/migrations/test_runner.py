@@ -90,7 +90,9 @@ def test_what_is_there_otherwise_than_a_migration_makes_it_is_told(tenant):
         {"tables/users.pssql": USERS, "migrations/001.pssql": "ALTER TABLE users ADD COLUMN city text"}
     )
     assert len(report.satisfied_statements) == 1
-    assert any("users.city: alter column type" in warning for warning in report.warnings)
+    assert any(
+        "users.city (alter column type): here integer, in a new database text" in warning for warning in report.warnings
+    )
 
 
 def test_the_rest_of_a_half_satisfied_alter_table_runs(tenant):

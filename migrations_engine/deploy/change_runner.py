@@ -1,0 +1,122 @@
+"""Differences → database: every difference that is safe is made away, in an order that the server accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from migrations_engine.deploy.ddl import Alteration, alterations
+from migrations_engine.deploy.dependants import Dependants
+from migrations_engine.deploy.file_runner import UNDEFINED
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.diff import CatalogDiff
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.report import Change
+
+_SENSELESS: Final = ("42", "22")  #: SQLSTATE classes of a statement that names or means what is not there
+#: SQLSTATEs by which PostgreSQL says that something else depends on what would change.
+_IN_USE: Final = frozenset({"2BP01", "0A000"})
+_TYPES: Final = frozenset({"add_type", "add_enum_value"})
+
+
+class ChangeRunner:
+    """Runs the statements for the safe differences of one deploy.
+
+    :param dependants: drops what stands in the way, and is found missing afterwards
+    :param make_functions: makes what functions it can before their turn, and says whether it made any
+    """
+
+    def __init__(self, session: DeploySession, dependants: Dependants, make_functions: Callable[[], bool]) -> None:
+        self._session = session
+        self._dependants = dependants
+        self._make_functions = make_functions
+        self.undone: tuple[Change, ...] = ()  #: what PostgreSQL refused because of a difference that was forced to stay
+
+    def run_what_works(self, diff: CatalogDiff) -> None:
+        """Run the statements for *diff*; one that needs what is not there yet is left for later.
+
+        :raises MigrationFailed: PostgreSQL refused one for another reason
+        """
+        self._run_in_turn(diff)
+
+    def run(self, diff: CatalogDiff, *, may_leave: bool = False) -> None:
+        """Run the statements for *diff*, those that need others after them.
+
+        :param may_leave: differences stay that somebody forced; what needs the missing half of them stays undone, too.
+            What takes several statements, as a view that is dropped and made again, is done whole or fails the deploy
+        :raises MigrationFailed: PostgreSQL refused one
+        """
+        for alteration, exc in self._run_in_turn(diff):
+            sqlstate = (exc.server and exc.server.sqlstate) or ""
+            if not (may_leave and sqlstate.startswith(_SENSELESS)):
+                raise exc
+            if len(alteration.changes) > 1:
+                for difference in diff.changes:
+                    if difference.as_change() in alteration.changes:
+                        self.run(replace(diff, changes=(difference,)), may_leave=True)
+            elif _takes_nothing_away(diff, alteration.change):
+                self.leave_undone(alteration.change, exc.message)
+            else:
+                raise exc
+
+    def leave_undone(self, change: Change, what: str) -> None:
+        """Remember that *change* stays undone, and say so."""
+        self.undone = (*without(self.undone, [change.key]), change)
+        self._session.warnings.append(f"not done, as it needs what was left as it is: {what}")
+
+    def _run_in_turn(self, diff: CatalogDiff) -> list[tuple[Alteration, MigrationFailed]]:
+        """Run statements, again and again those that lack something, and return those that PostgreSQL refuses still."""
+        waiting = list(alterations(diff))
+        refused: list[tuple[Alteration, MigrationFailed]] = []
+        while waiting:
+            lacking: list[tuple[Alteration, MigrationFailed]] = []
+            for alteration in waiting:
+                try:
+                    with self._session.savepoint():
+                        self._run_one(alteration)
+                except MigrationFailed as exc:
+                    sqlstate = exc.server.sqlstate if exc.server is not None else None
+                    if sqlstate in _IN_USE and self._make_room(diff, alteration):
+                        self._run_one(alteration)
+                    else:
+                        (lacking if sqlstate in UNDEFINED else refused).append((alteration, exc))
+            if len(lacking) == len(waiting) and not self._make_functions():
+                return refused + lacking
+            waiting = [alteration for alteration, _ in lacking]
+        return refused
+
+    def _make_room(self, diff: CatalogDiff, alteration: Alteration) -> bool:
+        """Drop what uses the subject of a statement, and return whether there was anything."""
+        relation = diff.actual.relation_by_label.get(alteration.table)
+        if relation is None:
+            return False
+        if not relation.is_table:
+            return self._dependants.drop_of_relation(relation)
+        dropped = [
+            self._dependants.drop_of_relation(
+                relation,
+                column=change.column if relation.column(change.column or "") else None,
+                constraint=change.column if change.change_type.endswith("_constraint") else None,
+            )
+            for change in alteration.changes
+        ]
+        return any(dropped)
+
+    def _run_one(self, alteration: Alteration) -> None:
+        step = "types" if alteration.change.change_type in _TYPES else "tables"
+        with self._session.failures_as(what=f"{alteration.change.change_type} on {alteration.table}"):
+            self._session.run(alteration.sql, step=step, effect=alteration.effect)
+        for change in alteration.changes:
+            self._session.log(change.change_type, change.table, column=change.column)
+
+
+def without(changes: Iterable[Change], keys: Iterable[tuple[str | None, ...]]) -> tuple[Change, ...]:
+    """Return *changes* less those that have one of *keys*."""
+    left_out = set(keys)
+    return tuple(change for change in changes if change.key not in left_out)
+
+
+def _takes_nothing_away(diff: CatalogDiff, change: Change) -> bool:
+    """Whether all is as before when a statement for *change* fails."""
+    return change.change_type.startswith("add_") or sum(a.change == change for a in alterations(diff)) == 1

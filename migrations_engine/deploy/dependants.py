@@ -1,0 +1,104 @@
+"""What PostgreSQL will not let go of: objects without rows that use another one are dropped, to be made again later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg import sql
+from psycopg.rows import class_row
+
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import Catalog, Column, Relation
+from migrations_engine.queries import load_queries
+
+_QUERIES: Final = load_queries(__package__)
+_STEP: Final = "tables"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependant:
+    """An object that uses another one."""
+
+    kind: (
+        str  #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``check``, ``default``, ``routine`` or ``other``
+    )
+    name: str  #: of the view, as a label; of the trigger, policy … on *holder*; of the column that has the default
+    holder: str | None  #: label of the relation that it belongs to
+    description: str  #: as PostgreSQL describes it
+    statement: str | None  #: what drops it; None where that would lose something
+    identity: str  #: as ``pg_identify_object`` gives it
+
+
+class Dependants:
+    """Drops what stands in the way of a change, if the schema will make it again.
+
+    :param known: catalogs that say what the schema makes
+    :param owned_routines: those of some identities that files of the schema make
+    :param run_again: lets the files of routines that were dropped run again
+    """
+
+    def __init__(
+        self,
+        session: DeploySession,
+        known: Sequence[Catalog],
+        *,
+        owned_routines: Callable[[Collection[str]], Collection[str]],
+        run_again: Callable[[Collection[str]], None],
+    ) -> None:
+        self._session = session
+        self._known = known
+        self._owned_routines = owned_routines
+        self._run_again = run_again
+
+    def drop_of_relation(self, relation: Relation, *, column: str | None = None, constraint: str | None = None) -> bool:
+        """Drop what uses a relation, or its column or constraint, and return whether there was anything.
+
+        :raises MigrationFailed: something that the schema does not make uses it, or something that holds rows
+        """
+        what = ".".join(filter(None, (relation.label, column or constraint)))
+        return self._drop(what, relation=relation.qualified, column=column, constraint=constraint, routine=None)
+
+    def drop_of_routine(self, oid: int, identity: str) -> bool:
+        """Drop what uses a routine, and return whether there was anything.
+
+        :raises MigrationFailed: as :meth:`drop_of_relation`
+        """
+        return self._drop(identity, relation=None, column=None, constraint=None, routine=oid)
+
+    def _drop(self, what: str, **address: Any) -> bool:  # noqa: ANN401 - the driver's
+        with self._session.connection.cursor(row_factory=class_row(Dependant)) as cursor:
+            found = cursor.execute(_QUERIES["dependants_in_order"], address).fetchall()
+        obstacles = [item.description for item in found if not self._may_go(item)]
+        if obstacles:
+            raise MigrationFailed(
+                f"{what} has to change, but {', '.join(obstacles)} depends on it, which this schema does not make or "
+                "which holds values; drop or change that in a migration first"
+            )
+        for item in found:
+            assert item.statement is not None
+            with self._session.failures_as(what=f"dropping {item.description}"):
+                self._session.run(sql.SQL(item.statement), step=_STEP, effect=f"{item.description} is made again")
+        self._run_again([item.identity for item in found if item.kind == "routine"])
+        return bool(found)
+
+    def _may_go(self, item: Dependant) -> bool:
+        if item.statement is None:
+            return False
+        if item.kind == "routine":
+            return bool(self._owned_routines([item.identity]))
+        return any(_has(catalog, item) for catalog in self._known)
+
+
+def _has(catalog: Catalog, item: Dependant) -> bool:
+    relation = catalog.relation_by_label.get(item.name if item.kind == "view" else item.holder or "")
+    if relation is None or item.kind == "view":
+        return relation is not None
+    if item.kind == "check":
+        return any(constraint.name == item.name for constraint in relation.constraints)
+    if item.kind == "default":
+        column: Column | None = relation.column(item.name)
+        return column is not None and column.default is not None
+    return any((found.kind, found.name) == (item.kind, item.name) for found in relation.attachments)

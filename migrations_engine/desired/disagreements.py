@@ -1,0 +1,46 @@
+"""What ``types/`` and ``tables/`` declare and a migration makes otherwise, told with the files of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from migrations_engine.diff import diff_catalogs
+from migrations_engine.model import Catalog
+from migrations_engine.report import Change
+from migrations_engine.schema import Schema
+from migrations_engine.source.attribution import changing_file, declaring_file
+
+
+def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: Catalog) -> Iterator[str]:
+    """Yield a sentence for each declared object that the migrations leave other than declared, or absent.
+
+    :param declared: what the files of types and tables make in an empty database
+    :param complete: what they make there together with every migration
+    :param fresh: what a new database has in the end
+    """
+    if declared == complete:
+        return
+    lasting = {change.key for change in _changes(fresh, declared)}
+    for change in _changes(complete, declared):
+        table = change.table.rpartition(".")[2].strip('"')
+        declaring = declaring_file((*schema.tables, *schema.types), table)
+        migration = changing_file(schema.migrations, table, change.column)
+        subject = f"{change.table}.{change.column}" if change.column else change.table
+        made = f"makes it {change.from_type}" if change.from_type else "drops or renames it"
+        given = (change.from_type or "none") if change.key in lasting else "what is declared"
+        yield (
+            f"{declaring.label if declaring else 'tables/'} declares {subject}{_as(change)}, "
+            f"{migration.label if migration else 'a migration'} {made}; new databases get {given}"
+        )
+
+
+def _changes(actual: Catalog, declared: Catalog) -> list[Change]:
+    diff = diff_catalogs(actual=actual, declared=declared, complete=declared, formerly=declared)
+    return [difference.as_change() for difference in diff.changes]
+
+
+def _as(change: Change) -> str:
+    what = change.change_type.partition("_")[2].removeprefix("column_").replace("_", " ")
+    if change.to_type is None:
+        return f" without {what}" if change.from_type else ""
+    return f" as {change.to_type}" if change.change_type.startswith("add_") else f" with {what} {change.to_type}"

@@ -1,0 +1,119 @@
+"""Views, functions, policies, checks and the like that use what changes are dropped and made again, rights included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from migrations_engine import EngineError
+from tests.migrations_engine.conftest import Tenant
+from tests.support.structure import structure_of
+
+T = "CREATE TABLE t (id int PRIMARY KEY, a int, b text);"
+F = "CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';"
+G = "CREATE FUNCTION f(y int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';"
+
+
+def schema(tables: str, **functions: str) -> dict[str, str]:
+    return {"tables/t.pssql": tables} | {f"functions/{name}.pssql": text for name, text in functions.items()}
+
+
+CASES = {
+    "a view that reorders its columns, under a view, a function and a policy": (
+        schema(
+            T + "CREATE VIEW v AS SELECT a, b FROM t; CREATE VIEW w AS SELECT a FROM v; COMMENT ON VIEW w IS 'w';"
+            "GRANT SELECT ON w TO pg_monitor; ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+            "CREATE POLICY p ON t USING (a IN (SELECT a FROM v));",
+            g="CREATE FUNCTION g() RETURNS SETOF v LANGUAGE sql BEGIN ATOMIC SELECT * FROM v; END;"
+            "GRANT EXECUTE ON FUNCTION g() TO pg_monitor;",
+            h="CREATE FUNCTION h(x v) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        ),
+        schema(
+            T + "CREATE VIEW v AS SELECT b, a FROM t; CREATE VIEW w AS SELECT a FROM v; COMMENT ON VIEW w IS 'w';"
+            "GRANT SELECT ON w TO pg_monitor; ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+            "CREATE POLICY p ON t USING (a IN (SELECT a FROM v));",
+            g="CREATE FUNCTION g() RETURNS SETOF v LANGUAGE sql BEGIN ATOMIC SELECT * FROM v; END;"
+            "GRANT EXECUTE ON FUNCTION g() TO pg_monitor;",
+            h="CREATE FUNCTION h(x v) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        ),
+    ),
+    "a column that becomes wider under a BEGIN ATOMIC body": (
+        schema(T, g="CREATE FUNCTION g() RETURNS SETOF t LANGUAGE sql BEGIN ATOMIC SELECT * FROM t; END;"),
+        schema(
+            T.replace("a int", "a bigint"),
+            g="CREATE FUNCTION g() RETURNS SETOF t LANGUAGE sql BEGIN ATOMIC SELECT * FROM t; END;",
+        ),
+    ),
+    "a function with another signature under a view, a policy, a check, a default, an index and a function": (
+        schema(
+            T + "CREATE VIEW v AS SELECT f(a) AS x FROM t; CREATE MATERIALIZED VIEW m AS SELECT x FROM v;"
+            "CREATE UNIQUE INDEX m_x ON m (x); CREATE POLICY p ON t USING (f(a) > 0); CREATE INDEX t_f ON t (f(a));"
+            "ALTER TABLE t ADD CONSTRAINT c CHECK (f(a) > 0); ALTER TABLE t ALTER id SET DEFAULT f(1);",
+            f=F,
+            g="CREATE FUNCTION g() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT f(x) FROM v; END;",
+        ),
+        schema(
+            T + "CREATE VIEW v AS SELECT f(a) AS x FROM t; CREATE MATERIALIZED VIEW m AS SELECT x FROM v;"
+            "CREATE UNIQUE INDEX m_x ON m (x); CREATE POLICY p ON t USING (f(a) > 0); CREATE INDEX t_f ON t (f(a));"
+            "ALTER TABLE t ADD CONSTRAINT c CHECK (f(a) > 0); ALTER TABLE t ALTER id SET DEFAULT f(1);",
+            f=G,
+            g="CREATE FUNCTION g() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT f(x) FROM v; END;",
+        ),
+    ),
+    "a trigger function that returns something else no more": (
+        schema(
+            T + "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tr();",
+            tr="CREATE FUNCTION tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        ),
+        schema(
+            T + "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tr2();",
+            tr2="CREATE FUNCTION tr2() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), CASES.values(), ids=CASES)
+def test_what_uses_a_change_is_made_again(tenant: Tenant, make_database: Callable[[], str], before, after):
+    tenant.register(before)
+    tenant.execute("INSERT INTO t (id, a, b) VALUES (1, 1, 'kept')")
+    tenant.migrate(after)
+    fresh = Tenant(make_database())
+    fresh.register(after)
+    assert structure_of(tenant.conninfo) == structure_of(fresh.conninfo)
+    assert tenant.rows("SELECT a, b FROM t") == [(1, "kept")]
+    again = tenant.migrate(after | {"seeders/none.pssql": ""})
+    assert again.schema_validation.is_empty
+    assert (again.functions_updated, again.functions_dropped) == (0, 0)
+
+
+def test_rights_and_comments_given_by_hand_survive(tenant: Tenant):
+    view = "CREATE VIEW v AS SELECT {} FROM t; CREATE VIEW w AS SELECT a FROM v;"
+    tenant.register(schema(T + view.format("a, b")))
+    tenant.execute("GRANT SELECT ON w TO pg_monitor; COMMENT ON VIEW w IS 'by hand'")
+    tenant.migrate(schema(T + view.format("b, a")))
+    assert tenant.rows("SELECT has_table_privilege('pg_monitor', 'w', 'SELECT'), obj_description('w'::regclass)") == [
+        (True, "by hand")
+    ]
+
+
+def test_what_is_not_the_schemas_own_is_named_and_stays(tenant: Tenant):
+    tenant.register(schema(T, f=F))
+    tenant.execute("CREATE VIEW by_hand AS SELECT f(a) AS x FROM t; CREATE VIEW over_it AS TABLE by_hand")
+    with pytest.raises(EngineError, match=r"view by_hand, view over_it|view over_it, view by_hand") as failure:
+        tenant.migrate(schema(T, f=G))
+    assert "drop or change that in a migration first" in failure.value.message
+    assert tenant.rows("SELECT count(x) FROM over_it") == [(0,)]
+    advised = schema(T, f=G) | {"migrations/001.pssql": "DROP VIEW over_it; DROP VIEW by_hand;"}
+    assert tenant.migrate(advised).functions_updated == 1
+
+
+def test_a_generated_column_keeps_its_function(tenant: Tenant):
+    table = "CREATE TABLE t (id int PRIMARY KEY, a int, g int GENERATED ALWAYS AS (f(a)) STORED);"
+    tenant.register(schema(table, f=F))
+    with pytest.raises(EngineError, match="column g of table t"):
+        tenant.migrate(schema(table, f=G))
+    advised = schema(table, f=G) | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN g;"}
+    tenant.migrate(schema(T, f=G) | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN g;"})
+    assert advised

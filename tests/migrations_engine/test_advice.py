@@ -1,0 +1,128 @@
+"""Every piece of advice in a refusal works for who follows it to the letter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from migrations_engine import EngineError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A deploy that is refused, what its message advises, and the same with the advice followed."""
+
+    advice: str
+    before: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str]
+    advised: dict[str, str] | None = None  #: None: the same files with force
+    rows: str = ""
+
+
+T = {"tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a int);"}
+NARROW = {"tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY);"}
+ONE = "CREATE TABLE one (id int PRIMARY KEY, two int{});"
+TWO = "CREATE TABLE two (id int PRIMARY KEY, one int REFERENCES one);"
+
+REFUSALS = {
+    "a dangerous difference, by a migration": Refusal(
+        advice="add a migration that makes the change",
+        before=T,
+        rows="INSERT INTO t VALUES (1, 1)",
+        refused=NARROW,
+        advised=NARROW | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN a;"},
+    ),
+    "a dangerous difference, by force": Refusal(
+        advice="repeat the request with force",
+        before=T,
+        rows="INSERT INTO t VALUES (1, 1)",
+        refused=NARROW | {"tables/u.pssql": "CREATE TABLE u (a int);"},
+    ),
+    "an incompatible difference": Refusal(
+        advice="use a migration",
+        before=T,
+        rows="INSERT INTO t VALUES (1, 1)",
+        refused={"tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a boolean);"},
+        advised={
+            "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a boolean);",
+            "migrations/001.pssql": "ALTER TABLE t ALTER a TYPE boolean USING a <> 0;",
+        },
+    ),
+    "tables that refer to each other": Refusal(
+        advice="Take one of the foreign keys out and write it as ALTER TABLE … ADD FOREIGN KEY in a file of its own",
+        refused={"tables/one.pssql": ONE.format(" REFERENCES two"), "tables/two.pssql": TWO},
+        advised={
+            "tables/one.pssql": ONE.format(""),
+            "tables/two.pssql": TWO,
+            "tables/one_two.pssql": "ALTER TABLE one ADD FOREIGN KEY (two) REFERENCES two;",
+        },
+    ),
+    "a statement that needs no transaction": Refusal(
+        advice="begin the file with the line '-- gateway: no-transaction'",
+        before=T,
+        refused=T | {"migrations/001.pssql": "CREATE INDEX CONCURRENTLY t_a ON t (a);"},
+        advised=T | {"migrations/001.pssql": "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY t_a ON t (a);"},
+    ),
+    "a changed migration, restored": Refusal(
+        advice="restore its text and put the change into a new migration",
+        before=T | {"migrations/001.pssql": "INSERT INTO t VALUES (1, 1);"},
+        refused=T | {"migrations/001.pssql": "INSERT INTO t VALUES (1, 2);"},
+        advised=T
+        | {
+            "migrations/001.pssql": "INSERT INTO t VALUES (1, 1);",
+            "migrations/002.pssql": "UPDATE t SET a = 2 WHERE id = 1;",
+        },
+    ),
+    "a statement that would end the deploy's transaction": Refusal(
+        advice="remove the statement",
+        refused=T | {"migrations/001.pssql": "INSERT INTO t VALUES (1, 1);\nROLLBACK;"},
+        advised=T | {"migrations/001.pssql": "INSERT INTO t VALUES (1, 1);\n"},
+    ),
+    "rows by COPY": Refusal(
+        advice="write the rows as INSERT",
+        refused=T | {"seeders/t.pssql": "COPY t FROM STDIN;"},
+        advised=T | {"seeders/t.pssql": "INSERT INTO t VALUES (1, 1);"},
+    ),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+def test_advice_works_when_followed(tenant, refusal: Refusal):
+    if refusal.before:
+        tenant.register(refusal.before)
+    if refusal.rows:
+        tenant.execute(refusal.rows)
+    with pytest.raises(EngineError) as failure:
+        tenant.register(refusal.refused)
+    assert refusal.advice in failure.value.message
+    followed = refusal.refused if refusal.advised is None else refusal.advised
+    tenant.register(followed, force=refusal.advised is None)
+    assert tenant.register(followed).schema_validation.is_empty
+
+
+def test_what_no_migration_mentions_is_refused_before_one_outside_a_transaction(tenant):
+    tenant.register(T)
+    tenant.execute("INSERT INTO t VALUES (1, 1)")
+    outside = "-- gateway: no-transaction\nCREATE TABLE made (a int);"
+    with pytest.raises(EngineError, match=r"t\.a: drop column"):
+        tenant.migrate(NARROW | {"migrations/001.pssql": outside})
+    assert tenant.rows("SELECT to_regclass('made')") == [(None,)]
+    dropping = {"migrations/001.pssql": outside, "migrations/002.pssql": "ALTER TABLE t DROP COLUMN a;"}
+    report = tenant.migrate(NARROW | dropping)
+    assert report.migrations_applied == 2
+
+
+def test_nothing_is_said_to_be_left_that_a_migration_has_changed(tenant):
+    tenant.register(T)
+    tenant.execute("INSERT INTO t VALUES (1, 1)")
+    report = tenant.migrate(NARROW | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN a;"}, force=True)
+    assert report.warnings == ()
+    assert [change.file for change in report.schema_validation.dataloss_changes] == ["migrations/001.pssql"]
+
+
+def test_a_renamed_table_is_not_a_new_one(tenant):
+    tenant.register(T)
+    renamed = {"tables/t.pssql": "CREATE TABLE renamed (id int PRIMARY KEY, a int);"}
+    report = tenant.migrate(renamed | {"migrations/001.pssql": "ALTER TABLE t RENAME TO renamed;"})
+    assert (report.tables_created, report.schema_validation.dataloss_changes) == (0, ())
