@@ -1,4 +1,4 @@
-"""The command line: serve, check-config, adopt, demo."""
+"""The command line: serve, check-config, adopt, demo; what it asks of a gateway is in ``fleet_commands``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from contextlib import ExitStack
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gateway.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from gateway.fleet_commands import add_fleet_commands
 from gateway.postgres_programs import DEFAULT_VERSION, PACKAGES, packaged_programs, programs_in
 from gateway.serving.logs import configure_logging
 from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
+
+if TYPE_CHECKING:
+    from gateway.naming import DatabaseOwner
 
 _log: Final = logging.getLogger(__name__)
 
@@ -32,6 +36,9 @@ INHERITED_SOCKETS: Final = ("LISTEN_FDS", "GUNICORN_FD")
 @click.version_option(package_name=PACKAGE)
 def main() -> None:
     """StoneScriptDB Gateway: PostgreSQL schemas and functions over HTTP, for many tenants."""
+
+
+add_fleet_commands(main)
 
 
 @main.command()
@@ -117,21 +124,34 @@ def demo() -> None:
 @main.command()
 @click.argument("platform")
 @click.option("--tenant-id", "tenant_ids", multiple=True, metavar="ID", help="A tenant's database; may be repeated.")
-@click.option("--all", "every", is_flag=True, help="Every database without an owner that is named as the platform's.")
+@click.option("--schema", "schema_name", metavar="NAME", help="Of version 2: databases of this stored schema.")
+@click.option("--database-id", "database_ids", multiple=True, metavar="ID", help="With --schema; may be repeated.")
+@click.option("--all", "every", is_flag=True, help="Every database without an owner that is named as one of these.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def adopt(platform: str, tenant_ids: tuple[str, ...], every: bool, yes: bool) -> None:
+def adopt(
+    *,
+    platform: str,
+    tenant_ids: tuple[str, ...],
+    schema_name: str | None,
+    database_ids: tuple[str, ...],
+    every: bool,
+    yes: bool,
+) -> None:
     """Record databases that were made by hand, or by an earlier gateway, as PLATFORM's.
 
-    Without --tenant-id and --all it is the platform's main database. Nothing in the databases changes. What would be
-    adopted is shown first.
+    Without --tenant-id, --schema and --all it is the platform's main database. Nothing in the databases changes. What
+    would be adopted is shown first.
     """
     from gateway.errors import GatewayError  # noqa: PLC0415 - only this command needs these
-    from gateway.naming import tenant_database  # noqa: PLC0415
+    from gateway.naming import schema_database, tenant_database  # noqa: PLC0415
     from gateway.operations.manage_databases import adopt_database, check_adoptable, find_adoptable  # noqa: PLC0415
     from gateway.services import build_services  # noqa: PLC0415
 
-    if every and tenant_ids:
-        raise click.UsageError("--all and --tenant-id exclude each other")
+    ids = database_ids if schema_name else tenant_ids
+    if every and ids:
+        raise click.UsageError("--all excludes --tenant-id and --database-id")
+    if bool(database_ids) > bool(schema_name) or (schema_name and (tenant_ids or not (every or ids))):
+        raise click.UsageError("--schema goes with --database-id or --all, and --tenant-id with neither")
     settings = _read_settings()
     _prepare_data_directory(settings)
     configure_logging("error", settings.log_format)
@@ -139,19 +159,19 @@ def adopt(platform: str, tenant_ids: tuple[str, ...], every: bool, yes: bool) ->
     services.open()
     try:
         if every:
-            owners = find_adoptable(services, platform)
+            owners = find_adoptable(services, platform, schema_name)
         else:
-            owners = tuple(dict.fromkeys(tenant_database(platform, one) for one in tenant_ids or (None,)))
+            named = [schema_database(platform, schema_name, one) for one in ids] if schema_name else None
+            owners = tuple(dict.fromkeys(named or (tenant_database(platform, one) for one in ids or (None,))))
             for owner in owners:
                 check_adoptable(services, owner)
         if not owners:
             click.echo(f"There is no database without an owner that is named as one of {platform!r}'s.")
             return
         for owner in owners:
-            of_whom = f"tenant {owner.tenant_id}" if owner.tenant_id else "the main database"
-            click.echo(f"{owner.database_name}: {of_whom} of platform {platform}")
+            click.echo(f"{owner.database_name}: {_role_of(owner)} of platform {platform}")
         if every:
-            click.echo("A tenant id spelt otherwise in the application (x-1 for x_1) has to be given with --tenant-id.")
+            click.echo("An id spelt otherwise in the application (x-1 for x_1) has to be given by itself.")
         if not yes:
             click.confirm(f"Adopt {len(owners)}?", abort=True)
         for owner in owners:
@@ -162,6 +182,12 @@ def adopt(platform: str, tenant_ids: tuple[str, ...], every: bool, yes: bool) ->
         raise click.ClickException(f"{exc}: {cause}" if cause else str(exc)) from exc
     finally:
         services.close()
+
+
+def _role_of(owner: DatabaseOwner) -> str:
+    if owner.schema_name:
+        return f"database {owner.database_id} of schema {owner.schema_name}"
+    return f"tenant {owner.tenant_id}" if owner.tenant_id else "the main database"
 
 
 def _leave(_number: int, _frame: object) -> None:

@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, InvalidRequest
-from gateway.naming import DatabaseOwner, owner_facts, tenant_database
+from gateway.naming import DatabaseOwner, owner_facts, schema_database, tenant_database
 from gateway.operations.deploy import deploy_turn
 from gateway.services import Services
 
@@ -64,21 +64,27 @@ def drop_database(services: Services, owner: DatabaseOwner, confirmation: str) -
     return name
 
 
-def find_adoptable(services: Services, platform: str) -> tuple[DatabaseOwner, ...]:
+def find_adoptable(services: Services, platform: str, schema_name: str | None = None) -> tuple[DatabaseOwner, ...]:
     """Whose the databases without a stamp would be whose names begin as those of *platform* do.
 
-    The ids of tenants are taken from the databases' names, in which an id like ``clinic-001`` is ``clinic_001``.
+    The ids are taken from the databases' names, in which an id like ``clinic-001`` is ``clinic_001``.
 
+    :param schema_name: of version 2; without it they are tenants
     :raises InvalidRequest: *platform* is no name of a platform
     """
-    main = tenant_database(platform).database_name
-    beginning = main.removesuffix("main")
+
+    def owner_of(database_id: str) -> DatabaseOwner:
+        if schema_name is None:
+            return tenant_database(platform, database_id)
+        return schema_database(platform, schema_name, database_id)
+
+    beginning = owner_of("main").database_name.removesuffix("main")
     found = []
     for name in services.directory.unstamped():
         if not name.startswith(beginning):
             continue
         try:
-            owner = tenant_database(platform, name.removeprefix(beginning))
+            owner = owner_of(name.removeprefix(beginning))
         except InvalidRequest:  # no tenant is called so
             continue
         if owner.database_name == name:

@@ -82,6 +82,8 @@ def migrate_stored(services: Services, migration: StoredMigration, rules: Rollou
     rules = replace(rules, stop_after="none" if wanted.continue_on_error else "any")
     done = roll_out(services, migration.databases, migration.schema, wanted, rules)
     skipped = tuple(MigratedDatabase(database=one.name, status="skipped") for one in migration.left)
+    for one in skipped:
+        rules.finished(one)
     return replace(done, databases=done.databases + skipped)
 
 

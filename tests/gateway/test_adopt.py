@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -90,3 +91,28 @@ def test_failures_are_one_line(run: Run, platform: str) -> None:
     away = run(platform, "--yes", url="postgres://nobody:s3cret@127.0.0.1:1/postgres")
     assert (away.returncode, len(away.stderr.splitlines())) == (1, 1), away.stderr
     assert "s3cret" not in away.stderr
+
+
+def test_databases_of_a_stored_schema_are_adopted(run: Run, admin, by_hand, platform: str) -> None:
+    for name in ("a", "b_1"):
+        by_hand(f"{platform}_shop_{name}")
+    one = run(platform, "--schema", "shop", "--database-id", "b-1", "--yes")
+    assert one.returncode == 0, one.stderr
+    assert f"{platform}_shop_b_1: database b-1 of schema shop" in one.stdout
+    every = run(platform, "--schema", "shop", "--all", "--yes")
+    assert every.returncode == 0, every.stderr
+    owners = [json.loads(stamp or "{}") for _, stamp in sorted(stamps(admin, platform).items())]
+    assert [(owner["schema_name"], owner["database_id"]) for owner in owners] == [("shop", "a"), ("shop", "b-1")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--database-id", "x"],
+        ["--schema", "shop"],
+        ["--schema", "shop", "--tenant-id", "x"],
+        ["--schema", "shop", "--database-id", "x", "--all"],
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(run: Run, wrong) -> None:
+    assert run("myapp", *wrong).returncode == 2

@@ -136,6 +136,7 @@ def _lines(
         lines.put({"event": "summary", **summary})
         lines.put(None)
 
+    lines.put({"event": "begin", "total": len(migration.databases) + len(migration.left)})
     thread = Thread(target=run, name="migration")
     thread.start()
     try:

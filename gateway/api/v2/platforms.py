@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
@@ -13,10 +13,11 @@ from gateway.api.guard import caller_of
 from gateway.api.requests import adding_facts, current_services, load, read_json, single_values
 from gateway.api.responses import ok, request_id_of, respond
 from gateway.api.v2.requests import ARCHIVES, DatabasesQuery, PlatformRequest, SchemaForm
-from gateway.api.v2.responses import PlatformShape, SchemaDatabaseShape, StoredSchemaShape
+from gateway.api.v2.responses import PlatformShape, SchemaDatabaseShape, SchemaVersionShape, StoredSchemaShape
 from gateway.errors import PlatformAlreadyRegistered
 from gateway.naming import check_name
 from gateway.operations.stored_schemas import find_platform, list_platforms, list_schema_databases, store_schema
+from gateway.platforms import StoredSchema
 from gateway.security.networks import client_address
 from gateway.services import Services
 
@@ -70,7 +71,10 @@ def schemas(platform: str) -> ResponseReturnValue:
     """List a platform's stored schemas."""
     found = find_platform(current_services(), platform).schemas
     shape = StoredSchemaShape()
-    listed = [{"name": name, **shape.dump(found[name].current)} for name in sorted(found)]
+    listed = [
+        {"name": name, **shape.dump(schema.current), "versions": _versions(schema)}
+        for name, schema in sorted(found.items())
+    ]
     return ok({"platform": platform, "schemas": listed, "count": len(listed)})
 
 
@@ -91,3 +95,9 @@ def platforms() -> ResponseReturnValue:
     """List the registered platforms."""
     found = list_platforms(current_services())
     return ok({"platforms": PlatformShape(many=True).dump(found), "count": len(found)})
+
+
+def _versions(schema: StoredSchema) -> list[dict[str, Any]]:
+    """Every version of a schema, counted from 1, with its time and sender."""
+    shape = SchemaVersionShape()
+    return [{"version": number, **shape.dump(one)} for number, one in enumerate(schema.versions, start=1)]

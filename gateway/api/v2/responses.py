@@ -18,6 +18,15 @@ class StoredSchemaShape(Schema):
     stored_at = fields.Function(lambda version: moment(version.stored_at))
 
 
+class SchemaVersionShape(Schema):
+    """A version of a schema in its history; made from a SchemaVersion."""
+
+    checksum = fields.String()
+    stored_at = fields.Function(lambda version: moment(version.stored_at))
+    sent_by = fields.String()
+    request_id = fields.String()
+
+
 class SchemaDatabaseShape(Schema):
     """A database of a stored schema; made from a ManagedDatabase."""
 

@@ -1,0 +1,149 @@
+"""A client of the gateway for the command line: over HTTP, or of an application in this process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+from gateway.settings import Settings
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+class RequestRefused(Exception):
+    """The gateway has answered with an error, or not at all; ``answer`` is what it said."""
+
+    def __init__(self, message: str, answer: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.answer = dict(answer or {"error": "connection_failed", "message": message})
+
+
+class Transport(Protocol):
+    """What carries a request to a gateway."""
+
+    def send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
+        """Give the status and the lines of the answer.
+
+        :raises RequestRefused: there is no gateway
+        """
+
+
+class GatewayClient:
+    """Requests as the commands make them."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, path: str, **query: str | None) -> dict[str, Any]:
+        """Return the answer to a GET.
+
+        :raises RequestRefused: it was an error
+        """
+        asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value is not None)
+        return self._whole("GET", f"{path}?{asked}" if asked else path, None)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a POST.
+
+        :raises RequestRefused: it was an error
+        """
+        return self._whole("POST", path, body)
+
+    def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Give the lines of a streamed answer as they come.
+
+        :raises RequestRefused: it was an error before the first line
+        """
+        headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson"}
+        with self._transport.send("POST", path, json.dumps(body).encode(), headers) as (status, lines):
+            if status != 200:
+                raise _refused(b"".join(lines))
+            yield from map(json.loads, lines)
+
+    def _whole(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        with self._transport.send(method, path, data, {"Content-Type": "application/json"}) as (status, lines):
+            text = b"".join(lines)
+        if not 200 <= status < 300:
+            raise _refused(text)
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+
+class HttpTransport:
+    """Over HTTP, to a gateway that runs."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        """Send nothing yet; *key* goes with every request."""
+        self._url = url.rstrip("/")
+        self._headers = {"X-API-Key": key} if key else {}
+
+    @contextmanager
+    def send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """As the protocol has it."""
+        request = urllib.request.Request(  # noqa: S310 - the user names the URL
+            self._url + path, body, {**self._headers, **headers}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request) as response:  # noqa: S310
+                yield response.status, iter(response)
+        except urllib.error.HTTPError as exc:
+            yield exc.code, iter(exc)
+        except (urllib.error.URLError, OSError) as exc:
+            reason = getattr(exc, "reason", exc)
+            raise RequestRefused(
+                f"no gateway answers at {self._url} ({reason}); name another with --url, or use --direct"
+            ) from exc
+
+
+class DirectTransport:
+    """An application in this process, for where no gateway runs. Its rules of networks and keys do not count."""
+
+    def __init__(self, settings: Settings) -> None:
+        from gateway.app import create_app  # noqa: PLC0415 - Flask takes half a second to load
+
+        open_to_us = dataclasses.replace(
+            settings,
+            allowed_networks=Settings.from_environment({}, None).allowed_networks,
+            allowed_admin_networks=(),
+            api_keys={},
+        )
+        self._app = create_app(open_to_us)
+        self._services = self._app.extensions["gateway"]
+        self._services.open()
+
+    def close(self) -> None:
+        """Close every connection to PostgreSQL."""
+        self._services.close()
+
+    @contextmanager
+    def send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """As the protocol has it."""
+        response = self._app.test_client().open(
+            path, method=method, data=body, headers=dict(headers), environ_base={"REMOTE_ADDR": LOOPBACK}
+        )
+        try:
+            yield response.status_code, iter(response.iter_encoded())
+        finally:
+            response.close()
+
+
+def _refused(text: bytes) -> RequestRefused:
+    try:
+        answer = json.loads(text)
+        cause = f": {answer['cause']}" if answer.get("cause") else ""
+        return RequestRefused(f"{answer['message']}{cause}", answer)
+    except (ValueError, KeyError, TypeError):
+        return RequestRefused("what answers is no gateway")

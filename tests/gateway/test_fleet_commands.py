@@ -1,0 +1,133 @@
+"""The commands about fleets: lines in a pipe, the answers as JSON, and statuses that scripts can rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.acceptance.schemas import SHOP
+from tests.support.running_gateway import Gateway, make_archive
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+COMMAND = [sys.executable, "-m", "gateway.cli"]
+
+
+@pytest.fixture
+def environment(gateway: Gateway, postgres_url: str) -> dict[str, str]:
+    """For the command: where the gateway is, and for --direct its PostgreSQL and its folder."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": "/",
+        "TERM": "xterm",
+        "DB_GATEWAY_URL": gateway.url,
+        "DATABASE_URL": postgres_url,
+        "DATA_DIR": str(gateway.data_dir),
+    }
+
+
+@pytest.fixture
+def run(environment, tmp_path) -> Run:
+    def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=tmp_path,
+            env={**environment, **changes},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def fleet(gateway: Gateway, platform: str) -> str:
+    gateway.post_json("/platform/register", {"platform": platform})
+    store(gateway, platform, SHOP)
+    for name in ("a", "b"):
+        gateway.post_json("/database/create", {"platform": platform, "schema_name": "shop", "database_id": name})
+    return platform
+
+
+def store(gateway: Gateway, platform: str, files) -> None:
+    gateway.post_form(f"/platform/{platform}/schema", {"schema_name": "shop", "schema": make_archive(files)})
+
+
+def test_from_status_over_a_plan_to_a_migration(run, gateway, fleet) -> None:
+    current = run("status", fleet)
+    assert (current.returncode, current.stderr) == (0, "")
+    assert [line.split("\t")[:3] for line in current.stdout.splitlines()[1:]] == [
+        [f"{fleet}_shop_{name}", "current", "1"] for name in "ab"
+    ]
+    store(gateway, fleet, {**SHOP, "migrations/1.sql": "ALTER TABLE users ADD COLUMN email text;"})
+    behind = run("status", fleet, "--json")
+    assert behind.returncode == 3
+    assert [one["state"] for one in json.loads(behind.stdout)["schemas"][0]["databases"]] == ["behind", "behind"]
+    planned = run("plan", fleet, "shop")
+    assert planned.returncode == 0
+    assert f"2 alike ({fleet}_shop_a, {fleet}_shop_b):" in planned.stdout
+    assert "ALTER TABLE users ADD COLUMN email text" in planned.stdout
+    done = run("migrate", fleet, "shop", "--first", "1")
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [f"{fleet}_shop_a\tcompleted", f"{fleet}_shop_b\tskipped", "completed: 1 updated, 1 left"],
+    )
+    direct = run("migrate", fleet, "shop", "--direct", DB_GATEWAY_URL="http://127.0.0.1:1")
+    assert (direct.returncode, direct.stdout.splitlines()[-1]) == (0, "completed: 2 updated")
+    assert run("status", fleet, "--schema", "shop").returncode == 0
+
+
+def test_what_fails_ends_with_1_and_says_why(run, gateway, fleet) -> None:
+    store(gateway, fleet, {**SHOP, "migrations/1.sql": "SELECT 1/0;"})
+    planned = run("plan", fleet, "shop")
+    assert planned.returncode == 1
+    assert "would fail: " in planned.stdout
+    failed = run("migrate", fleet, "shop", "--json")
+    assert failed.returncode == 1
+    lines = [json.loads(line) for line in failed.stdout.splitlines()]
+    assert [line["event"] for line in lines[:4]] == ["begin", "database", "database", "summary"]
+    assert "division by zero" in failed.stderr
+    unknown = run("status", f"{fleet}x")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "is not registered" in unknown.stderr
+    nobody = run("status", fleet, "--url", "http://127.0.0.1:1")
+    assert nobody.returncode == 1
+    assert "no gateway answers at http://127.0.0.1:1" in nobody.stderr
+    assert run("migrate", fleet).returncode == 2
+
+
+def test_databases_and_versions_are_listed(run, gateway, fleet) -> None:
+    store(
+        gateway, fleet, {**SHOP, "functions/more.sql": "CREATE FUNCTION more() RETURNS int LANGUAGE sql AS 'SELECT 1'"}
+    )
+    listed = run("schemas", fleet)
+    assert [line.split("\t")[:2] for line in listed.stdout.splitlines()] == [["shop", "1"], ["shop", "2"]]
+    databases = run("databases", fleet)
+    assert [line.split("\t")[:3] for line in databases.stdout.splitlines()] == [
+        [f"{fleet}_shop_{name}", "schema", "shop"] for name in "ab"
+    ]
+
+
+def test_a_terminal_shows_a_progress_bar(environment, gateway, fleet, tmp_path) -> None:
+    leader, follower = pty.openpty()
+    command = [*COMMAND, "migrate", fleet, "shop"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        shown = b""
+        try:
+            while data := os.read(leader, 4096):
+                shown += data
+        except OSError:  # the command has ended
+            pass
+        finally:
+            os.close(leader)
+    assert process.returncode == 0
+    assert b"2/2" in shown
+    assert b"completed: 2 updated" in shown
