@@ -14,8 +14,8 @@ from time import monotonic
 from typing import Any, Final
 
 from gateway.errors import PoolExhausted
-from gateway.pools.snapshot import Limits, TableSnapshot, Ticket
-from gateway.pools.table import BUSY, CHANGE_COUNTERS, CLOSING, FREE, IDLE, LOST, MAX_SLOTS, SharedTable
+from gateway.pools.snapshot import Limits, TableSnapshot, Ticket, share_of_returning
+from gateway.pools.table import BUSY, CHANGE_COUNTERS, CLOSING, FREE, IDLE, LAST_USES, LOST, MAX_SLOTS, SharedTable
 from gateway.pools.waiter import Waiter
 
 RECHECK_SECONDS: Final = 0.25  #: how long a waiter trusts that nobody died before waking it
@@ -75,8 +75,9 @@ class Budget:
 
     def idle(self, slot: int) -> None:
         """It was put back, and may be closed to make room from now on."""
-        self._table.since[slot] = monotonic()
-        self._table.states[slot] = IDLE
+        table, now = self._table, monotonic()
+        table.since[slot] = table.last_uses[table.databases[slot] % LAST_USES] = now
+        table.states[slot] = IDLE
 
     def closing(self, slot: int) -> None:
         """The backend was told to end."""
@@ -230,16 +231,18 @@ class Budget:
         table = self._table
         with table.mutex:
             snapshot = self._snapshot()
+            if waiter.ticket is None and snapshot.free <= self._spare:
+                self._note_return(snapshot, waiter.key)
             ahead = snapshot.ahead_of(self._ticket_of(waiter))
             slot, victims = None, []
             if not snapshot.has_share(waiter.key):
-                victims = snapshot.idle_longest(1 - len(snapshot.slots(CLOSING, key=waiter.key)), key=waiter.key)
+                victims = snapshot.to_close(1 - len(snapshot.slots(CLOSING, key=waiter.key)), key=waiter.key)
             elif ahead < snapshot.free:
                 self._drop_ticket(waiter)
                 slot = table.take_slot(waiter.key, snapshot.at)
                 victims = self._ahead_of_need(snapshot, waiter.key)
             else:
-                victims = snapshot.idle_longest(ahead + 1 - snapshot.free - snapshot.ending)
+                victims = snapshot.to_close(ahead + 1 - snapshot.free - snapshot.ending)
             if slot is None:
                 self._add_ticket(waiter)
             workers = self._want(snapshot, victims)
@@ -247,6 +250,12 @@ class Budget:
         if slot is None and snapshot.orphans():
             self._reap()
         return slot
+
+    def _note_return(self, snapshot: TableSnapshot, key: int) -> None:
+        """Count the database in among those that need a first connection when there is little room."""
+        if not snapshot.per_database[key]:
+            away = snapshot.at - self._table.last_uses[key % LAST_USES]
+            self._table.returning[0] = share_of_returning(snapshot.returning, away, snapshot.longest_idle)
 
     def _ahead_of_need(self, snapshot: TableSnapshot, key: int) -> list[int]:
         """What to close, now that a slot is taken for *key*, so that those who come next need not wait for it.
@@ -262,7 +271,7 @@ class Budget:
         pressed = len(self._spent) == PRESSURE_COUNT and snapshot.at - self._spent[0] < PRESSURE_SECONDS
         if not pressed or snapshot.at < self._calm_until:
             return []
-        victims = snapshot.idle_longest(lacking - snapshot.ending)
+        victims = snapshot.to_close(lacking - snapshot.ending)
         self._closed_ahead.extend(snapshot.databases[slot] for slot in victims)
         return victims
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import nsmallest
 from itertools import compress
 from time import monotonic
 from typing import Final
@@ -16,7 +15,37 @@ from gateway.pools.table import CLOSING, FREE, IDLE, LOST, SharedTable
 #: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
 _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
 
+# Room is made by closing the connection idle longest, as long as those who need room are new or were away for long. In
+# a rotation over somewhat more databases than slots that would be the worst choice: each is closed just before it is
+# needed. There, most of those who need room were closed a moment ago: within RETURN_SPAN of the longest idle time. As
+# long as that is so of ROTATION_SHARE of them, the connection at ROTATION_RANK is closed, counted from the one idle
+# longest: most of the older ones stay, and are there when their turn comes. Decision 64 has figures.
+RETURN_SPAN: Final = 2.0
+RETURN_WEIGHT: Final = 0.05  #: of the one that came last in the share of those that return
+ROTATION_SHARE: Final = 0.8
+ROTATION_RANK: Final = 0.875
+
 PATIENCE_SECONDS: Final = 0.2  #: within which a worker closes an idle connection it is asked for; it takes about 1 ms
+
+
+def share_of_returning(share: float, away: float, longest_idle: float) -> float:
+    """The share of those who need room and were closed a moment ago, after another one.
+
+    :param share: before it
+    :param away: seconds since the database was last used
+    :param longest_idle: of all connections, in seconds
+    """
+    return share + RETURN_WEIGHT * ((away <= RETURN_SPAN * longest_idle) - share)
+
+
+def ranks_to_close(count: int, idle: int, share: float) -> range:
+    """Which of *idle* connections are closed to make room for *count*, with 0 the one idle longest.
+
+    :param share: what ``share_of_returning`` gave last
+    """
+    last = int(ROTATION_RANK * (idle - 1)) if share > ROTATION_SHARE else 0
+    first = max(0, last + 1 - count)
+    return range(first, min(first + count, idle))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +81,7 @@ class TableSnapshot:
     at: float  #: when the table was read, on the clock of ``time.monotonic``
     living: dict[int, int]  #: generation → number of every living worker
     tickets: list[Ticket]
+    returning: float = 0.0  #: see ``share_of_returning``
 
     @cached_property
     def per_database(self) -> Counter[int]:
@@ -86,6 +116,7 @@ class TableSnapshot:
                 )
                 for number in table.tickets(living)
             ],
+            returning=table.returning[0],
         )
 
     @property
@@ -173,10 +204,17 @@ class TableSnapshot:
             for state, key, owner in zip(self.states, self.databases, self.owners, strict=True)
         )
 
-    def idle_longest(self, count: int, *, key: int | None = None) -> list[int]:
-        """The slots to close so that *count* end, longest idle first; what was asked for just now is part of them.
+    @property
+    def longest_idle(self) -> float:
+        """How long the connection has been idle that was used least lately, in seconds; 0 if none is idle."""
+        return self.at - min((self.since[slot] for slot in self.slots(IDLE)), default=self.at)
+
+    def to_close(self, count: int, *, key: int | None = None) -> list[int]:
+        """The idle slots to close so that *count* end; what was asked for just now is part of them.
 
         What was asked for PATIENCE_SECONDS ago is not: its worker may be stopped, or have found it in use.
+
+        :param key: only of this database, and then the longest idle
         """
         if count <= 0:
             return []
@@ -185,4 +223,5 @@ class TableSnapshot:
         if asked := {slot for slot in idle if wanted[slot]}:
             idle = [slot for slot in idle if slot not in asked]
             count -= sum(wanted[slot] > self.at - PATIENCE_SECONDS for slot in asked)
-        return nsmallest(count, idle, key=self.since.__getitem__)
+        idle.sort(key=self.since.__getitem__)
+        return [idle[rank] for rank in ranks_to_close(count, len(idle), self.returning if key is None else 0.0)]

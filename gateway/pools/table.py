@@ -25,6 +25,7 @@ MAX_SLOTS: Final = 4096  #: room in the table; MAX_TOTAL_CONNECTIONS may not be 
 MAX_WORKERS: Final = 128  #: old and new workers of a reload together
 MAX_TICKETS: Final = 512  #: pools and deploys that wait with a place of their own in the queue, all workers together
 CHANGE_COUNTERS: Final = 512  #: databases are spread over so many; one that shares its counter is looked at needlessly
+LAST_USES: Final = 4096  #: the same for when they were used; one that shares its place looks used when the other was
 
 FREE: Final = 0  #: no connection
 CONNECTING: Final = 1  #: taken, the connection is being made or has just been refused
@@ -34,7 +35,7 @@ CLOSING: Final = 4  #: PostgreSQL was told to end the backend; free when the soc
 LOST: Final = 5  #: no process here has the connection any more, but its backend may live on
 
 _MUTEX: Final = 0  #: the byte of the file whose record lock is the mutex; those after it are the workers'
-_MAGIC: Final = int.from_bytes(b"ssdbgw01", "little")
+_MAGIC: Final = int.from_bytes(b"ssdbgw02", "little")
 _LAYOUT: Final = (  # name, element, count; every array's size is a multiple of eight, so that every element is aligned
     ("header", "Q", 8),
     ("worker_generations", "Q", MAX_WORKERS),
@@ -49,6 +50,8 @@ _LAYOUT: Final = (  # name, element, count; every array's size is a multiple of 
     ("states", "B", MAX_SLOTS),
     ("ticket_urgent", "B", MAX_TICKETS),
     ("changes", "Q", CHANGE_COUNTERS),
+    ("last_uses", "d", LAST_USES),
+    ("returning", "d", 1),
 )
 _SIZE: Final = sum(count * (1 if element == "B" else 8) for _, element, count in _LAYOUT)
 _OPEN: Final[set[tuple[int, Path]]] = set()  # process and path; a fork begins with none of its own
@@ -93,9 +96,9 @@ class Mutex:
 class SharedTable:
     """The place of this process in the table. Opened once per process, after the fork, and never twice for one path.
 
-    Invariant: every write but a worker's to the state, ``since`` and ``wanted`` of a slot of its own is made under the
-    mutex. In a slot that is taken, the state is written last, and first when it is given back, so that a death between
-    two writes leaves the slot either free or whole.
+    Invariant: every write but a worker's to the state, ``since`` and ``wanted`` of a slot of its own, and to
+    ``last_uses``, is made under the mutex. In a slot that is taken, the state is written last, and first when it is
+    given back, so that a death between two writes leaves the slot either free or whole.
     """
 
     def __init__(self, path: Path) -> None:
@@ -146,6 +149,8 @@ class SharedTable:
         self.ticket_arrivals: memoryview[float] = arrays["ticket_arrivals"]
         self.ticket_urgent: memoryview[int] = arrays["ticket_urgent"]
         self.changes: memoryview[int] = arrays["changes"]  #: deploys so far, by the database's key
+        self.last_uses: memoryview[float] = arrays["last_uses"]  #: when a connection was put back, by the same
+        self.returning: memoryview[float] = arrays["returning"]  #: one number, see ``share_of_returning``
 
     def _join(self) -> int:
         """Take the first place no living worker holds; gives its number."""
@@ -172,6 +177,8 @@ class SharedTable:
         for slot in range(self.high):
             if self.states[slot] != FREE:
                 self.states[slot], self.since[slot] = LOST, now
+        for place in range(LAST_USES):
+            self.last_uses[place] = 0.0
 
     def _open_bell(self, worker: int) -> None:
         path = self._bell_path(worker)

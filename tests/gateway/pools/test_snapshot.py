@@ -83,16 +83,16 @@ def test_longest_idle_first_and_never_busy_dead_or_asked_for():
     snapshot = view_of(
         (IDLE, A, US, 5.0), (BUSY, A, US, 1.0), (IDLE, B, THEM, 2.0), (IDLE, B, DEAD, 0.0), (IDLE, C, US, 4.0)
     )
-    assert snapshot.idle_longest(2) == [2, 4]
-    assert snapshot.idle_longest(9) == [2, 4, 0]
-    assert snapshot.idle_longest(9, key=A) == [0]
-    assert snapshot.idle_longest(0) == snapshot.idle_longest(-1) == []
+    assert snapshot.to_close(2) == [2, 4]
+    assert snapshot.to_close(9) == [2, 4, 0]
+    assert snapshot.to_close(9, key=A) == [0]
+    assert snapshot.to_close(0) == snapshot.to_close(-1) == []
 
 
 def test_what_was_asked_for_just_now_counts_and_what_was_asked_for_long_ago_does_not():
     slots = [(IDLE, A, THEM, 1.0), (IDLE, A, US, 2.0)]
-    assert view_of(*slots, wanted={0: NOW - 0.1}).idle_longest(1) == []
-    assert view_of(*slots, wanted={0: NOW - 1.0}).idle_longest(1) == [1]
+    assert view_of(*slots, wanted={0: NOW - 0.1}).to_close(1) == []
+    assert view_of(*slots, wanted={0: NOW - 1.0}).to_close(1) == [1]
 
 
 @pytest.mark.parametrize(
