@@ -127,7 +127,7 @@ class Settings:
     threads: int = _setting("THREADS", 8, _integer(1, 256))
 
     max_connections_per_pool: int = _setting("MAX_CONNECTIONS_PER_POOL", 10, _integer(1, 10_000))
-    max_total_connections: int = _setting("MAX_TOTAL_CONNECTIONS", _DEFAULT_CONNECTIONS, _integer(4, 4096))
+    max_total_connections: int = _setting("MAX_TOTAL_CONNECTIONS", _DEFAULT_CONNECTIONS, _integer(5, 4096))
     max_pools: int = _setting("MAX_POOLS", _DEFAULT_CONNECTIONS, _integer(1, 100_000))
     pool_idle_timeout_seconds: float = _setting("POOL_IDLE_TIMEOUT_SECS", 1800.0, _seconds)
     pool_max_lifetime_seconds: float = _setting("POOL_MAX_LIFETIME_SECS", 3600.0, _seconds)

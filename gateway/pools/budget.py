@@ -15,11 +15,21 @@ from typing import Any, Final
 
 from gateway.errors import PoolExhausted
 from gateway.pools.snapshot import Limits, TableSnapshot, Ticket, share_of_returning
-from gateway.pools.table import BUSY, CHANGE_COUNTERS, CLOSING, FREE, IDLE, LAST_USES, LOST, MAX_SLOTS, SharedTable
+from gateway.pools.table import (
+    BUSY,
+    CHANGE_COUNTERS,
+    CLOSING,
+    FREE,
+    IDLE,
+    LAST_USES,
+    LOST,
+    MAX_SLOTS,
+    OBSERVER,
+    SharedTable,
+)
 from gateway.pools.waiter import Waiter
 
 RECHECK_SECONDS: Final = 0.25  #: how long a waiter trusts that nobody died before waking it
-STAND_IN_SECONDS: Final = 1.0  #: see Budget.may_stand_in
 PRESSURE_COUNT: Final = 8  #: so many of the last slots taken within PRESSURE_SECONDS: more databases than slots
 PRESSURE_SECONDS: Final = 1.0
 SPARE_SHARE: Final = 25  #: under pressure one slot of so many is made free ahead of need, at least one
@@ -32,6 +42,7 @@ class Orphan:
     """A slot whose connection no process has, while its backend may live on."""
 
     slot: int
+    is_observer: bool  #: it was the connection for looking after others
     backend: int  #: the backend's process id; 0 when the connection was never finished
     since: float  #: when that was found out, on the clock of ``time.monotonic``
 
@@ -48,8 +59,8 @@ class Budget:
         :param reap: there are orphans to look after; returns at once
         :raises ValueError: more connections than the table can count
         """
-        if limits.total > MAX_SLOTS:
-            raise ValueError(f"at most {MAX_SLOTS} connections can be counted, not {limits.total}")
+        if limits.total >= MAX_SLOTS:
+            raise ValueError(f"at most {MAX_SLOTS} connections can be counted, not {limits.total + 1}")
         self._table = table
         self._limits = limits
         self._evict = evict
@@ -167,7 +178,7 @@ class Budget:
         """How many connections exist over all workers, and to how many databases."""
         with self._table.mutex:
             snapshot = self._snapshot()
-        return snapshot.used, len(snapshot.per_database)
+        return snapshot.used, len(snapshot.per_database.keys() - {OBSERVER})
 
     def changed(self, key: int) -> None:
         """Something was deployed to a database."""
@@ -194,7 +205,15 @@ class Budget:
             for slot in (found := snapshot.orphans()):
                 if snapshot.states[slot] != LOST:
                     self.lost(slot)
-            return [Orphan(slot=slot, backend=table.backends[slot], since=table.since[slot]) for slot in found]
+            return [
+                Orphan(
+                    slot=slot,
+                    is_observer=snapshot.databases[slot] == OBSERVER,
+                    backend=table.backends[slot],
+                    since=table.since[slot],
+                )
+                for slot in found
+            ]
 
     def free_orphan(self, orphan: Orphan) -> None:
         """Its backend is gone. Nothing happens if another worker found that out first."""
@@ -205,26 +224,16 @@ class Budget:
             chosen = self._next_in_turn()
         self._tell(*chosen)
 
-    def may_stand_in(self) -> bool:
-        """Whether one uncounted connection may be made, to look after orphans with, when they leave no room for it.
+    def take_observer_slot(self) -> int | None:
+        """The slot that is kept for looking after orphans, for one worker at a time. None while it is taken.
 
-        Looking needs a connection, and there is no room for it until somebody has looked. So for a moment, and for one
-        worker at a time, the slot that has been lost longest, for STAND_IN_SECONDS at least, is taken for empty: its
-        socket is closed at this end, and an idle backend ends with its socket, a busy one at its next look at it.
+        Looking needs a connection, and when orphans have all slots, there is no room for it until somebody has looked.
         """
-        table, now = self._table, monotonic()
-        with table.mutex:
+        with self._table.mutex:
             snapshot = self._snapshot()
-            oldest = min(snapshot.slots(LOST), key=lambda slot: snapshot.since[slot], default=None)
-            if (
-                snapshot.free
-                or snapshot.slots(IDLE)
-                or oldest is None
-                or now - snapshot.since[oldest] < STAND_IN_SECONDS
-            ):
-                return False
-            table.since[oldest] = now
-            return True
+            if snapshot.per_database[OBSERVER]:
+                return None
+            return self._table.take_slot(OBSERVER, snapshot.at)
 
     def _take(self, waiter: Waiter[Any]) -> int | None:
         """A slot, if it is the waiter's turn and there is one; else a ticket, and room is being made."""
@@ -321,7 +330,7 @@ class Budget:
 
     def _next_in_turn(self) -> tuple[list[Waiter[Any]], set[int]]:
         """Those who may take a slot now: our waiters, and the workers where the others wait. Under the mutex."""
-        if not self.contended or self._table.used >= self._limits.total:
+        if not self.contended or self._table.used > self._limits.total:
             return [], set()
         snapshot = self._snapshot()
         chosen = snapshot.queue()[: snapshot.free]

@@ -130,17 +130,6 @@ def conninfo_of_database(server: str, database: str) -> str:
     return "{} dbname='{}'".format(server, _QUOTED.sub(r"\\\1", database))
 
 
-def close_and_wait(connection: psycopg.Connection, seconds: float) -> None:
-    """Close a connection that nobody watches, and wait up to *seconds* until its backend is gone."""
-    if connection.closed:
-        return
-    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as end:
-        connection.close()
-        poll = select.poll()
-        poll.register(end, getattr(select, "POLLRDHUP", 0))
-        poll.poll(seconds * 1000)
-
-
 def refusal(error: psycopg.Error) -> str:
     """What the server or the network said about an attempt to connect, without the address."""
     return _WHERE.sub("", str(error).partition("\n")[0]).strip()

@@ -14,13 +14,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, timeout_from_conninfo
 from psycopg.pq import TransactionStatus
 
-from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError
+from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, PoolExhausted
 from gateway.pools.budget import Budget
 from gateway.pools.connection import (
     APPLICATION_NAME,
     DEDICATED_APPLICATION_NAME,
     CountedConnection,
-    close_and_wait,
     conninfo_of_database,
     conninfo_of_server,
     one_address,
@@ -33,6 +32,8 @@ from gateway.pools.watcher import Watcher
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 1.0  #: so that service is back about a second after the server is
 
+#: The observer's backend ends within two seconds even if its worker is killed and the network hides that.
+OBSERVER_OPTIONS: Final = {"statement_timeout": "1000", "idle_session_timeout": "1000"}
 END_SECONDS: Final = 5.0  #: how long to wait for the backend of a dedicated connection to be gone
 CANCEL_SECONDS: Final = 1.0  #: for asking PostgreSQL to stop a statement nobody waits for any more
 _log = logging.getLogger(__name__)
@@ -112,6 +113,9 @@ class Connector:
         self.at_once = one_address(conninfo)  #: see ``CountedConnection.connect``
         self._pooled = conninfo_of_server(conninfo, application_name=APPLICATION_NAME, session_options=session_options)
         self._dedicated = conninfo_of_server(conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options={})
+        self._observing = conninfo_of_server(
+            conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=OBSERVER_OPTIONS
+        )
         self._seconds = timeout_from_conninfo(conninfo_to_dict(self._dedicated))
         self._budget = budget
         self._watcher = watcher
@@ -150,27 +154,28 @@ class Connector:
         waiter: Waiter[CountedConnection] = Waiter(key=database_key(database), urgent=True)
         slot = self._budget.acquire(waiter, deadline, self.outage.check)
         assert slot is not None  # nobody gives a connection to a waiter that is in no pool's queue
-        return self.connect(partial(self._make, database), database, slot)
+        return self.connect(partial(self._make, database, self._dedicated), database, slot)
 
     @contextmanager
-    def uncounted(self) -> Iterator[CountedConnection]:
-        """A connection to the maintenance database without a slot. Only when ``Budget.may_stand_in`` has said so.
+    def observer(self) -> Iterator[CountedConnection]:
+        """A connection to the maintenance database in the slot that is kept for looking after orphans.
 
-        :raises psycopg.Error: it cannot be made, or breaks
+        :raises PoolExhausted: another worker has it
+        :raises ConnectionFailed: as ``connect``
         """
-        try:
-            connection = self._make(self.maintenance)
-        except psycopg.Error as error:
-            self.outage.began(refusal(error))
-            raise
+        self.outage.admit()
+        slot = self._budget.take_observer_slot()
+        if slot is None:
+            raise PoolExhausted("another worker looks after lost connections, or did until it died")
+        connection = self.connect(partial(self._make, self.maintenance, self._observing), self.maintenance, slot)
         try:
             yield connection
         finally:
-            close_and_wait(connection, END_SECONDS)
+            self.end(connection)
 
-    def _make(self, database: str) -> CountedConnection:
+    def _make(self, database: str, server: str) -> CountedConnection:
         return CountedConnection.connect(
-            conninfo_of_database(self._dedicated, database),
+            conninfo_of_database(server, database),
             autocommit=True,
             connect_timeout=self._seconds,
             at_once=self.at_once,

@@ -20,6 +20,7 @@ from gateway.pools.budget import Budget, Orphan
 from gateway.pools.connection import CountedConnection
 
 UNFINISHED_SECONDS: Final = 2.0  #: a backend whose process id was never learned has ended by then: its client is gone
+OBSERVER_SECONDS: Final = 4.0  #: an observer's backend has ended by then: its session's time-outs are far shorter
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
 
@@ -37,7 +38,7 @@ class Reaper:
     ) -> None:
         """Nothing is looked at yet.
 
-        :param connection: a connection to ask through; it must not wait for long
+        :param connection: the observer's connection, while no other worker has it
         :param query: of process ids and the seconds since each was found an orphan, those that are still there; they
             are told to end
         """
@@ -74,6 +75,9 @@ class Reaper:
             self._look_after(orphans)
 
     def _look_after(self, orphans: list[Orphan]) -> None:
+        for orphan in orphans:
+            if orphan.is_observer and orphan.since < monotonic() - OBSERVER_SECONDS:
+                self._budget.free_orphan(orphan)  # nobody could ask about it, as long as it has the observer's slot
         try:
             with self._connection() as connection:
                 alive = self._still_there(connection, [orphan for orphan in orphans if orphan.backend])

@@ -111,14 +111,6 @@ class TenantPool(ConnectionPool[CountedConnection]):
         idle = link is not None and self._budget.idle_since(link.slot) < now - idle_seconds
         return idle or connection._expire_at < now
 
-    def take_idle(self) -> CountedConnection | None:
-        """The connection used last, if one is idle. Never waits; give it back with ``putconn``."""
-        with self._lock:
-            connection = self._pop_idle()
-        if connection is not None:
-            connection._pool = self
-        return connection
-
     def close_idle(self, which: Callable[[CountedConnection], bool]) -> None:
         """Close those idle connections for which *which* says so."""
         with self._lock:

@@ -6,7 +6,7 @@ SELECT pid,
   FROM unnest(%s::int[], %s::float8[]) AS orphan (pid, seconds)
        JOIN pg_stat_activity USING (pid)
  WHERE usename = session_user
-   AND backend_start <= clock_timestamp() - seconds * interval '1 second';
+   AND backend_start <= statement_timestamp() - seconds * interval '1 second';
 
 -- name: database_exists
 -- Whether the server has a database of this name.

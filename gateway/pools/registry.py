@@ -32,7 +32,6 @@ from gateway.queries import load_queries
 CLOSE_SECONDS: Final = 5.0  #: how long closing waits for leases to end, and then backends
 CLOSE_POLL_SECONDS: Final = 0.01
 LOOKUP_SECONDS: Final = 1.0  #: the wait limit for questions of our own, asked while a request waits
-OBSERVER_SECONDS: Final = 0.25  #: the wait limit for looking after orphans, before looking at them anew
 EMPTY_POOLS: Final = 2000  #: kept, some 5 kB each, where the budget alone limits how many have a connection
 SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
 
@@ -94,7 +93,8 @@ class ConnectionRegistry:
         """Nothing is opened yet.
 
         :param conninfo: of the maintenance database, as libpq takes it
-        :param max_total_connections: that may exist at any moment: all databases, all workers sharing *slots_path*
+        :param max_total_connections: that may exist at any moment: all databases, all workers sharing *slots_path*, and
+            one that is kept for looking after connections that were lost
         :param max_connections_per_pool: to one database, all workers; does not hold for the maintenance database
         :param max_pools: databases this process keeps connections to; more only while all of them are in use
         :param idle_timeout_seconds: after which a connection nobody used is closed
@@ -108,7 +108,7 @@ class ConnectionRegistry:
         """
         self._conninfo = conninfo
         self._limits = Limits(
-            total=max_total_connections,
+            total=max_total_connections - 1,
             per_database=max_connections_per_pool,
             unlimited_key=database_key(maintenance_database(conninfo)),
         )
@@ -150,7 +150,7 @@ class ConnectionRegistry:
             exists=self._exists,
         )
         self._reaper = Reaper(
-            budget=self._budget, connection=self._observer, query=self._queries["backends_still_there"]
+            budget=self._budget, connection=self._connector.observer, query=self._queries["backends_still_there"]
         )
         self._tasks = TaskThreads()
         self._watcher.start()
@@ -235,7 +235,7 @@ class ConnectionRegistry:
         return PoolStatistics(
             active_pools=databases,
             total_connections=connections,
-            max_total_connections=self._limits.total,
+            max_total_connections=self._limits.total + 1,
             hits=counts["requests_num"] - counts["requests_queued"],
             misses=counts["requests_queued"],
         )
@@ -301,27 +301,6 @@ class ConnectionRegistry:
             except psycopg.Error as error:
                 cause = str(error)
         raise failure(cause)
-
-    @contextmanager
-    def _observer(self) -> Iterator[CountedConnection]:
-        """A connection to ask about backends through: any that is idle, else a new one."""
-        with self._lock:
-            pool = next((pool for pool in self._pools.values() if pool.idle_count), None)
-        connection = pool.take_idle() if pool is not None else None
-        if pool is not None and connection is not None:
-            try:
-                if self._reset is not None:  # its cleaning may be under way
-                    self._reset(connection)
-                yield connection
-            finally:
-                pool.putconn(connection)
-            return
-        if self._budget.may_stand_in():
-            with self._connector.uncounted() as connection:
-                yield connection
-        else:
-            with self.dedicated(self._connector.maintenance, wait_timeout_seconds=OBSERVER_SECONDS) as connection:
-                yield connection
 
     def _evict(self, slot: int) -> None:
         self._close_if_idle(self._watcher.connection_of(slot))

@@ -10,7 +10,7 @@ from itertools import compress
 from time import monotonic
 from typing import Final
 
-from gateway.pools.table import CLOSING, FREE, IDLE, LOST, SharedTable
+from gateway.pools.table import CLOSING, FREE, IDLE, LOST, OBSERVER, SharedTable
 
 #: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
 _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
@@ -21,6 +21,7 @@ _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(25
 # long as that is so of ROTATION_SHARE of them, the connection at ROTATION_RANK is closed, counted from the one idle
 # longest: most of the older ones stay, and are there when their turn comes. Decision 64 has figures.
 RETURN_SPAN: Final = 2.0
+STALE_SPAN: Final = 1.5  #: what was idle longer than so many times a rotation has taken is no part of it
 RETURN_WEIGHT: Final = 0.05  #: of the one that came last in the share of those that return
 ROTATION_SHARE: Final = 0.8
 ROTATION_RANK: Final = 0.875
@@ -35,7 +36,8 @@ def share_of_returning(share: float, away: float, longest_idle: float) -> float:
     :param away: seconds since the database was last used
     :param longest_idle: of all connections, in seconds
     """
-    return share + RETURN_WEIGHT * ((away <= RETURN_SPAN * longest_idle) - share)
+    returns = longest_idle / STALE_SPAN <= away <= longest_idle * RETURN_SPAN
+    return share + RETURN_WEIGHT * (returns - share)
 
 
 def ranks_to_close(count: int, idle: int, share: float) -> range:
@@ -52,7 +54,7 @@ def ranks_to_close(count: int, idle: int, share: float) -> range:
 class Limits:
     """How many connections may exist, over all workers."""
 
-    total: int  #: to all databases
+    total: int  #: to all databases; one more is the observer's
     per_database: int  #: to one of them
     unlimited_key: int  #: the maintenance database, which *per_database* does not hold for
 
@@ -126,8 +128,11 @@ class TableSnapshot:
 
     @property
     def free(self) -> int:
-        """How many connections may be made now; never below zero, also while a smaller limit has just come in."""
-        return max(0, self.limits.total - self.used)
+        """How many connections may be made now; never below zero, also while a smaller limit has just come in.
+
+        The observer's slot is no part of it.
+        """
+        return max(0, self.limits.total - self.used + self.per_database[OBSERVER])
 
     @property
     def ending(self) -> int:

@@ -27,6 +27,10 @@ MAX_TICKETS: Final = 512  #: pools and deploys that wait with a place of their o
 CHANGE_COUNTERS: Final = 512  #: databases are spread over so many; one that shares its counter is looked at needlessly
 LAST_USES: Final = 4096  #: the same for when they were used; one that shares its place looks used when the other was
 
+OBSERVER: Final = (
+    0  #: in place of a database's key: the connection that asks about backends, for which one slot is kept
+)
+
 FREE: Final = 0  #: no connection
 CONNECTING: Final = 1  #: taken, the connection is being made or has just been refused
 BUSY: Final = 2  #: leased, dedicated, or being cleaned

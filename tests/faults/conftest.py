@@ -211,7 +211,10 @@ class Budget:
         } | changes
 
     def use_up(self, limit: int, *, per_pool: int = 10, databases: list[str] | None = None) -> None:
-        """Show that all of it can be had, every connection at the same time, and not one more."""
+        """Show that all of it can be had, every connection at the same time, and not one more.
+
+        All but the one that is kept for looking after lost connections.
+        """
         registry = ConnectionRegistry(
             **self.settings(limit=limit, per_pool=per_pool) | {"slots_path": self._slots_path}
         )
@@ -219,7 +222,7 @@ class Budget:
         names = databases or self._databases
         try:
             with ExitStack() as leases:
-                for number in range(min(limit, per_pool * len(names))):
+                for number in range(min(limit - 1, per_pool * len(names))):
                     leases.enter_context(registry.lease(names[number % len(names)]))
                 with pytest.raises(PoolExhausted), registry.lease(names[0], wait_timeout_seconds=0.1):
                     pass

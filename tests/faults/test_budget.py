@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from tests.support.waiting import wait_until
+import json
+import subprocess
+import sys
+from pathlib import Path
 
-LIMIT = 24
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+
+LIMIT = 24  #: one of them for looking after lost connections
 FAILURES = {"wrong", "broken", "pool_exhausted", "connection_failed"}
 
 
@@ -16,7 +21,7 @@ def test_forty_tenants_on_twenty_four_connections(start_worker, sampler, budget,
     for worker in workers:
         assert FAILURES.isdisjoint(worker.stop())
     budget.use_up(LIMIT)
-    assert sampler.most() == LIMIT
+    assert LIMIT - 1 <= sampler.most() <= LIMIT
 
 
 def test_a_reload_where_old_and_new_workers_overlap(start_worker, sampler, budget):
@@ -33,7 +38,7 @@ def test_a_reload_where_old_and_new_workers_overlap(start_worker, sampler, budge
     for outcome in outcomes:
         assert FAILURES.isdisjoint(outcome)
     budget.use_up(LIMIT)
-    assert sampler.most() == LIMIT
+    assert LIMIT - 1 <= sampler.most() <= LIMIT
 
 
 def test_workers_killed_under_load(start_worker, sampler, budget):
@@ -47,21 +52,44 @@ def test_workers_killed_under_load(start_worker, sampler, budget):
         worker.wait_for(more=100)
         assert FAILURES.isdisjoint(worker.stop())
     budget.use_up(LIMIT)
-    assert sampler.most() == LIMIT
+    assert LIMIT - 1 <= sampler.most() <= LIMIT
 
 
 def test_a_killed_worker_that_had_every_connection(start_worker, sampler, budget, own_server, databases):
-    victim = start_worker(databases=databases[:LIMIT], per_pool=1, query_seconds=0.001)
-    victim.wait_for_every(databases[:LIMIT])
+    victim = start_worker(databases=databases[: LIMIT - 1], per_pool=1, query_seconds=0.001)
+    victim.wait_for_every(databases[: LIMIT - 1])
     with own_server.observe() as observer:
         query = "SELECT count(*) = %s FROM pg_stat_activity WHERE datname = ANY (%s)"
-        wait_until(lambda: observer.execute(query, [LIMIT, databases[:LIMIT]]).fetchone() == (True,))
+        wait_until(lambda: observer.execute(query, [LIMIT - 1, databases[: LIMIT - 1]]).fetchone() == (True,))
     victim.kill()
     successor = start_worker()
     successor.wait_for(more=200)
     assert "wrong" not in successor.stop()
     budget.use_up(LIMIT)
-    assert sampler.most() == LIMIT
+    assert LIMIT - 1 <= sampler.most() <= LIMIT
+
+
+def test_a_hundred_workers_killed_with_every_connection_in_use(sampler, budget, databases):
+    limit = 8
+    task = {
+        "registry": budget.settings(limit=limit, per_pool=limit),
+        "databases": databases[:3],
+        "connections": limit - 1,
+        "kills": 100,
+        "early_one_in": 10,
+        "seed": 1,
+    }
+    killer = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("kill_worker.py"))],
+        input=json.dumps(task) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=10 * PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (killer.stdout, killer.stderr) == ("100\n", "")
+    assert limit - 1 <= sampler.most() <= limit
+    budget.use_up(limit, per_pool=limit)
 
 
 def test_one_database_never_has_more_than_its_share(start_worker, sampler, budget, databases):
@@ -89,4 +117,4 @@ def test_a_flooding_tenant_keeps_nobody_from_a_first_connection(start_worker, sa
     for worker in flood:
         assert FAILURES.isdisjoint(worker.stop())
     budget.use_up(8, per_pool=8)
-    assert sampler.most() == 8
+    assert 7 <= sampler.most() <= 8

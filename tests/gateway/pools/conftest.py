@@ -29,7 +29,9 @@ def make_registry(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., C
             "wait_timeout_seconds": PATIENCE_SECONDS,  # nobody is refused because the machine is slow
             "slots_path": tmp_path / "slots",
         }
-        registry = ConnectionRegistry(**settings | changes)
+        settings |= changes
+        settings["max_total_connections"] += 1  # the one for looking after lost connections, which no test leases
+        registry = ConnectionRegistry(**settings)
         registry.open()
         made.append(registry)
         return registry

@@ -20,7 +20,7 @@ class Worker:
     """Uses databases one after the other, and knows which of its connections were closed."""
 
     def __init__(self, table: SharedTable) -> None:
-        limits = Limits(total=TOTAL, per_database=3, unlimited_key=0)
+        limits = Limits(total=TOTAL, per_database=3, unlimited_key=1000)
         self.budget = Budget(table, limits, evict=self._evict, reap=lambda: None)
         self.slots: dict[int, int] = {}
         self.closed: list[int] = []

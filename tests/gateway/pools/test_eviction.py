@@ -33,6 +33,15 @@ def test_the_share_follows_who_comes_back():
     for _ in range(10):
         share = share_of_returning(share, away=float("inf"), longest_idle=1.0)
     assert share < ROTATION_SHARE
+    for _ in range(100):
+        share = share_of_returning(share, away=0.5, longest_idle=1.0)  # what is idle longest is not part of a rotation
+    assert share < ROTATION_SHARE
+
+
+def test_what_a_rotation_leaves_behind_is_not_kept_for_the_next_one():
+    """A rotation over more databases than connections, and then one over others that fit."""
+    requests = rotation(1.5) + [database + 1000 for database in rotation(1.0)] * 4
+    assert hits(requests, None) > 0.9
 
 
 def test_the_ranks_are_those_of_connections_that_exist():
@@ -46,7 +55,7 @@ def test_the_ranks_are_those_of_connections_that_exist():
 
 def test_a_rotation_with_real_connections(make_registry, databases):
     """As many as it takes to be seen for one, and then most requests find a connection."""
-    registry, names = make_registry(max_total_connections=9, max_pools=9), databases(10)
+    registry, names = make_registry(max_total_connections=9, max_pools=20), databases(10)
 
     def rotate(rounds: int) -> float:
         before = registry.statistics()

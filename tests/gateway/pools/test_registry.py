@@ -28,7 +28,7 @@ def test_a_connection_is_used_again(make_registry, databases):
     assert pid_of(registry, name) == pid_of(registry, name)
     statistics = registry.statistics()
     assert (statistics.hits, statistics.misses) == (1, 1)
-    assert (statistics.active_pools, statistics.total_connections, statistics.max_total_connections) == (1, 1, 5)
+    assert (statistics.active_pools, statistics.total_connections, statistics.max_total_connections) == (1, 1, 6)
 
 
 def test_pools_are_psycopg_pools_and_say_so(make_registry, databases):
@@ -361,7 +361,7 @@ import os, sys, threading
 from pathlib import Path
 from gateway.pools import ConnectionRegistry
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
-registry = ConnectionRegistry(conninfo=sys.argv[1], max_total_connections=4, max_connections_per_pool=2, max_pools=2,
+registry = ConnectionRegistry(conninfo=sys.argv[1], max_total_connections=5, max_connections_per_pool=2, max_pools=2,
     idle_timeout_seconds=60, max_lifetime_seconds=60, wait_timeout_seconds=60, slots_path=Path(sys.argv[2]) / "slots")
 assert threading.active_count() == 1 and not os.listdir(sys.argv[2])
 child = os.fork()
