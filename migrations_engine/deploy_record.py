@@ -29,6 +29,7 @@ class Outcome:
     desired: DesiredSchema
     before: Catalog
     after: Catalog
+    mark: str  #: of the catalogs, as ``read_mark`` gives it
     functions_deployed: int
     seeded: Sequence[SeederResult]
     validations: Sequence[SeederValidation]
@@ -85,6 +86,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
     rows |= {validation.table: validation.expected for validation in outcome.validations}
     return {
         "fingerprint": outcome.after.fingerprint(),
+        "mark": outcome.mark,
         "server_version": outcome.after.server_version,
         "structure_checksum": outcome.schema.structure_checksum,
         "accepted": [asdict(change) for change in outcome.accepted],

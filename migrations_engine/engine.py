@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog, read_names
+from migrations_engine.catalog import read_catalog, read_mark, read_names
 from migrations_engine.comparison import Comparison, Situation, described
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
@@ -40,8 +41,17 @@ from migrations_engine.options import DeployOptions
 from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
-from migrations_engine.tracking import DatabaseComment, DeployState, Records, lock_kept, read_state, take_deploy_lock
-from migrations_engine.verification import Finding, verify
+from migrations_engine.tracking import (
+    DatabaseComment,
+    DeployState,
+    Probe,
+    Records,
+    lock_kept,
+    read_note,
+    read_state,
+    take_deploy_lock,
+)
+from migrations_engine.verification import Finding, verify, verify_seeders
 
 _LOCK_ATTEMPTS: Final = 4  #: tries of the whole deploy when the application's locks are in its way
 _LOCK_PAUSE_SECONDS: Final = 0.25  #: before the second try; doubled before each further one
@@ -89,9 +99,13 @@ def _attempt(
 ) -> DeployReport:
     with ExitStack() as lock:  # held between transactions too, where migrations run outside of one
         with connection.transaction(force_rollback=options.dry_run):
-            opening = _Opening.of(connection, schema, options)
+            probe = _take_lock(connection, options)
+            note = _untouched(connection, schema) if probe.tracked else None
+            if note is not None:
+                return _unchanged_report(connection, schema, options, note)
+            opening = _Opening.of(connection, schema, options, probe)
             if opening.is_unchanged:
-                return _unchanged_report(opening)
+                return _unchanged_report(connection, schema, options, opening.state.last)
             deploy = _Deploy(opening, warnings)
             deploy.declare()
             first, *rest = deploy.groups
@@ -118,9 +132,26 @@ def _commit_enum_values(
     :raises EngineError: *reason*, when there is no declared value to add
     """
     with connection.transaction():
-        if not _Deploy(_Opening.of(connection, schema, options), []).add_enum_values():
+        opening = _Opening.of(connection, schema, options, _take_lock(connection, options))
+        if not _Deploy(opening, []).add_enum_values():
             raise reason
     return ["new enum values were committed before the rest of the deploy, which already uses them"]
+
+
+def _take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> Probe:
+    """Take the deploy lock for the transaction that is open."""
+    return take_deploy_lock(
+        connection,
+        search_path=options.search_path,
+        lock_timeout_ms=options.lock_timeout_ms,
+        wait_seconds=options.wait_seconds,
+    )
+
+
+def _untouched(connection: psycopg.Connection[Any], schema: Schema) -> Mapping[str, Any] | None:
+    """Return the last deploy's note if that was of the same schema, and no object has been touched since; else None."""
+    checksum, note = read_note(connection)
+    return note if checksum == schema.checksum and note.get("mark") == read_mark(connection) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +167,8 @@ class _Opening:
     state: DeployState
 
     @classmethod
-    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> _Opening:
-        """Take the lock for the transaction that is open, and read what is there and what is remembered."""
-        probe = take_deploy_lock(
-            connection,
-            search_path=options.search_path,
-            lock_timeout_ms=options.lock_timeout_ms,
-            wait_seconds=options.wait_seconds,
-        )
+    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, probe: Probe) -> _Opening:
+        """Read what is there and what is remembered, now that the lock is taken."""
         there = Catalog() if probe.empty else read_catalog(connection)
         if not probe.tracked:
             Records(connection).create_tables()
@@ -177,13 +202,15 @@ class _Opening:
         )
 
 
-def _unchanged_report(opening: _Opening) -> DeployReport:
-    schema, last = opening.schema, opening.state.last
+def _unchanged_report(
+    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, last: Mapping[str, Any]
+) -> DeployReport:
+    """Report on a database that is as its last deploy left it, which has verified it: only rows may have changed."""
     functions = int(last["functions_deployed"])
     validations: tuple[SeederValidation, ...] = ()
     results: tuple[SeederResult, ...] = ()
-    if opening.options.purpose == "migrate":
-        session = DeploySession(opening.connection, search_path=opening.options.search_path)
+    if options.purpose == "migrate":
+        session = DeploySession(connection, search_path=options.search_path)
         validations = Seeders(session, schema.seeders).validate()
     else:
         results = tuple(SeederResult(table=t, inserted=0, skipped=n) for t, n in sorted(last["seeded"].items()))
@@ -192,15 +219,18 @@ def _unchanged_report(opening: _Opening) -> DeployReport:
         functions_skipped=functions,
         seeders=results,
         seeder_validations=validations,
-        verification=_verified(opening, Finding(seeder_validations=validations), SchemaValidation()),
+        verification=_passed(verify_seeders(validations), SchemaValidation()),
         warnings=(*schema.warnings, *last.get("warnings", ())),
         differences=tuple(last.get("differences", ())),
-        dry_run=opening.options.dry_run,
+        dry_run=options.dry_run,
     )
 
 
-def _verified(opening: _Opening, finding: Finding, validation: SchemaValidation) -> Verification:
-    verification = verify(opening.schema, Records(opening.connection), finding)
+def _passed(verification: Verification, validation: SchemaValidation) -> Verification:
+    """Return *verification* if it is passed.
+
+    :raises MigrationFailed: it is not
+    """
     if not verification.passed:
         raise MigrationFailed(
             f"the finished database is not what the schema says: {'; '.join(verification.error_log)}",
@@ -287,7 +317,7 @@ class _Deploy:
             accepted={change.key for change in comparison.left},
             seeder_validations=validations,
         )
-        verification = _verified(self._opening, finding, comparison.validation)
+        verification = _passed(verify(self._schema, self._records, finding), comparison.validation)
         self._opening.comment.check()
         if self._opening.is_new:
             self._options.desired_schemas.put(self._schema, self._opening.server_version, comparison.desired)
@@ -302,6 +332,7 @@ class _Deploy:
             desired=comparison.desired,
             before=self._before,
             after=remaining.actual,
+            mark=read_mark(self._session.connection),
             functions_deployed=functions.deployed,
             seeded=seeded,
             validations=validations,

@@ -33,11 +33,7 @@ def verify(schema: Schema, records: Records, finding: Finding) -> Verification:
     type_errors = [_describe(change) for change in differences if change.table in types]
     table_errors = [_describe(change) for change in differences if change.table not in types]
     functions = [f"function {identity} is not there" for kind, identity in missing if kind == "function"]
-    seeders = [
-        f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are not there"
-        for v in finding.seeder_validations
-        if v.found < v.expected
-    ]
+    seeders = verify_seeders(finding.seeder_validations).error_log
     return Verification(
         extensions_verified=not extensions,
         types_verified=not type_errors,
@@ -46,6 +42,16 @@ def verify(schema: Schema, records: Records, finding: Finding) -> Verification:
         seeders_verified=not seeders,
         error_log=(*extensions, *type_errors, *table_errors, *functions, *seeders),
     )
+
+
+def verify_seeders(validations: Sequence[SeederValidation]) -> Verification:
+    """Look whether all rows are there that seeders define."""
+    errors = tuple(
+        f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are not there"
+        for v in validations
+        if v.found < v.expected
+    )
+    return Verification(seeders_verified=not errors, error_log=errors)
 
 
 def _describe(change: Change) -> str:

@@ -10,6 +10,7 @@ from migrations_engine.tracking.state import (
     LastDeploy,
     is_tracked,
     read_last_deploy,
+    read_note,
     read_state,
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "is_tracked",
     "lock_kept",
     "read_last_deploy",
+    "read_note",
     "read_state",
     "take_deploy_lock",
 ]

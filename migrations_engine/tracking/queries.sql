@@ -201,3 +201,6 @@ SELECT t.deployed_at,
        (SELECT request_id FROM public._stonescriptdb_gateway_changelog ORDER BY id DESC LIMIT 1) AS request_id
   FROM public._stonescriptdb_gateway_tables t
  WHERE t.table_name = '*'
+
+-- name: note
+SELECT checksum, definition FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'

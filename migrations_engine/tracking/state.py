@@ -60,6 +60,12 @@ def is_tracked(connection: psycopg.Connection[Any]) -> bool:
     return bool(row and row[0])
 
 
+def read_note(connection: psycopg.Connection[Any]) -> tuple[str | None, Mapping[str, Any]]:
+    """Read the checksum of the schema that was deployed last, and what that deploy noted for the next one."""
+    row = connection.execute(_QUERIES["note"]).fetchone()
+    return (row[0], row[1] or {}) if row else (None, {})
+
+
 def read_last_deploy(connection: psycopg.Connection[Any]) -> LastDeploy:
     """Read when and by which request the database became what it is; the tracking tables must be there."""
     row = connection.execute(_QUERIES["last_deploy"]).fetchone()
