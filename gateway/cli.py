@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
 
 if TYPE_CHECKING:
     from gateway.naming import DatabaseOwner
+    from gateway.services import Services
 
 _log: Final = logging.getLogger(__name__)
 
@@ -142,22 +144,15 @@ def adopt(
     Without --tenant-id, --schema and --all it is the platform's main database. Nothing in the databases changes. What
     would be adopted is shown first.
     """
-    from gateway.errors import GatewayError  # noqa: PLC0415 - only this command needs these
-    from gateway.naming import schema_database, tenant_database  # noqa: PLC0415
+    from gateway.naming import schema_database, tenant_database  # noqa: PLC0415 - only this command needs these
     from gateway.operations.manage_databases import adopt_database, check_adoptable, find_adoptable  # noqa: PLC0415
-    from gateway.services import build_services  # noqa: PLC0415
 
     ids = database_ids if schema_name else tenant_ids
     if every and ids:
         raise click.UsageError("--all excludes --tenant-id and --database-id")
     if bool(database_ids) > bool(schema_name) or (schema_name and (tenant_ids or not (every or ids))):
         raise click.UsageError("--schema goes with --database-id or --all, and --tenant-id with neither")
-    settings = _read_settings()
-    _prepare_data_directory(settings)
-    configure_logging("error", settings.log_format)
-    services = build_services(settings)
-    services.open()
-    try:
+    with _opened_services(_read_settings()) as services:
         if every:
             owners = find_adoptable(services, platform, schema_name)
         else:
@@ -177,6 +172,58 @@ def adopt(
         for owner in owners:
             adopt_database(services, owner)
             click.echo(f"Adopted {owner.database_name}")
+
+
+@main.command("platform-roles")
+@click.option("--platform", "platforms", multiple=True, metavar="NAME", help="Only this platform's; may be repeated.")
+@click.option("--new-passwords", is_flag=True, help="Only set the roles' passwords, when DATA_DIR's secret was lost.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -> None:
+    """Give the databases that there are to the roles of their platforms, for PLATFORM_ROLES=on.
+
+    Each platform gets a role, which becomes the owner of its databases and of what the gateway's role owns in them;
+    CONNECT is taken from everybody else. The gateway may run meanwhile, with PLATFORM_ROLES=off. What would be
+    done is shown first; it may be repeated.
+    """
+    from gateway.databases import PlatformRoles  # noqa: PLC0415 - only this command needs these
+    from gateway.operations.move_databases import databases_to_move, move_database, renew_passwords  # noqa: PLC0415
+
+    settings = _read_settings()
+    roles = PlatformRoles(settings.role_secret_file, maintenance_database=settings.maintenance_database)
+    with _opened_services(settings) as services:
+        if new_passwords:
+            for platform in renew_passwords(services, roles):
+                click.echo(f"Set the password of {roles.role_of(platform)}")
+            return
+        moves = databases_to_move(services)
+        if platforms:
+            moves = [move for move in moves if move.database.owner.platform in platforms]
+        if not moves:
+            click.echo("Every database is its platform's role's alone already.")
+            return
+        for move in moves:
+            door = ", open to every role" if move.is_open else ""
+            click.echo(f"{move.database.name}: owned by {move.database.role}{door}; becomes {move.role}'s alone")
+        if not yes:
+            click.confirm(f"Move {len(moves)}?", abort=True)
+        for move in moves:
+            move_database(services, roles, move)
+            click.echo(f"Moved {move.database.name}")
+    click.echo("When all are moved, set PLATFORM_ROLES=on and restart the gateway.")
+
+
+@contextmanager
+def _opened_services(settings: Settings) -> Iterator[Services]:
+    """The services, for a command that works on databases as the gateway's own role, whoever owns them."""
+    from gateway.errors import GatewayError  # noqa: PLC0415 - only these commands need them
+    from gateway.services import build_services  # noqa: PLC0415
+
+    _prepare_data_directory(settings)
+    configure_logging("error", settings.log_format)
+    services = build_services(dataclasses.replace(settings, platform_roles=False))
+    services.open()
+    try:
+        yield services
     except GatewayError as exc:
         cause = exc.facts.get("cause")
         raise click.ClickException(f"{exc}: {cause}" if cause else str(exc)) from exc

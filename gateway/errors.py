@@ -95,6 +95,10 @@ class DatabaseNotRecorded(DatabaseNameConflict):
     """The database of this name has no owner's stamp. It looks like one that belongs to somebody else."""
 
 
+class DatabaseNotMoved(DatabaseNameConflict):
+    """The database has the stamp of its platform and is not owned by the platform's role yet."""
+
+
 class SchemaDeployError(GatewayError):
     """The schema engine ended without success. Its own code, message and facts are the answer."""
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from socket import gethostname
 from threading import Semaphore
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from gateway.databases import DatabaseDirectory, DatabaseLifecycle
+from gateway.databases import DatabaseDirectory, DatabaseLifecycle, PlatformRoles
 from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
 from gateway.platforms import DeployLog, PlatformRegistry
 from gateway.pools import ConnectionRegistry
@@ -27,6 +29,7 @@ _CONNECTIONS_OF_A_DEPLOY: Final = 3  #: to its database, for the lock on a new o
 class Services:
     """The parts of one process. Made before the fork, opened in the worker after it.
 
+    :ivar roles: the roles of platforms; None where PLATFORM_ROLES is off
     :ivar deploy_turns: as many as there can be deploys in this process without one waiting for another's connections
     :ivar started_at: ``time.monotonic()`` of the gateway's start, the same in all its workers
     """
@@ -35,6 +38,7 @@ class Services:
     registry: ConnectionRegistry
     directory: DatabaseDirectory
     lifecycle: DatabaseLifecycle
+    roles: PlatformRoles | None
     signatures: SignatureCache
     scratch: ScratchDatabases
     desired_schemas: DesiredSchemas
@@ -43,6 +47,19 @@ class Services:
     deploy_turns: Semaphore
     server_check: ServerCheck
     started_at: float
+
+    def scratch_of(self, platform: str) -> ScratchDatabases:
+        """Return the scratch databases that a platform's schemas are read in: as its own role, where it has one."""
+        roles = self.roles
+        if roles is None:
+            return self.scratch
+
+        def connect(database: str) -> AbstractContextManager[psycopg.Connection[Any]]:
+            if database != self.scratch.maintenance_database:
+                roles.remember(database, platform)
+            return self.registry.dedicated(database)
+
+        return replace(self.scratch, connect=connect, owner=roles.role_of(platform))
 
     def open(self) -> None:
         """Let connections be made."""
@@ -55,6 +72,10 @@ class Services:
 
 def build_services(settings: Settings) -> Services:
     """Return the services that *settings* describe; nothing is opened yet."""
+    maintenance = settings.maintenance_database
+    roles = None
+    if settings.platform_roles:
+        roles = PlatformRoles(settings.role_secret_file, maintenance_database=maintenance)
     registry = ConnectionRegistry(
         conninfo=settings.conninfo,
         max_total_connections=settings.max_total_connections,
@@ -69,8 +90,8 @@ def build_services(settings: Settings) -> Services:
         ),
         reset=clean,
         needs_reset=needs_cleaning,
+        login_to=roles.login_to if roles else lambda _: {},
     )
-    maintenance = settings.maintenance_database
 
     def ask_server() -> None:
         with registry.lease(maintenance) as connection:
@@ -79,14 +100,16 @@ def build_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         registry=registry,
-        directory=DatabaseDirectory(registry, maintenance_database=maintenance),
+        directory=DatabaseDirectory(registry, maintenance_database=maintenance, roles=roles),
         lifecycle=DatabaseLifecycle(
             registry,
             maintenance_database=maintenance,
             wait_seconds=settings.deploy_wait_timeout_seconds,
             most_templates=settings.template_databases,
             new_database_template=settings.new_database_template,
+            roles=roles,
         ),
+        roles=roles,
         signatures=SignatureCache(schemas=settings.callable_schemas, changes=registry.changes),
         scratch=ScratchDatabases(
             connect=registry.dedicated, maintenance_database=maintenance, template=settings.new_database_template

@@ -148,6 +148,7 @@ class Settings:
     api_keys_file: Path | None = _setting("API_KEYS_FILE", None, Path)  # noqa: RUF009 - a field, as all others
 
     php_client_compatibility: bool = _setting("PHP_CLIENT_COMPATIBILITY", False, _switch)
+    platform_roles: bool = _setting("PLATFORM_ROLES", False, _switch)
     shared_templates: tuple[str, ...] = _setting("SHARED_TEMPLATES", (), _words)
     callable_schemas: tuple[str, ...] = _setting("CALLABLE_SCHEMAS", ("public",), _schemas)
     new_database_template: str = _setting("NEW_DATABASE_TEMPLATE", "template0", str)
@@ -214,6 +215,11 @@ class Settings:
     def maintenance_database(self) -> str:
         """The database the gateway connects to for what concerns the whole server (CREATE DATABASE, listings)."""
         return str(conninfo_to_dict(self.conninfo)["dbname"])
+
+    @property
+    def role_secret_file(self) -> Path:
+        """What the passwords of platforms' roles are derived from; shared by gateways of one DATA_DIR."""
+        return self.data_dir / ".platform-roles"
 
     @property
     def server_description(self) -> str:

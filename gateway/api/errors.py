@@ -122,7 +122,7 @@ ERROR_TABLE: Final = (
         status=409,
         code="database_name_conflict",
         when="the database of this name belongs to somebody else, or nobody has been recorded as its owner",
-        raised_as=(errors.DatabaseNameConflict, errors.DatabaseNotRecorded),
+        raised_as=(errors.DatabaseNameConflict, errors.DatabaseNotRecorded, errors.DatabaseNotMoved),
     ),
     ErrorRow(
         status=429,

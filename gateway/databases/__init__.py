@@ -3,6 +3,7 @@
 from gateway.databases.catalog import Connections
 from gateway.databases.directory import DatabaseDirectory
 from gateway.databases.lifecycle import DatabaseLifecycle
+from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp
 from gateway.databases.templates import TemplateUse
 
@@ -11,6 +12,7 @@ __all__ = [
     "DatabaseDirectory",
     "DatabaseLifecycle",
     "ManagedDatabase",
+    "PlatformRoles",
     "Stamp",
     "TemplateUse",
 ]

@@ -65,6 +65,7 @@ class DatabaseRow:
     name: str
     is_half_dropped: bool
     comment: str | None
+    role: str  #: that owns it
     size_bytes: int | None = None
 
     @cached_property
@@ -81,6 +82,7 @@ class DatabaseRow:
             created_at=stamp.created_at,
             adopted_at=stamp.adopted_at,
             stamp=self.comment,
+            role=self.role,
             size_bytes=self.size_bytes,
         )
 

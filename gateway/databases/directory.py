@@ -12,8 +12,9 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
 from gateway.databases.catalog import Connections, DatabaseRow, read_named, read_rows, refusals
-from gateway.databases.stamps import ManagedDatabase, answers_to, stamp_beginning
-from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotRecorded
+from gateway.databases.roles import PlatformRoles
+from gateway.databases.stamps import ManagedDatabase, Stamp, answers_to, stamp_beginning
+from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotMoved, DatabaseNotRecorded
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from gateway.queries import load_queries
 
@@ -30,7 +31,14 @@ class DatabaseDirectory:
     somebody else under the same name is never taken for the old one. Nothing is remembered about what does not exist.
     """
 
-    def __init__(self, connections: Connections, *, maintenance_database: str) -> None:
+    def __init__(
+        self, connections: Connections, *, maintenance_database: str, roles: PlatformRoles | None = None
+    ) -> None:
+        """Look at nothing yet.
+
+        :param roles: only their databases are platforms' databases, and they are logged in as
+        """
+        self._roles = roles
         self._connections = connections
         self._maintenance_database = maintenance_database
         # Both are changed by single operations only, which threads cannot see half done.
@@ -46,13 +54,15 @@ class DatabaseDirectory:
         """
         with refusals("look up a database", **owner_facts(owner)), self._session() as session:
             row = read_named(session, owner.database_name)
-        return owned(row, owner)
+        return self._reachable(owned(row, owner, roles=self._roles))
 
     def owner_of(self, name: str) -> DatabaseOwner | None:
         """Return whose the database called *name* is; None if there is none, or it has no stamp."""
         with refusals("look up a database"), self._session() as session:
             row = read_named(session, name)
-        return row.stamp.owner if row is not None and row.stamp is not None else None
+        if row is None or row.stamp is None or not _owns(self._roles, row, row.stamp):
+            return None
+        return row.stamp.owner
 
     def find_for_call(self, owner: DatabaseOwner) -> ManagedDatabase:
         """The database that calls for *owner* reach, also a v2 database asked for as ``{schema}_{id}``; remembered.
@@ -64,7 +74,7 @@ class DatabaseDirectory:
             return remembered[1]
         with refusals("look up a database", **owner_facts(owner)), self._session() as session:
             row = read_named(session, owner.database_name)
-        database = owned(row, owner, also_as_tenant=True)
+        database = self._reachable(owned(row, owner, also_as_tenant=True, roles=self._roles))
         if len(self._remembered) >= _REMEMBERED_MOST:
             self._remembered.clear()
         self._remembered[owner] = (time.monotonic() + _REMEMBERED_SECONDS, database)
@@ -103,7 +113,15 @@ class DatabaseDirectory:
     def _stamped(self, platform: str | None) -> tuple[ManagedDatabase, ...]:
         with refusals("list databases"), self._session() as session:
             rows = read_rows(session, "stamped_databases", {"beginning": stamp_beginning(platform)})
-        return tuple(row.managed(row.stamp) for row in rows if row.stamp is not None)
+        stamped = ((row, row.stamp) for row in rows)
+        found = (row.managed(stamp) for row, stamp in stamped if stamp is not None and _owns(self._roles, row, stamp))
+        return tuple(map(self._reachable, found))
+
+    def _reachable(self, database: ManagedDatabase) -> ManagedDatabase:
+        """*database*, which connections are made to as its platform's role from now on."""
+        if self._roles is not None and self._roles.remember(database.name, database.owner.platform):
+            self._connections.forget(database.name)  # another platform has its name now
+        return database
 
     def _session(self) -> AbstractContextManager[psycopg.Connection[Any]]:
         return self._connections.lease(self._maintenance_database)
@@ -117,9 +135,12 @@ def _oid_of_database(connection: psycopg.Connection[Any]) -> int:
     return int((result.get_value(0, 0) or b"").split(b"/")[-2])
 
 
-def owned(row: DatabaseRow | None, owner: DatabaseOwner, *, also_as_tenant: bool = False) -> ManagedDatabase:
+def owned(
+    row: DatabaseRow | None, owner: DatabaseOwner, *, roles: PlatformRoles | None, also_as_tenant: bool = False
+) -> ManagedDatabase:
     """The database in *row*, provided that it is *owner*'s.
 
+    :param roles: where there are any, the platform's own has to own it
     :param also_as_tenant: a v2 database may be asked for by the tenant id made of its schema and id
     :raises DatabaseNotFound, DatabaseNotRecorded, DatabaseNameConflict: as for :meth:`DatabaseDirectory.find`
     """
@@ -129,8 +150,19 @@ def owned(row: DatabaseRow | None, owner: DatabaseOwner, *, also_as_tenant: bool
     if row.stamp is None:
         raise DatabaseNotRecorded(_conflict(owner), **facts)
     if row.stamp.owner == owner or (also_as_tenant and answers_to(row.stamp.owner, owner)):
+        if not _owns(roles, row, row.stamp):
+            raise DatabaseNotMoved(
+                f"the database {owner.database_name!r} is not owned by its platform's role, and with PLATFORM_ROLES "
+                "only that may use it: move it with the command platform-roles",
+                **facts,
+            )
         return row.managed(row.stamp)
     raise DatabaseNameConflict(_conflict(owner), **facts)
+
+
+def _owns(roles: PlatformRoles | None, row: DatabaseRow, stamp: Stamp) -> bool:
+    """Whether the role of the platform that the stamp names owns the database: an owner can write any stamp."""
+    return roles is None or row.role == roles.role_of(stamp.owner.platform)
 
 
 def _conflict(owner: DatabaseOwner) -> str:

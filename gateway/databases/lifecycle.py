@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -14,9 +15,16 @@ from psycopg import sql
 from gateway.databases.catalog import Connections, read_named, refusals
 from gateway.databases.directory import owned
 from gateway.databases.name_locks import NameLocks, try_lock, unlock
+from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp
 from gateway.databases.templates import TemplateDatabases, TemplateUse
-from gateway.errors import ConnectionFailed, DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded
+from gateway.errors import (
+    ConnectionFailed,
+    DatabaseAlreadyExists,
+    DatabaseNotFound,
+    DatabaseNotMoved,
+    DatabaseNotRecorded,
+)
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from gateway.queries import load_queries
 
@@ -26,6 +34,7 @@ Prepare = Callable[[psycopg.Connection[Any]], Prepared]
 _log = logging.getLogger(__name__)
 _QUERIES = load_queries("gateway.databases")
 _TEMPORARY: Final = f"{RESERVED_PREFIX}new_"
+_CLOSED: Final = sql.SQL(" ALLOW_CONNECTIONS false")
 
 
 class DatabaseLifecycle:
@@ -39,13 +48,16 @@ class DatabaseLifecycle:
         wait_seconds: float,
         most_templates: int = 0,
         new_database_template: str = "template0",
+        roles: PlatformRoles | None = None,
     ) -> None:
         """Connect nothing yet.
 
         :param wait_seconds: how long a request waits for another one that is making a database of the same name
         :param most_templates: template databases to keep on the server
         :param new_database_template: what empty databases are copies of
+        :param roles: that own the databases of their platforms; None where the gateway's own does
         """
+        self._roles = roles
         self._templates = TemplateDatabases(most_templates)
         self._empty = new_database_template
         self._connections = connections
@@ -71,14 +83,19 @@ class DatabaseLifecycle:
         :raises DatabaseNameConflict: the name is somebody else's
         :raises ConnectionFailed: the template database is in use
         """
+        if self._roles is not None and template is not None:  # what is in a template belongs to the role that made it
+            role = self._roles.role_of(owner.platform)
+            template = replace(template, content=f"{template.content}\0{role}")
         with self._locks.held(owner.database_name) as session:
             self._refuse_existing(session, owner)
             with refusals("make a database", **owner_facts(owner)):
                 self._remove_leftovers(session)
                 temporary = self._temporary_name(session)
-                copied = self._templates.copy(session, template, temporary) if template else None
+                closed = self._prepare_role(session, owner)
+                copied = self._templates.copy(session, template, temporary, closed=closed) if template else None
                 if copied is None:
-                    self._make_temporary(session, temporary)
+                    self._make_temporary(session, temporary, closed=closed)
+                self._give(session, temporary, owner)
             published = note = None
             try:
                 with self._connections.dedicated(temporary) as connection:
@@ -108,14 +125,17 @@ class DatabaseLifecycle:
             with refusals("copy a database", **owner_facts(owner)):
                 self._remove_leftovers(session)
                 temporary = self._temporary_name(session)
-                self._connections.forget(source)
                 copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (temporary, source)))
+                if self._prepare_role(session, owner):
+                    copy += _CLOSED
+                self._connections.forget(source)
                 try:
                     session.execute(copy)
                 except psycopg.errors.ObjectInUse as exc:
                     message = f"{source!r} cannot be copied while others are connected to it; try again"
                     raise ConnectionFailed(message, cause=exc.diag.message_detail, **owner_facts(owner)) from exc
             try:
+                self._give(session, temporary, owner)
                 return self._publish(session, temporary, owner)
             except BaseException:
                 self._drop_temporary(session, temporary)
@@ -133,10 +153,16 @@ class DatabaseLifecycle:
             with refusals("look up a database", **owner_facts(owner)):
                 row = read_named(session, name)
             try:
-                owned(row, owner)
+                owned(row, owner, roles=self._roles)
             except DatabaseNotRecorded:
                 if name == self._maintenance_database:
                     raise
+                if self._roles is not None:
+                    raise DatabaseNotMoved(
+                        f"the database {name!r} is not recorded as anybody's. With PLATFORM_ROLES it is adopted by the "
+                        "command adopt, and then moved by the command platform-roles",
+                        **owner_facts(owner),
+                    ) from None
             else:
                 raise _already_exists(owner)
             with self._connections.dedicated(name) as connection:
@@ -154,7 +180,7 @@ class DatabaseLifecycle:
         """
         name = owner.database_name
         with self._locks.held(name) as session, refusals("drop a database", **owner_facts(owner)):
-            owned(read_named(session, name), owner)
+            owned(read_named(session, name), owner, roles=self._roles)
             self._connections.forget(name)
             _drop(session, name)
 
@@ -165,7 +191,7 @@ class DatabaseLifecycle:
                 _drop(session, row.name)
                 return
         try:
-            owned(row, owner)
+            owned(row, owner, roles=self._roles)
         except DatabaseNotFound:
             return
         raise _already_exists(owner)
@@ -176,8 +202,20 @@ class DatabaseLifecycle:
         try_lock(session, name)
         return name
 
-    def _make_temporary(self, session: psycopg.Connection[Any], name: str) -> None:
-        """An empty UTF-8 database."""
+    def _prepare_role(self, session: psycopg.Connection[Any], owner: DatabaseOwner) -> bool:
+        """Make the role that is to own the database, and return whether there is to be one."""
+        if self._roles is not None:
+            self._roles.ensure(session, owner.platform)
+        return self._roles is not None
+
+    def _give(self, session: psycopg.Connection[Any], temporary: str, owner: DatabaseOwner) -> None:
+        """Open a new database to the role of its platform alone, where there is one."""
+        if self._roles is not None:
+            with refusals("give a database to its platform's role", **owner_facts(owner)):
+                self._roles.give(session, temporary, owner.platform)
+
+    def _make_temporary(self, session: psycopg.Connection[Any], name: str, *, closed: bool) -> None:
+        """An empty UTF-8 database, *closed* to connections if it is to be."""
         encoding = session.execute(_QUERIES["template_encoding"], {"template": self._empty}).fetchone()
         if encoding == ("UTF8",):
             template: sql.Composable = sql.SQL("TEMPLATE {}").format(sql.Identifier(self._empty))
@@ -185,7 +223,8 @@ class DatabaseLifecycle:
             # The server was set up for another encoding. Only locale C goes with every one, and only in template0.
             template = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
         try:
-            session.execute(sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + template)
+            statement = sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + template
+            session.execute(statement + _CLOSED if closed else statement)
         except psycopg.errors.ObjectInUse as exc:
             raise ConnectionFailed(
                 f"PostgreSQL cannot copy the template database {self._empty} while somebody is connected to it; "
@@ -210,10 +249,16 @@ class DatabaseLifecycle:
             self._refuse_existing(session, owner)
             raise
         with refusals("look up a database", **owner_facts(owner)):
-            return owned(read_named(session, name), owner)
+            published = owned(read_named(session, name), owner, roles=self._roles)
+        if self._roles is not None:
+            self._roles.forget(temporary)
+            self._roles.remember(name, owner.platform)
+        return published
 
     def _drop_temporary(self, session: psycopg.Connection[Any], name: str) -> None:
         """Drop what is still under its temporary name. A failure here must not hide why it was not published."""
+        if self._roles is not None:
+            self._roles.forget(name)
         try:
             _drop(session, name)
         except psycopg.Error:

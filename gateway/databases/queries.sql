@@ -2,7 +2,8 @@
 
 -- name: database_named
 -- The database of a name, whoever it belongs to. A DROP that was interrupted leaves one that cannot be connected to.
-SELECT d.oid::int8 AS oid, d.datname::text AS name, d.datconnlimit = -2 AS is_half_dropped, s.description AS comment
+SELECT d.oid::int8 AS oid, d.datname::text AS name, d.datconnlimit = -2 AS is_half_dropped, s.description AS comment,
+    pg_catalog.pg_get_userbyid(d.datdba)::text AS role
 FROM pg_catalog.pg_database AS d
 LEFT JOIN pg_catalog.pg_shdescription AS s
     ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
@@ -13,6 +14,7 @@ WHERE d.datname = %(name)s
 -- The size of a database that this role may not connect to is null, because asking for it would be an error.
 SELECT
     d.oid::int8 AS oid, d.datname::text AS name, false AS is_half_dropped, s.description AS comment,
+    pg_catalog.pg_get_userbyid(d.datdba)::text AS role,
     CASE
         WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
         THEN pg_catalog.pg_database_size(d.oid)
@@ -27,7 +29,8 @@ ORDER BY d.datname
 
 -- name: unstamped_databases
 -- Databases without a stamp that somebody could adopt.
-SELECT d.oid::int8 AS oid, d.datname::text AS name, false AS is_half_dropped, s.description AS comment
+SELECT d.oid::int8 AS oid, d.datname::text AS name, false AS is_half_dropped, s.description AS comment,
+    pg_catalog.pg_get_userbyid(d.datdba)::text AS role
 FROM pg_catalog.pg_database AS d
 LEFT JOIN pg_catalog.pg_shdescription AS s
     ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
@@ -98,3 +101,26 @@ SELECT EXISTS (
                 SELECT FROM pg_catalog.pg_attrdef AS a
                 WHERE a.adrelid = pg_catalog.to_regclass(seeded.name)
                     AND pg_catalog.pg_get_expr(a.adbin, a.adrelid) ~ %(random)s)) AS differs
+
+-- name: role_named
+SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = %(name)s
+
+-- name: owned_in_the_server
+-- What the session's role owns besides this database that is in no database: REASSIGN OWNED would give it away.
+SELECT 'DATABASE' AS kind, d.datname::text AS name
+FROM pg_catalog.pg_database AS d
+WHERE
+    d.datdba = pg_catalog.to_regrole(pg_catalog.quote_ident(current_user))
+    AND d.datname <> pg_catalog.current_database()
+UNION ALL
+SELECT 'TABLESPACE', t.spcname::text
+FROM pg_catalog.pg_tablespace AS t
+WHERE t.spcowner = pg_catalog.to_regrole(pg_catalog.quote_ident(current_user))
+
+-- name: open_to_public
+-- Whether everybody may connect to a database.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) AS granted
+    WHERE granted.grantee = 0 AND granted.privilege_type = 'CONNECT'
+)
+FROM pg_catalog.pg_database AS d WHERE d.datname = %(name)s

@@ -86,6 +86,7 @@ class ManagedDatabase:
 
     :ivar oid: the server's number of it, which no later database of the same name has
     :ivar stamp: the stamp's text as it is stored
+    :ivar role: PostgreSQL's role that owns it
     :ivar size_bytes: only in listings, and None where the gateway's role may not ask
     """
 
@@ -95,6 +96,7 @@ class ManagedDatabase:
     created_at: datetime | None = None
     adopted_at: datetime | None = None
     stamp: str | None = None
+    role: str = ""
     size_bytes: int | None = None
 
 

@@ -97,15 +97,23 @@ class TemplateDatabases:
         """Keep *most* of them; 0 for none."""
         self._most = most
 
-    def copy(self, session: psycopg.Connection[Any], use: TemplateUse[Any], database: str) -> Mapping[str, Any] | None:
-        """Make *database* as a copy of the template, and return the template's note; None if there is none to copy."""
+    def copy(
+        self, session: psycopg.Connection[Any], use: TemplateUse[Any], database: str, *, closed: bool
+    ) -> Mapping[str, Any] | None:
+        """Make *database* as a copy of the template, and return the template's note; None if there is none to copy.
+
+        :param closed: nobody can connect to it yet
+        """
         if not self._most:
             return None
         found = self._find(session, _name(session, use))
         if found is None:
             return None
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {}").format(
-            sql.Identifier(database), sql.Identifier(found.name), sql.SQL(_strategy(session, found.size_bytes))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {} ALLOW_CONNECTIONS {}").format(
+            sql.Identifier(database),
+            sql.Identifier(found.name),
+            sql.SQL(_strategy(session, found.size_bytes)),
+            sql.Literal(not closed),
         )
         try:
             session.execute(statement)

@@ -94,7 +94,7 @@ def deploy(
         request_id=wanted.request_id,
         lock_timeout_ms=settings.lock_timeout_ms,
         wait_seconds=settings.deploy_wait_timeout_seconds,
-        scratch=services.scratch,
+        scratch=services.scratch_of(owner.platform),
         desired_schemas=services.desired_schemas,
         database_comment=stamp,
     )

@@ -29,11 +29,14 @@ def create_from_template(services: Services, owner: DatabaseOwner, template: str
 
     :raises DatabaseNotFound: *template* is not a database of the owner's platform and not in SHARED_TEMPLATES; whether
         there is a database of the name is not told
+    :raises InvalidRequest: it is another platform's, whose role owns what is in it
     :raises DatabaseAlreadyExists, DatabaseNameConflict: there is a database of the owner's name
     :raises ConnectionFailed: somebody is connected to the template
     """
     made_by = services.directory.owner_of(template)
     is_own = made_by is not None and made_by.platform == owner.platform
+    if not is_own and services.roles is not None:
+        raise InvalidRequest("with PLATFORM_ROLES a tenant can only be a copy of a database of its own platform")
     if not is_own and template not in services.settings.shared_templates:
         raise DatabaseNotFound(
             f"the template {template!r} is no database of this platform and none that all platforms share",

@@ -125,9 +125,13 @@ def conninfo_of_server(conninfo: str, *, application_name: str, session_options:
     )
 
 
-def conninfo_of_database(server: str, database: str) -> str:
-    """The conninfo of one of the server's databases. What comes last in a conninfo is what holds."""
-    return "{} dbname='{}'".format(server, _QUOTED.sub(r"\\\1", database))
+def conninfo_of_database(server: str, database: str, login: Mapping[str, str] | None = None) -> str:
+    """The conninfo of one of the server's databases. What comes last in a conninfo is what holds.
+
+    :param login: ``user`` and ``password``, where they are not the server's own
+    """
+    parts = {"dbname": database, **(login or {})}
+    return " ".join([server, *("{}='{}'".format(name, _QUOTED.sub(r"\\\1", value)) for name, value in parts.items())])
 
 
 def refusal(error: psycopg.Error) -> str:

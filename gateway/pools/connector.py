@@ -102,11 +102,13 @@ class Connector:
         budget: Budget,
         watcher: Watcher,
         exists: Callable[[str], bool],
+        login_to: Callable[[str], Mapping[str, str]],
     ) -> None:
         """Nothing is connected yet.
 
         :param session_options: settings for the sessions of pools
         :param exists: whether the server has a database; raises GatewayError when it cannot be asked
+        :param login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
         """
         self.maintenance = maintenance_database(conninfo)
         self.outage = Outage()
@@ -120,10 +122,11 @@ class Connector:
         self._budget = budget
         self._watcher = watcher
         self._exists = exists
+        self._login_to = login_to
 
     def pooled_conninfo(self, database: str) -> str:
         """The conninfo with which a pool of *database* connects."""
-        return conninfo_of_database(self._pooled, database)
+        return conninfo_of_database(self._pooled, database, self._login_to(database))
 
     def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
         """Make a connection with *make* on *slot*, which is freed when that fails.
@@ -175,7 +178,7 @@ class Connector:
 
     def _make(self, database: str, server: str) -> CountedConnection:
         return CountedConnection.connect(
-            conninfo_of_database(server, database),
+            conninfo_of_database(server, database, self._login_to(database)),
             autocommit=True,
             connect_timeout=self._seconds,
             at_once=self.at_once,

@@ -5,7 +5,7 @@ SELECT pid,
        CASE WHEN starts_with(application_name, 'stonescriptdb-gateway') THEN pg_terminate_backend(pid) END AS told
   FROM unnest(%s::int[], %s::float8[]) AS orphan (pid, seconds)
        JOIN pg_stat_activity USING (pid)
- WHERE usename = session_user
+ WHERE pg_has_role(usesysid, 'USAGE')
    AND backend_start <= statement_timestamp() - seconds * interval '1 second';
 
 -- name: database_exists

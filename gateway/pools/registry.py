@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -89,6 +89,7 @@ class ConnectionRegistry:
         session_options: Mapping[str, str] | None = None,
         reset: Cleaner | None = None,
         needs_reset: NeedsCleaning = lambda _: True,
+        login_to: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
         """Nothing is opened yet.
 
@@ -105,6 +106,7 @@ class ConnectionRegistry:
         :param reset: brings a session given back to its beginning, on another thread
         :param needs_reset: whether a session given back has to be reset at all. One that need not may be in the middle
             of a statement: its cleaning is under way, and whoever leases it next reads the answer, or calls *reset*
+        :param login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
         """
         self._conninfo = conninfo
         self._limits = Limits(
@@ -121,6 +123,7 @@ class ConnectionRegistry:
         self._session_options = dict(session_options or {})
         self._reset = reset
         self._needs_reset = needs_reset
+        self._login_to = login_to
         self._pools: dict[str, TenantPool] = {}
         self._opened = False
 
@@ -148,6 +151,7 @@ class ConnectionRegistry:
             budget=self._budget,
             watcher=self._watcher,
             exists=self._exists,
+            login_to=self._login_to,
         )
         self._reaper = Reaper(
             budget=self._budget, connection=self._connector.observer, query=self._queries["backends_still_there"]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final
 
 import psycopg
@@ -17,7 +18,6 @@ from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
 NAME_PREFIX: Final = "_stonescriptdb_gateway_scratch"  #: of all scratch databases
-_NAME_BYTES: Final = 63
 _PASSING_PREFIX: Final = f"{NAME_PREFIX}_"  #: then the time of making in seconds, and a random part
 _ABANDONED_AFTER_SECONDS: Final = 60  #: from its making to its session is a moment; without one it is left by a crash
 _DUPLICATE_DATABASE: Final = "42P04"
@@ -32,11 +32,13 @@ class ScratchDatabases:
     :param connect: opens an autocommit connection to a database by its name, and closes it after the block
     :param maintenance_database: where CREATE DATABASE and DROP DATABASE are run
     :param template: what they are copies of: the same as the databases whose schemas are understood in them
+    :param owner: the role that they belong to, which alone may connect to them; None for that of the connections
     """
 
     connect: Connect
     maintenance_database: str = "postgres"
     template: str = "template0"
+    owner: str | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
@@ -49,7 +51,7 @@ class ScratchDatabases:
         with self.connect(self.maintenance_database) as maintenance:
             self._drop_abandoned(maintenance)
             if maintenance.execute(_QUERIES["database"], {"name": self._kept}).fetchone() is None:
-                _create(maintenance, self._kept, self.template, may_exist=True)
+                self._create(maintenance, self._kept, may_exist=True)
         with self.connect(self._kept) as connection, connection.transaction(force_rollback=True):
             connection.execute(_QUERIES["lock_scratch"])
             yield connection
@@ -65,7 +67,7 @@ class ScratchDatabases:
         name = f"{_PASSING_PREFIX}{int(time.time())}_{secrets.token_hex(4)}"
         with self.connect(self.maintenance_database) as maintenance:
             self._drop_abandoned(maintenance)
-            _create(maintenance, name, self.template)
+            self._create(maintenance, name)
         try:
             with self.connect(name) as connection:
                 yield connection
@@ -73,10 +75,31 @@ class ScratchDatabases:
             with self.connect(self.maintenance_database) as maintenance:
                 _drop(maintenance, name)
 
+    def _create(self, maintenance: psycopg.Connection[Any], name: str, *, may_exist: bool = False) -> None:
+        database = sql.Identifier(name)
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(database, sql.Identifier(self.template))
+        if self.owner is not None:
+            statement += sql.SQL(" OWNER {}").format(sql.Identifier(self.owner))
+        try:
+            maintenance.execute(statement)
+            if self.owner is not None:
+                maintenance.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+        except psycopg.Error as exc:
+            if may_exist and exc.sqlstate == _DUPLICATE_DATABASE:  # another deploy was first
+                return
+            raise ScratchUnavailable(
+                f"the scratch database for reading the schema could not be made: {exc}; the gateway's role needs "
+                f"CREATEDB, and nobody may be connected to {self.template}",
+                server=ServerMessage.of(exc),
+            ) from exc
+
     @property
     def _kept(self) -> str:
         """The one that is used again and again, because nothing in it is ever committed."""
-        return NAME_PREFIX if self.template == "template0" else f"{NAME_PREFIX}_of_{self.template}"[:_NAME_BYTES]
+        if self.template == "template0" and self.owner is None:
+            return NAME_PREFIX
+        kind = blake2b(f"{self.template}\0{self.owner}".encode(), digest_size=8).hexdigest()
+        return f"{NAME_PREFIX}_of_{kind}"
 
     def _drop_abandoned(self, maintenance: psycopg.Connection[Any]) -> None:
         """Drop what a process that died left behind: too old to be in use, and nobody is connected to it."""
@@ -97,20 +120,6 @@ def scratch_databases_beside(connection: psycopg.Connection[Any]) -> ScratchData
             yield opened
 
     return ScratchDatabases(connect=connect)
-
-
-def _create(maintenance: psycopg.Connection[Any], name: str, template: str, *, may_exist: bool = False) -> None:
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-    try:
-        maintenance.execute(statement)
-    except psycopg.Error as exc:
-        if may_exist and exc.sqlstate == _DUPLICATE_DATABASE:  # another deploy was first
-            return
-        raise ScratchUnavailable(
-            f"the scratch database for reading the schema could not be made: {exc}; the gateway's role needs "
-            f"CREATEDB, and nobody may be connected to {template}",
-            server=ServerMessage.of(exc),
-        ) from exc
 
 
 def _drop(maintenance: psycopg.Connection[Any], name: str) -> None:

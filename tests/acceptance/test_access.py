@@ -31,11 +31,13 @@ POST /platform/register                  401  401   403   400 400   401  401   4
 POST /platform/<platform>/schema         401  401   403   415 415   401  401   403   415 415
 GET  /platform/<platform>/schemas        401  401   403   404 404   401  401   403   404 404
 GET  /platform/<platform>/databases      401  401   403   404 404   401  401   403   404 404
+GET  /platform/<platform>/status         401  401   403   404 404   401  401   403   404 404
 POST /database/create                    401  401   403   404 404   401  401   403   404 404
 POST /v2/migrate                         401  401   403   404 404   401  401   403   404 404
 POST /v2/migrate-all                     401  401   403   404 404   401  401   403   404 404
 GET  /admin/databases                    403  403   403   403 403   401  401   401   401 200
 GET  /admin/platforms                    403  403   403   403 403   401  401   401   401 200
+GET  /admin/deploys                      403  403   403   403 403   401  401   401   401 200
 POST /admin/create-tenant                403  403   403   403 403   401  401   401   401 400
 POST /admin/create-tenant-db             403  403   403   403 403   401  401   401   401 400
 POST /admin/drop-database                403  403   403   403 403   401  401   401   401 400

@@ -1,0 +1,172 @@
+"""Walls between platforms: a login role of each, which owns its databases and may connect to no other.
+
+Invariants, where PLATFORM_ROLES is on:
+
+1. SQL of a platform runs in sessions that have logged in as the platform's role. No session of the gateway's own role
+   is ever in a database of a platform: what is defined there could make it do things.
+2. A database is a platform's only when its stamp says so and the platform's role owns it, because an owner can write
+   any stamp.
+3. Nobody can connect to a database before CONNECT is taken from everybody else.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors, sql
+
+from gateway.errors import GatewayError
+from gateway.queries import load_queries
+from gateway.settings import key_name_of
+
+_QUERIES = load_queries("gateway.databases")
+_SECRET_BYTES: Final = 32
+_NAMED_CHARACTERS: Final = 40  #: of the platform's name, in the role's; what follows makes it the platform's alone
+_INHERIT_OPTION_SINCE: Final = 160000  #: server version whose GRANT of a role says whether it is inherited
+
+
+class PlatformRoles:
+    """The roles of platforms: their names, their passwords, and which database is reached as which."""
+
+    def __init__(self, secret_file: Path, *, maintenance_database: str) -> None:
+        """Read and make nothing yet.
+
+        :param secret_file: what passwords are derived from; made when it is missing, shared by all who log in so
+        """
+        self._secret_file = secret_file
+        self._maintenance_database = maintenance_database
+        # Both are changed by single operations only, which threads cannot see half done.
+        self._platforms: dict[str, str] = {}  # database → platform, of all that this process may connect to
+        self._there: set[str] = set()  # platforms whose role is known to be there
+
+    @staticmethod
+    def role_of(platform: str) -> str:
+        """Return the name of a platform's role: another one for every platform, whatever their names fold into."""
+        own = blake2b(platform.encode(), digest_size=4).hexdigest()
+        return f"platform_{key_name_of(platform).lower()[:_NAMED_CHARACTERS]}_{own}"
+
+    def remember(self, database: str, platform: str) -> bool:
+        """Log in to *database* as *platform* from now on. Returns whether it was another's before."""
+        before = self._platforms.get(database)
+        self._platforms[database] = platform
+        return before is not None and before != platform
+
+    def login_to(self, database: str) -> dict[str, str]:
+        """Return the ``user`` and ``password`` to connect to *database* with; the gateway's own: nothing.
+
+        :raises GatewayError: it is not known whose it is
+        """
+        if database == self._maintenance_database:
+            return {}
+        platform = self._platforms.get(database)
+        if platform is None:
+            raise GatewayError("it is not known as which role to connect to the database", database=database)
+        role = self.role_of(platform)
+        return {"user": role, "password": self.password_of(role)}
+
+    def password_of(self, role: str) -> str:
+        """Return the password of a role, the same for all who have the secret."""
+        return urlsafe_b64encode(hmac.digest(self._secret, role.encode(), "sha256")).decode()
+
+    def ensure(self, session: psycopg.Connection[Any], platform: str, *, renew: bool = False) -> None:
+        """Make the platform's role if it is missing.
+
+        :param session: one of the gateway's role, in the maintenance database
+        :param renew: set its password again, also if it is there
+        :raises GatewayError: the gateway's role may not
+        """
+        if platform in self._there and not renew:
+            return
+        role = self.role_of(platform)
+        missing = session.execute(_QUERIES["role_named"], {"name": role}).fetchone() is None
+        if missing or renew:
+            self._make(session, role, missing=missing)
+        self._there.add(platform)
+
+    def _make(self, session: psycopg.Connection[Any], role: str, *, missing: bool) -> None:
+        name, encoding = sql.Identifier(role), session.info.encoding
+        # What the server stores, and not the password itself, which could be written to its log.
+        verifier = session.pgconn.encrypt_password(
+            self.password_of(role).encode(encoding), role.encode(encoding), b"scram-sha-256"
+        ).decode()
+        grant = "GRANT {} TO CURRENT_USER"
+        if session.info.server_version >= _INHERIT_OPTION_SINCE:
+            grant += " WITH INHERIT TRUE, SET TRUE"
+        verb = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}" if missing else "ALTER ROLE {} LOGIN PASSWORD {}")
+        try:
+            with session.transaction():
+                session.execute(verb.format(name, sql.Literal(verifier)))
+                session.execute(sql.SQL(grant).format(name))
+        except errors.DuplicateObject:
+            return  # another request was first
+        except errors.InsufficientPrivilege as exc:
+            raise GatewayError(
+                "PLATFORM_ROLES needs a role of the gateway's with CREATEROLE, and platforms' roles that it has made",
+                cause=exc.diag.message_primary,
+                sqlstate=exc.sqlstate,
+                detail=exc.diag.message_detail,
+            ) from exc
+
+    def give(self, session: psycopg.Connection[Any], database: str, platform: str) -> None:
+        """Make a database the platform's, which nobody can connect to yet, and open it to that alone."""
+        name = sql.Identifier(database)
+        session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(self.role_of(platform))))
+        session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+        session.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+        self.remember(database, platform)
+
+    def forget(self, database: str) -> None:
+        """Connect to *database* no more: it is gone, or has another name."""
+        self._platforms.pop(database, None)
+
+    @cached_property
+    def _secret(self) -> bytes:
+        """What passwords are derived from. Written whole or not at all, by whoever is first."""
+        if not self._secret_file.exists():
+            self._secret_file.parent.mkdir(parents=True, exist_ok=True)
+            own = self._secret_file.with_name(f".{self._secret_file.name}.{secrets.token_hex(8)}")
+            descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(_SECRET_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(own, self._secret_file)
+            own.unlink()
+        return self._secret_file.read_bytes()
+
+
+def hand_over(connection: psycopg.Connection[Any], role: str) -> None:
+    """Make *role* the owner of a database and of everything in it that is the gateway's, and take CONNECT from others.
+
+    In one transaction. ``REASSIGN OWNED`` gives away what the gateway's role owns in the whole server, other databases
+    and tablespaces, too; these are taken back before anybody can see it.
+
+    :param connection: one of the gateway's role in that database
+    :raises psycopg.Error: it is not done: something belongs to a third role, or the gateway's role may not
+    """
+    to, this = sql.Identifier(role), sql.Identifier(connection.info.dbname)
+    with connection.transaction():
+        others = connection.execute(_QUERIES["owned_in_the_server"]).fetchall()
+        # First of all: what is in the schema public needs an owner who may create there, as the database's may.
+        connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(this, to))
+        connection.execute(sql.SQL("REASSIGN OWNED BY CURRENT_USER TO {}").format(to))
+        for kind, name in others:
+            back = sql.SQL("ALTER {} {} OWNER TO CURRENT_USER").format(sql.SQL(kind), sql.Identifier(name))
+            connection.execute(back)
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(this))
+
+
+def is_open_to_all(session: psycopg.Connection[Any], database: str) -> bool:
+    """Return whether everybody may connect to *database*."""
+    row = session.execute(_QUERIES["open_to_public"], {"name": database}).fetchone()
+    return bool(row and row[0])
