@@ -167,7 +167,7 @@ def test_a_restart_under_load(own_server, start_worker, budget):
         worker.wait_for(more=30)
         assert "wrong" not in worker.stop()
     budget.use_up(24)
-    assert own_server.most_alive(offset)[0] == 24
+    assert 23 <= own_server.most_alive(offset)[0] <= 24
 
 
 @pytest.mark.parametrize("tell_server", [True, False])
@@ -175,7 +175,7 @@ def test_connections_cut_on_the_way(own_server, databases, make_registry, proxy,
     conninfo = make_conninfo(own_server.url, host="127.0.0.1", port=proxy.port)
     registry, offset = make_registry(conninfo=conninfo), own_server.log.stat().st_size
     for _ in range(5):
-        for name in databases[: LIMIT - 2]:  # two slots are left, so that orphans can be looked after within the budget
+        for name in databases[: LIMIT - 2]:
             assert ask(registry, name)
         proxy.cut(tell_server=tell_server)
         wait_until(lambda: ask(registry, databases[0]))
@@ -184,11 +184,11 @@ def test_connections_cut_on_the_way(own_server, databases, make_registry, proxy,
 
 
 def test_a_spent_budget_that_is_cut_off_whole_comes_back(own_server, databases, make_registry, proxy):
-    """The backends do not know, so there is no room to ask about them: one connection more than the budget, once."""
+    """The backends do not know, so they have all of the budget but the slot that is kept for asking about them."""
     conninfo = make_conninfo(own_server.url, host="127.0.0.1", port=proxy.port)
     registry, offset = make_registry(conninfo=conninfo), own_server.log.stat().st_size
-    for name in databases[:LIMIT]:
+    for name in databases[: LIMIT - 1]:
         assert ask(registry, name)
     proxy.cut(tell_server=False)
     wait_until(lambda: ask(registry, databases[LIMIT]))
-    assert own_server.most_alive(offset)[0] <= LIMIT + 1
+    assert own_server.most_alive(offset)[0] == LIMIT
