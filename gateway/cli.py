@@ -231,6 +231,30 @@ def _opened_services(settings: Settings) -> Iterator[Services]:
         services.close()
 
 
+@main.command()
+def mend() -> None:
+    """Compare the records in DATA_DIR with the databases, and mend what a crash has left.
+
+    A gateway does the same when it starts.
+    """
+    from gateway.errors import GatewayError  # noqa: PLC0415 - only this command needs these
+    from gateway.operations.reconcile import reconcile  # noqa: PLC0415
+    from gateway.services import build_services  # noqa: PLC0415
+
+    settings = _read_settings()
+    _prepare_data_directory(settings)
+    configure_logging("error", settings.log_format)
+    services = build_services(settings)
+    services.open()
+    try:
+        for line in reconcile(services) or ("There is nothing to mend.",):
+            click.echo(line)
+    except GatewayError as exc:
+        raise click.ClickException(str(exc)) from exc
+    finally:
+        services.close()
+
+
 def _role_of(owner: DatabaseOwner) -> str:
     if owner.schema_name:
         return f"database {owner.database_id} of schema {owner.schema_name}"

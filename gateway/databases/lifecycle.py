@@ -184,6 +184,13 @@ class DatabaseLifecycle:
             self._connections.forget(name)
             _drop(session, name)
 
+    def remove_unfinished(self) -> tuple[str, ...]:
+        """Drop the databases whose making was cut short by the end of its process, and return their names."""
+        session_of = self._connections.dedicated(self._maintenance_database)
+        with session_of as session, refusals("remove unfinished databases"):
+            session.autocommit = True
+            return self._remove_leftovers(session)
+
     def _refuse_existing(self, session: psycopg.Connection[Any], owner: DatabaseOwner) -> None:
         with refusals("look up a database", **owner_facts(owner)):
             row = read_named(session, owner.database_name)
@@ -264,13 +271,16 @@ class DatabaseLifecycle:
         except psycopg.Error:
             _log.warning("the unfinished database %s is left for the next request to remove", name, exc_info=True)
 
-    def _remove_leftovers(self, session: psycopg.Connection[Any]) -> None:
+    def _remove_leftovers(self, session: psycopg.Connection[Any]) -> tuple[str, ...]:
         """Drop unfinished databases whose maker is gone, which is so when nobody holds the lock on their name."""
+        removed = []
         parameters = {"beginning": self._temporary_beginning(session)}
         for (name,) in session.execute(_QUERIES["unfinished_databases"], parameters).fetchall():
             if try_lock(session, name):
                 _drop(session, name)
                 unlock(session, name)
+                removed.append(name)
+        return tuple(removed)
 
     @staticmethod
     def _temporary_beginning(session: psycopg.Connection[Any]) -> str:

@@ -24,6 +24,8 @@ _MOMENT: Final = re.compile(
     r"|'(?:now|today|tomorrow|yesterday)'",
     re.IGNORECASE,
 )
+#: Comments, and string literals without a word that PostgreSQL takes for the present.
+_SILENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/|'(?!(?:now|today|tomorrow|yesterday)')(?:[^']|'')*'", re.I | re.S)
 _CHANGES_ROWS: Final = re.compile(r"^\s*(?:insert|update|delete|copy|do|with|select|call|merge)\b", re.I | re.M)
 _COUNTS: Final = (
     "extensions_installed",
@@ -79,7 +81,9 @@ def depends_on_moment(schema: Schema) -> bool:
 
 
 def _is_momentary(file: SchemaFile, functions: set[str]) -> bool:
-    if _MOMENT.search(file.text):
+    # Where quotes may mean something else, in bodies and escapes, the text is looked at as it stands.
+    text = file.text if "$" in file.text or "\\" in file.text else _SILENT.sub("''", file.text)
+    if _MOMENT.search(text):
         return True
-    called = {name.lower() for name in re.findall(r"(\w+)\s*\(", file.text)}
+    called = {name.lower() for name in re.findall(r"(\w+)\s*\(", text)}
     return not called.isdisjoint(functions)

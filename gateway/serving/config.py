@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from gateway.api import metrics
+from gateway.operations.reconcile import reconcile_at_start
+from gateway.services import Services
 from gateway.serving.logs import GunicornLogger, configure_logging
 from gateway.serving.places import Places
 from gateway.serving.worker import Worker, keep_signals_for_workers
@@ -72,7 +75,10 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 def post_fork(_server: Arbiter, worker: Worker) -> None:
     """Open the worker's pools, now that it is a process of its own."""
     metrics.begin(os.getpid())
-    worker.app.wsgi().extensions["gateway"].open()
+    services: Services = worker.app.wsgi().extensions["gateway"]
+    services.open()
+    if worker.place == PLACES.for_deploys and services.platforms.all():
+        Thread(target=reconcile_at_start, args=(services,), name="reconcile", daemon=True).start()
 
 
 def child_exit(server: Arbiter, _worker: Worker) -> None:

@@ -1,0 +1,46 @@
+"""Reconcile: the records under DATA_DIR and the databases with their stamps, after a crash or a loss of either."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from gateway.errors import GatewayError, PlatformNotFound, SchemaNotFound
+from gateway.services import Services
+
+_log = logging.getLogger(__name__)
+
+
+def reconcile(services: Services) -> tuple[str, ...]:
+    """Mend what can be mended, and return a sentence for each thing that was or that needs a person.
+
+    Stamps are the truth about databases, records about schemas. What is cut short in either leaves something that only
+    its maker would have known, which is removed; a platform that has databases and no record is recorded again.
+    """
+    found = list(services.platforms.mend())
+    found += [f"removed the unfinished database {name}" for name in services.lifecycle.remove_unfinished()]
+    owners = [one.owner for one in services.directory.all() if one.owner.schema_name is not None]
+    counts = Counter((owner.platform, str(owner.schema_name)) for owner in owners)
+    for (platform, schema_name), count in sorted(counts.items()):
+        try:
+            services.platforms.schema(platform, schema_name)
+        except PlatformNotFound:
+            services.platforms.register(platform)
+            found.append(f"{platform}: has databases and no record; recorded it again")
+            found.append(_without_schema(platform, schema_name, count))
+        except SchemaNotFound:
+            found.append(_without_schema(platform, schema_name, count))
+    return tuple(found)
+
+
+def reconcile_at_start(services: Services) -> None:
+    """Do so in the log; a start is not kept from serving by what cannot be mended now."""
+    try:
+        for line in reconcile(services):
+            _log.warning("reconciled: %s", line)
+    except GatewayError as exc:
+        _log.warning("records and databases could not be compared: %s", exc)
+
+
+def _without_schema(platform: str, schema_name: str, count: int) -> str:
+    return f"{platform}/{schema_name}: {count} databases have been made of it and it is not stored; upload it again"
