@@ -68,7 +68,7 @@ class FileRunner:
                 except psycopg.Error as exc:
                     if exc.sqlstate not in self._retried:
                         raise self._session.failure(exc, self._error_class, file=file) from exc
-                    failed.append((file, exc))
+                    failed.append((file, exc.with_traceback(None)))  # which would hold this very list
             if len(failed) == len(waiting):
                 return failed
             waiting = [file for file, _ in failed]

@@ -17,7 +17,7 @@ _SILENT_NAMES: Final = ("README", "LICENSE", "CHANGELOG")  #: what people keep b
 _SILENT_SUFFIX: Final = ".md"
 _NAMED_AT_MOST: Final = 3  #: names in one warning
 _WARNINGS_AT_MOST: Final = 20
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Parts = tuple[str, ...]
 

@@ -10,6 +10,7 @@ from sys import intern
 from typing import Final
 
 from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.source.layout import printable
 from migrations_engine.source.lexer import NAME_BYTES, line_breaks, line_of, pieces
 
 _LEADING_TOKENS: Final = 8  #: enough for CREATE OR REPLACE CONSTRAINT TRIGGER and a name
@@ -183,7 +184,7 @@ def _harmless(start: int, command: str, text: str) -> tuple[int, str]:
     if _RESTRICT.fullmatch(command) and not before.strip():
         return start, command
     raise SchemaExtractionFailed(
-        f"line {line_of(text, start)}: {command[:40]} is a command for psql and not SQL; take it out, "
+        f"line {line_of(text, start)}: {printable(command[:40])} is a command for psql and not SQL; take it out, "
         "only SQL reaches the server"
     )
 

@@ -109,7 +109,7 @@ def deploys() -> Iterator[Deploys]:
         folder = Path(name)
         folder.chmod(0o755)
         with EmbeddedPostgres(folder / "pg", durable=False) as server:  # processes are killed, not the machine
-            with psycopg.connect(server.url, autocommit=True) as admin:
+            with psycopg.connect(server.superuser_url, autocommit=True) as admin:
                 admin.execute("ALTER SYSTEM SET synchronous_commit = on")
                 admin.execute("SELECT pg_reload_conf()")
             yield Deploys(server, folder)

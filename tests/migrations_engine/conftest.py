@@ -28,9 +28,12 @@ class Tenant:
         self._desired_schemas = DesiredSchemas()
 
     def deploy(self, files: dict[str, str], purpose: str, **options: Any) -> DeployReport:
+        return self.deploy_schema(schema_of(files), purpose, **options)
+
+    def deploy_schema(self, schema: Schema, purpose: str, **options: Any) -> DeployReport:
         wanted = DeployOptions(purpose=purpose, desired_schemas=self._desired_schemas, **options)
         with psycopg.connect(self.conninfo) as connection:
-            return deploy_schema(connection, schema_of(files), wanted)
+            return deploy_schema(connection, schema, wanted)
 
     def register(self, files: dict[str, str], **options: Any) -> DeployReport:
         return self.deploy(files, "register", **options)

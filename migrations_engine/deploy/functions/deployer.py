@@ -71,7 +71,6 @@ class FunctionDeployer:
         self._replaced: dict[OldRoutine, SchemaFile] = {}  # moved aside for a file, to be dropped when all have run
         self._ran_again: set[SchemaFile] = set()
         self._is_stale = False  # something may have altered routines after they were noted as made
-        self._one_by_one = FileRunner(session, self._run_replacing, error_class=FunctionDeployFailed)
 
     def deploy_early(self) -> bool:
         """Make what can be made before its turn, for a step that calls it. Tell whether there is anything new."""
@@ -79,9 +78,13 @@ class FunctionDeployer:
         if not pending:
             return False
         self._look_around(pending)
-        failed = self._one_by_one.run_what_works(pending)
+        failed = self._one_by_one().run_what_works(pending)
         self._is_stale = True
         return len(failed) < len(pending)
+
+    def _one_by_one(self) -> FileRunner:
+        """Made anew each time: kept, it and this object would refer to each other, and hold the files until a gc."""
+        return FileRunner(self._session, self._run_replacing, error_class=FunctionDeployFailed)
 
     def owned(self, identities: Collection[str]) -> set[str]:
         """Those of *identities* that files of the schema make, have made, or make otherwise now."""
@@ -166,7 +169,7 @@ class FunctionDeployer:
         if not together.run_together(pending):
             for file in pending:
                 self._made.pop(file, None)
-            self._one_by_one.run_all(pending)
+            self._one_by_one().run_all(pending)
             self._is_stale = True
         elif by_name is not None:
             self._made |= {file: [] for file in pending}

@@ -85,6 +85,10 @@ class TestCommandsOfPsql:
         assert caught.value.message.startswith(f"line 2: {command} is a command for psql and not SQL")
         assert caught.value.file == "seeders/a.sql"
 
+    def test_control_characters_of_a_command_are_written_out(self) -> None:
+        with pytest.raises(SchemaExtractionFailed, match=r"^line 1: \\x\\x1b\[2J\\x9b is a command for psql"):
+            split("\\x\x1b[2J\x9b", file="seeders/a.sql")
+
     def test_restrict_after_something_else_is_refused(self) -> None:
         with pytest.raises(SchemaExtractionFailed, match="line 1"):
             split(r"SELECT 1 \restrict abc")
