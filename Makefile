@@ -1,5 +1,5 @@
 # setup, demo, test and check each work alone on a fresh clone; the others make the environment when it is missing.
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test check format fuzz fuzz-memory clean
 
 VENV := .venv
 # The first interpreter that is new enough; another can be named: make setup PYTHON=/opt/python/bin/python3
@@ -32,6 +32,13 @@ check: setup
 format: setup
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+# Tens of thousands of hostile inputs, in less than half an hour: make fuzz FUZZ="--seed 7 --requests 1000"
+fuzz: setup
+	$(VENV)/bin/python -m tests.fuzz $(FUZZ)
+
+fuzz-memory: setup
+	$(VENV)/bin/python -m tests.fuzz --memory
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
