@@ -64,14 +64,18 @@ class DatabaseDirectory:
             return None
         return row.stamp.owner
 
+    def remembered(self, owner: DatabaseOwner) -> ManagedDatabase | None:
+        """What :meth:`find_for_call` would return without asking the server."""
+        known = self._remembered.get(owner)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
     def find_for_call(self, owner: DatabaseOwner) -> ManagedDatabase:
         """The database that calls for *owner* reach, also a v2 database asked for as ``{schema}_{id}``; remembered.
 
         :raises DatabaseNotFound, DatabaseNameConflict: as for :meth:`find`
         """
-        remembered = self._remembered.get(owner)
-        if remembered is not None and remembered[0] > time.monotonic():
-            return remembered[1]
+        if (known := self.remembered(owner)) is not None:
+            return known
         with refusals("look up a database", **owner_facts(owner)), self._session() as session:
             row = read_named(session, owner.database_name)
         database = self._reachable(owned(row, owner, also_as_tenant=True, roles=self._roles))
@@ -83,6 +87,10 @@ class DatabaseDirectory:
     def forget(self, owner: DatabaseOwner) -> None:
         """Look *owner* up again the next time: its database has turned out not to be what was remembered."""
         self._remembered.pop(owner, None)
+
+    def was_asked(self, connection: psycopg.Connection[Any]) -> bool:
+        """Whether :meth:`is_open_on` knows without asking the server."""
+        return connection in self._oids
 
     def is_open_on(self, connection: psycopg.Connection[Any], database: ManagedDatabase) -> bool:
         """Whether *connection* is one to *database* itself and not to a later one of its name.

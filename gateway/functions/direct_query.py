@@ -13,11 +13,12 @@ from psycopg.pq.abc import PGresult
 from gateway.errors import GatewayError, InvalidRequest, QueryFailed, QueryTimeout, ResponseTooLarge
 from gateway.functions.execution import GRACE_SECONDS, RowCollector
 from gateway.functions.json_values import JsonValue
-from gateway.functions.protocol import HasFileno, ServerRefused
+from gateway.functions.protocol import ServerRefused
 from gateway.functions.session import CallSession
 from gateway.functions.statements import Query
 from gateway.functions.values import encoder_of, parse_rows, read_types
 from gateway.queries import load_queries
+from gateway.steps import Peer, run
 
 _QUERIES: Final = load_queries("gateway.functions")
 _NO_PRIVILEGE: Final = "42501"
@@ -52,7 +53,7 @@ class DirectQuery:
     may_write: bool
     statement_timeout_ms: int
     max_bytes: int
-    client: HasFileno | None = None  #: the client's socket: when its other end closes, the statement is cancelled
+    peer: Peer | None = None  #: when it is gone, the statement is cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class DirectRows:
 
 
 def run_direct(session: CallSession, query: DirectQuery) -> DirectRows:
-    """Run a statement, in a transaction that can only read unless the query may write.
+    """Run a statement in this thread, in a transaction that can only read unless the query may write.
 
     :raises InvalidRequest: the server does not understand the text, or the values do not fit its parameters
     :raises QueryFailed: the statement ended with an error, or would have written
@@ -75,7 +76,7 @@ def run_direct(session: CallSession, query: DirectQuery) -> DirectRows:
     for schema in session.ask(_QUERIES["schema_of_dblink"], []):
         session.dblink = schema.decode()  # whose connections the cleaning ends
     if not query.may_write:
-        session.run(_ONLY_READ, (), _ignore, seconds=GRACE_SECONDS)
+        run(session.run(_ONLY_READ, (), _ignore, seconds=GRACE_SECONDS))
     types = _understand(session, Query(sql=text, types=()), query)
     values = _encode(session, types, query.params)
     rendered = Query(sql=_RENDERED % (text, query.max_bytes), types=types, many_rows=True, result_format=Format.BINARY)
@@ -108,13 +109,13 @@ def _run_without_rows(
         return True
 
     try:
-        session.run(_BEGIN, (), _ignore, seconds=GRACE_SECONDS)
+        run(session.run(_BEGIN, (), _ignore, seconds=GRACE_SECONDS))
         _run(session, statement, values, accept, query)
         if any(columns for columns, _ in results):
             raise InvalidRequest(
                 "a statement that writes and returns rows must be INSERT, UPDATE, DELETE or MERGE itself"
             )
-        session.run(_COMMIT, (), _ignore, seconds=query.statement_timeout_ms / 1000 + GRACE_SECONDS)
+        run(session.run(_COMMIT, (), _ignore, seconds=query.statement_timeout_ms / 1000 + GRACE_SECONDS))
     except ServerRefused as exc:
         raise _failed(exc, query) from exc
     return DirectRows(affected=sum(affected for _, affected in results))
@@ -130,7 +131,7 @@ def _run(
     began = monotonic()
     seconds = query.statement_timeout_ms / 1000 + GRACE_SECONDS
     try:
-        session.run(statement, values, accept, seconds=seconds, client=query.client)
+        run(session.run(statement, values, accept, seconds=seconds, for_client=True), query.peer)
     except ServerRefused as exc:
         if exc.sqlstate == _QUERY_CANCELED and monotonic() - began >= query.statement_timeout_ms / 1000:
             raise QueryTimeout(

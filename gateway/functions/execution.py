@@ -9,10 +9,11 @@ from psycopg.pq.abc import PGresult
 
 from gateway.errors import QueryTimeout, ResponseTooLarge
 from gateway.functions.json_values import dump_json
-from gateway.functions.protocol import HasFileno, ServerRefused
+from gateway.functions.protocol import ServerRefused
 from gateway.functions.resolution import CallPlan
 from gateway.functions.session import CallSession
 from gateway.functions.statements import Query, render_statement
+from gateway.steps import ELSEWHERE, Steps
 
 GRACE_SECONDS: Final = 10.0  #: after its time-out, for the server to say so; then the connection is given up
 _QUERY_CANCELED: Final = "57014"
@@ -55,8 +56,7 @@ def execute(
     *,
     statement_timeout_ms: int,
     max_bytes: int,
-    client: HasFileno | None = None,
-) -> list[bytes]:
+) -> Steps[list[bytes]]:
     """The rows of the answer, each a JSON object as PostgreSQL renders it.
 
     :param statement_timeout_ms: the session's, for functions that do not set their own
@@ -67,7 +67,7 @@ def execute(
     :raises ResponseTooLarge, ClientGone: as QueryTimeout, unless the server was done before it could be told to stop
     :raises ConnectionBroken: the connection ended
     """
-    timeout_ms = _apply_timeout(session, plan, statement_timeout_ms)
+    timeout_ms = yield from _apply_timeout(session, plan, statement_timeout_ms)
     collector = RowCollector(max_bytes)
     accept = collector.accept
     output: list[PGresult] = []
@@ -80,8 +80,9 @@ def execute(
     began = monotonic()
     seconds = timeout_ms / 1000 + GRACE_SECONDS
     try:
-        session.run(plan.statement, values, accept, seconds=seconds, client=client)
+        yield from session.run(plan.statement, values, accept, seconds=seconds, for_client=True)
         if output and output[0].ntuples:
+            yield ELSEWHERE
             collector.add(_render(session, output[0]))
     except ServerRefused as exc:
         if exc.sqlstate == _QUERY_CANCELED and monotonic() - began >= timeout_ms / 1000:
@@ -99,7 +100,7 @@ def execute(
     return collector.rows
 
 
-def _apply_timeout(session: CallSession, plan: CallPlan, default_ms: int) -> int:
+def _apply_timeout(session: CallSession, plan: CallPlan, default_ms: int) -> Steps[int]:
     """The time-out in milliseconds that holds for the call: the session's, or the function's own.
 
     PostgreSQL starts the clock before it looks at the settings of the function, so they are made to hold beforehand.
@@ -107,17 +108,18 @@ def _apply_timeout(session: CallSession, plan: CallPlan, default_ms: int) -> int
     wanted = plan.signature.statement_timeout
     if wanted is None:
         return default_ms
-    return _set_timeout(session, wanted) or _set_timeout(session, str(default_ms))
+    own = yield from _set_timeout(session, wanted)
+    return own or (yield from _set_timeout(session, str(default_ms)))
 
 
-def _set_timeout(session: CallSession, wanted: str) -> int:
+def _set_timeout(session: CallSession, wanted: str) -> Steps[int]:
     found: list[int] = []
 
     def accept(result: PGresult) -> bool:
         found.append(int(result.get_value(0, 0) or 0))
         return True
 
-    session.run(_SET_TIMEOUT, [wanted.encode()], accept, seconds=GRACE_SECONDS)
+    yield from session.run(_SET_TIMEOUT, [wanted.encode()], accept, seconds=GRACE_SECONDS)
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""Sending to the server and reading its answer or error by libpq alone, while watching the clock and the client."""
+"""Sending to the server and reading its answer or error by libpq alone, in steps, watching the clock and the client."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import select
 import weakref
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from gateway.errors import ClientGone, QueryFailed
+from gateway.steps import ELSEWHERE, Event, Peer, Steps
 
 CHANGED: Final = "stonescriptdb_gateway.function_has_changed"  #: in the error of a call made with an old signature
 
@@ -25,12 +26,14 @@ _DATATYPE_MISMATCH: Final = "42804"  #: of a polymorphic parameter; the one erro
 _OF_PARAMETER: Final = re.compile(r"""(?:\A|\n)[^\n"'«»„“”(:]*[0-9][^\n"'«»„“”(:]*(?:'\.\.\.')?\Z""")
 
 CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
+PROBE_MILLISECONDS: Final = 1000  #: between two looks whether a client that has ended its sending is still there
 _FATAL_ERROR: Final = int(ExecStatus.FATAL_ERROR)
 _EXPECTED: Final = frozenset(
     map(int, (ExecStatus.TUPLES_OK, ExecStatus.TUPLES_CHUNK, ExecStatus.SINGLE_TUPLE, ExecStatus.COMMAND_OK))
 )
 _CONNECTION_OK: Final = int(ConnStatus.OK)
-_HANG_UP: Final = getattr(select, "POLLRDHUP", 0)  # elsewhere only POLLHUP tells, which is always reported
+_BROKEN: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
 Accept: TypeAlias = Callable[[PGresult], bool]  #: takes a result, and says whether more is wanted
 
 
@@ -92,24 +95,67 @@ class ConnectionBroken(Exception):
         self.sent = sent
 
 
-class HasFileno(Protocol):
-    """A socket, or anything else that can be polled."""
+class ServerWait:
+    """The server's answer, or that it takes more of what is sent to it, as something to wait for.
 
-    def fileno(self) -> int:
-        """The descriptor, or -1 when it is closed."""
+    :ivar deadline: on the clock of ``time.monotonic``
+    :ivar sending: to wait also until more can be sent
+    :ivar for_client: whether the client's going ends the wait
+    """
+
+    __slots__ = ("_poller", "deadline", "descriptor", "for_client", "sending")
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.deadline = 0.0
+        self.sending = False
+        self.for_client = False
+        self._poller = select.poll()
+
+    def block(self, peer: Peer | None) -> Event:
+        """Wait in this thread."""
+        poller = self._poller
+        poller.register(self.descriptor, select.POLLIN | (select.POLLOUT if self.sending else 0))
+        watched = peer.fileno() if peer is not None and self.for_client else -1
+        if peer is None or watched < 0:
+            ready = poller.poll(self._milliseconds())
+            return Event.READY if ready else Event.LATE
+        poller.register(watched, peer.hang_up)
+        try:
+            return self._block_for(peer, watched)
+        finally:
+            poller.unregister(watched)
+
+    def _block_for(self, peer: Peer, watched: int) -> Event:
+        """Bytes that a client sends ahead are no news: only the end of its stream is waited for."""
+        pause = self._milliseconds()
+        while True:
+            ready = dict(self._poller.poll(min(pause, self._milliseconds())))
+            if self.descriptor in ready:
+                return Event.READY
+            if ready.get(watched, 0) & _BROKEN:
+                return Event.GONE
+            if watched in ready:
+                pause = PROBE_MILLISECONDS
+                self._poller.modify(watched, 0)
+            elif not self._milliseconds():
+                return Event.LATE
+            peer.probe()
+
+    def _milliseconds(self) -> int:
+        return max(0, int((self.deadline - monotonic()) * 1000))
 
 
 class Exchange:
     """One connection's conversation with the server, for one thread at a time.
 
-    libpq calls that hold Python's lock are made only when there is something to read: the waiting is done by ``poll``.
+    libpq calls that hold Python's lock are made only when there is something to read.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = weakref.ref(connection)
         self._pgconn: PGconn = connection.pgconn
-        self._poller = select.poll()
-        self._poller.register(self._pgconn.socket, select.POLLIN)
+        self._wait = ServerWait(connection.pgconn.socket)
 
     def send(self, send: Callable[..., None], *message: object) -> None:
         """Hand a message to libpq, by the method of its that *send* is.
@@ -121,18 +167,20 @@ class Exchange:
         except psycopg.Error as exc:
             raise ConnectionBroken(f"the connection was lost: {exc}", sent=False) from exc
 
-    def receive(self, accept: Accept, *, seconds: float, client: HasFileno | None = None) -> None:
+    def receive(self, accept: Accept, *, seconds: float, for_client: bool = False) -> Steps[None]:
         """Read the answer to what was sent, to its end, whatever happens.
 
         :param accept: takes each result; if it wants no more, the statement is cancelled
         :param seconds: after which the server is given up
-        :param client: the statement is cancelled too when the other end of this socket is closed
+        :param for_client: the statement is cancelled too when the client is gone
         :raises ServerRefused: the answer is an error
         :raises ClientGone: the client is gone; the statement was cancelled
         :raises ConnectionBroken: the connection ended, or the time was over
         """
+        wait = self._wait
+        wait.deadline, wait.for_client = monotonic() + seconds, for_client
         try:
-            refused, gone = self._read_results(accept, monotonic() + seconds, client)
+            refused, gone = yield from self._read_results(accept)
         except psycopg.Error as exc:
             raise ConnectionBroken(f"the connection was lost: {exc}", sent=True) from exc
         if self._pgconn.status != _CONNECTION_OK:
@@ -142,22 +190,23 @@ class Exchange:
         if refused is not None:
             raise refused
 
-    def _read_results(
-        self, accept: Accept, deadline: float, client: HasFileno | None
-    ) -> tuple[ServerRefused | None, bool]:
+    def _read_results(self, accept: Accept) -> Steps[tuple[ServerRefused | None, bool]]:
         """Gives the server's error, if there was one that we did not cause, and whether the client is gone."""
         pgconn = self._pgconn
         refused: ServerRefused | None = None
         gone = cancelled = False
-        while pgconn.flush():  # a long value does not fit into the socket at once
-            self._wait_to_send(deadline)
+        if pgconn.flush():  # a long value does not fit into the socket at once
+            gone = yield from self._send_rest()
         while True:
             while pgconn.is_busy():
-                if self._wait_for_answer(deadline, client):
+                event = yield self._wait
+                if event is Event.READY:
                     pgconn.consume_input()
+                elif event is Event.GONE:
+                    gone = True
+                    yield from self._cancel()
                 else:
-                    gone, client = True, None
-                    deadline = self._cancel()
+                    raise ConnectionBroken("the server did not answer in time", sent=True)
             result = pgconn.get_result()
             if result is None:
                 return (None if cancelled else refused), gone
@@ -167,38 +216,34 @@ class Exchange:
                 raise ConnectionBroken(f"the server answered with what was not asked for: {result.status}", sent=True)
             elif not (gone or cancelled or accept(result)):
                 cancelled = True
-                deadline = self._cancel()
+                yield from self._cancel()
 
-    def _wait_for_answer(self, deadline: float, client: HasFileno | None) -> bool:
-        """Whether the server has sent something; False if the client is gone first.
-
-        Bytes that a client sends ahead are no news: only the end of its stream is waited for.
-        """
-        watched = -1 if client is None else client.fileno()
-        if watched >= 0:
-            self._poller.register(watched, _HANG_UP)
+    def _send_rest(self) -> Steps[bool]:
+        """Send on until the server has all. Gives whether the client is gone."""
+        gone = False
+        self._wait.sending = True
         try:
-            ready = self._poller.poll(max(0, int((deadline - monotonic()) * 1000)))
+            while self._pgconn.flush():
+                event = yield self._wait
+                if event is Event.LATE:
+                    raise ConnectionBroken("the server did not take the call in time", sent=True)
+                if event is Event.GONE:
+                    gone = True
+                    self._wait.for_client = False
+                self._pgconn.consume_input()
         finally:
-            if watched >= 0:
-                self._poller.unregister(watched)
-        if not ready:
-            raise ConnectionBroken("the server did not answer in time", sent=True)
-        return all(descriptor != watched for descriptor, _ in ready)
+            self._wait.sending = False
+        if gone:
+            yield from self._cancel()
+        return gone
 
-    def _wait_to_send(self, deadline: float) -> None:
-        writable = select.poll()
-        writable.register(self._pgconn.socket, select.POLLIN | select.POLLOUT)
-        if not writable.poll(max(0, int((deadline - monotonic()) * 1000))):
-            raise ConnectionBroken("the server did not take the call in time", sent=True)
-        self._pgconn.consume_input()
-
-    def _cancel(self) -> float:
-        """Tell the server to stop. Gives the time by which it must have."""
+    def _cancel(self) -> Steps[None]:
+        """Tell the server to stop, which it must have done soon then."""
+        yield ELSEWHERE
         connection = self._connection()
-        assert connection is not None  # it is leased to the thread that runs this
+        assert connection is not None  # it is leased to whoever takes these steps
         connection.cancel_safe(timeout=CANCEL_SECONDS)
-        return monotonic() + CANCEL_SECONDS
+        self._wait.deadline, self._wait.for_client = monotonic() + CANCEL_SECONDS, False
 
 
 def ignore(_: PGresult) -> bool:

@@ -300,24 +300,28 @@ class CallPlan:
         return [encode(value) for encode, value in zip(self.encoders, values, strict=True)] + [*self.outputs]
 
 
+def known_plan(routine: Routine, params: Params) -> CallPlan | None:
+    """The plan that is remembered for values of this shape."""
+    if not _may_be_remembered(params):
+        return None
+    plan: CallPlan | None = routine.plans.get(_shape(routine, params))
+    return plan
+
+
 def plan_call(routine: Routine, params: Params, prober: Prober, *, max_row_bytes: int) -> CallPlan:
-    """The plan for values of this shape, remembered with the routine.
+    """Make the plan for values of this shape, and remember it with the routine.
 
     :param prober: asks PostgreSQL where several functions of the name fit
     :raises Misfit: no function of the name takes these values, or more than one would
     """
-    remembered = _may_be_remembered(params)
-    shape = _shape(routine, params) if remembered else None
-    plan: CallPlan | None = routine.plans.get(shape)
-    if plan is None:
-        values = params if isinstance(params, list) else list(params.values())
-        binding = choose(bind(routine, params), values, prober)
-        plan = _make_plan(routine, binding, values, max_row_bytes)
-        if len(routine.plans) >= MAX_PLANS:
-            routine.plans.clear()
-            routine.statements.clear()
-        if remembered:
-            routine.plans[shape] = plan
+    values = params if isinstance(params, list) else list(params.values())
+    binding = choose(bind(routine, params), values, prober)
+    plan = _make_plan(routine, binding, values, max_row_bytes)
+    if len(routine.plans) >= MAX_PLANS:
+        routine.plans.clear()
+        routine.statements.clear()
+    if _may_be_remembered(params):
+        routine.plans[_shape(routine, params)] = plan
     return plan
 
 

@@ -13,8 +13,9 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from gateway.functions.protocol import Accept, ConnectionBroken, Exchange, HasFileno, ServerRefused, ignore
+from gateway.functions.protocol import Accept, ConnectionBroken, Exchange, ServerRefused, ignore
 from gateway.functions.statements import Query
+from gateway.steps import Steps, run
 
 MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the server; all are looked at after a call
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
@@ -82,7 +83,7 @@ class CallSession:
         self.dirty = False  #: a call may have left something behind, and no cleaning has begun
         self.cleaning = False  #: cleaning was sent, and its answer not yet read
 
-    def settle(self) -> None:
+    def settle(self) -> Steps[None]:
         """Make the session ready for a call: cleaned, and with the server still at the other end.
 
         :raises ConnectionBroken: it cannot be used any more
@@ -91,7 +92,7 @@ class CallSession:
             if self.dirty:
                 self.begin_cleaning()
             while self.cleaning:
-                self._end_cleaning()
+                yield from self._end_cleaning()
             self._pgconn.consume_input()  # nothing is read, or that the server has ended the connection
         except (psycopg.Error, ServerRefused) as exc:
             raise ConnectionBroken(f"the connection was lost between two calls: {exc}", sent=False) from exc
@@ -112,7 +113,7 @@ class CallSession:
         self._dropped.clear()
         self.cleaning, self.dirty, self._forgets_all = True, False, False
 
-    def _end_cleaning(self) -> None:
+    def _end_cleaning(self) -> Steps[None]:
         """Read the answer to the cleaning, which has been there for a while, as a rule."""
         foreign = 0
 
@@ -122,7 +123,7 @@ class CallSession:
             return True
 
         self._pgconn.consume_input()
-        self._exchange.receive(accept, seconds=CLEANING_SECONDS)
+        yield from self._exchange.receive(accept, seconds=CLEANING_SECONDS)
         self.cleaning = False
         while self._pgconn.notifies() is not None:
             pass
@@ -153,18 +154,18 @@ class CallSession:
         accept: Accept,
         *,
         seconds: float,
-        client: HasFileno | None = None,
-    ) -> None:
+        for_client: bool = False,
+    ) -> Steps[None]:
         """Run a statement that may call anything, and give each result to *accept*.
 
         :param accept: says whether it wants more; if not, the statement is cancelled
         :param seconds: after which the server is given up; its own time-out ends a statement before that
-        :param client: cancelled too when this socket's other end is closed
+        :param for_client: cancelled too when the client is gone
         :raises ServerRefused: the server ended the statement with an error
         :raises ClientGone: the client is gone; the statement was cancelled
         :raises ConnectionBroken: the connection ended
         """
-        name = self._prepare_if_repeated(statement, seconds)
+        name = yield from self._prepare_if_repeated(statement, seconds)
         self.dirty = True
         exchange, format_ = self._exchange, statement.result_format
         if name is None:
@@ -173,10 +174,10 @@ class CallSession:
             exchange.send(self._pgconn.send_query_prepared, name, values, None, format_)
         if statement.many_rows:
             self._limit_rows_in_memory()
-        self._exchange.receive(accept, seconds=seconds, client=client)
+        yield from exchange.receive(accept, seconds=seconds, for_client=for_client)
 
     def ask(self, query: bytes, values: Sequence[bytes | None]) -> list[bytes]:
-        """The first column of every row of a query of the gateway's own, which leaves nothing behind.
+        """The first column of every row of a query of the gateway's own, which leaves nothing behind. Blocks.
 
         :raises ServerRefused, ConnectionBroken: as ``run``
         """
@@ -216,7 +217,7 @@ class CallSession:
             return True
 
         self._exchange.send(self._pgconn.send_query_params, query, values, types, None, result_format)
-        self._exchange.receive(accept, seconds=ASK_SECONDS)
+        run(self._exchange.receive(accept, seconds=ASK_SECONDS))
         (result,) = results
         return result
 
@@ -232,9 +233,9 @@ class CallSession:
             return True
 
         self._exchange.send(self._pgconn.send_prepare, b"", statement.sql, statement.types)
-        self._exchange.receive(ignore, seconds=ASK_SECONDS)
+        run(self._exchange.receive(ignore, seconds=ASK_SECONDS))
         self._exchange.send(self._pgconn.send_describe_prepared, b"")
-        self._exchange.receive(accept, seconds=ASK_SECONDS)
+        run(self._exchange.receive(accept, seconds=ASK_SECONDS))
         return tuple(types)
 
     def forget_prepared(self) -> None:
@@ -248,14 +249,14 @@ class CallSession:
         else:
             self._pgconn.set_single_row_mode()
 
-    def _prepare_if_repeated(self, statement: Query, seconds: float) -> bytes | None:
+    def _prepare_if_repeated(self, statement: Query, seconds: float) -> Steps[bytes | None]:
         """The name under which a statement is prepared, from its second use on."""
         name = self._prepared.pop(statement, b"")  # and in again, as the one used last
         if name is None:
             self._counter += 1
             name = b"stonescriptdb_gateway_%d" % self._counter
             self._exchange.send(self._pgconn.send_prepare, name, statement.sql, statement.types)
-            self._exchange.receive(ignore, seconds=seconds)
+            yield from self._exchange.receive(ignore, seconds=seconds)
         self._remember(statement, name or None)
         return name or None
 
@@ -294,7 +295,7 @@ def clean(connection: psycopg.Connection[Any]) -> None:
 
     :raises ConnectionBroken: it cannot be used any more
     """
-    session_of(connection).settle()
+    run(session_of(connection).settle())
 
 
 _SESSIONS: Final[WeakKeyDictionary[psycopg.Connection[Any], CallSession]] = WeakKeyDictionary()

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import psycopg
 
 from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest, PoolExhausted
 from gateway.events import CallFinished, emit
 from gateway.functions.execution import execute
-from gateway.functions.protocol import ConnectionBroken, HasFileno, ServerRefused
-from gateway.functions.resolution import Misfit, Params, plan_call
+from gateway.functions.protocol import ConnectionBroken, ServerRefused
+from gateway.functions.resolution import Misfit, Params, known_plan, plan_call
 from gateway.functions.session import CallSession, session_of
 from gateway.functions.signatures import Routine, describe
 from gateway.naming import DatabaseOwner, owner_facts
+from gateway.pools import CountedConnection
 from gateway.services import Services
+from gateway.steps import ELSEWHERE, Peer, Steps, run
 
 _BAD_VALUE: Final = ("22", "23502", "23514")  #: SQLSTATEs that are the client's fault wherever they come from
 _NO_PRIVILEGE: Final = "42501"
 _NOT_SUPPORTED: Final = "0A000"
 _INTERNAL_ERROR: Final = "XX000"
+T = TypeVar("T")
 TRIES: Final = 4  #: with signatures that turn out to have changed; more than one change meets few calls
 
 #: The server has forgotten a prepared statement, has another of the name, or would now give other columns.
@@ -38,7 +40,6 @@ class FunctionCall:
     owner: DatabaseOwner
     function: str
     params: Params
-    client: HasFileno | None = None  #: the client's socket: when its other end closes, the call is cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,16 @@ class CallAnswer:
     execution_time_ms: float
 
 
-def call_function(services: Services, call: FunctionCall) -> CallAnswer:
+def call_function(services: Services, call: FunctionCall, peer: Peer | None = None) -> CallAnswer:
+    """Call a function in this thread, and give its rows as PostgreSQL renders them.
+
+    :param peer: when it is gone, the call is cancelled
+    :raises GatewayError: as :func:`call_steps`
+    """
+    return run(call_steps(services, call), peer)
+
+
+def call_steps(services: Services, call: FunctionCall) -> Steps[CallAnswer]:
     """Call a function and give its rows as PostgreSQL renders them.
 
     :raises FunctionNotFound: there is none that may be called
@@ -58,37 +68,89 @@ def call_function(services: Services, call: FunctionCall) -> CallAnswer:
     :raises GatewayError: anything else that ended the call
     """
     began = perf_counter()
+
+    def work(session: CallSession) -> Steps[list[bytes]]:
+        return _call_as_known(session, services, call)
+
+    rows = yield from on_database(services, call.owner, call.function, work)
+    return CallAnswer(
+        rows=b"[" + b",".join(rows) + b"]",
+        row_count=len(rows),
+        execution_time_ms=round((perf_counter() - began) * 1000, 3),
+    )
+
+
+def on_database(
+    services: Services, owner: DatabaseOwner, name: str, work: Callable[[CallSession], Steps[T]]
+) -> Steps[T]:
+    """Do *work* on a session of *owner*'s database, clean before and after, and return what it returns.
+
+    :param name: what is called, for errors
+    :raises DatabaseNotFound, DatabaseNameConflict: as :func:`_lease`
+    :raises ConnectionFailed: the connection was lost, and the work may have reached the server
+    :raises GatewayError: the work ended in an error
+    """
+    began = perf_counter()
     attempts = services.settings.max_connections_per_pool + 1  # all idle connections may have been lost at once
     reached = False
     try:
         while True:
-            with lease_for_call(services, call.owner) as connection:
-                reached = True
-                try:
-                    rows = _call_on(connection, services, call)
-                except ConnectionBroken as exc:
-                    connection.close()
-                    attempts -= 1
-                    if exc.sent or attempts == 0:
-                        raise ConnectionFailed("the connection to PostgreSQL was lost during the call") from exc
-                    continue
-            return CallAnswer(
-                rows=b"[" + b",".join(rows) + b"]",
-                row_count=len(rows),
-                execution_time_ms=round((perf_counter() - began) * 1000, 3),
-            )
+            connection = yield from _lease(services, owner)
+            reached = True
+            try:
+                return (yield from _on_session(connection, name, work))
+            except ConnectionBroken as exc:
+                connection.close()
+                attempts -= 1
+                if exc.sent or attempts == 0:
+                    raise ConnectionFailed("the connection to PostgreSQL was lost during the call") from exc
+            finally:
+                services.registry.give_back(connection)
     finally:
         if reached:
-            emit(CallFinished(call.owner.platform, perf_counter() - began))
+            emit(CallFinished(owner.platform, perf_counter() - began))
 
 
-def _call_on(connection: psycopg.Connection[Any], services: Services, call: FunctionCall) -> list[bytes]:
+def _lease(services: Services, owner: DatabaseOwner) -> Steps[CountedConnection]:
+    """A pooled connection to the database that calls for *owner* reach, whoever was remembered as its owner before.
+
+    :raises DatabaseNotFound: there is none, told at once
+    :raises DatabaseNameConflict: the database of this name is somebody else's
+    """
+    directory, registry = services.directory, services.registry
+    for _ in range(2):
+        database = directory.remembered(owner)
+        if database is None:
+            yield ELSEWHERE
+            database = directory.find_for_call(owner)
+        try:
+            connection = yield from registry.lease_steps(database.name)
+        except DatabaseNotFound:
+            connection = None
+        if connection is not None:
+            try:
+                if not directory.was_asked(connection):
+                    yield ELSEWHERE
+                if directory.is_open_on(connection, database):
+                    return connection
+            except BaseException:
+                registry.give_back(connection)
+                raise
+            registry.give_back(connection)
+        # What was remembered is not so any more: the database was dropped, or another one has its name.
+        yield ELSEWHERE
+        directory.forget(owner)
+        registry.forget(database.name)
+    raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **owner_facts(owner))
+
+
+def _on_session(connection: CountedConnection, name: str, work: Callable[[CallSession], Steps[T]]) -> Steps[T]:
     session = session_of(connection)
-    session.settle()
+    yield from session.settle()
     try:
-        return _call_as_known(session, services, call)
+        return (yield from work(session))
     except ServerRefused as exc:  # a question of the gateway's own
-        raise exc.as_query_failed(call.function) from exc
+        raise exc.as_query_failed(name) from exc
     finally:
         if session.dirty and not connection.closed:
             try:
@@ -97,17 +159,23 @@ def _call_on(connection: psycopg.Connection[Any], services: Services, call: Func
                 connection.close()
 
 
-def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> list[bytes]:
+def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> Steps[list[bytes]]:
     """Call with the signature that is remembered; if that is refused, and has changed meanwhile, with the new one.
 
     Only what left nothing behind is tried again.
     """
     signatures, database = services.signatures, call.owner.database_name
-    routine = signatures.find(database, call.function) or signatures.read(session, database, call.function)
+    routine = signatures.find(database, call.function)
+    if routine is None:
+        yield ELSEWHERE
+        routine = signatures.read(session, database, call.function)
     for left in reversed(range(TRIES)):
         try:
-            return _attempt(session, services, call, routine)
+            return (yield from _attempt(session, services, call, routine))
         except (InvalidRequest, Misfit, ServerRefused) as exc:
+            if isinstance(exc, ServerRefused) and not _undone(exc, routine) and not _needs_describing(exc):
+                raise _explained(exc, session, call, routine) from exc
+            yield ELSEWHERE
             if left == 0 or (isinstance(exc, ServerRefused) and not _undone(exc, routine)):
                 raise _explained(exc, session, call, routine) from exc
             known, routine = routine, signatures.read(session, database, call.function)
@@ -129,22 +197,32 @@ def _undone(refused: ServerRefused, routine: Routine) -> bool:
     return refused.before_execution or (in_one_transaction and refused.sqlstate == _INTERNAL_ERROR)
 
 
-def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> list[bytes]:
+def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> Steps[list[bytes]]:
     settings = services.settings
     session.dblink = routine.dblink
     try:
-        plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
+        plan = known_plan(routine, call.params)
+        if plan is None:
+            yield ELSEWHERE
+            plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
         values = plan.encode(call.params)
     except RecursionError:
         raise InvalidRequest("params are nested too deeply", fields={"params": "are nested too deeply"}) from None
-    return execute(
-        session,
-        plan,
-        values,
-        statement_timeout_ms=settings.statement_timeout_ms,
-        max_bytes=settings.max_response_bytes,
-        client=call.client,
+    return (
+        yield from execute(
+            session,
+            plan,
+            values,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            max_bytes=settings.max_response_bytes,
+        )
     )
+
+
+def _needs_describing(refused: ServerRefused) -> bool:
+    """Whether it is because of how the function was called, so that the answer says how it may be."""
+    state = refused.sqlstate or ""
+    return (refused.of_value and not state.startswith(_BAD_VALUE)) or (refused.of_statement and state != _NO_PRIVILEGE)
 
 
 def _explained(
@@ -156,7 +234,7 @@ def _explained(
     if isinstance(refused, Misfit):
         return refused.as_invalid_request(describe(session, refused.candidates))
     name, state = call.function, refused.sqlstate or ""
-    if (refused.of_value and not state.startswith(_BAD_VALUE)) or (refused.of_statement and state != _NO_PRIVILEGE):
+    if _needs_describing(refused):
         signatures = " or ".join(describe(session, routine.candidates))
         return InvalidRequest(f"params do not fit {signatures}: {refused.cause}", cause=refused.cause, sqlstate=state)
     if state == _NOT_SUPPORTED and any(one.returns_unknown_record for one in routine.candidates):
@@ -196,26 +274,3 @@ class ConcurrencyLimit:
             count = self._under_way.pop(database) - 1
             if count:
                 self._under_way[database] = count
-
-
-@contextmanager
-def lease_for_call(services: Services, owner: DatabaseOwner) -> Iterator[psycopg.Connection[Any]]:
-    """A pooled connection to the database that calls for *owner* reach, whoever was remembered as its owner before.
-
-    :raises DatabaseNotFound: there is none, told at once
-    :raises DatabaseNameConflict: the database of this name is somebody else's
-    """
-    for _ in range(2):
-        database = services.directory.find_for_call(owner)
-        with ExitStack() as stack:
-            try:
-                connection = stack.enter_context(services.registry.lease(database.name))
-            except DatabaseNotFound:
-                connection = None
-            if connection is not None and services.directory.is_open_on(connection, database):
-                yield connection
-                return
-        # What was remembered is not so any more: the database was dropped, or another one has its name.
-        services.directory.forget(owner)
-        services.registry.forget(database.name)
-    raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **owner_facts(owner))

@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
-import psycopg
-
-from gateway.errors import ConnectionFailed, GatewayError, InvalidRequest
-from gateway.events import CallFinished, emit
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.functions.direct_query import DirectQuery, DirectRows, only_reads, run_direct
 from gateway.functions.json_values import JsonValue
-from gateway.functions.protocol import ConnectionBroken, HasFileno, ServerRefused
-from gateway.functions.session import session_of
+from gateway.functions.session import CallSession
 from gateway.naming import DatabaseOwner, owner_facts
-from gateway.operations.call_function import lease_for_call
+from gateway.operations.call_function import on_database
 from gateway.services import Services
+from gateway.steps import ELSEWHERE, Peer, Steps, run
 from migrations_engine import SchemaExtractionFailed, split_statements
 
 MAX_QUERY_CHARACTERS: Final = 100_000  #: what is longer is data, which belongs into params
@@ -40,7 +37,7 @@ class QueryRequest:
     params: list[JsonValue]
     may_write: bool
     sent_by: dict[str, str | None]
-    client: HasFileno | None = None
+    peer: Peer | None = None  #: when it is gone, the statement is cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +70,6 @@ def run_query(services: Services, wanted: QueryRequest) -> QueryAnswer:
         facts = {name: fact for name, fact in known.items() if fact is not None}
         took = {"outcome": outcome, "milliseconds": round(seconds * 1000, 1)}
         _audit.info("query: %s", wanted.query[:_LOGGED_CHARACTERS], extra={**facts, **took})
-        emit(CallFinished(wanted.owner.platform, seconds))
     return QueryAnswer(
         rows=b"[" + b",".join(result.rows) + b"]",
         row_count=len(result.rows),
@@ -124,29 +120,11 @@ def _run(services: Services, wanted: QueryRequest, text: str) -> DirectRows:
         may_write=wanted.may_write,
         statement_timeout_ms=settings.statement_timeout_ms,
         max_bytes=settings.max_response_bytes,
-        client=wanted.client,
+        peer=wanted.peer,
     )
-    for attempt in range(settings.max_connections_per_pool, -1, -1):  # all idle connections may have been lost at once
-        with lease_for_call(services, wanted.owner) as connection:
-            try:
-                return _run_on(connection, query)
-            except ConnectionBroken as exc:
-                connection.close()
-                if exc.sent or attempt == 0:
-                    raise ConnectionFailed("the connection to PostgreSQL was lost during the query") from exc
-    raise AssertionError("the last attempt returns or raises")
 
-
-def _run_on(connection: psycopg.Connection[Any], query: DirectQuery) -> DirectRows:
-    session = session_of(connection)
-    session.settle()
-    try:
+    def work(session: CallSession) -> Steps[DirectRows]:
+        yield ELSEWHERE
         return run_direct(session, query)
-    except ServerRefused as exc:  # a question of the gateway's own
-        raise exc.as_query_failed("the query") from exc
-    finally:
-        if session.dirty and not connection.closed:
-            try:
-                session.begin_cleaning()
-            except psycopg.Error:
-                connection.close()
+
+    return run(on_database(services, wanted.owner, "the query", work), wanted.peer)

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: one pool per database, one budget for all workers of the machine."""
 
+from gateway.pools.connection import CountedConnection
 from gateway.pools.registry import ConnectionRegistry, Lease, PoolStatistics
 
-__all__ = ["ConnectionRegistry", "Lease", "PoolStatistics"]
+__all__ = ["ConnectionRegistry", "CountedConnection", "Lease", "PoolStatistics"]

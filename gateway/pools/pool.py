@@ -15,13 +15,14 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolClosed
 from psycopg_pool.pool import MaintenanceTask
 
-from gateway.errors import GatewayError, PoolExhausted
+from gateway.errors import ClientGone, GatewayError, PoolExhausted
 from gateway.events import ConnectionLeased, emit
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import Connector
 from gateway.pools.table import database_key
 from gateway.pools.waiter import Waiter
+from gateway.steps import Event, Peer, Steps, run
 
 Cleaner: TypeAlias = Callable[[psycopg.Connection], None]
 NeedsCleaning: TypeAlias = Callable[[psycopg.Connection], bool]
@@ -132,9 +133,23 @@ class TenantPool(ConnectionPool[CountedConnection]):
             connection.close()
         return None
 
-    def _getconn_unchecked(self, timeout: float) -> CountedConnection:
-        deadline = monotonic() + timeout
+    def getconn(self, timeout: float | None = None) -> CountedConnection:
+        """Wait for a connection in this thread."""
+        return run(self.lease_steps(self.timeout if timeout is None else timeout))
+
+    def putconn(self, conn: CountedConnection) -> None:
+        """Give a connection back."""
+        self.give_back(conn)
+
+    def lease_steps(self, timeout: float) -> Steps[CountedConnection]:
+        """Return a connection, until :meth:`give_back`; wait for it in turn, up to *timeout* seconds.
+
+        :raises GatewayError: there is none, and none can be made
+        :raises ClientGone: the client is gone, for whom it was wanted
+        :raises PoolClosed: the pool is not the database's any more
+        """
         with self._lock:
+            self._stats[self._REQUESTS_NUM] += 1
             connection = self._pop_idle()
             if connection is None:
                 if self._closed:
@@ -146,36 +161,40 @@ class TenantPool(ConnectionPool[CountedConnection]):
                 self._waiting.append(waiter)
         was_idle = connection is not None
         if connection is None:
-            try:
-                connection = self._wait(waiter, deadline)
-            except BaseException:
-                self._stats[self._REQUESTS_ERRORS] += 1
-                if (given := waiter.withdraw()) is not None:  # it came while we were being refused
-                    self._keep(given)
-                raise
+            connection = yield from self._queue_steps(waiter, monotonic() + timeout)
         connection._pool = self
         emit(ConnectionLeased(self.name, was_idle))
         return connection
 
-    def _wait(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
+    def _queue_steps(self, waiter: Waiter[CountedConnection], deadline: float) -> Steps[CountedConnection]:
         """Wait for a connection given back; for the first in the queue, until it may make one as well."""
+        turn = Turn(self, waiter, deadline)
         try:
-            while not waiter.leads:
-                if (connection := waiter.wait_for_news(deadline - monotonic())) is not None:
-                    return connection
-                if monotonic() >= deadline and (given := waiter.withdraw()) is not None:
-                    return given
-                if waiter.error is not None:
-                    raise PoolExhausted("no connection became free within the wait limit", retry_after=1)
-            if (connection := waiter.wait_for_news(0)) is not None:
-                return connection
-            return self._grow(waiter, deadline)
+            return turn.result((yield turn))
+        except BaseException:
+            self._stats[self._REQUESTS_ERRORS] += 1
+            if (given := turn.connection or waiter.withdraw()) is not None:  # it came while we were being refused
+                self._keep(given)
+            raise
         finally:
             with self._lock:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
                 if waiter.leads:
                     self._pass_lead()
+
+    def wait_in_turn(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
+        """Wait in this thread, and make a connection when it is the waiter's turn to."""
+        while not waiter.leads:
+            if (connection := waiter.wait_for_news(deadline - monotonic())) is not None:
+                return connection
+            if monotonic() >= deadline and (given := waiter.withdraw()) is not None:
+                return given
+            if waiter.error is not None:
+                raise _none_became_free()
+        if (connection := waiter.wait_for_news(0)) is not None:
+            return connection
+        return self._grow(waiter, deadline)
 
     def _pass_lead(self) -> None:
         """Under the lock: the next in the queue may make a connection, if nobody gives it one first."""
@@ -210,7 +229,8 @@ class TenantPool(ConnectionPool[CountedConnection]):
         for other in waiting:
             other.fail(error)
 
-    def _putconn(self, conn: CountedConnection, from_getconn: bool) -> None:
+    def give_back(self, conn: CountedConnection) -> None:
+        """Take a connection back: clean, broken, or for another thread to clean. Never waits."""
         status = conn.pgconn.transaction_status
         clean = self._reset is None or not self._needs_cleaning(conn)
         if clean and (status == TransactionStatus.IDLE or (self._reset and status == TransactionStatus.ACTIVE)):
@@ -219,9 +239,9 @@ class TenantPool(ConnectionPool[CountedConnection]):
             self._stats[self._RETURNS_BAD] += 1
             self._discard(conn)
         else:
-            self._submit(partial(self._return_connection, conn, from_getconn))
+            self._submit(partial(self._clean_and_keep, conn))
 
-    def _return_connection(self, conn: CountedConnection, from_getconn: bool) -> None:  # noqa: ARG002 - psycopg_pool's
+    def _clean_and_keep(self, conn: CountedConnection) -> None:
         self._reset_connection(conn)
         self._keep(conn)
 
@@ -255,6 +275,64 @@ class TenantPool(ConnectionPool[CountedConnection]):
                 self._budget.idle(link.slot)
                 return
         self._discard(conn)
+
+
+class Turn:
+    """A place in the queue for a connection of a pool, as something to wait for.
+
+    :ivar connection: what a thread has got by waiting
+    :ivar error: why it has not
+    """
+
+    def __init__(self, pool: TenantPool, waiter: Waiter[CountedConnection], deadline: float) -> None:
+        self.deadline = deadline
+        self.connection: CountedConnection | None = None
+        self.error: Exception | None = None
+        self._pool = pool
+        self._waiter = waiter
+
+    def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - who leads the queue connects, whoever goes
+        """Wait in this thread."""
+        try:
+            self.connection = self._pool.wait_in_turn(self._waiter, self.deadline)
+        except Exception as exc:  # noqa: BLE001 - raised by the steps
+            self.error = exc
+        return Event.READY
+
+    def result(self, event: Event) -> CountedConnection:
+        """Return what has come of waiting.
+
+        :raises GatewayError: there was no connection
+        :raises ClientGone: nobody wants one any more
+        """
+        if event is Event.GONE:
+            raise ClientGone("the client closed its connection while its call waited for its turn")
+        if event is Event.LATE:
+            connection = self._waiter.withdraw()
+            error: BaseException | None = _none_became_free()
+        else:
+            connection, error = self.connection or self._waiter.conn, self.error or self._waiter.error
+        if connection is None:
+            raise error or AssertionError("there is news neither of a connection nor of an error")
+        return connection
+
+    def listen(self, on_news: Callable[[], None]) -> None:
+        """Have *on_news* called, in any thread and with locks held, when :attr:`has_news` may have become true."""
+        self._waiter.on_news = on_news
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is a connection, or an error, or a connection is to be made by a thread that blocks."""
+        return self._waiter.has_news
+
+    @property
+    def needs_thread(self) -> bool:
+        """Whether a connection is to be made, for which a thread has to block."""
+        return self._waiter.leads and self._waiter.conn is None and self._waiter.error is None
+
+
+def _none_became_free() -> PoolExhausted:
+    return PoolExhausted("no connection became free within the wait limit", retry_after=1)
 
 
 class TaskThreads:

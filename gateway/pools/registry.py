@@ -13,7 +13,7 @@ from heapq import nsmallest
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Final
+from typing import Final, cast
 
 import psycopg
 from psycopg_pool import PoolClosed
@@ -28,6 +28,7 @@ from gateway.pools.snapshot import Limits
 from gateway.pools.table import SharedTable, database_key
 from gateway.pools.watcher import Watcher
 from gateway.queries import load_queries
+from gateway.steps import Steps, run
 
 CLOSE_SECONDS: Final = 5.0  #: how long closing waits for leases to end, and then backends
 CLOSE_POLL_SECONDS: Final = 0.01
@@ -50,7 +51,7 @@ class PoolStatistics:
 class Lease:
     """A connection of a pool for the time of a ``with`` statement."""
 
-    __slots__ = ("_connection", "_database", "_pool", "_registry", "_timeout")
+    __slots__ = ("_connection", "_database", "_registry", "_timeout")
 
     def __init__(self, registry: ConnectionRegistry, database: str, timeout: float) -> None:
         self._registry = registry
@@ -58,18 +59,13 @@ class Lease:
         self._timeout = timeout
 
     def __enter__(self) -> CountedConnection:
-        while True:
-            self._pool = self._registry.pool_of(self._database)
-            try:
-                self._connection = self._pool.getconn(self._timeout)
-            except PoolClosed:  # to make room for another pool, just now; a closed registry has no pools to give
-                continue
-            return self._connection
+        self._connection = run(self._registry.lease_steps(self._database, self._timeout))
+        return self._connection
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.putconn(self._connection)
+        self._registry.give_back(self._connection)
 
 
 class ConnectionRegistry:
@@ -190,6 +186,23 @@ class ConnectionRegistry:
         """
         return Lease(self, database, self._wait_timeout if wait_timeout_seconds is None else wait_timeout_seconds)
 
+    def lease_steps(self, database: str, wait_timeout_seconds: float | None = None) -> Steps[CountedConnection]:
+        """The same connection until :meth:`give_back`, for work written as steps.
+
+        :raises GatewayError: as :meth:`lease`
+        :raises ClientGone: the client is gone, for whom it was wanted
+        """
+        timeout = self._wait_timeout if wait_timeout_seconds is None else wait_timeout_seconds
+        while True:
+            try:
+                return (yield from self.pool_of(database).lease_steps(timeout))
+            except PoolClosed:  # to make room for another pool, just now; a closed registry has no pools to give
+                continue
+
+    def give_back(self, connection: CountedConnection) -> None:
+        """Take back what was leased. Never waits."""
+        cast(TenantPool, connection._pool).give_back(connection)
+
     @contextmanager
     def dedicated(self, database: str, *, wait_timeout_seconds: float | None = None) -> Iterator[CountedConnection]:
         """An autocommit connection of one's own, within the budget, for administration and deploys.
@@ -245,7 +258,7 @@ class ConnectionRegistry:
         )
 
     def pool_of(self, database: str) -> TenantPool:
-        """The pool of a database, made now if there is none. For Lease."""
+        """The pool of a database, made now if there is none."""
         pool = self._pools.get(database)
         if pool is None:
             pool = self._make_pool(database)

@@ -1,7 +1,8 @@
-"""A thread that waits for a connection: for one given back to its pool, or for its turn to make one."""
+"""Waiting for a connection: for one given back to its pool, or for one's turn to make one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -20,9 +21,11 @@ class Waiter(WaitingClient[CT]):
     """A place in a pool's queue and, with a ticket, in the queue of all workers.
 
     ``set`` and ``fail`` are psycopg_pool's: whoever comes first decides, and is told whether it was accepted.
+
+    :ivar on_news: called, in any thread and with locks held, when a thread that waits would be woken
     """
 
-    __slots__ = ("_woken", "arrival", "key", "leads", "ticket", "urgent")
+    __slots__ = ("_woken", "arrival", "key", "leads", "on_news", "ticket", "urgent")
 
     def __init__(self, *, key: int, urgent: bool = False) -> None:
         """Arrive now.
@@ -37,12 +40,35 @@ class Waiter(WaitingClient[CT]):
         self.ticket: int | None = None
         self.leads = False  #: first in its pool's queue: it may make a connection as well
         self._woken = False
+        self.on_news: Callable[[], None] | None = None
+
+    def set(self, conn: CT) -> bool:
+        """Give a connection. Returns whether it is accepted."""
+        accepted = super().set(conn)
+        self._tell()
+        return accepted
+
+    def fail(self, error: Exception) -> bool:
+        """Give up waiting with *error*. Returns whether it is accepted."""
+        accepted = super().fail(error)
+        self._tell()
+        return accepted
 
     def wake(self) -> None:
-        """Make the waiting thread look again."""
+        """Make whoever waits look again."""
         with self._cond:
             self._woken = True
             self._cond.notify_all()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.on_news is not None:
+            self.on_news()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something for whoever waits: a connection, an error, or the lead of its pool."""
+        return self.conn is not None or self.error is not None or self.leads
 
     def wait_for_news(self, seconds: float) -> CT | None:
         """Wait until a connection is given, or *seconds* are over, or somebody wakes us.

@@ -29,6 +29,7 @@ class State(Enum):
     AWAY = "a thread"
     WRITING = "the loop, until the client has taken the answer"
     LINGERING = "the loop, until the client closes its end too"
+    GONE = "who works on its request, until that has ended"
     CLOSED = "nobody"
 
 
@@ -39,7 +40,7 @@ class Owner(Protocol):
         """A client that is WAITING has sent more."""
 
     def abandoned(self, client: Client) -> None:
-        """A client that is BUSY has gone; nobody waits for the answer."""
+        """A client that was BUSY is GONE; nobody waits for the answer. It is closed by who works on its request."""
 
     def closed(self, client: Client) -> None:
         """A client's connection was closed."""
@@ -107,6 +108,11 @@ class Client:
         """The socket's descriptor, or -1 when it is closed."""
         return self.socket.fileno()
 
+    @property
+    def hang_up(self) -> int:
+        """Nothing: while the client is BUSY, its loop notices the end of what it sends, also for a thread."""
+        return 0
+
     def on_event(self, events: int) -> None:
         """Receive, send on, or find that the client is gone."""
         if events & WRITABLE:
@@ -153,7 +159,8 @@ class Client:
 
     def _break(self) -> None:
         if self.state is State.BUSY:
-            self.close()
+            self._loop.forget(self.fileno())  # a thread may still look at the socket
+            self.state = State.GONE
             self._owner.abandoned(self)
         else:
             self.close()
@@ -197,7 +204,8 @@ class Client:
 
         :param last: close the connection then
         """
-        if self.state is State.CLOSED:
+        if self.state is State.GONE:
+            self.close()
             return
         answer = self.rest_of(answer)
         self._last = last
@@ -292,7 +300,7 @@ class Client:
         """Close the connection now."""
         if self.state is State.CLOSED:
             return
-        if self.state is not State.AWAY:
+        if self.state not in (State.AWAY, State.GONE):
             self._loop.forget(self.fileno())
         self.state = State.CLOSED
         self.deadline = _NEVER

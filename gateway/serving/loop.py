@@ -50,6 +50,18 @@ class Loop:
         del self._handlers[descriptor]
         self._epoll.unregister(descriptor)
 
+    def arm(self, descriptor: int, handler: EventHandler, events: int) -> None:
+        """Tell *handler* of the next event on a descriptor, once. It may be closed later without :meth:`forget`."""
+        self._handlers[descriptor] = handler
+        try:
+            self._epoll.modify(descriptor, events | select.EPOLLONESHOT)
+        except FileNotFoundError:
+            self._epoll.register(descriptor, events | select.EPOLLONESHOT)
+
+    def disarm(self, descriptor: int) -> None:
+        """Tell of no event that was asked for by :meth:`arm`."""
+        self._handlers.pop(descriptor, None)
+
     def post(self, task: Callable[[], None]) -> None:
         """Run *task* soon in the loop's thread. From any thread."""
         self._posted.append(task)
@@ -59,7 +71,7 @@ class Loop:
     def run_once(self, seconds: float) -> None:
         """Wait for something to happen, at most *seconds*, and tell whom it concerns."""
         handlers = self._handlers
-        for descriptor, events in self._epoll.poll(seconds, _MOST_EVENTS):
+        for descriptor, events in self._epoll.poll(0 if self._posted else seconds, _MOST_EVENTS):
             handler = handlers.get(descriptor)
             if handler is not None:
                 handler.on_event(events)

@@ -9,15 +9,12 @@ import select
 import signal
 import socket
 import uuid
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from time import monotonic
 from types import FrameType
 from typing import Any, Final
 
-import orjson
 from gunicorn.http.errors import (
     InvalidResponseHeader,
     InvalidResponseHeaderName,
@@ -28,13 +25,15 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.base import Worker as BaseWorker
 
-from gateway.events import RequestFailed, emit
 from gateway.pools.registry import allow_descriptors
 from gateway.routes import CALL, Work, route_of_head
 from gateway.services import Services
+from gateway.serving.calls import Calls
 from gateway.serving.client import Client, State
+from gateway.serving.heads import MAX_BODY_BYTES, HeadReader
 from gateway.serving.loop import READABLE, Loop
 from gateway.serving.places import Places
+from gateway.serving.threads import Threads, error_answer
 from gateway.serving.wsgi import Answered, answer_request
 
 _log: Final = logging.getLogger(__name__)
@@ -85,40 +84,6 @@ class Inbox:
         self._worker.take_over(self._place)
 
 
-class Threads:
-    """Threads for requests of one kind, and those of them that wait for one."""
-
-    def __init__(self, name: str, count: int, wait_seconds: float) -> None:
-        """Start no thread before it is needed.
-
-        :param wait_seconds: how long a request waits for a thread before it is refused
-        """
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
-        self._wait_seconds = wait_seconds
-        self._queue: deque[tuple[float, Client, Future[Any]]] = deque()  # in the order in which they get one
-
-    def submit(self, client: Client, *task: Any) -> None:  # noqa: ANN401 - a function and what it is called with
-        """Run *task* for *client*."""
-        self._queue.append((monotonic() + self._wait_seconds, client, self._pool.submit(*task)))
-
-    def overdue(self, now: float) -> list[Client]:
-        """Forget the requests that have waited too long for a thread, and return their clients."""
-        found = []
-        while self._queue:
-            deadline, client, task = self._queue[0]
-            if not (task.running() or task.done()):
-                if deadline > now:
-                    break
-                if task.cancel():
-                    found.append(client)
-            self._queue.popleft()
-        return found
-
-    def shut_down(self) -> None:
-        """Let the threads end when what they work on has ended."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
 class Worker(BaseWorker):
     """A worker whose main thread is an event loop.
 
@@ -143,23 +108,31 @@ class Worker(BaseWorker):
         allow_descriptors(2 * settings.max_total_connections + self.cfg.worker_connections)
         self._loop = Loop()
         self._clients: dict[Client, None] = {}
+        self._heads = HeadReader()
         self._listening = False
         self._inboxes: set[int] = set()
         self._vacant: set[int] = set()
         self._health = Threads("health", _HEALTH_THREADS, float("inf"))
         self._deploys = Threads("deploy", settings.threads, settings.deploy_wait_timeout_seconds)
         self._others = Threads("request", settings.request_threads, settings.pool_wait_timeout_seconds)
+        self._calls = Calls(self._loop, self._others, self.wsgi.wsgi_app, is_stopping=lambda: not self.alive)
         self._listeners = [Listener(listener, self) for listener in self.sockets]
         self._loop.watch(self.PIPE[0], self)  # which every signal makes readable
         self.places.take(self.place)
         self._work_at({self.place})
         next_tick = 0.0
         while self.alive:
-            self._loop.run_once(TICK_SECONDS)
+            self._run_once(TICK_SECONDS)
             if (now := monotonic()) >= next_tick:
                 next_tick = now + TICK_SECONDS
                 self._tick(now)
         self._stop()
+
+    def _run_once(self, seconds: float) -> None:
+        try:
+            self._loop.run_once(seconds)
+        except Exception:  # noqa: BLE001 - one request must not end all others
+            _log.exception("the loop of requests met an error and goes on")
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
         """A signal has come, whose handler has run."""
@@ -172,9 +145,8 @@ class Worker(BaseWorker):
             _log.info("the master is gone; stopping")
             self.alive = False
         for threads in (self._others, self._deploys, self._health):
-            for client in threads.overdue(now):
-                message = "all of this worker's threads are busy; try again"
-                self._refuse(client, "503 Service Unavailable", "pool_exhausted", message, "Retry-After: 1\r\n")
+            threads.refuse_overdue(now)
+        self._calls.end_overdue(now)
         for client in [client for client in self._clients if client.deadline < now]:
             client.close()
         if self.alive:
@@ -213,7 +185,7 @@ class Worker(BaseWorker):
                 client.deadline = min(client.deadline, now + STOP_SECONDS)
         until = now + self.cfg.graceful_timeout
         while self._clients and monotonic() < until and not self._stop_now:
-            self._loop.run_once(min(TICK_SECONDS, self._next_deadline()))
+            self._run_once(min(TICK_SECONDS, self._next_deadline()))
             self._tick(monotonic())
         for threads in (self._health, self._deploys, self._others):
             threads.shut_down()
@@ -282,7 +254,7 @@ class Worker(BaseWorker):
                 connection.close()
                 continue
             client.data = data
-            self._dispatch(client, _work_of(data))
+            self._read(client, may_move=False)
 
     def make_room(self) -> None:
         """Close the connection of the client that must send soonest; without any such, accept no more for a moment."""
@@ -298,46 +270,65 @@ class Worker(BaseWorker):
         del self._clients[client]
 
     def abandoned(self, client: Client) -> None:
-        """Nothing is to be done for a client that is gone."""
+        """Cancel the call of a client that is gone."""
+        self._calls.abandon(client)
 
     def received(self, client: Client) -> None:
-        """Look whether a request's head is there as a whole, and have the request answered."""
+        """Have a request answered if it is there, here or where it is at home."""
+        self._read(client, may_move=True)
+
+    def _read(self, client: Client, *, may_move: bool) -> None:
         data = client.data
-        if b"\r\n\r\n" not in data and not _has_bare_newline(data):
+        end = data.find(b"\r\n\r\n")
+        if end < 0 and not _has_bare_newline(data):
             if len(data) > MAX_HEAD_BYTES:
                 client.leave()
                 too_large = LimitRequestHeaders(f"more than {MAX_HEAD_BYTES} bytes")  # type: ignore[no-untyped-call]
                 self._answer_error(client, too_large)
                 client.part(at_once=False)
             return
+        head = self._heads.read(data[:end]) if data.startswith(_CALL) else None
+        if head is not None and head.length <= MAX_BODY_BYTES:
+            body = data[end + 4 : end + 4 + head.length]
+            if len(body) == head.length:
+                if not (may_move and self._hand_over(client, self._home_of_call(body))):
+                    self._count()
+                    client.data = data[end + 4 + head.length :]
+                    self._calls.begin(client, head, body)
+                return
+            if not client.ended:  # else a thread will say what is missing
+                return
         work = _work_of(data)
-        place = self._place_of(work)
-        if place in self._inboxes or not self._hand_over(client, place):
-            self._dispatch(client, work)
+        if not (may_move and self._hand_over(client, self._home_of(work))):
+            self._count()
+            client.leave()
+            threads = {Work.HEALTH: self._health, Work.DEPLOY: self._deploys}.get(work, self._others)
+            threads.submit(partial(self._answer, client), partial(self._refuse, client))
+
+    def _home_of_call(self, body: bytes) -> int:
+        """The place where a call is to be made."""
+        if len(self.places.for_calls) == 1:
+            return self.places.for_calls[0]
+        database = self._calls.home_of(body)
+        return self.place if database is None else self.places.home(database)
+
+    def _home_of(self, work: Work) -> int:
+        """The place where another request is to be answered."""
+        return self.places.for_deploys if work is Work.DEPLOY else self.place
 
     def _hand_over(self, client: Client, place: int) -> bool:
-        """Give a client to the worker at *place*, if somebody is there."""
-        if self.places.is_taken(place) and self.places.send(place, client.socket, client.data):
-            client.close()
-            return True
-        return False
+        """Give a client to the worker at *place*, unless that is this one, or nobody is there."""
+        if place in self._inboxes or not self.places.is_taken(place):
+            return False
+        if not self.places.send(place, client.socket, client.data):
+            return False
+        client.close()
+        return True
 
-    def _place_of(self, work: Work) -> int:
-        """Where a request is to be answered."""
-        if work is Work.DEPLOY:
-            return self.places.for_deploys
-        if work is Work.CALL and self.place not in self.places.for_calls:
-            return self.places.for_calls[0]
-        return self.place
-
-    def _dispatch(self, client: Client, work: Work) -> None:
-        """Have a request answered here."""
+    def _count(self) -> None:
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False
-        client.leave()
-        threads = {Work.HEALTH: self._health, Work.DEPLOY: self._deploys}.get(work, self._others)
-        threads.submit(client, self._answer, client)
 
     def _answer(self, client: Client) -> None:
         """Answer a request, in a thread."""
@@ -371,11 +362,14 @@ class Worker(BaseWorker):
         else:
             # Only its kind: the text quotes the request, and a broken header may hold a key.
             _log.info("unreadable request: %s", type(error).__name__, extra={"request_id": request_id})
-        _send_error(client, status, code, message, request_id=request_id)
+        answer = error_answer(status, code, message, request_id=request_id)
+        with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
+            client.socket.send(client.rest_of(answer), socket.MSG_DONTWAIT)
 
-    def _refuse(self, client: Client, status: str, code: str, message: str, header: str = "") -> None:
-        """Answer a client that no thread has, and close its connection."""
-        _send_error(client, status, code, message, header)
+    def _refuse(self, client: Client, answer: bytes) -> None:
+        """Send *answer* to a client that no thread has taken, and close its connection."""
+        with suppress(OSError):
+            client.socket.send(client.rest_of(answer), socket.MSG_DONTWAIT)
         client.part(at_once=False)
 
 
@@ -395,21 +389,6 @@ def _hold_signals() -> None:
 
 def _release_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)
-
-
-def _send_error(
-    client: Client, status: str, code: str, message: str, header: str = "", *, request_id: str = ""
-) -> None:
-    """Send an error and, as whatever else the client sends is not read, the end of the connection."""
-    emit(RequestFailed(code))
-    request_id = request_id or uuid.uuid4().hex
-    body = orjson.dumps({"error": code, "message": message, "request_id": request_id})
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-ID: {request_id}\r\n{header}Connection: close\r\n\r\n"
-    )
-    with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
-        client.socket.send(client.rest_of(head.encode("latin-1") + body), socket.MSG_DONTWAIT)
 
 
 def _work_of(data: bytes) -> Work:

@@ -74,8 +74,13 @@ class Output:
         self._held: bytes | None = b""  # None: what is written leaves at once
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
 
+    @property
+    def hang_up(self) -> int:
+        """The end of what the client sends; elsewhere only a closed connection tells, which always does."""
+        return getattr(select, "POLLRDHUP", 0)
+
     def fileno(self) -> int:
-        """The client's socket, to see when it hangs up."""
+        """The client's socket."""
         return self._client.fileno()
 
     def probe(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from gateway.api.bodies import read_body
 from gateway.api.errors import answer_failure
@@ -19,13 +20,15 @@ from gateway.api.v1.requests import CallRequest
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.functions import parse_json
 from gateway.naming import DatabaseOwner, owner_facts
-from gateway.operations.call_function import ConcurrencyLimit, FunctionCall, call_function
+from gateway.operations.call_function import ConcurrencyLimit, FunctionCall, call_steps
 from gateway.routes import CALL
 from gateway.security.api_keys import ANYBODY, Caller
 from gateway.services import Services
+from gateway.steps import Steps, run
 
 blueprint: Final = Blueprint("call", __name__)
-_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+PEER: Final = "gunicorn.socket"  #: in the environ: what has the client's socket
+STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CALL_REQUEST: Final = CallRequest()
 CONCURRENCY: Final = ConcurrencyLimit()
 _REMEMBERED: Final = 4096  #: addresses
@@ -35,25 +38,39 @@ _LONGEST_REMEMBERED: Final = 128  #: characters of a function's name; PostgreSQL
 @blueprint.post(CALL.path)
 def call() -> ResponseReturnValue:
     """Call a function of the application's."""
-    return respond(answer_call(current_services(), request.environ, caller_of(request.environ)))
+    services, environ = current_services(), request.environ
+    steps = _answer_steps(services, environ, caller_of(environ), partial(_read_body, services, environ))
+    return respond(run(steps, environ.get(PEER)))
 
 
-def answer_call(services: Services, environ: dict[str, Any], caller: Caller) -> Answer:
+def _read_body(services: Services, environ: dict[str, Any]) -> bytes:
+    return read_body(environ, services.settings.max_request_bytes)
+
+
+def _check_length(services: Services, body: bytes) -> bytes:
+    if len(body) > services.settings.max_request_bytes:
+        raise RequestEntityTooLarge
+    return body
+
+
+def _answer_steps(
+    services: Services, environ: dict[str, Any], caller: Caller, read: Callable[[], bytes]
+) -> Steps[Answer]:
     """Call the function that the body names, and give its rows.
 
+    :param read: returns the body
     :raises GatewayError: the request, or the call, failed
     """
-    body, params = read_call_body(services, environ)
+    body, params = read_call_body(environ, read)
     owner, function = _address(body)
     caller.check_platform(owner.platform)
     if not isinstance(params, list | dict):
         raise InvalidRequest("params must be a list or an object", fields={"params": "must be a list or an object"})
-    wanted = FunctionCall(owner=owner, function=function, params=params, client=environ.get("gunicorn.socket"))
     database = owner.database_name
     try:
         CONCURRENCY.enter(database, services.settings.requests_per_database)
         try:
-            result = call_function(services, wanted)
+            result = yield from call_steps(services, FunctionCall(owner=owner, function=function, params=params))
         finally:
             CONCURRENCY.leave(database)
     except GatewayError as exc:
@@ -66,13 +83,14 @@ def answer_call(services: Services, environ: dict[str, Any], caller: Caller) -> 
     )
 
 
-def read_call_body(services: Services, environ: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+def read_call_body(environ: dict[str, Any], read: Callable[[], bytes]) -> tuple[dict[str, Any], Any]:
     """Return the JSON object in the body without its ``params``, and these, an empty list where there are none.
 
+    :param read: returns the body
     :raises GatewayError: there is no such object
     """
     check_is_json(environ)
-    body = parse_json(read_body(environ, services.settings.max_request_bytes))
+    body = parse_json(read())
     if not isinstance(body, dict):
         raise InvalidRequest("the body must be a JSON object")
     params = body.pop("params", None)
@@ -116,16 +134,37 @@ class CallDoor:
         """Answer a call; as WSGI has it."""
         if environ["PATH_INFO"] != CALL.path or environ["REQUEST_METHOD"] != CALL.method:
             return self._application(environ, start_response)
-        request_id = request_id_of(environ)
-        try:
-            answer = answer_call(self._services, environ, self._guard.admit(CALL, environ))
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
-            answer = answer_failure(exc, request_id)
+        steps = self._steps(environ, partial(_read_body, self._services, environ))
+        answer = run(steps, environ.get(PEER))
         headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(answer.body))),
-            (REQUEST_ID_HEADER, request_id),
+            (REQUEST_ID_HEADER, request_id_of(environ)),
             *answer.headers,
         ]
-        start_response(_STATUS_LINES[answer.status], headers)
+        start_response(STATUS_LINES[answer.status], headers)
         return [answer.body]
+
+    def answer_steps(self, environ: dict[str, Any], body: bytes) -> Steps[Answer]:
+        """Answer a call whose body has been read, whatever becomes of it.
+
+        :param environ: as WSGI has it, but for what is about the body's length
+        """
+        return self._steps(environ, partial(_check_length, self._services, body))
+
+    def _steps(self, environ: dict[str, Any], read: Callable[[], bytes]) -> Steps[Answer]:
+        try:
+            caller = self._guard.admit(CALL, environ)
+            return (yield from _answer_steps(self._services, environ, caller, read))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
+            return answer_failure(exc, request_id_of(environ))
+
+    def home_of(self, body: bytes) -> str | None:
+        """Return the database that a call's body names, if it names one."""
+        try:
+            fields = parse_json(body)
+            fields.pop("params", None)
+            owner, _ = _address(fields)
+        except (GatewayError, AttributeError, TypeError):
+            return None  # which is told to the client by who answers it
+        return owner.database_name

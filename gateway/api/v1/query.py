@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from gateway.api.bodies import read_body
 from gateway.api.guard import caller_of
 from gateway.api.requests import adding_facts, current_services, load
 from gateway.api.responses import Answer, request_id_of, respond
-from gateway.api.v1.call import CONCURRENCY, read_call_body
+from gateway.api.v1.call import CONCURRENCY, PEER, read_call_body
 from gateway.api.v1.requests import QueryBody
 from gateway.errors import InvalidRequest
 from gateway.naming import owner_facts
@@ -25,7 +27,7 @@ def query() -> ResponseReturnValue:
     """Run the statement that the body has, and answer with its rows."""
     services, environ = current_services(), request.environ
     caller = caller_of(environ)
-    body, params = read_call_body(services, environ)
+    body, params = read_call_body(environ, partial(read_body, environ, services.settings.max_request_bytes))
     owner, text = load(QueryBody(), body, caller)
     if not isinstance(params, list):
         raise InvalidRequest("params must be a list: $1 is its first value", fields={"params": "must be a list"})
@@ -35,7 +37,7 @@ def query() -> ResponseReturnValue:
         params=params,
         may_write=caller.name in [key_name_of(platform) for platform in services.settings.query_write_keys],
         sent_by={"request_id": request_id_of(environ), "address": caller.address, "key_of": caller.name},
-        client=environ.get("gunicorn.socket"),
+        peer=environ.get(PEER),
     )
     database = owner.database_name
     with adding_facts(**owner_facts(owner)):

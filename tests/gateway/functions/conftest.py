@@ -14,6 +14,7 @@ import pytest
 from gateway.functions import SignatureCache, parse_json, session_options
 from gateway.naming import tenant_database
 from gateway.operations.call_function import CallAnswer, FunctionCall, call_function
+from gateway.steps import Steps, run
 
 STATEMENT_TIMEOUT_MS = 2_500  # time enough for every call that is not to be timed out
 MAX_RESPONSE_BYTES = 100_000
@@ -28,17 +29,25 @@ class OneAtATime:
         self.leases = 0
         self.closed_when_returned = 0
 
-    @contextmanager
-    def lease(self, _: str) -> Iterator[psycopg.Connection]:
+    def lease_steps(self, _: str) -> Steps[psycopg.Connection]:
+        yield from ()
         self.leases += 1
         if self.connection is None or self.connection.closed:
             settings = session_options(statement_timeout_ms=STATEMENT_TIMEOUT_MS, lock_timeout_ms=500)
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
             self.connection = psycopg.connect(self.conninfo, autocommit=True, options=options)
+        return self.connection
+
+    def give_back(self, connection: psycopg.Connection) -> None:
+        self.closed_when_returned += connection.closed
+
+    @contextmanager
+    def lease(self, database: str) -> Iterator[psycopg.Connection]:
+        connection = run(self.lease_steps(database))
         try:
-            yield self.connection
+            yield connection
         finally:
-            self.closed_when_returned += self.connection.closed
+            self.give_back(connection)
 
     def close(self) -> None:
         if self.connection is not None:
@@ -60,16 +69,14 @@ class Caller:
                 statement_timeout_ms=STATEMENT_TIMEOUT_MS,
             ),
             registry=self.registry,
-            directory=SimpleNamespace(find_for_call=lambda _: found, is_open_on=lambda *_: True),
+            directory=SimpleNamespace(remembered=lambda _: found, was_asked=lambda _: True, is_open_on=lambda *_: True),
             signatures=SignatureCache(schemas=schemas),
         )
 
-    def answer(self, function: str, params: Any = (), client: Any = None) -> CallAnswer:
+    def answer(self, function: str, params: Any = (), peer: Any = None) -> CallAnswer:
         """Call with *params* as Python has them, or as the bytes of their JSON."""
         read = parse_json(params if isinstance(params, bytes) else json.dumps(params).encode())
-        return call_function(
-            self.services, FunctionCall(owner=self.owner, function=function, params=read, client=client)
-        )
+        return call_function(self.services, FunctionCall(owner=self.owner, function=function, params=read), peer)
 
     def rows(self, function: str, params: Any = ()) -> list[dict[str, Any]]:
         return json.loads(self.answer(function, params).rows)

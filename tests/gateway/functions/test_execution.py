@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
@@ -151,10 +152,29 @@ def wait_until_backend_is(state: str, owner: psycopg.Connection, backend: int) -
     wait_until(lambda: owner.execute(query, [backend]).fetchone() in wanted)
 
 
+class ClientPeer:
+    """A client that has the connection *ours* to the gateway, as a thread sees it."""
+
+    hang_up = select.POLLRDHUP
+
+    def __init__(self, ours: socket.socket) -> None:
+        self._ours = ours
+        self.probes = 0
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def probe(self) -> None:
+        self.probes += 1
+        self._ours.send(b"H")
+
+
 @pytest.fixture
 def client():
     """The gateway's end of a client's connection, and the client's."""
-    ours, theirs = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = socket.create_connection(server.getsockname())
+        ours, _ = server.accept()
     with ours, theirs:
         yield ours, theirs
 
@@ -172,7 +192,7 @@ def test_a_call_whose_client_goes_away_is_cancelled(ready, owner, client, go: Ca
     leaver = threading.Thread(target=leave_while_it_runs)
     leaver.start()
     with pytest.raises(ClientGone):
-        ready.answer("nap", [3000], client=ours)
+        ready.answer("nap", [3000], peer=ClientPeer(ours))
     leaver.join()
     wait_until_backend_is("idle", owner, backend)
     assert done(owner) == 0
@@ -184,19 +204,27 @@ def test_a_client_that_is_already_gone_costs_no_waiting(ready, client):
     ours, theirs = client
     theirs.close()
     with pytest.raises(ClientGone):
-        ready.answer("nap", [1.4], client=ours)
+        ready.answer("nap", [1.4], peer=ClientPeer(ours))
+
+
+def test_a_client_that_has_ended_its_sending_is_still_there(ready, client):
+    ours, theirs = client
+    theirs.shutdown(socket.SHUT_WR)
+    peer = ClientPeer(ours)
+    assert ready.answer("nap", [0.3], peer=peer).row_count == 1
+    assert peer.probes == 1
 
 
 def test_a_client_that_sends_its_next_request_early_is_still_there(ready, client):
     ours, theirs = client
     theirs.sendall(b"POST /call HTTP/1.1\r\n")
-    assert ready.answer("nap", [0.1], client=ours).row_count == 1
+    assert ready.answer("nap", [0.1], peer=ClientPeer(ours)).row_count == 1
 
 
 def test_a_client_s_socket_that_is_closed_on_our_side_is_not_watched(ready, client):
     ours, _ = client
     ours.close()
-    assert ready.answer("nap", [0.05], client=ours).row_count == 1
+    assert ready.answer("nap", [0.05], peer=ClientPeer(ours)).row_count == 1
 
 
 def test_a_server_that_stops_answering_is_given_up(ready, owner, monkeypatch):

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from gateway.errors import GatewayError
 from gateway.functions import clean, needs_cleaning
 from gateway.functions.session import CallSession, session_of
+from gateway.steps import run
 
 FUNCTIONS = """
 CREATE ROLE {role};
@@ -182,11 +183,11 @@ def test_a_session_forgets_the_statements_it_used_first(ready, owner, monkeypatc
 def test_a_transaction_left_open_is_rolled_back(ready):
     connection = ready.registry.connection or opened(ready)
     session = session_of(connection)
-    session.settle()
+    run(session.settle())
     connection.pgconn.exec_(b"BEGIN; INSERT INTO t (a) VALUES (5)")
     session.dirty = True
     session.begin_cleaning()
-    session.settle()
+    run(session.settle())
     assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
 
 
@@ -203,7 +204,7 @@ def test_a_session_needs_cleaning_only_between_a_call_and_its_cleaning(ready):
     assert not needs_cleaning(connection)
     do(ready, "do_set")
     assert not needs_cleaning(connection)  # it is under way
-    session.settle()
+    run(session.settle())
     session.dirty = True
     assert needs_cleaning(connection)
     clean(connection)

@@ -118,8 +118,11 @@ def test_who_ends_its_sending_gets_its_answer_whole(connected: Connected) -> Non
 def test_who_closes_its_socket_is_noticed(connected: Connected) -> None:
     connected.client.begin()
     connected.end.close()
-    connected.run_until(lambda: connected.client.state is State.CLOSED)
+    connected.run_until(lambda: connected.client.state is State.GONE)
     assert connected.owner.abandoned_clients == [connected.client]
+    assert connected.owner.closed_clients == []  # whoever works on the request may still look at the socket
+    connected.client.answer(ANSWER, last=False)
+    assert connected.owner.closed_clients == [connected.client]
 
 
 def test_what_is_sent_ahead_waits_for_its_turn_and_is_not_read_without_end(connected: Connected) -> None:

@@ -1,0 +1,212 @@
+"""Calls that the loop makes itself, taking their steps as the waits end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import partial
+from time import time
+from typing import Any, Final
+
+from gunicorn import SERVER
+
+from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of
+from gateway.api.v1.call import STATUS_LINES, CallDoor
+from gateway.functions.protocol import ServerWait
+from gateway.pools.pool import Turn
+from gateway.serving.client import Client, State
+from gateway.serving.heads import PlainHead
+from gateway.serving.loop import READABLE, WRITABLE, Loop
+from gateway.serving.threads import Threads
+from gateway.steps import Event, Steps, Wait, run
+
+_NEVER: Final = float("inf")
+_log: Final = logging.getLogger(__name__)
+
+
+class Calls:
+    """The calls that are under way in a worker, for clients of its loop."""
+
+    def __init__(self, loop: Loop, threads: Threads, door: CallDoor, *, is_stopping: Callable[[], bool]) -> None:
+        """Begin without a call.
+
+        :param threads: take the steps that block
+        :param is_stopping: whether a connection is closed after its answer
+        """
+        self.loop = loop
+        self.threads = threads
+        self.is_stopping = is_stopping
+        self._door = door
+        self._under_way: dict[Client, LoopCall] = {}
+
+    def begin(self, client: Client, head: PlainHead, body: bytes) -> None:
+        """Make the call that *client* has sent."""
+        client.begin()
+        environ = {**head.environ, "REMOTE_ADDR": client.address[0]}
+        call = LoopCall(self, client, environ, self._door.answer_steps(environ, body), last=head.last)
+        self._under_way[client] = call
+        call.begin()
+
+    def abandon(self, client: Client) -> None:
+        """Cancel the call of a client that is gone."""
+        self._under_way[client].abandon()
+
+    def end(self, client: Client) -> None:
+        """Forget the call of a client."""
+        del self._under_way[client]
+
+    def end_overdue(self, now: float) -> None:
+        """Tell the calls whose waits are over that they are, and look whether clients that said goodbye are there."""
+        for client, call in list(self._under_way.items()):
+            if call.deadline < now:
+                call.be_late()
+            elif client.ended:
+                client.probe()
+
+    def home_of(self, body: bytes) -> str | None:
+        """Return the database that a call's body names, if it names one."""
+        return self._door.home_of(body)
+
+
+class LoopCall:
+    """One call under way, in the loop or, once a step has to block, in a thread.
+
+    :ivar deadline: of what is waited for in the loop, on the clock of ``time.monotonic``
+    """
+
+    __slots__ = ("_calls", "_client", "_environ", "_last", "_steps", "_wait", "deadline")
+
+    def __init__(
+        self, calls: Calls, client: Client, environ: dict[str, Any], steps: Steps[Answer], *, last: bool
+    ) -> None:
+        """Take no step yet.
+
+        :param last: close the connection after the answer
+        """
+        self.deadline = _NEVER
+        self._calls = calls
+        self._client = client
+        self._environ = environ
+        self._steps = steps
+        self._last = last
+        self._wait: Wait | None = None  # None: a thread takes the steps, or there are none left
+
+    def begin(self) -> None:
+        """Take the first steps."""
+        self._advance(None)
+
+    def on_event(self, events: int) -> None:  # noqa: ARG002 - libpq finds out which
+        """The server has answered, or broken the connection."""
+        self._stop_waiting()
+        self._advance(Event.READY)
+
+    def be_late(self) -> None:
+        """The deadline has passed."""
+        self._stop_waiting()
+        self._advance(Event.LATE)
+
+    def abandon(self) -> None:
+        """The client is gone. A thread finds that out for itself."""
+        wait = self._wait
+        if isinstance(wait, Turn) or (isinstance(wait, ServerWait) and wait.for_client):
+            self._stop_waiting()
+            self._advance(Event.GONE)
+
+    def _stop_waiting(self) -> None:
+        if isinstance(self._wait, ServerWait):
+            self._calls.loop.disarm(self._wait.descriptor)
+        self._wait = None
+        self.deadline = _NEVER
+
+    def _advance(self, event: Event | None) -> None:
+        try:
+            wait = self._steps.send(event)
+        except StopIteration as stop:
+            self._answer(stop.value)
+            return
+        gone = self._client.state is State.GONE
+        if isinstance(wait, ServerWait):
+            if gone and wait.for_client:
+                self._advance(Event.GONE)
+                return
+            self._wait, self.deadline = wait, wait.deadline
+            self._calls.loop.arm(wait.descriptor, self, READABLE | (WRITABLE if wait.sending else 0))
+        elif isinstance(wait, Turn):
+            self._wait, self.deadline = wait, wait.deadline
+            wait.listen(partial(self._calls.loop.post, self._take_turn))
+            self._take_turn()
+        else:
+            self._go_elsewhere(wait)
+
+    def _take_turn(self) -> None:
+        """Look whether there is a connection, or one is to be made."""
+        turn = self._wait
+        if not isinstance(turn, Turn) or not turn.has_news:
+            return
+        self._stop_waiting()
+        if turn.needs_thread:
+            self._go_elsewhere(turn)
+        else:
+            self._advance(Event.READY)
+
+    def _go_elsewhere(self, wait: Wait) -> None:
+        self._calls.threads.submit(partial(self._take_steps, wait), self._refuse)
+
+    def _take_steps(self, wait: Wait) -> None:
+        """Take all steps that are left, in a thread, the first of which waits for *wait*."""
+        answer = run(self._steps, self._client, wait.block(self._client))
+        self._calls.loop.post(partial(self._answer, answer))
+
+    def _refuse(self, answer: bytes) -> None:
+        """Send *answer* instead of taking any more steps."""
+        self._steps.close()
+        self._calls.end(self._client)
+        self._client.answer(answer, last=True)
+
+    def _answer(self, answer: Answer) -> None:
+        self._calls.end(self._client)
+        last = self._last or self._calls.is_stopping()
+        self._client.answer(http_answer(answer, request_id_of(self._environ), last=last), last=last)
+
+
+_LINES: Final = {status: f"HTTP/1.1 {line}\r\nServer: {SERVER}\r\n".encode() for status, line in STATUS_LINES.items()}
+_HEAD: Final = (
+    b"%bDate: %b\r\nConnection: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    + REQUEST_ID_HEADER.encode()
+    + b": %b\r\n%b\r\n%b"
+)
+
+
+class _Date:
+    """The header's value, made once a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = b""
+
+    def now(self) -> bytes:
+        second = int(time())
+        if second != self._second:
+            self._second, self._text = second, formatdate(second, usegmt=True).encode()
+        return self._text
+
+
+_DATE: Final = _Date()
+
+
+def http_answer(answer: Answer, request_id: str, *, last: bool) -> bytes:
+    """Return *answer* as the client gets it.
+
+    :param last: say that the connection will be closed
+    """
+    more = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in answer.headers)
+    return _HEAD % (
+        _LINES[answer.status],
+        _DATE.now(),
+        b"close" if last else b"keep-alive",
+        len(answer.body),
+        request_id.encode(),
+        more,
+        answer.body,
+    )
