@@ -105,7 +105,7 @@ def main() -> None:
                 return b",".join([result.get_value(row, 0) or b"" for row in range(result.ntuples)])
 
             measure(f"raw exec_prepared, {count} rows", raw, pids)
-        measure("raw cleaning, waited for", lambda: pgconn.exec_(CLEANING), pids)
+        measure("raw cleaning, waited for", lambda: pgconn.exec_(b"; ".join(CLEANING)), pids)
         services = services_on(connections)
         for label, params in (("by order", [1]), ("by name", {"count": 1}), ("100 rows", [100])):
             call = FunctionCall(owner=tenant_database("bench"), function="get_rows", params=params)

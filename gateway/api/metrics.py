@@ -35,6 +35,7 @@ _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  #: where prometheus_client looks
 _KINDS: Final = ("counter", "histogram")  #: whose files are worth more than their worker
 _GAUGES: Final = "gauge_mostrecent"
 _ENDED: Final = "ended"  #: stands for all ended workers, where a file's name has the process id
+_process: Final = {"id": os.getpid()}  #: asked for whenever something is counted; the system would take longer
 _Values: Final[Any] = MmapedDict  #: a file of values, which has no types
 _FILE_BYTES: Final = 2**16  #: with which prometheus_client begins a file
 _ENTRY_BYTES: Final = 40  #: at most, that a value takes in a file besides its key
@@ -54,7 +55,7 @@ class Metrics:
         folder = memory if os.access(memory, os.W_OK) else None
         os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="stonescriptdb-gateway-metrics-", dir=folder)
         # prometheus_client has made its choice when it was imported, by a variable that was not set then.
-        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+        values.ValueClass = values.MultiProcessValue(lambda: _process["id"])  # type: ignore[no-untyped-call]
         counter = partial(Counter, registry=None)  # what is told comes from the files
         gauge = partial(Gauge, registry=None, multiprocess_mode="mostrecent")
         self._queries = counter(
@@ -147,6 +148,7 @@ def begin(pid: int) -> None:
 
     Space is reserved, because a mapped file that cannot grow kills its process.
     """
+    _process["id"] = pid
     directory = Path(os.environ[_DIRECTORY])
     try:
         for kind in (*_KINDS, _GAUGES):

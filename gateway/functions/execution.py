@@ -80,7 +80,8 @@ def execute(
     began = monotonic()
     seconds = timeout_ms / 1000 + GRACE_SECONDS
     try:
-        yield from session.run(plan.statement, values, accept, seconds=seconds, for_client=True)
+        cleaning = not plan.signature.is_procedure
+        yield from session.run(plan.statement, values, accept, seconds=seconds, for_client=True, cleaning=cleaning)
         if output and output[0].ntuples:
             yield ELSEWHERE
             collector.add(_render(session, output[0]))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import select
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
+from types import TracebackType
 from typing import Any, Final, TypeAlias
 
 import psycopg
-from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from gateway.errors import ClientGone, QueryFailed
@@ -27,10 +28,12 @@ _OF_PARAMETER: Final = re.compile(r"""(?:\A|\n)[^\n"'«»„“”(:]*[0-9][^\n"
 
 CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
 PROBE_MILLISECONDS: Final = 1000  #: between two looks whether a client that has ended its sending is still there
-_FATAL_ERROR: Final = int(ExecStatus.FATAL_ERROR)
 _EXPECTED: Final = frozenset(
     map(int, (ExecStatus.TUPLES_OK, ExecStatus.TUPLES_CHUNK, ExecStatus.SINGLE_TUPLE, ExecStatus.COMMAND_OK))
 )
+_FAILED: Final = frozenset(map(int, (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)))
+_PIPELINE_SYNC: Final = int(ExecStatus.PIPELINE_SYNC)
+_PIPELINE_OFF: Final = int(PipelineStatus.OFF)
 _CONNECTION_OK: Final = int(ConnStatus.OK)
 _BROKEN: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
@@ -95,6 +98,23 @@ class ConnectionBroken(Exception):
         self.sent = sent
 
 
+class _Sending:
+    """Around the handing of messages to libpq.
+
+    :raises ConnectionBroken: they could not be sent
+    """
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, psycopg.Error):
+            raise ConnectionBroken(f"the connection was lost: {error}", sent=False) from error
+
+
+SENDING: Final = _Sending()
+
+
 class ServerWait:
     """The server's answer, or that it takes more of what is sent to it, as something to wait for.
 
@@ -146,6 +166,38 @@ class ServerWait:
         return max(0, int((self.deadline - monotonic()) * 1000))
 
 
+class _Outcome:
+    """What has become of the statements of one message.
+
+    :ivar failed: the first statement that did not succeed
+    :ivar refused: the server's error with it, unless we have caused it by cancelling
+    """
+
+    __slots__ = ("cancelled", "failed", "gone", "refused")
+
+    def __init__(self) -> None:
+        self.failed: int | None = None
+        self.refused: ServerRefused | None = None
+        self.gone = self.cancelled = False
+
+    def fail(self, number: int, result: PGresult) -> None:
+        """Note an error; those that follow from it do not count."""
+        if self.failed is None:
+            self.failed = number
+            if not self.cancelled:
+                self.refused = ServerRefused(result)
+
+    def check(self) -> None:
+        """Raise what is to be raised.
+
+        :raises ClientGone, ServerRefused: see :meth:`Exchange.receive`
+        """
+        if self.gone:
+            raise ClientGone("the client closed its connection; the call was cancelled")
+        if self.refused is not None:
+            raise self.refused
+
+
 class Exchange:
     """One connection's conversation with the server, for one thread at a time.
 
@@ -157,16 +209,6 @@ class Exchange:
         self._pgconn: PGconn = connection.pgconn
         self._wait = ServerWait(connection.pgconn.socket)
 
-    def send(self, send: Callable[..., None], *message: object) -> None:
-        """Hand a message to libpq, by the method of its that *send* is.
-
-        :raises ConnectionBroken: it could not be sent
-        """
-        try:
-            send(*message)
-        except psycopg.Error as exc:
-            raise ConnectionBroken(f"the connection was lost: {exc}", sent=False) from exc
-
     def receive(self, accept: Accept, *, seconds: float, for_client: bool = False) -> Steps[None]:
         """Read the answer to what was sent, to its end, whatever happens.
 
@@ -177,50 +219,78 @@ class Exchange:
         :raises ClientGone: the client is gone; the statement was cancelled
         :raises ConnectionBroken: the connection ended, or the time was over
         """
+        outcome = yield from self._receive([accept], seconds, for_client)
+        outcome.check()
+
+    def receive_pipeline(
+        self, accepts: Sequence[Accept | None], *, seconds: float, for_client: bool, essential: int
+    ) -> Steps[bool]:
+        """Read the answers to the statements of a pipeline that ends with a synchronization, as :meth:`receive` does.
+
+        :param accepts: one for each statement; None ignores its results
+        :param essential: of how many statements, from the first on, errors are raised
+        :return: whether all statements have succeeded
+        :raises ServerRefused, ClientGone, ConnectionBroken: as :meth:`receive`
+        """
+        outcome = yield from self._receive(accepts, seconds, for_client)
+        if outcome.failed is None or outcome.failed < essential:
+            outcome.check()
+        return outcome.failed is None
+
+    def _receive(self, accepts: Sequence[Accept | None], seconds: float, for_client: bool) -> Steps[_Outcome]:
         wait = self._wait
         wait.deadline, wait.for_client = monotonic() + seconds, for_client
+        outcome = _Outcome()
         try:
-            refused, gone = yield from self._read_results(accept)
+            yield from self._read_results(accepts, outcome)
         except psycopg.Error as exc:
             raise ConnectionBroken(f"the connection was lost: {exc}", sent=True) from exc
         if self._pgconn.status != _CONNECTION_OK:
+            refused = outcome.refused
             raise ConnectionBroken(f"the connection was lost: {refused or 'no reason given'}", sent=True) from refused
-        if gone:
-            raise ClientGone("the client closed its connection; the call was cancelled")
-        if refused is not None:
-            raise refused
+        return outcome
 
-    def _read_results(self, accept: Accept) -> Steps[tuple[ServerRefused | None, bool]]:
-        """Gives the server's error, if there was one that we did not cause, and whether the client is gone."""
+    def _read_results(self, accepts: Sequence[Accept | None], outcome: _Outcome) -> Steps[None]:
         pgconn = self._pgconn
-        refused: ServerRefused | None = None
-        gone = cancelled = False
+        pipelined = pgconn.pipeline_status != _PIPELINE_OFF
+        number = 0
         if pgconn.flush():  # a long value does not fit into the socket at once
-            gone = yield from self._send_rest()
+            yield from self._send_rest(outcome)
         while True:
-            while pgconn.is_busy():
-                event = yield self._wait
-                if event is Event.READY:
-                    pgconn.consume_input()
-                elif event is Event.GONE:
-                    gone = True
-                    yield from self._cancel()
-                else:
-                    raise ConnectionBroken("the server did not answer in time", sent=True)
+            if pgconn.is_busy():
+                yield from self._wait_for_result(outcome)
             result = pgconn.get_result()
             if result is None:
-                return (None if cancelled else refused), gone
-            if result.status == _FATAL_ERROR:
-                refused = ServerRefused(result)
-            elif result.status not in _EXPECTED:
-                raise ConnectionBroken(f"the server answered with what was not asked for: {result.status}", sent=True)
-            elif not (gone or cancelled or accept(result)):
-                cancelled = True
-                yield from self._cancel()
+                if not pipelined:
+                    return
+                number += 1
+                continue
+            status = result.status
+            if status in _EXPECTED:
+                accept = accepts[number]
+                if accept is not None and not (outcome.gone or outcome.cancelled or accept(result)):
+                    outcome.cancelled = True
+                    yield from self._cancel()
+            elif status == _PIPELINE_SYNC:
+                return
+            elif status in _FAILED:
+                outcome.fail(number, result)
+            else:
+                raise ConnectionBroken(f"the server answered with what was not asked for: {status}", sent=True)
 
-    def _send_rest(self) -> Steps[bool]:
-        """Send on until the server has all. Gives whether the client is gone."""
-        gone = False
+    def _wait_for_result(self, outcome: _Outcome) -> Steps[None]:
+        while self._pgconn.is_busy():
+            event = yield self._wait
+            if event is Event.READY:
+                self._pgconn.consume_input()
+            elif event is Event.GONE:
+                outcome.gone = True
+                yield from self._cancel()
+            else:
+                raise ConnectionBroken("the server did not answer in time", sent=True)
+
+    def _send_rest(self, outcome: _Outcome) -> Steps[None]:
+        """Send on until the server has all."""
         self._wait.sending = True
         try:
             while self._pgconn.flush():
@@ -228,14 +298,13 @@ class Exchange:
                 if event is Event.LATE:
                     raise ConnectionBroken("the server did not take the call in time", sent=True)
                 if event is Event.GONE:
-                    gone = True
+                    outcome.gone = True
                     self._wait.for_client = False
                 self._pgconn.consume_input()
         finally:
             self._wait.sending = False
-        if gone:
+        if outcome.gone:
             yield from self._cancel()
-        return gone
 
     def _cancel(self) -> Steps[None]:
         """Tell the server to stop, which it must have done soon then."""

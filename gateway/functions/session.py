@@ -4,32 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from time import monotonic
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
 from psycopg.adapt import Transformer
-from psycopg.pq import Format, TransactionStatus
+from psycopg.pq import ConnStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from gateway.functions.protocol import Accept, ConnectionBroken, Exchange, ServerRefused, ignore
+from gateway.functions.protocol import SENDING, Accept, ConnectionBroken, Exchange, ServerRefused, ignore
 from gateway.functions.statements import Query
 from gateway.steps import Steps, run
 
 MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the server; all are looked at after a call
+TRUSTED_SECONDS: Final = (
+    0.1  #: for which a server that has answered is not looked for; its going is noticed by the pools
+)
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
 CLEANING_SECONDS: Final = 5.0  #: for a session to come back to its beginning
 ASK_SECONDS: Final = 10.0  #: for the gateway's own questions about functions
 
-#: Everything a function can leave behind, but for the gateway's own prepared statements, in one message, as
-#: DISCARD ALL has it.
+#: Everything a function can leave behind, but for the gateway's own prepared statements, as DISCARD ALL has it.
 CLEANING: Final = (
-    b"CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *;"
-    b" SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+    b"CLOSE ALL",
+    b"RESET SESSION AUTHORIZATION",
+    b"RESET ALL",
+    b"UNLISTEN *",
+    b"SELECT pg_catalog.pg_advisory_unlock_all()",
+    b"DISCARD TEMP",
+    b"DISCARD SEQUENCES",
 )
+#: Those of them that are prepared on a connection, under these names.
+_PREPARED_CLEANING: Final = {b"stonescriptdb_gateway_clean_%d" % n: command for n, command in enumerate(CLEANING)}
 
-#: The last question of the cleaning, a row for every statement that was prepared in SQL. The gateway prepares by the
+#: A row for every statement that was prepared in SQL. The gateway prepares by the
 #: protocol, which no function can: whatever replaced one of its statements under the same name is found here.
 FOREIGN_STATEMENTS: Final = b"SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql"
 
@@ -41,6 +51,12 @@ _DISCONNECTING: Final = sql.SQL(
     " END $dblink$"
 )
 
+_ENDING: Final = (b"BEGIN", b"COMMIT", FOREIGN_STATEMENTS)  #: what follows a call before its cleaning
+_ESSENTIAL: Final = 3  #: the call, and what ends its transaction
+_IGNORED: Final = (None,) * len(CLEANING)
+_PIPELINES: Final = psycopg.capabilities.has_pipeline()  # libpq 14 and newer
+_CONNECTION_OK: Final = int(ConnStatus.OK)
+_ACTIVE: Final = int(TransactionStatus.ACTIVE)
 _IDLE: Final = int(TransactionStatus.IDLE)
 _IN_TRANSACTION: Final = (int(TransactionStatus.INTRANS), int(TransactionStatus.INERROR))
 _IN_CHUNKS: Final = psycopg.capabilities.has_stream_chunked()  # libpq 17 and newer; older ones give row by row
@@ -78,8 +94,10 @@ class CallSession:
         self._prepared: dict[Query, bytes | None] = {}
         self._dropped: list[bytes] = []  # prepared, and not needed any more
         self._counter = 0
+        self._cleaning_prepared = False  # the statements of _PREPARED_CLEANING are
         self._forgets_all = False  # the server has prepared statements that are not in _prepared
         self.dblink: str | None = None  #: the schema of the database's extension dblink
+        self._seen_until = 0.0  # the server was there just before
         self.dirty = False  #: a call may have left something behind, and no cleaning has begun
         self.cleaning = False  #: cleaning was sent, and its answer not yet read
 
@@ -93,7 +111,8 @@ class CallSession:
                 self.begin_cleaning()
             while self.cleaning:
                 yield from self._end_cleaning()
-            self._pgconn.consume_input()  # nothing is read, or that the server has ended the connection
+            if monotonic() > self._seen_until:
+                self._pgconn.consume_input()  # nothing is read, or that the server has ended the connection
         except (psycopg.Error, ServerRefused) as exc:
             raise ConnectionBroken(f"the connection was lost between two calls: {exc}", sent=False) from exc
         except ConnectionBroken as exc:
@@ -136,7 +155,7 @@ class CallSession:
         in_transaction = self._pgconn.transaction_status in _IN_TRANSACTION
         if not (self._counter or in_transaction or self.dblink):
             return b"DISCARD ALL"  # there are no prepared statements to keep, and for a new backend this is less work
-        parts = [CLEANING]
+        parts = [*CLEANING]
         if in_transaction:
             parts.insert(0, b"ROLLBACK")
         if self.dblink:
@@ -155,26 +174,88 @@ class CallSession:
         *,
         seconds: float,
         for_client: bool = False,
+        cleaning: bool = False,
     ) -> Steps[None]:
         """Run a statement that may call anything, and give each result to *accept*.
 
         :param accept: says whether it wants more; if not, the statement is cancelled
         :param seconds: after which the server is given up; its own time-out ends a statement before that
         :param for_client: cancelled too when the client is gone
+        :param cleaning: let the cleaning travel with the statement, where it can; then the session is not dirty
+            afterwards. Not for statements that end transactions themselves
         :raises ServerRefused: the server ended the statement with an error
         :raises ClientGone: the client is gone; the statement was cancelled
         :raises ConnectionBroken: the connection ended
         """
         name = yield from self._prepare_if_repeated(statement, seconds)
         self.dirty = True
-        exchange, format_ = self._exchange, statement.result_format
-        if name is None:
-            exchange.send(self._pgconn.send_query_params, statement.sql, values, statement.types, None, format_)
+        format_ = statement.result_format
+        if name is not None and cleaning and _PIPELINES and not (self.dblink or self._dropped or self._forgets_all):
+            if not self._cleaning_prepared:
+                yield from self._prepare_cleaning()
+            self._send_with_cleaning(name, values, statement)
+            yield from self._receive_with_cleaning(accept, seconds=seconds, for_client=for_client)
+            return
+        with SENDING:
+            if name is None:
+                self._pgconn.send_query_params(statement.sql, values, statement.types, None, format_)
+            else:
+                self._pgconn.send_query_prepared(name, values, None, format_)
+            if statement.many_rows:
+                self._limit_rows_in_memory()
+        yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client)
+
+    def _send_with_cleaning(self, name: bytes, values: Sequence[bytes | None], statement: Query) -> None:
+        """Send a prepared statement, a commit, and the cleaning, all in one message: the server wakes up once.
+
+        Invariants: the transaction of the call ends before the cleaning begins, as it would without (BEGIN makes a
+        block of the transaction that is under way, COMMIT ends it); and before a statement of the cleaning is
+        executed by its name, it was asked whether the call has replaced any. All that comes before is sent as text.
+        """
+        pgconn = self._pgconn
+        send_text, send_prepared = pgconn.send_query_params, pgconn.send_query_prepared
+        with SENDING:
+            pgconn.enter_pipeline_mode()
+            send_prepared(name, values, None, statement.result_format)
+            if statement.many_rows:
+                self._limit_rows_in_memory()
+            for command in _ENDING:
+                send_text(command, None)
+            for part in _PREPARED_CLEANING:
+                send_prepared(part, None)
+            pgconn.pipeline_sync()
+
+    def _receive_with_cleaning(self, accept: Accept, *, seconds: float, for_client: bool) -> Steps[None]:
+        pgconn = self._pgconn
+        foreign = 0
+
+        def accept_foreign(result: PGresult) -> bool:
+            nonlocal foreign
+            foreign += result.ntuples
+            return True
+
+        accepts = (accept, None, None, accept_foreign, *_IGNORED)
+        try:
+            clean = yield from self._exchange.receive_pipeline(
+                accepts, seconds=seconds, for_client=for_client, essential=_ESSENTIAL
+            )
+        finally:
+            if pgconn.status == _CONNECTION_OK and pgconn.transaction_status != _ACTIVE:
+                pgconn.exit_pipeline_mode()
+        while pgconn.notifies() is not None:
+            pass
+        if clean and not foreign:
+            self.dirty = False
+            self._seen_until = monotonic() + TRUSTED_SECONDS
         else:
-            exchange.send(self._pgconn.send_query_prepared, name, values, None, format_)
-        if statement.many_rows:
-            self._limit_rows_in_memory()
-        yield from exchange.receive(accept, seconds=seconds, for_client=for_client)
+            self.forget_prepared()
+
+    def _prepare_cleaning(self) -> Steps[None]:
+        for name, command in _PREPARED_CLEANING.items():
+            with SENDING:
+                self._pgconn.send_prepare(name, command)
+            yield from self._exchange.receive(ignore, seconds=CLEANING_SECONDS)
+        self._cleaning_prepared = True
 
     def ask(self, query: bytes, values: Sequence[bytes | None]) -> list[bytes]:
         """The first column of every row of a query of the gateway's own, which leaves nothing behind. Blocks.
@@ -216,7 +297,8 @@ class CallSession:
             results.append(result)
             return True
 
-        self._exchange.send(self._pgconn.send_query_params, query, values, types, None, result_format)
+        with SENDING:
+            self._pgconn.send_query_params(query, values, types, None, result_format)
         run(self._exchange.receive(accept, seconds=ASK_SECONDS))
         (result,) = results
         return result
@@ -232,15 +314,18 @@ class CallSession:
             types.extend(result.param_type(number) for number in range(result.nparams))
             return True
 
-        self._exchange.send(self._pgconn.send_prepare, b"", statement.sql, statement.types)
+        with SENDING:
+            self._pgconn.send_prepare(b"", statement.sql, statement.types)
         run(self._exchange.receive(ignore, seconds=ASK_SECONDS))
-        self._exchange.send(self._pgconn.send_describe_prepared, b"")
+        with SENDING:
+            self._pgconn.send_describe_prepared(b"")
         run(self._exchange.receive(accept, seconds=ASK_SECONDS))
         return tuple(types)
 
     def forget_prepared(self) -> None:
         """Prepare every statement anew, and let the cleaning drop what the server still has of them."""
         self._prepared.clear()
+        self._cleaning_prepared = False
         self._forgets_all = True
 
     def _limit_rows_in_memory(self) -> None:
@@ -255,7 +340,8 @@ class CallSession:
         if name is None:
             self._counter += 1
             name = b"stonescriptdb_gateway_%d" % self._counter
-            self._exchange.send(self._pgconn.send_prepare, name, statement.sql, statement.types)
+            with SENDING:
+                self._pgconn.send_prepare(name, statement.sql, statement.types)
             yield from self._exchange.receive(ignore, seconds=seconds)
         self._remember(statement, name or None)
         return name or None

@@ -8,10 +8,11 @@ import socket
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 FUNCTIONS = """
 CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql
@@ -90,3 +91,27 @@ def test_no_call_sees_the_settings_of_another(start_gateway, platform: str) -> N
     gateway.register(platform, FILES)
     first = gateway.call(platform, "remember", ["77kB"]).json["rows"]
     assert [gateway.call(platform, "remember", ["88kB"]).json["rows"] for _ in range(5)] == [first] * 5
+
+
+@pytest.mark.parametrize(
+    ("version", "framing"),
+    [
+        ("1.1", "Content-Length: {length}"),  # in the loop
+        ("1.1", "Transfer-Encoding: chunked"),  # in a thread
+        ("1.0", "Content-Length: {length}"),
+    ],
+)
+def test_a_client_that_ends_its_sending_gets_its_answer(
+    gateway: Gateway, platform: str, version: str, framing: str
+) -> None:
+    gateway.register(platform, FILES)
+    for seconds in (0, 0.5):
+        text = json.dumps({"platform": platform, "function": "nap", "params": [seconds]}).encode()
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(text), text) if "chunked" in framing else text
+        head = f"POST /call HTTP/{version}\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE_SECONDS) as client:
+            client.sendall(head.format(length=len(text)).encode() + body)
+            client.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+        assert answer.startswith(f"HTTP/{version} 200 OK\r\n".encode())
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["rows"] == [{"nap": 1}]
