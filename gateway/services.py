@@ -118,7 +118,7 @@ def build_services(settings: Settings) -> Services:
         platforms=PlatformRegistry(settings.data_dir),
         deploy_log=DeployLog(settings.data_dir),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
-        server_check=ServerCheck(ask_server),
+        server_check=ServerCheck(ask_server, doubts=registry.has_lost_connections),
         started_at=time.monotonic(),
     )
 

@@ -19,6 +19,7 @@ from gateway.pools.table import (
     BUSY,
     CHANGE_COUNTERS,
     CLOSING,
+    CONNECTING,
     FREE,
     IDLE,
     LAST_USES,
@@ -174,11 +175,20 @@ class Budget:
             workers = self._want(snapshot, victims)
         self._evict_all(snapshot, victims, workers)
 
-    def existing(self) -> tuple[int, int]:
-        """How many connections exist over all workers, and to how many databases."""
+    def existing(self, *, held_only: bool = False) -> tuple[int, int]:
+        """How many connections exist over all workers, and to how many databases.
+
+        :param held_only: without those that are lost, or being made: while the server is away, neither exist
+        """
         with self._table.mutex:
             snapshot = self._snapshot()
-        return snapshot.used, len(snapshot.per_database.keys() - {OBSERVER})
+        absent = (FREE, CONNECTING, LOST) if held_only else (FREE,)
+        keys = [key for key, state in zip(snapshot.databases, snapshot.states, strict=True) if state not in absent]
+        return len(keys), len(set(keys) - {OBSERVER})
+
+    def has_lost(self) -> bool:
+        """Whether there is a connection of which nothing is known. Without the mutex."""
+        return LOST in bytes(self._table.states[: self._table.high])
 
     def changed(self, key: int) -> None:
         """Something was deployed to a database."""

@@ -48,6 +48,11 @@ class Outage:
         self._pause = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
 
+    @property
+    def known(self) -> bool:
+        """Whether the server was away when it was last tried."""
+        return self._cause is not None
+
     def admit(self) -> None:
         """Return if the caller should try to connect.
 

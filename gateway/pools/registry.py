@@ -243,7 +243,7 @@ class ConnectionRegistry:
 
     def statistics(self) -> PoolStatistics:
         """The state of the budget now. Asks nothing of PostgreSQL."""
-        connections, databases = self._budget.existing()
+        connections, databases = self._budget.existing(held_only=self._connector.outage.known)
         with self._lock:
             counts = self._past.copy()
             pools = list(self._pools.values())
@@ -256,6 +256,10 @@ class ConnectionRegistry:
             hits=counts["requests_num"] - counts["requests_queued"],
             misses=counts["requests_queued"],
         )
+
+    def has_lost_connections(self) -> bool:
+        """Whether a worker has lost a connection of which it is not known what has become of it. Cheap."""
+        return self._budget.has_lost()
 
     def pool_of(self, database: str) -> TenantPool:
         """The pool of a database, made now if there is none."""

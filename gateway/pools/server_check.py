@@ -19,12 +19,14 @@ _log = logging.getLogger(__name__)
 class ServerCheck:
     """Asks the server one question at a time, on a thread of its own that may hang as long as the server does."""
 
-    def __init__(self, ask: Callable[[], object]) -> None:
+    def __init__(self, ask: Callable[[], object], *, doubts: Callable[[], bool] = lambda: False) -> None:
         """Ask nothing yet.
 
         :param ask: returns when PostgreSQL has answered, raises a GatewayError when it cannot be reached
+        :param doubts: whether something has happened for which that it answered a moment ago counts no more; cheap
         """
         self._ask = ask
+        self._doubts = doubts
         self._lock = Lock()
         self._asking: Event | None = None
         self._answered_at = float("-inf")
@@ -33,7 +35,7 @@ class ServerCheck:
     def is_connected(self) -> bool:
         """Whether PostgreSQL answers; False also when it has not done so within PATIENCE_SECONDS."""
         with self._lock:
-            if time.monotonic() < self._answered_at + FRESH_SECONDS:
+            if time.monotonic() < self._answered_at + FRESH_SECONDS and not (self._answer and self._doubts()):
                 return self._answer
             if self._asking is None:
                 self._asking = Event()

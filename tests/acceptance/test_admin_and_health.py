@@ -181,6 +181,8 @@ def test_readiness_follows_postgresql(start_gateway, own_server: EmbeddedPostgre
     ready = wait_until(lambda: (answer := gateway.get("/health/ready")).status == 503 and answer)
     assert ready.json["error"] == "connection_failed"
     assert ready.headers["Retry-After"]
+    health = gateway.get("/health").json
+    assert (health["total_connections"], health["active_pools"]) == (0, 0)
     for answer, known in (
         (gateway.register("a", SHOP, tenant_id="b"), {"database": "a_b", "platform": "a", "tenant_id": "b"}),
         (gateway.migrate("a", SHOP, tenant_id="b"), {"database": "a_b", "platform": "a", "tenant_id": "b"}),

@@ -109,6 +109,8 @@ def test_a_stopped_server_is_refused_at_once_and_found_again(own_server, databas
     own_server.stop()
     try:
         wait_until(lambda: not ask(registry, databases[0]))
+        wait_until(lambda: registry.statistics().total_connections == 0)  # and not when PostgreSQL is back
+        assert registry.statistics().active_pools == 0
         began, before = time.monotonic(), attempts_to_connect(registry)
         for number in range(200):
             with pytest.raises(ConnectionFailed) as caught, registry.lease(databases[number % 40]):

@@ -25,6 +25,14 @@ def test_an_answer_is_believed_for_a_moment() -> None:
     assert len(asked) == 1
 
 
+def test_a_good_answer_is_not_believed_after_a_connection_was_lost() -> None:
+    asked: list[int] = []
+    check = ServerCheck(lambda: asked.append(1), doubts=lambda: True)
+    assert check.is_connected()
+    assert check.is_connected()
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("error", [ConnectionFailed("gone"), ValueError("ours")])
 def test_a_server_that_cannot_be_asked_is_not_connected(error) -> None:
     def ask() -> None:
