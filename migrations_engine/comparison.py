@@ -15,12 +15,13 @@ from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, diff_catalogs, target_catalog
+from migrations_engine.effects import bare_name, differences_from_new, effects, expected_effects
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
 from migrations_engine.report import Change, SchemaValidation
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attribution import changing_file, mentions_name
+from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.dependency_order import order_tables, order_types
 
 _ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all row counts of one comparison together
@@ -124,19 +125,9 @@ class Comparison:
     def list_migrations(self, before: Catalog, actual: Catalog) -> None:
         """List what the migrations have done.
 
-        :param before: the database before them, with the names that tables and columns have now
+        :param before: the database before them, with the names that its objects have now
         """
-        pending = self._situation.pending
-        counts = {change.key[:3]: change.rows_at_risk for change in self._expected}
-        done = []
-        for difference in diff_catalogs(actual=before, declared=actual, complete=actual, formerly=before).changes:
-            rows = counts.get(difference.as_change().key[:3], 0 if difference.verdict.decided_by_rows else None)
-            change = (difference if rows is None else difference.counted(rows)).as_change()
-            file = changing_file(pending, _bare(change.table), change.column) or (
-                pending[0] if len(pending) == 1 else None
-            )
-            done.append(replace(change, file=file.label if file else None))
-        self._list(done)
+        self._list(effects(before, actual, self._situation.pending, self._expected))
 
     def catch_up(self) -> None:
         """Bring the database to its target where that is safe.
@@ -175,13 +166,9 @@ class Comparison:
                 self._changes.leave_undone(change, _summary(change))
         return diff
 
-    def differences_from_new(self, actual: Catalog) -> tuple[Change, ...]:
-        """All that a new database of the same schema would have otherwise."""
-        fresh = self._situation.desired.fresh
-        if actual == fresh:
-            return ()
-        diff = diff_catalogs(actual=actual, declared=fresh, complete=fresh, formerly=actual)
-        return tuple(item.as_change() for item in diff.changes)
+    def differences_from_new(self, actual: Catalog) -> tuple[str, ...]:
+        """Return a sentence, with its cause, for all that a new database of the same schema would have otherwise."""
+        return tuple(differences_from_new(actual, self.desired, self.left))
 
     def _difference(self, formerly: Catalog | None = None) -> CatalogDiff:
         """What differs from what the database should be."""
@@ -214,13 +201,13 @@ class Comparison:
         return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not self._renames(item)))
 
     def _renames(self, difference: Difference) -> bool:
-        name = re.escape(difference.name or _bare(difference.table))
+        name = re.escape(difference.name or bare_name(difference.table))
         pattern = re.compile(_RENAMING.format(name), re.IGNORECASE | re.DOTALL)
         return any(pattern.search(file.text) for file in self._situation.pending)
 
     def _is_mentioned(self, difference: Difference) -> bool:
         """Whether a migration may be going to make *difference* away."""
-        names = [_bare(difference.table), *([difference.name] if difference.name else [])]
+        names = [bare_name(difference.table), *([difference.name] if difference.name else [])]
         return any(all(mentions_name(file.text, name) for name in names) for file in self._situation.pending)
 
     def _counted(self, diff: CatalogDiff) -> CatalogDiff:
@@ -234,14 +221,7 @@ class Comparison:
         before, after, pending = self._situation.before, self._situation.desired.complete, self._situation.pending
         if before is None or not pending:
             return
-        diff = diff_catalogs(actual=before, declared=after, complete=after, formerly=before)
-        touched = tuple(
-            item
-            for item in diff.changes
-            if item.relation is not None and item.compatibility != "safe"
-            and any(mentions_name(file.text, name) for file in pending for name in _names_of(item.relation))
-        )  # fmt: skip
-        counted = self._counted(replace(diff, changes=touched))
+        counted = self._counted(expected_effects(before, after, pending))
         self._expected = tuple(item.as_change() for item in counted.changes)
 
     def _judge(self, diff: CatalogDiff) -> None:
@@ -300,26 +280,9 @@ class Comparison:
         fill_new_tables(self._session, tables, new)
 
 
-def described(change: Change) -> str:
-    """Return a sentence about a *change* that would make a database as a new one is."""
-    subject = f"{change.table}.{change.column}" if change.column else change.table
-    here, there = change.from_type or "not there", change.to_type or "not there"
-    return f"{subject} ({change.change_type.replace('_', ' ')}): here {here}, in a new database {there}"
-
-
 def _new_names(diff: CatalogDiff) -> NewNames:
     wanted = [item.wanted for item in diff.changes if item.change_type.startswith("add_")]
     return {(item.schema, item.name) for item in wanted if isinstance(item, Relation | SequenceObject | Type)}
-
-
-def _names_of(relation: Relation) -> list[str]:
-    """The names under which a migration may touch a table: a partition goes with its parent."""
-    return [relation.name, *(_bare(parent) for parent in relation.parents)]
-
-
-def _bare(label: str) -> str:
-    """The name in a label, without its schema and quotes."""
-    return label.rpartition(".")[2].strip('"')
 
 
 def _summary(change: Change) -> str:

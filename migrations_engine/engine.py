@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from migrations_engine.catalog import read_catalog, read_mark, read_names
-from migrations_engine.comparison import Comparison, Situation, described
+from migrations_engine.comparison import Comparison, Situation
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.deploy.extensions import deploy_extensions, wanted_extension
@@ -321,7 +321,7 @@ class _Deploy:
         self._opening.comment.check()
         if self._opening.is_new:
             self._options.desired_schemas.put(self._schema, self._opening.server_version, comparison.desired)
-        differences = tuple(described(change) for change in comparison.differences_from_new(remaining.actual))
+        differences = comparison.differences_from_new(remaining.actual)
         if self._session.satisfied and not self._opening.is_new:
             self._session.warnings += [
                 f"not as the migrations make it in a new database: {text}" for text in differences

@@ -62,7 +62,9 @@ class ChangeRunner:
 
     def leave_undone(self, change: Change, what: str) -> None:
         """Remember that *change* stays undone, and say so."""
-        self.undone = (*without(self.undone, [change.key]), change)
+        if not without([change], [known.key for known in self.undone]):
+            return
+        self.undone = (*self.undone, change)
         self._session.warnings.append(f"not done, as it needs what was left as it is: {what}")
 
     def _run_in_turn(self, diff: CatalogDiff) -> list[tuple[Alteration, MigrationFailed]]:

@@ -19,7 +19,7 @@ from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.desired.disagreements import disagreements
+from migrations_engine.desired.disagreements import disagreeing, disagreements
 from migrations_engine.diff import Sources, target_catalog
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog
@@ -45,6 +45,11 @@ class DesiredSchema:
         if self.declared == self.complete:
             return self.complete
         return target_catalog(Sources(declared=self.declared, complete=self.complete, actual=self.complete))
+
+    @cached_property
+    def disputed(self) -> frozenset[tuple[str, str | None]]:
+        """The objects that the migrations make other than declared, each as its table and its name within that."""
+        return frozenset((change.table, change.column) for change in disagreeing(self.declared, self.complete))
 
     @classmethod
     def of(cls, schema: Schema, *, declared: Catalog, complete: Catalog, failures: Sequence[str] = ()) -> DesiredSchema:

@@ -18,24 +18,27 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
     :param complete: what they make there together with every migration
     :param fresh: what a new database has in the end
     """
-    if declared == complete:
-        return
-    lasting = {change.key for change in _changes(fresh, declared)}
-    for change in _changes(complete, declared):
+    lasting = {change.key for change in disagreeing(declared, fresh)}
+    for change in disagreeing(declared, complete):
         table = change.table.rpartition(".")[2].strip('"')
         declaring = declaring_file((*schema.tables, *schema.types), table)
-        migration = changing_file(schema.migrations, table, change.column)
+        only = schema.migrations[0] if len(schema.migrations) == 1 else None
+        migration = only or changing_file(schema.migrations, table, change.column)
         subject = f"{change.table}.{change.column}" if change.column else change.table
         made = f"makes it {change.from_type}" if change.from_type else "drops or renames it"
         given = (change.from_type or "none") if change.key in lasting else "what is declared"
-        yield (
+        told = (
             f"{declaring.label if declaring else 'tables/'} declares {subject}{_as(change)}, "
             f"{migration.label if migration else 'a migration'} {made}; new databases get {given}"
         )
+        yield " ".join(told.split())  # definitions have several lines
 
 
-def _changes(actual: Catalog, declared: Catalog) -> list[Change]:
-    diff = diff_catalogs(actual=actual, declared=declared, complete=declared, formerly=declared)
+def disagreeing(declared: Catalog, complete: Catalog) -> list[Change]:
+    """Return what would have to change for *complete* to be as declared; what it has besides does not count."""
+    if declared == complete:
+        return []
+    diff = diff_catalogs(actual=complete, declared=declared, complete=declared, formerly=declared)
     return [difference.as_change() for difference in diff.changes]
 
 

@@ -1,0 +1,80 @@
+"""What migrations did to a database, and what a new database of the same schema would have otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from migrations_engine.desired import DesiredSchema
+from migrations_engine.diff import CatalogDiff, diff_catalogs
+from migrations_engine.model import Catalog, Relation
+from migrations_engine.report import Change
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.attribution import changing_file, mentions_name
+
+
+def expected_effects(before: Catalog, complete: Catalog, pending: Sequence[SchemaFile]) -> CatalogDiff:
+    """Return the dangerous changes that *pending* migrations seem to make, for their rows to be counted in time.
+
+    :param complete: what the schema makes in an empty database together with every migration
+    """
+    diff = diff_catalogs(actual=before, declared=complete, complete=complete, formerly=before)
+    touched = tuple(
+        item
+        for item in diff.changes
+        if item.relation is not None
+        and item.compatibility != "safe"
+        and any(mentions_name(file.text, name) for file in pending for name in _names_of(item.relation))
+    )
+    return replace(diff, changes=touched)
+
+
+def effects(
+    before: Catalog, after: Catalog, pending: Sequence[SchemaFile], expected: Sequence[Change]
+) -> Iterator[Change]:
+    """Yield what *pending* migrations have done, each with the file that seems to have done it.
+
+    :param before: the database before them, with the names that its objects have now
+    :param expected: expected effects, whose rows were counted before
+    """
+    counts = {change.key[:3]: change.rows_at_risk for change in expected}
+    for difference in diff_catalogs(actual=before, declared=after, complete=after, formerly=before).changes:
+        rows = counts.get(difference.as_change().key[:3], 0 if difference.verdict.decided_by_rows else None)
+        change = (difference if rows is None else difference.counted(rows)).as_change()
+        only = pending[0] if len(pending) == 1 else None
+        file = only or changing_file(pending, bare_name(change.table), change.column)
+        yield replace(change, file=file.label if file else None)
+
+
+def differences_from_new(actual: Catalog, desired: DesiredSchema, left: Collection[Change]) -> Iterator[str]:
+    """Yield a sentence, with its cause, for all that a new database of the same schema would have otherwise.
+
+    :param left: differences that somebody forced, and what depends on them
+    """
+    if actual == desired.fresh:
+        return
+    diff = diff_catalogs(actual=actual, declared=desired.fresh, complete=desired.fresh, formerly=actual)
+    forced = {change.key for change in left}
+    for change in (item.as_change() for item in diff.changes):
+        subject = f"{change.table}.{change.column}" if change.column else change.table
+        if change.key in forced:
+            cause = "it was forced to stay as it is"
+        elif (change.table, change.column) in desired.disputed:
+            cause = "a migration and a declaration differ, and here what happened last stays"
+        elif change.change_type.startswith("drop_"):
+            cause = "it was made by hand, or by a file that is gone"
+        else:
+            cause = "it was changed by hand, or by a file that is gone"
+        here, there = change.from_type or "not there", change.to_type or "not there"
+        what = change.change_type.replace("_", " ")
+        yield " ".join(f"{subject} ({what}): here {here}, in a new database {there}; {cause}".split())
+
+
+def bare_name(label: str) -> str:
+    """Return the name in a label, without its schema and quotes."""
+    return label.rpartition(".")[2].strip('"')
+
+
+def _names_of(relation: Relation) -> list[str]:
+    """The names under which a migration may touch a table: a partition goes with its parent."""
+    return [relation.name, *(bare_name(parent) for parent in relation.parents)]
