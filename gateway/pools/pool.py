@@ -92,6 +92,22 @@ class TenantPool(ConnectionPool[CountedConnection]):
     def run_task(self, task: MaintenanceTask) -> None:
         """Do nothing: the tasks of psycopg_pool refill a pool, and this one grows on demand alone."""
 
+    def resize(self, min_size: int, max_size: int | None = None) -> None:
+        """Refuse.
+
+        :raises NotImplementedError: always, because the budget decides how many connections there are
+        """
+        raise NotImplementedError("the budget of all pools decides how many connections there are")
+
+    def drain(self) -> None:
+        """Close the idle connections now, and those given out when they come back."""
+        self._drained_at = monotonic()
+        self.close_idle(lambda _: True)
+
+    def check(self) -> None:
+        """Close the idle connections whose server's end is gone."""
+        self.close_idle(lambda connection: connection.lost)
+
     @property
     def idle_count(self) -> int:
         """How many connections nobody uses."""
@@ -247,7 +263,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
 
     def _keep(self, conn: CountedConnection) -> None:
         """Put a clean connection back, unless it is broken, too old, or needed as a slot elsewhere."""
-        if not conn.lost and conn._expire_at > monotonic():
+        if not conn.lost and conn._created_at > self._drained_at and conn._expire_at > monotonic():
             self._add_to_pool(conn)
         else:
             self._discard(conn)

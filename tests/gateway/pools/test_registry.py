@@ -40,6 +40,24 @@ def test_pools_are_psycopg_pools_and_say_so(make_registry, databases):
     assert pool.get_stats()["requests_num"] == 1
 
 
+def test_psycopg_s_ways_to_change_a_pool_work_or_refuse(make_registry, databases, admin):
+    registry, (name,) = make_registry(), databases(1)
+    pool = registry.pool_of(name)
+    with registry.lease(name) as connection:
+        leased, idle = connection.info.backend_pid, pid_of(registry, name)
+        pool.drain()
+        assert pool.idle_count == 0
+        assert pid_of(registry, name) not in (idle, leased)
+    assert pid_of(registry, name) != leased
+    pool.check()
+    assert pool.idle_count == 1
+    admin.execute("SELECT pg_terminate_backend(%s)", [pid_of(registry, name)])
+    wait_until(lambda: pool.check() or pool.idle_count == 0)
+    pool.wait()
+    with pytest.raises(NotImplementedError, match="budget"):
+        pool.resize(3)
+
+
 def test_two_leases_have_two_connections(make_registry, databases):
     registry, (name,) = make_registry(), databases(1)
     with registry.lease(name) as one, registry.lease(name) as other:
