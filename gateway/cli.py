@@ -105,6 +105,8 @@ def check_config() -> None:
     click.echo(f"PostgreSQL: {settings.server_description}")
     counted = ", ".join(f"{name} ({len(keys)})" for name, keys in sorted(settings.api_keys.items()))
     click.echo(f"API keys: {counted or 'none, so that the networks alone decide who may come in'}")
+    for name, limit in sorted(settings.rate_limits.items()):
+        click.echo(f"RATE_LIMIT_{name}={limit}")
     for known in fields(settings):
         if known.metadata:
             click.echo(f"{known.metadata['name']}={_as_variable(getattr(settings, known.name))}")

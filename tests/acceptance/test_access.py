@@ -124,6 +124,18 @@ def test_a_platform_without_a_key_is_open_to_those_who_show_none(keyed: Gateway,
     assert answer[0] == status
 
 
+def test_what_no_route_answers_needs_what_is_needed_beside_it(keyed: Gateway) -> None:
+    for method, path, key, address, status in (
+        ("GET", "/admin/nowhere", None, "10.1.9.1", 401), ("GET", "/admin/nowhere", ADMIN_KEY, "10.1.9.1", 404),
+        ("GET", "/admin/nowhere", ADMIN_KEY, "10.1.0.1", 403), ("PUT", "/admin/databases", SHOP_KEY, "10.1.9.1", 401),
+        ("PUT", "/admin/databases", ADMIN_KEY, "10.1.9.1", 405), ("GET", "//admin/databases", None, "10.1.9.1", 401),
+        ("GET", "/nowhere", None, "10.1.0.1", 404), ("GET", "/nowhere", None, "192.0.2.1", 403),
+        ("GET", "/call", None, "10.1.0.1", 405), ("PUT", "/call", "wrong", "10.1.0.1", 401),
+    ):  # fmt: skip
+        headers = {"X-Forwarded-For": address} | ({} if key is None else {"X-API-Key": key})
+        assert keyed.request(method, path, headers=headers).status == status, (method, path, key, address)
+
+
 def test_a_key_may_be_sent_as_a_bearer_token_and_changed_without_a_gap(keyed: Gateway) -> None:
     for key, bearer in product((OLD_SHOP_KEY, SHOP_KEY), (True, False)):
         assert ask(keyed, "POST", "/call", key=key, forwarded="10.1.0.1", bearer=bearer)[0] == 404

@@ -98,7 +98,7 @@ def test_an_engine_s_failure_has_its_own_code_and_its_findings() -> None:
     assert (answer.status, told["error"]) == (409, "migration_failed")
     assert told["schema_validation"]["dataloss_changes"] == [
         {"table": "users", "change_type": "drop_column", "column": "name", "from_type": None, "to_type": None,
-         "compatibility": "dataloss", "reason": "gone", "rows_at_risk": None}
+         "compatibility": "dataloss", "reason": "gone", "rows_at_risk": None, "file": None}
     ]  # fmt: skip
     assert told["verification"]["passed"] is False
     assert told["verification"]["error_log"] == ["bad"]

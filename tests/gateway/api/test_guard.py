@@ -77,6 +77,17 @@ def test_what_is_remembered_has_short_keys_and_few() -> None:
     assert guard._judge_forwarded.cache_info().currsize < 20
 
 
+def test_ten_thousand_wrong_keys_leave_nothing_behind() -> None:
+    guard = Guard(settings(api_keys={"SHOP": ("a-key",)}))
+    known = dict(guard._keys._by_digest)
+    for number in range(10_000):
+        with pytest.raises(Unauthorized):
+            guard.admit(CALL, {"REMOTE_ADDR": INSIDE, "HTTP_X_API_KEY": f"{number} {'x' * (number % 1000)}"})
+    assert guard._keys._by_digest == known
+    assert guard._judge_peer.cache_info().currsize == 1
+    assert guard._judge_forwarded.cache_info().currsize == 0
+
+
 PATHS = [
     "/admin/databases", "//admin/databases", "///admin/databases", "/./admin/databases", "/admin//databases",
     "/admin/databases/", "/ADMIN/databases", "/admin/./databases", "/x/../admin/databases",
