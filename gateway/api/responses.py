@@ -50,8 +50,10 @@ def request_id_of(environ: dict[str, Any]) -> str:
     """The client's own id for the request if it sent a sane one, else a new one; always the same for one request."""
     known: str | None = environ.get(_REQUEST_ID_KEY)
     if known is None:
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        known = environ[_REQUEST_ID_KEY] = given if _SANE_REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+        given = environ.get("HTTP_X_REQUEST_ID")
+        if given is None or not _SANE_REQUEST_ID.fullmatch(given):
+            given = f"{getrandbits(128):032x}"
+        known = environ[_REQUEST_ID_KEY] = given
     return known
 
 

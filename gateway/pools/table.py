@@ -14,6 +14,7 @@ import os
 import stat
 import threading
 from collections.abc import Container
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import compress
 from pathlib import Path
@@ -63,6 +64,7 @@ _MAGIC_AT, _GENERATION_AT, _HIGH_AT, _WAITING_AT, _BOOT_AT = range(5)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
+@lru_cache(maxsize=4096)
 def database_key(database: str) -> int:
     """Eight bytes that stand for a database's name in the table."""
     return int.from_bytes(blake2b(database.encode(), digest_size=8).digest(), "little")

@@ -5,6 +5,7 @@ Everything is loaded before the fork and connected after it: a connection made b
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -64,6 +65,12 @@ control_socket_disable = True
 def on_starting(_server: Arbiter) -> None:
     """Prepare the master."""
     keep_signals_for_workers()
+
+
+def when_ready(_server: Arbiter) -> None:
+    """Leave what was loaded alone from now on: looking through it for garbage would copy it into every worker."""
+    gc.collect()
+    gc.freeze()
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:

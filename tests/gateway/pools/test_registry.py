@@ -5,14 +5,16 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
-from gateway.errors import ConnectionFailed, DatabaseNotFound, PoolExhausted
+from gateway.errors import ClientGone, ConnectionFailed, DatabaseNotFound, PoolExhausted
 from gateway.pools import ConnectionRegistry
+from gateway.steps import Event
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
@@ -145,6 +147,77 @@ def test_waiting_threads_get_the_connection_in_the_order_they_came(make_registry
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3, 4]
+
+
+def test_steps_and_threads_wait_in_one_queue(make_registry, databases):
+    registry, (name,) = make_registry(max_total_connections=1), databases(1)
+    pool = registry.pool_of(name)
+    order: list[str] = []
+
+    def wait(who: str) -> None:
+        with registry.lease(name):
+            order.append(who)
+
+    def begin(who: str) -> None:
+        """Wait as a loop does, which is told when there is a connection."""
+        steps = registry.lease_steps(name)
+        turn = next(steps)
+        turn.listen(lambda: told.put((who, steps, turn)))
+
+    told: SimpleQueue = SimpleQueue()
+    threads = {who: threading.Thread(target=wait, args=(who,)) for who in ("first", "third")}
+    with registry.lease(name):
+        for number, who in enumerate(("first", "second", "third", "fourth")):
+            if who in threads:
+                threads[who].start()
+            else:
+                begin(who)
+            wait_until(lambda expected=number + 1: len(pool._waiting) == expected)
+    for expected in ("second", "fourth"):
+        while (news := told.get(timeout=PATIENCE_SECONDS))[0] != expected:
+            pass  # it may be told twice: that it leads the queue, and that there is a connection
+        who, steps, turn = news
+        wait_until(lambda last=turn: last.has_news and not last.needs_thread)
+        with pytest.raises(StopIteration) as stop:
+            steps.send(Event.READY)
+        order.append(who)
+        registry.give_back(stop.value.value)
+    for thread in threads.values():
+        thread.join()
+    assert order == ["first", "second", "third", "fourth"]
+
+
+@pytest.mark.parametrize(("event", "error"), [(Event.LATE, PoolExhausted), (Event.GONE, ClientGone)])
+def test_who_stops_waiting_leaves_its_place_to_the_next(make_registry, databases, event, error):
+    registry, (name,) = make_registry(max_total_connections=1), databases(1)
+    pool = registry.pool_of(name)
+    with registry.lease(name) as connection:
+        leader = registry.lease_steps(name)
+        assert next(leader).needs_thread  # it would connect, if there were room
+        following = registry.lease_steps(name)
+        turn = next(following)
+        assert not turn.has_news
+        with pytest.raises(error):
+            leader.send(event)
+        assert turn.needs_thread
+        assert len(pool._waiting) == 1
+    assert not turn.needs_thread  # it was given the connection
+    with pytest.raises(StopIteration) as stop:
+        following.send(Event.READY)
+    assert stop.value.value is connection
+    registry.give_back(connection)
+    assert pool.idle_count == 1
+
+
+def test_a_connection_given_to_who_is_gone_is_not_lost(make_registry, databases):
+    registry, (name,) = make_registry(max_total_connections=1), databases(1)
+    with registry.lease(name) as connection:
+        steps = registry.lease_steps(name)
+        next(steps)
+    with pytest.raises(ClientGone):
+        steps.send(Event.GONE)
+    with registry.lease(name) as again:
+        assert again is connection
 
 
 def test_the_longest_idle_connection_makes_room(make_registry, databases, backends):
@@ -378,6 +451,7 @@ def test_a_registry_made_before_the_fork_holds_nothing(postgres_url, tmp_path):
 import os, sys, threading
 from pathlib import Path
 from gateway.pools import ConnectionRegistry
+from gateway.steps import Event
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 registry = ConnectionRegistry(conninfo=sys.argv[1], max_total_connections=5, max_connections_per_pool=2, max_pools=2,
     idle_timeout_seconds=60, max_lifetime_seconds=60, wait_timeout_seconds=60, slots_path=Path(sys.argv[2]) / "slots")
