@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from gateway.errors import InvalidRequest
@@ -28,6 +28,8 @@ class DatabaseOwner:
     tenant_id: str | None = None  #: None in v2, and for the main database of v1
     schema_name: str | None = None  #: v2 only, together with database_id
     database_id: str | None = None
+    #: The database's name: lower-case, every character outside ``[a-z0-9_]`` replaced by ``_``.
+    database_name: str = field(init=False, compare=False, repr=False)
 
     @property
     def kind(self) -> Literal["main", "tenant", "schema"]:
@@ -35,14 +37,12 @@ class DatabaseOwner:
             return "schema"
         return "main" if self.tenant_id is None else "tenant"
 
-    @property
-    def database_name(self) -> str:
-        """The database's name: lower-case, every character outside ``[a-z0-9_]`` replaced by ``_``."""
+    def __post_init__(self) -> None:
         if self.schema_name is not None:
             parts = f"{self.platform}_{self.schema_name}_{self.database_id}"
         else:
             parts = f"{self.platform}_{self.tenant_id or 'main'}"
-        return _FOLDED.sub("_", parts.lower())
+        object.__setattr__(self, "database_name", _FOLDED.sub("_", parts.lower()))
 
 
 def tenant_database(platform: object, tenant_id: object = None) -> DatabaseOwner:

@@ -203,12 +203,12 @@ class Settings:
 
     @property
     def request_threads(self) -> int:
-        """Requests that a worker may have under way: more than THREADS, because most of many wait for a connection."""
+        """Requests that a worker may have in threads: more than THREADS, because most of many wait for something."""
         return 32 * self.threads
 
     @property
     def requests_per_database(self) -> int:
-        """Those of them that may be for one database, so that there are threads for the others."""
+        """Calls for one database that a worker may have under way or waiting, so that others have their turn too."""
         return 24 * self.threads
 
     @property

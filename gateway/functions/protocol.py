@@ -256,10 +256,11 @@ class Exchange:
         number = 0
         if pgconn.flush():  # a long value does not fit into the socket at once
             yield from self._send_rest(outcome)
+        is_busy, get_result = pgconn.is_busy, pgconn.get_result
         while True:
-            if pgconn.is_busy():
+            if is_busy():
                 yield from self._wait_for_result(outcome)
-            result = pgconn.get_result()
+            result = get_result()
             if result is None:
                 if not pipelined:
                     return

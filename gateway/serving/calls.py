@@ -200,7 +200,9 @@ def http_answer(answer: Answer, request_id: str, *, last: bool) -> bytes:
 
     :param last: say that the connection will be closed
     """
-    more = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in answer.headers)
+    more = b""
+    if answer.headers:
+        more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode("latin-1")
     return _HEAD % (
         _LINES[answer.status],
         _DATE.now(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import termios
 from contextlib import suppress
 from enum import Enum
 from time import monotonic
@@ -17,6 +19,7 @@ MAX_AHEAD_BYTES: Final = 64 * 1024  #: that a client may send ahead of the answe
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _NEVER: Final = float("inf")
+_NOTHING: Final = bytes(4)  #: the number zero, as the kernel writes it
 #: With which every answer begins, in HTTP/1.0 and 1.1 alike: see Client.probe.
 _BEGINNING: Final = b"HTTP/1."
 
@@ -288,21 +291,22 @@ class Client:
         self.deadline = monotonic() + LINGER_SECONDS
 
     def _is_drained(self) -> bool:
-        """Whether nothing more has arrived, or nothing more can."""
-        try:
-            return not self.socket.recv(1, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return True
+        """Whether nothing more has arrived."""
+        return bool(fcntl.ioctl(self.fileno(), termios.FIONREAD, _NOTHING) == _NOTHING)
+
+    def give_away(self) -> None:
+        """Close the connection here; another process has it."""
+        self.leave()
+        self.close()
 
     def close(self) -> None:
         """Close the connection now."""
         if self.state is State.CLOSED:
             return
-        if self.state not in (State.AWAY, State.GONE):
-            self._loop.forget(self.fileno())
+        if self.state in (State.AWAY, State.GONE):
+            self.socket.close()
+        else:
+            self._loop.close(self.socket)
         self.state = State.CLOSED
         self.deadline = _NEVER
-        self.socket.close()
         self._owner.closed(self)

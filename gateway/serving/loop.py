@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from threading import get_ident
 from typing import Final, Protocol
 
 READABLE: Final = select.EPOLLIN
@@ -26,7 +28,7 @@ class EventHandler(Protocol):
 class Loop:
     """An epoll, who is told of its events, and a queue through which other threads have something done here.
 
-    Everything but :meth:`post` is for the loop's own thread.
+    Everything but :meth:`post` is for the loop's own thread, which is the one that makes it.
     """
 
     def __init__(self) -> None:
@@ -35,6 +37,7 @@ class Loop:
         self._posted: deque[Callable[[], None]] = deque()
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wakeup, READABLE)
+        self._thread = get_ident()
 
     def watch(self, descriptor: int, handler: EventHandler, events: int = READABLE) -> None:
         """Tell *handler* of events on a descriptor from now on, again and again as long as they last."""
@@ -49,6 +52,11 @@ class Loop:
         """Tell of no more events on a descriptor that is watched, and still open."""
         del self._handlers[descriptor]
         self._epoll.unregister(descriptor)
+
+    def close(self, connection: socket.socket) -> None:
+        """Close a socket that is watched, and that no other process has: the kernel forgets it by itself."""
+        del self._handlers[connection.fileno()]
+        connection.close()
 
     def arm(self, descriptor: int, handler: EventHandler, events: int) -> None:
         """Tell *handler* of the next event on a descriptor, once. It may be closed later without :meth:`forget`."""
@@ -65,6 +73,8 @@ class Loop:
     def post(self, task: Callable[[], None]) -> None:
         """Run *task* soon in the loop's thread. From any thread."""
         self._posted.append(task)
+        if get_ident() == self._thread:
+            return
         with suppress(BlockingIOError, ValueError, OSError):  # the loop has ended, or has been rung very often
             os.eventfd_write(self._wakeup, 1)
 
@@ -80,7 +90,7 @@ class Loop:
         while self._posted:
             self._posted.popleft()()
 
-    def close(self) -> None:
+    def end(self) -> None:
         """End; nothing that is posted from now on is run."""
         self._epoll.close()
         os.close(self._wakeup)

@@ -56,6 +56,7 @@ class Listener:
     def __init__(self, listener: socket.socket, worker: Worker) -> None:
         listener.setblocking(False)
         self.socket = listener
+        self._address = listener.getsockname()
         self._worker = worker
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
@@ -69,7 +70,7 @@ class Listener:
                 raise
             self._worker.make_room()
             return
-        self._worker.accept(connection, address, self.socket.getsockname())
+        self._worker.accept(connection, address, self._address)
 
 
 class Inbox:
@@ -322,7 +323,7 @@ class Worker(BaseWorker):
             return False
         if not self.places.send(place, client.socket, client.data):
             return False
-        client.close()
+        client.give_away()
         return True
 
     def _count(self) -> None:

@@ -52,7 +52,7 @@ def connected() -> Iterator[Connected]:
     yield connected
     connected.client.close()
     connected.end.close()
-    connected.loop.close()
+    connected.loop.end()
 
 
 @pytest.mark.parametrize(
