@@ -27,6 +27,7 @@ from gateway.steps import Event, Peer, Steps, run
 Cleaner: TypeAlias = Callable[[psycopg.Connection], None]
 NeedsCleaning: TypeAlias = Callable[[psycopg.Connection], bool]
 
+GROW_SECONDS: Final = 0.02  #: within which a short call ends and gives its connection back, so that none has to be made
 THREADS: Final = 2  #: so that one session that is slow to clean does not hold up all others
 _log = logging.getLogger(__name__)
 
@@ -116,7 +117,12 @@ class TenantPool(ConnectionPool[CountedConnection]):
     @property
     def in_use(self) -> bool:
         """Whether a connection is given out, or somebody waits for one."""
-        return bool(self._waiting) or self._nconns > len(self._pool)
+        return bool(self._waiting) or self.in_use_count > 0
+
+    @property
+    def in_use_count(self) -> int:
+        """How many connections are given out."""
+        return self._nconns - len(self._pool)
 
     def requests(self) -> dict[str, int]:
         """How many connections were asked of the pool since it was made, and how many of these had to wait."""
@@ -306,6 +312,7 @@ class Turn:
         self.error: Exception | None = None
         self._pool = pool
         self._waiter = waiter
+        self._patient_until: float | None = None
 
     def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - who leads the queue connects, whoever goes
         """Wait in this thread."""
@@ -345,6 +352,12 @@ class Turn:
     def needs_thread(self) -> bool:
         """Whether a connection is to be made, for which a thread has to block."""
         return self._waiter.leads and self._waiter.conn is None and self._waiter.error is None
+
+    def patience(self) -> float:
+        """How many seconds more a thread need not block, because a connection may be given back before that."""
+        if self._patient_until is None:
+            self._patient_until = monotonic() + (GROW_SECONDS if self._pool.in_use_count else 0.0)
+        return self._patient_until - monotonic()
 
 
 def _none_became_free() -> PoolExhausted:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import Any, Final
 
 from gunicorn import SERVER
@@ -22,7 +22,6 @@ from gateway.serving.threads import Threads
 from gateway.steps import Event, Steps, Wait, run
 
 _NEVER: Final = float("inf")
-_log: Final = logging.getLogger(__name__)
 
 
 class Calls:
@@ -39,6 +38,7 @@ class Calls:
         self.is_stopping = is_stopping
         self._door = door
         self._under_way: dict[Client, LoopCall] = {}
+        self._patient: deque[tuple[float, LoopCall]] = deque()  # until when each waits without a thread
 
     def begin(self, client: Client, head: PlainHead, body: bytes) -> None:
         """Make the call that *client* has sent."""
@@ -63,6 +63,19 @@ class Calls:
                 call.be_late()
             elif client.ended:
                 client.probe()
+
+    def be_patient(self, call: LoopCall, until: float) -> None:
+        """Have a call look again at *until* whether it needs a thread."""
+        self._patient.append((until, call))
+
+    def seconds_of_patience(self) -> float:
+        """How long :meth:`end_patience` need not be called."""
+        return max(0.0, self._patient[0][0] - monotonic()) if self._patient else _NEVER
+
+    def end_patience(self) -> None:
+        """Let the calls look again whose time has come."""
+        while self._patient and self._patient[0][0] <= monotonic():
+            self._patient.popleft()[1].take_turn()
 
     def home_of(self, body: bytes) -> str | None:
         """Return the database that a call's body names, if it names one."""
@@ -134,15 +147,18 @@ class LoopCall:
             self._calls.loop.arm(wait.descriptor, self, READABLE | (WRITABLE if wait.sending else 0))
         elif isinstance(wait, Turn):
             self._wait, self.deadline = wait, wait.deadline
-            wait.listen(partial(self._calls.loop.post, self._take_turn))
-            self._take_turn()
+            wait.listen(partial(self._calls.loop.post, self.take_turn))
+            self.take_turn()
         else:
             self._go_elsewhere(wait)
 
-    def _take_turn(self) -> None:
+    def take_turn(self) -> None:
         """Look whether there is a connection, or one is to be made."""
         turn = self._wait
         if not isinstance(turn, Turn) or not turn.has_news:
+            return
+        if turn.needs_thread and (seconds := turn.patience()) > 0:
+            self._calls.be_patient(self, monotonic() + seconds)
             return
         self._stop_waiting()
         if turn.needs_thread:

@@ -131,7 +131,8 @@ class Worker(BaseWorker):
 
     def _run_once(self, seconds: float) -> None:
         try:
-            self._loop.run_once(seconds)
+            self._loop.run_once(min(seconds, self._calls.seconds_of_patience()))
+            self._calls.end_patience()
         except Exception:  # noqa: BLE001 - one request must not end all others
             _log.exception("the loop of requests met an error and goes on")
 
