@@ -1,5 +1,5 @@
 # setup, demo, test and check each work alone on a fresh clone; the others make the environment when it is missing.
-.PHONY: setup demo test check format fuzz fuzz-memory clean
+.PHONY: setup demo test test-quick check format fuzz fuzz-memory clean
 
 VENV := .venv
 # The first interpreter that is new enough; another can be named: make setup PYTHON=/opt/python/bin/python3
@@ -21,6 +21,10 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/pytest $(TESTS)
+
+# What needs no PostgreSQL, in less than a minute.
+test-quick: setup
+	$(VENV)/bin/pytest -m "not server" $(TESTS)
 
 check: setup
 	$(VENV)/bin/ruff check .

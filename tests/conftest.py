@@ -22,6 +22,17 @@ SERVER_VERSION = int(os.environ.get("TEST_POSTGRES_VERSION", DEFAULT_VERSION))
 _numbers = itertools.count()
 
 
+#: Fixtures that start a PostgreSQL, or are there for tests that do so themselves.
+SERVERS = {"server_urls", "public_path", "own_server", "server_folder", "postgres_server", "deploys"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a PostgreSQL."""
+    for item in items:
+        if not SERVERS.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+
+
 @pytest.fixture(scope="session")
 def server_urls() -> Iterator[Callable[[int], ServerUrls]]:
     """Return the URLs of a server of a version, started at its first use (see tests/support/servers.py)."""

@@ -103,7 +103,7 @@ def test_all_doors_give_the_same_answers(start_gateway, app: Flask, platform: st
         "loop": partial(through_http, gateway, chunked=False),
         "thread": partial(through_http, gateway, chunked=True),
         "short way in front of the framework": partial(through_wsgi, Client(app.wsgi_app)),
-        "framework": partial(through_wsgi, Client(app.wsgi_app._application)),
+        "framework": partial(through_wsgi, Client(app.wsgi_app._application)),  # type: ignore[attr-defined]
         "loop, with signatures, plans and connections that are known": partial(through_http, gateway, chunked=False),
     }
     statuses = set()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from gateway.errors import RateLimited
-from gateway.security import rate_limits
 from gateway.security.rate_limits import RateLimits, SharedCounters
 
 PROCESSES, THREADS, EACH = 4, 3, 40
@@ -54,7 +54,7 @@ def test_processes_and_threads_share_one_limit() -> None:
 def test_a_process_that_is_killed_holds_nobody_up() -> None:
     limits = RateLimits("100/hour", {})
     if (child := os.fork()) == 0:
-        with limits._limiter.storage._locked():
+        with limits._limiter.storage._locked():  # type: ignore[attr-defined]
             os._exit(9)
     os.waitpid(child, 0)
     assert passed(limits, "shop", 101) == 100
@@ -69,8 +69,8 @@ def test_a_platform_may_have_a_limit_of_its_own_however_it_is_written() -> None:
 
 def test_a_window_ends_and_the_answer_says_when(monkeypatch) -> None:
     limits = RateLimits("3/minute", {})
-    now = rate_limits.time.monotonic()
-    monkeypatch.setattr(rate_limits.time, "monotonic", lambda: now)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     assert passed(limits, "shop", 5) == 3
     now += 20
     with pytest.raises(RateLimited) as refused:
