@@ -16,7 +16,7 @@ from random import SystemRandom
 from gateway.embedded_postgres import EmbeddedPostgres
 from tests.fuzz.inputs import random_input
 from tests.fuzz.memory import growth
-from tests.fuzz.runner import Findings, exchange, private_megabytes, read_archives, rng_of, send_requests
+from tests.fuzz.runner import Findings, exchange, read_archives, resident_megabytes, rng_of, send_requests
 from tests.fuzz.values import FUNCTIONS, PLATFORM
 from tests.support.running_gateway import Gateway, running_gateway
 
@@ -69,11 +69,11 @@ def _everything(gateway: Gateway, arguments: argparse.Namespace) -> int:
     sent = 0
     while sent < arguments.requests and time.monotonic() < until:
         if before == 0 and sent >= arguments.requests / WARM_SHARE:
-            before = private_megabytes(gateway)
+            before = resident_megabytes(gateway)
         send_requests(gateway, findings, range(sent, sent + CHUNK))
         sent += CHUNK
-        print(f"{sent} requests, {len(findings.problems)} problems, {private_megabytes(gateway):.0f} MB", flush=True)
-    growth = private_megabytes(gateway) - before
+        print(f"{sent} requests, {len(findings.problems)} problems, {resident_megabytes(gateway):.0f} MB", flush=True)
+    growth = resident_megabytes(gateway) - before
     if sorted(gateway.worker_pids()) != workers:
         findings.problems.append("a worker ended and was replaced")
     if growth > GROWTH_MB:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.runner import private_megabytes
+from tests.fuzz.runner import resident_megabytes
 from tests.fuzz.values import PLATFORM
 from tests.support.running_gateway import Gateway, make_archive, multipart, running_gateway
 
@@ -152,10 +152,10 @@ def growth(database_url: str, folder: Path, *, keys: int, small_keys: int) -> It
         assert answer.status == 200, answer.body
         for kind in KEYS:
             _send(gateway, kind, range(8))
-        before = private_megabytes(gateway)
+        before = resident_megabytes(gateway)
         for kind in KEYS:
             _send(gateway, kind, range(small_keys if kind in SMALL else keys))
-            yield kind, private_megabytes(gateway) - before
+            yield kind, resident_megabytes(gateway) - before
 
 
 def _schema(functions: int) -> str:

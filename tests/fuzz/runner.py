@@ -161,10 +161,14 @@ def _read_answer(client: socket.socket, method: str) -> tuple[int, bytes, bool |
     return response.status, body, is_json if body or method != "HEAD" else None
 
 
-def private_megabytes(gateway: Gateway) -> float:
-    """Return the memory that the gateway's processes have each for themselves, in MB."""
+def resident_megabytes(gateway: Gateway) -> float:
+    """Return the memory of the gateway's processes in MB.
+
+    What they share counts for each: a page that a worker has from before the fork is not to look like growth when the
+    garbage collector writes on it, and so copies it.
+    """
     kilobytes = 0
     for pid in [gateway.process.pid, *gateway.worker_pids()]:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+        status = Path(f"/proc/{pid}/status").read_text()
+        kilobytes += next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
     return kilobytes / 1024

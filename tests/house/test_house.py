@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 from gateway import errors
@@ -23,6 +25,19 @@ def test_imports_go_down_only():
     lint = Path(sys.executable).with_name("lint-imports")
     result = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_no_module_imports_itself_by_others():
+    graph = grimp.build_graph("gateway", "migrations_engine", exclude_type_checking_imports=True)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_module_is_a_paragraph_of_another():
+    files = [path for package in ("gateway", "migrations_engine") for path in (ROOT / package).rglob("*.py")]
+    # The reader of queries.sql is in both packages, since neither may import the other.
+    counted = [path for path in files if path.name not in ("__init__.py", "queries.py")]
+    assert [str(path) for path in counted if len(path.read_text("utf-8").splitlines()) < 25] == []
 
 
 def test_no_two_public_classes_have_one_name():
