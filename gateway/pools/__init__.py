@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: one pool per database, one budget for all workers of the machine."""
 
 from gateway.pools.connection import CountedConnection
-from gateway.pools.registry import ConnectionRegistry, Lease, PoolStatistics
+from gateway.pools.registry import ConnectionRegistry, Lease
+from gateway.pools.worker_pools import PoolStatistics
 
 __all__ = ["ConnectionRegistry", "CountedConnection", "Lease", "PoolStatistics"]

@@ -25,7 +25,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.base import Worker as BaseWorker
 
-from gateway.pools.registry import allow_descriptors
+from gateway.pools.worker_pools import allow_descriptors
 from gateway.routes import CALL, Work, route_of_head
 from gateway.services import Services
 from gateway.serving.calls import Calls

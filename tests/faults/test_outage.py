@@ -99,7 +99,7 @@ def ask(registry: ConnectionRegistry, database: str) -> bool:
 
 
 def attempts_to_connect(registry: ConnectionRegistry) -> int:
-    return sum(pool.get_stats().get("connections_num", 0) for pool in registry._pools.values())
+    return sum(pool.get_stats().get("connections_num", 0) for pool in registry.worker_pools._pools.values())
 
 
 def test_a_stopped_server_is_refused_at_once_and_found_again(own_server, databases, make_registry):

@@ -242,7 +242,7 @@ def test_a_connection_given_back_makes_room_for_who_waits(make_registry, databas
     with ThreadPoolExecutor(1) as threads:
         with registry.lease(names[0]):
             waiting = threads.submit(pid_of, registry, names[1])
-            wait_until(lambda: registry._table.waiting)
+            wait_until(lambda: registry.worker_pools._table.waiting)
         assert waiting.result() > 0
     assert registry.statistics().total_connections == 1
 
@@ -376,7 +376,7 @@ def test_idle_connections_and_then_pools_end(make_registry, databases, backends)
     registry, names = make_registry(idle_timeout_seconds=0.2), databases(2)
     for name in names:
         pid_of(registry, name)
-    wait_until(lambda: not registry._pools)
+    wait_until(lambda: not registry.worker_pools._pools)
     wait_until(lambda: registry.statistics().total_connections == 0)
     assert backends() == {}
     assert registry.statistics().misses == 2
@@ -395,7 +395,7 @@ def test_the_pool_unused_longest_makes_room_for_another(make_registry, databases
     with registry.lease(names[0]):
         pid_of(registry, names[1])
         pid_of(registry, names[2])
-        assert set(registry._pools) == {names[0], names[2]}
+        assert set(registry.worker_pools._pools) == {names[0], names[2]}
     wait_until(lambda: registry.statistics().total_connections == 2)
 
 
@@ -420,7 +420,7 @@ def test_a_database_dropped_by_force_is_missing_afterwards(make_registry, databa
 
 
 def test_closing_ends_idle_connections_and_then_those_in_use(make_registry, databases, backends, monkeypatch):
-    monkeypatch.setattr("gateway.pools.registry.CLOSE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("gateway.pools.worker_pools.CLOSE_SECONDS", PATIENCE_SECONDS)
     registry, names = make_registry(), databases(2)
     pid_of(registry, names[0])
     release = threading.Event()

@@ -100,7 +100,7 @@ def test_a_connection_given_back_in_another_worker_makes_room_for_who_waits_here
         other.tell(f"hold {name}")
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(lease_and_return, registry, names[3])
-        wait_until(lambda: registry._table.waiting)
+        wait_until(lambda: registry.worker_pools._table.waiting)
         other.tell(f"release {names[0]}")
         assert waiting.result() > 0
 
@@ -174,9 +174,13 @@ def test_a_slot_of_a_killed_worker_stays_taken_while_its_backend_lives(
     try:
         registry = make_registry(**SETTINGS)
         assert registry.statistics().total_connections == 1
-        slot = next(slot for slot in range(registry._table.high) if registry._table.backends[slot] == pid)
-        registry._budget.lost(slot)
-        registry._reaper.wanted()
+        slot = next(
+            slot
+            for slot in range(registry.worker_pools._table.high)
+            if registry.worker_pools._table.backends[slot] == pid
+        )
+        registry.worker_pools.budget.lost(slot)
+        registry.worker_pools._reaper.wanted()
         wait_until(lambda: registry.statistics().total_connections == 0)
         assert admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() == (0,)
     finally:
@@ -190,13 +194,16 @@ def test_a_worker_that_ends_in_order_leaves_nothing(other_worker, databases, mak
     other.end()
     assert registry.statistics().total_connections == 0
     assert backends() == {}
-    assert sorted(path.name for path in registry._slots_path.parent.iterdir()) == ["slots", "slots.1"]
+    assert sorted(path.name for path in registry.worker_pools._options.slots_path.parent.iterdir()) == [
+        "slots",
+        "slots.1",
+    ]
 
 
 def test_one_process_cannot_have_the_table_twice(make_registry):
     registry = make_registry()
     with pytest.raises(OSError, match="open already"):
-        SharedTable(registry._slots_path)
+        SharedTable(registry.worker_pools._options.slots_path)
 
 
 def test_a_table_of_another_layout_is_made_anew_only_when_nobody_uses_it(
@@ -226,12 +233,12 @@ def test_after_a_reboot_what_was_there_before_is_looked_after(
 def test_a_session_that_has_only_the_process_id_of_an_orphan_is_left_alone(make_registry, postgres_url):
     registry = make_registry(**SETTINGS)
     with registry.dedicated("postgres"):
-        slot = registry._table.high - 1
-    registry._table.take_slot(1, 0.0)
-    registry._budget.lost(slot)
+        slot = registry.worker_pools._table.high - 1
+    registry.worker_pools._table.take_slot(1, 0.0)
+    registry.worker_pools.budget.lost(slot)
     time.sleep(0.05)  # the server looks at its clock a moment after the question is asked
     with psycopg.connect(postgres_url, application_name="stonescriptdb-gateway of somebody else") as stranger:
-        registry._table.backends[slot] = stranger.info.backend_pid
-        registry._reaper.wanted()
+        registry.worker_pools._table.backends[slot] = stranger.info.backend_pid
+        registry.worker_pools._reaper.wanted()
         wait_until(lambda: registry.statistics().total_connections == 0)
         assert stranger.execute("SELECT 1").fetchone() == (1,)

@@ -1,0 +1,288 @@
+"""The pools of one worker process, within a budget shared by all workers."""
+
+from __future__ import annotations
+
+import resource
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from heapq import nsmallest
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final, cast
+
+import psycopg
+from psycopg_pool import PoolClosed
+
+from gateway.errors import ConnectionFailed
+from gateway.pools.budget import Budget
+from gateway.pools.connection import CountedConnection
+from gateway.pools.connector import Connector, failure
+from gateway.pools.orphans import Reaper
+from gateway.pools.pool import Cleaner, NeedsCleaning, TaskThreads, TenantPool
+from gateway.pools.snapshot import Limits
+from gateway.pools.table import SharedTable, database_key
+from gateway.pools.watcher import Watcher
+from gateway.queries import load_queries
+from gateway.steps import Steps, run
+
+CLOSE_SECONDS: Final = 5.0  #: how long closing waits for leases to end, and then backends
+CLOSE_POLL_SECONDS: Final = 0.01
+LOOKUP_SECONDS: Final = 1.0  #: the wait limit for questions of our own, asked while a request waits
+EMPTY_POOLS: Final = 2000  #: kept, some 5 kB each, where the budget alone limits how many have a connection
+SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatistics:
+    """The budget over all workers of the machine, and what this process asked of it."""
+
+    active_pools: int  #: databases that have a connection
+    total_connections: int  #: connections that exist, those just beginning and ending included
+    max_total_connections: int
+    hits: int  #: leases of this process served by an idle connection
+    misses: int  #: leases of this process that had to wait, or to connect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """What pools are made with: the arguments of ``ConnectionRegistry``, checked and joined."""
+
+    conninfo: str
+    limits: Limits
+    max_pools: int
+    idle_timeout_seconds: float
+    max_lifetime_seconds: float
+    wait_timeout_seconds: float
+    slots_path: Path
+    session_options: Mapping[str, str]
+    clean: Cleaner | None
+    needs_cleaning: NeedsCleaning
+    login_to: Callable[[str], Mapping[str, str]]
+
+
+class WorkerPools:
+    """A pool per database, the process's place in the budget, and the threads that look after both."""
+
+    def __init__(self, options: PoolOptions) -> None:
+        """Join the budget and start the threads.
+
+        :raises OSError: the file of the budget cannot be used
+        """
+        limits = options.limits
+        allow_descriptors(2 * limits.total)
+        self._options = options
+        # A pool without connections costs next to nothing, making it anew half as much as a call.
+        few = options.max_pools <= limits.total
+        self._max_pools = options.max_pools if few else max(options.max_pools, EMPTY_POOLS)
+        self._pools: dict[str, TenantPool] = {}
+        self._closing = False
+        self._lock = threading.Lock()  # held for the dictionary of pools only; closing happens outside
+        self._past: Counter[str] = Counter()  # statistics of pools that are no more
+        self._queries = load_queries("gateway.pools")
+        self._table = SharedTable(options.slots_path)
+        self.budget = Budget(self._table, limits, evict=self._evict, reap=self._want_reaping)
+        self._watcher = Watcher(
+            bell=self._table.bell,
+            budget=self.budget,
+            on_lost=self._on_lost,
+            sweep=self._sweep,
+            sweep_seconds=min(SWEEP_SECONDS, options.idle_timeout_seconds / 2),
+        )
+        self._connector = Connector(
+            conninfo=options.conninfo,
+            session_options=options.session_options,
+            budget=self.budget,
+            watcher=self._watcher,
+            exists=self._exists,
+            login_to=options.login_to,
+        )
+        self._reaper = Reaper(
+            budget=self.budget, connection=self._connector.observer, query=self._queries["backends_still_there"]
+        )
+        self._tasks = TaskThreads()
+        self._watcher.start()
+        self._reaper.wanted()
+
+    def close(self) -> None:
+        """Refuse new leases, close every connection as it comes back, stop the threads and leave the budget.
+
+        A connection that is not given back within CLOSE_SECONDS is cut off. Once more does nothing.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            pool.close()
+        deadline = monotonic() + CLOSE_SECONDS
+        while self.budget.own_slots() and monotonic() < deadline:
+            sleep(CLOSE_POLL_SECONDS)
+        self._tasks.stop()
+        self._reaper.stop()
+        self._watcher.stop()
+        self._table.close()
+
+    def lease_steps(self, database: str, timeout: float) -> Steps[CountedConnection]:
+        """A connection until it is given back to its pool, waited for up to *timeout* seconds.
+
+        :raises GatewayError: as ``ConnectionRegistry.lease``
+        :raises ClientGone: the client is gone, for whom it was wanted
+        """
+        while True:
+            try:
+                return (yield from self.pool_of(database).lease_steps(timeout))
+            except PoolClosed:  # to make room for another pool, just now; when closing there are no pools to give
+                continue
+
+    def give_back(self, connection: CountedConnection) -> None:
+        """Take back what was leased. Never waits."""
+        cast(TenantPool, connection._pool).give_back(connection)
+
+    @contextmanager
+    def dedicated(self, database: str, timeout: float) -> Iterator[CountedConnection]:
+        """A connection outside the pools, see ``ConnectionRegistry.dedicated``."""
+        self._check_open()
+        connection = self._connector.dedicated(database, monotonic() + timeout)
+        try:
+            yield connection
+        finally:
+            self._connector.end(connection)
+
+    def forget(self, database: str) -> None:
+        """Close every idle connection to *database*, in all workers; this process's are gone when it returns."""
+        with self._lock:
+            pool = self._pools.pop(database, None)
+        if pool is not None:
+            self._retire(pool)
+        self.budget.close_idle(database_key(database))
+        deadline = monotonic() + CLOSE_SECONDS
+        for link in self._watcher.links():
+            connection = link.connection()
+            if link.deadline < float("inf") and (connection is None or connection.database == database):
+                link.gone.wait(max(0.0, deadline - monotonic()))
+
+    def statistics(self) -> PoolStatistics:
+        """The state of the budget now. Asks nothing of PostgreSQL."""
+        connections, databases = self.budget.existing(held_only=self._connector.outage.known)
+        with self._lock:
+            counts = self._past.copy()
+            pools = list(self._pools.values())
+        for pool in pools:
+            counts.update(pool.requests())
+        return PoolStatistics(
+            active_pools=databases,
+            total_connections=connections,
+            max_total_connections=self._options.limits.total + 1,
+            hits=counts["requests_num"] - counts["requests_queued"],
+            misses=counts["requests_queued"],
+        )
+
+    def pool_of(self, database: str) -> TenantPool:
+        """The pool of a database, made now if there is none."""
+        pool = self._pools.get(database)
+        if pool is None:
+            pool = self._make_pool(database)
+        pool.used_at = monotonic()
+        return pool
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ConnectionFailed("the gateway is stopping", retry_after=1)
+
+    def _make_pool(self, database: str) -> TenantPool:
+        self._check_open()
+        pool = TenantPool(
+            database,
+            connector=self._connector,
+            budget=self.budget,
+            submit=self._tasks.submit,
+            max_size=self._options.limits.total,
+            wait_timeout_seconds=self._options.wait_timeout_seconds,
+            max_lifetime_seconds=self._options.max_lifetime_seconds,
+            clean=self._options.clean,
+            needs_cleaning=self._options.needs_cleaning,
+        )
+        with self._lock:
+            self._check_open()
+            if (known := self._pools.get(database)) is not None:
+                return known
+            retired = self._oldest_unused() if len(self._pools) >= self._max_pools else []
+            for oldest in retired:
+                del self._pools[oldest.name]
+            pool.open()
+            self._pools[database] = pool
+        for oldest in retired:
+            self._retire(oldest)
+        return pool
+
+    def _oldest_unused(self) -> list[TenantPool]:
+        """One, or where there are very many, so many at once that this is seldom needed."""
+        unused = (pool for pool in self._pools.values() if not pool.in_use)
+        return nsmallest(1 + len(self._pools) // EMPTY_POOLS * 100, unused, key=lambda pool: pool.used_at)
+
+    def _retire(self, pool: TenantPool) -> None:
+        pool.close()
+        with self._lock:
+            self._past.update(pool.requests())
+
+    def _exists(self, database: str) -> bool:
+        """Whether the server has the database.
+
+        :raises GatewayError: it cannot be asked
+        """
+        for _ in range(2):  # an idle connection may turn out to be dead
+            try:
+                connection = run(self.lease_steps(self._connector.maintenance, LOOKUP_SECONDS))
+                try:
+                    row = connection.execute(self._queries["database_exists"], [database]).fetchone()
+                finally:
+                    self.give_back(connection)
+                return bool(row and row[0])
+            except psycopg.Error as error:
+                cause = str(error)
+        raise failure(cause)
+
+    def _evict(self, slot: int) -> None:
+        self._close_if_idle(self._watcher.connection_of(slot))
+
+    def _on_lost(self, connection: CountedConnection | None) -> None:
+        self._close_if_idle(connection)
+        self._reaper.wanted()
+
+    def _want_reaping(self) -> None:
+        self._reaper.wanted()
+
+    def _close_if_idle(self, connection: CountedConnection | None) -> None:
+        pool = self._pools.get(connection.database) if connection is not None else None
+        if pool is not None:
+            pool.close_idle(lambda candidate: candidate is connection)
+
+    def _sweep(self) -> None:
+        """Close what is idle for too long, and pools that have nothing left; look for orphans."""
+        now = monotonic()
+        with self._lock:
+            pools = list(self._pools.values())
+        for pool in pools:
+            pool.close_idle(partial(pool.is_stale, now, self._options.idle_timeout_seconds))
+            if pool.idle_count or pool.in_use or pool.used_at > now - self._options.idle_timeout_seconds:
+                continue
+            with self._lock:
+                unused = not pool.in_use and self._pools.get(pool.name) is pool
+                if unused:
+                    del self._pools[pool.name]
+            if unused:
+                self._retire(pool)
+        self._reaper.wanted()
+
+
+def allow_descriptors(count: int) -> None:
+    """Raise the soft limit of open files by *count*, as far as the hard limit lets: a connection has two of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1024 + count
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))
