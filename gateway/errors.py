@@ -113,6 +113,12 @@ class ConnectionFailed(GatewayError):
     code = "connection_failed"
 
 
+class UndoRefused(GatewayError):
+    """A database is not put back, or no copy of it kept: rows would be lost, or there is no space."""
+
+    code = "migration_failed"
+
+
 class StorageFailed(GatewayError):
     """DATA_DIR cannot be read or written: the disk is full, read-only or broken, or a record is damaged."""
 

@@ -1,4 +1,4 @@
-"""The commands about platforms and their databases: status, plan, migrate, databases, schemas.
+"""The commands about platforms and their databases: status, plan, migrate, undo, databases, schemas.
 
 They send requests to a gateway, and end with 0 when all is well, 1 when something was refused or has failed, 2 when the
 command itself was wrong, and 3 when ``status`` has found databases that are not current.
@@ -62,7 +62,7 @@ def fleet_command(command: Command) -> Command:
 
 def add_fleet_commands(group: click.Group) -> None:
     """Add the commands of this module to *group*."""
-    for command in (status, plan, migrate, databases, schemas):
+    for command in (status, plan, migrate, undo, databases, schemas):
         group.add_command(command)
 
 
@@ -112,6 +112,7 @@ def plan(
 @click.option("--first", type=click.IntRange(min=1), metavar="N", help="Only N of those that are not there yet.")
 @click.option("--force", is_flag=True, help="Do what loses data, too.")
 @click.option("--continue-on-error", is_flag=True, help="Go on to the next database when one has failed.")
+@click.option("--undo", type=click.Choice(["keep"]), help="Keep a copy of each database that is migrated.")
 @click.option("--detach", is_flag=True, help="Let it go on when this command is interrupted.")
 @fleet_command
 def migrate(
@@ -132,6 +133,29 @@ def migrate(
         raise RequestRefused("the answer broke off; GET /admin/deploys or status tell what became of it")
     if summary["status"] == "failed":
         raise RequestRefused(summary["message"], summary)
+
+
+@click.command()
+@click.argument("platform")
+@click.argument("schema")
+@click.option("--only", multiple=True, metavar="ID", help="A database; may be repeated.")
+@click.option("--force", is_flag=True, help="Lose what has been written since the migration.")
+@fleet_command
+def undo(
+    client: GatewayClient, *, as_json: bool, platform: str, schema: str, only: tuple[str, ...], force: bool
+) -> None:
+    """Put databases back to the copies that a migration with --undo keep has made."""
+    body = {"platform": platform, "schema_name": schema, "force": force, **_only(only)}
+    try:
+        answer = client.post("/v2/undo", body)
+    except RequestRefused as exc:
+        if not as_json:
+            _table(("database", "status", "why"), _undone(exc.answer))
+        raise
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        _table(("database", "status", "why"), _undone(answer))
 
 
 @click.command()
@@ -165,6 +189,10 @@ def schemas(client: GatewayClient, *, as_json: bool, platform: str) -> None:
         for version in one["versions"]
     ]
     _table(("schema", "version", "checksum", "stored", "from"), rows)
+
+
+def _undone(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(one["database"], one["status"], one.get("message")) for one in answer.get("databases", ())]
 
 
 def _only(ids: tuple[str, ...]) -> dict[str, Any]:

@@ -76,6 +76,7 @@ ROUTES: Final = (
     _route("POST", "/database/create", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
     _route("POST", "/v2/migrate", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
     _route("POST", "/v2/migrate-all", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
+    _route("POST", "/v2/undo", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),
     _route("GET", "/admin/databases", Access.ADMIN, Key.ADMIN, Work.OTHER),
     _route("GET", "/admin/deploys", Access.ADMIN, Key.ADMIN, Work.OTHER),
     _route("GET", "/admin/platforms", Access.ADMIN, Key.ADMIN, Work.OTHER),

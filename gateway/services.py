@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from gateway.databases import DatabaseDirectory, DatabaseLifecycle, PlatformRoles
+from gateway.databases import DatabaseDirectory, DatabaseLifecycle, KeptCopies, PlatformRoles
 from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
 from gateway.platforms import DeployLog, PlatformRegistry
 from gateway.pools import ConnectionRegistry
@@ -44,6 +44,7 @@ class Services:
     desired_schemas: DesiredSchemas
     platforms: PlatformRegistry
     deploy_log: DeployLog
+    copies: KeptCopies
     deploy_turns: Semaphore
     server_check: ServerCheck
     started_at: float
@@ -117,6 +118,13 @@ def build_services(settings: Settings) -> Services:
         desired_schemas=DesiredSchemas(),
         platforms=PlatformRegistry(settings.data_dir),
         deploy_log=DeployLog(settings.data_dir),
+        copies=KeptCopies(
+            registry,
+            maintenance_database=maintenance,
+            most_bytes=settings.undo_copies_max_bytes,
+            keep_seconds=settings.undo_keep_seconds,
+            roles=roles,
+        ),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
         server_check=ServerCheck(ask_server, doubts=registry.has_lost_connections),
         started_at=time.monotonic(),

@@ -137,6 +137,8 @@ class Settings:
     lock_timeout_ms: int = _setting("LOCK_TIMEOUT_MS", 5_000, _integer(1, _MAX_MILLISECONDS))
     parallel_deploys: int = _setting("PARALLEL_DEPLOYS", 8, _integer(1, 256))
     template_databases: int = _setting("TEMPLATE_DATABASES", 16, _integer(0, 10_000))
+    undo_copies_max_bytes: int = _setting("UNDO_COPIES_MAX_BYTES", 10 * 2**30, _integer(0, _MAX_BYTES))
+    undo_keep_seconds: float = _setting("UNDO_KEEP_SECS", 72 * 3600.0, _seconds)
     deploy_wait_timeout_seconds: float = _setting("DEPLOY_WAIT_TIMEOUT_SECS", 120.0, _seconds)
 
     allowed_networks: tuple[Network, ...] = _setting("ALLOWED_NETWORKS", _LOOPBACK, _networks)

@@ -113,6 +113,7 @@ ERROR_TABLE: Final = (
         code="migration_failed",
         when="the differences were blocked, or a type, table, migration, seeder or verification failed; "
         "carries `schema_validation` and `verification`",
+        raised_as=(errors.UndoRefused,),
     ),
     ErrorRow(status=409, code="function_deploy_failed", when="PostgreSQL refused a file of `functions/`"),
     ErrorRow(

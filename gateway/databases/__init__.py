@@ -2,6 +2,7 @@
 
 from gateway.databases.catalog import Connections
 from gateway.databases.directory import DatabaseDirectory
+from gateway.databases.kept_copies import KeptCopies, KeptCopy, read_mark
 from gateway.databases.lifecycle import DatabaseLifecycle
 from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp
@@ -11,8 +12,11 @@ __all__ = [
     "Connections",
     "DatabaseDirectory",
     "DatabaseLifecycle",
+    "KeptCopies",
+    "KeptCopy",
     "ManagedDatabase",
     "PlatformRoles",
     "Stamp",
     "TemplateUse",
+    "read_mark",
 ]

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 
 from gateway.databases.stamps import ManagedDatabase, Stamp
@@ -55,6 +56,18 @@ def refusals(doing: str, **facts: str | None) -> Iterator[None]:
             hint=exc.diag.message_hint,
             **facts,
         ) from exc
+
+
+def drop_database(session: psycopg.Connection[Any], name: str) -> None:
+    """Drop the database, if it is there, and cut off whoever is connected to it.
+
+    An ordinary role may not cut off an autovacuum worker; but a drop without force lets it end.
+    """
+    drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+    try:
+        session.execute(drop + sql.SQL(" WITH (FORCE)"))
+    except psycopg.errors.InsufficientPrivilege:
+        session.execute(drop)
 
 
 @dataclass(frozen=True, kw_only=True)

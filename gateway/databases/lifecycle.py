@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import sql
 
-from gateway.databases.catalog import Connections, read_named, refusals
+from gateway.databases.catalog import Connections, drop_database, read_named, refusals
 from gateway.databases.directory import owned
 from gateway.databases.name_locks import NameLocks, try_lock, unlock
 from gateway.databases.roles import PlatformRoles
@@ -182,7 +182,7 @@ class DatabaseLifecycle:
         with self._locks.held(name) as session, refusals("drop a database", **owner_facts(owner)):
             owned(read_named(session, name), owner, roles=self._roles)
             self._connections.forget(name)
-            _drop(session, name)
+            drop_database(session, name)
 
     def remove_unfinished(self) -> tuple[str, ...]:
         """Drop the databases whose making was cut short by the end of its process, and return their names."""
@@ -195,7 +195,7 @@ class DatabaseLifecycle:
         with refusals("look up a database", **owner_facts(owner)):
             row = read_named(session, owner.database_name)
             if row is not None and row.is_half_dropped:
-                _drop(session, row.name)
+                drop_database(session, row.name)
                 return
         try:
             owned(row, owner, roles=self._roles)
@@ -267,7 +267,7 @@ class DatabaseLifecycle:
         if self._roles is not None:
             self._roles.forget(name)
         try:
-            _drop(session, name)
+            drop_database(session, name)
         except psycopg.Error:
             _log.warning("the unfinished database %s is left for the next request to remove", name, exc_info=True)
 
@@ -277,7 +277,7 @@ class DatabaseLifecycle:
         parameters = {"beginning": self._temporary_beginning(session)}
         for (name,) in session.execute(_QUERIES["unfinished_databases"], parameters).fetchall():
             if try_lock(session, name):
-                _drop(session, name)
+                drop_database(session, name)
                 unlock(session, name)
                 removed.append(name)
         return tuple(removed)
@@ -287,10 +287,6 @@ class DatabaseLifecycle:
         """Advisory locks belong to the database they are taken in, so the names they guard say which that is."""
         row = session.execute(_QUERIES["current_database_oid"]).fetchone()
         return f"{_TEMPORARY}{row[0] if row else 0}_"
-
-
-def _drop(session: psycopg.Connection[Any], name: str) -> None:
-    session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _write_stamp(session: psycopg.Connection[Any], name: str, stamp: Stamp) -> None:

@@ -124,3 +124,39 @@ SELECT EXISTS (
     WHERE granted.grantee = 0 AND granted.privilege_type = 'CONNECT'
 )
 FROM pg_catalog.pg_database AS d WHERE d.datname = %(name)s
+
+-- name: copies
+SELECT d.datname::text AS name, s.description AS comment, pg_catalog.pg_database_size(d.oid) AS bytes
+FROM pg_catalog.pg_database AS d
+JOIN pg_catalog.pg_shdescription AS s
+    ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s) AND NOT d.datallowconn
+ORDER BY d.datname
+
+-- name: cut_off
+SELECT pg_catalog.pg_terminate_backend(a.pid)
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.datname = %(name)s AND a.pid <> pg_catalog.pg_backend_pid()
+
+-- name: mark_of_rows
+-- The rows ever inserted, updated and deleted, and the files they are in, which TRUNCATE and rewriting replace.
+SELECT concat(
+    coalesce(sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del), 0), ' ',
+    md5(coalesce(string_agg(concat(t.relid, ':', pg_catalog.pg_relation_filenode(t.relid)), ',' ORDER BY t.relid), '')))
+    AS mark
+FROM pg_catalog.pg_stat_user_tables AS t
+WHERE NOT starts_with(t.relname, '_stonescriptdb_gateway_')
+
+-- name: others_here
+-- Whether another session of a client is in this database.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_stat_activity AS a
+    WHERE a.datid = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+        AND a.pid <> pg_catalog.pg_backend_pid() AND a.leader_pid IS NULL
+        AND a.backend_type = 'client backend') AS others
+
+-- name: undone
+SELECT d.datname::text AS name
+FROM pg_catalog.pg_database AS d
+WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s)
+    AND pg_catalog.shobj_description(d.oid, 'pg_database') = %(comment)s

@@ -23,6 +23,7 @@ from typing import Any, Final, Generic, TypeVar
 import psycopg
 from psycopg import errors, sql
 
+from gateway.databases.catalog import drop_database
 from gateway.databases.name_locks import try_lock, unlock
 from gateway.naming import RESERVED_PREFIX
 from gateway.queries import load_queries
@@ -167,7 +168,7 @@ class TemplateDatabases:
         row = session.execute(_QUERIES["size_of"], {"name": source}).fetchone()
         size = row[0] if row else 0
         made = _Template(name=name, family=use.family, used_at=_now(), size_bytes=size, note=note)
-        _drop(session, name)  # whatever has the name is no template: its comment has been changed by hand
+        drop_database(session, name)  # whatever has the name is no template: its comment has been changed by hand
         try:
             session.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {} ALLOW_CONNECTIONS false").format(
@@ -181,7 +182,7 @@ class TemplateDatabases:
                 _comment(session, made)
         except psycopg.Error:
             if not session.closed:
-                _drop(session, temporary)
+                drop_database(session, temporary)
             raise
 
     def _refresh(self, session: psycopg.Connection[Any], template: _Template) -> None:
@@ -212,7 +213,7 @@ class TemplateDatabases:
         others = sorted((one for one in templates if one not in replaced), key=lambda one: one.used_at)
         too_many = len(others) + 1 - self._most
         for one in (*replaced, *others[: max(0, too_many)]):
-            _drop(session, one.name)
+            drop_database(session, one.name)
 
 
 def differs_when_copied(connection: psycopg.Connection[Any], seeded: Sequence[str], *, random: str) -> bool:
@@ -251,10 +252,6 @@ def _comment(session: psycopg.Connection[Any], template: _Template) -> None:
             sql.Identifier(template.name), sql.Literal(template.to_comment())
         )
     )
-
-
-def _drop(session: psycopg.Connection[Any], name: str) -> None:
-    session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _now() -> datetime:

@@ -35,10 +35,12 @@ class DeployTerms:
 
     :ivar force: do what loses data all the same
     :ivar dry_run: do everything, then roll it back
+    :ivar undo: keep a copy of each database that is migrated
     """
 
     force: bool = False
     dry_run: bool = False
+    undo: bool = False
     request_id: str
 
 

@@ -19,6 +19,7 @@ def reconcile(services: Services) -> tuple[str, ...]:
     """
     found = list(services.platforms.mend())
     found += [f"removed the unfinished database {name}" for name in services.lifecycle.remove_unfinished()]
+    found += [f"dropped {name}, a copy whose time is over" for name in services.copies.expire()]
     owners = [one.owner for one in services.directory.all() if one.owner.schema_name is not None]
     counts = Counter((owner.platform, str(owner.schema_name)) for owner in owners)
     for (platform, schema_name), count in sorted(counts.items()):

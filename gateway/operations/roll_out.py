@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import Final, Literal, TypeVar
 
-from gateway.databases import ManagedDatabase
+from gateway.databases import ManagedDatabase, read_mark
 from gateway.errors import GatewayError
 from gateway.naming import owner_facts
-from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
+from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn, engine_errors
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
 from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
 from gateway.services import Services
-from migrations_engine import Schema
+from migrations_engine import Schema, inspect_database
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,7 +80,11 @@ def migrate_one(services: Services, database: ManagedDatabase, schema: Schema, t
     """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too."""
     facts = owner_facts(database.owner)
     try:
-        with deploy_turn(services), dedicated_to(services, database) as connection:
+        with (
+            deploy_turn(services),
+            _undoable(services, database, schema, terms),
+            dedicated_to(services, database) as connection,
+        ):
             report = deploy(
                 services,
                 connection,
@@ -100,6 +105,32 @@ def migrate_one(services: Services, database: ManagedDatabase, schema: Schema, t
     warned = report.warnings or validation.dataloss_changes or validation.incompatible_changes
     status: Final = "completed_with_warnings" if warned else "completed"
     return MigratedDatabase(database=database.name, status=status, report=report)
+
+
+@contextmanager
+def _undoable(services: Services, database: ManagedDatabase, schema: Schema, terms: DeployTerms) -> Iterator[None]:
+    """Keep a copy of *database* as it is before the block, if that is wanted and the block has something to do.
+
+    :raises UndoRefused: there is no space for it; then nothing is migrated
+    """
+    if not terms.undo or terms.dry_run:
+        yield
+        return
+    with engine_errors(terms, **owner_facts(database.owner)), dedicated_to(services, database) as connection:
+        found = inspect_database(connection)
+    if found.is_intact and found.schema_checksum == schema.checksum:
+        yield
+        return
+    copy = services.copies.make(database, request_id=terms.request_id)
+    try:
+        yield
+    except BaseException:
+        services.copies.drop(copy)
+        raise
+    services.registry.forget(database.name)
+    with dedicated_to(services, database) as connection:
+        mark = read_mark(connection)
+    services.copies.seal(copy, mark)
 
 
 def in_parallel(services: Services, act: Callable[[T], R], things: Sequence[T]) -> list[R]:

@@ -149,7 +149,8 @@ def test_lines_are_streamed_while_databases_finish(gateway, fleet) -> None:
     store(gateway, fleet, EMAIL)
     answer = migrate(gateway, fleet, {"Accept": "application/x-ndjson"})
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/x-ndjson")
-    *databases, summary = [json.loads(line) for line in answer.body.splitlines()]
+    begin, *databases, summary = [json.loads(line) for line in answer.body.splitlines()]
+    assert begin == {"event": "begin", "total": 4}
     assert sorted(one["database"] for one in databases) == names(fleet, "abcd")
     assert {(one["event"], one["status"], one["migrations_applied"]) for one in databases} == {
         ("database", "completed", 1)
@@ -159,7 +160,7 @@ def test_lines_are_streamed_while_databases_finish(gateway, fleet) -> None:
 
     store(gateway, fleet, {**SHOP, "migrations/2.sql": "SELECT 1/0;"})
     failed = migrate(gateway, fleet, {"Accept": "application/x-ndjson"})
-    *databases, summary = [json.loads(line) for line in failed.body.splitlines()]
+    begin, *databases, summary = [json.loads(line) for line in failed.body.splitlines()]
     assert [one["status"] for one in databases] == ["failed", "skipped", "skipped", "skipped"]
     assert summary.items() >= {"event": "summary", "status": "failed", "error": "migration_failed"}.items()
     assert summary["databases_failed"] == names(fleet, "a")

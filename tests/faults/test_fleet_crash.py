@@ -117,7 +117,7 @@ def fleet(start_gateway, own_server, tmp_path) -> Iterator[Fleet]:
         made = fleet.post("/database/create", schema_name="shop", database_id=f"d{number:02}")
         assert made.status == 201, made.json
     yield fleet
-    with own_server.observe() as connection:
+    with psycopg.connect(own_server.superuser_url, autocommit=True) as connection:
         for (name,) in connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'fleet%'").fetchall():
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

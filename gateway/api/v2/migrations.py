@@ -17,14 +17,16 @@ from gateway.api.guard import caller_of
 from gateway.api.requests import adding_facts, current_services, load, read_json, single_values
 from gateway.api.responses import ok, request_id_of, to_json
 from gateway.api.v1.responses import MigrateAnswer, MigratedDatabaseShape, migration_failure
-from gateway.api.v2.requests import DatabasesQuery, MigrateRequest
-from gateway.api.v2.responses import LoggedDeployShape, PlannedGroupShape, SchemaStatusShape
+from gateway.api.v2.requests import DatabasesQuery, MigrateRequest, UndoBody
+from gateway.api.v2.responses import LoggedDeployShape, PlannedGroupShape, SchemaStatusShape, UndoneDatabaseShape
+from gateway.errors import SchemaDeployError
 from gateway.naming import check_name
 from gateway.operations.fleet_status import fleet_status
 from gateway.operations.migrate_databases import StoredMigration, migrate_stored, prepare_stored
 from gateway.operations.migration_result import PlatformMigration
 from gateway.operations.plan_migration import plan_migration
 from gateway.operations.roll_out import RolloutRules
+from gateway.operations.undo_migration import undo_migration
 from gateway.services import Services
 
 blueprint: Final = Blueprint("migrations", __name__)
@@ -54,6 +56,23 @@ def migrate() -> ResponseReturnValue:
 def migrate_all() -> ResponseReturnValue:
     """The same for all databases of a schema."""
     return _migrate(MigrateRequest(request_id_of(request.environ), exclude=("database_id", "uuid", "database_ids")))
+
+
+@blueprint.post("/v2/undo")
+def undo() -> ResponseReturnValue:
+    """Put databases back to what they were before a migration that has kept copies."""
+    services = current_services()
+    environ = request.environ
+    wanted = load(UndoBody(), read_json(environ, services.settings.max_request_bytes), caller_of(environ))
+    facts = {"platform": wanted.platform, "schema_name": wanted.schema_name}
+    with adding_facts(**facts):
+        found = undo_migration(services, wanted)
+        databases = UndoneDatabaseShape(many=True).dump(found)
+        failed = [one.error for one in found if one.error is not None]
+        if failed:
+            message = f"{len(failed)} of {len(found)} databases have not been put back; the first: {failed[0].message}"
+            raise SchemaDeployError("migration_failed", message, **{**failed[0].facts, "databases": databases})
+    return ok({"status": "completed", **facts, "databases": databases})
 
 
 @blueprint.get("/platform/<platform>/status")

@@ -12,6 +12,7 @@ from gateway.errors import InvalidRequest
 from gateway.naming import DatabaseOwner, schema_database
 from gateway.operations.migrate_databases import StoredSchemaRequest
 from gateway.operations.stored_schemas import StoreRequest
+from gateway.operations.undo_migration import UndoRequest
 
 ARCHIVES: Final = ("schema", "file")  #: the names that the archive's part may have
 
@@ -76,6 +77,7 @@ class MigrateRequest(Request):
     dry_run = Flag(load_default=False)
     continue_on_error = Flag(load_default=False)
     detach = Flag(load_default=False)
+    undo = fields.String(validate=validate.OneOf(["keep"], error="must be keep"))
 
     def __init__(self, request_id: str, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
         super().__init__(**options)
@@ -84,20 +86,48 @@ class MigrateRequest(Request):
     @post_load
     def _make(self, data: dict[str, Any], **_kwargs: Any) -> tuple[StoredSchemaRequest, bool]:  # noqa: ANN401
         """The wish, and whether it is detached."""
-        one = one_of(data, "database_id", "uuid", required=False)
-        if one is not None and "database_ids" in data:
-            raise InvalidRequest("database_id names one database, only a list of them: send one of the two")
         wanted = StoredSchemaRequest(
             platform=data["platform"],
             schema_name=data["schema_name"],
-            only=tuple(data["database_ids"]) if "database_ids" in data else one and (one,),
+            only=_only(data),
             first=data["first"],
             force=data["force"],
             dry_run=data["dry_run"],
             continue_on_error=data["continue_on_error"],
+            undo="undo" in data,
             request_id=self._request_id,
         )
         return wanted, data["detach"]
+
+
+class UndoBody(Request):
+    """The body of ``/v2/undo``."""
+
+    platform = Name(required=True)
+    schema_name = Name(required=True)
+    database_id = Name()
+    uuid = Name()
+    database_ids = fields.List(Name(), data_key="only", validate=validate.Length(min=1, error="must name databases"))
+    force = Flag(load_default=False)
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_kwargs: Any) -> UndoRequest:  # noqa: ANN401 - marshmallow's
+        return UndoRequest(
+            platform=data["platform"],
+            schema_name=data["schema_name"],
+            only=_only(data),
+            force=data["force"],
+        )
+
+
+def _only(data: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The databases that a body names, by either field; None for all."""
+    one = one_of(data, "database_id", "uuid", required=False)
+    if one is not None and "database_ids" in data:
+        raise InvalidRequest("database_id names one database, only a list of them: send one of the two")
+    if one is not None:
+        return (one,)
+    return tuple(data["database_ids"]) if "database_ids" in data else None
 
 
 def one_of(data: Mapping[str, Any], name: str, other: str, *, required: bool = True) -> Any:  # noqa: ANN401 - of any type

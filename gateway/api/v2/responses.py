@@ -83,6 +83,15 @@ class PlannedGroupShape(Schema):
     tried_ms = fields.Integer()
 
 
+class UndoneDatabaseShape(Schema):
+    """What became of a database that was to be put back; made from an UndoneDatabase."""
+
+    database = fields.String()
+    status = fields.String()
+    kept_at = fields.String()
+    message = fields.Function(lambda one: one.error and one.error.message)
+
+
 class LoggedDeployShape(Schema):
     """A migration that is under way or has ended; made from a LoggedDeploy."""
 

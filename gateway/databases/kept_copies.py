@@ -1,0 +1,262 @@
+"""Copies of databases as they were before a migration: kept for a while, to be put back in their place.
+
+Invariants:
+
+1. Nobody can connect to a copy. Its comment has its owner's stamp, but does not begin as a stamp does, so it is not
+   listed and not served.
+2. A copy takes the database's place in one transaction: both renames, its stamp and its opening.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors, sql
+
+from gateway.databases.catalog import Connections, drop_database, refusals
+from gateway.databases.roles import PlatformRoles
+from gateway.databases.stamps import ManagedDatabase, Stamp
+from gateway.errors import ConnectionFailed, UndoRefused
+from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
+from gateway.queries import load_queries
+
+_log = logging.getLogger(__name__)
+_QUERIES = load_queries("gateway.databases")
+_BEGINNING: Final = f"{RESERVED_PREFIX}undo_"
+_COMMENT_VERSION: Final = 1
+_UNDONE: Final = "undone, to be dropped"  #: the comment of a database that a copy has taken the place of
+UNKNOWN_MARK: Final = "unknown"  #: equal to no mark
+_ATTEMPTS: Final = 5  #: to find a database without a session, each up to PostgreSQL's own five seconds
+
+
+_ALONE_SECONDS: Final = 5.0  #: for the sessions in a database to end that have been told to
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCopy:
+    """A database as it was before a migration.
+
+    :ivar oid: of the database it is a copy of
+    :ivar mark: what :func:`read_mark` gave right after the migration; None while that is under way
+    """
+
+    name: str
+    stamp: Stamp
+    oid: int
+    kept_at: datetime
+    request_id: str
+    mark: str | None
+    size_bytes: int = 0
+
+    def to_comment(self) -> str:
+        """The copy's comment."""
+        record = {
+            "stonescriptdb_gateway_undo": _COMMENT_VERSION,
+            "stamp": self.stamp.to_text(),
+            "oid": self.oid,
+            "kept_at": self.kept_at.isoformat(),
+            "request_id": self.request_id,
+            "mark": self.mark,
+        }
+        return json.dumps(record, separators=(",", ":"))
+
+
+class KeptCopies:
+    """The copies on a server."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        maintenance_database: str,
+        most_bytes: int,
+        keep_seconds: float,
+        roles: PlatformRoles | None,
+    ) -> None:
+        """Connect nothing yet.
+
+        :param most_bytes: that all copies may take together
+        :param keep_seconds: after which a copy may be dropped
+        :param roles: to whom databases belong, where platforms have roles of their own
+        """
+        self._connections = connections
+        self._maintenance_database = maintenance_database
+        self._most_bytes = most_bytes
+        self._roles = roles
+        self._keep = timedelta(seconds=keep_seconds)
+
+    def make(self, database: ManagedDatabase, *, request_id: str) -> KeptCopy:
+        """Copy *database*; whoever wants to connect to it meanwhile waits.
+
+        :raises UndoRefused: there is no space for it, by the setting
+        :raises ConnectionFailed: sessions in the database do not end
+        """
+        self.expire()
+        with self._connections.dedicated(self._maintenance_database) as session:
+            session.autocommit = True
+            self._check_space(session, database)
+            name = f"{_BEGINNING}{database.oid}_{int(time.time() * 1000):x}"
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false").format(
+                sql.Identifier(name), sql.Identifier(database.name)
+            )
+            stamp = Stamp.from_text(database.stamp) or Stamp(owner=database.owner)
+            made = KeptCopy(name=name, stamp=stamp, oid=database.oid, kept_at=_now(), request_id=request_id, mark=None)
+            with refusals("copy a database", **owner_facts(database.owner)):
+                self._without_sessions(database.name, database.owner, lambda: session.execute(statement))
+                _comment(session, name, made.to_comment())
+        return made
+
+    def seal(self, copy: KeptCopy, mark: str | None) -> None:
+        """Let *copy* be what the database can be put back to, instead of any older one of it.
+
+        :param mark: None if it is not known, so that putting it back has to be forced
+        """
+        with self._connections.dedicated(self._maintenance_database) as session, refusals("keep a copy"):
+            session.autocommit = True
+            sealed = KeptCopy(
+                name=copy.name,
+                stamp=copy.stamp,
+                oid=copy.oid,
+                kept_at=copy.kept_at,
+                request_id=copy.request_id,
+                mark=mark or UNKNOWN_MARK,
+            )
+            _comment(session, copy.name, sealed.to_comment())
+            for other in _copies(session):
+                if other.oid == copy.oid and other.name != copy.name:
+                    drop_database(session, other.name)
+
+    def drop(self, copy: KeptCopy) -> None:
+        """Drop a copy that nobody needs. A failure is logged; it goes when it has expired."""
+        try:
+            with self._connections.dedicated(self._maintenance_database) as session, refusals("drop a copy"):
+                session.autocommit = True
+                drop_database(session, copy.name)
+        except ConnectionFailed as exc:
+            _log.warning("the copy %s is left until it expires: %s", copy.name, exc)
+
+    def all(self) -> tuple[KeptCopy, ...]:
+        """Every copy that a database can be put back to."""
+        with self._connections.lease(self._maintenance_database) as session, refusals("list copies"):
+            return tuple(copy for copy in _copies(session) if copy.mark is not None)
+
+    def put_back(self, copy: KeptCopy, database: ManagedDatabase) -> None:
+        """Let *copy* take the place of *database*, which is dropped; its sessions are cut off.
+
+        :raises ConnectionFailed: there are sessions in it that do not end
+        """
+        owner = database.owner
+        aside = f"{_BEGINNING}{database.oid}_undone"
+        with self._connections.dedicated(self._maintenance_database) as session:
+            session.autocommit = True
+
+            def swap() -> None:
+                session.execute(_QUERIES["cut_off"], {"name": database.name})
+                with session.transaction():
+                    _rename(session, database.name, aside)
+                    _rename(session, copy.name, database.name)
+                    if self._roles is not None:
+                        self._roles.give(session, database.name, owner.platform)
+                    else:
+                        opened = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
+                        session.execute(opened.format(sql.Identifier(database.name)))
+                    _comment(session, database.name, copy.stamp.to_text())
+                    _comment(session, aside, _UNDONE)
+
+            with refusals("put a copy back", **owner_facts(owner)):
+                drop_database(session, aside)
+                self._without_sessions(database.name, owner, swap)
+                drop_database(session, aside)
+
+    def expire(self) -> tuple[str, ...]:
+        """Drop the copies whose time is over, and what a crash has left, and return their names."""
+        with self._connections.dedicated(self._maintenance_database) as session, refusals("drop copies"):
+            session.autocommit = True
+            rows = session.execute(_QUERIES["undone"], {"beginning": _BEGINNING, "comment": _UNDONE}).fetchall()
+            over = [name for (name,) in rows]
+            over += [copy.name for copy in _copies(session) if _now() - copy.kept_at > self._keep]
+            for name in over:
+                drop_database(session, name)
+        return tuple(over)
+
+    def _check_space(self, session: psycopg.Connection[Any], database: ManagedDatabase) -> None:
+        """Look whether there is space for one more."""
+        with refusals("look at copies"):
+            row = session.execute(_QUERIES["size_of"], {"name": database.name}).fetchone()
+            taken = (row[0] if row else 0) + sum(copy.size_bytes for copy in _copies(session))
+        if taken > self._most_bytes:
+            raise UndoRefused(
+                f"the copies of databases would take {taken} bytes, UNDO_COPIES_MAX_BYTES is "
+                f"{self._most_bytes}; drop some, raise it, or migrate without undo",
+                **owner_facts(database.owner),
+            )
+
+    def _without_sessions(self, name: str, owner: DatabaseOwner, act: Callable[[], object]) -> None:
+        """Do *act*, which needs *name* to be without sessions."""
+        for attempt in range(_ATTEMPTS):
+            self._connections.forget(name)
+            try:
+                act()
+            except errors.ObjectInUse as exc:
+                if attempt == _ATTEMPTS - 1:
+                    message = f"{name!r} cannot be copied or renamed while others are connected to it; try again"
+                    raise ConnectionFailed(message, cause=exc.diag.message_detail, **owner_facts(owner)) from exc
+            else:
+                return
+
+
+def read_mark(connection: psycopg.Connection[Any]) -> str | None:
+    """Return what is different as soon as rows of the application's tables have been written.
+
+    A session counts for itself what it has written for up to ten seconds, but tells all when it ends. So this waits
+    until *connection* is the only one to its database, and returns None when that takes too long.
+    """
+    deadline = time.monotonic() + _ALONE_SECONDS
+    while (row := connection.execute(_QUERIES["others_here"]).fetchone()) is None or row[0]:
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(_POLL_SECONDS)
+    row = connection.execute(_QUERIES["mark_of_rows"]).fetchone()
+    return str(row[0]) if row else None
+
+
+def _copies(session: psycopg.Connection[Any]) -> list[KeptCopy]:
+    found = []
+    for name, comment, size in session.execute(_QUERIES["copies"], {"beginning": _BEGINNING}).fetchall():
+        with suppress(ValueError, TypeError, KeyError):
+            record = json.loads(comment or "")
+            stamp = Stamp.from_text(record["stamp"])
+            if record["stonescriptdb_gateway_undo"] == _COMMENT_VERSION and stamp is not None:
+                found.append(
+                    KeptCopy(
+                        name=name,
+                        stamp=stamp,
+                        oid=record["oid"],
+                        kept_at=datetime.fromisoformat(record["kept_at"]),
+                        request_id=record["request_id"],
+                        mark=record["mark"],
+                        size_bytes=size,
+                    )
+                )
+    return found
+
+
+def _rename(session: psycopg.Connection[Any], name: str, to: str) -> None:
+    session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(to)))
+
+
+def _comment(session: psycopg.Connection[Any], name: str, text: str) -> None:
+    session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text)))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

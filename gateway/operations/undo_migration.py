@@ -1,0 +1,92 @@
+"""Undo: databases put back to the copies that a migration has kept of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.databases import KeptCopy, ManagedDatabase, read_mark
+from gateway.errors import DatabaseNotFound, GatewayError, UndoRefused
+from gateway.naming import owner_facts
+from gateway.operations.deploy import dedicated_to, deploy_turn
+from gateway.operations.roll_out import in_parallel
+from gateway.services import Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRequest:
+    """A wish to put databases back.
+
+    :ivar only: the ids of some of them; None for all that have a copy
+    :ivar force: also those in which rows have been written since
+    """
+
+    platform: str
+    schema_name: str
+    only: tuple[str, ...] | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoneDatabase:
+    """What became of one database."""
+
+    database: str
+    status: Literal["restored", "failed"]
+    kept_at: str
+    error: GatewayError | None = None
+
+
+def undo_migration(services: Services, wanted: UndoRequest) -> tuple[UndoneDatabase, ...]:
+    """Put databases of a stored schema back to what they were before their last migration with ``undo``.
+
+    Failures of databases are in the result and not raised.
+
+    :raises DatabaseNotFound: one that was named has no copy, or none at all has one
+    """
+    copies = {
+        str(copy.stamp.owner.database_id): copy
+        for copy in services.copies.all()
+        if (copy.stamp.owner.platform, copy.stamp.owner.schema_name) == (wanted.platform, wanted.schema_name)
+    }
+    missing = [one for one in wanted.only or () if one not in copies]
+    if missing or not copies:
+        of_what = f"database {missing[0]!r}" if missing else f"databases of schema {wanted.schema_name!r}"
+        raise DatabaseNotFound(
+            f"no copy is kept of the {of_what}; a migration makes them with undo=keep",
+            platform=wanted.platform,
+            schema_name=wanted.schema_name,
+        )
+    chosen = [copies[one] for one in dict.fromkeys(wanted.only or sorted(copies))]
+    return tuple(in_parallel(services, lambda copy: _undo(services, copy, force=wanted.force), chosen))
+
+
+def _undo(services: Services, copy: KeptCopy, *, force: bool) -> UndoneDatabase:
+    owner = copy.stamp.owner
+    kept_at = copy.kept_at.isoformat()
+    try:
+        with deploy_turn(services):
+            database = services.directory.find(owner)
+            if database.oid != copy.oid:
+                raise UndoRefused("the database has been made anew since; its copy is of another", **owner_facts(owner))
+            if not force:
+                _refuse_written(services, copy, database)
+            services.copies.put_back(copy, database)
+    except GatewayError as exc:
+        return UndoneDatabase(database=owner.database_name, status="failed", kept_at=kept_at, error=exc)
+    services.directory.forget(owner)
+    services.registry.changed(owner.database_name)
+    return UndoneDatabase(database=owner.database_name, status="restored", kept_at=kept_at)
+
+
+def _refuse_written(services: Services, copy: KeptCopy, database: ManagedDatabase) -> None:
+    services.registry.forget(database.name)
+    with dedicated_to(services, database) as connection:
+        mark = read_mark(connection)
+    if mark != copy.mark:
+        why = "may have been written, as it is in use" if mark is None else "have been written"
+        raise UndoRefused(
+            f"rows of {database.name!r} {why} since the migration of {copy.kept_at.isoformat()}, and would be lost; "
+            "send force to lose them",
+            **owner_facts(database.owner),
+        )

@@ -1,0 +1,125 @@
+"""Migrations that keep copies, and databases put back to them."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from tests.acceptance.schemas import SHOP
+from tests.support.running_gateway import Gateway, make_archive
+from tests.support.structure import structure_of
+
+COPIES = "_stonescriptdb_gateway_undo_"
+NOTES = {**SHOP, "tables/notes.sql": "CREATE TABLE notes (id int, body text);"}
+WITHOUT_BODY = {
+    **SHOP,
+    "tables/notes.sql": NOTES["tables/notes.sql"],
+    "migrations/1.sql": "ALTER TABLE notes DROP body;",
+}
+
+
+@pytest.fixture
+def fleet(gateway: Gateway, platform: str, connect) -> str:
+    """A platform with two databases that have a note each, migrated to lose its text, with copies kept."""
+    gateway.post_json("/platform/register", {"platform": platform})
+    store(gateway, platform, NOTES)
+    for name in ("a", "b"):
+        body = {"platform": platform, "schema_name": "shop", "database_id": name}
+        assert gateway.post_json("/database/create", body).status == 201
+        with connect(name) as connection:
+            connection.execute("INSERT INTO notes VALUES (1, 'kept')")
+    store(gateway, platform, WITHOUT_BODY)
+    migrated = migrate(gateway, platform, undo="keep")
+    assert migrated.status == 200, migrated.json
+    return platform
+
+
+@pytest.fixture
+def connect(postgres_url, platform):
+    """Connect to a database by its id."""
+
+    def connect(database_id: str) -> psycopg.Connection:
+        return psycopg.connect(make_conninfo(postgres_url, dbname=f"{platform}_shop_{database_id}"), autocommit=True)
+
+    return connect
+
+
+def store(gateway: Gateway, platform: str, files) -> None:
+    gateway.post_form(f"/platform/{platform}/schema", {"schema_name": "shop", "schema": make_archive(files)})
+
+
+def migrate(gateway: Gateway, platform: str, **more):
+    return gateway.post_json("/v2/migrate", {"platform": platform, "schema_name": "shop", **more})
+
+
+def undo(gateway: Gateway, platform: str, **more):
+    return gateway.post_json("/v2/undo", {"platform": platform, "schema_name": "shop", **more})
+
+
+def copies(admin: psycopg.Connection, platform: str) -> int:
+    query = """SELECT count(*) FROM pg_database WHERE starts_with(datname, %s) AND NOT datallowconn
+                AND strpos(coalesce(shobj_description(oid, 'pg_database'), ''), %s) > 0"""
+    return admin.execute(query, [COPIES, platform]).fetchone()[0]
+
+
+def test_a_migration_is_undone_with_all_it_lost(gateway, fleet, admin, connect, postgres_url) -> None:
+    assert copies(admin, fleet) == 2
+    assert gateway.get(f"/admin/databases?platform={fleet}").json["count"] == 2
+    assert gateway.call(fleet, "count_users", tenant_id="shop_a").status == 200
+    undone = undo(gateway, fleet)
+    assert undone.status == 200, undone.json
+    assert [(one["database"], one["status"]) for one in undone.json["databases"]] == [
+        (f"{fleet}_shop_{name}", "restored") for name in "ab"
+    ]
+    for name in "ab":
+        with connect(name) as connection:
+            assert connection.execute("SELECT * FROM notes").fetchall() == [(1, "kept")]
+        assert gateway.call(fleet, "count_users", tenant_id=f"shop_{name}").json["rows"] == [{"count_users": 2}]
+    assert copies(admin, fleet) == 0
+    listed = gateway.get(f"/platform/{fleet}/databases").json["databases"]
+    assert [one["id"] for one in listed] == ["a", "b"]
+    states = gateway.get(f"/platform/{fleet}/status").json["schemas"][0]["databases"]
+    assert [one["state"] for one in states] == ["behind", "behind"]
+    assert undo(gateway, fleet).status == 404
+    again = migrate(gateway, fleet)
+    assert again.json["migrations_applied"] == 2
+    structures = [structure_of(make_conninfo(postgres_url, dbname=f"{fleet}_shop_{name}")) for name in "ab"]
+    assert structures[0] == structures[1]
+
+
+def test_rows_written_since_are_not_lost_by_mistake(gateway, fleet, connect) -> None:
+    gateway.call(fleet, "add_user", ["Edith"], tenant_id="shop_a")
+    refused = undo(gateway, fleet)
+    assert (refused.status, refused.json["error"]) == (409, "migration_failed")
+    assert [one["status"] for one in refused.json["databases"]] == ["failed", "restored"]
+    assert "have been written since" in refused.json["databases"][0]["message"]
+    assert gateway.call(fleet, "count_users", tenant_id="shop_a").json["rows"] == [{"count_users": 3}]
+    assert undo(gateway, fleet, database_id="a", force=True).status == 200
+    assert gateway.call(fleet, "count_users", tenant_id="shop_a").json["rows"] == [{"count_users": 2}]
+
+
+def test_what_has_nothing_to_do_or_fails_leaves_no_copy(gateway, fleet, admin) -> None:
+    migrate(gateway, fleet, undo="keep")
+    assert copies(admin, fleet) == 2
+    store(gateway, fleet, {**WITHOUT_BODY, "migrations/2.sql": "SELECT 1/0;"})
+    assert migrate(gateway, fleet, undo="keep").status == 409
+    assert copies(admin, fleet) == 2
+    store(gateway, fleet, {**WITHOUT_BODY, "migrations/2.sql": "ALTER TABLE notes ADD COLUMN more int;"})
+    assert migrate(gateway, fleet, undo="keep", dry_run=True).status == 200
+    assert migrate(gateway, fleet, undo="keep", only=["a"]).status == 200
+    assert copies(admin, fleet) == 2  # the newer one of a has replaced the older
+    assert migrate(gateway, fleet, undo="drop").status == 400
+
+
+def test_copies_are_limited_by_space(start_gateway, platform, admin) -> None:
+    small = start_gateway(UNDO_COPIES_MAX_BYTES="1000", WORKERS="1")
+    small.post_json("/platform/register", {"platform": platform})
+    store(small, platform, SHOP)
+    small.post_json("/database/create", {"platform": platform, "schema_name": "shop", "database_id": "a"})
+    store(small, platform, NOTES)
+    refused = migrate(small, platform, undo="keep")
+    assert (refused.status, refused.json["error"]) == (409, "migration_failed")
+    assert "UNDO_COPIES_MAX_BYTES" in refused.json["message"]
+    assert copies(admin, platform) == 0
+    assert migrate(small, platform).json["tables_created"] == 1
