@@ -52,6 +52,9 @@ def diff_kind(sides: RelationSides) -> Difference | None:
     old, new = sides.found.kind, sides.complete.kind
     if old in (sides.declared.kind, new):
         return None
+    if not sides.found.is_table and not sides.complete.is_table:
+        verdict = safe(f"the {old} becomes a {new}; neither holds rows of its own")
+        return _altered(sides, "alter_view", (old, new), verdict)
     return _altered(sides, "alter_kind", (old, new), incompatible(f"the {old} would become a {new}"))
 
 

@@ -14,7 +14,11 @@ from migrations_engine.diff.type_change import TypeName
 from migrations_engine.diff.value_loss import loss_condition
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation
 
-_EXCLUDED: Final = re.compile(r"EXCLUDE USING \w+ \((?P<elements>.*?)\)(?: WHERE \((?P<predicate>.*)\))?", re.DOTALL)
+_EXCLUDED: Final = re.compile(
+    r"EXCLUDE USING \w+ \((?P<elements>.* WITH (?:OPERATOR\([^)]*\)|[^\s)]+))\)(?: INCLUDE \([^)]*\))?"
+    r"(?: WHERE \((?P<predicate>.*)\))?",
+    re.DOTALL,
+)
 RowQuery: TypeAlias = sql.SQL | sql.Composed  #: a SELECT of one number
 _NONE: Final = sql.SQL("SELECT 0")
 

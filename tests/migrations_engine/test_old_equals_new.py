@@ -258,6 +258,43 @@ HISTORIES = (
         listed=("t.b drop_column 0 migrations/001.pssql",),
     ),
     History(
+        name="a view becomes a table, another one a materialized view, and a table becomes a view",
+        versions=(
+            tables(T + VIEW + "CREATE VIEW m AS SELECT a FROM v; CREATE TABLE s (a int);"),
+            tables(
+                T + "CREATE TABLE v (a int); CREATE MATERIALIZED VIEW m AS SELECT a FROM v; CREATE VIEW s AS SELECT a FROM t;",
+                "DROP VIEW m; DROP VIEW v; DROP TABLE s;",
+            ),
+        ),
+        listed=("s drop_table 0 migrations/001.pssql",),
+    ),
+    History(
+        name="a view becomes a materialized view by its declaration alone",
+        versions=(tables(T + VIEW), tables(T + VIEW.replace("VIEW", "MATERIALIZED VIEW") + "CREATE INDEX v_a ON v (a);")),
+    ),
+    History(
+        name="a partition is detached, and declared as a table",
+        versions=(
+            tables("CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);"),
+            tables(
+                "CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE p1 (a int);",
+                "ALTER TABLE p DETACH PARTITION p1;",
+            ),
+        ),
+        listed=("p1 alter_inheritance None migrations/001.pssql", "p1 alter_partitioning None migrations/001.pssql"),
+    ),
+    History(
+        name="an exclusion constraint over a function and a predicate",
+        versions=(
+            tables(T),
+            tables(
+                T + "ALTER TABLE t ADD CONSTRAINT e EXCLUDE USING btree (abs(a) WITH =, b WITH OPERATOR(pg_catalog.=))"
+                " INCLUDE (id) WHERE ((a > 0) AND (b <> ')'));"
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'x'), (2, 2, 'x')",
+    ),
+    History(
         name="a migration renames a type that is declared by its new name",
         versions=(
             tables("CREATE TABLE t (m mood);", types="CREATE TYPE mood AS ENUM ('a');"),

@@ -234,7 +234,7 @@ def _say_the_same(found: str | None, wanted: str | None) -> bool:
 def _is_replaceable(difference: Difference) -> bool:
     """Whether ``CREATE OR REPLACE VIEW`` can do it: it only lets columns be appended."""
     found, wanted = difference.found, difference.wanted
-    if not isinstance(found, Relation) or not isinstance(wanted, Relation) or found.kind != "view":
+    if not isinstance(found, Relation) or not isinstance(wanted, Relation) or {found.kind, wanted.kind} != {"view"}:
         return False
     before, after = ([(c.name, c.type, c.collation) for c in view.columns] for view in (found, wanted))
     return after[: len(before)] == before

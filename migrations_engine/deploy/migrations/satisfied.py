@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import psycopg
@@ -18,7 +19,9 @@ _QUERIES: Final = load_queries(__package__)
 _EXISTS: Final = frozenset({"42P07", "42701", "42710", "42723", "42P06", "42P16"})
 #: SQLSTATEs for "does not exist": table, column, other object, function, schema.
 _MISSING: Final = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
+_OTHER_KIND: Final = "42809"  #: what is to be dropped is a table and not a view, or the like
 _NO_SUCH_LABEL: Final = "22023"
+_DETACHING: Final = re.compile(r"DETACH\s+PARTITION\b", re.IGNORECASE)
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
 _RENAMED_KINDS: Final = (("index",), ("view",), ("materialized", "view"), ("sequence",), ("type",), ("domain",))
@@ -48,6 +51,8 @@ def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.E
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
     if exc.sqlstate in _MISSING:
         return _removes(session, statement)
+    if exc.sqlstate == _OTHER_KIND:
+        return bool(dropped_names(statement))
     return exc.sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
 
 
@@ -88,7 +93,7 @@ def _removes(session: DeploySession, statement: SqlStatement) -> bool:
 
 def _is_gone(session: DeploySession, table: ObjectName, action: TableAction) -> bool:
     """Whether a DROP or RENAME action has nothing left to do: the old name is not there, the new one is."""
-    if action.kind in _DROPPING:
+    if action.kind in _DROPPING or _DETACHING.match(action.text):
         return _exists(session, table)
     if action.kind not in _RENAMING or action.new_name is None:
         return False
