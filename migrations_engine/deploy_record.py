@@ -51,7 +51,7 @@ def table_labels(catalog: Catalog) -> set[str]:
 
 
 def record_deploy(records: Records, session: DeploySession, outcome: Outcome, options: DeployOptions) -> None:
-    """Write the tracking rows, what the schema was understood to mean, the note for the next deploy, the changelog."""
+    """Write the tracking rows, the desired schema, the note for the next deploy, the changelog."""
     schema, desired = outcome.schema, outcome.desired
     declared = desired.declared
     type_files = _files_by_name(schema.types)
@@ -103,7 +103,7 @@ def record_changes(records: Records, session: DeploySession, options: DeployOpti
 
 
 def last_desired_schema(records: Records, state: DeployState) -> DesiredSchema | None:
-    """What the schema deployed last was understood to mean; None when there was none, by this gateway."""
+    """Return the desired schema of the last deploy by this gateway; None if there was none."""
     if state.schema_checksum is None:
         return None
     texts = records.definitions([_DECLARED, _COMPLETE])

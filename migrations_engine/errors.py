@@ -109,6 +109,6 @@ class DeployInterrupted(EngineError):
 
 
 class ScratchUnavailable(EngineError):
-    """The scratch database in which the declared schema is understood could not be made or reached."""
+    """The scratch database into which a schema is loaded could not be made or reached."""
 
     code = "connection_failed"

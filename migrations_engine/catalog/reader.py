@@ -19,7 +19,7 @@ class HasRowQueries(Protocol):
     """A comparison that wants rows counted."""
 
     def row_queries(self) -> Iterable[tuple[int, sql.SQL | sql.Composed | None]]:
-        """A SELECT of one number for each place; None where no query can tell."""
+        """A SELECT of one number for each place; None where no query can answer."""
 
     def with_answers(self, answers: Mapping[int, int | str]) -> Self:
         """Itself with the number of rows by place, or why they could not be counted."""
@@ -51,14 +51,14 @@ def read_mark(connection: psycopg.Connection[Any]) -> str:
 
 
 def read_names(connection: psycopg.Connection[Any]) -> Names:
-    """Read how tables, their columns and types are called, by what tells them apart whatever they are called."""
+    """Read how tables, their columns and types are called, by an identity that a renaming leaves as it is."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         rows = cursor.execute(_QUERIES["names"]).fetchall()
     return {key: ObjectNames(label=label, schema=n, name=name, columns=cols) for key, label, n, name, cols in rows}
 
 
 def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms: int) -> Q:
-    """Give *diff* with the rows counted that its dangerous differences concern.
+    """Return *diff* with the rows counted that its dangerous differences concern.
 
     Read-only, and nothing of it stays in the session or transaction. What cannot be counted, also within *timeout_ms*
     for all of them together, says so in its reason and stays dangerous.
@@ -68,7 +68,7 @@ def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms:
     for place, query in diff.row_queries():
         left_ms = int((deadline - time.monotonic()) * 1000)
         if query is None:
-            answers[place] = "no query can tell"
+            answers[place] = "no query can count them"
         elif left_ms <= 0:
             answers[place] = "the time for counting was over"
         else:

@@ -54,7 +54,7 @@ class FileRunner:
     def run_what_works(self, files: Sequence[SchemaFile]) -> list[tuple[SchemaFile, psycopg.Error]]:
         """Run *files* one by one, again and again those that lack something, until no further one succeeds.
 
-        Gives those that still fail, each with PostgreSQL's error.
+        Return those that still fail, each with PostgreSQL's error.
 
         :raises EngineError: PostgreSQL refused a file for another reason
         """

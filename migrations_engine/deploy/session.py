@@ -1,4 +1,4 @@
-"""The one gate through which a deploy speaks to its database: what runs, what was changed, what to tell."""
+"""The only way for a deploy to send statements: what ran, what was changed, and the warnings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DeploySession:
         return self.connection.execute(statement, parameters)
 
     def run(self, statement: SqlText, *, step: str, file: str | None = None, effect: str = "") -> int:
-        """Run one statement of the deploy and give the number of rows it touched (-1 when it has none)."""
+        """Run one statement of the deploy and return the number of rows it touched (-1 when it has none)."""
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
             touched = cursor.rowcount

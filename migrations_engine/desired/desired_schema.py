@@ -1,4 +1,4 @@
-"""What a schema's declared files mean, as PostgreSQL itself understands them: learned once, kept by content."""
+"""The catalogs that a schema makes in an empty database: loaded once, kept by content."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class DesiredSchema:
         :param failures: migrations that do not run in an empty database
         """
         desired = cls(declared=declared, complete=complete)
-        told = disagreements(schema, declared, complete, desired.fresh)
-        return cls(declared=declared, complete=complete, warnings=(*failures, *told))
+        sentences = disagreements(schema, declared, complete, desired.fresh)
+        return cls(declared=declared, complete=complete, warnings=(*failures, *sentences))
 
     @cached_property
     def size(self) -> int:
@@ -75,13 +75,13 @@ class DesiredSchemas:
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
-        self._lock = threading.Lock()  # guards what follows; never held while a schema is being understood
+        self._lock = threading.Lock()  # guards what follows; never held while a schema is being loaded
         self._known: OrderedDict[tuple[str, int], DesiredSchema] = OrderedDict()
         self._size = 0
         self._in_progress: WeakValueDictionary[tuple[str, int], threading.Lock] = WeakValueDictionary()
 
-    def get(self, schema: Schema, server_version: int, learn: Callable[[], DesiredSchema]) -> DesiredSchema:
-        """Give what is known of *schema*, or *learn* it; threads asking for the same one wait for the first."""
+    def get(self, schema: Schema, server_version: int, load: Callable[[], DesiredSchema]) -> DesiredSchema:
+        """Return what is known of *schema*, else *load* it; threads that ask for the same one wait for the first."""
         key = (schema.structure_checksum, server_version)
         with self._lock:
             turn = self._in_progress.setdefault(key, threading.Lock())
@@ -90,7 +90,7 @@ class DesiredSchemas:
                 if key in self._known:
                     self._known.move_to_end(key)
                     return self._known[key]
-            desired = learn()
+            desired = load()
             self.put(schema, server_version, desired)
             return desired
 

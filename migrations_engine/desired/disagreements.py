@@ -1,4 +1,4 @@
-"""What ``types/`` and ``tables/`` declare and a migration makes otherwise, told with the files of both."""
+"""What ``types/`` and ``tables/`` declare and a migration makes otherwise, with the files of both."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
         subject = f"{change.table}.{change.column}" if change.column else change.table
         made = f"makes it {change.from_type}" if change.from_type else "drops or renames it"
         given = (change.from_type or "none") if change.key in lasting else "what is declared"
-        told = (
+        sentence = (
             f"{declaring.label if declaring else 'tables/'} declares {subject}{_as(change)}, "
             f"{migration.label if migration else 'a migration'} {made}; new databases get {given}"
         )
-        yield " ".join(told.split())  # definitions have several lines
+        yield " ".join(sentence.split())  # definitions have several lines
 
 
 def disagreeing(declared: Catalog, complete: Catalog) -> list[Change]:

@@ -31,7 +31,7 @@ class ScratchDatabases:
 
     :param connect: opens an autocommit connection to a database by its name, and closes it after the block
     :param maintenance_database: where CREATE DATABASE and DROP DATABASE are run
-    :param template: what they are copies of: the same as the databases whose schemas are understood in them
+    :param template: what they are copies of: the same as the databases whose schemas are loaded into them
     :param owner: the role that they belong to, which alone may connect to them; None for that of the connections
     """
 
@@ -42,7 +42,7 @@ class ScratchDatabases:
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
-        """Give a connection in a transaction of an empty database, which is rolled back after the block.
+        """Open a connection in a transaction of an empty database, which is rolled back after the block.
 
         Nothing made there stays, roles and the like included. Whoever wants it at the same time waits.
 
@@ -58,7 +58,7 @@ class ScratchDatabases:
 
     @contextmanager
     def database(self) -> Iterator[psycopg.Connection[Any]]:
-        """Give an autocommit connection to a new empty database, which is dropped after the block.
+        """Open an autocommit connection to a new empty database, which is dropped after the block.
 
         Dearer than :meth:`transaction`, because the server makes a checkpoint for every database that is dropped.
 

@@ -41,7 +41,7 @@ class _Named(Protocol):
 class _Labelled(Protocol):
     @property
     def label(self) -> str:
-        """What tells it from others of its kind."""
+        """Its name as people read it, which is unique within its kind."""
 
 
 T = TypeVar("T")

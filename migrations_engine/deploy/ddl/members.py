@@ -66,14 +66,14 @@ def validate_constraint(difference: Difference) -> Iterator[Step]:
 
 
 def rename_constraint(difference: Difference) -> Iterator[Step]:
-    """Give a constraint its new name."""
+    """Rename a constraint."""
     old, new = found_of(difference, Constraint), wanted_of(difference, Constraint)
     names = (sql.Identifier(old.name), "TO", sql.Identifier(new.name))
     yield alter(relation_of(difference), Phase.DROP, "RENAME CONSTRAINT", *names, effect=_BRIEFLY)
 
 
 def rename_index(difference: Difference) -> Iterator[Step]:
-    """Give an index its new name."""
+    """Rename an index."""
     old, new = found_of(difference, Attachment), wanted_of(difference, Attachment)
     index = sql.Identifier(relation_of(difference).schema, old.name)
     yield Step(Phase.DROP, join("ALTER INDEX", index, "RENAME TO", sql.Identifier(new.name)))

@@ -93,7 +93,7 @@ def drop_view(difference: Difference) -> Iterator[Step]:
 
 
 def replace_view(difference: Difference) -> Iterator[Step]:
-    """Give a view another query, which only adds columns."""
+    """Replace a view's query by another one that only adds columns."""
     view = wanted_of(difference, Relation)
     statement = join(
         "CREATE OR REPLACE VIEW", named(view), options("WITH", view.options), "AS", define(view.definition)

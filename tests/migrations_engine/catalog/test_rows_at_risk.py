@@ -29,7 +29,7 @@ def ask(database, *questions, timeout_ms=5000):
 
 
 def test_answers_come_by_place(database):
-    assert ask(database, "SELECT 3", None, "SELECT 0") == {0: 3, 1: "no query can tell", 2: 0}
+    assert ask(database, "SELECT 3", None, "SELECT 0") == {0: 3, 1: "no query can count them", 2: 0}
 
 
 def test_nothing_to_ask_needs_no_statement(database, monkeypatch):
