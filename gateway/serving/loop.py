@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import socket
@@ -15,6 +16,7 @@ READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
 BROKEN: Final = select.EPOLLERR | select.EPOLLHUP  #: always reported, whatever is watched for
 
+_log: Final = logging.getLogger(__name__)
 _MOST_EVENTS: Final = 256  #: taken at once
 
 
@@ -79,16 +81,24 @@ class Loop:
             os.eventfd_write(self._wakeup, 1)
 
     def run_once(self, seconds: float) -> None:
-        """Wait for something to happen, at most *seconds*, and tell whom it concerns."""
-        handlers = self._handlers
+        """Wait for something to happen, at most *seconds*, and tell whom it concerns.
+
+        An error of one is logged, and concerns nobody else.
+        """
         for descriptor, events in self._epoll.poll(0 if self._posted else seconds, _MOST_EVENTS):
-            handler = handlers.get(descriptor)
+            handler = self._handlers.get(descriptor)
             if handler is not None:
-                handler.on_event(events)
+                try:
+                    handler.on_event(events)
+                except Exception:  # noqa: BLE001 - whatever it is, it is logged
+                    _log.exception("an event in the loop was not handled")
             elif descriptor == self._wakeup:
                 os.eventfd_read(self._wakeup)
         while self._posted:
-            self._posted.popleft()()
+            try:
+                self._posted.popleft()()
+            except Exception:  # noqa: BLE001 - whatever it is, it is logged
+                _log.exception("a task of the loop failed")
 
     def end(self) -> None:
         """End; nothing that is posted from now on is run."""

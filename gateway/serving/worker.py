@@ -130,11 +130,8 @@ class Worker(BaseWorker):
         self._stop()
 
     def _run_once(self, seconds: float) -> None:
-        try:
-            self._loop.run_once(min(seconds, self._calls.seconds_of_patience()))
-            self._calls.end_patience()
-        except Exception:  # noqa: BLE001 - one request must not end all others
-            _log.exception("the loop of requests met an error and goes on")
+        self._loop.run_once(min(seconds, self._calls.seconds_of_patience()))
+        self._calls.end_patience()
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
         """A signal has come, whose handler has run."""

@@ -1,0 +1,74 @@
+"""The loop goes on whatever its handlers do, and hears of other threads."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.serving.loop import READABLE, Loop
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.end()
+
+
+@pytest.fixture
+def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    made = [socket.socketpair() for _ in range(3)]
+    yield made
+    for pair in made:
+        for end in pair:
+            end.close()
+
+
+class Handler:
+    """Reads what comes, notes it, and fails if told to."""
+
+    def __init__(self, end: socket.socket, seen: list[bytes], *, fails: bool = False) -> None:
+        self._end, self._seen, self._fails = end, seen, fails
+
+    def on_event(self, events: int) -> None:
+        assert events & READABLE
+        self._seen.append(self._end.recv(10))
+        if self._fails:
+            raise RuntimeError("on purpose")
+
+
+def test_an_error_of_one_handler_does_not_concern_the_others(loop: Loop, pairs, caplog) -> None:
+    seen: list[bytes] = []
+    for number, (ours, theirs) in enumerate(pairs):
+        loop.watch(ours.fileno(), Handler(ours, seen, fails=number == 0))
+        theirs.send(b"%d" % number)
+    loop.post(lambda: 1 / 0)
+    loop.post(lambda: seen.append(b"posted"))
+    loop.run_once(10)
+    assert sorted(seen) == [b"0", b"1", b"2", b"posted"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 2
+
+
+def test_what_is_armed_is_told_once_and_again_when_armed_again(loop: Loop, pairs) -> None:
+    seen: list[bytes] = []
+    (ours, theirs), *_ = pairs
+    for expected in (1, 1, 2):
+        if len(seen) != expected:
+            loop.arm(ours.fileno(), Handler(ours, seen), READABLE)
+        theirs.send(b"x")
+        loop.run_once(0)
+        assert len(seen) == min(expected, 2)
+    loop.disarm(ours.fileno())
+    loop.run_once(0)
+
+
+def test_another_thread_wakes_the_loop(loop: Loop) -> None:
+    done: list[bool] = []
+    thread = threading.Thread(target=loop.post, args=(lambda: done.append(True),))
+    thread.start()
+    while not done:
+        loop.run_once(60)
+    thread.join()
