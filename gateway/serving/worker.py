@@ -8,21 +8,13 @@ import os
 import select
 import signal
 import socket
-import uuid
 from contextlib import suppress
 from functools import partial
 from time import monotonic
 from types import FrameType
 from typing import Any, Final
 
-from gunicorn.http.errors import (
-    InvalidResponseHeader,
-    InvalidResponseHeaderName,
-    LimitRequestHeaders,
-    LimitRequestLine,
-    NoMoreData,
-    ParseException,
-)
+from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.base import Worker as BaseWorker
 
 from gateway.pools.worker_pools import allow_descriptors
@@ -33,8 +25,8 @@ from gateway.serving.client import Client, State
 from gateway.serving.heads import MAX_BODY_BYTES, HeadReader
 from gateway.serving.loop import READABLE, Loop
 from gateway.serving.places import Places
-from gateway.serving.threads import Threads, error_answer
-from gateway.serving.wsgi import Answered, answer_request
+from gateway.serving.threads import Threads
+from gateway.serving.wsgi import Answered, answer_unreadable, serve
 
 _log: Final = logging.getLogger(__name__)
 
@@ -44,7 +36,6 @@ TICK_SECONDS: Final = 0.5  #: between two looks at what has waited for too long
 
 _HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
 _CALL: Final = f"{CALL.method} {CALL.path} ".encode()
-_GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EAGAIN)
 _FULL: Final = (errno.EMFILE, errno.ENFILE)
 
 _TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -283,7 +274,7 @@ class Worker(BaseWorker):
             if len(data) > MAX_HEAD_BYTES:
                 client.leave()
                 too_large = LimitRequestHeaders(f"more than {MAX_HEAD_BYTES} bytes")  # type: ignore[no-untyped-call]
-                self._answer_error(client, too_large)
+                answer_unreadable(client, too_large)
                 client.part(at_once=False)
             return
         head = self._heads.read(data[:end]) if data.startswith(_CALL) else None
@@ -333,14 +324,7 @@ class Worker(BaseWorker):
         """Answer a request, in a thread."""
         answered = Answered(last=True)
         try:
-            answered = answer_request(self.cfg, self.wsgi, client, stopping=lambda: not self.alive)
-        except (NoMoreData, StopIteration):
-            pass  # the client has gone before its request was whole
-        except OSError as exc:
-            if exc.errno not in _GONE:
-                _log.exception("a client's connection failed")
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
-            self._answer_error(client, exc)
+            answered = serve(self.cfg, self.wsgi, client, stopping=lambda: not self.alive)
         finally:
             self._loop.post(partial(self._answered, client, answered))
 
@@ -351,19 +335,6 @@ class Worker(BaseWorker):
             client.come_back(answered.ahead)
             if not self.alive:
                 client.deadline = min(client.deadline, monotonic() + STOP_SECONDS)
-
-    def _answer_error(self, client: Client, error: BaseException) -> None:
-        """Answer a request that gunicorn could not read, or whose handling broke outside the application."""
-        request_id = uuid.uuid4().hex
-        status, code, message = describe_error(error)
-        if code == "internal_error":
-            _log.error("the request's handling broke", exc_info=error, extra={"request_id": request_id})
-        else:
-            # Only its kind: the text quotes the request, and a broken header may hold a key.
-            _log.info("unreadable request: %s", type(error).__name__, extra={"request_id": request_id})
-        answer = error_answer(status, code, message, request_id=request_id)
-        with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
-            client.socket.send(client.rest_of(answer), socket.MSG_DONTWAIT)
 
     def _refuse(self, client: Client, answer: bytes) -> None:
         """Send *answer* to a client that no thread has taken, and close its connection."""
@@ -400,13 +371,3 @@ def _work_of(data: bytes) -> Work:
 def _has_bare_newline(data: bytes) -> bool:
     """Whether a line of a head has an end that HTTP does not know, so that the head's end would never be found."""
     return data.count(b"\n") != data.count(b"\r\n")
-
-
-def describe_error(exc: BaseException) -> tuple[str, str, str]:
-    """The status line, the code and the message for what gunicorn raised."""
-    if isinstance(exc, LimitRequestLine | LimitRequestHeaders):
-        return "413 Content Too Large", "payload_too_large", f"the request line or its headers are too large: {exc}"
-    # A header that the application tried to send is no fault of the client's.
-    if isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName):
-        return "400 Bad Request", "invalid_request", f"this is not a readable HTTP request: {exc}"
-    return "500 Internal Server Error", "internal_error", "the gateway failed; its log has more under this request_id"

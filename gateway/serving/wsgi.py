@@ -7,7 +7,9 @@ import logging
 import select
 import socket
 import struct
+import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -15,15 +17,25 @@ from typing import Any, Final
 from gunicorn.config import Config
 from gunicorn.http import get_parser
 from gunicorn.http.body import LengthReader
-from gunicorn.http.errors import UnsupportedTransferCoding
+from gunicorn.http.errors import (
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.http.wsgi import create
 
 from gateway.serving.client import WRITE_SECONDS, Client
+from gateway.serving.threads import error_answer
 
 _log: Final = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 20.0  #: how long a request's sender may keep a thread waiting, all its pauses together
 EARNED_BYTES_PER_SECOND: Final = 16 * 1024  #: whoever sends faster than this is waited for however long it takes
+_GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EAGAIN)
 DRAIN_SECONDS: Final = 5.0  #: for the rest of a body that nobody wanted, before the connection is closed instead
 _SEND_TIMEOUT: Final = struct.pack("ll", int(WRITE_SECONDS), 0)
 _TOGETHER_BYTES: Final = 64 * 1024  #: up to which a body is sent in one message with its head
@@ -128,6 +140,44 @@ class Answered:
     last: bool
     drained: bool = False
     ahead: bytes = b""
+
+
+def serve(config: Config, application: Application, client: Client, *, stopping: Callable[[], bool]) -> Answered:
+    """Answer one request of *client*, whatever becomes of it; as :func:`answer_request`."""
+    try:
+        return answer_request(config, application, client, stopping=stopping)
+    except (NoMoreData, StopIteration):
+        pass  # the client has gone before its request was whole
+    except OSError as exc:
+        if exc.errno not in _GONE:
+            _log.exception("a client's connection failed")
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
+        answer_unreadable(client, exc)
+    return Answered(last=True)
+
+
+def answer_unreadable(client: Client, error: BaseException) -> None:
+    """Answer a request that gunicorn could not read, or whose handling broke outside the application."""
+    request_id = uuid.uuid4().hex
+    status, code, message = describe_error(error)
+    if code == "internal_error":
+        _log.error("the request's handling broke", exc_info=error, extra={"request_id": request_id})
+    else:
+        # Only its kind: the text quotes the request, and a broken header may hold a key.
+        _log.info("unreadable request: %s", type(error).__name__, extra={"request_id": request_id})
+    answer = error_answer(status, code, message, request_id=request_id)
+    with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
+        client.socket.send(client.rest_of(answer), socket.MSG_DONTWAIT)
+
+
+def describe_error(exc: BaseException) -> tuple[str, str, str]:
+    """The status line, the code and the message for what gunicorn raised."""
+    if isinstance(exc, LimitRequestLine | LimitRequestHeaders):
+        return "413 Content Too Large", "payload_too_large", f"the request line or its headers are too large: {exc}"
+    # A header that the application tried to send is no fault of the client's.
+    if isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName):
+        return "400 Bad Request", "invalid_request", f"this is not a readable HTTP request: {exc}"
+    return "500 Internal Server Error", "internal_error", "the gateway failed; its log has more under this request_id"
 
 
 def answer_request(
