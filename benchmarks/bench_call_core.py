@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,12 +19,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.functions import SignatureCache, session_options
 from gateway.functions.session import CLEANING
 from gateway.naming import tenant_database
 from gateway.operations.call_function import FunctionCall, call_function
+from gateway.steps import Steps
 
 CALLS = 3000
 ROUNDS = 5
@@ -45,10 +47,13 @@ class InTurn:
     def __init__(self, connections: Sequence[psycopg.Connection[Any]]) -> None:
         self._next = itertools.cycle(connections).__next__
 
-    @contextmanager
-    def lease(self, _: str) -> Iterator[psycopg.Connection[Any]]:
+    def lease_steps(self, _: str) -> Steps[psycopg.Connection[Any]]:
         """The next one."""
-        yield self._next()
+        yield from ()
+        return self._next()
+
+    def give_back(self, connection: psycopg.Connection[Any]) -> None:
+        """Do nothing with it."""
 
 
 def services_on(connections: Sequence[psycopg.Connection[Any]]) -> Any:  # noqa: ANN401 - only what a call needs
@@ -57,7 +62,7 @@ def services_on(connections: Sequence[psycopg.Connection[Any]]) -> Any:  # noqa:
     return SimpleNamespace(
         settings=SimpleNamespace(max_connections_per_pool=1, max_response_bytes=2**25, statement_timeout_ms=30_000),
         registry=InTurn(connections),
-        directory=SimpleNamespace(find_for_call=lambda _: found, is_open_on=lambda *_: True),
+        directory=SimpleNamespace(remembered=lambda _: found, was_asked=lambda _: True, is_open_on=lambda *_: True),
         signatures=SignatureCache(schemas=("public",)),
     )
 
@@ -85,9 +90,11 @@ def main() -> None:
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     with ExitStack() as stack:
         server = stack.enter_context(EmbeddedPostgres(Path(stack.enter_context(TemporaryDirectory())), durable=False))
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute("CREATE DATABASE bench")
+        conninfo = make_conninfo(server.url, dbname="bench")
         connections = [
-            stack.enter_context(closing(psycopg.connect(server.url, autocommit=True, options=options)))
-            for _ in range(2)
+            stack.enter_context(closing(psycopg.connect(conninfo, autocommit=True, options=options))) for _ in range(2)
         ]
         connections[0].execute(FUNCTIONS)
         pids = [connection.info.backend_pid for connection in connections]
