@@ -21,7 +21,7 @@ from gateway.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from gateway.fleet_commands import add_fleet_commands
 from gateway.postgres_programs import DEFAULT_VERSION, PACKAGES, packaged_programs, programs_in
 from gateway.serving.logs import configure_logging
-from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
+from gateway.settings import ADMIN_KEY, DOTENV_PATH, Settings, SettingsError, unknown_names
 
 if TYPE_CHECKING:
     from gateway.naming import DatabaseOwner
@@ -105,6 +105,8 @@ def check_config() -> None:
     click.echo(f"PostgreSQL: {settings.server_description}")
     counted = ", ".join(f"{name} ({len(keys)})" for name, keys in sorted(settings.api_keys.items()))
     click.echo(f"API keys: {counted or 'none, so that the networks alone decide who may come in'}")
+    if settings.api_keys and ADMIN_KEY not in settings.api_keys:
+        click.echo("Warning: platforms have API keys and the administration has none: set API_KEY_ADMIN", err=True)
     for name, limit in sorted(settings.rate_limits.items()):
         click.echo(f"RATE_LIMIT_{name}={limit}")
     for known in fields(settings):

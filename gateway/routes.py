@@ -87,7 +87,8 @@ ROUTES: Final = (
 )  # fmt: skip
 
 _VARIABLE: Final = re.compile(r"<[^>]*>")
-_ANYWHERE: Final = _route("", "", Access.NETWORK, Key.NONE, Work.OTHER)
+#: What is left of a rule where a key that is not set is not missed.
+_WHERE_SET: Final = {Key.PLATFORM_ALWAYS: Key.PLATFORM, Key.ADMIN_ALWAYS: Key.ADMIN}
 
 
 def _shape(path: str) -> str:
@@ -111,13 +112,16 @@ def route_of_rule(method: str, rule: str) -> Route | None:
 
 
 def route_of_nothing(path: str) -> Route:
-    """Return what holds for a request that no route answers: the strictest of the routes whose paths begin alike.
+    """Return what holds for a request that no route answers: the strictest rules of the routes whose paths begin alike.
 
     So who may not use a route is not told either which methods it has, or which others are beside it.
     """
     first = path.lstrip("/").partition("/")[0]
-    alike = (route for route in ROUTES if route.path.split("/")[1] == first)
-    return max(alike, key=lambda route: (route.access, route.key), default=_ANYWHERE)
+    alike = [route for route in ROUTES if route.path.split("/")[1] == first]
+    access = max((route.access for route in alike), default=Access.NETWORK)
+    # There is nothing here that a key would have to be set for.
+    key = max((_WHERE_SET.get(route.key, route.key) for route in alike), default=Key.NONE)
+    return _route("", f"/{first}" if alike else "", access, key, Work.OTHER)
 
 
 def route_of_head(head: bytes) -> Route | None:

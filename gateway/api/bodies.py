@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import IO, Any, Final
 
-from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
@@ -74,7 +73,7 @@ def _read(stream: IO[bytes], size: int) -> bytes:
     """Read, and turn the server's errors about chunks that are none, and clients that are gone, into ours."""
     try:
         return stream.read(size)
-    except (OSError, ParseException, ClientDisconnected) as exc:
+    except (OSError, ClientDisconnected) as exc:
         message = "the body could not be read: it broke off, came too slowly, or its chunks are malformed"
         raise InvalidRequest(message) from exc
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import select
 import socket
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from gunicorn.config import Config
 from gunicorn.http import get_parser
-from gunicorn.http.body import LengthReader
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.errors import (
     InvalidResponseHeader,
     InvalidResponseHeaderName,
@@ -76,6 +77,35 @@ class PatientSource:
     def rest(self) -> bytes:
         """Return what has arrived and was not read."""
         return self._arrived
+
+
+class RequestBody(io.RawIOBase):
+    """The body of a request as WSGI has it: what gunicorn's parser objects to in it is an error of input."""
+
+    def __init__(self, body: Body) -> None:
+        """Read from *body*, which is gunicorn's."""
+        super().__init__()
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next *size* bytes, or fewer at the end.
+
+        :raises OSError: the chunks of the body are malformed, or the client is gone or too slow
+        """
+        try:
+            data: bytes = self._body.read(None if size is None or size < 0 else size)  # type: ignore[no-untyped-call]
+        except ParseException as exc:
+            raise OSError(errno.EBADMSG, f"the body is malformed: {exc}") from exc
+        return data
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any buffer, as the base class has it
+        """Read as much as *buffer* holds."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class Output:
@@ -195,6 +225,7 @@ def answer_request(
     output = Output(client)
     response, environ = create(request, output, client.address, client.server, config)  # type: ignore[no-untyped-call]
     environ["wsgi.multithread"] = True
+    environ["wsgi.input"] = RequestBody(environ["wsgi.input"])
     if stopping():
         response.force_close()
     body = application(environ, response.start_response)

@@ -35,6 +35,7 @@ GET  /platform/<platform>/status         401  401   403   404 404   401  401   4
 POST /database/create                    401  401   403   404 404   401  401   403   404 404
 POST /v2/migrate                         401  401   403   404 404   401  401   403   404 404
 POST /v2/migrate-all                     401  401   403   404 404   401  401   403   404 404
+POST /v2/undo                            401  401   403   404 404   401  401   403   404 404
 GET  /admin/databases                    403  403   403   403 403   401  401   401   401 200
 GET  /admin/platforms                    403  403   403   403 403   401  401   401   401 200
 GET  /admin/deploys                      403  403   403   403 403   401  401   401   401 200
@@ -58,6 +59,7 @@ BODIES = {
     "/database/create": {"platform": PLATFORM, "schema_name": "s", "database_id": "d"},
     "/admin/database/create": {"platform": PLATFORM, "schema_name": "s", "database_id": "d"},
     "/v2/migrate": {"platform": PLATFORM, "schema_name": "s"},
+    "/v2/undo": {"platform": PLATFORM, "schema_name": "s"},
     "/v2/migrate-all": {"platform": PLATFORM, "schema_name": "s"},
     "/admin/create-tenant": {"platform": PLATFORM, "tenant_id": ""},
     "/admin/create-tenant-db": {"platform": PLATFORM, "tenant_id": ""},

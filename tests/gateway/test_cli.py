@@ -70,6 +70,13 @@ class TestCheckConfig:
         assert "host=db dbname=x user=me" in result.stdout
         assert "hunter2" not in result.stdout + result.stderr
 
+    def test_says_whose_keys_there_are_and_no_key(self, public_path):
+        result = run(public_path, "check-config", API_KEY_SHOP="hunter2,hunter3", RATE_LIMIT_SHOP="5/second")
+        assert "API keys: SHOP (2)\n" in result.stdout
+        assert "RATE_LIMIT_SHOP=5/second\n" in result.stdout
+        assert "set API_KEY_ADMIN" in result.stderr
+        assert "hunter" not in result.stdout + result.stderr
+
     def test_names_every_wrong_setting_in_a_line(self, public_path):
         (public_path / ".env").write_text("WORKERS=many\n")
         result = run(public_path, "check-config", GATEWAY_PORT="x")

@@ -10,7 +10,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from gateway.routes import ROUTES, Access, Work, route_of_head, route_of_nothing, route_of_rule
+from gateway.routes import ROUTES, Access, Key, Work, route_of_head, route_of_nothing, route_of_rule
 
 MAP = Map([Rule(route.path, methods=[route.method], endpoint=route) for route in ROUTES], merge_slashes=False)
 OF_EVERY_KIND = [
@@ -92,4 +92,6 @@ def test_a_rule_is_known_by_its_shape() -> None:
     ],
 )  # fmt: skip
 def test_what_no_route_answers_is_judged_by_what_is_beside_it(path, access) -> None:
-    assert route_of_nothing(path).access is access
+    found = route_of_nothing(path)
+    assert found.access is access
+    assert found.key is {Access.ADMIN: Key.ADMIN}.get(access, Key.NONE)
