@@ -1,0 +1,12 @@
+"""Nothing that clients send is kept: whatever is remembered is bounded by its bytes."""
+
+from __future__ import annotations
+
+from tests.fuzz.memory import KEYS, growth
+
+
+def test_large_keys_of_every_kind_leave_nothing_behind(postgres_url, public_path):
+    """A kind that is kept shows: of each, 36 MB or 21 MB are sent. ``make fuzz-memory`` sends 500 MB."""
+    seen = dict(growth(postgres_url, public_path, keys=36, small_keys=150))
+    assert set(seen) == set(KEYS)
+    assert list(seen.values())[-1] < 30, seen
