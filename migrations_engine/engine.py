@@ -298,7 +298,7 @@ class _Deploy:
         """Run the migration that runs outside a transaction, before the others of *group*."""
         if group.outside is not None:
             try:
-                self._runner.run_outside(group.outside, self._opening.state)
+                self._runner.run_outside(group.outside)
             finally:
                 if not self._opening.connection.closed:
                     self._opening.comment.restore()
@@ -363,7 +363,8 @@ class _Deploy:
     def _pending_migrations(self) -> tuple[SchemaFile, ...]:
         warnings = self._session.warnings
         ordered = order_migrations(self._schema.migrations, self._schema.tables)
-        pending = pending_migrations(ordered, self._opening.state, force=self._options.force, warnings=warnings)
+        state, force = self._opening.state, self._options.force
+        pending = pending_migrations(ordered, state, self._records, force=force, warnings=warnings)
         if self._options.dry_run:
             outside = [file for file in pending if runs_outside_transaction(file)]
             pending = [file for file in pending if file not in outside]

@@ -131,7 +131,7 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
     for group in group_by_transaction(order_migrations(schema.migrations, schema.tables)):
         if group.outside is not None:
             with _tolerated(warnings):
-                runner.run_outside(group.outside, DeployState())
+                runner.run_outside(group.outside)
         with connection.transaction():
             session.restore_settings(True)
             for file in group.inside:

@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_migrations (
     applied_at timestamptz DEFAULT now()
 );
 ALTER TABLE public._stonescriptdb_gateway_migrations ADD COLUMN IF NOT EXISTS statements_done integer;
+ALTER TABLE public._stonescriptdb_gateway_migrations ADD COLUMN IF NOT EXISTS folded_checksum text;
 CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_types (
     id serial PRIMARY KEY,
     type_name text NOT NULL UNIQUE,
@@ -58,7 +59,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy'
        current_setting('server_version_num')::int AS server_version,
        5 = (SELECT count(*) FROM pg_catalog.pg_attribute
              WHERE (attrelid, attname) IN (
-                 (to_regclass('public._stonescriptdb_gateway_migrations'), 'statements_done'),
+                 (to_regclass('public._stonescriptdb_gateway_migrations'), 'folded_checksum'),
                  (to_regclass('public._stonescriptdb_gateway_types'), 'checksum'),
                  (to_regclass('public._stonescriptdb_gateway_functions'), 'fingerprint'),
                  (to_regclass('public._stonescriptdb_gateway_changelog'), 'request_id'),
@@ -87,7 +88,8 @@ SELECT pg_advisory_unlock(hashtextextended('stonescriptdb gateway deploy', 0))
 -- Everything remembered of earlier deploys, and which of the deployed functions are still there as they were deployed.
 SELECT json_build_object(
     'migrations', (SELECT coalesce(json_agg(json_build_object(
-                       'file', migration_file, 'checksum', checksum, 'statements_done', statements_done)), '[]')
+                       'file', migration_file, 'checksum', checksum, 'folded_checksum', folded_checksum,
+                       'statements_done', statements_done) ORDER BY id), '[]')
                      FROM public._stonescriptdb_gateway_migrations),
     'types', (SELECT coalesce(json_agg(json_build_object(
                   'name', type_name, 'checksum', checksum, 'file', source_file)), '[]')
@@ -115,10 +117,27 @@ SELECT json_build_object(
                    FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'))
 
 -- name: record_migration
-INSERT INTO public._stonescriptdb_gateway_migrations (migration_file, checksum, statements_done)
-VALUES (%(file)s, %(checksum)s, %(statements_done)s)
+INSERT INTO public._stonescriptdb_gateway_migrations (migration_file, checksum, folded_checksum, statements_done)
+VALUES (%(file)s, %(checksum)s, %(folded_checksum)s, %(statements_done)s)
 ON CONFLICT (migration_file)
-DO UPDATE SET checksum = excluded.checksum, statements_done = excluded.statements_done, applied_at = now()
+DO UPDATE SET checksum = excluded.checksum, folded_checksum = excluded.folded_checksum,
+              statements_done = excluded.statements_done, applied_at = now()
+
+-- name: free_migration_names
+-- Rows that get another name, and those that have it, step aside first: two may exchange their names. A row that no file
+-- belongs to any more stays aside.
+UPDATE public._stonescriptdb_gateway_migrations
+   SET migration_file = format('%%s (%%s)', migration_file, left(checksum, 12))
+ WHERE migration_file = ANY (%(names)s)
+
+-- name: rename_migrations
+UPDATE public._stonescriptdb_gateway_migrations m
+   SET migration_file = r.file, checksum = r.checksum, folded_checksum = r.folded_checksum
+  FROM jsonb_to_recordset(%(rows)s) AS r (path text, file text, checksum text, folded_checksum text)
+ WHERE m.migration_file = format('%%s (%%s)', r.path, left(m.checksum, 12))
+
+-- name: statements_done
+SELECT statements_done FROM public._stonescriptdb_gateway_migrations WHERE migration_file = %(file)s
 
 -- name: record_types
 INSERT INTO public._stonescriptdb_gateway_types (type_name, type_kind, checksum, source_file)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from migrations_engine.queries import load_queries
+from migrations_engine.tracking.state import AppliedMigration
 
 _QUERIES: Final = load_queries(__package__)
 
@@ -37,9 +38,22 @@ class Records:
     def create_tables(self) -> None:
         self._connection.execute(_QUERIES["create_tables"])
 
-    def migration(self, file: str, checksum: str, statements_done: int | None = None) -> None:
-        parameters = {"file": file, "checksum": checksum, "statements_done": statements_done}
-        self._connection.execute(_QUERIES["record_migration"], parameters)
+    def migration(self, applied: AppliedMigration) -> None:
+        """Write down that a migration ran, whole or up to a statement."""
+        self._connection.execute(_QUERIES["record_migration"], asdict(applied))
+
+    def migrations_known_as(self, known: Mapping[str, AppliedMigration]) -> None:
+        """Write down what each migration is now, by the path under which it is recorded."""
+        rows = [{"path": path, **asdict(applied)} for path, applied in known.items()]
+        if rows:
+            names = [*known, *(applied.file for applied in known.values())]
+            self._connection.execute(_QUERIES["free_migration_names"], {"names": names})
+            self._rows("rename_migrations", rows)
+
+    def statements_done(self, path: str) -> int:
+        """After which statement a migration outside a transaction has stopped; 0 when it has not begun."""
+        row = self._connection.execute(_QUERIES["statements_done"], {"file": path}).fetchone()
+        return 0 if row is None else row[0] or 0
 
     def types(self, rows: Sequence[Mapping[str, str]]) -> None:
         self._rows("record_types", rows)

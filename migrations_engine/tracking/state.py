@@ -18,8 +18,14 @@ _QUERIES: Final = load_queries(__package__)
 class AppliedMigration:
     """A migration that ran, whole or (outside a transaction) up to some statement."""
 
-    checksum: str
+    file: str  #: its path when it was last seen
+    checksum: str  #: of its exact content
+    folded_checksum: str | None  #: without comments and white space; None when an earlier version applied it
     statements_done: int | None  #: None: whole; a number: so many statements ran, the next one is still due
+
+    @property
+    def checksums(self) -> tuple[str, ...]:
+        return (self.checksum,) if self.folded_checksum is None else (self.checksum, self.folded_checksum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +43,7 @@ class DeployedFunction:
 class DeployState:
     """All that is remembered of earlier deploys of one database."""
 
-    migrations: Mapping[str, AppliedMigration] = field(default_factory=dict)
+    migrations: Mapping[str, AppliedMigration] = field(default_factory=dict)  #: by the path of the file
     type_checksums: Mapping[str, str] = field(default_factory=dict)  #: by type name
     functions: tuple[DeployedFunction, ...] = ()
     left_behind: tuple[str, ...] = ()  #: names of functions that an earlier gateway deployed, in its own spelling
@@ -79,10 +85,7 @@ def read_state(connection: psycopg.Connection[Any]) -> DeployState:
     state: dict[str, Any] = row[0]
     deployed = state["deployed"] or {}
     return DeployState(
-        migrations={
-            m["file"]: AppliedMigration(checksum=m["checksum"], statements_done=m["statements_done"])
-            for m in state["migrations"]
-        },
+        migrations={row["file"]: AppliedMigration(**row) for row in state["migrations"]},
         type_checksums={t["name"]: t["checksum"] for t in state["types"]},
         functions=tuple(DeployedFunction(**f) for f in state["functions"]),
         left_behind=tuple(state["left_behind"]),

@@ -1,10 +1,10 @@
 """The files of ``migrations/``."""
 
+from migrations_engine.deploy.migrations.history import pending_migrations
 from migrations_engine.deploy.migrations.runner import (
     MigrationRunner,
     TransactionGroup,
     group_by_transaction,
-    pending_migrations,
     runs_outside_transaction,
 )
 

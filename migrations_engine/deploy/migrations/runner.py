@@ -1,4 +1,4 @@
-"""Migrations: each once, by name and checksum, in file-name order."""
+"""Migrations: each once, in file-name order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from psycopg import sql
 
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.migrations.history import applied_as
 from migrations_engine.deploy.migrations.satisfied import MadeByMigrations, is_satisfied, separate_actions
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
@@ -21,7 +22,7 @@ from migrations_engine.schema import SchemaFile
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement, directive
-from migrations_engine.tracking import DeployState, Records
+from migrations_engine.tracking import Records
 
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "migrations"
@@ -53,32 +54,6 @@ def group_by_transaction(files: Sequence[SchemaFile]) -> tuple[TransactionGroup,
         else:
             found[-1][1].append(file)
     return tuple(TransactionGroup(outside=outside, inside=tuple(inside)) for outside, inside in found)
-
-
-def pending_migrations(
-    files: Sequence[SchemaFile], state: DeployState, *, force: bool, warnings: list[str]
-) -> list[SchemaFile]:
-    """The migrations that have not run, or not to their end.
-
-    :raises MigrationFailed: the text of an applied one has changed, and that was not forced
-    """
-    pending = []
-    for file in files:
-        applied = state.migrations.get(file.path)
-        if applied is None:
-            pending.append(file)
-        elif applied.checksum != file.checksum:
-            changed = f"{file.label} has changed since it was applied"
-            if not force:
-                raise MigrationFailed(
-                    f"{changed}; an applied migration is history: restore its text and put the change into a new "
-                    "migration, or repeat the request with force to leave it as it is",
-                    file=file.label,
-                )
-            warnings.append(f"{changed}; it was not run again")
-        elif applied.statements_done is not None:
-            pending.append(file)
-    return pending
 
 
 class MigrationRunner:
@@ -115,17 +90,16 @@ class MigrationRunner:
                 self._made.note(statement)
         with self._session.failures_as(file=file):
             self._session.check_deferred()
-        self._records.migration(file.path, file.checksum)
+        self._records.migration(applied_as(file))
         self._done(file)
 
-    def run_outside(self, file: SchemaFile, state: DeployState) -> None:
+    def run_outside(self, file: SchemaFile) -> None:
         """Run *file* statement by statement, each committing by itself, and record how far it came.
 
         A run that was cut off goes on behind the last statement that is known to have ended; if the one after it had
         ended too, it is satisfied.
         """
-        applied = state.migrations.get(file.path)
-        done = (applied.statements_done or 0) if applied is not None else 0
+        done = self._records.statements_done(file.path)
         if done:
             self._session.warnings.append(f"{file.label} had stopped after statement {done} and was resumed there")
         for number, statement in enumerate(script_of(file).statements[done:], start=done + 1):
@@ -137,8 +111,8 @@ class MigrationRunner:
                     raise self._failure(file, statement, exc) from exc
                 self._report_satisfied(file, statement)
             self._made.note(statement)
-            self._records.migration(file.path, file.checksum, statements_done=number)
-        self._records.migration(file.path, file.checksum)
+            self._records.migration(applied_as(file, number))
+        self._records.migration(applied_as(file))
         self._done(file)
 
     def _done(self, file: SchemaFile) -> None:

@@ -140,6 +140,7 @@ def test_an_applied_migration_must_not_change_unless_forced(tenant):
     report = tenant.migrate(changed, force=True)
     assert report.migrations_applied == 0
     assert "migrations/001.pssql has changed since it was applied; it was not run again" in report.warnings
+    assert tenant.migrate(changed).warnings == ()
 
 
 def test_a_migration_may_use_a_new_function_or_a_new_table(tenant):
