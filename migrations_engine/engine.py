@@ -195,7 +195,8 @@ class _Opening:
         """The same schema was deployed last, and the database is as that deploy left it."""
         extensions = {wanted_extension(file).name for file in self.schema.extensions}
         return (
-            self.state.schema_checksum == self.schema.checksum
+            not self.options.add_seeds
+            and self.state.schema_checksum == self.schema.checksum
             and all(function.intact for function in self.state.functions)
             and extensions <= self.state.extensions.keys()
             and self.state.last.get("fingerprint") == self.there.fingerprint()
@@ -420,6 +421,8 @@ class _Deploy:
         new = table_labels(comparison.desired.declared) - table_labels(self._before)
         is_new = self._opening.is_new
         made = None if is_new else new
+        add, first = self._options.add_seeds, self._opening.state.schema_checksum is None
         if self._options.purpose == "register":
-            return seeders.seed(first_deploy=self._opening.state.schema_checksum is None, made=made), ()
-        return seeders.seed(first_deploy=is_new, made=made, only_made=True), seeders.validate()
+            return seeders.seed(first_deploy=first, made=made, add_missing=add), ()
+        seeded = seeders.seed(first_deploy=is_new, made=made, only_made=True, add_missing=add)
+        return seeded, seeders.validate()

@@ -16,6 +16,7 @@ class DeployOptions:
     purpose: Literal["register", "migrate"] = "register"  #: register fills empty tables, migrate looks for seeded rows
     force: bool = False  #: go on in spite of dangerous differences and changed migrations
     dry_run: bool = False  #: do the work, roll it back, and return the plan
+    add_seeds: bool = False  #: add the rows that seeders define and that are not there
     platform: str = ""  #: for the changelog
     request_id: str = ""  #: for the changelog
     lock_timeout_ms: int = 5000  #: how long one statement may wait for a lock of the application's

@@ -68,11 +68,15 @@ class SeederResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeederValidation:
-    """What a seeder defines for one table, and how many of those rows are there, on migrate."""
+    """What a seeder defines for one table, and how many of those rows are there, on migrate.
+
+    :ivar missing: some of the rows that are not there, each with its file: ``id = 1 (seeders/users.sql)``
+    """
 
     table: str
     expected: int
     found: int
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

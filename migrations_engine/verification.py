@@ -47,7 +47,8 @@ def verify(schema: Schema, records: Records, finding: Finding) -> Verification:
 def verify_seeders(validations: Sequence[SeederValidation]) -> Verification:
     """Look whether all rows are there that seeders define."""
     errors = tuple(
-        f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are not there"
+        f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are not there: "
+        f"{'; '.join(v.missing)}"
         for v in validations
         if v.found < v.expected
     )

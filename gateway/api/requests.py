@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import orjson
 from flask import current_app
 from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow.validate import OneOf
 from werkzeug.exceptions import UnsupportedMediaType
 
 from gateway.api.bodies import read_body
@@ -58,6 +59,13 @@ class Flag(fields.Field[bool]):
         if isinstance(word, str | bool) and word in _FALSE:
             return False
         raise self.make_error("invalid")
+
+
+class Seed(fields.String):
+    """What to do with seeded rows that are not there: ``insert`` them, or nothing for what the route does anyway."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
+        super().__init__(validate=OneOf(("insert", ""), error="must be insert"), **options)
 
 
 class Request(Schema):

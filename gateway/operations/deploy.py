@@ -36,11 +36,13 @@ class DeployTerms:
     :ivar force: do what loses data all the same
     :ivar dry_run: do everything, then roll it back
     :ivar undo: keep a copy of each database that is migrated
+    :ivar add_seeds: add the seeded rows that are not there
     """
 
     force: bool = False
     dry_run: bool = False
     undo: bool = False
+    add_seeds: bool = False
     request_id: str
 
 
@@ -92,6 +94,7 @@ def deploy(
         purpose=purpose,
         force=wanted.force,
         dry_run=wanted.dry_run,
+        add_seeds=wanted.add_seeds,
         platform=owner.platform,
         request_id=wanted.request_id,
         lock_timeout_ms=settings.lock_timeout_ms,

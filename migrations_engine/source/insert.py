@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Final
 
@@ -34,7 +34,8 @@ class Insert:
     target: ObjectName
     columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
     before: str  #: a WITH clause in front of INSERT
-    source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``
+    source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``, with NULL where DEFAULT stood
+    filling: str  #: the statement as it stands, up to the end of the query: without ON CONFLICT and RETURNING
     is_values: bool  #: the query is nothing but ``VALUES …``
     has_defaults: bool  #: ``DEFAULT`` stands for a value somewhere
     computes: bool  #: its values call functions or the clock, and so may differ from run to run
@@ -62,12 +63,32 @@ def insert_of(statement: SqlStatement) -> Insert | None:
         columns=target.columns,
         before=statement.text[:start],
         source=query.source(),
+        filling=query.text_before_end(),
         is_values=_word(first) == "VALUES" and not query.has_clauses,
         has_defaults=query.has_defaults,
         computes=query.computes,
         varies=query.varies,
         writes=writes,
     )
+
+
+def single_rows(insert: Insert) -> Iterator[Insert]:
+    """An INSERT of plain values as one statement for each row."""
+    head = insert.filling
+    depth, start, position = 0, 0, 0
+    values = False
+    for token in tokens(insert.filling):
+        depth += _depth(token)
+        if _word(token) == "VALUES" and not depth and not values:
+            values, head = True, insert.filling[: token.end]
+        elif values and token.text == "(" and depth == 1:
+            start = token.start
+        elif values and token.text == ")" and not depth:
+            position = token.end
+            statement = replace(insert.statement, text=f"{head} {insert.filling[start:position]}")
+            row = insert_of(statement)
+            if row is not None:
+                yield row
 
 
 class _Query:
@@ -110,6 +131,9 @@ class _Query:
 
     def source(self) -> str:
         return "".join([*self._kept, self._text[self._position : self._end]])
+
+    def text_before_end(self) -> str:
+        return self._text[: self._end]
 
 
 def _find_insert(pairs: _Pairs) -> tuple[int, bool]:

@@ -161,3 +161,18 @@ def test_a_dry_run_updates_nothing(gateway: Gateway, registered: str) -> None:
     assert planned.json["migrations_applied"] == 3
     assert all("ADD COLUMN age" in str(one["plan"]) for one in planned.json["databases"])
     assert gateway.migrate(registered, ADD_AGE).json["migrations_applied"] == 3
+
+
+def test_missing_seeded_rows_are_named_and_added_on_request(gateway: Gateway, platform: str) -> None:
+    without = {label: text for label, text in SHOP.items() if not label.startswith("seeders/")}
+    assert gateway.register(platform, without).status == 200
+
+    refused = gateway.migrate(platform, SHOP)
+    assert (refused.status, refused.json["error"]) == (409, "migration_failed")
+    assert "id = 1 (seeders/users.pssql)" in refused.body.decode()
+    assert gateway.migrate(platform, SHOP, seed="maybe").status == 400
+
+    added = gateway.migrate(platform, SHOP, seed="insert")
+    assert (added.status, added.json["seeder_validations"]) == (200, [{"table": "users", "expected": 2, "found": 2}])
+    again = gateway.register(platform, SHOP, seed="insert")
+    assert again.json["seeders"] == [{"table": "users", "inserted": 0, "skipped": 2}]

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from gateway.api.requests import Flag, Name, Request, TenantId
+from gateway.api.requests import Flag, Name, Request, Seed, TenantId
 from gateway.errors import InvalidRequest
 from gateway.naming import DatabaseOwner, schema_database, tenant_database
 from gateway.operations.deploy import DeployRequest
@@ -20,6 +20,7 @@ class DeployForm(Request):
     tenant_id = TenantId(load_default=None)
     force = Flag(load_default=False)
     dry_run = Flag(load_default=False)
+    seed = Seed(load_default="")
 
     def __init__(self, request_id: str) -> None:
         super().__init__()
@@ -34,6 +35,7 @@ class DeployForm(Request):
             archive=data["schema"],
             force=data["force"],
             dry_run=data["dry_run"],
+            add_seeds=data["seed"] == "insert",
             request_id=self._request_id,
         )
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from marshmallow import fields, post_load, validate
 
-from gateway.api.requests import Flag, Name, Request
+from gateway.api.requests import Flag, Name, Request, Seed
 from gateway.errors import InvalidRequest
 from gateway.naming import DatabaseOwner, schema_database
 from gateway.operations.migrate_databases import StoredSchemaRequest
@@ -78,6 +78,7 @@ class MigrateRequest(Request):
     continue_on_error = Flag(load_default=False)
     detach = Flag(load_default=False)
     undo = fields.String(validate=validate.OneOf(["keep"], error="must be keep"))
+    seed = Seed(load_default="")
 
     def __init__(self, request_id: str, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
         super().__init__(**options)
@@ -95,6 +96,7 @@ class MigrateRequest(Request):
             dry_run=data["dry_run"],
             continue_on_error=data["continue_on_error"],
             undo="undo" in data,
+            add_seeds=data["seed"] == "insert",
             request_id=self._request_id,
         )
         return wanted, data["detach"]

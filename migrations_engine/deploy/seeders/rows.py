@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,6 +16,10 @@ from migrations_engine.source.insert import Insert
 from migrations_engine.source.names import ObjectName
 
 _QUERIES: Final = load_queries(__package__)
+MISSING_NAMED: Final = 5  #: rows that are named of those that are not there
+KEY_COLUMNS_NAMED: Final = 4  #: of a table without a key
+_DEFINED: Final = "_stonescriptdb_gateway_defined"  #: the rows that a statement gives; no table has this name
+_PRESENT: Final = "_stonescriptdb_gateway_present"  #: the rows that are there
 _TIME_CATEGORIES: Final = frozenset({"D", "T"})  #: ``pg_type.typcategory`` of dates and times, and of intervals
 
 
@@ -34,10 +38,24 @@ class SeededTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowCount:
-    """How many rows a statement defines, and how many of them the table has."""
+    """How many rows a statement defines, and how many of them the table has.
 
-    expected: int
-    found: int
+    :ivar missing: some of the others, as people read them: ``id = 1``
+    :ivar by_key: they were looked for by a key of the table
+    """
+
+    expected: int = 0
+    found: int = 0
+    missing: tuple[str, ...] = ()
+    by_key: bool = True
+
+    def __add__(self, other: RowCount) -> RowCount:
+        return RowCount(
+            expected=self.expected + other.expected,
+            found=self.found + other.found,
+            missing=(*self.missing, *other.missing)[:MISSING_NAMED],
+            by_key=self.by_key and other.by_key,
+        )
 
 
 def find_table(session: DeploySession, name: ObjectName) -> SeededTable | None:
@@ -82,9 +100,20 @@ def count_rows(session: DeploySession, insert: Insert, table: SeededTable, *, al
         if key is None and count.found < count.expected and (altered or insert.varies or table.has_triggers):
             query = sql.SQL("SELECT count(*) FROM {}").format(sql.SQL(table.name))
             [(present,)] = session.query(query).fetchall()
-            return RowCount(expected=count.expected, found=min(count.expected, present))
+            return replace(count, found=min(count.expected, present))
         return count
     raise AssertionError
+
+
+def rows_not_there(session: DeploySession, insert: Insert, table: SeededTable) -> tuple[str, ...]:
+    """Name the rows that the table takes when *insert* is run again: those that are missing, as triggers make them.
+
+    The session must undo it. Rows that have a key of the table are not taken.
+    """
+    key = next(iter(table.keys), None) or [column["name"] for column in table.columns][:KEY_COLUMNS_NAMED]
+    label = _label(key, sql.Identifier)
+    statement = sql.SQL("{} ON CONFLICT DO NOTHING RETURNING {}").format(sql.SQL(insert.filling), label)
+    return tuple(row[0] for row in session.query(statement).fetchall())
 
 
 def _count(
@@ -99,30 +128,49 @@ def _count(
     """Count by *key*; None when some row gives no value for it."""
     types = {column["name"]: column for column in table.columns}
     compared = key if key is not None else [n for n in names if not (insert.computes and _is_volatile(types[n]))]
+    # In the query the columns are called by their number, which no column of the table is mistaken for.
+    numbered = {name: sql.Identifier(_DEFINED, str(number)) for number, name in enumerate(names)}
     conditions = sql.SQL(" AND ").join(
-        _same(name, types[name]["type"], insert, exact=key is not None) for name in compared
+        _same(sql.Identifier(_PRESENT, name), numbered[name], types[name]["type"], insert, exact=key is not None)
+        for name in compared
     )
     statement = sql.SQL(
-        "WITH defined ({columns}) AS MATERIALIZED ({rows})"
-        " SELECT count(*), count(*) FILTER (WHERE {incomplete}), count(*) FILTER (WHERE EXISTS"
-        " (SELECT FROM {table} AS present WHERE {conditions})) FROM defined"
+        "WITH {defined} ({columns}) AS MATERIALIZED ({rows}), {looked_up} AS (SELECT {label} AS label, {incomplete} AS"
+        " incomplete, EXISTS (SELECT FROM {table} AS {present} WHERE {conditions}) AS found FROM {defined})"
+        " SELECT count(*), count(*) FILTER (WHERE incomplete), count(*) FILTER (WHERE found),"
+        " (array_agg(label) FILTER (WHERE NOT found))[1:{most}] FROM {looked_up}"
     ).format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+        defined=sql.Identifier(_DEFINED),
+        looked_up=sql.Identifier(f"{_DEFINED}_looked_up"),
+        present=sql.Identifier(_PRESENT),
+        columns=sql.SQL(", ").join(sql.Identifier(str(number)) for number in range(len(names))),
         rows=rows,
-        incomplete=sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(sql.Identifier("defined", n)) for n in key or ())
+        label=_label((compared or list(names))[:KEY_COLUMNS_NAMED], lambda name: numbered[name]),
+        incomplete=sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(numbered[n]) for n in key)
         if key
         else sql.SQL("false"),
         table=sql.SQL(table.name),
         conditions=conditions if compared else sql.SQL("true"),
+        most=sql.Literal(MISSING_NAMED),
     )
     row = session.query(statement).fetchone()
     assert row is not None
-    expected, incomplete, found = row
-    return None if incomplete else RowCount(expected=expected, found=found)
+    expected, incomplete, found, missing = row
+    if incomplete:
+        return None
+    return RowCount(expected=expected, found=found, missing=tuple(missing or ()), by_key=key is not None)
 
 
-def _same(name: str, type_name: str, insert: Insert, *, exact: bool) -> sql.Composed:
-    here, there = sql.Identifier("present", name), sql.Identifier("defined", name)
+def _label(names: Sequence[str], spelled: Callable[[str], sql.Identifier]) -> sql.Composed:
+    """The values of some columns as people read them."""
+    parts = (
+        sql.SQL("{} || coalesce({}::pg_catalog.text, 'NULL')").format(sql.Literal(f"{name} = "), spelled(name))
+        for name in names
+    )
+    return sql.SQL("pg_catalog.concat_ws(', ', {})").format(sql.SQL(", ").join(parts))
+
+
+def _same(here: sql.Identifier, there: sql.Identifier, type_name: str, insert: Insert, *, exact: bool) -> sql.Composed:
     as_type = sql.SQL(type_name)
     if exact:
         return sql.SQL("{} = {}::{}").format(here, there, as_type)

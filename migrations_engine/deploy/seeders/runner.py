@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
-from migrations_engine.deploy.seeders.rows import (
-    RowCount,
-    SeededTable,
-    count_rows,
-    find_table,
-    joined,
-)
+from migrations_engine.deploy.seeders.counting import RowCounter
+from migrations_engine.deploy.seeders.rows import RowCount, SeededTable, find_table
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.report import SeederResult, SeederValidation
 from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.dependency_order import Filling, order_seeders
-from migrations_engine.source.insert import Insert, insert_of
+from migrations_engine.source.insert import Insert, insert_of, single_rows
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import ObjectName
 from migrations_engine.source.references import mentions
 from migrations_engine.source.script import script_of
-from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "seeders"
 _QUERY: Final = re.compile("select", re.IGNORECASE)
 _FOREIGN_KEY_VIOLATION: Final = "23503"
+_PLANNED: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "SELECT", "VALUES", "WITH"})  #: what EXPLAIN takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fill:
+    """Which tables are filled, by the name PostgreSQL prints."""
+
+    empty: Set[str]  #: their statements run as they are written
+    begun: Set[str]  #: this deploy made them, and a migration has put rows in since
+    added_to: Set[str]  #: they get the rows that are not there
 
 
 class Seeders:
@@ -45,42 +47,42 @@ class Seeders:
     def __init__(self, session: DeploySession, files: Sequence[SchemaFile]) -> None:
         self._session = session
         self._files = files
+        self._counter = RowCounter(session)
         self._find_table: Callable[[ObjectName], SeededTable | None] = lru_cache(maxsize=None)(
             lambda name: find_table(session, name)
         )
 
     def seed(
-        self, *, first_deploy: bool, made: Collection[str] | None, only_made: bool = False
+        self,
+        *,
+        first_deploy: bool,
+        made: Collection[str] | None,
+        only_made: bool = False,
+        add_missing: bool = False,
     ) -> tuple[SeederResult, ...]:
         """Run the seeders of tables that are empty, in an order that their foreign keys allow.
 
-        A table that this deploy has made was empty when it began. If a migration has put rows in since, its seeders
-        run when they define others, and fit beside them.
+        A table that this deploy has made was empty when it began. If a migration has put rows in since, the rows that
+        are not there by their key are added to them.
 
         :param first_deploy: the database was just made, so that statements which name no table to fill run as well
         :param made: the tables that this deploy has made, by the name PostgreSQL prints; None: all there are
         :param only_made: fill no others
+        :param add_missing: add the rows that are not there to every table
         :raises MigrationFailed: PostgreSQL refused a statement
         """
-        only = made if only_made else None
         targets = {file: {table.name: table for table, _ in self._inserts(file)} for file in self._files}
         ordered = order_seeders({file: self._filling(file) for file in self._files})
-        files = [file for file in ordered if only is None or targets[file].keys() & set(only)]
+        only = set(made or ()) if only_made and made is not None and not add_missing else None
+        files = [file for file in ordered if only is None or targets[file].keys() & only]
         tables = {name: table for file in files for name, table in targets[file].items()}
         empty = {name for name in tables if (only is None or name in only) and self._is_empty(name)}
+        begun = {name for name in tables.keys() - empty if made is None or name in made}
+        fill = _Fill(empty=empty, begun=begun, added_to=tables.keys() - empty if add_missing else begun)
         results: dict[SchemaFile, list[SeederResult]] = {}
 
-        filled = set(empty)
-
         def run(file: SchemaFile) -> None:
-            begun = {name for name in targets[file].keys() - empty if made is None or name in made}
-            lacking = {name for name in begun if self._lacks_rows(file, name)}
-            if lacking:
-                with suppress(psycopg.errors.UniqueViolation), self._session.savepoint():
-                    results[file] = self._run_file(file, empty | lacking, first_deploy=first_deploy)
-                    filled.update(lacking)
-                    return
-            results[file] = self._run_file(file, empty, first_deploy=first_deploy)
+            results[file] = self._run_file(file, fill, first_deploy=first_deploy)
 
         runner = FileRunner(
             self._session, run, error_class=MigrationFailed, retried=UNDEFINED | {_FOREIGN_KEY_VIOLATION}
@@ -89,8 +91,10 @@ class Seeders:
         if files:
             with self._session.failures_as(what="checking the seeded rows"):
                 self._session.check_deferred()
-        for name in sorted(filled):
-            self._move_sequences(tables[name])
+        inserted = {result.table for found in results.values() for result in found if result.inserted}
+        for name in sorted(tables):
+            if name in empty or tables[name].label in inserted:
+                self._move_sequences(tables[name])
         return _summed(results[file] for file in files)
 
     def validate(self) -> tuple[SeederValidation, ...]:
@@ -100,15 +104,15 @@ class Seeders:
         """
         totals: dict[str, RowCount] = {}
         for file in self._files:
+            with self._session.failures_as(file=file):
+                self._check_others(file)
             for table, inserts in _by_table(self._inserts(file)).values():
                 with self._session.failures_as(file=file):
-                    count = self._count_all(inserts, table, altered=_alters(file))
-                earlier = totals.get(table.label, RowCount(expected=0, found=0))
-                totals[table.label] = RowCount(
-                    expected=earlier.expected + count.expected, found=earlier.found + count.found
-                )
+                    count = self._counter.count(inserts, table, altered=_alters(file))
+                named = replace(count, missing=tuple(f"{row} ({file.label})" for row in count.missing))
+                totals[table.label] = totals.get(table.label, RowCount()) + named
         return tuple(
-            SeederValidation(table=name, expected=count.expected, found=count.found)
+            SeederValidation(table=name, expected=count.expected, found=count.found, missing=count.missing)
             for name, count in sorted(totals.items())
         )
 
@@ -138,84 +142,63 @@ class Seeders:
         row = self._session.query(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.SQL(table))).fetchone()
         return row is not None and bool(row[0])
 
-    def _lacks_rows(self, file: SchemaFile, name: str) -> bool:
-        """Whether the table is without some of the rows that the file defines for it."""
-        groups = _by_table((table, insert) for table, insert in self._inserts(file) if table.name == name).values()
-        counts = [self._count_all(inserts, table, altered=_alters(file)) for table, inserts in groups]
-        return any(count.found < count.expected for count in counts)
-
-    def _run_file(self, file: SchemaFile, empty: set[str], *, first_deploy: bool) -> list[SeederResult]:
+    def _run_file(self, file: SchemaFile, fill: _Fill, *, first_deploy: bool) -> list[SeederResult]:
         inserts = {insert.statement: (table, insert) for table, insert in self._inserts(file)}
-        fills = any(table.name in empty for table, _ in inserts.values())
-        full = _by_table((table, insert) for table, insert in inserts.values() if table.name not in empty)
+        filled = {table.name for table, _ in inserts.values()}
+        run_others = bool(filled & (fill.empty | fill.begun)) or (first_deploy and not inserts)
+        alone = {statement: pair for statement, pair in inserts.items() if pair[0].name in fill.empty | fill.added_to}
+        full = _by_table(pair for statement, pair in inserts.items() if statement not in alone)
         results = [
-            SeederResult(table=table.label, inserted=0, skipped=self._count_all(found, table, altered=False).expected)
+            SeederResult(table=table.label, inserted=0, skipped=self._counter.count(found, table).expected)
             for table, found in full.values()
         ]
         for statement in script_of(file).statements:
-            if statement not in inserts:
-                if fills or (first_deploy and not inserts):
-                    self._run(file, statement)
-                continue
-            table, _ = inserts[statement]
-            if table.name in empty:
-                inserted = self._run(file, statement)
-                results.append(SeederResult(table=table.label, inserted=inserted, skipped=0))
+            if statement in alone:
+                table, insert = alone[statement]
+                if table.name in fill.empty:
+                    inserted = self._run(file, statement.text)
+                    results.append(SeederResult(table=table.label, inserted=inserted, skipped=0))
+                else:
+                    results.append(self._add_missing(file, insert, table))
+            elif run_others and statement not in inserts:
+                self._run(file, statement.text)
+        if not run_others:
+            self._check_others(file)
         self._session.restore_settings(script_of(file).changes_settings)
         if any(result.inserted for result in results):
             self._session.log("run_seeder", file.label)
         return results
 
-    def _run(self, file: SchemaFile, statement: SqlStatement) -> int:
-        return max(self._session.run(statement.text.encode(), step=_STEP, file=file.label), 0)
-
-    def _count_all(self, inserts: Sequence[Insert], table: SeededTable, *, altered: bool) -> RowCount:
-        """Count the rows of several statements: in one query where they are alike and all is there, else one by one.
-
-        :param altered: other statements of the file may change those rows
-        """
-        inserts = [insert for insert in inserts if not insert.writes]
-        whole = joined(inserts)
-        if whole is not None:
-            with suppress(psycopg.Error), self._session.savepoint():
-                count = count_rows(self._session, whole, table, altered=altered)
-                if count.found == count.expected:
-                    return count
-        counts = [self._count(insert, table, altered=altered) for insert in inserts]
-        return RowCount(expected=sum(c.expected for c in counts), found=sum(c.found for c in counts))
-
-    def _count(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
-        """Count without inserting; where the query cannot stand alone, insert into a copy of the table and undo it."""
-        try:
-            with self._session.savepoint():
-                return count_rows(self._session, insert, table, altered=altered)
-        except psycopg.Error:
-            return self._count_by_copy(insert, table, altered=altered)
-
-    def _count_by_copy(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
-        """As PostgreSQL types the rows of an INSERT by its table, ``ARRAY[]`` and mixed literals work only there."""
-        copy = '"pg_temp"."_stonescriptdb_gateway_seed"'
-        columns = sql.SQL(", ").join(sql.Identifier(c["name"]) for c in table.columns)
-        with self._session.undone():
-            self._session.query(
-                sql.SQL(
-                    "CREATE TEMPORARY TABLE _stonescriptdb_gateway_seed ON COMMIT DROP AS SELECT {} FROM {} LIMIT 0"
-                ).format(columns, sql.SQL(table.name))
+    def _add_missing(self, file: SchemaFile, insert: Insert, table: SeededTable) -> SeederResult:
+        """Insert the rows that are not there: by their key, or row by row where they have none."""
+        count = self._counter.count([insert], table)
+        inserted = 0
+        if count.found < count.expected and count.by_key:
+            inserted = self._run(file, f"{insert.filling} ON CONFLICT DO NOTHING")
+        elif count.found < count.expected:
+            rows = single_rows(insert) if insert.is_values else [insert]
+            absent = [row for row in rows if self._counter.count([row], table).found == 0]
+            inserted = sum(self._run(file, row.statement.text) for row in absent)
+        if count.found < count.expected and (missing := self._counter.count([insert], table, altered=True).missing):
+            raise MigrationFailed(
+                f"{file.label}: rows of table {table.label} cannot be added, because others there have one of their "
+                f"keys or a trigger changes them: {'; '.join(missing)}",
+                file=file.label,
             )
-            given = (
-                sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, insert.columns)))
-                if insert.columns is not None
-                else sql.SQL("")
-            )
-            self._session.query(
-                sql.SQL("{} INSERT INTO {} {} {}").format(
-                    sql.SQL(insert.before), sql.SQL(copy), given, sql.SQL(insert.source)
-                )
-            )
-            names = insert.columns or tuple(column["name"] for column in table.columns)
-            copied = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(copy))
-            copied_rows = replace(insert, before="", source=copied.as_string(None), columns=tuple(names))
-            return count_rows(self._session, copied_rows, table, altered=altered)
+        return SeederResult(table=table.label, inserted=inserted, skipped=max(count.expected - inserted, 0))
+
+    def _check_others(self, file: SchemaFile) -> None:
+        """Let PostgreSQL plan the statements whose rows are not counted: what they name may be gone."""
+        looked_at = {insert.statement for insert in _inserts_of(file) if not insert.writes}
+        statements = script_of(file).statements
+        if all(_PLANNED & set(statement.words[:1]) for statement in statements):
+            for statement in statements:
+                if statement not in looked_at:
+                    with self._session.undone():
+                        self._session.query(b"EXPLAIN " + statement.text.encode())
+
+    def _run(self, file: SchemaFile, text: str) -> int:
+        return max(self._session.run(text.encode(), step=_STEP, file=file.label), 0)
 
     def _move_sequences(self, table: SeededTable) -> None:
         """Let the next row without an id get one after those the seeders gave explicitly."""

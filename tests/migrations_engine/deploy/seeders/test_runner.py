@@ -56,11 +56,120 @@ def test_a_new_table_that_a_migration_has_begun_to_fill_gets_the_seeded_rows_it_
         assert tenant.rows("SELECT id FROM roles WHERE name = 'next'") == [(11,)]
 
 
-def test_seeded_rows_that_do_not_fit_beside_a_migration_s_are_left_out_and_then_missing(tenant):
+def test_a_seeded_row_that_does_not_fit_beside_a_migration_s_is_named_at_once(tenant):
     files = ROLES | {"migrations/001.pssql": "INSERT INTO roles (id, name) VALUES (10, 'admin')"}
-    assert [(s.inserted, s.skipped) for s in tenant.register(files).seeders] == [(0, 3)]
-    with pytest.raises(MigrationFailed, match="3 of 3 rows"):
-        tenant.migrate(files | {"migrations/002.pssql": "UPDATE roles SET note = 'x'"})
+    with pytest.raises(MigrationFailed, match=r"rows of table roles cannot be added, .*: id = 1$") as failure:
+        tenant.register(files)
+    assert failure.value.file == "seeders/roles.pssql"
+
+
+@pytest.mark.parametrize(
+    "migration",
+    ["INSERT INTO roles (id, name) VALUES (2, 'user') ON CONFLICT DO NOTHING", "INSERT INTO roles VALUES (2, 'boss')"],
+)
+def test_rows_that_a_migration_has_put_in_keep_out_no_others(tenant, migration):
+    files = ROLES | {"migrations/001.pssql": migration}
+    assert [(s.inserted, s.skipped) for s in tenant.register(files).seeders] == [(2, 1)]
+    assert tenant.rows("SELECT id FROM roles ORDER BY id") == [(1,), (2,), (3,)]
+    assert tenant.migrate(files | {"migrations/002.pssql": "SELECT 1"}).verification.passed
+
+
+@pytest.mark.parametrize(
+    ("seeder", "expected"),
+    [
+        ("INSERT INTO plain VALUES (1, 'a'), (2, 'b'), (2, 'b')", [(1, "a"), (2, "b"), (2, "b")]),
+        ("INSERT INTO plain (b) VALUES ('a'), ('x(,)')", [(1, "a"), (None, "x(,)")]),
+    ],
+)
+def test_rows_without_a_key_are_added_one_by_one(tenant, seeder, expected):
+    files = {
+        "tables/plain.pssql": "CREATE TABLE plain (a int, b text)",
+        "migrations/1.pssql": "INSERT INTO plain VALUES (1, 'a')",
+        "seeders/plain.pssql": seeder,
+    }
+    tenant.register(files)
+    assert sorted(tenant.rows("SELECT a, b FROM plain"), key=str) == sorted(expected, key=str)
+
+
+def test_missing_rows_are_named_with_key_and_file(tenant):
+    tenant.register(ROLES)
+    tenant.execute("DELETE FROM roles WHERE id <> 2")
+    with pytest.raises(MigrationFailed) as failure:
+        tenant.migrate(ROLES | {"migrations/001.pssql": "SELECT 1"})
+    assert failure.value.verification.error_log == (
+        "2 of 3 rows that the seeders define for table roles are not there: "
+        "id = 1 (seeders/roles.pssql); id = 3 (seeders/roles.pssql)",
+    )
+
+
+@pytest.mark.parametrize("purpose", ["register", "migrate"])
+def test_missing_rows_are_added_on_request(tenant, purpose):
+    tenant.register(ROLES)
+    tenant.execute("DELETE FROM roles WHERE id <> 2; UPDATE roles SET note = 'mine'")
+
+    report = tenant.deploy(ROLES, purpose, add_seeds=True)
+
+    assert [(s.inserted, s.skipped) for s in report.seeders] == [(2, 1)]
+    assert tenant.rows("SELECT id, note FROM roles ORDER BY id") == [(1, None), (2, "mine"), (3, None)]
+    assert [(s.inserted, s.skipped) for s in tenant.deploy(ROLES, purpose, add_seeds=True).seeders] == [(0, 3)]
+    assert tenant.migrate(ROLES).verification.passed
+
+
+REWRITTEN = {
+    "tables/users.pssql": "CREATE TABLE users (email text PRIMARY KEY, name text);"
+    "CREATE TRIGGER lower BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION lower_email();",
+    "functions/lower.pssql": "CREATE FUNCTION lower_email() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN NEW.email := lower(NEW.email); RETURN NEW; END $$",
+    "seeders/users.pssql": "INSERT INTO users VALUES ('Ada@X.org', 'Ada'), ('Bob@X.org', 'Bob')",
+}
+
+
+def test_a_key_that_a_trigger_rewrites_is_found_as_the_database_keeps_it(tenant):
+    tenant.register(REWRITTEN)
+    changed = REWRITTEN | {"migrations/001.pssql": "SELECT 1"}
+    assert [(v.expected, v.found) for v in tenant.migrate(changed).seeder_validations] == [(2, 2)]
+    tenant.execute("DELETE FROM users WHERE name = 'Bob'")
+    with pytest.raises(MigrationFailed, match=r"1 of 2 rows .*: email = bob@x\.org \(seeders/users\.pssql\)"):
+        tenant.migrate(changed)
+    assert [s.inserted for s in tenant.migrate(changed, add_seeds=True).seeders] == [1]
+    assert tenant.rows("SELECT email FROM users ORDER BY 1") == [("ada@x.org",), ("bob@x.org",)]
+
+
+@pytest.mark.parametrize("purpose", ["register", "migrate"])
+@pytest.mark.parametrize(
+    "seeder",
+    [
+        "INSERT INTO roles (id, note) VALUES (1, 'x')",
+        "INSERT INTO roles (id) VALUES (1); UPDATE roles SET note = 'x'",
+        "INSERT INTO roles (id) SELECT length(note) FROM roles",
+        "WITH made AS (INSERT INTO roles (id) VALUES (1) RETURNING note) INSERT INTO roles (id) SELECT 2 FROM made",
+    ],
+)
+def test_a_seeder_that_names_what_is_gone_fails_the_deploy_that_drops_it(tenant, seeder, purpose):
+    tenant.register(ROLES | {"seeders/roles.pssql": seeder})
+    without = ROLES["tables/roles.pssql"].replace(" note text,", "")
+    files = {
+        "tables/roles.pssql": without,
+        "migrations/001.pssql": "ALTER TABLE roles DROP COLUMN note",
+        "seeders/roles.pssql": seeder,
+    }
+    with pytest.raises(MigrationFailed, match="note") as failure:
+        tenant.deploy(files, purpose, force=True)
+    assert failure.value.file == "seeders/roles.pssql"
+
+
+def test_tables_and_columns_may_have_any_name(tenant):
+    files = {
+        "tables/t.pssql": "CREATE TABLE defined (present int PRIMARY KEY, defined text, found bool, label text);"
+        'CREATE TABLE present ("0" int, "1" text, PRIMARY KEY ("0", "1"))',
+        "seeders/t.pssql": "INSERT INTO defined VALUES (1, 'a', true, 'b'), (2, 'c', false, 'd');"
+        "INSERT INTO present VALUES (1, 'a')",
+    }
+    tenant.register(files)
+    assert tenant.migrate(files | {"migrations/1.pssql": "SELECT 1"}).verification.passed
+    tenant.execute("DELETE FROM defined WHERE present = 2")
+    with pytest.raises(MigrationFailed, match=r"1 of 2 rows .*: present = 2"):
+        tenant.migrate(files | {"migrations/1.pssql": "SELECT 1"})
 
 
 def test_foreign_keys_decide_the_order(tenant):

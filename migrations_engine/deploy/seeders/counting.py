@@ -1,0 +1,85 @@
+"""Which of the rows that seeders define are there: counted without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import psycopg
+from psycopg import sql
+
+from migrations_engine.deploy.seeders.rows import (
+    MISSING_NAMED,
+    RowCount,
+    SeededTable,
+    count_rows,
+    joined,
+    rows_not_there,
+)
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.source.insert import Insert
+
+
+class RowCounter:
+    """Counts rows in the database behind *session*."""
+
+    def __init__(self, session: DeploySession) -> None:
+        self._session = session
+
+    def count(self, inserts: Sequence[Insert], table: SeededTable, *, altered: bool = False) -> RowCount:
+        """Count the rows of several statements: in one query where they are alike and all is there, else one by one.
+
+        :param altered: other statements of the file may change those rows
+        """
+        inserts = [insert for insert in inserts if not insert.writes]
+        whole = joined(inserts)
+        if whole is not None:
+            with suppress(psycopg.Error), self._session.savepoint():
+                count = count_rows(self._session, whole, table, altered=altered)
+                if count.found == count.expected:
+                    return count
+        return sum((self._count_one(insert, table, altered=altered) for insert in inserts), RowCount())
+
+    def _count_one(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
+        """Count without inserting; where the query cannot stand alone, insert into a copy of the table and undo it."""
+        try:
+            with self._session.savepoint():
+                count = count_rows(self._session, insert, table, altered=altered)
+        except psycopg.Error:
+            count = self._count_by_copy(insert, table, altered=altered)
+        if count.found < count.expected and count.by_key and table.has_triggers:
+            return self._count_by_inserting(insert, table, count)
+        return count
+
+    def _count_by_inserting(self, insert: Insert, table: SeededTable, count: RowCount) -> RowCount:
+        """A trigger may have rewritten the keys; so the statement is tried, and undone: what it inserts is missing."""
+        with suppress(psycopg.Error), self._session.undone():
+            missing = rows_not_there(self._session, insert, table)
+            return replace(count, found=count.expected - len(missing), missing=missing[:MISSING_NAMED])
+        return count
+
+    def _count_by_copy(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
+        """As PostgreSQL types the rows of an INSERT by its table, ``ARRAY[]`` and mixed literals work only there."""
+        copy = '"pg_temp"."_stonescriptdb_gateway_seed"'
+        columns = sql.SQL(", ").join(sql.Identifier(c["name"]) for c in table.columns)
+        with self._session.undone():
+            self._session.query(
+                sql.SQL(
+                    "CREATE TEMPORARY TABLE _stonescriptdb_gateway_seed ON COMMIT DROP AS SELECT {} FROM {} LIMIT 0"
+                ).format(columns, sql.SQL(table.name))
+            )
+            given = (
+                sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, insert.columns)))
+                if insert.columns is not None
+                else sql.SQL("")
+            )
+            self._session.query(
+                sql.SQL("{} INSERT INTO {} {} {}").format(
+                    sql.SQL(insert.before), sql.SQL(copy), given, sql.SQL(insert.source)
+                )
+            )
+            names = insert.columns or tuple(column["name"] for column in table.columns)
+            copied = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(copy))
+            copied_rows = replace(insert, before="", source=copied.as_string(None), columns=tuple(names))
+            return count_rows(self._session, copied_rows, table, altered=altered)
