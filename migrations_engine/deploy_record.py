@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from migrations_engine.deploy.functions import take_backs
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog
@@ -91,6 +92,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "structure_checksum": outcome.schema.structure_checksum,
         "accepted": [asdict(change) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,
+        "take_backs": sorted(take_backs(outcome.schema)),
         "seeded": rows,
         "warnings": outcome.desired.warnings,
         "differences": list(outcome.differences),

@@ -309,6 +309,7 @@ class _Deploy:
         comparison = self._comparison or self._compare_new()
         if self._comparison is not None and self._pending:
             self._list_migrations(comparison)
+        self._functions.take_back()
         comparison.catch_up()
         functions = self._functions.deploy(self._records, comparison.make_room, comparison.restore)
         seeded, validations = self._seed(comparison)

@@ -96,6 +96,7 @@ SELECT json_build_object(
                 FROM public._stonescriptdb_gateway_types),
     'functions', (SELECT coalesce(json_agg(json_build_object(
                       'identity', f.signature, 'checksum', f.body_checksum, 'file', f.source_file,
+                      'fingerprint', f.fingerprint,
                       'intact', f.signature = '' OR f.fingerprint IS NOT DISTINCT FROM live.fingerprint,
                       'exists', live.identity IS NOT NULL) ORDER BY f.id), '[]')
                     FROM public._stonescriptdb_gateway_functions f

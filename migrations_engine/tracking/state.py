@@ -35,6 +35,7 @@ class DeployedFunction:
     identity: str  #: as ``pg_identify_object`` prints it, every name qualified: ``public.f(integer,public.status)``
     checksum: str  #: folded checksum of the file
     file: str
+    fingerprint: str  #: a digest of what the server made of it
     intact: bool  #: it is still there exactly as deployed
     exists: bool  #: something of that identity is there
 

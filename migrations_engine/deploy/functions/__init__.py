@@ -1,5 +1,6 @@
 """The files of ``functions/``, and the routines that files of types and tables make."""
 
 from migrations_engine.deploy.functions.deployer import FunctionCounts, FunctionDeployer
+from migrations_engine.deploy.functions.settings import take_backs
 
-__all__ = ["FunctionCounts", "FunctionDeployer"]
+__all__ = ["FunctionCounts", "FunctionDeployer", "take_backs"]

@@ -6,7 +6,8 @@ narrow the question down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,6 @@ import psycopg
 
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
 from migrations_engine.deploy.functions.files import (
-    altered_files,
     is_dynamic,
     one_file_each,
     only_sets,
@@ -24,13 +24,16 @@ from migrations_engine.deploy.functions.files import (
     unchanged_files,
 )
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, MadeRoutine, OldRoutine, Routines
+from migrations_engine.deploy.functions.settings import settings_of, take_backs
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed, MigrationFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.lexer import occurs
 from migrations_engine.tracking import DeployState, Records
 
 _QUERIES: Final = load_queries(__package__)
+_FOLLOWS_COLUMN: Final = re.compile(r"%\s*TYPE\b", re.IGNORECASE)
 
 
 #: What a file makes is there, and the file does not say OR REPLACE: function, trigger or cast, view.
@@ -58,13 +61,15 @@ class FunctionDeployer:
 
     def __init__(self, session: DeploySession, schema: Schema, state: DeployState, *, is_new: bool) -> None:
         self._session = session
+        self._schema = schema
+        self._is_new = is_new
         self._beside_tables = routines_among((*schema.types, *schema.tables))
         self._files = files = (*self._beside_tables, *schema.functions)
-        # A migration may have made another function of one that was declared: that is what holds.
-        self._as_found = self._beside_tables if is_new else altered_files(self._beside_tables, state)
         self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
+        self._take_backs = frozenset(state.last.get("take_backs", ()))  # of what the files of the last deploy gave
+        self._has_new_structure = state.last.get("structure_checksum") != schema.structure_checksum
         self._kept = unchanged_files(files, state)
         self._made: dict[SchemaFile, list[MadeRoutine]] = {}
         self._seen: set[str] = set()  # versions of routines that are no running file's work
@@ -74,7 +79,7 @@ class FunctionDeployer:
 
     def deploy_early(self) -> bool:
         """Make what can be made before its turn, for a step that calls it. Tell whether there is anything new."""
-        pending = [file for file in self._pending() if file not in self._as_found]
+        pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
         if not pending:
             return False
         self._look_around(pending)
@@ -111,21 +116,65 @@ class FunctionDeployer:
         :param restore: makes that again, with what it needs
         :raises FunctionDeployFailed: PostgreSQL refused a file, or something depends on what has to be dropped
         """
-        early = {routine.version for routines in self._made.values() for routine in routines}
-        self._made |= {file: self._routines.made(routine_names(file), early) for file in self._as_found}
+        self._let_run_again()
         self._run_all_pending()
         self._run_settings_again()
         self._settle()
         if self._drop_replaced(make_room):
             restore()
             self._run_all_pending()
+            self._run_settings_again()
             self._settle()
         orphans = self._drop_orphans()
-        self._validate_bodies(with_kept=bool(orphans))
+        self._validate_bodies()
         self._record(records, orphans)
-        updated = sum(len(made) for made in self._made.values())
-        skipped = sum(1 for functions in self._kept.values() for function in functions if function.identity)
-        return FunctionCounts(deployed=updated + skipped, skipped=skipped, updated=updated, dropped=len(orphans))
+        return self._counts(dropped=len(orphans))
+
+    def _let_run_again(self) -> None:
+        """Functions have the last word: let files run again whose functions the deploy has changed or dropped so far.
+
+        Files that say ``%TYPE`` run again when tables may have changed.
+        """
+        if self._is_new and not self._schema.migrations:  # those of types and tables have just run
+            early = {routine.version for routines in self._made.values() for routine in routines}
+            self._made |= {file: self._routines.made(routine_names(file), early) for file in self._beside_tables}
+        known = [f for functions in self._kept.values() for f in functions if f.identity]
+        now = self._routines.fingerprints([function.identity for function in known])
+        for file, functions in list(self._kept.items()):
+            is_there = all(now.get(f.identity) == f.fingerprint for f in functions if f.identity)
+            if not is_there or (self._has_new_structure and occurs(_FOLLOWS_COLUMN, file.text)):
+                del self._kept[file]
+        made = [routine for routines in self._made.values() for routine in routines]
+        versions = {routine.version for routine in self._routines.as_they_are([routine.oid for routine in made])}
+        changed = {routine.oid for routine in made} - {r.oid for r in made if r.version in versions}
+        for file, routines in list(self._made.items()):
+            if any(routine.oid in changed for routine in routines):
+                del self._made[file]
+
+    def _counts(self, *, dropped: int) -> FunctionCounts:
+        """Count what is in place; what ran and is as it was before was not updated."""
+        before = {(function.identity, function.fingerprint) for function in self._known.values() if function.intact}
+        made = [(r.identity, r.fingerprint) for routines in self._made.values() for r in routines]
+        updated = sum(1 for routine in made if routine not in before)
+        kept = sum(1 for functions in self._kept.values() for function in functions if function.identity)
+        return FunctionCounts(
+            deployed=len(made) + kept, skipped=len(made) + kept - updated, updated=updated, dropped=dropped
+        )
+
+    def take_back(self) -> None:
+        """Undo the rights, comments and triggers that files gave when they were deployed last, and give no more.
+
+        :raises FunctionDeployFailed: PostgreSQL refused it
+        """
+        for text in sorted(self._take_backs - take_backs(self._schema)):
+            try:
+                with self._session.savepoint():
+                    self._session.run(text.encode(), step="functions", effect="takes back what no file gives any more")
+            except psycopg.Error as exc:
+                if exc.sqlstate not in UNDEFINED:  # what it was about is gone as well
+                    raise self._session.failure(exc, FunctionDeployFailed, what=text) from exc
+            else:
+                self._session.log("take_back", text)
 
     def _run_all_pending(self) -> None:
         pending = self._pending()
@@ -159,7 +208,7 @@ class FunctionDeployer:
         """Run files together, and ask once what they made; where that does not work or is not clear, one by one."""
         self._look_around(pending)
         by_name = one_file_each(pending)
-        run = self._session.run_file if by_name is not None else self._run
+        run = self._run_once if by_name is not None else self._run
         together = FileRunner(
             self._session,
             run,
@@ -176,8 +225,12 @@ class FunctionDeployer:
             for routine in self._routines.made(list(by_name), self._seen):
                 self._made[by_name[routine.name]].append(routine)
 
+    def _run_once(self, file: SchemaFile) -> None:
+        """Run a file; those of types and tables have made their functions in a new database."""
+        self._session.run_file(file, replacing=self._is_new and file in self._beside_tables)
+
     def _run(self, file: SchemaFile) -> None:
-        self._session.run_file(file)
+        self._run_once(file)
         self._note_made(file)
 
     def _note_made(self, file: SchemaFile) -> None:
@@ -244,11 +297,21 @@ class FunctionDeployer:
         return [file for file in self._files if file in again]
 
     def _run_settings_again(self) -> None:
-        """Unchanged files that only grant, comment and alter run again, since what they are about was made anew."""
+        """What grants, comments and alters runs again, since what it is about was made anew or changed on the way."""
         files = [file for file in self._kept if only_sets(file)] if self._made else []
         if files:
             FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed).run_all(files)
             self._is_stale = True
+        settings = list(settings_of(self._schema))
+        if settings:
+            self._is_stale = True
+            try:
+                with self._session.savepoint():
+                    self._session.run(b";\n".join(s.text.encode() for _, s in settings), step="functions")
+            except psycopg.Error:
+                for file, statement in settings:
+                    with self._session.failures_as(FunctionDeployFailed, file=file):
+                        self._session.run(statement.text.encode(), step="functions", file=file.label)
 
     def _settle(self) -> None:
         """Note what is there at the end. Where several files make one routine, the last has it, as if run by hand."""
@@ -266,26 +329,37 @@ class FunctionDeployer:
                     self._made[earlier] = [r for r in self._made[earlier] if r.oid != routine.oid]
                 owners[routine.oid] = file
 
-    def _validate_bodies(self, *, with_kept: bool) -> None:
-        """Check the bodies now that everything is in place; making them did not, so that their order is free.
+    def _validate_bodies(self) -> None:
+        """Check all bodies now that everything is in place; making them did not, so that their order is free.
 
-        :param with_kept: those of unchanged files as well, because something they may call was dropped
+        Those of unchanged files as well: something that they use may have changed.
         """
-        made = [(file, routine.oid) for file, routines in self._made.items() for routine in routines]
-        if with_kept:
-            files = {f.identity: file for file, functions in self._kept.items() for f in functions if f.identity}
-            made += [(files[identity], oid) for identity, oid in self._routines.oids(list(files))]
-        if made:
-            self._session.query(_QUERIES["check_bodies"], {"check": "on"})
+        files = {f.identity: file for file, functions in self._kept.items() for f in functions if f.identity}
+        kept = {oid: files[identity] for identity, oid in self._routines.oids(list(files))}
+        made = {routine.oid: file for file, routines in self._made.items() for routine in routines}
+        if not made and not kept:
+            return
+        self._session.query(_QUERIES["check_bodies"], {"check": "on"})
+        try:
+            with self._session.savepoint():
+                self._session.query(_QUERIES["validate"], {"routines": [*made, *kept]})
+        except psycopg.Error:
+            self._validate_one_by_one(made | kept, kept.keys())
+        self._session.query(_QUERIES["check_bodies"], {"check": "off"})
+
+    def _validate_one_by_one(self, files: Mapping[int, SchemaFile], kept: Collection[int]) -> None:
+        """Find the body that is refused, each under the search path that its function sets."""
+        for oid, file in files.items():
             try:
-                with self._session.savepoint():
-                    self._session.query(_QUERIES["validate"], {"routines": [oid for _, oid in made]})
-            except psycopg.Error:
-                for file, oid in made:
-                    with self._session.failures_as(FunctionDeployFailed, file=file):
-                        self._session.query(_QUERIES["validate"], {"routines": [oid]})
-                raise
-            self._session.query(_QUERIES["check_bodies"], {"check": "off"})
+                with self._session.undone():
+                    self._session.query(_QUERIES["set_path_of_routine"], {"routine": oid})
+                    self._session.query(_QUERIES["validate"], {"routines": [oid]})
+            except psycopg.Error as exc:
+                failure = self._session.failure(exc, FunctionDeployFailed, file=file)
+                if oid not in kept:
+                    raise failure from exc
+                message = f"{file.label} has not changed, but this deploy breaks it: {failure.message}"
+                raise FunctionDeployFailed(message, file=file.label, server=failure.server) from exc
 
     def _drop_orphans(self) -> list[str]:
         """Drop what files made once and make no more."""

@@ -51,21 +51,6 @@ def unchanged_files(files: Sequence[SchemaFile], state: DeployState) -> dict[Sch
     }
 
 
-def altered_files(files: Sequence[SchemaFile], state: DeployState) -> tuple[SchemaFile, ...]:
-    """The files whose text means what was deployed, and whose functions are there, but not as deployed."""
-    known = {
-        file: [function for function in state.functions if function.file == file.label and function.identity]
-        for file in files
-    }
-    return tuple(
-        file
-        for file, functions in known.items()
-        if functions
-        and all(f.exists and f.checksum == script_of(file).checksum for f in functions)
-        and not all(f.intact for f in functions)
-    )
-
-
 def routines_among(files: Iterable[SchemaFile]) -> tuple[SchemaFile, ...]:
     """The files that make routines beside types or tables, reduced to that: they change as those of functions/ do."""
     found = []

@@ -69,6 +69,24 @@ SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) AS descriptio
  WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = %(oid)s AND d.deptype IN ('n', 'a')
  ORDER BY 1
 
+-- name: routine_fingerprints
+SELECT i.identity,
+       md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows, p.prosecdef, p.proleakproof, p.proisstrict,
+                     p.proretset, p.provolatile, p.proparallel, p.prorettype, p.proallargtypes::text,
+                     p.proargmodes::text, p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
+                     p.proconfig::text))
+  FROM pg_catalog.pg_proc p
+ CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+ WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+   AND i.identity = ANY (%(identities)s)
+
+-- name: set_path_of_routine
+-- Inside a function that sets search_path, its body means something else.
+SELECT set_config('search_path', substr(setting, length('search_path=') + 1), true)
+  FROM pg_catalog.pg_proc p
+ CROSS JOIN LATERAL unnest(p.proconfig) AS setting
+ WHERE p.oid = %(routine)s AND starts_with(setting, 'search_path=')
+
 -- name: routine_oids
 SELECT i.identity, p.oid::bigint
   FROM pg_catalog.pg_proc p

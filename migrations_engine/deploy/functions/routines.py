@@ -91,6 +91,12 @@ class Routines:
         """The routines of these identities that are there."""
         return self._session.query(_QUERIES["routine_oids"], {"identities": list(identities)}).fetchall()
 
+    def fingerprints(self, identities: Sequence[str]) -> dict[str, str]:
+        """What those of these identities that are there are, in a digest: the same as long as they are the same."""
+        if not identities:
+            return {}
+        return dict(self._session.query(_QUERIES["routine_fingerprints"], {"identities": list(identities)}).fetchall())
+
     def move_aside(self, routine: OldRoutine) -> None:
         """Free the name of *routine* for another one; what uses it goes on using it."""
         self._rename(routine, routine.name, routine.hidden_name)

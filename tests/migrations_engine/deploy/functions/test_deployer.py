@@ -427,17 +427,124 @@ def test_functions_in_files_of_tables_change_like_others(tenant):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_migration_may_replace_a_function_of_a_tables_file(tenant, together):
-    files = {"tables/t.pssql": "CREATE TABLE t (a int);" + one("f")}
-    later = files | {"migrations/001.pssql": one("f", value="2")}
+@pytest.mark.parametrize("folder", ["tables", "functions"])
+@pytest.mark.parametrize("deed", ["REPLACE", "DROP FUNCTION f()", "DROP FUNCTION f(); CREATE FUNCTION f() RETURNS text "
+                                  "LANGUAGE sql AS 'SELECT 2::text'"])  # fmt: skip
+def test_functions_have_the_last_word_whatever_a_migration_does(tenant, together, folder, deed):
+    text = one("f", value="2") if deed == "REPLACE" else deed
+    files = {"tables/t.pssql": "CREATE TABLE t (a int);"}
+    files[f"{folder}/t.pssql"] = files.get(f"{folder}/t.pssql", "") + one("f")
+    later = files | {"migrations/001.pssql": text}
     if not together:
         tenant.register(files)
+    elif folder == "functions":
+        later |= {"tables/u.pssql": "CREATE TABLE u (a int DEFAULT f())"} if deed == "REPLACE" else {}
+        later |= {} if deed == "REPLACE" else {"migrations/000.pssql": "SELECT f()"}
     for _ in range(2):
-        tenant.migrate(later)
-        assert tenant.rows("SELECT f()") == [(2,)]
-    tenant.migrate(later | {"functions/g.pssql": one("g")})
-    assert tenant.rows("SELECT f()") == [(2,)]
-    report = tenant.migrate(later | {"functions/g.pssql": one("g", value="3")})
+        assert tenant.migrate(later).verification.passed
+        assert tenant.rows("SELECT f()") == [(1,)]
+
+
+def test_a_function_of_an_unchanged_file_that_the_deploy_breaks_fails_it_and_is_named(tenant):
+    files = {
+        "tables/t.pssql": "CREATE TABLE t (a int, b int)",
+        "functions/a.pssql": "CREATE FUNCTION a(i int) RETURNS boolean LANGUAGE sql AS 'SELECT i > 0'",
+        "functions/b.pssql": "CREATE FUNCTION b() RETURNS bigint LANGUAGE sql AS"
+        " 'SELECT count(*) FROM t WHERE public.a(a) AND true'",
+    }
+    tenant.register(files)
+    changed = files | {"functions/a.pssql": "CREATE FUNCTION a(i int) RETURNS int LANGUAGE sql AS 'SELECT i'"}
+    renamed = files | {
+        "tables/t.pssql": "CREATE TABLE t (c int, b int)",
+        "migrations/1.pssql": "ALTER TABLE t RENAME a TO c",
+    }
+    for broken in (changed, renamed):
+        with pytest.raises(
+            EngineError, match=r"functions/b\.pssql has not changed, but this deploy breaks it"
+        ) as failure:
+            tenant.migrate(broken)
+        assert (failure.value.file, failure.value.code) == ("functions/b.pssql", "function_deploy_failed")
+    assert tenant.rows("SELECT b()") == [(0,)]
+
+
+def test_a_body_is_checked_under_the_search_path_of_its_function(tenant):
+    files = {
+        "tables/t.pssql": "CREATE SCHEMA billing; CREATE TABLE billing.invoices (a int)",
+        "functions/f.pssql": "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql SET search_path = billing AS"
+        " 'SELECT count(*) FROM invoices'",
+        "functions/g.pssql": "CREATE FUNCTION g() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM invoices'",
+    }
+    with pytest.raises(EngineError, match=r"invoices") as failure:
+        tenant.register(files)
+    assert failure.value.file == "functions/g.pssql"
+    del files["functions/g.pssql"]
+    tenant.register(files)
+    assert tenant.migrate(files | {"functions/h.pssql": one("h")}).functions_skipped == 1
+
+
+def test_a_type_taken_from_a_column_follows_the_column(tenant):
+    files = {
+        "tables/t.pssql": "CREATE TABLE t (a int)",
+        "functions/f.pssql": "CREATE FUNCTION f(x t.a%TYPE) RETURNS t.a%TYPE LANGUAGE sql AS 'SELECT x'",
+        "functions/g.pssql": one("g"),
+    }
+    tenant.register(files)
+    report = tenant.migrate(files | {"tables/t.pssql": "CREATE TABLE t (a bigint)"})
     assert (report.functions_updated, report.functions_skipped) == (1, 1)
-    tenant.migrate({"tables/t.pssql": "CREATE TABLE t (a int);" + one("f", value="5")})
-    assert tenant.rows("SELECT f()") == [(5,)]
+    assert tenant.rows(
+        "SELECT oid::regprocedure::text, prorettype::regtype::text FROM pg_proc WHERE proname = 'f'"
+    ) == [("f(bigint)", "bigint")]
+
+
+def test_another_spelling_counts_as_skipped(tenant):
+    tenant.register({"functions/f.pssql": "CREATE FUNCTION f(p INT) RETURNS INT LANGUAGE sql AS 'SELECT p'"})
+    report = tenant.migrate(
+        {"functions/f.pssql": "CREATE FUNCTION f(p INTEGER) RETURNS int4 LANGUAGE sql AS 'SELECT p'"}
+    )
+    assert (report.functions_deployed, report.functions_skipped, report.functions_updated) == (1, 1, 0)
+
+
+SETTINGS = (
+    "REVOKE ALL ON FUNCTION f() FROM PUBLIC; GRANT EXECUTE ON FUNCTION f() TO test_caller;"
+    "COMMENT ON FUNCTION f() IS 'one';"
+)
+
+
+@pytest.mark.parametrize("where", ["functions/f.pssql", "functions/z.pssql", "tables/t.pssql"])
+def test_rights_and_comments_are_given_and_taken_back(tenant, superuser, where):
+    superuser.execute("DO $$ BEGIN CREATE ROLE test_caller; EXCEPTION WHEN duplicate_object THEN END $$")
+    without = {
+        "tables/t.pssql": "CREATE TABLE t (a int);",
+        "functions/f.pssql": one("f"),
+        "functions/z.pssql": one("g"),
+    }
+    files = without | {where: without[where] + SETTINGS}
+
+    def rights() -> tuple[list[str], str | None]:
+        [(acl, comment)] = tenant.rows(
+            "SELECT coalesce(proacl, acldefault('f', proowner))::text[], obj_description(oid)"
+            " FROM pg_proc WHERE proname = 'f'"
+        )
+        return sorted(entry.split("=")[0] for entry in acl), comment
+
+    tenant.register(without)
+    before = rights()
+    tenant.execute("GRANT EXECUTE ON FUNCTION f() TO pg_monitor")
+    for _ in range(2):
+        tenant.migrate(files)
+        assert "test_caller" in rights()[0]
+        assert "" not in rights()[0]
+        tenant.migrate(files | {"migrations/1.pssql": "GRANT EXECUTE ON FUNCTION f() TO PUBLIC"})
+        assert "" not in rights()[0]
+        tenant.migrate(without)
+        assert rights() == (sorted([*before[0], "pg_monitor"]), None)
+
+
+def test_a_trigger_that_a_file_of_functions_makes_no_more_is_dropped(tenant):
+    function = "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+    trigger = 'CREATE OR REPLACE TRIGGER "Stamp" BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp();'
+    files = {"tables/t.pssql": "CREATE TABLE t (a int)", "functions/stamp.pssql": function + trigger}
+    tenant.register(files)
+    tenant.execute("CREATE TRIGGER mine BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp()")
+    tenant.migrate(files | {"functions/stamp.pssql": function})
+    assert tenant.rows("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == [("mine",)]

@@ -1,0 +1,71 @@
+"""What files say about functions that are there: rights, comments and triggers, and how to take them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from psycopg import sql
+
+from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.lexer import folded_tokens
+from migrations_engine.source.names import created_name
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
+
+_SETTING: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
+_ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})
+_ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
+
+
+def settings_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
+    """The statements that grant, revoke and comment: all of ``functions/``, of other files those about routines."""
+    for file in (*schema.types, *schema.tables, *schema.functions):
+        for statement in script_of(file).statements:
+            if _SETTING & set(statement.words[:1]) and (file.folder == "functions" or _is_about_routine(statement)):
+                yield file, statement
+
+
+def take_backs(schema: Schema) -> frozenset[str]:
+    """The statements that would undo the rights, comments and triggers that the files give, as far as they can be.
+
+    A later deploy runs those that its own files have no more.
+    """
+    found = [_undoing(statement) for _, statement in settings_of(schema)]
+    found += [
+        _dropping_trigger(statement)
+        for file in schema.functions
+        for statement in script_of(file).statements
+        if statement.words[:1] == ("CREATE",)
+    ]
+    return frozenset(text for text in found if text is not None)
+
+
+def _is_about_routine(statement: SqlStatement) -> bool:
+    tokens = list(folded_tokens(statement.text))
+    return "on" in tokens and bool(_ROUTINES & set(tokens[tokens.index("on") :][1:3]))
+
+
+def _undoing(statement: SqlStatement) -> str | None:
+    """The opposite of a GRANT, of a REVOKE from everybody, or of a COMMENT."""
+    verb, *tokens = folded_tokens(statement.text)
+    if verb == "comment":
+        return f"comment {' '.join(tokens[: tokens.index('is')])} is null" if "is" in tokens else None
+    bridge, opposite, other = ("to", "revoke", "from") if verb == "grant" else ("from", "grant", "to")
+    if bridge not in tokens or "on" not in tokens:
+        return None
+    place = len(tokens) - 1 - tokens[::-1].index(bridge)
+    grantees = tokens[place + 1 :]
+    end = next((number for number, token in enumerate(grantees) if token in _ENDS_OF_GRANTEES), len(grantees))
+    if verb == "revoke" and (grantees[:end] != ["public"] or "option" in tokens[:3]):
+        return None  # others have only what was granted to them
+    return " ".join([opposite, *tokens[:place], other, *grantees[:end]])
+
+
+def _dropping_trigger(statement: SqlStatement) -> str | None:
+    made = created_name(statement)
+    if made is None or made.kind != "TRIGGER" or made.name is None or made.table is None:
+        return None
+    table = sql.Identifier(*(part for part in made.table if part is not None))
+    drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(made.name), table)
+    return drop.as_string(None)
