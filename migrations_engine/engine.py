@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
 
 from migrations_engine.catalog import read_catalog, read_mark, read_names
 from migrations_engine.comparison import Comparison, Situation
+from migrations_engine.deploy.blockers import LockWait
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.deploy.extensions import deploy_extensions, wanted_extension
@@ -53,8 +53,6 @@ from migrations_engine.tracking import (
 )
 from migrations_engine.verification import Finding, verify, verify_seeders
 
-_LOCK_ATTEMPTS: Final = 4  #: tries of the whole deploy when the application's locks are in its way
-_LOCK_PAUSE_SECONDS: Final = 0.25  #: before the second try; doubled before each further one
 _UNSAFE_NEW_ENUM_VALUE: Final = "55P04"
 
 
@@ -68,9 +66,14 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
     connection.autocommit = True
     connection.prepare_threshold = None
     warnings: list[str] = []
-    for attempt in range(_LOCK_ATTEMPTS):
+    beside = options.scratch or scratch_databases_beside(connection)
+    lock_wait = LockWait(
+        connection, options.lock_timeout_ms, connect=lambda: beside.connect(beside.maintenance_database)
+    )
+    while True:
         try:
-            return _attempt(connection, schema, options, warnings)
+            with lock_wait.attempt() as timeout_ms:
+                return _attempt(connection, schema, replace(options, lock_timeout_ms=timeout_ms), warnings)
         except EngineError as exc:
             sqlstate = exc.server.sqlstate if exc.server is not None else None
             if sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
@@ -78,10 +81,10 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             elif sqlstate == _UNSAFE_NEW_ENUM_VALUE and options.dry_run:
                 message = f"{exc.message}; a deploy would commit the value before, which a dry run cannot"
                 raise MigrationFailed(message, file=exc.file, server=exc.server) from exc
-            elif sqlstate == LOCK_NOT_AVAILABLE and attempt < _LOCK_ATTEMPTS - 1:
-                time.sleep(_LOCK_PAUSE_SECONDS * 2**attempt)
-            else:
+            elif sqlstate != LOCK_NOT_AVAILABLE:
                 raise
+            elif not lock_wait.goes_on():
+                raise lock_wait.explained(exc) from exc
         except psycopg.Error as exc:
             server = ServerMessage.of(exc)
             if connection.closed:
@@ -91,7 +94,6 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             raise MigrationFailed(
                 f"PostgreSQL refused a statement of the deploy: {server.message}", server=server
             ) from exc
-    raise AssertionError
 
 
 def _attempt(
@@ -100,7 +102,7 @@ def _attempt(
     with ExitStack() as lock:  # held between transactions too, where migrations run outside of one
         with connection.transaction(force_rollback=options.dry_run):
             probe = _take_lock(connection, options)
-            note = _untouched(connection, schema) if probe.tracked else None
+            note = _untouched(connection, schema) if probe.tracked and not options.add_seeds else None
             if note is not None:
                 return _unchanged_report(connection, schema, options, note)
             opening = _Opening.of(connection, schema, options, probe)

@@ -137,3 +137,16 @@ SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I'
   LEFT JOIN LATERAL pg_identify_object('pg_catalog.pg_class'::regclass, n.holder_oid, 0) h ON n.holder_oid IS NOT NULL
  WHERE NOT (n.type = 'trigger' AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.oid = n.objid AND t.tgisinternal))
  ORDER BY n.depth DESC, n.description
+
+-- name: blockers
+-- Whom a session waits for. Of other roles' sessions an ordinary role sees the number and no more.
+SELECT b.pid, coalesce(a.application_name, '') AS application, coalesce(a.usename::text, '') AS role,
+       coalesce(a.state, CASE WHEN b.pid = 0 THEN 'prepared transaction' ELSE 'state unknown' END) AS state,
+       coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::int AS transaction_seconds,
+       coalesce(extract(epoch FROM clock_timestamp() - a.query_start), 0)::int AS query_seconds,
+       coalesce((SELECT virtualtransaction FROM pg_catalog.pg_locks l WHERE l.pid = b.pid LIMIT 1), '') AS transaction
+  FROM unnest(pg_blocking_pids(%(pid)s)) AS b (pid)
+  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
+
+-- name: transactions_open
+SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE virtualtransaction = ANY (%(transactions)s))

@@ -1,0 +1,140 @@
+"""Who holds the locks that a deploy waits for, and waiting for them without standing in anybody's way.
+
+A statement that waits for a strong lock makes all later ones on its table wait behind it. So it waits for a moment
+only; then the deploy is undone, and tried again when those that were in its way have ended their transactions.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import class_row
+
+from migrations_engine.errors import DeployLockTimeout, EngineError
+from migrations_engine.queries import load_queries
+
+_log = logging.getLogger(__name__)
+_QUERIES: Final = load_queries(__package__)
+_POLL_SECONDS: Final = 0.05
+_NAMED_AT_MOST: Final = 5
+_WAIT_AT_MOST_MS: Final = 1000  #: how long one try may make the application wait behind it
+_PATIENCE: Final = 4  #: lock timeouts until a deploy gives up
+
+Connect = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """A session that holds a lock, or waits for one in front of the deploy."""
+
+    pid: int  #: 0 for a prepared transaction
+    transaction: str  #: as ``pg_locks`` calls it
+    application: str
+    role: str
+    state: str  #: ``active``, ``idle in transaction`` …
+    transaction_seconds: int  #: age of its transaction
+    query_seconds: int  #: age of its newest query
+
+    def __str__(self) -> str:
+        return (
+            f"pid {self.pid} (application {self.application!r}, role {self.role!r}, {self.state}, transaction "
+            f"{self.transaction_seconds} s old, last query {self.query_seconds} s old)"
+        )
+
+
+class Blockers:
+    """The sessions in the way of the deploy on *connection*.
+
+    :param connect: opens another connection to the same server, and closes it after the block
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], connect: Connect) -> None:
+        self._pid = connection.info.backend_pid
+        self._connect = connect
+        self._found: tuple[Blocker, ...] = ()
+
+    def __str__(self) -> str:
+        """Who was in the way, for a message; empty when nobody was seen."""
+        return ", ".join(map(str, self._found[:_NAMED_AT_MOST]))
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look, while the block runs, whom the deploy waits for."""
+        ended = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(ended,), name="lock watcher", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+    def wait_until_gone(self, deadline: float) -> bool:
+        """Wait until those that were in the way have ended their transactions; False when *deadline* came first.
+
+        When nobody was seen it is a short pause.
+        """
+        time.sleep(_POLL_SECONDS)
+        if not self._found:
+            return time.monotonic() < deadline
+        parameters = {"transactions": [blocker.transaction for blocker in self._found]}
+        with self._connect() as other:
+            while time.monotonic() < deadline:
+                if other.execute(_QUERIES["transactions_open"], parameters).fetchone() == (False,):
+                    return True
+                time.sleep(_POLL_SECONDS)
+        return False
+
+    def _watch(self, ended: threading.Event) -> None:
+        try:
+            with self._connect() as other:
+                while not ended.wait(_POLL_SECONDS):
+                    with other.cursor(row_factory=class_row(Blocker)) as cursor:
+                        found = cursor.execute(_QUERIES["blockers"], {"pid": self._pid}).fetchall()
+                    self._found = tuple(found) or self._found
+        except Exception:  # noqa: BLE001 - a deploy does not fail because it cannot say who is in its way
+            _log.warning("who holds the locks that a deploy waits for could not be found out", exc_info=True)
+
+
+class LockWait:
+    """The tries of one deploy that meets locks of the application.
+
+    :param timeout_ms: how long the deploy may wait for one lock; it gives up after some times that
+    :param connect: as for :class:`Blockers`
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], timeout_ms: int, connect: Connect) -> None:
+        self._brief_ms = min(timeout_ms, _WAIT_AT_MOST_MS)
+        self._patience_seconds = _PATIENCE * timeout_ms / 1000
+        self._deadline: float | None = None  # from the first lock that was not to be had
+        self._blockers = Blockers(connection, connect)
+
+    @contextmanager
+    def attempt(self) -> Iterator[int]:
+        """Run a try of the deploy in the block, with the lock timeout given; it is watched from the second one on."""
+        with self._blockers.watched() if self._deadline is not None else nullcontext():
+            yield self._brief_ms
+
+    def goes_on(self) -> bool:
+        """After a lock timeout: wait until a further try makes sense; False when it is time to give up."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._patience_seconds
+            return True
+        return self._blockers.wait_until_gone(self._deadline)
+
+    def explained(self, exc: EngineError) -> DeployLockTimeout:
+        """The error for a deploy that gives up, which names those in its way."""
+        who = str(self._blockers)
+        return DeployLockTimeout(
+            f"{exc.message}; {f'the lock is held by {who}' if who else 'nobody was seen who holds the lock for long'}. "
+            "Nothing was changed, the same request can be repeated",
+            file=exc.file,
+            server=exc.server,
+        )
