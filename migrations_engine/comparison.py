@@ -23,13 +23,14 @@ from migrations_engine.report import Change, SchemaValidation
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.dependency_order import order_tables, order_types
+from migrations_engine.source.lexer import occurs
 
 _ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all row counts of one comparison together
 #: What everything else may need.
 _BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"})
 #: What a migration may need before its turn.
 _EARLY: Final = _BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
-_RENAMING: Final = r'\bRENAME\b[^;]*\bTO\s+"?{}\b'
+_RENAMING: Final = r'\bRENAME\b[^;]{{0,300}}\bTO\s{{1,100}}"?{}\b'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +204,7 @@ class Comparison:
     def _renames(self, difference: Difference) -> bool:
         name = re.escape(difference.name or bare_name(difference.table))
         pattern = re.compile(_RENAMING.format(name), re.IGNORECASE | re.DOTALL)
-        return any(pattern.search(file.text) for file in self._situation.pending)
+        return any(occurs(pattern, file.text) for file in self._situation.pending)
 
     def _is_mentioned(self, difference: Difference) -> bool:
         """Whether a migration may be going to make *difference* away."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
 
 _DEFINING: Final = frozenset({"ALTER", "CREATE", "DROP", "DO"})
@@ -38,7 +39,7 @@ def changing_file(files: Sequence[SchemaFile], table: str, member: str | None = 
 
 def mentions_name(text: str, name: str) -> bool:
     """Whether *name* stands as a word in *text*, in a string or comment too: code may be run from there."""
-    return _pattern(name).search(text) is not None
+    return occurs(_pattern(name), text)
 
 
 def _definitions(file: SchemaFile) -> Iterator[str]:

@@ -45,7 +45,7 @@ _NO_COMMENT: Final = r"(?!--|/\*)"
 #: Characters among which one step searches for the end of something long. A step of the scanner is one call of C code
 #: that keeps Python's lock, so that all its repetitions have bounds; what goes on behind them is read step by step.
 _STEP: Final = 1 << 16
-_LONGEST_WORD: Final = 32  #: of those that are searched for in steps
+_OVERLAP: Final = 512  #: of the steps in which a short text is searched for
 # Repeated groups are (?>(?:…)*) and not (?:…)*+, which Python before 3.11.5 matches wrongly where a group backtracks.
 # An operator of several characters ends in + or - only if it has one of ~!@#%^&|`? in it. PostgreSQL refuses operators
 # of more than 63 characters, and numbers of more than 147455 digits. Every place of a text matches something, so that
@@ -146,9 +146,7 @@ def line_of(text: str, offset: int) -> int:
 
 def occurs(pattern: re.Pattern[str], text: str) -> bool:
     """Whether *pattern*, which matches few characters, matches anywhere in *text*; searched in steps."""
-    return any(
-        pattern.search(text, step, step + _STEP + _LONGEST_WORD) is not None for step in range(0, len(text), _STEP)
-    )
+    return any(pattern.search(text, step, step + _STEP + _OVERLAP) is not None for step in range(0, len(text), _STEP))
 
 
 def line_breaks(text: str, start: int, end: int) -> int:

@@ -6,6 +6,7 @@ import gc
 import gzip
 import io
 import random
+import re
 import tarfile
 import threading
 import time
@@ -15,13 +16,15 @@ from contextlib import suppress
 
 import pytest
 
+from migrations_engine.comparison import _RENAMING
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
+from migrations_engine.source.attribution import changing_file
 from migrations_engine.source.checksum import folded_checksum
 from migrations_engine.source.dependency_order import Filling, order_migrations, order_seeders, order_tables
 from migrations_engine.source.insert import insert_of
-from migrations_engine.source.lexer import pieces
+from migrations_engine.source.lexer import occurs, pieces
 from migrations_engine.source.names import created_name, dropped_names
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import directive, split
@@ -112,15 +115,25 @@ SHAPES = {
     "tables": repeated("", "create table a (b int references c);"),
     "actions": repeated("alter table a ", "add b int,", "add c int"),
     "actions behind a long comment": lambda size: f"alter table /*{'x' * (size // 2)}*/ a {'b,' * (size // 4)} c",
+    "renaming": repeated("", "rename "),
     "dropped names": repeated("drop table ", "a,", "b"),
     "functions": repeated("", "create function f() returns int language sql as 'select 1';"),
     "common tables": repeated("with ", "a as (select 1),", "b as (select 2) insert into t values (1)"),
 }
+
+
+def attribute(text: str) -> None:
+    file = SchemaFile(folder="migrations", path="a.sql", content=text.encode())
+    changing_file([file], "nothing", "none")
+    occurs(re.compile(_RENAMING.format("nothing"), re.IGNORECASE | re.DOTALL), text)
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "split": split,
     "checksum": folded_checksum,
     "statements": read_statements,
     "order": order,
+    "attribution": attribute,
     "directive": lambda text: directive(text, "gateway"),
 }
 
