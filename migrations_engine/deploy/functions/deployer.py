@@ -355,11 +355,14 @@ class FunctionDeployer:
                     self._session.query(_QUERIES["set_path_of_routine"], {"routine": oid})
                     self._session.query(_QUERIES["validate"], {"routines": [oid]})
             except psycopg.Error as exc:
-                failure = self._session.failure(exc, FunctionDeployFailed, file=file)
-                if oid not in kept:
-                    raise failure from exc
-                message = f"{file.label} has not changed, but this deploy breaks it: {failure.message}"
-                raise FunctionDeployFailed(message, file=file.label, server=failure.server) from exc
+                raise self._refused_body(exc, file, is_kept=oid in kept) from exc
+
+    def _refused_body(self, exc: psycopg.Error, file: SchemaFile, *, is_kept: bool) -> EngineError:
+        failure = self._session.failure(exc, FunctionDeployFailed, file=file)
+        if not is_kept or failure.server is None:
+            return failure
+        message = f"{file.label} has not changed, but this deploy breaks it: {failure.server.message}"
+        return FunctionDeployFailed(message, file=file.label, server=failure.server)
 
     def _drop_orphans(self) -> list[str]:
         """Drop what files made once and make no more."""
