@@ -11,12 +11,12 @@ from typing import Any
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog
+from migrations_engine.catalog import read_catalog, read_mark
 from migrations_engine.deploy_record import last_desired_schema
 from migrations_engine.diff import diff_catalogs
 from migrations_engine.errors import DeployInterrupted, MigrationFailed, ServerMessage
 from migrations_engine.report import Change
-from migrations_engine.tracking import DeployState, LastDeploy, Records, is_tracked, read_last_deploy, read_state
+from migrations_engine.tracking import Records, is_tracked, read_last_deploy, read_note, read_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +41,26 @@ def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
     :raises EngineError: PostgreSQL refuses to tell, or the connection is lost
     """
     with _reading(connection):
-        there = read_catalog(connection).fingerprint()
-        tracked = is_tracked(connection)
-        state = read_state(connection) if tracked else DeployState()
-        last = read_last_deploy(connection) if tracked else LastDeploy()
-    functions = sorted((one.identity, one.checksum, str(one.intact)) for one in state.functions)
-    migrations = sorted((file, one.checksum, str(one.statements_done)) for file, one in state.migrations.items())
-    parts = [str(state.schema_checksum), there, *map("|".join, functions), *map("|".join, migrations)]
+        if not is_tracked(connection):
+            fingerprint = read_catalog(connection).fingerprint()
+            return Inspection(
+                schema_checksum=None, deployed_at=None, request_id=None, fingerprint=fingerprint, is_intact=False
+            )
+        last = read_last_deploy(connection)
+        checksum, note = read_note(connection)
+        parts = [checksum, last.migrations, note.get("fingerprint")]
+        is_intact = note.get("mark") == read_mark(connection)
+        if not is_intact:  # by the mark alone it may have been touched; then everything is compared
+            there, functions = read_catalog(connection).fingerprint(), read_state(connection).functions
+            is_intact = note.get("fingerprint") == there and all(one.intact for one in functions)
+            if not is_intact:
+                parts += [there, *sorted(f"{one.identity} {one.checksum} {one.intact}" for one in functions)]
     return Inspection(
-        schema_checksum=state.schema_checksum,
+        schema_checksum=checksum,
         deployed_at=last.deployed_at,
         request_id=last.request_id,
-        fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest(),
-        is_intact=state.last.get("fingerprint") == there and all(one.intact for one in state.functions),
+        fingerprint=hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest(),
+        is_intact=is_intact,
     )
 
 

@@ -218,7 +218,9 @@ SELECT 5 = (SELECT count(*) FROM pg_catalog.pg_attribute
 
 -- name: last_deploy
 SELECT t.deployed_at,
-       (SELECT request_id FROM public._stonescriptdb_gateway_changelog ORDER BY id DESC LIMIT 1) AS request_id
+       (SELECT request_id FROM public._stonescriptdb_gateway_changelog ORDER BY id DESC LIMIT 1) AS request_id,
+       (SELECT md5(string_agg(concat_ws('|', migration_file, checksum, statements_done), ',' ORDER BY migration_file))
+          FROM public._stonescriptdb_gateway_migrations) AS migrations
   FROM public._stonescriptdb_gateway_tables t
  WHERE t.table_name = '*'
 

@@ -59,6 +59,7 @@ class LastDeploy:
 
     deployed_at: datetime | None = None
     request_id: str | None = None
+    migrations: str | None = None  #: equal where the same migrations have been applied
 
 
 def is_tracked(connection: psycopg.Connection[Any]) -> bool:
@@ -76,7 +77,7 @@ def read_note(connection: psycopg.Connection[Any]) -> tuple[str | None, Mapping[
 def read_last_deploy(connection: psycopg.Connection[Any]) -> LastDeploy:
     """Read when and by which request the database became what it is; the tracking tables must be there."""
     row = connection.execute(_QUERIES["last_deploy"]).fetchone()
-    return LastDeploy(deployed_at=row[0], request_id=row[1]) if row else LastDeploy()
+    return LastDeploy(deployed_at=row[0], request_id=row[1], migrations=row[2]) if row else LastDeploy()
 
 
 def read_state(connection: psycopg.Connection[Any]) -> DeployState:
