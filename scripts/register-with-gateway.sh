@@ -3,11 +3,12 @@
 #
 #   DB_GATEWAY_URL    where the gateway is, like http://10.0.0.5:9000       (needed)
 #   PLATFORM_ID       the platform                                          (needed)
+#   DB_GATEWAY_KEY    the platform's API key, where it has one
 #   TENANT_ID         the tenant; left out: the platform's main database
 #   POSTGRESQL_PATH   the folder with tables/, functions/ and the others    (src/postgresql)
 #   FORCE             true: deploy although the gateway warns of lost data
 #   DRY_RUN           true: only say what would be done
-#   GATEWAY_ATTEMPTS  how often to try while the gateway cannot be reached or answers 503   (8: about two minutes)
+#   GATEWAY_ATTEMPTS  how often to try while the gateway cannot be reached or answers 503 or 429   (8: about two minutes)
 #   GATEWAY_TIMEOUT   seconds to wait for one answer                        (600)
 #
 # Needs tar and curl. The gateway's answer goes to standard output, everything else to standard error.
@@ -33,6 +34,10 @@ tar -czf "$work/schema.tar.gz" -C "$schema_path" . || { say "$schema_path cannot
 
 # --form-string: a value that begins with @ or < is still only a value.
 set -- --form-string "platform=$PLATFORM_ID"
+if [ -n "${DB_GATEWAY_KEY:-}" ]; then # from a file, since everybody on the machine sees a command's arguments
+    printf 'X-API-Key: %s\n' "$DB_GATEWAY_KEY" >"$work/headers"
+    set -- "$@" --header "@$work/headers"
+fi
 [ -z "${TENANT_ID:-}" ] || set -- "$@" --form-string "tenant_id=$TENANT_ID"
 [ -z "${FORCE:-}" ] || set -- "$@" --form-string "force=$FORCE"
 [ -z "${DRY_RUN:-}" ] || set -- "$@" --form-string "dry_run=$DRY_RUN"
@@ -52,7 +57,7 @@ while :; do
         exit 0
     fi
     case $curl_status/$http_status in
-        0/503) ;;                                # no connection to PostgreSQL at the moment
+        0/503 | 0/429) ;;                        # no connection to PostgreSQL, or too many requests, at the moment
         0/*)
             cat "$work/answer" >&2
             echo >&2

@@ -45,7 +45,8 @@ class FakeGateway:
                 _, form, files = parse_form_data(environ)
                 with tarfile.open(fileobj=io.BytesIO(files["schema"].read())) as tar:
                     names = {name.removeprefix("./") for name in tar.getnames()}
-                fake.requests.append({"path": self.path, "form": dict(form), "files": names})
+                key = self.headers["X-API-Key"]
+                fake.requests.append({"path": self.path, "form": dict(form), "files": names, "key": key})
                 status = fake.statuses.pop(0)
                 if status == 0:
                     return self.connection.close()
@@ -111,6 +112,18 @@ def test_migrate_sends_what_was_asked_for(run, fake, tmp_path):
     (request,) = fake.requests
     assert request["path"] == "/migrate"
     assert request["form"] == {"platform": "shop", "force": "true", "dry_run": "true"}
+
+
+def test_a_key_is_sent_where_there_is_one_and_is_no_argument_of_a_command(run, fake, tmp_path):
+    curl = tmp_path / "bin/curl"
+    curl.write_text(f'#!/bin/sh\necho "$@" >> arguments\nexec {shutil.which("curl")} "$@"\n')
+    curl.chmod(0o755)
+    fake.statuses = [429, 200, 200]
+    secret = "a-key-'\"\\$(x)"
+    assert run(REGISTER, DB_GATEWAY_KEY=secret).returncode == 0
+    assert run(MIGRATE).returncode == 0
+    assert [request["key"] for request in fake.requests] == [secret, secret, None]
+    assert "a-key" not in (tmp_path / "arguments").read_text()
 
 
 def test_values_are_sent_as_they_are(run, fake):
