@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from migrations_engine.diff.difference import Verdict, dataloss, incompatible, safe
@@ -137,6 +137,11 @@ class TypeName:
         return tuple(int(modifier) for modifier in self.modifiers)
 
     @property
+    def is_citext(self) -> bool:
+        """Whether it is the type of the extension of that name, in whatever schema."""
+        return self.base.rpartition(".")[2] == "citext"
+
+    @property
     def is_built_in(self) -> bool:
         """Whether the rules for PostgreSQL's own types apply."""
         return self.base in _BUILT_IN
@@ -160,9 +165,22 @@ def classify_type_change(current: str, wanted: str, types: Mapping[str, Type] | 
         return _with_domains(current, wanted, old_domain, new_domain, known)
     if old.is_array != new.is_array:
         return incompatible(f"{current} and {wanted} differ in being an array")
+    if old.is_citext or new.is_citext:
+        return _with_citext(old, new, current, wanted)
     if _is_exact(old, new):
         return safe(f"every value of {current} fits in {wanted} unchanged", rewrites=_rewrites(old, new))
     return _not_exact(old, new, current, wanted)
+
+
+def _with_citext(old: TypeName, new: TypeName, current: str, wanted: str) -> Verdict:
+    """Judge a change between text and citext, which is text that compares without regard to case."""
+    if new.is_citext and old.base in _STRINGS:
+        return dataloss("values that differ only in case become equal")
+    if old.is_citext and _is_exact(replace(old, base="text"), new):
+        return safe(f"every value of {current} is a value of {wanted}; those that differ in case are no longer equal")
+    if old.is_citext and new.base in _STRINGS:
+        return dataloss(f"not every value of {current} fits in {wanted}")
+    return incompatible(f"{current} does not become {wanted} without saying how")
 
 
 def _not_exact(old: TypeName, new: TypeName, current: str, wanted: str) -> Verdict:
