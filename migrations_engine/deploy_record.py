@@ -10,7 +10,7 @@ from typing import Any, Final
 from migrations_engine.deploy.functions import take_backs
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
-from migrations_engine.model import DEFAULT_SCHEMA, Catalog
+from migrations_engine.model import CATALOG_VERSION, DEFAULT_SCHEMA, Catalog
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import Change, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
@@ -89,6 +89,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "fingerprint": outcome.after.fingerprint(),
         "mark": outcome.mark,
         "server_version": outcome.after.server_version,
+        "catalog_version": CATALOG_VERSION,
         "structure_checksum": outcome.schema.structure_checksum,
         "accepted": [asdict(change) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,

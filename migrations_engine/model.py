@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Final, Self, TypeAlias
 
 DEFAULT_SCHEMA: Final = "public"  #: where an unqualified name is taken to be; left out where people read
+CATALOG_VERSION: Final = 2  #: raised when a catalog says more than before, so that what was remembered is read again
 TABLE_KINDS: Final = frozenset({"table", "partitioned table", "foreign table"})  #: relations that can hold rows
 
 
@@ -54,10 +55,14 @@ class Column:
     type: str  #: as ``format_type`` spells it: ``character varying(20)``, ``public.mood[]``
     collation: str | None = None  #: only where it is not the type's own
     not_null: bool = False
+    not_null_name: str | None = None  #: of the constraint that the table itself declares; PostgreSQL 18 and newer
+    not_null_no_inherit: bool = False
+    not_null_unvalidated: bool = False
     default: str | None = None  #: or the generation expression; None for serial, whose default is its own sequence
     identity: str | None = None  #: ``ALWAYS`` or ``BY DEFAULT``
     generated: str | None = None  #: ``STORED`` or ``VIRTUAL``
     inherited: bool = False  #: it comes from a parent table and follows it
+    local: bool = False  #: inherited, and declared by the table itself, too
     storage: str | None = None  #: only where it is not the type's own
     compression: str | None = None
     statistics: int | None = None
@@ -94,9 +99,11 @@ class Attachment:
     schema: str | None = None  #: of a statistics object
     enabled: str = "O"  #: ``tgenabled`` or ``ev_enabled``
     unique: bool = False
+    inherited: bool = False  #: a partition's part of an index of the partitioned table
     invalid: bool = False  #: an index that a failed CONCURRENTLY left behind
     keys: tuple[str, ...] = ()  #: what a unique index keeps unique
     predicate: str | None = None
+    targets: tuple[str, ...] = ()  #: how much ANALYZE looks at: of an index ``column number=target``, else the target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +121,8 @@ class Relation:
     row_security: bool = False
     force_row_security: bool = False
     replica_identity: str | None = None
-    options: tuple[str, ...] = ()
+    clustered_on: str | None = None  #: name of the index that CLUSTER follows
+    options: tuple[str, ...] = ()  #: of its TOAST table too, as ``toast.name=value``
     access_method: str | None = None
     of_type: str | None = None
     server: str | None = None
@@ -151,6 +159,7 @@ class Type:
     base: str | None = None  #: what a domain restricts, or a range spans
     collation: str | None = None
     not_null: bool = False
+    not_null_name: str | None = None  #: of a domain; PostgreSQL 17 and newer
     default: str | None = None
     checks: tuple[tuple[str, str], ...] = ()  #: a domain's, (name, definition)
     attributes: tuple[Column, ...] = ()
@@ -175,15 +184,27 @@ class ColumnUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privilege:
-    """What a role other than the owner was granted on a table, sequence, column or schema."""
+    """What a role was granted on an object beyond what it has by default, or has by default and was revoked."""
 
-    kind: str  #: ``TABLE`` (views too), ``SEQUENCE`` or ``SCHEMA``
+    kind: str  #: ``TABLE`` (views too), ``SEQUENCE``, ``SCHEMA``, ``TYPE``; ``DEFAULT TABLES`` … of later objects
     label: str
-    qualified: str  #: the label with its schema
+    qualified: str  #: the label with its schema; of defaults the clauses that say whose and where
     column: str | None = None
     privilege: str
-    grantee: str | None = None  #: None is PUBLIC
+    grantee: str | None = None  #: None is PUBLIC, or the owner
+    owner: bool = False  #: the grantee is the object's owner, whoever that is
     grantable: bool = False
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseObject:
+    """An object that belongs to no relation and holds no rows, such as an operator, cast or event trigger."""
+
+    kind: str  #: as ``pg_identify_object`` says: ``text search configuration``
+    identity: str
+    definition: str  #: the CREATE statement
+    parts: tuple[tuple[str, str], ...] = ()  #: what is said about it afterwards, and what takes that back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +237,7 @@ class Catalog:
     comments: tuple[tuple[str, str, str], ...] = ()  #: (kind, identity, text) as ``pg_identify_object`` names things
     column_users: tuple[ColumnUser, ...] = ()
     privileges: tuple[Privilege, ...] = ()
+    objects: tuple[DatabaseObject, ...] = ()
     uncovered: tuple[str, ...] = ()  #: objects that only their name is known of
     text: str | None = field(default=None, compare=False, repr=False)  #: the JSON it was read from, if it was
 
@@ -249,6 +271,7 @@ class Catalog:
             comments=tuple((kind, identity, words) for kind, identity, words in document.get("comments") or ()),
             column_users=tuple(_column_user(entry) for entry in document.get("column_users") or ()),
             privileges=tuple(Privilege(**entry) for entry in document.get("privileges") or ()),
+            objects=tuple(_object(entry) for entry in document.get("objects") or ()),
             uncovered=tuple(document.get("uncovered") or ()),
             text=text,
         )
@@ -290,7 +313,7 @@ def _relation(entry: dict[str, Any]) -> Relation:
     constraints = tuple(
         Constraint(**_with_tuples(found, "columns", "foreign_columns")) for found in entry.pop("constraints", ())
     )
-    attachments = tuple(Attachment(**_with_tuples(found, "keys")) for found in entry.pop("attachments", ()))
+    attachments = tuple(Attachment(**_with_tuples(found, "keys", "targets")) for found in entry.pop("attachments", ()))
     columns = tuple(_column(found) for found in entry.pop("columns", ()))
     return Relation(
         **_with_tuples(entry, "parents", "options", "uses"),
@@ -304,3 +327,8 @@ def _type(entry: dict[str, Any]) -> Type:
     entry["checks"] = tuple((name, definition) for name, definition in entry.get("checks", ()))
     entry["attributes"] = tuple(_column(found) for found in entry.get("attributes", ()))
     return Type(**_with_tuples(entry, "values", "details"))
+
+
+def _object(entry: dict[str, Any]) -> DatabaseObject:
+    entry["parts"] = tuple((said, taken_back) for said, taken_back in entry.get("parts", ()))
+    return DatabaseObject(**entry)

@@ -1,16 +1,42 @@
 -- name: catalog
 -- The application's whole catalog as one JSON document, in the shape of ``model.Catalog``; keys with null are left out.
+-- Beside it, whether there are objects and privileges that only the statements after this one read.
 -- Deparsed text depends on session settings, so they are fixed first and put back last, inside this one statement: CASE
 -- evaluates its condition before its branch, and OFFSET 0 keeps the three levels from being merged into one.
 -- Left out: system schemas, temporary objects, members of extensions, and the gateway's own tables.
 SELECT json_strip_nulls(reading.document)::text,
+       EXISTS (SELECT FROM (
+                   SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d
+                   WHERE d.objid >= 16384 AND d.classid IN (
+                       'pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_opclass'::regclass, 'pg_catalog.pg_opfamily'::regclass,
+                       'pg_catalog.pg_collation'::regclass, 'pg_catalog.pg_conversion'::regclass,
+                       'pg_catalog.pg_ts_config'::regclass, 'pg_catalog.pg_ts_dict'::regclass,
+                       'pg_catalog.pg_ts_parser'::regclass, 'pg_catalog.pg_ts_template'::regclass,
+                       'pg_catalog.pg_foreign_server'::regclass, 'pg_catalog.pg_event_trigger'::regclass)
+                   UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_cast WHERE oid >= 16384
+                   UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_transform
+                   UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_language WHERE oid >= 16384
+                   UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_am WHERE oid >= 16384
+                   UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_foreign_data_wrapper
+                   UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_publication
+               ) AS object
+               WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS e
+                                 WHERE e.classid = object.classid AND e.objid = object.objid AND e.deptype IN ('e', 'i'))) AS has_objects,
+       EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid >= 16384 AND relacl IS NOT NULL)
+       OR EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attacl IS NOT NULL)
+       OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE oid >= 16384 AND typacl IS NOT NULL)
+       OR EXISTS (SELECT FROM pg_catalog.pg_default_acl)
+       OR EXISTS (SELECT FROM pg_catalog.pg_namespace AS n
+                  WHERE n.nspacl IS NOT NULL AND (n.oid >= 16384 OR n.nspname = 'public') AND n.nspacl IS DISTINCT FROM (
+                      SELECT i.initprivs FROM pg_catalog.pg_init_privs AS i
+                      WHERE i.objoid = n.oid AND i.classoid = 'pg_catalog.pg_namespace'::regclass AND i.objsubid = 0)) AS has_privileges,
        (SELECT count(set_config(before.key, before.value, true)) FROM json_each_text(reading.previous) AS before)
 FROM (
     SELECT session.previous, CASE WHEN session.fixed > 0 THEN (
         WITH member AS MATERIALIZED (
             SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
         ), namespace AS MATERIALIZED (
-            SELECT n.oid, n.nspname AS name,
+            SELECT n.oid, n.nspname AS name, n.nspowner AS owner,
                    CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END AS prefix
             FROM pg_catalog.pg_namespace AS n
             WHERE (n.oid >= 16384 OR n.nspname = 'public') AND n.nspname !~ '^pg_'
@@ -24,9 +50,11 @@ FROM (
             SELECT c.oid, n.name AS schema, c.relname AS name, n.prefix || quote_ident(c.relname) AS label,
                    quote_ident(n.name) || '.' || quote_ident(c.relname) AS qualified,
                    c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
-                   c.relreplident, c.reloptions, c.relpartbound, c.reloftype, c.relowner, c.relacl, c.relam
+                   c.relreplident, c.relpartbound, c.reloftype, c.relowner, c.relacl, c.relam, c.reltablespace,
+                   c.reloptions || (SELECT array_agg('toast.' || o) FROM unnest(toast.reloptions) AS o) AS reloptions
             FROM pg_catalog.pg_class AS c
             JOIN namespace AS n ON n.oid = c.relnamespace
+            LEFT JOIN pg_catalog.pg_class AS toast ON toast.oid = c.reltoastrelid AND toast.reloptions IS NOT NULL
             WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S', 'c') AND c.relpersistence <> 't'
               AND NOT starts_with(c.relname, '_stonescriptdb_gateway_')
               AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid)
@@ -45,7 +73,8 @@ FROM (
             LEFT JOIN relation AS owner ON owner.oid = d.refobjid
             LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
         ), attribute AS MATERIALIZED (
-            SELECT r.oid AS relation, a.attnum, q.oid AS sequence,
+            SELECT r.oid AS relation, a.attnum, a.attname, q.oid AS sequence,
+                   a.attinhcount > 0 AND a.attislocal AS is_local,
                    json_build_object(
                        'name', a.attname,
                        'type', format_type(a.atttypid, a.atttypmod),
@@ -55,10 +84,14 @@ FROM (
                                                JOIN pg_catalog.pg_namespace AS n ON n.oid = l.collnamespace
                                                WHERE l.oid = a.attcollation) END,
                        'not_null', nullif(a.attnotnull, false),
+                       'not_null_name', CASE WHEN k.conislocal THEN k.conname END,
+                       'not_null_no_inherit', nullif(k.connoinherit, false),
+                       'not_null_unvalidated', nullif(NOT k.convalidated, false),
                        'default', CASE WHEN q.deptype IS DISTINCT FROM 'a' THEN d.expression END,
                        'identity', CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END,
                        'generated', CASE a.attgenerated WHEN 's' THEN 'STORED' WHEN 'v' THEN 'VIRTUAL' END,
-                       'inherited', nullif(a.attinhcount > 0 AND NOT a.attislocal, false),
+                       'inherited', nullif(a.attinhcount > 0, false),
+                       'local', nullif(a.attinhcount > 0 AND a.attislocal, false),
                        'storage', CASE WHEN a.attstorage <> t.typstorage THEN
                                   CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
                                                     WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
@@ -73,6 +106,7 @@ FROM (
             LEFT JOIN (
                 SELECT e.adrelid, e.adnum, pg_get_expr(e.adbin, e.adrelid) AS expression FROM pg_catalog.pg_attrdef AS e OFFSET 0
             ) AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            LEFT JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]
             LEFT JOIN sequence AS q ON q.table_oid = r.oid AND q.attnum = a.attnum
               AND (q.deptype = 'i' OR d.expression = format('nextval(%L::regclass)', q.qualified))
             WHERE r.relkind <> 'S'
@@ -105,15 +139,19 @@ FROM (
                            || quote_ident(i.relname) || ' ON ' || CASE i.relkind WHEN 'I' THEN 'ONLY ' ELSE '' END
                            || r.qualified || ' ')),
                        'unique', nullif(x.indisunique, false),
+                       'inherited', nullif(i.relispartition, false),
                        'invalid', nullif(NOT x.indisvalid, false),
                        'keys', CASE WHEN x.indisunique THEN (
                            SELECT json_agg(pg_get_indexdef(x.indexrelid, g, false) ORDER BY g)
                            FROM generate_series(1, x.indnkeyatts) AS g) END,
-                       'predicate', pg_get_expr(x.indpred, x.indrelid)) AS document
+                       'predicate', pg_get_expr(x.indpred, x.indrelid),
+                       'targets', CASE WHEN x.indexprs IS NOT NULL THEN (
+                           SELECT json_agg(a.attnum || '=' || a.attstattarget ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a
+                           WHERE a.attrelid = x.indexrelid AND a.attstattarget >= 0) END) AS document
             FROM relation AS r
             JOIN pg_catalog.pg_index AS x ON x.indrelid = r.oid
-            JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid AND NOT i.relispartition
-            WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
+            JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid
+            WHERE i.relispartition OR NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
                               WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
             UNION ALL
             SELECT r.oid, 'trigger', g.tgname, json_build_object(
@@ -140,7 +178,8 @@ FROM (
             JOIN pg_catalog.pg_policy AS p ON p.polrelid = r.oid
             UNION ALL
             SELECT r.oid, 'statistics', s.stxname, json_build_object(
-                       'kind', 'statistics', 'name', s.stxname, 'schema', n.name, 'definition', pg_get_statisticsobjdef(s.oid))
+                       'kind', 'statistics', 'name', s.stxname, 'schema', n.name, 'definition', pg_get_statisticsobjdef(s.oid),
+                       'targets', CASE WHEN s.stxstattarget >= 0 THEN json_build_array(s.stxstattarget::text) END)
             FROM relation AS r
             JOIN pg_catalog.pg_statistic_ext AS s ON s.stxrelid = r.oid
             JOIN namespace AS n ON n.oid = s.stxnamespace
@@ -175,12 +214,12 @@ FROM (
                         (SELECT 'USING INDEX ' || quote_ident(i.relname) FROM pg_catalog.pg_index AS x
                          JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid
                          WHERE x.indrelid = r.oid AND x.indisreplident) END END,
-                    'options', to_json(r.reloptions),
+                    'clustered_on', clustered.name,
+                    'options', to_json(r.reloptions || foreign_table.ftoptions),
                     'access_method', (SELECT m.amname FROM pg_catalog.pg_am AS m WHERE m.oid = r.relam AND m.amname <> 'heap'),
                     'of_type', CASE WHEN r.reloftype <> 0 THEN format_type(r.reloftype, NULL) END,
-                    'server', (SELECT quote_ident(s.srvname) || coalesce(' ' || array_to_string(f.ftoptions, ', '), '')
-                               FROM pg_catalog.pg_foreign_table AS f
-                               JOIN pg_catalog.pg_foreign_server AS s ON s.oid = f.ftserver WHERE f.ftrelid = r.oid),
+                    'server', (SELECT quote_ident(s.srvname) FROM pg_catalog.pg_foreign_server AS s
+                               WHERE s.oid = foreign_table.ftserver),
                     'definition', CASE WHEN r.relkind IN ('v', 'm') THEN rtrim(pg_get_viewdef(r.oid), ';') END,
                     'uses', u.labels, 'columns', c.documents, 'constraints', k.documents, 'attachments', t.documents
                 ) ORDER BY r.label)
@@ -189,6 +228,10 @@ FROM (
                 LEFT JOIN constraints AS k ON k.relation = r.oid
                 LEFT JOIN attachments AS t ON t.relation = r.oid
                 LEFT JOIN view_use AS u ON u.view = r.oid
+                LEFT JOIN pg_catalog.pg_foreign_table AS foreign_table ON foreign_table.ftrelid = r.oid
+                LEFT JOIN (SELECT x.indrelid, i.relname AS name FROM pg_catalog.pg_index AS x
+                           JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid
+                           WHERE x.indisclustered) AS clustered ON clustered.indrelid = r.oid
                 WHERE r.relkind NOT IN ('S', 'c')),
             'sequences', (SELECT json_agg(q.document ORDER BY q.qualified) FROM sequence AS q
                           WHERE NOT EXISTS (SELECT FROM attribute AS a WHERE a.sequence = q.oid)),
@@ -206,6 +249,7 @@ FROM (
                                       JOIN pg_catalog.pg_namespace AS ln ON ln.oid = l.collnamespace
                                       WHERE l.oid = t.typcollation) END,
                     'not_null', nullif(t.typnotnull, false),
+                    'not_null_name', (SELECT k.conname FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'n'),
                     'default', CASE t.typtype WHEN 'd' THEN coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) END,
                     'checks', (SELECT json_agg(json_build_array(k.conname, pg_get_constraintdef(k.oid)) ORDER BY k.conname)
                                FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'),
@@ -233,10 +277,8 @@ FROM (
             'comments', (SELECT json_agg(json_build_array(o.type, o.identity, d.description) ORDER BY o.type, o.identity)
                 FROM pg_catalog.pg_description AS d
                 CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS o
-                WHERE d.objoid >= 16384 AND d.classoid IN (
-                        'pg_catalog.pg_class'::regclass, 'pg_catalog.pg_constraint'::regclass, 'pg_catalog.pg_type'::regclass,
-                        'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass,
-                        'pg_catalog.pg_namespace'::regclass, 'pg_catalog.pg_statistic_ext'::regclass)
+                WHERE d.objoid >= 16384 AND d.classoid NOT IN (
+                        'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_extension'::regclass, 'pg_catalog.pg_largeobject'::regclass)
                   AND o.identity !~ '_stonescriptdb_gateway_'
                   AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = d.classoid AND e.objid = d.objoid)),
             'column_users', (SELECT json_agg(DISTINCT jsonb_build_array(r.label, a.attname, users.kind, users.name, users.holder))
@@ -276,58 +318,50 @@ FROM (
                 ) AS users
                 JOIN relation AS r ON r.oid = users.refobjid
                 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = users.refobjid AND a.attnum = users.refobjsubid),
-            'privileges', (SELECT json_agg(json_build_object(
-                    'kind', acl.kind, 'label', acl.label, 'qualified', acl.qualified, 'column', acl.column_name, 'privilege', p.privilege_type,
-                    'grantee', CASE WHEN p.grantee <> 0 THEN pg_get_userbyid(p.grantee) END,
-                    'grantable', nullif(p.is_grantable, false))
-                    ORDER BY acl.kind, acl.label, acl.column_name, p.grantee, p.privilege_type)
-                FROM (
-                    SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, r.label, r.qualified, NULL AS column_name,
-                           r.relowner AS owner, r.relacl AS acl
-                    FROM relation AS r WHERE r.relacl IS NOT NULL
-                    UNION ALL
-                    SELECT 'TABLE', r.label, r.qualified, a.attname, r.relowner, a.attacl
-                    FROM relation AS r
-                    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
-                    UNION ALL
-                    SELECT 'SCHEMA', quote_ident(n.name), quote_ident(n.name), NULL, m.nspowner, m.nspacl
-                    FROM namespace AS n
-                    JOIN pg_catalog.pg_namespace AS m ON m.oid = n.oid AND m.nspacl IS NOT NULL
-                ) AS acl
-                CROSS JOIN LATERAL aclexplode(acl.acl) AS p
-                WHERE p.grantee <> acl.owner AND NOT (acl.kind = 'SCHEMA' AND acl.label = 'public' AND p.grantee = 0)),
             'uncovered', (SELECT json_agg(DISTINCT line) FROM (
                 SELECT concat(o.type, ' ', o.identity) AS line
                 FROM (
-                    SELECT 'pg_catalog.pg_event_trigger'::regclass AS class, oid FROM pg_catalog.pg_event_trigger
-                    UNION ALL SELECT 'pg_catalog.pg_publication'::regclass, oid FROM pg_catalog.pg_publication
-                    UNION ALL SELECT 'pg_catalog.pg_operator'::regclass, oid FROM pg_catalog.pg_operator
-                    UNION ALL SELECT 'pg_catalog.pg_opclass'::regclass, oid FROM pg_catalog.pg_opclass
-                    UNION ALL SELECT 'pg_catalog.pg_opfamily'::regclass, oid FROM pg_catalog.pg_opfamily
-                    UNION ALL SELECT 'pg_catalog.pg_cast'::regclass, oid FROM pg_catalog.pg_cast
-                    UNION ALL SELECT 'pg_catalog.pg_conversion'::regclass, oid FROM pg_catalog.pg_conversion
-                    UNION ALL SELECT 'pg_catalog.pg_collation'::regclass, oid FROM pg_catalog.pg_collation
-                    UNION ALL SELECT 'pg_catalog.pg_transform'::regclass, oid FROM pg_catalog.pg_transform
-                    UNION ALL SELECT 'pg_catalog.pg_language'::regclass, oid FROM pg_catalog.pg_language
-                    UNION ALL SELECT 'pg_catalog.pg_am'::regclass, oid FROM pg_catalog.pg_am
-                    UNION ALL SELECT 'pg_catalog.pg_ts_config'::regclass, oid FROM pg_catalog.pg_ts_config
-                    UNION ALL SELECT 'pg_catalog.pg_ts_dict'::regclass, oid FROM pg_catalog.pg_ts_dict
-                    UNION ALL SELECT 'pg_catalog.pg_ts_parser'::regclass, oid FROM pg_catalog.pg_ts_parser
-                    UNION ALL SELECT 'pg_catalog.pg_ts_template'::regclass, oid FROM pg_catalog.pg_ts_template
-                    UNION ALL SELECT 'pg_catalog.pg_foreign_data_wrapper'::regclass, oid FROM pg_catalog.pg_foreign_data_wrapper
-                    UNION ALL SELECT 'pg_catalog.pg_foreign_server'::regclass, oid FROM pg_catalog.pg_foreign_server
-                    UNION ALL SELECT 'pg_catalog.pg_default_acl'::regclass, oid FROM pg_catalog.pg_default_acl
-                    UNION ALL SELECT 'pg_catalog.pg_type'::regclass, oid FROM pg_catalog.pg_type
-                              WHERE typtype = 'b' AND typelem = 0
+                    SELECT 'pg_catalog.pg_type'::regclass AS class, oid FROM pg_catalog.pg_type
+                    WHERE (typtype = 'b' AND typelem = 0 OR typtype = 'p') AND oid >= 16384
+                    UNION ALL SELECT 'pg_catalog.pg_subscription'::regclass, oid FROM pg_catalog.pg_subscription
+                              WHERE subdbid = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
                 ) AS object
                 CROSS JOIN LATERAL pg_identify_object(object.class, object.oid, 0) AS o
-                WHERE object.oid >= 16384 AND NOT EXISTS (
-                    SELECT FROM pg_catalog.pg_depend AS e
-                    WHERE e.classid = object.class AND e.objid = object.oid AND e.deptype IN ('e', 'i'))
+                WHERE NOT EXISTS (SELECT FROM member AS e WHERE e.classid = object.class AND e.objid = object.oid)
                 UNION ALL
-                SELECT format('not-null constraint %I of %s, not validated', k.conname, r.label)
+                SELECT format('extension %I in schema %I', e.extname, n.nspname)
+                FROM pg_catalog.pg_extension AS e
+                JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
+                WHERE e.oid >= 16384
+                UNION ALL
+                SELECT format('security label of %s %s, %s', o.type, o.identity, l.label)
+                FROM pg_catalog.pg_seclabel AS l
+                CROSS JOIN LATERAL pg_identify_object(l.classoid, l.objoid, l.objsubid) AS o
+                UNION ALL
+                SELECT format('owner of %s, %I', owned.label, pg_get_userbyid(owned.owner))
+                FROM (SELECT r.label, r.relowner AS owner FROM relation AS r
+                      UNION ALL
+                      SELECT n.name, n.owner FROM namespace AS n WHERE n.name <> 'public'
+                      UNION ALL
+                      SELECT n.prefix || quote_ident(t.typname), t.typowner
+                      FROM pg_catalog.pg_type AS t
+                      JOIN namespace AS n ON n.oid = t.typnamespace
+                      WHERE t.typtype IN ('e', 'd', 'r')) AS owned
+                WHERE owned.owner <> current_user::regrole
+                UNION ALL
+                SELECT format('column %I of %s, declared by the child itself', a.attname, r.label)
                 FROM relation AS r
-                JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid AND k.contype = 'n' AND NOT k.convalidated
+                JOIN attribute AS a ON a.relation = r.oid AND a.is_local
+                WHERE r.relpartbound IS NULL
+                UNION ALL
+                SELECT format('tablespace %s of %s', r.reltablespace, r.label)
+                FROM relation AS r
+                WHERE r.reltablespace <> 0
+                UNION ALL
+                SELECT format('state %s of the trigger %I on the partition %s', g.tgenabled, g.tgname, r.label)
+                FROM relation AS r
+                JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = r.oid AND g.tgparentid <> 0
+                JOIN pg_catalog.pg_trigger AS parent ON parent.oid = g.tgparentid AND parent.tgenabled <> g.tgenabled
             ) AS lines)
         )
     ) END AS document
@@ -345,6 +379,330 @@ FROM (
     ) AS session
     OFFSET 0
 ) AS reading
+
+-- name: settings
+-- What deparsed text depends on, for this transaction only; as the statement above fixes it.
+SELECT set_config(wanted.name, wanted.value, true)
+FROM (VALUES ('search_path', ''), ('quote_all_identifiers', 'off'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
+             ('TimeZone', 'UTC'), ('bytea_output', 'hex'), ('extra_float_digits', '1'), ('lc_monetary', 'C')) AS wanted(name, value)
+
+-- name: objects
+-- The application's objects that belong to no relation, in an order in which they can be made: what makes each, and what
+-- is said about it afterwards, with what takes that back. Read only where the statement above found some.
+-- Columns that only some versions of PostgreSQL have are read through to_jsonb.
+WITH member AS MATERIALIZED (
+    SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype IN ('e', 'i')
+), object AS (
+    SELECT 1 AS rank, c.tableoid, c.oid,
+           format('CREATE COLLATION %I.%I (provider = %s%s%s%s)', n.nspname, c.collname,
+                  CASE c.collprovider WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' WHEN 'b' THEN 'builtin' ELSE 'default' END,
+                  CASE WHEN coalesce(j->>'colllocale', j->>'colliculocale') IS NOT NULL
+                       THEN format(', locale = %L', coalesce(j->>'colllocale', j->>'colliculocale'))
+                       ELSE format(', lc_collate = %L, lc_ctype = %L', c.collcollate, c.collctype) END,
+                  CASE WHEN NOT c.collisdeterministic THEN ', deterministic = false' END,
+                  ', rules = ' || quote_literal(j->>'collicurules')) AS definition,
+           NULL::text[][] AS parts
+    FROM pg_catalog.pg_collation AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.collnamespace
+    CROSS JOIN to_jsonb(c) AS j
+    UNION ALL
+    SELECT 2, l.tableoid, l.oid,
+           concat_ws(' ', 'CREATE', CASE WHEN l.lanpltrusted THEN 'TRUSTED' END, 'LANGUAGE', quote_ident(l.lanname),
+                     'HANDLER ' || nullif(l.lanplcallfoid, 0)::regproc, 'INLINE ' || nullif(l.laninline, 0)::regproc,
+                     'VALIDATOR ' || nullif(l.lanvalidator, 0)::regproc), NULL
+    FROM pg_catalog.pg_language AS l
+    UNION ALL
+    SELECT 3, a.tableoid, a.oid,
+           format('CREATE ACCESS METHOD %I TYPE %s HANDLER %s', a.amname,
+                  CASE a.amtype WHEN 'i' THEN 'INDEX' ELSE 'TABLE' END, a.amhandler), NULL
+    FROM pg_catalog.pg_am AS a
+    UNION ALL
+    SELECT 4, p.tableoid, p.oid,
+           format('CREATE TEXT SEARCH PARSER %I.%I (START = %s, GETTOKEN = %s, END = %s, LEXTYPES = %s%s)', n.nspname, p.prsname,
+                  p.prsstart, p.prstoken, p.prsend, p.prslextype, ', HEADLINE = ' || nullif(p.prsheadline, 0)::regproc), NULL
+    FROM pg_catalog.pg_ts_parser AS p
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = p.prsnamespace
+    UNION ALL
+    SELECT 5, t.tableoid, t.oid,
+           format('CREATE TEXT SEARCH TEMPLATE %I.%I (%sLEXIZE = %s)', n.nspname, t.tmplname,
+                  'INIT = ' || nullif(t.tmplinit, 0)::regproc || ', ', t.tmpllexize), NULL
+    FROM pg_catalog.pg_ts_template AS t
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = t.tmplnamespace
+    UNION ALL
+    SELECT 6, d.tableoid, d.oid,
+           format('CREATE TEXT SEARCH DICTIONARY %I.%I (TEMPLATE = %I.%I%s)', n.nspname, d.dictname, tn.nspname, t.tmplname,
+                  ', ' || d.dictinitoption), NULL
+    FROM pg_catalog.pg_ts_dict AS d
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = d.dictnamespace
+    JOIN pg_catalog.pg_ts_template AS t ON t.oid = d.dicttemplate
+    JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.tmplnamespace
+    UNION ALL
+    SELECT 7, c.tableoid, c.oid,
+           format('CREATE TEXT SEARCH CONFIGURATION %I.%I (PARSER = %I.%I)', n.nspname, c.cfgname, pn.nspname, p.prsname),
+           (SELECT array_agg(ARRAY[
+                       format('ALTER TEXT SEARCH CONFIGURATION %I.%I ADD MAPPING FOR %I WITH %s', n.nspname, c.cfgname, token, dictionaries),
+                       format('ALTER TEXT SEARCH CONFIGURATION %I.%I DROP MAPPING FOR %I', n.nspname, c.cfgname, token)] ORDER BY token)
+            FROM (SELECT t.alias AS token, string_agg(m.mapdict::regdictionary::text, ', ' ORDER BY m.mapseqno) AS dictionaries
+                  FROM pg_catalog.pg_ts_config_map AS m
+                  JOIN ts_token_type(c.cfgparser) AS t ON t.tokid = m.maptokentype
+                  WHERE m.mapcfg = c.oid
+                  GROUP BY t.alias) AS mapping)
+    FROM pg_catalog.pg_ts_config AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.cfgnamespace
+    JOIN pg_catalog.pg_ts_parser AS p ON p.oid = c.cfgparser
+    JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.prsnamespace
+    UNION ALL
+    SELECT 8, f.tableoid, f.oid,
+           concat_ws(' ', 'CREATE FOREIGN DATA WRAPPER', quote_ident(f.fdwname), 'HANDLER ' || nullif(f.fdwhandler, 0)::regproc,
+                     'VALIDATOR ' || nullif(f.fdwvalidator, 0)::regproc),
+           (SELECT array_agg(ARRAY[format('ALTER FOREIGN DATA WRAPPER %I OPTIONS (ADD %I %L)', f.fdwname, o.option_name, o.option_value),
+                                   format('ALTER FOREIGN DATA WRAPPER %I OPTIONS (DROP %I)', f.fdwname, o.option_name)] ORDER BY o.option_name)
+            FROM pg_options_to_table(f.fdwoptions) AS o)
+    FROM pg_catalog.pg_foreign_data_wrapper AS f
+    UNION ALL
+    SELECT 9, s.tableoid, s.oid,
+           format('CREATE SERVER %I%s%s FOREIGN DATA WRAPPER %I', s.srvname, ' TYPE ' || quote_literal(s.srvtype),
+                  ' VERSION ' || quote_literal(s.srvversion), f.fdwname),
+           (SELECT array_agg(ARRAY[format('ALTER SERVER %I OPTIONS (ADD %I %L)', s.srvname, o.option_name, o.option_value),
+                                   format('ALTER SERVER %I OPTIONS (DROP %I)', s.srvname, o.option_name)] ORDER BY o.option_name)
+            FROM pg_options_to_table(s.srvoptions) AS o)
+    FROM pg_catalog.pg_foreign_server AS s
+    JOIN pg_catalog.pg_foreign_data_wrapper AS f ON f.oid = s.srvfdw
+    UNION ALL
+    SELECT 10, o.tableoid, o.oid,
+           format('CREATE OPERATOR %I.%s (FUNCTION = %s%s%s%s%s%s%s%s%s)', n.nspname, o.oprname, o.oprcode,
+                  ', LEFTARG = ' || format_type(nullif(o.oprleft, 0), NULL), ', RIGHTARG = ' || format_type(nullif(o.oprright, 0), NULL),
+                  (SELECT format(', COMMUTATOR = OPERATOR(%I.%s)', cn.nspname, c.oprname) FROM pg_catalog.pg_operator AS c
+                   JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.oprnamespace WHERE c.oid = o.oprcom),
+                  (SELECT format(', NEGATOR = OPERATOR(%I.%s)', cn.nspname, c.oprname) FROM pg_catalog.pg_operator AS c
+                   JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.oprnamespace WHERE c.oid = o.oprnegate),
+                  ', RESTRICT = ' || nullif(o.oprrest, 0)::regproc, ', JOIN = ' || nullif(o.oprjoin, 0)::regproc,
+                  CASE WHEN o.oprcanhash THEN ', HASHES' END, CASE WHEN o.oprcanmerge THEN ', MERGES' END), NULL
+    FROM pg_catalog.pg_operator AS o
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
+    WHERE o.oprcode <> 0
+    UNION ALL
+    SELECT 11, f.tableoid, f.oid, format('CREATE OPERATOR FAMILY %I.%I USING %I', n.nspname, f.opfname, a.amname),
+           (SELECT array_agg(ARRAY[format('ALTER OPERATOR FAMILY %I.%I USING %I ADD %s', n.nspname, f.opfname, a.amname, added),
+                                   format('ALTER OPERATOR FAMILY %I.%I USING %I DROP %s', n.nspname, f.opfname, a.amname, dropped)]
+                             ORDER BY added)
+            FROM (SELECT format('OPERATOR %s %s%s', m.amopstrategy, m.amopopr::regoperator,
+                                (SELECT format(' FOR ORDER BY %I.%I', sn.nspname, sf.opfname) FROM pg_catalog.pg_opfamily AS sf
+                                 JOIN pg_catalog.pg_namespace AS sn ON sn.oid = sf.opfnamespace WHERE sf.oid = m.amopsortfamily)) AS added,
+                         format('OPERATOR %s (%s, %s)', m.amopstrategy, m.amoplefttype::regtype, m.amoprighttype::regtype) AS dropped
+                  FROM pg_catalog.pg_amop AS m
+                  JOIN pg_catalog.pg_depend AS d ON d.classid = m.tableoid AND d.objid = m.oid
+                   AND d.refclassid = f.tableoid AND d.refobjid = f.oid
+                  UNION ALL
+                  SELECT format('FUNCTION %s (%s, %s) %s', m.amprocnum, m.amproclefttype::regtype, m.amprocrighttype::regtype,
+                                m.amproc::oid::regprocedure),
+                         format('FUNCTION %s (%s, %s)', m.amprocnum, m.amproclefttype::regtype, m.amprocrighttype::regtype)
+                  FROM pg_catalog.pg_amproc AS m
+                  JOIN pg_catalog.pg_depend AS d ON d.classid = m.tableoid AND d.objid = m.oid
+                   AND d.refclassid = f.tableoid AND d.refobjid = f.oid) AS loose)
+    FROM pg_catalog.pg_opfamily AS f
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = f.opfnamespace
+    JOIN pg_catalog.pg_am AS a ON a.oid = f.opfmethod
+    UNION ALL
+    SELECT 12, c.tableoid, c.oid,
+           format('CREATE OPERATOR CLASS %I.%I%s FOR TYPE %s USING %I FAMILY %I.%I AS %s', n.nspname, c.opcname,
+                  CASE WHEN c.opcdefault THEN ' DEFAULT' END, format_type(c.opcintype, NULL), a.amname, fn.nspname, f.opfname,
+                  (SELECT string_agg(item, ', ' ORDER BY item)
+                   FROM (SELECT 'STORAGE ' || format_type(coalesce(nullif(c.opckeytype, 0), c.opcintype), NULL) AS item
+                         UNION ALL
+                         SELECT format('OPERATOR %s %s%s', m.amopstrategy, m.amopopr::regoperator,
+                                       (SELECT format(' FOR ORDER BY %I.%I', sn.nspname, sf.opfname) FROM pg_catalog.pg_opfamily AS sf
+                                        JOIN pg_catalog.pg_namespace AS sn ON sn.oid = sf.opfnamespace WHERE sf.oid = m.amopsortfamily))
+                         FROM pg_catalog.pg_amop AS m
+                         JOIN pg_catalog.pg_depend AS d ON d.classid = m.tableoid AND d.objid = m.oid
+                          AND d.refclassid = c.tableoid AND d.refobjid = c.oid
+                         UNION ALL
+                         SELECT format('FUNCTION %s (%s, %s) %s', m.amprocnum, m.amproclefttype::regtype, m.amprocrighttype::regtype,
+                                       m.amproc::oid::regprocedure)
+                         FROM pg_catalog.pg_amproc AS m
+                         JOIN pg_catalog.pg_depend AS d ON d.classid = m.tableoid AND d.objid = m.oid
+                          AND d.refclassid = c.tableoid AND d.refobjid = c.oid) AS items)), NULL
+    FROM pg_catalog.pg_opclass AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.opcnamespace
+    JOIN pg_catalog.pg_am AS a ON a.oid = c.opcmethod
+    JOIN pg_catalog.pg_opfamily AS f ON f.oid = c.opcfamily
+    JOIN pg_catalog.pg_namespace AS fn ON fn.oid = f.opfnamespace
+    UNION ALL
+    SELECT 13, c.tableoid, c.oid,
+           format('CREATE%s CONVERSION %I.%I FOR %L TO %L FROM %s', CASE WHEN c.condefault THEN ' DEFAULT' END, n.nspname, c.conname,
+                  pg_encoding_to_char(c.conforencoding), pg_encoding_to_char(c.contoencoding), c.conproc), NULL
+    FROM pg_catalog.pg_conversion AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.connamespace
+    UNION ALL
+    SELECT 14, c.tableoid, c.oid,
+           format('CREATE CAST (%s AS %s) %s%s', format_type(c.castsource, NULL), format_type(c.casttarget, NULL),
+                  CASE c.castmethod WHEN 'f' THEN 'WITH FUNCTION ' || c.castfunc::regprocedure
+                                    WHEN 'i' THEN 'WITH INOUT' ELSE 'WITHOUT FUNCTION' END,
+                  CASE c.castcontext WHEN 'a' THEN ' AS ASSIGNMENT' WHEN 'i' THEN ' AS IMPLICIT' END), NULL
+    FROM pg_catalog.pg_cast AS c
+    UNION ALL
+    SELECT 15, t.tableoid, t.oid,
+           format('CREATE TRANSFORM FOR %s LANGUAGE %I (%s)', format_type(t.trftype, NULL), l.lanname,
+                  concat_ws(', ', 'FROM SQL WITH FUNCTION ' || nullif(t.trffromsql, 0)::regprocedure,
+                            'TO SQL WITH FUNCTION ' || nullif(t.trftosql, 0)::regprocedure)), NULL
+    FROM pg_catalog.pg_transform AS t
+    JOIN pg_catalog.pg_language AS l ON l.oid = t.trflang
+    UNION ALL
+    SELECT 16, e.tableoid, e.oid,
+           format('CREATE EVENT TRIGGER %I ON %s%s EXECUTE FUNCTION %s()', e.evtname, e.evtevent,
+                  (SELECT format(' WHEN TAG IN (%s)', string_agg(quote_literal(tag), ', ' ORDER BY place))
+                   FROM unnest(e.evttags) WITH ORDINALITY AS t(tag, place) HAVING count(*) > 0),
+                  e.evtfoid::regproc),
+           CASE WHEN e.evtenabled <> 'O' THEN ARRAY[ARRAY[
+               format('ALTER EVENT TRIGGER %I %s', e.evtname,
+                      CASE e.evtenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END),
+               format('ALTER EVENT TRIGGER %I ENABLE', e.evtname)]] END
+    FROM pg_catalog.pg_event_trigger AS e
+)
+, privileges AS (
+    SELECT acl.tableoid, acl.oid,
+           array_agg(ARRAY[format('GRANT %s ON %s TO %s%s', p.privilege_type, acl.name, p.grantee, p.option),
+                           format('REVOKE %s ON %s FROM %s', p.privilege_type, acl.name, p.grantee)]
+                     ORDER BY p.grantee, p.privilege_type) FILTER (WHERE NOT p.by_default) AS granted,
+           array_agg(ARRAY[format('REVOKE %s ON %s FROM %s', p.privilege_type, acl.name, p.grantee),
+                           format('GRANT %s ON %s TO %s', p.privilege_type, acl.name, p.grantee)]
+                     ORDER BY p.grantee, p.privilege_type) FILTER (WHERE p.by_default) AS revoked
+    FROM (
+        SELECT tableoid, oid, format('LANGUAGE %I', lanname) AS name, lanowner AS owner, lanacl AS acl, acldefault('l', lanowner) AS initial
+        FROM pg_catalog.pg_language
+        UNION ALL
+        SELECT tableoid, oid, format('FOREIGN DATA WRAPPER %I', fdwname), fdwowner, fdwacl, acldefault('F', fdwowner)
+        FROM pg_catalog.pg_foreign_data_wrapper
+        UNION ALL
+        SELECT tableoid, oid, format('FOREIGN SERVER %I', srvname), srvowner, srvacl, acldefault('S', srvowner)
+        FROM pg_catalog.pg_foreign_server
+    ) AS acl
+    CROSS JOIN LATERAL (
+        SELECT CASE grantee WHEN 0 THEN 'PUBLIC' WHEN acl.owner THEN 'CURRENT_USER' ELSE quote_ident(pg_get_userbyid(grantee)) END AS grantee,
+               privilege_type, CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END AS option, by_default
+        FROM (
+            SELECT x.*, false AS by_default FROM (SELECT grantee, privilege_type, is_grantable FROM aclexplode(acl.acl)
+                                                  EXCEPT SELECT grantee, privilege_type, is_grantable FROM aclexplode(acl.initial)) AS x
+            UNION ALL
+            SELECT x.*, true FROM (SELECT grantee, privilege_type, is_grantable FROM aclexplode(acl.initial)
+                                   EXCEPT SELECT grantee, privilege_type, is_grantable FROM aclexplode(acl.acl)) AS x
+        ) AS entries
+    ) AS p
+    WHERE acl.acl IS NOT NULL
+    GROUP BY acl.tableoid, acl.oid
+)
+SELECT json_strip_nulls(json_agg(json_build_object('kind', i.type, 'identity', i.identity, 'definition', o.definition,
+                                                   'parts', to_json(o.parts || p.granted || p.revoked)) ORDER BY o.rank, i.identity))::text
+FROM object AS o
+LEFT JOIN privileges AS p ON p.tableoid = o.tableoid AND p.oid = o.oid
+CROSS JOIN LATERAL pg_identify_object(o.tableoid, o.oid, 0) AS i
+WHERE o.oid >= 16384
+  AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = o.tableoid AND e.objid = o.oid)
+
+-- name: user_mappings
+-- What is known of user mappings: their options may be secret.
+SELECT coalesce(json_agg(format('user mapping for %s on the server %I', m.usename, m.srvname)), '[]')::text
+FROM pg_catalog.pg_user_mappings AS m
+
+-- name: publications
+-- Publications as objects; PostgreSQL 15 and newer.
+SELECT json_strip_nulls(json_agg(json_build_object(
+           'kind', 'publication', 'identity', quote_ident(p.pubname),
+           'definition', format('CREATE PUBLICATION %I%s WITH (publish = %L, publish_via_partition_root = %s%s)', p.pubname,
+                  CASE WHEN p.puballtables THEN ' FOR ALL TABLES' END,
+                  concat_ws(', ', CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END,
+                            CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END),
+                  p.pubviaroot::text,
+                  ', publish_generated_columns = ' || CASE to_jsonb(p)->>'pubgencols' WHEN 's' THEN 'stored' WHEN 'n' THEN 'none' END),
+           'parts', (SELECT json_agg(json_build_array(format('ALTER PUBLICATION %I ADD %s', p.pubname, added),
+                                                      format('ALTER PUBLICATION %I DROP %s', p.pubname, dropped)) ORDER BY added)
+                     FROM (SELECT format('TABLE ONLY %s%s%s', r.prrelid::regclass,
+                                         (SELECT format(' (%s)', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum))
+                                          FROM pg_catalog.pg_attribute AS a
+                                          WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs::smallint[])
+                                          HAVING count(*) > 0),
+                                         ' WHERE (' || pg_get_expr(r.prqual, r.prrelid) || ')') AS added,
+                                  format('TABLE ONLY %s', r.prrelid::regclass) AS dropped
+                           FROM pg_catalog.pg_publication_rel AS r
+                           WHERE r.prpubid = p.oid
+                           UNION ALL
+                           SELECT format('TABLES IN SCHEMA %s', s.pnnspid::regnamespace), format('TABLES IN SCHEMA %s', s.pnnspid::regnamespace)
+                           FROM pg_catalog.pg_publication_namespace AS s
+                           WHERE s.pnpubid = p.oid) AS published)
+       ) ORDER BY p.pubname))::text
+FROM pg_catalog.pg_publication AS p
+
+-- name: privileges
+-- What roles may do beyond the default, and may by default and do not; read only where the first statement found some.
+WITH member AS MATERIALIZED (
+    SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
+), namespace AS MATERIALIZED (
+    SELECT n.oid, n.nspname AS name, CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END AS prefix
+    FROM pg_catalog.pg_namespace AS n
+    WHERE (n.oid >= 16384 OR n.nspname = 'public') AND n.nspname !~ '^pg_'
+), relation AS MATERIALIZED (
+    SELECT c.oid, n.prefix || quote_ident(c.relname) AS label, quote_ident(n.name) || '.' || quote_ident(c.relname) AS qualified,
+           c.relkind, c.relowner, c.relacl
+    FROM pg_catalog.pg_class AS c
+    JOIN namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S', 'c') AND c.relpersistence <> 't'
+      AND NOT starts_with(c.relname, '_stonescriptdb_gateway_')
+      AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid)
+)
+SELECT json_strip_nulls(json_agg(json_build_object(
+    'kind', acl.kind, 'label', acl.label, 'qualified', acl.qualified, 'column', acl.column_name,
+    'privilege', p.privilege_type, 'owner', nullif(p.grantee = acl.owner, false),
+    'grantee', CASE WHEN p.grantee NOT IN (0, acl.owner) THEN pg_get_userbyid(p.grantee) END,
+    'grantable', nullif(p.is_grantable AND NOT p.by_default, false), 'revoked', nullif(p.by_default, false))
+    ORDER BY acl.kind, acl.label, acl.column_name, p.grantee = acl.owner, p.grantee, p.privilege_type))::text
+FROM (
+    SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, r.label, r.qualified, NULL AS column_name,
+           r.relowner AS owner, r.relacl AS acl,
+           acldefault(CASE r.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", r.relowner) AS initial
+    FROM relation AS r WHERE r.relacl IS NOT NULL AND r.relkind <> 'c'
+    UNION ALL
+    SELECT 'TABLE', r.label, r.qualified, a.attname, r.relowner, a.attacl, NULL
+    FROM relation AS r
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
+    UNION ALL
+    SELECT 'SCHEMA', quote_ident(n.name), quote_ident(n.name), NULL, m.nspowner, m.nspacl, coalesce(
+        (SELECT i.initprivs FROM pg_catalog.pg_init_privs AS i
+         WHERE i.classoid = 'pg_catalog.pg_namespace'::regclass AND i.objoid = n.oid AND i.objsubid = 0),
+        acldefault('n', m.nspowner))
+    FROM namespace AS n
+    JOIN pg_catalog.pg_namespace AS m ON m.oid = n.oid AND m.nspacl IS NOT NULL
+    UNION ALL
+    SELECT 'TYPE', n.prefix || quote_ident(t.typname), quote_ident(n.name) || '.' || quote_ident(t.typname),
+           NULL, t.typowner, t.typacl, acldefault('T', t.typowner)
+    FROM pg_catalog.pg_type AS t
+    JOIN namespace AS n ON n.oid = t.typnamespace
+    WHERE t.typacl IS NOT NULL AND NOT EXISTS (
+        SELECT FROM member AS e WHERE e.classid = 'pg_catalog.pg_type'::regclass AND e.objid = t.oid)
+    UNION ALL
+    SELECT 'DEFAULT ' || CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES'
+                             WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS'
+                             ELSE 'LARGE OBJECTS' END,
+           CASE d.defaclrole WHEN c.role THEN '' ELSE 'of ' || quote_ident(pg_get_userbyid(d.defaclrole)) || ' ' END
+           || coalesce('in schema ' || quote_ident(n.nspname), 'in all schemas'),
+           concat_ws(' ', CASE d.defaclrole WHEN c.role THEN NULL ELSE 'FOR ROLE ' || quote_ident(pg_get_userbyid(d.defaclrole)) END,
+                     'IN SCHEMA ' || quote_ident(n.nspname)),
+           NULL, d.defaclrole, d.defaclacl,
+           CASE d.defaclnamespace WHEN 0 THEN acldefault(CASE d.defaclobjtype WHEN 'S' THEN 's' ELSE d.defaclobjtype END, d.defaclrole)
+                                  END
+    FROM pg_catalog.pg_default_acl AS d
+    JOIN (SELECT oid AS role FROM pg_catalog.pg_roles WHERE rolname = current_user) AS c ON true
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = d.defaclnamespace
+) AS acl
+CROSS JOIN LATERAL (
+    SELECT grantee, privilege_type, is_grantable, false AS by_default FROM aclexplode(acl.acl) AS x
+    WHERE NOT EXISTS (SELECT FROM aclexplode(acl.initial) AS i
+                      WHERE (i.grantee, i.privilege_type) = (x.grantee, x.privilege_type)
+                        AND i.is_grantable >= x.is_grantable)
+    UNION ALL
+    SELECT grantee, privilege_type, is_grantable, true FROM aclexplode(acl.initial) AS i
+    WHERE NOT EXISTS (SELECT FROM aclexplode(acl.acl) AS x
+                      WHERE (i.grantee, i.privilege_type) = (x.grantee, x.privilege_type))
+) AS p
 
 -- name: guards
 -- For the transaction of one question: it changes nothing, ends in time, and sees all rows or fails.
@@ -406,5 +764,9 @@ FROM (
     UNION ALL SELECT 'pg_conversion', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_conversion WHERE oid >= 16384
     UNION ALL SELECT 'pg_language', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_language WHERE oid >= 16384
     UNION ALL SELECT 'pg_foreign_data_wrapper', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_foreign_data_wrapper
+    UNION ALL SELECT 'pg_am', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_am WHERE oid >= 16384
+    UNION ALL SELECT 'pg_transform', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_transform WHERE oid >= 16384
+    UNION ALL SELECT 'pg_ts_parser', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_ts_parser WHERE oid >= 16384
+    UNION ALL SELECT 'pg_ts_template', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_ts_template WHERE oid >= 16384
     UNION ALL SELECT 'pg_publication_rel', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_publication_rel
 ) AS mark

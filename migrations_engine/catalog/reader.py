@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol, Self, TypeVar
@@ -13,6 +14,8 @@ from migrations_engine.model import Catalog, Names, ObjectNames
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
+_OBJECTS: Final = ("objects", "publications")
+_PUBLICATIONS_SINCE: Final = 150000  #: publications of schemas, columns and rows, which the query reads
 
 
 class HasRowQueries(Protocol):
@@ -31,13 +34,33 @@ Q = TypeVar("Q", bound=HasRowQueries)
 def read_catalog(connection: psycopg.Connection) -> Catalog:
     """Read everything the application has in *connection*'s database, as this transaction sees it.
 
-    One statement. It gives the same answer whatever the session's search_path, DateStyle and the like are, and leaves
-    them as they were. Raises what the driver raises.
+    One statement, and more of them only for objects that most applications have none of. It gives the same answer
+    whatever the session's search_path, DateStyle and the like are, and leaves them as they were. Raises what the driver
+    raises.
     """
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         row = cursor.execute(_QUERIES["catalog"]).fetchone()
-    assert row is not None
-    return Catalog.from_json(row[0])
+        assert row is not None
+        text, has_objects, has_privileges, _ = row
+        queries: dict[str, tuple[str, ...]] = {"privileges": ("privileges",)} if has_privileges else {}
+        if has_objects:
+            newer = connection.info.server_version >= _PUBLICATIONS_SINCE
+            queries |= {"objects": _OBJECTS[: 2 if newer else 1], "uncovered": ("user_mappings",)}
+        if queries:
+            text = _read_more(cursor, text, queries)
+    return Catalog.from_json(text)
+
+
+def _read_more(cursor: psycopg.Cursor[Any], text: str, queries: Mapping[str, Iterable[str]]) -> str:
+    """Return the catalog *text* with the lists that *queries* read for some of its parts."""
+    document: dict[str, Any] = json.loads(text)
+    with cursor.connection.transaction(force_rollback=True):
+        cursor.execute(_QUERIES["settings"])
+        for part, names in queries.items():
+            rows = [cursor.execute(_QUERIES[name]).fetchone() for name in names]
+            found = [item for row in rows if row is not None for item in json.loads(row[0] or "[]")]
+            document[part] = [*document.get(part, ()), *found]
+    return json.dumps(document, ensure_ascii=False)
 
 
 def read_mark(connection: psycopg.Connection[Any]) -> str:

@@ -4,6 +4,7 @@ from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
 from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.difference import Difference, Subject, Verdict
 from migrations_engine.diff.expression import replayable, without_casts
+from migrations_engine.diff.objects import change_type
 from migrations_engine.diff.renaming import with_new_names
 from migrations_engine.diff.target import Sources, target_catalog
 from migrations_engine.diff.type_change import classify_type_change
@@ -14,6 +15,7 @@ __all__ = [
     "Sources",
     "Subject",
     "Verdict",
+    "change_type",
     "classify_type_change",
     "diff_catalogs",
     "is_on",

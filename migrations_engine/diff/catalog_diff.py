@@ -11,11 +11,13 @@ from migrations_engine.diff.comments import diff_comments
 from migrations_engine.diff.difference import Difference, safe
 from migrations_engine.diff.inheritance import with_own_defaults, without_followers
 from migrations_engine.diff.members import diff_attachments, diff_constraints
+from migrations_engine.diff.objects import diff_objects
+from migrations_engine.diff.privileges import diff_privileges
 from migrations_engine.diff.relations import added, diff_kind, diff_table, diff_view, dropped
 from migrations_engine.diff.row_queries import RowQuery, row_queries
 from migrations_engine.diff.sides import RelationSides
 from migrations_engine.diff.types import diff_sequences, diff_types
-from migrations_engine.model import Catalog, Privilege, Relation
+from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import SchemaValidation
 
 
@@ -67,9 +69,10 @@ def diff_catalogs(
         *diff_types(actual, declared, complete, formerly),
         *diff_sequences(actual, declared, complete, formerly),
         *_relations(actual, declared, complete, formerly),
+        *diff_objects(actual, declared, complete, formerly),
     ]
     changes += diff_comments(actual, declared, complete, formerly, changes)
-    changes += _privileges(actual, declared, complete, formerly)
+    changes += diff_privileges(actual, declared, complete, formerly)
     return CatalogDiff(
         changes=tuple(changes),
         warnings=tuple(_warnings(actual, declared, complete, formerly)),
@@ -132,28 +135,8 @@ def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog, 
         yield from diff_constraints(sides, actual, loose=loose)
     else:
         yield from diff_view(sides, loose=loose)
+        yield from columns.view_differences()
     yield from diff_attachments(sides, loose=loose)
-
-
-def _privileges(
-    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
-) -> Iterator[Difference]:
-    def difference(change_type: str, privilege: Privilege, reason: str) -> Difference:
-        return Difference(
-            change_type=change_type,
-            table=privilege.label,
-            name=privilege.column,
-            wanted=privilege,
-            to_text=f"{privilege.privilege} for {privilege.grantee or 'PUBLIC'}",
-            verdict=safe(reason),
-        )
-
-    for privilege in declared.privileges:
-        if privilege in complete.privileges and privilege not in actual.privileges:
-            yield difference("grant_privilege", privilege, "no row changes; the role may do more")
-    for privilege in formerly.privileges if formerly else ():
-        if privilege in actual.privileges and privilege not in (*declared.privileges, *complete.privileges):
-            yield difference("revoke_privilege", privilege, "no row changes; the role may do less")
 
 
 def _warnings(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe
+from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe, unless_refused
 from migrations_engine.diff.expression import canonical, canonical_default
 from migrations_engine.diff.sides import RelationSides, is_settled
 from migrations_engine.diff.type_change import TypeName, classify_type_change
@@ -58,9 +58,21 @@ class ColumnComparison:
             elif not complete.inherited:
                 yield self._missing(declared, complete)
         for column in sides.found.columns:
-            if not column.inherited and self._is_unwanted(column):
+            if (column.local or not column.inherited) and self._is_unwanted(column):
                 verdict = dataloss("the column is declared no more; its values would be lost")
                 yield self._difference("drop_column", column, None, (column.type, None), verdict)
+
+    def view_differences(self) -> Iterator[Difference]:
+        """What is said about the columns of a view, which follow from its query otherwise."""
+        sides = self.sides
+        for declared in sides.declared.columns:
+            complete = sides.complete.column(declared.name)
+            found = sides.found.column(declared.name) or Column(name=declared.name, type=declared.type)
+            former = sides.former.column(declared.name) if sides.former else None
+            if complete is not None:
+                column = ColumnSides(found=found, declared=declared, complete=complete, former=former)
+                yield from self._default(column)
+                yield from self._properties(column)
 
     @property
     def holds_back_a_type(self) -> bool:
@@ -128,6 +140,7 @@ class ColumnComparison:
         yield from self._identity(sides)
         yield from self._default(sides)
         yield from self._not_null(sides)
+        yield from self._not_null_constraint(sides)
         yield from self._sequence(sides)
         yield from self._properties(sides)
 
@@ -195,26 +208,52 @@ class ColumnComparison:
         if is_settled(old, sides.declared, new, key) or (old.is_serial and new.identity):
             return
         texts = (own_default(old), own_default(new))
-        yield self._difference("alter_column_default", old, new, texts, safe(_LATER_ROWS))
+        left = "; the sequence is left in place" if old.is_serial and not new.is_serial else ""
+        yield self._difference("alter_column_default", old, new, texts, safe(_LATER_ROWS + left))
 
     def _not_null(self, sides: ColumnSides) -> Iterator[Difference]:
         old, new = sides.found, sides.complete
         if is_settled(old, sides.declared, new, lambda column: column.not_null):
             return
-        if new.not_null:
+        if new.not_null_unvalidated:
+            verdict = safe("rows from before are not checked")
+            yield self._difference("set_not_null", old, new, ("NULL", "NOT NULL NOT VALID"), verdict)
+        elif new.not_null:
             verdict = dataloss("rows without a value would be refused")
             yield self._difference("set_not_null", old, new, ("NULL", "NOT NULL"), verdict)
         elif not any(key.kind == "p" and old.name in key.columns for key in self.sides.found.constraints):
             verdict = safe("the column only allows more")
             yield self._difference("drop_not_null", old, new, ("NOT NULL", "NULL"), verdict)
 
+    def _not_null_constraint(self, sides: ColumnSides) -> Iterator[Difference]:
+        """What the constraint is called, and whom and what it concerns, where both sides have one of their own."""
+        old, new = sides.found, sides.complete
+        if old.not_null_name is None or new.not_null_name is None:
+            return
+        if old.not_null_unvalidated and not (new.not_null_unvalidated or sides.declared.not_null_unvalidated):
+            verdict = unless_refused("rows from before the constraint were never checked")
+            yield self._difference("validate_not_null", old, new, ("NOT VALID", None), verdict)
+        if not is_settled(old, sides.declared, new, lambda column: column.not_null_no_inherit):
+            texts = tuple("NO INHERIT" if side.not_null_no_inherit else None for side in (old, new))
+            verdict = safe("the column stays as it is; what child tables have from it differs")
+            if old.not_null_no_inherit:
+                verdict = unless_refused("the rows of child tables have to have a value, too")
+            yield self._difference("alter_not_null", old, new, (texts[0], texts[1]), verdict)
+        if not is_settled(old, sides.declared, new, lambda column: column.not_null_name):
+            texts = (old.not_null_name, new.not_null_name)
+            verdict = safe("only the constraint's name changes")
+            yield self._difference("rename_not_null", old, new, texts, verdict)
+
     def _sequence(self, sides: ColumnSides) -> Iterator[Difference]:
         def options(column: Column) -> Hashable:
             return column.sequence.options if column.sequence else None
 
         old, new = sides.found, sides.complete
-        if old.sequence is None or new.sequence is None or old.identity != new.identity:
+        if old.sequence is None or new.sequence is None or (old.identity is None) != (new.identity is None):
             return
+        if not is_settled(old, sides.declared, new, lambda column: column.sequence and column.sequence.label):
+            texts = (old.sequence.label, new.sequence.label)
+            yield self._difference("rename_sequence", old, new, texts, safe("only the sequence's name changes"))
         if not is_settled(old, sides.declared, new, options):
             verdict, texts = sequence_verdict(old.sequence, new.sequence), (old.sequence.type, new.sequence.type)
             yield self._difference("alter_sequence", old, new, texts, verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from migrations_engine.diff.difference import Difference, Subject, safe
-from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation, Type
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
 
 
@@ -56,6 +56,8 @@ def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bo
         return identity in _identities(relation, found)
     if isinstance(found, Type | SequenceObject):
         return identity == found.qualified or identity.endswith(f" on {found.qualified}")
+    if isinstance(found, DatabaseObject):
+        return identity == found.identity
     return False
 
 

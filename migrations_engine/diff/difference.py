@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from migrations_engine.diff.expression import displayed
-from migrations_engine.model import Attachment, Column, Constraint, Privilege, Relation, Sequence, Type
+from migrations_engine.model import Attachment, Column, Constraint, DatabaseObject, Privilege, Relation, Sequence, Type
 from migrations_engine.report import Change, Compatibility
 
-Subject = Relation | Column | Constraint | Attachment | Sequence | Type | Privilege | str
+Subject = Relation | Column | Constraint | Attachment | Sequence | Type | Privilege | DatabaseObject | str
 
 
 class Verdict(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from migrations_engine.diff.difference import Difference, Verdict, incompatible, safe, unless_refused
@@ -75,14 +76,44 @@ def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Differenc
         for old, new in matching.renamed:
             yield _difference(f"rename_{kind}", relation, old, new, safe(f"only its name changes, to {new.name}"))
         for old, new in matching.changed:
-            yield _difference(f"alter_{kind}", relation, old, new, _making(new, f"the {kind} differs"))
+            yield _difference(f"alter_{kind}", relation, old, new, _making(relation, new, f"the {kind} differs"))
         for new in matching.missing:
-            verdict = _making(new, f"the {kind} is new to {relation.label}")
+            verdict = _making(relation, new, f"the {kind} is new to {relation.label}")
             yield _difference(f"add_{kind}", relation, None, new, verdict)
+        yield from _targets(sides, [*matching.kept, *matching.renamed])
+    yield from _inherited_indexes(sides)
 
 
-def _making(attachment: Attachment, reason: str) -> Verdict:
-    return unless_refused(reason) if attachment.unique else safe(reason)
+def _inherited_indexes(sides: RelationSides) -> Iterator[Difference]:
+    """A partition's parts of indexes come and go with those; only what they are called is its own."""
+    found, declared, complete = (
+        sorted((item for item in side.attachments if item.inherited), key=lambda item: (item.definition, item.name))
+        for side in (sides.found, sides.declared, sides.complete)
+    )
+    accepted = {(item.definition, item.name) for item in (*declared, *complete)}
+    free = [item for item in found if (item.definition, item.name) not in accepted]
+    names = {item.name for item in found}
+    for new in complete:
+        old = next((item for item in free if item.definition == new.definition), None)
+        if old is not None and new.name not in names:
+            free.remove(old)
+            verdict = safe(f"only its name changes, to {new.name}")
+            yield _difference("rename_index", sides.found, old, new, verdict)
+
+
+def _targets(sides: RelationSides, pairs: Iterable[tuple[Attachment, Attachment]]) -> Iterator[Difference]:
+    """How much ANALYZE looks at. What nobody declared was set by hand and stays."""
+    former = {(item.kind, item.name): item.targets for item in sides.former.attachments} if sides.former else {}
+    for old, new in pairs:
+        if old.targets != new.targets and (new.targets or former.get((old.kind, old.name))):
+            verdict = safe("it concerns what ANALYZE looks at, not the rows")
+            difference = _difference(f"alter_{old.kind}_targets", sides.found, old, new, verdict)
+            yield replace(difference, from_text=", ".join(old.targets) or None, to_text=", ".join(new.targets) or None)
+
+
+def _making(relation: Relation, attachment: Attachment, reason: str) -> Verdict:
+    """A unique index can be refused by rows, but the rows of a materialized view are no more than a query's."""
+    return unless_refused(reason) if attachment.unique and relation.is_table else safe(reason)
 
 
 def _without(relation: Relation, constraint: Constraint, actual: Catalog) -> Verdict:
@@ -127,7 +158,7 @@ def _difference(
 
 
 def _of_kind(relation: Relation | None, kind: str) -> tuple[Attachment, ...]:
-    return tuple(item for item in relation.attachments if item.kind == kind) if relation else ()
+    return tuple(item for item in relation.attachments if item.kind == kind and not item.inherited) if relation else ()
 
 
 def _spelling(definition: str, *, loose: bool) -> str | None:

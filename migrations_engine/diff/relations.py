@@ -16,7 +16,7 @@ _LASTING: Final = {
     "partition_bound": ("alter_partitioning", "the partition's bounds"),
     "parents": ("alter_inheritance", "the tables it inherits from or is a partition of"),
     "of_type": ("alter_inheritance", "the composite type it is made of"),
-    "server": ("alter_foreign_table", "the foreign server or its options"),
+    "server": ("alter_foreign_table", "the foreign server"),
     "access_method": ("alter_access_method", "the access method"),
 }
 _PERSISTENCE: Final = {True: "unlogged", False: "logged"}
@@ -67,6 +67,7 @@ def diff_table(sides: RelationSides) -> Iterator[Difference]:
             yield _altered(sides, change_type, (texts[0], texts[1]), incompatible(f"{what} would change"))
     yield from _persistence(sides)
     yield from _switches(sides)
+    yield from _clustering(sides)
     yield from diff_options(sides)
 
 
@@ -92,6 +93,7 @@ def diff_view(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
         return spelled, tuple(column.name for column in view.columns)
 
     if shape(sides.found) in (shape(sides.declared), shape(sides.complete)):
+        yield from _clustering(sides)
         yield from diff_options(sides)
         return
     verdict = safe(f"the {sides.found.kind} differs; it holds no rows of its own")
@@ -110,11 +112,20 @@ def _persistence(sides: RelationSides) -> Iterator[Difference]:
 def _switches(sides: RelationSides) -> Iterator[Difference]:
     """What says who sees or replicates rows. What nobody declared was switched on by hand and stays."""
     for attribute in ("row_security", "force_row_security", "replica_identity"):
-        have, asked, wish = (getattr(side, attribute) for side in (sides.found, sides.declared, sides.complete))
-        by_hand = not wish and not (sides.former and getattr(sides.former, attribute))
-        if have not in (asked, wish) and not by_hand:
-            verdict = safe("no row changes; who sees or replicates it does")
-            yield _altered(sides, f"alter_{attribute}", (str(have), str(wish)), verdict)
+        verdict = safe("no row changes; who sees or replicates it does")
+        yield from _switch(sides, attribute, f"alter_{attribute}", verdict)
+
+
+def _clustering(sides: RelationSides) -> Iterator[Difference]:
+    verdict = safe("an index to follow is only looked for by CLUSTER")
+    yield from _switch(sides, "clustered_on", "alter_clustering", verdict)
+
+
+def _switch(sides: RelationSides, attribute: str, change_type: str, verdict: Verdict) -> Iterator[Difference]:
+    have, asked, wish = (getattr(side, attribute) for side in (sides.found, sides.declared, sides.complete))
+    by_hand = not wish and not (sides.former and getattr(sides.former, attribute))
+    if have not in (asked, wish) and not by_hand:
+        yield _altered(sides, change_type, (str(have), str(wish)), verdict)
 
 
 def _altered(

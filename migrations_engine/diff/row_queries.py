@@ -20,6 +20,7 @@ _EXCLUDED: Final = re.compile(
     re.DOTALL,
 )
 RowQuery: TypeAlias = sql.SQL | sql.Composed  #: a SELECT of one number
+_PERIOD: Final = re.compile(r"FOREIGN KEY \(.*, PERIOD ")
 _NONE: Final = sql.SQL("SELECT 0")
 
 
@@ -50,7 +51,7 @@ def row_queries(
 def _row_query(difference: Difference, situation: _Situation) -> RowQuery | None:
     relation, found, wanted = difference.relation, difference.found, difference.wanted
     assert relation is not None
-    if difference.change_type in ("drop_table", "alter_kind", "add_column", "alter_persistence"):
+    if difference.change_type in ("drop_table", "add_column", "alter_persistence"):
         return _count(relation, sql.SQL("true"))
     if isinstance(found, Column):
         return _column_query(difference, relation, found, situation)
@@ -66,7 +67,7 @@ def _row_query(difference: Difference, situation: _Situation) -> RowQuery | None
 
 def _column_query(difference: Difference, relation: Relation, column: Column, situation: _Situation) -> RowQuery | None:
     name = sql.Identifier(column.name)
-    if difference.change_type == "set_not_null":
+    if difference.change_type in ("set_not_null", "validate_not_null", "alter_not_null"):
         return _count(relation, sql.SQL("{} IS NULL").format(name))
     if difference.change_type in ("drop_column", "alter_column_generated"):
         return _count(relation, sql.SQL("{} IS NOT NULL").format(name))
@@ -132,8 +133,8 @@ class _Rows:
 def _constraint_query(rows: _Rows, constraint: Constraint) -> RowQuery | None:
     if constraint.unvalidated or constraint.definition.endswith(" NOT ENFORCED"):
         return _NONE
-    if " WITHOUT OVERLAPS" in constraint.definition or "PERIOD " in constraint.definition:
-        return None
+    if " WITHOUT OVERLAPS)" in constraint.definition:
+        return _overlapping(rows, constraint)
     ask = {"c": _broken_check, "f": _orphans, "x": _exclusion}.get(constraint.kind, _broken_key)
     return ask(rows, constraint)
 
@@ -173,12 +174,18 @@ def _orphans(rows: _Rows, constraint: Constraint) -> RowQuery:
     if target is None:  # the referenced table or column is only being made, and will be empty
         return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(rows.only().source(), given)
     other = sql.Identifier("referenced row")
+    pairs = list(zip(constraint.foreign_columns, columns, strict=True))
+    template = "({given} AND NOT EXISTS (SELECT FROM {target} AS {other} WHERE {matches}))"
+    period: sql.Composable = sql.SQL("true")
+    if _PERIOD.match(constraint.definition):
+        *pairs, (there, here) = pairs
+        period = sql.SQL("range_agg({}.{}) @> {}").format(other, sql.Identifier(there), here)
+        template = "({given} AND (SELECT {period} FROM {target} AS {other} WHERE {matches}) IS NOT TRUE)"
     matches = sql.SQL(" AND ").join(
-        sql.SQL("{}.{} = {}").format(other, sql.Identifier(there), here)
-        for there, here in zip(constraint.foreign_columns, columns, strict=True)
+        sql.SQL("{}.{} = {}").format(other, sql.Identifier(there), here) for there, here in pairs
     )
-    orphan = sql.SQL("({given} AND NOT EXISTS (SELECT FROM {target} AS {other} WHERE {matches}))").format(
-        given=given, target=sql.Identifier(target.schema, target.name), other=other, matches=matches
+    orphan: sql.Composable = sql.SQL(template).format(
+        given=given, target=sql.Identifier(target.schema, target.name), other=other, matches=matches, period=period
     )
     if " MATCH FULL" in constraint.definition:
         some = sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns)
@@ -200,6 +207,22 @@ def _exclusion(rows: _Rows, constraint: Constraint) -> RowQuery | None:
     if match is None:
         return None
     elements = [element.rpartition(" WITH ")[::2] for element in _split(match["elements"])]
+    return _conflicts(rows, elements, match["predicate"] or "true")
+
+
+def _overlapping(rows: _Rows, constraint: Constraint) -> RowQuery:
+    """Count the rows with the key of an earlier one at the same time, and those without a key or a time."""
+    *keys, period = (sql.Identifier(column).as_string(None) for column in constraint.columns)
+    conflicts = _conflicts(rows.only(), [*((key, "=") for key in keys), (period, "&&")], "true")
+    senseless = [f"isempty({period})"]
+    if constraint.kind == "p":
+        senseless += [f"{key} IS NULL" for key in (*keys, period)]
+    where = _text(" OR ".join(senseless))
+    return sql.SQL("SELECT ({}) + (SELECT count(*) FROM {} WHERE {})").format(conflicts, rows.only().source(), where)
+
+
+def _conflicts(rows: _Rows, elements: Sequence[tuple[str, str]], predicate: str) -> RowQuery:
+    """Count the rows, of those that *predicate* is true for, of which every element conflicts with an earlier row's."""
     keys = sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(_text(key), sql.Identifier(f"k{place}")) for place, (key, _) in enumerate(elements)
     )
@@ -210,7 +233,7 @@ def _exclusion(rows: _Rows, constraint: Constraint) -> RowQuery | None:
     return sql.SQL(
         "WITH k AS MATERIALIZED (SELECT row_number() OVER () AS n, {} FROM {} WHERE {})"
         " SELECT count(*) FROM k AS a WHERE EXISTS (SELECT FROM k AS b WHERE b.n < a.n AND {})"
-    ).format(keys, rows.source(), _text(match["predicate"] or "true"), conflict)
+    ).format(keys, rows.source(), _text(predicate), conflict)
 
 
 def _split(elements: str) -> list[str]:

@@ -61,38 +61,47 @@ def match_named(
     former: Sequence[N],
     shape: Callable[[N], Hashable],
 ) -> Matching[N]:
-    """Pair up what is found with what is wanted: by what it is first, and by its name second.
+    """Pair up what is found with what is wanted: what is as wanted, then what only a name tells apart, then by name."""
 
-    A mere difference of name is none, because PostgreSQL made up most of the names; only where the last deploy declared
-    the old name is it a renaming.
-    """
-    result: Matching[N] = Matching()
+    def seen(item: N) -> tuple[str, Hashable]:
+        return item.name, shape(item)
+
+    left = [(asked, wanted) for asked in declared if (wanted := _like(asked, complete, shape)) is not None]
+    known = {seen(item) for item in (*declared, *complete)}
     free = list(found)
-    for asked in declared:
-        wanted = _like(asked, complete, shape)
-        if wanted is None:
-            continue
-        names = (wanted.name, asked.name)
-        accepted = {shape(asked), shape(wanted)}
-        alike = [item for item in free if shape(item) in accepted]
-        same_name = [item for item in free if item.name in names]
-        if alike:
-            item = next((item for item in alike if item.name in names), alike[0])
-            renamed = any(old.name == item.name and shape(old) == shape(item) for old in former)
-            deliberate = renamed and not any(other.name == wanted.name for other in found)
-            (result.renamed if item.name not in names and deliberate else result.kept).append((item, wanted))
-        elif same_name:
-            item = same_name[0]
-            result.changed.append((item, wanted))
+    kept, left = _pick(left, free, lambda item, side: seen(item) == seen(side))
+    others = [item for item in free if seen(item) not in known]  # the rest is a migration's own
+    alike, left = _pick(left, others, lambda item, side: shape(item) == shape(side))
+    changed, left = _pick(left, others, lambda item, side: item.name == side.name)
+    names = {item.name for item in found}
+    given_up = {seen(item) for item in former if seen(item) not in known}
+    unnamed = {shape(item) for item in former if seen(item) in given_up and item.name not in names}
+    dropped = [item for item in others if seen(item) in given_up or shape(item) in unnamed]
+    moved = [item for item, _ in (*alike, *changed)]
+    staying = {item.name for item in found if item not in dropped and item not in moved}
+    return Matching(
+        missing=[wanted for _, wanted in left],
+        changed=changed,
+        renamed=[(item, wanted) for item, wanted in alike if wanted.name not in staying],
+        kept=[*kept, *((item, wanted) for item, wanted in alike if wanted.name in staying)],
+        dropped=dropped,
+    )
+
+
+def _pick(
+    pairs: Sequence[tuple[N, N]], free: list[N], fits: Callable[[N, N], bool]
+) -> tuple[list[tuple[N, N]], list[tuple[N, N]]]:
+    """Take from *free*, for each pair of asked and wanted, the first item that fits either; and the pairs left over."""
+    picked: list[tuple[N, N]] = []
+    left: list[tuple[N, N]] = []
+    for asked, wanted in pairs:
+        item = next((item for item in free if fits(item, wanted) or fits(item, asked)), None)
+        if item is None:
+            left.append((asked, wanted))
         else:
-            result.missing.append(wanted)
-            continue
-        free.remove(item)
-    known = [*declared, *complete]
-    result.dropped = [
-        item for item in free if _like(item, known, shape) is None and _like(item, former, shape) is not None
-    ]
-    return result
+            free.remove(item)
+            picked.append((item, wanted))
+    return picked, left
 
 
 def _like(item: N, pool: Iterable[N], shape: Callable[[N], Hashable]) -> N | None:

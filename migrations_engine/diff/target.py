@@ -21,15 +21,18 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from migrations_engine.diff.expression import canonical, canonical_default, without_casts
 from migrations_engine.diff.types import type_shape
-from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation, Type
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
 
 #: What a table is made with; the rest of its own attributes concerns who sees rows, and how they are kept.
 _LASTING: Final = ("unlogged", "partition_key", "partition_bound", "parents", "of_type", "server", "access_method")
-_SWITCHES: Final = ("row_security", "force_row_security", "replica_identity")
+_SWITCHES: Final = ("row_security", "force_row_security", "replica_identity", "clustered_on")
 #: Attributes of a column that only make sense together.
 _TYPE: Final = ("type", "collation")
 _VALUE: Final = ("default", "identity", "generated", "sequence")
-_OTHERS: Final = tuple(field.name for field in fields(Column) if field.name not in ("name", *_TYPE, *_VALUE))
+_NOT_NULL: Final = ("not_null", "not_null_name", "not_null_no_inherit", "not_null_unvalidated")
+_OTHERS: Final = tuple(
+    field.name for field in fields(Column) if field.name not in ("name", *_TYPE, *_VALUE, *_NOT_NULL)
+)
 
 
 class _Named(Protocol):
@@ -113,6 +116,7 @@ def target_catalog(sources: Sources) -> Catalog:
             _labelled(sources, lambda side: side.sequences, lambda item: (item.options, item.owned_by, item.unlogged))
         ),
         "comments": _comments(sources),
+        "objects": tuple(_objects(sources)),
     }
     for field in fields(Catalog):
         if field.name not in (*merged, "server_version", "column_users", "text"):
@@ -250,6 +254,7 @@ def _column(sides: _Sides[Column]) -> Column:
     parts: list[tuple[tuple[str, ...], Callable[[Column], Hashable]]] = [
         (_TYPE, attrgetter(*_TYPE)),
         (_VALUE, column_value),
+        (_NOT_NULL, attrgetter(*_NOT_NULL)),
         *(((name,), attrgetter(name)) for name in _OTHERS),
     ]
     column = sides.declared
@@ -320,6 +325,16 @@ def _labelled(sources: Sources, items: Callable[[Catalog], Sequence[L]], key: Ca
                 yield chosen
         elif (chosen := side.decide(key)) is not None:
             yield chosen
+
+
+def _objects(sources: Sources) -> Iterator[DatabaseObject]:
+    for side in _all_sides(
+        sources, lambda catalog: {f"{item.kind} {item.identity}": item for item in catalog.objects}
+    ).values():
+        if side.declared is not None:
+            yield side.declared
+        elif side.actual is not None and (side.complete is not None or side.former is None):
+            yield side.actual
 
 
 def _comments(sources: Sources) -> tuple[tuple[str, str, str], ...]:

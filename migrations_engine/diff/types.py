@@ -27,6 +27,8 @@ def diff_types(actual: Catalog, declared: Catalog, complete: Catalog, formerly: 
             yield Difference(change_type="add_type", table=label, wanted=wanted, to_text=wanted.kind, verdict=verdict)
         elif not is_settled(found, asked, wanted, type_shape):
             yield from _altered(found, wanted)
+        else:
+            yield from _renamed_constraints(found, asked, wanted)
     for found in actual.types:
         label = found.label
         known = label in declared.type_by_label or label in complete.type_by_label
@@ -54,7 +56,7 @@ def diff_sequences(
             yield Difference(
                 change_type="add_sequence", table=label, wanted=wanted, to_text=wanted.type, verdict=verdict
             )
-        elif not is_settled(found, asked, wanted, lambda sequence: (sequence.options, sequence.owned_by)):
+        elif not is_settled(found, asked, wanted, _sequence_shape):
             yield _altered_sequence(found, wanted)
     for label, found in there.items():
         if label in former and label not in asked_for and label not in finished and label not in finished_own:
@@ -87,7 +89,14 @@ def _by_use(catalog: Catalog) -> list[Type]:
     return ordered
 
 
+def _sequence_shape(sequence: Sequence) -> Hashable:
+    return sequence.options, sequence.owned_by, sequence.unlogged
+
+
 def _altered_sequence(found: Sequence, wanted: Sequence) -> Difference:
+    verdict = sequence_verdict(found, wanted)
+    if wanted.unlogged and not found.unlogged:
+        verdict = dataloss("an unlogged sequence begins again after a crash")
     return Difference(
         change_type="alter_sequence",
         table=found.label,
@@ -95,7 +104,7 @@ def _altered_sequence(found: Sequence, wanted: Sequence) -> Difference:
         wanted=wanted,
         from_text=found.type,
         to_text=wanted.type,
-        verdict=sequence_verdict(found, wanted),
+        verdict=verdict,
     )
 
 
@@ -124,6 +133,31 @@ def _altered(found: Type, wanted: Type) -> Iterator[Difference]:
         to_text=_described(wanted),
         verdict=incompatible(_what_differs(found, wanted)),
     )
+
+
+def _renamed_constraints(found: Type, asked: Type, wanted: Type) -> Iterator[Difference]:
+    """The constraints of a domain that only their names tell apart from the wanted ones."""
+    if _constraints(found) in (_constraints(asked), _constraints(wanted)):
+        return
+    had = [item for item in _constraints(found) if item not in _constraints(wanted)]
+    has = [item for item in _constraints(wanted) if item not in _constraints(found)]
+    for (_, old), (_, new) in zip(had, has, strict=True):
+        yield Difference(
+            change_type="rename_domain_constraint",
+            table=found.label,
+            name=old,
+            found=found,
+            wanted=wanted,
+            from_text=old,
+            to_text=new,
+            verdict=safe("only the constraint's name changes"),
+        )
+
+
+def _constraints(domain: Type) -> list[tuple[str, str]]:
+    """What the constraints of a domain say, and their names, in an order that does not depend on the names first."""
+    not_null = [("NOT NULL", domain.not_null_name)] if domain.not_null_name else []
+    return sorted([*((canonical(definition) or "", name) for name, definition in domain.checks), *not_null])
 
 
 def _what_differs(found: Type, wanted: Type) -> str:

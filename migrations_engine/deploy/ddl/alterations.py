@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl import columns, comments, members, relations, types
-from migrations_engine.deploy.ddl.comments import comment, grant
+from migrations_engine.deploy.ddl import columns, comments, members, objects, relations, types
+from migrations_engine.deploy.ddl.comments import comment, restore_privilege
 from migrations_engine.deploy.ddl.members import create_attachment, remove_attachment
 from migrations_engine.deploy.ddl.relations import create_view, remove_view
 from migrations_engine.deploy.ddl.steps import Phase, Step, join, named, word
-from migrations_engine.diff import CatalogDiff, Difference, Subject, is_on, without_casts
+from migrations_engine.diff import CatalogDiff, Difference, Subject, change_type, is_on, without_casts
 from migrations_engine.model import Relation
 from migrations_engine.report import Change
 
@@ -36,7 +36,12 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "alter_column_default": columns.alter_default,
     "alter_column_identity": columns.alter_identity,
     "alter_column_generated": columns.alter_generated,
+    "set_not_null": columns.set_not_null,
     "drop_not_null": columns.drop_not_null,
+    "validate_not_null": columns.validate_not_null,
+    "alter_not_null": columns.alter_not_null,
+    "rename_not_null": columns.rename_not_null,
+    "rename_sequence": columns.rename_sequence,
     "alter_column_storage": columns.alter_storage,
     "alter_column_compression": columns.alter_compression,
     "alter_column_statistics": columns.alter_statistics,
@@ -47,12 +52,19 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "validate_constraint": members.validate_constraint,
     "rename_constraint": members.rename_constraint,
     "rename_index": members.rename_index,
+    "alter_index_targets": members.alter_targets,
+    "alter_statistics_targets": members.alter_targets,
+    "rename_domain_constraint": types.rename_constraint,
     **{f"add_{kind}": members.add_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
     **{f"drop_{kind}": members.drop_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
     **{f"alter_{kind}": members.alter_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
+    **{change_type("add", kind): objects.add_object for kind in objects.KINDS},
+    **{change_type("drop", kind): objects.drop_object for kind in objects.KINDS},
+    **{change_type("alter", kind): objects.alter_object for kind in objects.KINDS},
     "alter_row_security": relations.alter_row_security,
     "alter_force_row_security": relations.alter_force_row_security,
     "alter_replica_identity": relations.alter_replica_identity,
+    "alter_clustering": relations.alter_clustering,
     "alter_persistence": relations.set_logged,
     "alter_option": relations.alter_option,
     "alter_comment": comments.alter_comment,
@@ -60,7 +72,10 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "revoke_privilege": comments.revoke_privilege,
 }
 #: What loses its comments because it is dropped and made anew.
-_MADE_AGAIN = frozenset(f"alter_{kind}" for kind in ("constraint", "index", "statistics", "rule", "trigger", "policy"))
+_MADE_AGAIN = frozenset(
+    change_type("alter", kind)
+    for kind in ("constraint", "index", "statistics", "rule", "trigger", "policy", *objects.KINDS)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +208,7 @@ class _Work:
         yield from self._comments_on(found, found)
         for privilege in self._diff.actual.privileges:
             if (privilege.kind, privilege.label) == ("TABLE", label):
-                yield grant(privilege)
+                yield restore_privilege(privilege)
 
     def _comments_on(self, found: Subject | None, relation: Relation | None) -> Iterator[Step]:
         """Comment again on what was made again."""

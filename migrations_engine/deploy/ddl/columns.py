@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
+from migrations_engine.deploy.ddl.members import rename_constraint_of
 from migrations_engine.deploy.ddl.steps import (
     Part,
     Phase,
@@ -13,6 +14,7 @@ from migrations_engine.deploy.ddl.steps import (
     alter,
     collate,
     define,
+    foreign_options,
     found_of,
     join,
     named,
@@ -27,33 +29,43 @@ from migrations_engine.model import Column, Relation, Sequence
 REWRITES = "rewrites the table, nobody can use it meanwhile"
 
 
+def set_properties(relation: Relation, column: Column, phase: Phase) -> Iterator[Step]:
+    """Say of a column that was just made how its values are kept."""
+    name = sql.Identifier(column.name)
+    if column.storage:
+        yield alter(relation, phase, "ALTER COLUMN", name, "SET STORAGE", column.storage)
+    if column.statistics is not None:
+        yield alter(relation, phase, "ALTER COLUMN", name, "SET STATISTICS", str(column.statistics))
+    if column.options:
+        given = (
+            foreign_options((), column.options) if relation.kind == "foreign table" else options("SET", column.options)
+        )
+        yield alter(relation, phase, "ALTER COLUMN", name, given)
+
+
 def add_column(difference: Difference) -> Iterator[Step]:
     """Add a column with all that it is declared with, its sequence too."""
     relation, column = relation_of(difference), wanted_of(difference, Column)
     effect = REWRITES if difference.verdict.rewrites else "rewrites the table only for a default that varies"
-    yield alter(relation, Phase.COLUMNS, "ADD COLUMN", define_column(column), effect=effect, together=True)
+    yield alter(relation, Phase.COLUMNS, "ADD COLUMN", define_column(relation, column), effect=effect, together=True)
     yield from complete_column(relation, column)
 
 
-def define_column(column: Column) -> sql.Composable:
+def define_column(relation: Relation, column: Column) -> sql.Composable:
     """The column's definition, as it stands in a CREATE TABLE or behind ADD COLUMN."""
     compression = f"COMPRESSION {column.compression}" if column.compression else None
-    not_null = "NOT NULL" if column.not_null else None
+    not_null = _not_null(relation, column) if column.not_null and not column.not_null_unvalidated else []
     collation = collate(column.collation)
-    return join(sql.Identifier(column.name), column.type, collation, compression, *_value(column), not_null)
+    return join(sql.Identifier(column.name), column.type, collation, compression, *_value(column), *not_null)
 
 
 def complete_column(relation: Relation, column: Column) -> Iterator[Step]:
     """What a new column needs besides its definition: before it the sequence of a serial one, after it properties."""
-    name = sql.Identifier(column.name)
     if column.is_serial and column.sequence is not None:
         yield Step(Phase.BASICS, create_sequence(column.sequence))
-    if column.storage:
-        yield alter(relation, Phase.KEYS, "ALTER COLUMN", name, "SET STORAGE", column.storage)
-    if column.statistics is not None:
-        yield alter(relation, Phase.KEYS, "ALTER COLUMN", name, "SET STATISTICS", str(column.statistics))
-    if column.options:
-        yield alter(relation, Phase.KEYS, "ALTER COLUMN", name, "SET", options("", column.options))
+    if column.not_null_unvalidated:
+        yield _require_from_now_on(relation, column)
+    yield from set_properties(relation, column, Phase.KEYS)
     if column.is_serial and column.sequence is not None:
         yield _own(relation, column, column.sequence)
 
@@ -109,6 +121,35 @@ def alter_generated(difference: Difference) -> Iterator[Step]:
         yield _alter_column(difference, "SET EXPRESSION AS (", define(wanted.default), ")", effect=effect)
 
 
+def set_not_null(difference: Difference) -> Iterator[Step]:
+    """Require a value of rows from now on. Only one that is not checked is ever safe."""
+    yield _require_from_now_on(relation_of(difference), wanted_of(difference, Column))
+
+
+def validate_not_null(difference: Difference) -> Iterator[Step]:
+    """Check the rows from before the constraint."""
+    yield _alter_not_null(difference, "VALIDATE CONSTRAINT")
+
+
+def alter_not_null(difference: Difference) -> Iterator[Step]:
+    """Let child tables have the constraint, or not."""
+    inherited = "NO INHERIT" if wanted_of(difference, Column).not_null_no_inherit else "INHERIT"
+    yield _alter_not_null(difference, "ALTER CONSTRAINT", inherited)
+
+
+def rename_not_null(difference: Difference) -> Iterator[Step]:
+    """Give the constraint its new name."""
+    relation, new = relation_of(difference), wanted_of(difference, Column).not_null_name or ""
+    yield from rename_constraint_of(relation, difference.from_text or "", new)
+
+
+def rename_sequence(difference: Difference) -> Iterator[Step]:
+    """Give the sequence of a column its new name."""
+    found, wanted = found_of(difference, Column).sequence, wanted_of(difference, Column).sequence
+    if found is not None and wanted is not None:
+        yield Step(Phase.BEHAVIOUR, join("ALTER SEQUENCE", named(found), "RENAME TO", sql.Identifier(wanted.name)))
+
+
 def drop_not_null(difference: Difference) -> Iterator[Step]:
     """Let a column be NULL."""
     yield _alter_column(difference, "DROP NOT NULL")
@@ -132,17 +173,40 @@ def alter_statistics(difference: Difference) -> Iterator[Step]:
 def alter_options(difference: Difference) -> Iterator[Step]:
     """Set the options that are wanted, and reset those that are not any more."""
     found, wanted = found_of(difference, Column), wanted_of(difference, Column)
+    if relation_of(difference).kind == "foreign table":
+        yield _alter_column(difference, foreign_options(found.options, wanted.options))
+        return
     kept = {option.partition("=")[0] for option in wanted.options}
     gone = [name for name in (option.partition("=")[0] for option in found.options) if name not in kept]
     if gone:
         yield _alter_column(difference, "RESET (", ", ".join(gone), ")")
     if wanted.options:
-        yield _alter_column(difference, "SET", options("", wanted.options))
+        yield _alter_column(difference, options("SET", wanted.options))
 
 
 def _alter_column(difference: Difference, *parts: Part, effect: str = "") -> Step:
-    name = sql.Identifier(difference.name or "")
-    return alter(relation_of(difference), Phase.COLUMNS, "ALTER COLUMN", name, *parts, effect=effect)
+    relation, name = relation_of(difference), sql.Identifier(difference.name or "")
+    phase = Phase.COLUMNS if relation.is_table else Phase.BEHAVIOUR  # a view may get the column just before
+    return alter(relation, phase, "ALTER COLUMN", name, *parts, effect=effect)
+
+
+def _not_null(relation: Relation, column: Column) -> list[Part]:
+    name = column.not_null_name
+    by_itself = name in (None, f"{relation.name}_{column.name}_not_null")
+    named_so: list[Part] = [] if name is None or by_itself else ["CONSTRAINT", sql.Identifier(name)]
+    return [*named_so, "NOT NULL", "NO INHERIT" if column.not_null_no_inherit else None]
+
+
+def _require_from_now_on(relation: Relation, column: Column) -> Step:
+    name = sql.Identifier(column.not_null_name or f"{relation.name}_{column.name}_not_null")
+    inherited = "NO INHERIT" if column.not_null_no_inherit else None
+    parts: list[Part] = ["ADD CONSTRAINT", name, "NOT NULL", sql.Identifier(column.name), inherited, "NOT VALID"]
+    return alter(relation, Phase.COLUMNS, *parts)
+
+
+def _alter_not_null(difference: Difference, verb: str, change: str = "") -> Step:
+    name = sql.Identifier(found_of(difference, Column).not_null_name or "")
+    return alter(relation_of(difference), Phase.CONSTRAINTS, verb, name, change)
 
 
 def _value(column: Column) -> list[Part]:

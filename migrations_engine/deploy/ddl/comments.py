@@ -16,7 +16,9 @@ _WORDS: Final = {
     "domain constraint": "CONSTRAINT",
     "composite type": "TYPE",
     "statistics object": "STATISTICS",
+    "foreign-data wrapper": "FOREIGN DATA WRAPPER",
 }
+_DEFAULT: Final = "DEFAULT "  #: what a privilege's kind begins with when it is given to objects that are made later
 
 
 def alter_comment(difference: Difference) -> Iterator[Step]:
@@ -34,22 +36,36 @@ def comment(kind: str, identity: str, text: str | None) -> Step:
 
 
 def grant_privilege(difference: Difference) -> Iterator[Step]:
-    """Give a role what it may do."""
-    yield grant(wanted_of(difference, Privilege))
+    """Let a role do what it may not yet."""
+    yield _grant(wanted_of(difference, Privilege))
 
 
 def revoke_privilege(difference: Difference) -> Iterator[Step]:
-    """Take from a role what it may do no more."""
-    yield Step(Phase.NOTES, join("REVOKE", *_spelled(wanted_of(difference, Privilege), "FROM")))
+    """Let a role no longer do what it may."""
+    yield _revoke(wanted_of(difference, Privilege))
 
 
-def grant(privilege: Privilege) -> Step:
-    """The statement that gives *privilege*."""
+def restore_privilege(privilege: Privilege) -> Step:
+    """Grant or revoke a privilege again on an object that was made again."""
+    return _revoke(privilege) if privilege.revoked else _grant(privilege)
+
+
+def _grant(privilege: Privilege) -> Step:
     option = "WITH GRANT OPTION" if privilege.grantable else None
-    return Step(Phase.NOTES, join("GRANT", *_spelled(privilege, "TO"), option))
+    return Step(Phase.NOTES, join(*_spelled("GRANT", privilege, "TO"), option))
 
 
-def _spelled(privilege: Privilege, preposition: str) -> list[Part]:
+def _revoke(privilege: Privilege) -> Step:
+    return Step(Phase.NOTES, join(*_spelled("REVOKE", privilege, "FROM")))
+
+
+def _spelled(verb: str, privilege: Privilege, preposition: str) -> list[Part]:
     column = sql.SQL("({})").format(sql.Identifier(privilege.column)) if privilege.column else None
-    grantee = sql.Identifier(privilege.grantee) if privilege.grantee else "PUBLIC"
-    return [privilege.privilege, column, "ON", privilege.kind, privilege.qualified, preposition, grantee]
+    grantee = (
+        sql.Identifier(privilege.grantee) if privilege.grantee else "CURRENT_USER" if privilege.owner else "PUBLIC"
+    )
+    parts = [verb, privilege.privilege, column, "ON"]
+    if privilege.kind.startswith(_DEFAULT):  # for objects that are made later
+        kind = privilege.kind.removeprefix(_DEFAULT)
+        return ["ALTER DEFAULT PRIVILEGES", privilege.qualified, *parts, kind, preposition, grantee]
+    return [*parts, privilege.kind, privilege.qualified, preposition, grantee]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -15,6 +16,7 @@ from migrations_engine.deploy.ddl.steps import (
     join,
     named,
     relation_of,
+    renamings,
     wanted_of,
 )
 from migrations_engine.diff import Difference
@@ -56,6 +58,7 @@ def alter_constraint(difference: Difference) -> Iterator[Step]:
     """Put another constraint in the place of one."""
     yield from drop_constraint(difference)
     yield from add_constraint(difference)
+    yield from _uses_of_index(difference)
 
 
 def validate_constraint(difference: Difference) -> Iterator[Step]:
@@ -68,15 +71,28 @@ def validate_constraint(difference: Difference) -> Iterator[Step]:
 def rename_constraint(difference: Difference) -> Iterator[Step]:
     """Rename a constraint."""
     old, new = found_of(difference, Constraint), wanted_of(difference, Constraint)
-    names = (sql.Identifier(old.name), "TO", sql.Identifier(new.name))
-    yield alter(relation_of(difference), Phase.DROP, "RENAME CONSTRAINT", *names, effect=_BRIEFLY)
+    yield from rename_constraint_of(relation_of(difference), old.name, new.name)
+
+
+def rename_constraint_of(relation: Relation, old: str, new: str) -> Iterator[Step]:
+    """Give a constraint of *relation* its new name, by way of another one if it is taken yet."""
+    for phase, before, after in renamings(_names(relation), old, new):
+        names = (sql.Identifier(before), "TO", sql.Identifier(after))
+        yield alter(relation, phase, "RENAME CONSTRAINT", *names, effect=_BRIEFLY)
 
 
 def rename_index(difference: Difference) -> Iterator[Step]:
     """Rename an index."""
-    old, new = found_of(difference, Attachment), wanted_of(difference, Attachment)
-    index = sql.Identifier(relation_of(difference).schema, old.name)
-    yield Step(Phase.DROP, join("ALTER INDEX", index, "RENAME TO", sql.Identifier(new.name)))
+    relation, new = relation_of(difference), wanted_of(difference, Attachment)
+    for phase, before, after in renamings(_names(relation), found_of(difference, Attachment).name, new.name):
+        index = sql.Identifier(relation.schema, before)
+        yield Step(phase, join("ALTER INDEX", index, "RENAME TO", sql.Identifier(after)))
+
+
+def _names(relation: Relation) -> Collection[str | None]:
+    """What no member of *relation* can be called until another one has given the name up."""
+    constraints = {item.name for item in relation.constraints} | {column.not_null_name for column in relation.columns}
+    return constraints | {item.name for item in relation.attachments}
 
 
 def add_attachment(difference: Difference) -> Iterator[Step]:
@@ -93,6 +109,37 @@ def alter_attachment(difference: Difference) -> Iterator[Step]:
     """Put another one in the place of one."""
     yield from drop_attachment(difference)
     yield from add_attachment(difference)
+    yield from _uses_of_index(difference)
+
+
+def alter_targets(difference: Difference) -> Iterator[Step]:
+    """Say how much ANALYZE looks at for an index or a statistics object."""
+    found, wanted = found_of(difference, Attachment), wanted_of(difference, Attachment)
+    columns = {target.partition("=")[0] for target in wanted.targets}
+    reset = tuple(f"{column}=-1" for column in (t.partition("=")[0] for t in found.targets) if column not in columns)
+    if wanted.kind == "statistics":
+        reset = () if wanted.targets else ("-1",)
+    yield from _set_targets(relation_of(difference), replace(wanted, targets=(*wanted.targets, *reset)))
+
+
+def _set_targets(relation: Relation, attachment: Attachment) -> Iterator[Step]:
+    name = sql.Identifier(attachment.schema or relation.schema, attachment.name)
+    for item in attachment.targets:
+        column, _, target = item.rpartition("=")
+        at = f"ALTER COLUMN {column}" if column else None
+        yield Step(Phase.BEHAVIOUR, join("ALTER", attachment.kind.upper(), name, at, "SET STATISTICS", target))
+
+
+def _uses_of_index(difference: Difference) -> Iterator[Step]:
+    """Mark an index that was made again as what CLUSTER follows or replicas tell rows apart by, as it was before."""
+    relation, found, wanted = relation_of(difference), difference.found, difference.wanted
+    if not isinstance(found, Attachment | Constraint) or not isinstance(wanted, Attachment | Constraint):
+        return
+    name = sql.Identifier(wanted.name)
+    if relation.clustered_on == found.name:
+        yield alter(relation, Phase.CONSTRAINTS, "CLUSTER ON", name)
+    if relation.replica_identity == f"USING INDEX {found.name}":
+        yield alter(relation, Phase.CONSTRAINTS, "REPLICA IDENTITY USING INDEX", name)
 
 
 def create_attachment(relation: Relation, attachment: Attachment, phase: Phase | None = None) -> Iterator[Step]:
@@ -102,9 +149,11 @@ def create_attachment(relation: Relation, attachment: Attachment, phase: Phase |
         unique = "UNIQUE" if attachment.unique else None
         statement = join("CREATE", unique, "INDEX", name, "ON", named(relation), define(attachment.definition))
         yield Step(phase or Phase.KEYS, statement, _WHILE_BUILT)
+        yield from _set_targets(relation, attachment)
         return
     phase = phase or Phase.BEHAVIOUR
     yield Step(phase, define(attachment.definition.rstrip(";")), "keeps writers waiting")
+    yield from _set_targets(relation, attachment)
     if attachment.enabled in _SWITCHES:
         yield alter(relation, phase, _SWITCHES[attachment.enabled], attachment.kind.upper(), name)
 

@@ -8,13 +8,14 @@ from typing import Final
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl.columns import REWRITES, complete_column, define_column
+from migrations_engine.deploy.ddl.columns import REWRITES, complete_column, define_column, set_properties
 from migrations_engine.deploy.ddl.members import create_attachment, create_constraint
 from migrations_engine.deploy.ddl.steps import (
     Phase,
     Step,
     alter,
     define,
+    foreign_options,
     found_of,
     join,
     named,
@@ -42,13 +43,16 @@ def create_table(table: Relation, parents: Sequence[Relation]) -> Iterator[Step]
     for constraint in table.constraints:
         yield from create_constraint(table, constraint)
     for attachment in table.attachments:
-        yield from create_attachment(table, attachment)
+        if not attachment.inherited:
+            yield from create_attachment(table, attachment)
+    if table.clustered_on:
+        yield alter(table, Phase.CONSTRAINTS, "CLUSTER ON", sql.Identifier(table.clustered_on))
     if table.replica_identity:
         yield alter(table, Phase.CONSTRAINTS, "REPLICA IDENTITY", table.replica_identity)
 
 
 def _create_table(table: Relation) -> sql.Composable:
-    own = [define_column(column) for column in table.columns if not column.inherited and not table.of_type]
+    own = [define_column(table, column) for column in table.columns if not column.inherited and not table.of_type]
     body = sql.SQL("({})").format(sql.SQL(", ").join(own))
     parents = ", ".join(map(_qualified, table.parents))
     if table.partition_bound:
@@ -106,8 +110,17 @@ def create_view(view: Relation) -> Iterator[Step]:
     given = options("WITH", view.options)
     effect = "runs the query and keeps its rows" if view.kind == "materialized view" else ""
     yield Step(Phase.VIEWS, join("CREATE", word(view), named(view), given, "AS", define(view.definition)), effect)
+    for column in view.columns:
+        if column.default is not None:
+            yield alter(view, Phase.VIEWS, "ALTER COLUMN", sql.Identifier(column.name), "SET DEFAULT", column.default)
+        yield from set_properties(view, column, Phase.VIEWS)
+        if column.compression:
+            name = sql.Identifier(column.name)
+            yield alter(view, Phase.VIEWS, "ALTER COLUMN", name, "SET COMPRESSION", column.compression)
     for attachment in view.attachments:
         yield from create_attachment(view, attachment, phase=Phase.VIEWS)
+    if view.clustered_on:
+        yield alter(view, Phase.VIEWS, "CLUSTER ON", sql.Identifier(view.clustered_on))
 
 
 def remove_view(view: Relation) -> Step:
@@ -133,6 +146,16 @@ def alter_replica_identity(difference: Difference) -> Iterator[Step]:
     yield alter(relation_of(difference), Phase.CONSTRAINTS, "REPLICA IDENTITY", identity)
 
 
+def alter_clustering(difference: Difference) -> Iterator[Step]:
+    """Say which index CLUSTER follows."""
+    index = wanted_of(difference, Relation).clustered_on
+    relation = relation_of(difference)
+    if index is None:
+        yield alter(relation, Phase.CONSTRAINTS, "SET WITHOUT CLUSTER")
+    else:
+        yield alter(relation, Phase.CONSTRAINTS, "CLUSTER ON", sql.Identifier(index))
+
+
 def set_logged(difference: Difference) -> Iterator[Step]:
     """Let a table survive crashes."""
     yield alter(relation_of(difference), Phase.COLUMNS, "SET LOGGED", effect=REWRITES)
@@ -141,7 +164,11 @@ def set_logged(difference: Difference) -> Iterator[Step]:
 def alter_option(difference: Difference) -> Iterator[Step]:
     """Set or reset an option of a table or view."""
     name, value = difference.name or "", difference.to_text
-    if value is None:
+    if relation_of(difference).kind == "foreign table":
+        found = () if difference.from_text is None else (f"{name}={difference.from_text}",)
+        wanted = () if value is None else (f"{name}={value}",)
+        yield alter(relation_of(difference), Phase.NOTES, foreign_options(found, wanted))
+    elif value is None:
         yield alter(relation_of(difference), Phase.NOTES, "RESET (", name, ")")
     else:
         yield alter(relation_of(difference), Phase.NOTES, "SET (", name, "=", sql.Literal(value), ")")

@@ -5,6 +5,8 @@ Definitions come from the server, which deparsed and quoted them; names that we 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection, Iterator
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -30,7 +32,9 @@ class Phase(IntEnum):
     CONSTRAINTS = 7
     VIEWS = 8
     BEHAVIOUR = 9  #: triggers, rules, policies
-    NOTES = 10  #: comments and privileges
+    GONE = 10  #: what nothing else uses any more
+    NOTES = 11  #: comments and privileges
+    LAST = 12  #: publications, and event triggers, which would see the rest
 
 
 class Step(NamedTuple):
@@ -76,9 +80,31 @@ def options(start: str, given: tuple[str, ...]) -> sql.Composable | None:
     return join(start, "(", sql.SQL(", ").join(join(name, "=", sql.Literal(value)) for name, value in pairs), ")")
 
 
+def foreign_options(found: tuple[str, ...], wanted: tuple[str, ...]) -> sql.Composable:
+    """What makes the *wanted* options of the *found* ones, from ``name=value`` each, as a foreign table knows them."""
+    before, after = (dict(option.partition("=")[::2] for option in side) for side in (found, wanted))
+    changes = [join("DROP", sql.Identifier(name)) for name in before if name not in after]
+    changes += [
+        join("SET" if name in before else "ADD", sql.Identifier(name), sql.Literal(value))
+        for name, value in after.items()
+        if before.get(name) != value
+    ]
+    return join("OPTIONS (", sql.SQL(", ").join(changes), ")")
+
+
 def collate(collation: str | None) -> str | None:
     """The COLLATE clause, if there is need for one."""
     return f"COLLATE {collation}" if collation else None
+
+
+def renamings(taken: Collection[str | None], old: str, new: str) -> Iterator[tuple[Phase, str, str]]:
+    """The steps of a renaming, each from one name to another: two where *new* is among the names *taken* yet."""
+    if new not in taken:
+        yield Phase.DROP, old, new
+        return
+    between = f"_stonescriptdb_gateway_{hashlib.sha256(old.encode()).hexdigest()[:16]}"
+    yield Phase.DROP, old, between
+    yield Phase.BASICS, between, new
 
 
 def relation_of(difference: Difference) -> Relation:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl.steps import Part, Phase, Step, collate, define, found_of, join, named, wanted_of
+from migrations_engine.deploy.ddl.steps import (
+    Part,
+    Phase,
+    Step,
+    collate,
+    define,
+    found_of,
+    join,
+    named,
+    renamings,
+    wanted_of,
+)
 from migrations_engine.diff import Difference
 from migrations_engine.model import Sequence, Type
+
+_UNVALIDATED: Final = " NOT VALID"
 
 
 def add_schema(difference: Difference) -> Iterator[Step]:
@@ -33,9 +47,29 @@ def add_type(difference: Difference) -> Iterator[Step]:
     else:
         parts: list[Part] = [type_.base, collate(type_.collation)]
         parts += [f"DEFAULT {type_.default}" if type_.default is not None else None]
+        if type_.not_null_name:
+            parts += ["CONSTRAINT", sql.Identifier(type_.not_null_name)]
         parts += ["NOT NULL" if type_.not_null else None]
-        parts += [join("CONSTRAINT", sql.Identifier(check), define(definition)) for check, definition in type_.checks]
-        yield Step(Phase.BASICS, join("CREATE DOMAIN", name, "AS", *parts))
+        checks = [
+            join("CONSTRAINT", sql.Identifier(check), define(definition))
+            for check, definition in type_.checks
+            if not definition.endswith(_UNVALIDATED)
+        ]
+        yield Step(Phase.BASICS, join("CREATE DOMAIN", name, "AS", *parts, *checks))
+        for check, definition in type_.checks:
+            if definition.endswith(_UNVALIDATED):
+                added = join("ALTER DOMAIN", name, "ADD CONSTRAINT", sql.Identifier(check), define(definition))
+                yield Step(Phase.BASICS, added)
+
+
+def rename_constraint(difference: Difference) -> Iterator[Step]:
+    """Give a domain's constraint its new name, by way of another one if it is taken yet."""
+    domain = found_of(difference, Type)
+    name = sql.Identifier(domain.schema, domain.name)
+    taken = {check for check, _ in domain.checks} | {domain.not_null_name}
+    for phase, old, new in renamings(taken, difference.from_text or "", difference.to_text or ""):
+        renamed = join("RENAME CONSTRAINT", sql.Identifier(old), "TO", sql.Identifier(new))
+        yield Step(phase, join("ALTER DOMAIN", name, renamed))
 
 
 def add_enum_value(difference: Difference) -> Iterator[Step]:
@@ -72,6 +106,9 @@ def alter_sequence(difference: Difference) -> Iterator[Step]:
         assert isinstance(sequences[0], Sequence)
         assert isinstance(sequences[1], Sequence)
         found, wanted = sequences[0], sequences[1]
+    if found.unlogged != wanted.unlogged and isinstance(difference.found, Sequence):
+        logged = "UNLOGGED" if wanted.unlogged else "LOGGED"
+        yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(found), "SET", logged))
     if found.options != wanted.options:
         yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(found), "AS", wanted.type, sequence_options(wanted)))
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from migrations_engine.catalog import read_catalog
-from migrations_engine.model import Catalog, Column, Sequence
+from migrations_engine.model import Catalog, Column, DatabaseObject, Privilege, Sequence
 
 EVERYTHING = """
 CREATE SCHEMA app;
@@ -154,7 +154,8 @@ def test_the_session_makes_no_difference_and_is_left_alone(everything, settings)
     assert catalog.fingerprint() == expected.fingerprint()
 
 
-def test_it_is_one_statement(everything, monkeypatch):
+def test_it_is_one_statement_where_there_are_only_relations_and_types(everything, monkeypatch):
+    everything.execute("DROP VIEW app.recent CASCADE")
     ran = []
     execute = psycopg.Cursor.execute
     monkeypatch.setattr(
@@ -187,7 +188,7 @@ def test_extensions_system_schemas_temporary_tables_and_our_own_are_left_out(dat
     database.execute("CREATE TABLE _stonescriptdb_gateway_functions (id serial PRIMARY KEY)")
     database.execute("COMMENT ON TABLE _stonescriptdb_gateway_functions IS 'ours'")
     catalog = read_catalog(database)
-    assert catalog == Catalog(server_version=catalog.server_version)
+    assert catalog == Catalog(server_version=catalog.server_version, uncovered=("extension vector in schema public",))
 
 
 def test_a_table_that_merely_looks_like_ours_is_read(database):
@@ -213,17 +214,15 @@ def test_partitions_and_children_repeat_nothing_of_their_parent(everything):
 
 
 UNCOVERED = {
-    "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; "
-    "CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION e()": "event trigger watch",
-    "CREATE PUBLICATION p": "publication p",
-    'CREATE COLLATION c FROM "C"': "collation public.c",
-    "CREATE TEXT SEARCH CONFIGURATION plain (COPY = simple)": "text search configuration public.plain",
-    "CREATE FUNCTION plus(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1'; "
-    "CREATE OPERATOR <+> (LEFTARG = int, RIGHTARG = int, FUNCTION = plus)": "operator public.<+>(integer,integer)",
-    "CREATE FOREIGN DATA WRAPPER w": "foreign-data wrapper w",
-    "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor": "default acl for role postgres on tables",
-    "CREATE TYPE m AS ENUM ('a'); CREATE FUNCTION f(m) RETURNS int LANGUAGE sql AS 'SELECT 1'; "
-    "CREATE CAST (m AS int) WITH FUNCTION f(m)": "cast (public.m AS integer)",
+    "CREATE TYPE shell": "type public.shell",
+    "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR PUBLIC SERVER s": (
+        "user mapping for public on the server s"
+    ),
+    "CREATE EXTENSION vector": "extension vector in schema public",
+    "CREATE TABLE t (a int); ALTER TABLE t OWNER TO pg_monitor": "owner of t, pg_monitor",
+    "CREATE SCHEMA s AUTHORIZATION pg_monitor": "owner of s, pg_monitor",
+    "CREATE TABLE p (a int); CREATE TABLE t (a int) INHERITS (p)": "column a of t, declared by the child itself",
+    "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, slot_name = NONE)": "subscription s",
 }
 
 
@@ -231,3 +230,36 @@ UNCOVERED = {
 def test_what_the_model_does_not_cover_is_named(database, text, line):
     database.execute(text.encode())
     assert read_catalog(database).uncovered == (line,)
+
+
+def test_an_object_that_belongs_to_no_relation_is_what_makes_it(database):
+    database.execute("CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")
+    database.execute("CREATE EVENT TRIGGER watch ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION e()")
+    database.execute("ALTER EVENT TRIGGER watch DISABLE")
+    assert read_catalog(database).objects == (
+        DatabaseObject(
+            kind="event trigger",
+            identity="watch",
+            definition="CREATE EVENT TRIGGER watch ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION public.e()",
+            parts=(("ALTER EVENT TRIGGER watch DISABLE", "ALTER EVENT TRIGGER watch ENABLE"),),
+        ),
+    )
+
+
+def test_reading_objects_leaves_the_session_as_it_was(database):
+    database.execute("CREATE PUBLICATION p; SET search_path = pg_temp, public; SET DateStyle = 'SQL, DMY'")
+    assert [item.kind for item in read_catalog(database).objects] == ["publication"]
+    settings = "SELECT current_setting('search_path'), current_setting('DateStyle')"
+    assert database.execute(settings).fetchone() == ("pg_temp, public", "SQL, DMY")
+
+
+def test_privileges_are_those_beyond_the_default_ones_and_those_taken_away(database):
+    database.execute("CREATE TYPE mood AS ENUM ('ok'); REVOKE USAGE ON TYPE mood FROM PUBLIC")
+    database.execute(
+        "CREATE SEQUENCE s; GRANT USAGE ON SEQUENCE s TO pg_monitor; REVOKE UPDATE ON SEQUENCE s FROM CURRENT_USER"
+    )
+    assert read_catalog(database).privileges == (
+        Privilege(kind="SEQUENCE", label="s", qualified="public.s", privilege="USAGE", grantee="pg_monitor"),
+        Privilege(kind="SEQUENCE", label="s", qualified="public.s", privilege="UPDATE", owner=True, revoked=True),
+        Privilege(kind="TYPE", label="mood", qualified="public.mood", privilege="USAGE", revoked=True),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from migrations_engine.model import Catalog
 from tests.support.servers import ServerUrls
 
 VERSIONS = (16, 18)
+_numbers = count()
 
 
 class Laboratory:
@@ -32,15 +34,27 @@ class Laboratory:
     @contextmanager
     def loaded(self, text: str) -> Iterator[psycopg.Connection]:
         with self.connection.transaction(force_rollback=True):
-            self.connection.execute(text.encode())
+            self.connection.execute(text.replace("#", "").encode())
             yield self.connection
 
 
 @pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
 def laboratory(request, server_urls: Callable[[int], ServerUrls]) -> Iterator[Laboratory]:
-    version = request.param
-    name = f"test_diff_{os.getpid()}_{version}"
-    urls = server_urls(version)
+    with _laboratory(server_urls(request.param), request.param) as made:
+        yield made
+
+
+@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
+def superuser_laboratory(request, server_urls: Callable[[int], ServerUrls]) -> Iterator[Laboratory]:
+    """For kinds that an ordinary role cannot make."""
+    urls = server_urls(request.param)
+    with _laboratory(ServerUrls(ordinary=urls.superuser, superuser=urls.superuser), request.param) as made:
+        yield made
+
+
+@contextmanager
+def _laboratory(urls: ServerUrls, version: int) -> Iterator[Laboratory]:
+    name = f"test_diff_{os.getpid()}_{next(_numbers)}"
     with ExitStack() as stack:
         admin = stack.enter_context(psycopg.connect(urls.ordinary, autocommit=True))
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
 from migrations_engine.deploy.ddl.alterations import alterations
 from migrations_engine.diff import Difference, diff_catalogs
 
 from .corpus import CASES, Case
+from .object_corpus import OBJECT_CASES
 
-DIRECTIONS = [
-    *(pytest.param(case.one, case.other, case.rows, case.there, id=f"{case.name}, there") for case in CASES),
-    *(pytest.param(case.other, case.one, case.rows_back, case.back, id=f"{case.name}, back") for case in CASES),
-]
+
+class Direction(NamedTuple):
+    """Going from one side of a case to the other."""
+
+    case: Case
+    old: str
+    new: str
+    rows: str
+    expected: tuple[str, ...]
+
+
+def directions(cases: Sequence[Case]) -> list[ParameterSet]:
+    there = [(case, "there", Direction(case, case.one, case.other, case.rows, case.there)) for case in cases]
+    back = [(case, "back", Direction(case, case.other, case.one, case.rows_back, case.back)) for case in cases]
+    return [pytest.param(direction, id=f"{case.name}, {way}") for case, way, direction in (*there, *back)]
+
+
 #: Safe differences that this room makes no statement for: types stay.
 LEFT_ALONE = {"drop_type"}
 
@@ -33,11 +50,24 @@ def told(difference: Difference) -> str:
 
 
 def test_there_are_enough_cases():
-    assert len({case.name for case in CASES}) == len(CASES) >= 120
+    cases = [*CASES, *OBJECT_CASES]
+    assert len({case.name for case in cases}) == len(cases) >= 390
 
 
-@pytest.mark.parametrize(("old", "new", "rows", "expected"), DIRECTIONS)
-def test_going_from_one_schema_to_another(laboratory, old, new, rows, expected):
+@pytest.mark.parametrize("direction", directions(CASES))
+def test_going_from_one_schema_to_another(laboratory, direction: Direction):
+    go(laboratory, direction)
+
+
+@pytest.mark.parametrize("direction", directions(OBJECT_CASES))
+def test_going_from_one_schema_of_objects_to_another(superuser_laboratory, direction: Direction):
+    go(superuser_laboratory, direction)
+
+
+def go(laboratory, direction: Direction):
+    case, old, new, rows, expected = direction
+    if laboratory.version < case.since:
+        return
     found, wanted = catalog_of(laboratory, old), catalog_of(laboratory, new)
     with laboratory.loaded(old) as connection:
         connection.execute(rows.encode())
@@ -45,6 +75,7 @@ def test_going_from_one_schema_to_another(laboratory, old, new, rows, expected):
         diff = count_rows_at_risk(connection, diff, 5000)
 
         assert [told(difference) for difference in diff.changes] == list(expected)
+        assert bool(diff.warnings) == case.named
 
         for alteration in alterations(diff):
             connection.execute(alteration.sql)

@@ -1,0 +1,58 @@
+"""Comparing the objects that belong to no relation: operators, casts, publications, event triggers and the like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from migrations_engine.diff.difference import Difference, Verdict, incompatible, safe
+from migrations_engine.model import Catalog, DatabaseObject
+
+
+def diff_objects(
+    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
+) -> Iterator[Difference]:
+    """Differences of objects. They hold no rows, so what is declared is wanted, even where a migration dropped it."""
+    there, asked, finished, former = (
+        {(item.kind, item.identity): item for item in side.objects}
+        for side in (actual, declared, complete, formerly or Catalog())
+    )
+    for key, found in reversed(there.items()):
+        if key in former and key not in asked and key not in finished:
+            verdict = safe(f"the {found.kind} is declared no more; it holds no rows")
+            yield _difference("drop", found, None, verdict)
+    for key, declaration in asked.items():
+        wanted, present = finished.get(key, declaration), there.get(key)
+        if present is None:
+            yield _difference("add", None, wanted, safe(f"the {wanted.kind} is new"))
+        elif present not in (declaration, wanted):
+            yield _difference("alter", present, wanted, _changed(present, wanted))
+
+
+def change_type(verb: str, kind: str) -> str:
+    """The change type of doing something to an object: ``add_text_search_parser``."""
+    return f"{verb}_{re.sub('[ -]', '_', kind)}"
+
+
+def _changed(found: DatabaseObject, wanted: DatabaseObject) -> Verdict:
+    if found.kind == "collation" and found.definition != wanted.definition:
+        return incompatible("values would sort and compare differently")
+    return safe(f"the {found.kind} differs; it holds no rows")
+
+
+def _difference(verb: str, found: DatabaseObject | None, wanted: DatabaseObject | None, verdict: Verdict) -> Difference:
+    subject = found or wanted
+    assert subject is not None
+    return Difference(
+        change_type=change_type(verb, subject.kind),
+        table=subject.identity.removeprefix("public."),
+        found=found,
+        wanted=wanted,
+        from_text=_told(found),
+        to_text=_told(wanted),
+        verdict=verdict,
+    )
+
+
+def _told(item: DatabaseObject | None) -> str | None:
+    return "; ".join([item.definition, *(said for said, _ in item.parts)]) if item is not None else None
