@@ -123,4 +123,8 @@ def scratch_databases_beside(connection: psycopg.Connection[Any]) -> ScratchData
 
 
 def _drop(maintenance: psycopg.Connection[Any], name: str) -> None:
-    maintenance.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+    try:
+        maintenance.execute(drop + sql.SQL(" WITH (FORCE)"))
+    except psycopg.errors.InsufficientPrivilege:  # an autovacuum worker is there, which ends for a drop without force
+        maintenance.execute(drop)
