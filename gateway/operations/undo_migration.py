@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from gateway.databases import KeptCopy, ManagedDatabase, read_mark
@@ -33,7 +34,7 @@ class UndoneDatabase:
 
     database: str
     status: Literal["restored", "failed"]
-    kept_at: str
+    kept_at: datetime
     error: GatewayError | None = None
 
 
@@ -63,7 +64,6 @@ def undo_migration(services: Services, wanted: UndoRequest) -> tuple[UndoneDatab
 
 def _undo(services: Services, copy: KeptCopy, *, force: bool) -> UndoneDatabase:
     owner = copy.stamp.owner
-    kept_at = copy.kept_at.isoformat()
     try:
         with deploy_turn(services):
             database = services.directory.find(owner)
@@ -73,10 +73,10 @@ def _undo(services: Services, copy: KeptCopy, *, force: bool) -> UndoneDatabase:
                 _refuse_written(services, copy, database)
             services.copies.put_back(copy, database)
     except GatewayError as exc:
-        return UndoneDatabase(database=owner.database_name, status="failed", kept_at=kept_at, error=exc)
+        return UndoneDatabase(database=owner.database_name, status="failed", kept_at=copy.kept_at, error=exc)
     services.directory.forget(owner)
     services.registry.changed(owner.database_name)
-    return UndoneDatabase(database=owner.database_name, status="restored", kept_at=kept_at)
+    return UndoneDatabase(database=owner.database_name, status="restored", kept_at=copy.kept_at)
 
 
 def _refuse_written(services: Services, copy: KeptCopy, database: ManagedDatabase) -> None:

@@ -69,6 +69,7 @@ def test_a_migration_is_undone_with_all_it_lost(gateway, fleet, admin, connect, 
     assert gateway.call(fleet, "count_users", tenant_id="shop_a").status == 200
     undone = undo(gateway, fleet)
     assert undone.status == 200, undone.json
+    assert all(one["kept_at"].endswith("Z") for one in undone.json["databases"])
     assert [(one["database"], one["status"]) for one in undone.json["databases"]] == [
         (f"{fleet}_shop_{name}", "restored") for name in "ab"
     ]

@@ -88,7 +88,7 @@ class UndoneDatabaseShape(Schema):
 
     database = fields.String()
     status = fields.String()
-    kept_at = fields.String()
+    kept_at = fields.Function(lambda one: moment(one.kept_at))
     message = fields.Function(lambda one: one.error and one.error.message)
 
 
