@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
@@ -14,7 +13,7 @@ from migrations_engine.comparison import Comparison, Situation
 from migrations_engine.deploy.blockers import LockWait
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
-from migrations_engine.deploy.extensions import deploy_extensions, wanted_extension
+from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import (
     MigrationRunner,
@@ -37,21 +36,16 @@ from migrations_engine.desired import DesiredSchema, load_desired_schema, scratc
 from migrations_engine.diff import with_new_names
 from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import CATALOG_VERSION, Catalog, Names
+from migrations_engine.opening import Opening, passed, take_lock, unchanged_report, untouched_note
 from migrations_engine.options import DeployOptions
-from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
+from migrations_engine.report import DeployReport, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.tracking import (
-    DatabaseComment,
-    DeployState,
-    Probe,
     Records,
     lock_kept,
-    read_note,
-    read_state,
-    take_deploy_lock,
 )
-from migrations_engine.verification import Finding, verify, verify_seeders
+from migrations_engine.verification import Finding, verify
 
 _UNSAFE_NEW_ENUM_VALUE: Final = "55P04"
 
@@ -101,13 +95,13 @@ def _attempt(
 ) -> DeployReport:
     with ExitStack() as lock:  # held between transactions too, where migrations run outside of one
         with connection.transaction(force_rollback=options.dry_run):
-            probe = _take_lock(connection, options)
-            note = _untouched(connection, schema) if probe.tracked and not options.add_seeds else None
+            probe = take_lock(connection, options)
+            note = untouched_note(connection, schema) if probe.tracked and not options.add_seeds else None
             if note is not None:
-                return _unchanged_report(connection, schema, options, note)
-            opening = _Opening.of(connection, schema, options, probe)
+                return unchanged_report(connection, schema, options, note)
+            opening = Opening.of(connection, schema, options, probe)
             if opening.is_unchanged:
-                return _unchanged_report(connection, schema, options, opening.state.last)
+                return unchanged_report(connection, schema, options, opening.state.last)
             deploy = _Deploy(opening, warnings)
             deploy.declare()
             first, *rest = deploy.groups
@@ -134,119 +128,16 @@ def _commit_enum_values(
     :raises EngineError: *reason*, when there is no declared value to add
     """
     with connection.transaction():
-        opening = _Opening.of(connection, schema, options, _take_lock(connection, options))
+        opening = Opening.of(connection, schema, options, take_lock(connection, options))
         if not _Deploy(opening, []).add_enum_values():
             raise reason
     return ["new enum values were committed before the rest of the deploy, which already uses them"]
 
 
-def _take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> Probe:
-    """Take the deploy lock for the transaction that is open."""
-    return take_deploy_lock(
-        connection,
-        search_path=options.search_path,
-        lock_timeout_ms=options.lock_timeout_ms,
-        wait_seconds=options.wait_seconds,
-    )
-
-
-def _untouched(connection: psycopg.Connection[Any], schema: Schema) -> Mapping[str, Any] | None:
-    """Return the last deploy's note if that was of the same schema, and no object has been touched since; else None."""
-    checksum, note = read_note(connection)
-    return note if checksum == schema.checksum and note.get("mark") == read_mark(connection) else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Opening:
-    """What a deploy knows when it has the lock: its task, what is there and what is remembered."""
-
-    connection: psycopg.Connection[Any]
-    schema: Schema
-    options: DeployOptions
-    server_version: int
-    comment: DatabaseComment
-    there: Catalog
-    state: DeployState
-
-    @classmethod
-    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, probe: Probe) -> _Opening:
-        """Read what is there and what is remembered, now that the lock is taken."""
-        there = Catalog() if probe.empty else read_catalog(connection)
-        if not probe.tracked:
-            Records(connection).create_tables()
-        return cls(
-            connection=connection,
-            schema=schema,
-            options=options,
-            server_version=probe.server_version,
-            comment=DatabaseComment(connection, probe.database_comment, options.database_comment),
-            there=there,
-            state=DeployState() if probe.empty else read_state(connection),
-        )
-
-    @property
-    def is_new(self) -> bool:
-        """Nothing was deployed to the database, and nobody made anything in it."""
-        there = self.there
-        return not (
-            self.state.schema_checksum or self.state.migrations or there.relations or there.types or there.sequences
-        )
-
-    @property
-    def is_unchanged(self) -> bool:
-        """The same schema was deployed last, and the database is as that deploy left it."""
-        extensions = {wanted_extension(file).name for file in self.schema.extensions}
-        return (
-            not self.options.add_seeds
-            and self.state.schema_checksum == self.schema.checksum
-            and all(function.intact for function in self.state.functions)
-            and extensions <= self.state.extensions.keys()
-            and self.state.last.get("fingerprint") == self.there.fingerprint()
-        )
-
-
-def _unchanged_report(
-    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, last: Mapping[str, Any]
-) -> DeployReport:
-    """Report on a database that is as its last deploy left it, which has verified it: only rows may have changed."""
-    functions = int(last["functions_deployed"])
-    validations: tuple[SeederValidation, ...] = ()
-    results: tuple[SeederResult, ...] = ()
-    if options.purpose == "migrate":
-        session = DeploySession(connection, search_path=options.search_path)
-        validations = Seeders(session, schema.seeders).validate()
-    else:
-        results = tuple(SeederResult(table=t, inserted=0, skipped=n) for t, n in sorted(last["seeded"].items()))
-    return DeployReport(
-        functions_deployed=functions,
-        functions_skipped=functions,
-        seeders=results,
-        seeder_validations=validations,
-        verification=_passed(verify_seeders(validations), SchemaValidation()),
-        warnings=(*schema.warnings, *last.get("warnings", ())),
-        differences=tuple(last.get("differences", ())),
-        dry_run=options.dry_run,
-    )
-
-
-def _passed(verification: Verification, validation: SchemaValidation) -> Verification:
-    """Return *verification* if it is passed.
-
-    :raises MigrationFailed: it is not
-    """
-    if not verification.passed:
-        raise MigrationFailed(
-            f"the finished database is not what the schema says: {'; '.join(verification.error_log)}",
-            validation=validation,
-            verification=verification,
-        )
-    return verification
-
-
 class _Deploy:
     """One try of one deploy that has something to do: the steps in order, and what each learned for those after it."""
 
-    def __init__(self, opening: _Opening, warnings: list[str]) -> None:
+    def __init__(self, opening: Opening, warnings: list[str]) -> None:
         schema, options, state = opening.schema, opening.options, opening.state
         self._opening = opening
         self._schema = schema
@@ -321,7 +212,7 @@ class _Deploy:
             accepted={change.key for change in comparison.left},
             seeder_validations=validations,
         )
-        verification = _passed(verify(self._schema, self._records, finding), comparison.validation)
+        verification = passed(verify(self._schema, self._records, finding), comparison.validation)
         self._opening.comment.check()
         if self._opening.is_new:
             self._options.desired_schemas.put(self._schema, self._opening.server_version, comparison.desired)

@@ -51,7 +51,7 @@ def row_queries(
 def _row_query(difference: Difference, situation: _Situation) -> RowQuery | None:
     relation, found, wanted = difference.relation, difference.found, difference.wanted
     assert relation is not None
-    if difference.change_type in ("drop_table", "add_column", "alter_persistence"):
+    if difference.change_type in ("drop_table", "alter_kind", "add_column", "alter_persistence"):
         return _count(relation, sql.SQL("true"))
     if isinstance(found, Column):
         return _column_query(difference, relation, found, situation)

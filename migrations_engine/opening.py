@@ -1,0 +1,132 @@
+"""How a deploy begins: what it knows when it has the lock, and its report when there is nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from migrations_engine.catalog import read_catalog, read_mark
+from migrations_engine.deploy.extensions import wanted_extension
+from migrations_engine.deploy.seeders import Seeders
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import Catalog
+from migrations_engine.options import DeployOptions
+from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
+from migrations_engine.schema import Schema
+from migrations_engine.tracking import (
+    DatabaseComment,
+    DeployState,
+    Probe,
+    Records,
+    read_note,
+    read_state,
+    take_deploy_lock,
+)
+from migrations_engine.verification import verify_seeders
+
+
+def take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> Probe:
+    """Take the deploy lock for the transaction that is open."""
+    return take_deploy_lock(
+        connection,
+        search_path=options.search_path,
+        lock_timeout_ms=options.lock_timeout_ms,
+        wait_seconds=options.wait_seconds,
+    )
+
+
+def untouched_note(connection: psycopg.Connection[Any], schema: Schema) -> Mapping[str, Any] | None:
+    """Return the last deploy's note if that was of the same schema, and no object has been touched since; else None."""
+    checksum, note = read_note(connection)
+    return note if checksum == schema.checksum and note.get("mark") == read_mark(connection) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a deploy knows when it has the lock: its task, what is there and what is remembered."""
+
+    connection: psycopg.Connection[Any]
+    schema: Schema
+    options: DeployOptions
+    server_version: int
+    comment: DatabaseComment
+    there: Catalog
+    state: DeployState
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, probe: Probe) -> Opening:
+        """Read what is there and what is remembered, now that the lock is taken."""
+        there = Catalog() if probe.empty else read_catalog(connection)
+        if not probe.tracked:
+            Records(connection).create_tables()
+        return cls(
+            connection=connection,
+            schema=schema,
+            options=options,
+            server_version=probe.server_version,
+            comment=DatabaseComment(connection, probe.database_comment, options.database_comment),
+            there=there,
+            state=DeployState() if probe.empty else read_state(connection),
+        )
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was deployed to the database, and nobody made anything in it."""
+        there = self.there
+        return not (
+            self.state.schema_checksum or self.state.migrations or there.relations or there.types or there.sequences
+        )
+
+    @property
+    def is_unchanged(self) -> bool:
+        """The same schema was deployed last, and the database is as that deploy left it."""
+        extensions = {wanted_extension(file).name for file in self.schema.extensions}
+        return (
+            not self.options.add_seeds
+            and self.state.schema_checksum == self.schema.checksum
+            and all(function.intact for function in self.state.functions)
+            and extensions <= self.state.extensions.keys()
+            and self.state.last.get("fingerprint") == self.there.fingerprint()
+        )
+
+
+def unchanged_report(
+    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, last: Mapping[str, Any]
+) -> DeployReport:
+    """Report on a database that is as its last deploy left it, which has verified it: only rows may have changed."""
+    functions = int(last["functions_deployed"])
+    validations: tuple[SeederValidation, ...] = ()
+    results: tuple[SeederResult, ...] = ()
+    if options.purpose == "migrate":
+        session = DeploySession(connection, search_path=options.search_path)
+        validations = Seeders(session, schema.seeders).validate()
+    else:
+        results = tuple(SeederResult(table=t, inserted=0, skipped=n) for t, n in sorted(last["seeded"].items()))
+    return DeployReport(
+        functions_deployed=functions,
+        functions_skipped=functions,
+        seeders=results,
+        seeder_validations=validations,
+        verification=passed(verify_seeders(validations), SchemaValidation()),
+        warnings=(*schema.warnings, *last.get("warnings", ())),
+        differences=tuple(last.get("differences", ())),
+        dry_run=options.dry_run,
+    )
+
+
+def passed(verification: Verification, validation: SchemaValidation) -> Verification:
+    """Return *verification* if it is passed.
+
+    :raises MigrationFailed: it is not
+    """
+    if not verification.passed:
+        raise MigrationFailed(
+            f"the finished database is not what the schema says: {'; '.join(verification.error_log)}",
+            validation=validation,
+            verification=verification,
+        )
+    return verification
