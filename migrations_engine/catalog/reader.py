@@ -59,7 +59,8 @@ def _read_more(cursor: psycopg.Cursor[Any], text: str, queries: Mapping[str, Ite
         for part, names in queries.items():
             rows = [cursor.execute(_QUERIES[name]).fetchone() for name in names]
             found = [item for row in rows if row is not None for item in json.loads(row[0] or "[]")]
-            document[part] = [*document.get(part, ()), *found]
+            if found:
+                document[part] = [*document.get(part, ()), *found]
     return json.dumps(document, ensure_ascii=False)
 
 

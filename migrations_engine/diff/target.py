@@ -230,8 +230,14 @@ def _view(sides: _Sides[Relation]) -> Relation | None:
     view = _with_attachments(sides)
     for migrated in (sides.actual, sides.complete):  # the same query over a column whose type a migration has changed
         if migrated is not None and without_casts(migrated.definition) == without_casts(view.definition):
-            return replace(view, definition=migrated.definition, columns=migrated.columns)
+            columns = tuple(_of_type(view.column(column.name), column) for column in migrated.columns)
+            return replace(view, definition=migrated.definition, columns=columns)
     return view
+
+
+def _of_type(declared: Column | None, migrated: Column) -> Column:
+    """The column of a view as it is declared, but of the type that migrations have given to what it shows."""
+    return replace(declared, type=migrated.type, collation=migrated.collation) if declared else migrated
 
 
 def _columns(sides: _Sides[Relation]) -> Iterator[Column]:

@@ -269,6 +269,17 @@ HISTORIES = (
         listed=("s drop_table 0 migrations/001.pssql",),
     ),
     History(
+        name="the default of a view's column, text search, casts and rights change",
+        versions=(
+            tables(T + VIEW + "CREATE TYPE c AS (x int); CREATE TEXT SEARCH CONFIGURATION s (COPY = simple);"),
+            tables(
+                T + VIEW + "ALTER VIEW v ALTER COLUMN a SET DEFAULT 5; CREATE TYPE c AS (x int); REVOKE USAGE ON TYPE c FROM PUBLIC;"
+                "CREATE TEXT SEARCH CONFIGURATION s (COPY = simple); ALTER TEXT SEARCH CONFIGURATION s DROP MAPPING FOR email;"
+                "CREATE CAST (varchar AS c) WITH INOUT AS ASSIGNMENT;"
+            ),
+        ),
+    ),
+    History(
         name="a view becomes a materialized view by its declaration alone",
         versions=(tables(T + VIEW), tables(T + VIEW.replace("VIEW", "MATERIALIZED VIEW") + "CREATE INDEX v_a ON v (a);")),
     ),
