@@ -347,7 +347,7 @@ FROM (
                       FROM pg_catalog.pg_type AS t
                       JOIN namespace AS n ON n.oid = t.typnamespace
                       WHERE t.typtype IN ('e', 'd', 'r')) AS owned
-                WHERE owned.owner <> current_user::regrole
+                WHERE owned.owner <> quote_ident(current_user)::regrole
                 UNION ALL
                 SELECT format('column %I of %s, declared by the child itself', a.attname, r.label)
                 FROM relation AS r

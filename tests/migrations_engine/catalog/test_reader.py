@@ -263,3 +263,9 @@ def test_privileges_are_those_beyond_the_default_ones_and_those_taken_away(datab
         Privilege(kind="SEQUENCE", label="s", qualified="public.s", privilege="UPDATE", owner=True, revoked=True),
         Privilege(kind="TYPE", label="mood", qualified="public.mood", privilege="USAGE", revoked=True),
     )
+
+
+def test_the_role_that_reads_may_have_any_name(database):
+    database.execute('CREATE TABLE t (a int); CREATE ROLE "Role-of one"; SET LOCAL ROLE "Role-of one"')
+    (line,) = read_catalog(database).uncovered
+    assert line.startswith("owner of t, ")
