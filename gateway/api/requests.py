@@ -24,6 +24,14 @@ _TOLD_CHARACTERS: Final = 100  #: of a field's name
 _TRUE: Final = frozenset({True, "true", "1", "yes", "on"})
 _FALSE: Final = frozenset({False, "false", "0", "no", "off", ""})
 
+#: What follows a field's name in an error; by marshmallow's key for each.
+_WRONG: Final = {"required": "is required", "null": "must not be null"}
+_WRONG_TYPE: Final = {
+    fields.String: "must be a string",
+    fields.Integer: "must be a whole number",
+    fields.List: "must be a list",
+}
+
 EXTENSION: Final = "gateway"  #: the key in Flask's ``extensions``
 
 
@@ -78,6 +86,14 @@ class Request(Schema):
 
         unknown = RAISE
 
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002 - marshmallow's hook
+        """Word a field's errors as the end of a sentence that begins with its name."""
+        for field in (field_obj, *([field_obj.inner] if isinstance(field_obj, fields.List) else [])):
+            field.error_messages.update(_WRONG)
+            for kind, wrong in _WRONG_TYPE.items():
+                if isinstance(field, kind):
+                    field.error_messages["invalid"] = wrong
+
 
 def load(schema: Schema, data: Mapping[str, Any], caller: Caller) -> Any:  # noqa: ANN401 - what the schema makes
     """Return what *schema* makes of *data*.
@@ -105,16 +121,7 @@ def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow ne
     first = problems
     while not isinstance(first, str):
         first = next(iter(first.values() if isinstance(first, Mapping) else first))
-    if first.startswith(name):
-        return first
-    name = name[:_TOLD_CHARACTERS]
-    if first == "Missing data for required field.":
-        return f"{name} is required"
-    if first == "Field may not be null.":
-        return f"{name} must not be null"
-    if first == "Not a valid string.":
-        return f"{name} must be a string"
-    return f"{name} {first[0].lower()}{first[1:].rstrip('.')}"
+    return first if first.startswith(name) else f"{name[:_TOLD_CHARACTERS]} {first}"
 
 
 @contextmanager

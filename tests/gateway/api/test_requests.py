@@ -15,6 +15,8 @@ from gateway.security.api_keys import ANYBODY
 
 class Sample(Request):
     platform = Name(required=True)
+    count = fields.Integer(strict=True)
+    names = fields.List(Name())
     tenant_id = TenantId(load_default=None, allow_none=True)
     force = Flag(load_default=False)
     label = fields.String(required=True)
@@ -36,6 +38,22 @@ def test_all_wrong_fields_are_named_at_once() -> None:
         "databse_id is not a field of this request",
     ):
         assert said in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wrong"),
+    [
+        ("label", 5, "label must be a string"),
+        ("label", None, "label must not be null"),
+        ("count", 1.5, "count must be a whole number"),
+        ("names", "a", "names must be a list"),
+        ("names", [None], "names must not be null"),
+    ],
+)
+def test_what_is_wrong_is_said_as_a_sentence_about_the_field(field, value, wrong) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        load(Sample(), {"platform": "a", "label": "x", field: value}, ANYBODY)
+    assert raised.value.message == wrong
 
 
 @pytest.mark.parametrize("platform", [None, 17, "", ["a"], {"a": 1}, "İ", "_x"])
