@@ -15,8 +15,10 @@ from migrations_engine.source.lexer import NAME_BYTES, line_breaks, line_of, pie
 
 _LEADING_TOKENS: Final = 8  #: enough for CREATE OR REPLACE CONSTRAINT TRIGGER and a name
 _STATEMENTS_AT_MOST: Final = 500_000  #: of a schema; each takes about 300 bytes while it is deployed
-_BEFORE_KIND: Final = 3  #: words at most that stand before FUNCTION or PROCEDURE
-_ROUTINES: Final = frozenset({"FUNCTION", "PROCEDURE"})
+#: With which a routine begins, which may have a body of statements.
+_ROUTINES: Final = tuple(
+    [*create, kind] for create in (["CREATE"], ["CREATE", "OR", "REPLACE"]) for kind in ("FUNCTION", "PROCEDURE")
+)
 _DIRECTIVE_AT_MOST: Final = 1000  #: characters of its line
 _RESTRICT: Final = re.compile(r"\\(?:un)?restrict[ \t]+[A-Za-z0-9]+[ \t]*")
 _DIRECTIVE: Final = re.compile(r"--[ \t]*([A-Za-z-]+)[ \t]*:[ \t]*(.*)")
@@ -108,7 +110,7 @@ class _Open:
     tokens: int = 0  # of its first ones
     words: list[str] = field(default_factory=list)  # those of its first tokens that are words, before any other
     parentheses: int = 0
-    is_routine: bool = False  # CREATE FUNCTION or PROCEDURE, which may have a body of statements
+    is_routine: bool = False
     blocks: int = 0  # BEGIN ATOMIC, and each CASE within it, waiting for their END
     previous: str = ""
 
@@ -119,15 +121,21 @@ class _Open:
         if kind == "word" and len(self.words) == self.tokens:
             word = intern(text[: NAME_BYTES + 1].upper())
             self.words.append(word)
-            if word in _ROUTINES and self.words[0] == "CREATE" and self.tokens <= _BEFORE_KIND:
-                self.is_routine = True
+            self.is_routine = self.is_routine or self.words in _ROUTINES
         self.tokens += 1
 
     def follow(self, text: str) -> None:
-        """Take a token of a routine that may open or close a block."""
+        """Take a token of a routine that may open or close a block.
+
+        ``CASE`` and ``END`` may be names of columns, too. Neither can deceive: no CASE goes on behind a semicolon, and
+        a body ends behind one.
+        """
         word = text[: NAME_BYTES + 1].upper()
-        if self.blocks and self.previous not in {"AS", "."}:  # after these it is a name
-            self.blocks += (word == "CASE") - (word == "END")
+        if self.blocks and word == ";" and self.parentheses <= 0:
+            self.blocks = 1
+        elif self.blocks and self.previous not in {"AS", "."}:  # after these it is a name
+            ends = word == "END" and (self.blocks > 1 or self.previous in {";", "ATOMIC"})
+            self.blocks += (word == "CASE") - ends
         elif word == "ATOMIC" and self.previous == "BEGIN" and not self.parentheses:
             self.blocks = 1
         self.previous = word
@@ -165,7 +173,7 @@ def _places(text: str, commands: list[tuple[int, str]]) -> Iterator[_Place]:
         if statement.tokens < _LEADING_TOKENS:
             statement.begin_with(kind, piece, start)
         if statement.is_routine:
-            statement.follow(piece if kind in {"word", "symbol"} else "")
+            statement.follow(piece if kind in {"word", "symbol", "mark"} else "")
         statement.end = start + len(piece)
     if statement.tokens:
         yield statement.place()

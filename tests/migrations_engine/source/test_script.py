@@ -12,6 +12,8 @@ from migrations_engine.schema import SchemaFile
 from migrations_engine.source.lexer import tokens
 from migrations_engine.source.statements import directive, split, transaction_control
 
+#: Bare labels that are no CASE and no END.
+LABELLED = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 case; SELECT (SELECT 2 case); SELECT 3 end; END"
 ATOMIC = """CREATE OR REPLACE FUNCTION f(a int) RETURNS int LANGUAGE sql
 BEGIN ATOMIC
   SELECT CASE WHEN a > 1 THEN 1 ELSE CASE a WHEN 0 THEN 2 END END;
@@ -41,6 +43,11 @@ def file_of(content: bytes) -> SchemaFile:
         (f"{ATOMIC};\n{ATOMIC};", [ATOMIC, ATOMIC]),
         ("CREATE PROCEDURE p() BEGIN /* x */ ATOMIC END; a", ["CREATE PROCEDURE p() BEGIN /* x */ ATOMIC END", "a"]),
         ("CREATE FUNCTION f(begin atomic) AS 'x'; b", ["CREATE FUNCTION f(begin atomic) AS 'x'", "b"]),
+        (f"{LABELLED}; ALTER ROLE x", [LABELLED, "ALTER ROLE x"]),
+        (
+            "CREATE VIEW procedure AS SELECT 1 FROM begin atomic; b",
+            ["CREATE VIEW procedure AS SELECT 1 FROM begin atomic", "b"],
+        ),
         ("BEGIN; SELECT CASE WHEN true THEN 1 END; END;", ["BEGIN", "SELECT CASE WHEN true THEN 1 END", "END"]),
         ("CREATE TABLE t (a int); CREATE FUNCTION", ["CREATE TABLE t (a int)", "CREATE FUNCTION"]),
     ],
