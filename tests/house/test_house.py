@@ -86,13 +86,52 @@ def test_every_route_has_a_row_that_says_who_may_use_it(tmp_path):
     assert set(rows.values()) == set(ROUTES)
 
 
-@pytest.mark.parametrize(
-    "link", ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
-)
-def test_links_between_documents_lead_somewhere(link):
-    document = ROOT / link
-    for target in re.findall(r"\]\((?!https?:|mailto:)([^)#]+)", document.read_text(encoding="utf-8")):
-        assert (document.parent / target).exists(), target
+def documents() -> list[Path]:
+    return [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of the headings of *document*, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_are_not_dead(document):
+    for link in re.findall(r"\]\((?!https?:|mailto:)([^)]+)\)", document.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)
+def test_every_decision_has_the_same_form(decision):
+    text = decision.read_text(encoding="utf-8")
+    assert re.match(rf"# {decision.name[:4]}: \S.+\n\n", text)
+    assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Situation", "Decision", "Why", "Cost"]
+
+
+def test_the_index_of_decisions_lists_every_page_by_its_heading():
+    index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    headings = [path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in DECISIONS]
+    rows = re.findall(r"^\| (\d{4}) \| \[(.+)\]\((.+)\) \|$", index, re.MULTILINE)
+    assert [(f"{number}: {title}", name) for number, title, name in rows] == [
+        (heading, path.name) for heading, path in zip(headings, DECISIONS, strict=True)
+    ]
+
+
+def test_references_to_decisions_name_existing_ones():
+    files = [
+        *documents(),
+        *(path for package in ("gateway", "migrations_engine") for path in (ROOT / package).rglob("*")),
+    ]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files if path.suffix in (".py", ".sql", ".md"))
+    named = {int(number) for number in re.findall(r"\b[Dd]ecisions? (\d+)\b", text)}
+    assert named - {int(path.name[:4]) for path in DECISIONS} == set()
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.sh")), ids=lambda path: path.name)
