@@ -6,6 +6,9 @@ VENV := .venv
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
+# One process per processor, each with servers of its own; on a server that is named (TEST_DATABASE_URL), one after the other.
+PYTEST := $(VENV)/bin/pytest --numprocesses=$(if $(TEST_DATABASE_URL),0,auto) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 setup: $(VENV)/.complete
 
 $(VENV)/.complete: setup.cfg pyproject.toml
@@ -20,18 +23,18 @@ demo: setup
 	@$(VENV)/bin/stonescriptdb-gateway demo
 
 test: setup
-	$(VENV)/bin/pytest $(TESTS)
+	$(PYTEST) $(TESTS)
 
 # What needs no PostgreSQL, in less than a minute.
 test-quick: setup
-	$(VENV)/bin/pytest -m "not server" $(TESTS)
+	$(PYTEST) -m "not server" $(TESTS)
 
 check: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/pytest $(TESTS)
+	$(PYTEST) $(TESTS)
 
 format: setup
 	$(VENV)/bin/ruff check --fix .

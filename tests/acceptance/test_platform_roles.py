@@ -172,7 +172,7 @@ def test_a_role_cannot_log_in_to_another_s_database(
             psycopg.connect(make_conninfo(as_me, dbname=database))
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
 def test_a_function_that_is_called_reaches_nothing(walled: Gateway, gateway_role: str, attack: str, unharmed) -> None:
     answer = call(walled, MINE, "run", attack.replace("{gateway}", gateway_role))
     assert answer.json["error"] in ("query_failed", "invalid_request"), attack

@@ -289,6 +289,7 @@ class TestRubbish:
             (packed({"readme.txt": b"hello"}), "there is no schema folder; at least one of extensions/, types/"),
             (packed({"src/app/main.php": b"<?php"}), "there is no schema folder"),
         ],
+        ids=range(10),
     )
     def test_what_is_no_schema_is_refused_with_advice(self, data: bytes, words: str) -> None:
         assert words in refusal(data)
