@@ -171,7 +171,7 @@ class Budget:
         """Have every worker close its idle connections to a database."""
         with self._table.mutex:
             snapshot = self._snapshot()
-            victims = snapshot.slots(IDLE, key=key)
+            victims = snapshot.idle(key=key)
             workers = self._want(snapshot, victims)
         self._evict_all(snapshot, victims, workers)
 

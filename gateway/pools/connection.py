@@ -151,7 +151,21 @@ class Link:
         self.gone = threading.Event()  #: set when the slot is free, or an orphan
         self._orderly = False
         self._budget = budget
-        self._lock = threading.Lock()  # between the closing thread and the watcher: who may still write to the slot
+        self._lock = threading.Lock()  # after the watcher has ended the link, nothing is written to the slot
+
+    def busy(self) -> bool:
+        """Mark the slot as given out. Return False if the connection has ended, and the slot is not ours any more."""
+        with self._lock:
+            if not self.ended:
+                self._budget.busy(self.slot)
+            return not self.ended
+
+    def idle(self) -> bool:
+        """Mark the slot as one that may make room. Return False if the connection has ended."""
+        with self._lock:
+            if not self.ended:
+                self._budget.idle(self.slot)
+            return not self.ended
 
     def hang_up(self, finish: Callable[[], None], *, orderly: bool) -> None:
         """End the connection from this side.

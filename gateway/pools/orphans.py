@@ -72,21 +72,19 @@ class Reaper:
                 if not (orphans := self._budget.orphans()):
                     self._thread = None
                     return
-            self._look_after(orphans)
+            try:
+                self._look_after(orphans)
+            except (GatewayError, psycopg.Error) as error:
+                _log.info("%d connections without an owner could not be looked after: %s", len(orphans), error)
+            except Exception:  # noqa: BLE001 - the thread goes on: without it the slots would stay taken
+                _log.exception("%d connections without an owner could not be looked after", len(orphans))
 
     def _look_after(self, orphans: list[Orphan]) -> None:
         for orphan in orphans:
             if orphan.is_observer and orphan.since < monotonic() - OBSERVER_SECONDS:
                 self._budget.free_orphan(orphan)  # nobody could ask about it, as long as it has the observer's slot
-        try:
-            with self._connection() as connection:
-                alive = self._still_there(connection, [orphan for orphan in orphans if orphan.backend])
-        except (GatewayError, psycopg.Error) as error:
-            _log.info("%d connections without an owner could not be looked after: %s", len(orphans), error)
-            return
-        except Exception:  # noqa: BLE001 - the thread goes on: without it the slots would stay taken
-            _log.exception("%d connections without an owner could not be looked after", len(orphans))
-            return
+        with self._connection() as connection:
+            alive = self._still_there(connection, [orphan for orphan in orphans if orphan.backend])
         for orphan in orphans:
             if orphan.backend not in alive if orphan.backend else orphan.since < monotonic() - UNFINISHED_SECONDS:
                 self._budget.free_orphan(orphan)

@@ -148,8 +148,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         """Under the pool's lock. Last in, first out: what is not needed grows old and is closed first."""
         while self._pool:
             connection = self._pool.pop()
-            if not connection.lost:
-                self._budget.busy(connection.link.slot)  # type: ignore[union-attr]  # not lost
+            if not connection.closed and connection.link is not None and connection.link.busy():
                 return connection
             self._nconns -= 1
             connection.close()
@@ -293,9 +292,9 @@ class TenantPool(ConnectionPool[CountedConnection]):
                 while self._waiting:
                     if self._waiting.popleft().set(conn):
                         return
-                self._pool.append(conn)
-                self._budget.idle(link.slot)
-                return
+                if link.idle():
+                    self._pool.append(conn)
+                    return
         self._discard(conn)
 
 

@@ -144,6 +144,10 @@ class TableSnapshot:
         slots = [slot for slot, its_state in enumerate(self.states) if its_state == state]
         return slots if key is None else [slot for slot in slots if self.databases[slot] == key]
 
+    def idle(self, *, key: int | None = None) -> list[int]:
+        """The slots whose connection a living worker can close at once, of all databases or of one."""
+        return [slot for slot in self.slots(IDLE, key=key) if self.owners[slot] in self.living]
+
     def orphans(self) -> list[int]:
         """The slots whose backend no living process is in charge of."""
         return [
@@ -217,16 +221,19 @@ class TableSnapshot:
     def to_close(self, count: int, *, key: int | None = None) -> list[int]:
         """The idle slots to close so that *count* end; what was asked for just now is part of them.
 
-        What was asked for PATIENCE_SECONDS ago is not: its worker may be stopped, or have found it in use.
+        What was asked for PATIENCE_SECONDS ago is not: its worker may be stopped, or the worker that asked was killed
+        before it could ring. It is asked for again where nothing else is idle.
 
         :param key: only of this database, and then the longest idle
         """
         if count <= 0:
             return []
-        owners, living, wanted = self.owners, self.living, self.wanted
-        idle = [slot for slot in self.slots(IDLE, key=key) if owners[slot] in living]
-        if asked := {slot for slot in idle if wanted[slot]}:
-            idle = [slot for slot in idle if slot not in asked]
-            count -= sum(wanted[slot] > self.at - PATIENCE_SECONDS for slot in asked)
+        wanted, idle = self.wanted, self.idle(key=key)
         idle.sort(key=self.since.__getitem__)
-        return [idle[rank] for rank in ranks_to_close(count, len(idle), self.returning if key is None else 0.0)]
+        asked = [slot for slot in idle if wanted[slot]]
+        if asked:
+            idle = [slot for slot in idle if not wanted[slot]]
+            ignored = [slot for slot in asked if wanted[slot] <= self.at - PATIENCE_SECONDS]
+            count -= len(asked) - len(ignored)
+        chosen = [idle[rank] for rank in ranks_to_close(count, len(idle), self.returning if key is None else 0.0)]
+        return chosen + ignored[: max(0, count - len(chosen))] if asked else chosen

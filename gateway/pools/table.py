@@ -281,16 +281,16 @@ class SharedTable:
         return found
 
     def ring(self, worker: int) -> None:
-        """Make another worker look at the table. A full bell has been rung already; one without reader is dead."""
+        """Make another worker look at the table, unless it has ended, before or during this call."""
         try:
             bell = os.open(self._bell_path(worker), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            if error.errno in (errno.ENXIO, errno.ENOENT):
+            if error.errno in (errno.ENXIO, errno.ENOENT):  # nobody reads it
                 return
             raise
         try:
             os.write(bell, b"!")
-        except BlockingIOError:
+        except (BlockingIOError, BrokenPipeError):  # it is full of earlier requests, or its reader has just ended
             return
         finally:
             os.close(bell)

@@ -135,11 +135,13 @@ class Watcher:
         del self._links[link.socket.fileno()]
         if self._by_slot.get(link.slot) is link:
             del self._by_slot[link.slot]
-        if link.end():
-            self._budget.free(link.slot)
-        else:
-            self._on_lost(link.connection())
-        link.gone.set()
+        try:
+            if link.end():
+                self._budget.free(link.slot)
+            else:
+                self._on_lost(link.connection())
+        finally:
+            link.gone.set()
 
     def _end_overdue(self) -> None:
         now = monotonic()

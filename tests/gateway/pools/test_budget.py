@@ -1,7 +1,8 @@
-"""What is closed ahead of need, with backends that end at once."""
+"""The budget of one worker with backends that end at once: what is closed, and what dying workers leave behind."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -10,7 +11,7 @@ import pytest
 
 from gateway.pools.budget import Budget
 from gateway.pools.snapshot import Limits
-from gateway.pools.table import SharedTable
+from gateway.pools.table import IDLE, SharedTable
 from gateway.pools.waiter import Waiter
 
 TOTAL, SPARE = 100, 4
@@ -75,3 +76,29 @@ def test_a_few_databases_more_than_before_cost_no_others(worker):
     for database in range(1, TOTAL + 1):
         worker.use(database)
     assert worker.closed == []
+
+
+def test_closing_the_connections_of_a_database_leaves_out_those_of_a_killed_worker(worker):
+    table = worker.budget._table
+    worker.use(1)
+    with table.mutex:
+        left = table.take_slot(1, 0.0)
+        table.owners[left], table.states[left] = table.generation + 1000, IDLE
+    worker.budget.close_idle(1)
+    assert worker.closed == [1]
+    assert table.states[left] == IDLE  # until its backend is known to be gone
+
+
+def test_a_worker_may_end_while_it_is_rung(tmp_path, monkeypatch):
+    table = SharedTable(tmp_path / "slots")
+    os.mkfifo(bell := table._bell_path(table.worker + 1))
+    reader, write = os.open(bell, os.O_RDONLY | os.O_NONBLOCK), os.write
+
+    def write_to_no_reader(descriptor: int, data: bytes) -> int:
+        os.close(reader)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write_to_no_reader)
+    table.ring(table.worker + 1)
+    monkeypatch.undo()
+    table.close()

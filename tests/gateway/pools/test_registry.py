@@ -290,6 +290,19 @@ def test_a_connection_killed_while_idle_is_not_given_out(make_registry, database
     wait_until(lambda: registry.statistics().total_connections == 1)
 
 
+def test_nothing_is_noted_in_the_slot_of_a_connection_that_has_ended(make_registry, databases, admin):
+    registry, (name,) = make_registry(), databases(1)
+    with registry.lease(name) as connection:
+        link = connection.link
+    assert link.busy()
+    assert link.idle()
+    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+    wait_until(lambda: registry.statistics().total_connections == 0)
+    assert not link.busy()
+    assert not link.idle()
+    assert registry.statistics().total_connections == 0
+
+
 def test_a_connection_killed_in_use_gives_its_slot_back(make_registry, databases, admin):
     registry, (name,) = make_registry(max_total_connections=2), databases(1)
     with pytest.raises(psycopg.OperationalError), registry.lease(name) as connection:

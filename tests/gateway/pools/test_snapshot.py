@@ -95,6 +95,13 @@ def test_what_was_asked_for_just_now_counts_and_what_was_asked_for_long_ago_does
     assert view_of(*slots, wanted={0: NOW - 1.0}).to_close(1) == [1]
 
 
+def test_what_was_asked_for_long_ago_is_asked_for_again_where_nothing_else_is_idle():
+    slots = [(IDLE, A, THEM, 1.0), (IDLE, A, US, 2.0)]
+    assert view_of(*slots, wanted={0: NOW - 1.0}).to_close(2) == [1, 0]
+    assert view_of(*slots, wanted={0: NOW - 1.0, 1: NOW - 0.1}).to_close(2) == [0]
+    assert view_of(*slots, wanted={0: NOW - 1.0, 1: NOW - 1.0}).to_close(1) == [0]
+
+
 @pytest.mark.parametrize(
     ("others", "tickets", "needy"),
     [
