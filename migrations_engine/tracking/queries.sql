@@ -91,9 +91,6 @@ SELECT json_build_object(
                        'file', migration_file, 'checksum', checksum, 'folded_checksum', folded_checksum,
                        'statements_done', statements_done) ORDER BY id), '[]')
                      FROM public._stonescriptdb_gateway_migrations),
-    'types', (SELECT coalesce(json_agg(json_build_object(
-                  'name', type_name, 'checksum', checksum, 'file', source_file)), '[]')
-                FROM public._stonescriptdb_gateway_types),
     'functions', (SELECT coalesce(json_agg(json_build_object(
                       'identity', f.signature, 'checksum', f.body_checksum, 'file', f.source_file,
                       'fingerprint', f.fingerprint,

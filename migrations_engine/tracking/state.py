@@ -45,7 +45,6 @@ class DeployState:
     """All that is remembered of earlier deploys of one database."""
 
     migrations: Mapping[str, AppliedMigration] = field(default_factory=dict)  #: by the path of the file
-    type_checksums: Mapping[str, str] = field(default_factory=dict)  #: by type name
     functions: tuple[DeployedFunction, ...] = ()
     left_behind: tuple[str, ...] = ()  #: names of functions that an earlier gateway deployed, in its own spelling
     extensions: Mapping[str, str] = field(default_factory=dict)  #: installed ones, with their versions
@@ -88,7 +87,6 @@ def read_state(connection: psycopg.Connection[Any]) -> DeployState:
     deployed = state["deployed"] or {}
     return DeployState(
         migrations={row["file"]: AppliedMigration(**row) for row in state["migrations"]},
-        type_checksums={t["name"]: t["checksum"] for t in state["types"]},
         functions=tuple(DeployedFunction(**f) for f in state["functions"]),
         left_behind=tuple(state["left_behind"]),
         extensions=state["extensions"],

@@ -130,7 +130,7 @@ class Broken(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         raise OSError("Invalid chunk size: b'zz'")
 
-    def readinto(self, buffer: bytearray) -> int:
+    def readinto(self, buffer) -> int:
         raise OSError("Invalid chunk size: b'zz'")
 
 

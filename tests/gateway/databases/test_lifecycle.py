@@ -124,7 +124,7 @@ def test_waiting_for_another_maker_has_a_limit(connections, platform, same_proce
     maker = DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=0.2)
     other = maker if same_process else DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=0.2)
 
-    def meanwhile(connection: psycopg.Connection) -> SchemaDeployError:
+    def meanwhile(connection: psycopg.Connection) -> BaseException | None:
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(other.create, owner, nothing).exception()
 

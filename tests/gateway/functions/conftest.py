@@ -27,7 +27,6 @@ class OneAtATime:
         self.conninfo = conninfo
         self.connection: psycopg.Connection | None = None
         self.leases = 0
-        self.closed_when_returned = 0
 
     def lease_steps(self, _: str) -> Steps[psycopg.Connection]:
         yield from ()
@@ -39,7 +38,7 @@ class OneAtATime:
         return self.connection
 
     def give_back(self, connection: psycopg.Connection) -> None:
-        self.closed_when_returned += connection.closed
+        """Keep it for the next lease."""
 
     @contextmanager
     def lease(self, database: str) -> Iterator[psycopg.Connection]:

@@ -130,13 +130,6 @@ def test_twice_as_much_costs_at_most_twice_as_much(shape, kind):
         assert cost(factor * 7 * MAX_ARGUMENTS) <= 1.1 * factor * fixed
 
 
-class AnswersNothing:
-    def ask(self, *_: object) -> list[bytes]:
-        raise AssertionError("the server was asked")
-
-    ask_rows = ask
-
-
 @pytest.mark.parametrize("letter", ["x", "É", "名", "."])
 def test_a_name_that_is_too_long_is_refused_before_anything_is_done_with_it(letter):
     cache = SignatureCache(schemas=("public",))

@@ -32,7 +32,7 @@ EXAMPLE = {"street": "s", "n": 2}
 
 def quoted(text: str, *names: str) -> sql.Composed:
     """*text* with each ``{}`` as one of the names, quoted."""
-    return sql.SQL(text).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
+    return sql.SQL(text).format(*map(sql.Identifier, names))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,7 +20,7 @@ def make_registry(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., C
     made: list[ConnectionRegistry] = []
 
     def make(**changes) -> ConnectionRegistry:
-        settings = {
+        settings: dict[str, Any] = {
             "conninfo": postgres_url,
             "max_total_connections": 5,
             "max_connections_per_pool": 3,

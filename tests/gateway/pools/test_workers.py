@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -37,7 +38,7 @@ class OtherWorker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        settings = {"conninfo": conninfo, "slots_path": str(slots_path)} | SETTINGS
+        settings: dict[str, Any] = {"conninfo": conninfo, "slots_path": str(slots_path)} | SETTINGS
         settings["max_total_connections"] += 1  # as make_registry does
         assert self.tell(json.dumps(settings)) == "ready"
 

@@ -91,7 +91,7 @@ def test_a_sequence_that_the_column_does_not_own_is_no_serial(database, column):
     database.execute(f"CREATE SEQUENCE s; CREATE TABLE t ({column})".encode())
     catalog = read_catalog(database)
     assert not catalog.relation_by_label["t"].columns[0].is_serial
-    assert "nextval('public.s'::regclass)" in catalog.relation_by_label["t"].columns[0].default
+    assert "nextval('public.s'::regclass)" in str(catalog.relation_by_label["t"].columns[0].default)
     assert [sequence.label for sequence in catalog.sequences] == ["s"]
 
 

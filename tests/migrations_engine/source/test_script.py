@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrations_engine.errors import SchemaExtractionFailed
-from migrations_engine.schema import SchemaFile
 from migrations_engine.source.lexer import tokens
 from migrations_engine.source.statements import directive, split, transaction_control
 
@@ -23,10 +22,6 @@ END"""
 
 def cut(sql: str) -> list[str]:
     return [statement.text for statement in split(sql)]
-
-
-def file_of(content: bytes) -> SchemaFile:
-    return SchemaFile(folder="seeders", path="a.sql", content=content)
 
 
 @pytest.mark.parametrize(
