@@ -1,18 +1,22 @@
 """What a fleet costs: nothing to do, one migration, and the status, against the least that each could be.
 
 Run ``PYTHONPATH=. python benchmarks/bench_fleet.py [--databases N] [--postgres-version 16|18]``. Everything runs eight
-at a time. Nothing to do is compared with connecting to each database and reading its catalog once; a migration with
-the same statement through ``psql -1``, a process for each database; the status with nothing to do.
+at a time. Nothing to do is compared with connecting to each database and asking for its mark, which tells whether a
+catalog has changed; a migration with the same statement through ``psql``, a process for each database; the status with
+nothing to do. The time on the processors, of the client or gateway and of PostgreSQL, depends less on what else a
+machine does than the time on the clock.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -24,7 +28,8 @@ from migrations_engine.queries import load_queries
 from tests.support.running_gateway import Gateway, make_archive, running_gateway
 
 AT_ONCE = 8
-_CATALOG = load_queries("migrations_engine.catalog")["catalog"]
+_MARK = load_queries("migrations_engine.catalog")["mark"]
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def schema(columns: int) -> bytes:
@@ -40,19 +45,36 @@ def schema(columns: int) -> bytes:
     return make_archive(files)
 
 
-def timed(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What something took: time on the clock, and on processors of the client's side and of PostgreSQL, in seconds."""
+
+    clock: float
+    client: float
+    server: float
+
+    def compared(self, other: Cost) -> str:
+        clock, processors = self.clock / other.clock, (self.client + self.server) / (other.client + other.server)
+        return f"{self}   {clock:5.2f}   {processors:5.2f}"
+
+    def __str__(self) -> str:
+        return f"{self.clock:7.2f} s   {self.client:7.2f} s   {self.server:7.2f} s"
+
+
+def ticks(pid: int, *places: int) -> float:
+    """Return the sum of some of a process's times, by their places in its ``stat`` after the name."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(fields[place - 3]) for place in places) / _TICKS
 
 
 class Fleet:
     """The measured deeds."""
 
-    def __init__(self, gateway: Gateway, server: EmbeddedPostgres, psql: Path, count: int) -> None:
+    def __init__(self, gateway: Gateway, url: str, postmaster: int, psql: Path, count: int) -> None:
         self._gateway = gateway
         self._psql = psql
-        self._url = server.url
+        self._url = url
+        self._postmaster = postmaster
         gateway.post_json("/platform/register", {"platform": "bench"})
         self.store(0)
         for number in range(count):
@@ -71,8 +93,22 @@ class Fleet:
     def status(self) -> None:
         assert self._gateway.get("/platform/bench/status").status == 200
 
-    def read_catalogs(self) -> None:
-        self._in_all(self._read_catalog)
+    def cost(self, act: Callable[[], object]) -> Cost:
+        """Let *act* run, and return what it took."""
+        began, before = time.perf_counter(), self._processors()
+        act()
+        clock = time.perf_counter() - began
+        time.sleep(0.5)  # until the backends have ended, whose times the postmaster has then
+        after = self._processors()
+        return Cost(clock=clock, client=after[0] - before[0], server=after[1] - before[1])
+
+    def _processors(self) -> tuple[float, float]:
+        own = ticks(os.getpid(), 14, 15, 16, 17)
+        workers = sum(ticks(pid, 14, 15) for pid in self._gateway.worker_pids())
+        return own + workers, ticks(self._postmaster, 14, 15, 16, 17)
+
+    def read_marks(self) -> None:
+        self._in_all(self._read_mark)
 
     def run_psql(self) -> None:
         self._in_all(self._run_psql)
@@ -81,9 +117,9 @@ class Fleet:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(act, self._names))
 
-    def _read_catalog(self, name: str) -> None:
+    def _read_mark(self, name: str) -> None:
         with psycopg.connect(make_conninfo(self._url, dbname=name)) as connection:
-            connection.execute(_CATALOG).fetchone()
+            connection.execute(_MARK).fetchone()
 
     def _run_psql(self, name: str) -> None:
         statement = "ALTER TABLE t00 ADD COLUMN by_psql text"
@@ -93,16 +129,16 @@ class Fleet:
 
 def run(fleet: Fleet) -> None:
     fleet.migrate()
-    catalogs, nothing = timed(fleet.read_catalogs), timed(fleet.migrate)
-    status = timed(fleet.status)
+    marks, nothing, status = fleet.cost(fleet.read_marks), fleet.cost(fleet.migrate), fleet.cost(fleet.status)
     fleet.store(1)
-    migration = timed(fleet.migrate)
-    by_psql = timed(fleet.run_psql)
-    print(f"connect and read the catalog  {catalogs:7.2f} s")
-    print(f"nothing to do                 {nothing:7.2f} s   {nothing / catalogs:.2f} of that")
-    print(f"status                        {status:7.2f} s   {status / nothing:.2f} of nothing to do")
-    print(f"one statement through psql    {by_psql:7.2f} s")
-    print(f"one migration                 {migration:7.2f} s   {migration / by_psql:.2f} of psql")
+    migration = fleet.cost(fleet.migrate)
+    by_psql = fleet.cost(fleet.run_psql)
+    print(f"{'':30}{'clock':>9}{'client':>12}{'PostgreSQL':>12}   ratio of the clock, of the processors")
+    print(f"{'connect and ask for the mark':30}{marks}")
+    print(f"{'nothing to do':30}{nothing.compared(marks)}   of that")
+    print(f"{'status':30}{status.compared(nothing)}   of nothing to do")
+    print(f"{'one statement through psql':30}{by_psql}")
+    print(f"{'one migration':30}{migration.compared(by_psql)}   of psql")
 
 
 def main() -> None:
@@ -117,7 +153,8 @@ def main() -> None:
         EmbeddedPostgres(Path(data), programs=programs) as server,
         running_gateway(server.url, Path(folder), PARALLEL_DEPLOYS=str(AT_ONCE)) as gateway,
     ):
-        run(Fleet(gateway, server, programs.folder / "psql", arguments.databases))
+        postmaster = int((Path(data) / "data" / "postmaster.pid").read_text().split()[0])
+        run(Fleet(gateway, server.url, postmaster, programs.folder / "psql", arguments.databases))
 
 
 if __name__ == "__main__":

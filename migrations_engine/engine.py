@@ -101,6 +101,7 @@ def _attempt(
                 return unchanged_report(connection, schema, options, note)
             opening = Opening.of(connection, schema, options, probe)
             if opening.is_unchanged:
+                Records(connection).mark(read_mark(connection))  # so that the next deploy need not compare
                 return unchanged_report(connection, schema, options, opening.state.last)
             deploy = _Deploy(opening, warnings)
             deploy.declare()

@@ -726,47 +726,62 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace
 WHERE n.nspname !~ '^pg_'
 
 -- name: mark
--- A text that is another one after any change of an object: how many rows each catalog has for the application's, the
--- newest transaction among those that wrote them, and the sum of them all. Statistics and the like are written in place.
-SELECT md5(string_agg(concat_ws(' ', mark.catalog, mark.rows, mark.newest, mark.total), ',' ORDER BY mark.catalog))
+-- A text that changes with any change of an object: the number of rows that catalogs have for the application's objects,
+-- and the transactions that wrote them. Statistics and the like are written in place. A new session plans this for longer
+-- than it runs, so there is one aggregate, and only what is common is read: column defaults and parents always change with
+-- rows of pg_depend, and there is no object of a kind in mark_more without such rows.
+SELECT md5(concat_ws(' ', count(*), max(item.written::text::bigint),
+                     sum(hashint8(item.written::text::bigint * 64 + item.catalog)))) AS mark,
+       bool_or(item.more) AS has_more
 FROM (
-    SELECT 'pg_namespace' AS catalog, count(*) AS rows, max(xmin::text::bigint) AS newest, sum(xmin::text::bigint) AS total FROM pg_catalog.pg_namespace
-    UNION ALL SELECT 'pg_class', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_class WHERE oid >= 16384
-    UNION ALL SELECT 'pg_attribute', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
-    UNION ALL SELECT 'pg_attrdef', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_attrdef
-    UNION ALL SELECT 'pg_constraint', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_constraint WHERE oid >= 16384
-    UNION ALL SELECT 'pg_index', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_index WHERE indexrelid >= 16384
-    UNION ALL SELECT 'pg_inherits', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_inherits
-    UNION ALL SELECT 'pg_sequence', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_sequence
-    UNION ALL SELECT 'pg_type', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_type WHERE oid >= 16384
-    UNION ALL SELECT 'pg_enum', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_enum
-    UNION ALL SELECT 'pg_proc', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_proc WHERE oid >= 16384
-    UNION ALL SELECT 'pg_trigger', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_trigger
-    UNION ALL SELECT 'pg_rewrite', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_rewrite WHERE oid >= 16384
-    UNION ALL SELECT 'pg_policy', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_policy
-    UNION ALL SELECT 'pg_statistic_ext', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_statistic_ext
-    UNION ALL SELECT 'pg_description', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_description WHERE objoid >= 16384
-    UNION ALL SELECT 'pg_depend', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_depend WHERE objid >= 16384
-    UNION ALL SELECT 'pg_extension', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_extension
-    UNION ALL SELECT 'pg_default_acl', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_default_acl
-    UNION ALL SELECT 'pg_event_trigger', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_event_trigger
-    UNION ALL SELECT 'pg_publication', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_publication
-    UNION ALL SELECT 'pg_foreign_table', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_foreign_table
-    UNION ALL SELECT 'pg_foreign_server', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_foreign_server
-    UNION ALL SELECT 'pg_cast', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_cast WHERE oid >= 16384
-    UNION ALL SELECT 'pg_operator', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_operator WHERE oid >= 16384
-    UNION ALL SELECT 'pg_collation', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_collation WHERE oid >= 16384
-    UNION ALL SELECT 'pg_ts_config', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_ts_config WHERE oid >= 16384
-    UNION ALL SELECT 'pg_ts_config_map', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_ts_config_map WHERE mapcfg >= 16384
-    UNION ALL SELECT 'pg_ts_dict', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_ts_dict WHERE oid >= 16384
-    UNION ALL SELECT 'pg_opclass', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_opclass WHERE oid >= 16384
-    UNION ALL SELECT 'pg_opfamily', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_opfamily WHERE oid >= 16384
-    UNION ALL SELECT 'pg_conversion', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_conversion WHERE oid >= 16384
-    UNION ALL SELECT 'pg_language', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_language WHERE oid >= 16384
-    UNION ALL SELECT 'pg_foreign_data_wrapper', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_foreign_data_wrapper
-    UNION ALL SELECT 'pg_am', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_am WHERE oid >= 16384
-    UNION ALL SELECT 'pg_transform', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_transform WHERE oid >= 16384
-    UNION ALL SELECT 'pg_ts_parser', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_ts_parser WHERE oid >= 16384
-    UNION ALL SELECT 'pg_ts_template', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_ts_template WHERE oid >= 16384
-    UNION ALL SELECT 'pg_publication_rel', count(*), max(xmin::text::bigint), sum(xmin::text::bigint) FROM pg_catalog.pg_publication_rel
-) AS mark
+    SELECT 0 AS catalog, xmin AS written, classid NOT IN (
+               'pg_catalog.pg_class'::regclass, 'pg_catalog.pg_type'::regclass, 'pg_catalog.pg_proc'::regclass,
+               'pg_catalog.pg_constraint'::regclass, 'pg_catalog.pg_attrdef'::regclass, 'pg_catalog.pg_trigger'::regclass,
+               'pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_namespace'::regclass,
+               'pg_catalog.pg_extension'::regclass, 'pg_catalog.pg_default_acl'::regclass, 'pg_catalog.pg_cast'::regclass,
+               'pg_catalog.pg_am'::regclass, 'pg_catalog.pg_transform'::regclass) AS more
+    FROM pg_catalog.pg_depend WHERE objid >= 16384
+    UNION ALL SELECT 1, xmin, false FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL SELECT 2, xmin, false FROM pg_catalog.pg_class WHERE oid >= 16384
+    UNION ALL SELECT 3, xmin, false FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
+    UNION ALL SELECT 4, xmin, false FROM pg_catalog.pg_constraint WHERE oid >= 16384
+    UNION ALL SELECT 5, xmin, false FROM pg_catalog.pg_index WHERE indexrelid >= 16384
+    UNION ALL SELECT 6, xmin, false FROM pg_catalog.pg_sequence
+    UNION ALL SELECT 7, xmin, false FROM pg_catalog.pg_type WHERE oid >= 16384
+    UNION ALL SELECT 8, xmin, false FROM pg_catalog.pg_enum
+    UNION ALL SELECT 9, xmin, false FROM pg_catalog.pg_proc WHERE oid >= 16384
+    UNION ALL SELECT 10, xmin, false FROM pg_catalog.pg_trigger
+    UNION ALL SELECT 11, xmin, false FROM pg_catalog.pg_rewrite WHERE oid >= 16384
+    UNION ALL SELECT 12, xmin, false FROM pg_catalog.pg_policy
+    UNION ALL SELECT 13, xmin, false FROM pg_catalog.pg_description WHERE objoid >= 16384
+    UNION ALL SELECT 14, xmin, false FROM pg_catalog.pg_extension
+    UNION ALL SELECT 15, xmin, false FROM pg_catalog.pg_default_acl
+    UNION ALL SELECT 16, xmin, false FROM pg_catalog.pg_publication
+    UNION ALL SELECT 17, xmin, false FROM pg_catalog.pg_foreign_data_wrapper
+    UNION ALL SELECT 18, xmin, false FROM pg_catalog.pg_cast WHERE oid >= 16384
+    UNION ALL SELECT 19, xmin, false FROM pg_catalog.pg_am WHERE oid >= 16384
+    UNION ALL SELECT 20, xmin, false FROM pg_catalog.pg_transform
+) AS item
+
+-- name: mark_more
+-- The same over catalogs of objects that few applications have.
+SELECT md5(concat_ws(' ', count(*), max(item.written::text::bigint),
+                     sum(hashint8(item.written::text::bigint * 64 + item.catalog))))
+FROM (
+    SELECT 0 AS catalog, xmin AS written FROM pg_catalog.pg_foreign_table
+    UNION ALL SELECT 1, xmin FROM pg_catalog.pg_foreign_server
+    UNION ALL SELECT 2, xmin FROM pg_catalog.pg_statistic_ext
+    UNION ALL SELECT 3, xmin FROM pg_catalog.pg_event_trigger
+    UNION ALL SELECT 4, xmin FROM pg_catalog.pg_publication_rel
+    UNION ALL SELECT 5, xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
+    UNION ALL SELECT 6, xmin FROM pg_catalog.pg_opclass WHERE oid >= 16384
+    UNION ALL SELECT 7, xmin FROM pg_catalog.pg_opfamily WHERE oid >= 16384
+    UNION ALL SELECT 8, xmin FROM pg_catalog.pg_collation WHERE oid >= 16384
+    UNION ALL SELECT 9, xmin FROM pg_catalog.pg_ts_config WHERE oid >= 16384
+    UNION ALL SELECT 10, xmin FROM pg_catalog.pg_ts_config_map WHERE mapcfg >= 16384
+    UNION ALL SELECT 11, xmin FROM pg_catalog.pg_ts_dict WHERE oid >= 16384
+    UNION ALL SELECT 12, xmin FROM pg_catalog.pg_ts_parser WHERE oid >= 16384
+    UNION ALL SELECT 13, xmin FROM pg_catalog.pg_ts_template WHERE oid >= 16384
+    UNION ALL SELECT 14, xmin FROM pg_catalog.pg_conversion WHERE oid >= 16384
+    UNION ALL SELECT 15, xmin FROM pg_catalog.pg_language WHERE oid >= 16384
+) AS item

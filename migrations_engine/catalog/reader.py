@@ -65,13 +65,19 @@ def _read_more(cursor: psycopg.Cursor[Any], text: str, queries: Mapping[str, Ite
 
 
 def read_mark(connection: psycopg.Connection[Any]) -> str:
-    """Read a text that is another one after any change of the application's objects, for a tenth of a catalog's cost.
+    """Return a text that changes with any change of the application's objects, for a tenth of a catalog's cost.
 
     It may change without one, too: a temporary table or a TRUNCATE is enough.
     """
-    row = connection.execute(_QUERIES["mark"]).fetchone()
-    assert row is not None
-    return str(row[0])
+    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        row = cursor.execute(_QUERIES["mark"]).fetchone()
+        assert row is not None
+        mark, has_more = row
+        if has_more:
+            more = cursor.execute(_QUERIES["mark_more"]).fetchone()
+            assert more is not None
+            mark += more[0]
+    return str(mark)
 
 
 def read_names(connection: psycopg.Connection[Any]) -> Names:

@@ -172,6 +172,11 @@ DO UPDATE SET checksum = excluded.checksum, source_file = excluded.source_file, 
         WHERE _stonescriptdb_gateway_tables.checksum <> excluded.checksum
            OR _stonescriptdb_gateway_tables.definition IS DISTINCT FROM excluded.definition
 
+-- name: record_mark
+UPDATE public._stonescriptdb_gateway_tables
+   SET definition = jsonb_set(definition, '{mark}', to_jsonb(%(mark)s::text))
+ WHERE table_name = '*'
+
 -- name: definitions
 SELECT table_name, definition::text
   FROM public._stonescriptdb_gateway_tables

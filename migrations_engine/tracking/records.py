@@ -72,6 +72,10 @@ class Records:
     def tables(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._rows("record_tables", rows)
 
+    def mark(self, mark: str) -> None:
+        """Write down the mark of the catalogs, as ``read_mark`` returns it, in the note of the last deploy."""
+        self._connection.execute(_QUERIES["record_mark"], {"mark": mark})
+
     def definitions(self, names: Sequence[str]) -> dict[str, str]:
         """The definitions, as JSON text, of those rows of the tables' tracking table that have one."""
         return dict(self._connection.execute(_QUERIES["definitions"], {"names": list(names)}).fetchall())

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from migrations_engine import EngineError, MigrationFailed
+from migrations_engine.catalog import read_mark
 
 SHOP = {
     "tables/users.pssql": "CREATE TABLE users (id SERIAL PRIMARY KEY, name TEXT NOT NULL);",
@@ -26,6 +27,18 @@ ALL_FOLDERS = {
     "functions/moods.pssql": "CREATE FUNCTION moods() RETURNS SETOF mood LANGUAGE sql AS 'SELECT mood FROM people';",
     "seeders/people.pssql": "INSERT INTO people (id, mail) VALUES (1, 'a@b'), (2, 'c@d');",
 }
+
+
+def test_a_deploy_that_finds_nothing_to_do_lets_the_next_one_see_that_by_the_mark(tenant):
+    schema = {"tables/t.sql": "CREATE TABLE t (id int)"}
+    tenant.register(schema)
+    tenant.execute("TRUNCATE t")  # gives it another file, and so changes the catalog
+    assert tenant.migrate(schema).migrations_applied == 0
+    with psycopg.connect(tenant.conninfo) as connection:
+        mark = read_mark(connection)
+    assert tenant.rows("SELECT definition ->> 'mark' FROM _stonescriptdb_gateway_tables WHERE table_name = '*'") == [
+        (mark,)
+    ]
 
 
 def test_a_second_deploy_of_the_same_schema_does_nothing(tenant):
