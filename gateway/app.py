@@ -1,4 +1,4 @@
-"""The application: the services wired up, and the routes that lead to them."""
+"""The Flask application: services, guard and views."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.settings import Settings
 
 
 def create_app(settings: Settings) -> Flask:
-    """Make the application. No connection is opened and no thread started: it is made before the workers are forked.
+    """Create the application. Opens no connection and starts no thread, because it runs before the workers are forked.
 
     ``app.extensions["gateway"]`` has ``open()`` and ``close()`` for the worker that serves it.
     """
@@ -34,5 +34,5 @@ def create_app(settings: Settings) -> Flask:
 
     for views in (deploys, call, query, platforms, databases, migrations, admin, health, metrics):
         app.register_blueprint(views.blueprint)
-    app.wsgi_app = call.CallDoor(app.wsgi_app, services, guard)  # type: ignore[method-assign]  # how Flask wants it
+    app.wsgi_app = call.CallDoor(app.wsgi_app, services, guard)  # type: ignore[method-assign]  # as Flask documents it
     return app

@@ -1,4 +1,4 @@
-"""The demonstration: both servers, the example platform for two tenants, and two calls, shown as they are sent."""
+"""The demo: both servers, the example platform for two tenants, and two calls, each shown as a line for curl."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ REQUEST_TIMEOUT_SECONDS: Final = 60.0
 
 
 class DemoError(Exception):
-    """The demonstration cannot go on; the message is one line that says why."""
+    """The demo failed; the message is one line with the reason."""
 
 
 def run_demo(port: int) -> None:
-    """Run the demonstration on *port* of the loopback address, with its files in ``./.demo``, until Ctrl-C.
+    """Run the demo on *port* of the loopback address, with its files in ``./.demo``, until Ctrl-C.
 
-    :raises DemoError: something could not be started, or an answer was not the expected one
+    :raises DemoError: a server could not be started, or a request failed
     """
     schema = EXAMPLES / PLATFORM / "postgresql"
     if not schema.is_dir():
@@ -59,9 +59,9 @@ def run_demo(port: int) -> None:
 
 @contextmanager
 def _gateway(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """``serve --embedded`` as a child, stopped by SIGTERM at the end, however the end comes.
+    """Run ``serve --embedded`` as a child process, and stop it by SIGTERM in any case.
 
-    It gets a session of its own, so that Ctrl-C in the terminal reaches this process alone, which then stops it.
+    It has a session of its own, so that Ctrl-C in the terminal reaches only this process, which then stops it.
     """
     environment = {
         "GATEWAY_HOST": "127.0.0.1",
@@ -98,7 +98,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            sys.exit(1)  # it has said itself why it could not start
+            sys.exit(1)  # its own output has the reason
         try:
             if _request(port, "GET", "/health/ready")[0] == 200:
                 return
@@ -109,7 +109,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 class _Client:
-    """Sends requests, and prints each as a line for curl with the answer under it."""
+    """Sends requests, and prints each as a line for curl, followed by the answer."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -157,7 +157,7 @@ def _request(port: int, method: str, path: str, body: bytes = b"", content_type:
 
 
 def _multipart(fields: Mapping[str, str], archive: Path) -> tuple[bytes, str]:
-    """A form's body with the archive as its part ``schema``, and the content type that names its boundary."""
+    """Return the body of a form with the archive as its part ``schema``, and the content type with its boundary."""
     boundary = uuid.uuid4().hex
     parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()]
     head = (

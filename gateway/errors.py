@@ -1,4 +1,4 @@
-"""Everything the gateway refuses or fails to do, by meaning. HTTP is not known here: ``api`` gives each a status."""
+"""The errors of the gateway, one class for each meaning. ``api/errors.py`` maps each to an HTTP status."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 
 class GatewayError(Exception):
-    """A request that ends without success.
+    """The base class of all errors with which a request can end.
 
-    :param message: what went wrong and what to do about it, for the person who reads the answer
+    :param message: what went wrong and what to do about it, for the reader of the answer
     :param facts: further fields of the answer (``database``, ``platform``, ``cause``, ``sqlstate``, ``file`` …);
         those that are None are left out
     """
@@ -46,7 +46,7 @@ class PlatformIsolationViolation(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """The platform sends more requests than it may; ``retry_after`` seconds later it may again."""
+    """The platform exceeds its rate limit; a request after ``retry_after`` seconds is admitted."""
 
     code = "rate_limited"
 
@@ -64,7 +64,7 @@ class PlatformNotFound(GatewayError):
 
 
 class PlatformAlreadyRegistered(InvalidRequest):
-    """The platform to be registered is registered."""
+    """The platform is registered already."""
 
 
 class SchemaNotFound(GatewayError):
@@ -74,33 +74,33 @@ class SchemaNotFound(GatewayError):
 
 
 class FunctionNotFound(GatewayError):
-    """No function of this name may be called in the database, or there is none; the two look alike on purpose."""
+    """The function does not exist in the database, or may not be called; clients cannot distinguish the two."""
 
     code = "function_not_found"
 
 
 class DatabaseAlreadyExists(GatewayError):
-    """The database to be made is there already."""
+    """The database to be created exists already."""
 
     code = "database_already_exists"
 
 
 class DatabaseNameConflict(GatewayError):
-    """The database of this name belongs to somebody else, or to nobody who was ever recorded."""
+    """The database of this name has another owner, or none that is recorded."""
 
     code = "database_name_conflict"
 
 
 class DatabaseNotRecorded(DatabaseNameConflict):
-    """The database of this name has no owner's stamp. It looks like one that belongs to somebody else."""
+    """The database of this name has no ownership stamp. The answer is the same as for another owner's database."""
 
 
 class DatabaseNotMoved(DatabaseNameConflict):
-    """The database has the stamp of its platform and is not owned by the platform's role yet."""
+    """The database has the stamp of its platform, but the platform's role does not own it yet."""
 
 
 class SchemaDeployError(GatewayError):
-    """The schema engine ended without success. Its own code, message and facts are the answer."""
+    """The schema engine failed. The answer has the engine's code, message and facts."""
 
     def __init__(self, code: str, message: str, **facts: Any) -> None:  # noqa: ANN401 - as in GatewayError
         super().__init__(message, **facts)
@@ -114,7 +114,7 @@ class ConnectionFailed(GatewayError):
 
 
 class UndoRefused(GatewayError):
-    """A database is not put back, or no copy of it kept: rows would be lost, or there is no space."""
+    """A database cannot be restored, or no copy of it kept: rows would be lost, or there is no space."""
 
     code = "migration_failed"
 
@@ -138,18 +138,18 @@ class QueryTimeout(GatewayError):
 
 
 class ClientGone(GatewayError):
-    """The client closed its connection before the answer, and the query was cancelled. Nobody reads this."""
+    """The client disconnected before the answer, and the query was cancelled. The answer cannot be sent."""
 
     code = "query_timeout"
 
 
 class QueryFailed(GatewayError):
-    """PostgreSQL raised an error inside the called function or query; ``sqlstate`` says which."""
+    """PostgreSQL raised an error in the called function or query; ``sqlstate`` identifies it."""
 
     code = "query_failed"
 
 
 class ResponseTooLarge(GatewayError):
-    """The answer is larger than an answer may be."""
+    """The answer exceeds MAX_RESPONSE_BYTES."""
 
     code = "query_failed"

@@ -1,4 +1,4 @@
-"""What happens in the gateway, for those who count it. Emitting one takes microseconds, because every call does."""
+"""Events of the gateway, for metrics. Every call emits some, so emitting one takes microseconds."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, Final, TypeVar
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """A call got a connection to its database, and has ended, well or not."""
+    """A call that had a connection to its database has ended, with or without success."""
 
     platform: str
-    seconds: float  #: with the wait for the connection
+    seconds: float  #: including the wait for the connection
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLeased:
-    """A connection was given to a call, or to a question of the gateway's own."""
+    """A connection was leased to a call, or to a query of the gateway's own."""
 
     database: str
-    was_idle: bool  #: it was there; otherwise the call waited for one, or connected
+    was_idle: bool  #: False if the call waited for a connection, or made a new one
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,19 @@ _listeners: Final[dict[type, Callable[[Any], None]]] = {}
 
 
 def listen(event_type: type[Event], listener: Callable[[Event], None]) -> None:
-    """Have *listener* called with every event of the type, where it happens; instead of an earlier listener."""
+    """Call *listener* with every event of the type, in the thread that emits it. Replaces an earlier listener."""
     _listeners[event_type] = listener
 
 
 def emit(event: Event) -> None:
-    """Call the listener of the event, if there is one. One that raises is removed: it must not fail a request."""
+    """Call the listener of the event, if any. A listener that raises is removed: it must not fail a request."""
     listener = _listeners.get(type(event))
     if listener is not None:
         try:
             listener(event)
-        except Exception:  # noqa: BLE001 - whatever it is, it is logged
+        except Exception:  # noqa: BLE001 - logged
             _listeners.pop(type(event), None)
-            _log.exception("%s is not counted any more in this process", type(event).__name__)
+            _log.exception("%s is no longer counted in this process", type(event).__name__)
 
 
 def remove_listeners() -> None:

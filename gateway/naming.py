@@ -1,4 +1,4 @@
-"""Names to database names. Nothing else in the gateway decides what a database is called."""
+"""Names of platforms, tenants and schemas, checked and mapped to database names. No other module does that."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Final, Literal
 
 from gateway.errors import InvalidRequest
 
-MAX_DATABASE_NAME_BYTES: Final = 63  #: NAMEDATALEN - 1; PostgreSQL would cut a longer name and open another one
-ALLOWED_CHARACTERS: Final = "ASCII letters, digits, '_', '-', '.' and space, beginning with a letter or digit"
-RESERVED_PREFIX: Final = "_stonescriptdb_gateway_"  #: of the gateway's own databases; no platform begins with it
+MAX_DATABASE_NAME_BYTES: Final = (
+    63  #: NAMEDATALEN - 1; PostgreSQL would truncate a longer name and open another database
+)
+ALLOWED_CHARACTERS: Final = "ASCII letters, digits, '_', '-', '.' and space, starting with a letter or digit"
+RESERVED_PREFIX: Final = "_stonescriptdb_gateway_"  #: of the gateway's own databases; no platform's name has it
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ]*")
 _FOLDED = re.compile(r"[^a-z0-9_]")
@@ -19,7 +21,7 @@ _MAIN_TENANT_IDS: Final = frozenset({None, "", "null", "main"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseOwner:
-    """Whose a database is: a v1 platform's main or tenant database, or a v2 database of a stored schema.
+    """The owner of a database: a v1 platform or tenant, or a v2 database id of a platform's stored schema.
 
     The names are kept as given, never folded, because different names can fold into one database name.
     """
@@ -46,7 +48,7 @@ class DatabaseOwner:
 
 
 def tenant_database(platform: object, tenant_id: object = None) -> DatabaseOwner:
-    """The v1 database of *platform*: its main one, or the tenant's.
+    """Return the owner of a v1 database: of the main one of *platform*, or of the tenant's.
 
     :raises InvalidRequest: a name has a forbidden character, or the database name would be over 63 bytes
     """
@@ -56,7 +58,7 @@ def tenant_database(platform: object, tenant_id: object = None) -> DatabaseOwner
 
 
 def schema_database(platform: object, schema_name: object, database_id: object) -> DatabaseOwner:
-    """The v2 database *database_id* of *platform*'s stored schema *schema_name*.
+    """Return the owner of the v2 database *database_id* of *platform*'s stored schema *schema_name*.
 
     :raises InvalidRequest: as for :func:`tenant_database`
     """
@@ -70,7 +72,7 @@ def schema_database(platform: object, schema_name: object, database_id: object) 
 
 
 def check_tenant_id(value: object) -> str | None:
-    """Give *value* back if it may be a tenant id; None for those that mean the main database.
+    """Return *value* if it is a valid tenant id, or None if it means the main database.
 
     :raises InvalidRequest: it is not a string, or has a character outside ALLOWED_CHARACTERS
     """
@@ -80,7 +82,9 @@ def check_tenant_id(value: object) -> str | None:
 
 
 def check_name(value: object, *, field: str) -> str:
-    """Give *value* back if it may be a platform, tenant, schema or database id; *field* is how the error names it.
+    """Return *value* if it is a valid platform, tenant id, schema name or database id.
+
+    :param field: the name of the field, for the error message
 
     :raises InvalidRequest: it is not a string, empty, too long, or has a character outside ALLOWED_CHARACTERS
     """
@@ -105,7 +109,7 @@ def _fitting(owner: DatabaseOwner) -> DatabaseOwner:
 
 
 def owner_facts(owner: DatabaseOwner) -> dict[str, str | None]:
-    """What an error about *owner*'s database may tell: only what was asked for."""
+    """Return the facts of an error about *owner*'s database. They repeat the request and reveal nothing else."""
     return {
         "database": owner.database_name,
         "platform": owner.platform,

@@ -1,7 +1,7 @@
-"""The one table of routes: who may use each, which key it needs, and which threads answer it.
+"""The one table of routes: from which networks and with which key each may be used, and which threads answer it.
 
-The guard, the workers and the tests read it. It knows no framework, so that a worker can look a request up before any
-framework has seen it.
+The guard, the workers and the tests read it. It imports no framework, so that a worker can look up a request before the
+framework has parsed it.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ class Key(IntEnum):
     """Which API key a route needs; a higher number is stricter."""
 
     NONE = 0
-    PLATFORM = 1  #: that of the platform which the request names, if it has one
-    PLATFORM_ALWAYS = 2  #: the same; for a platform that has none nobody may use the route
-    ADMIN = 3  #: the admin key if there is one, else that of the platform
-    ADMIN_ALWAYS = 4  #: the admin key; without one nobody may use the route
+    PLATFORM = 1  #: the key of the platform that the request names, if it has one
+    PLATFORM_ALWAYS = 2  #: the same; platforms without a key cannot use the route
+    ADMIN = 3  #: the admin key if one is set, else the key of the platform
+    ADMIN_ALWAYS = 4  #: the admin key; the route is closed if none is set
 
 
 class Work(Enum):
-    """How a request is worked on."""
+    """Which threads process a request."""
 
-    HEALTH = "health"  #: on threads of its own, so that it is answered whatever else happens
+    HEALTH = "health"  #: threads of its own, so that it is answered while all others are busy
     CALL = "call"
-    DEPLOY = "deploy"  #: takes long; on threads of its own, so that no call waits for it
+    DEPLOY = "deploy"  #: takes long; threads of its own, so that no call waits for it
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One method of one path. A part of the path like ``<platform>`` stands for any one segment."""
+    """One method of one path. A segment of the path such as ``<platform>`` matches any one segment."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ def _route(method: str, path: str, access: Access, key: Key, work: Work) -> Rout
     return Route(method=method, path=path, access=access, key=key, work=work)
 
 
-#: Calls have a short way in front of the framework.
+#: Calls are answered without the framework where possible.
 CALL: Final = _route("POST", "/call", Access.NETWORK, Key.PLATFORM, Work.CALL)
 
 ROUTES: Final = (
@@ -87,7 +87,7 @@ ROUTES: Final = (
 )  # fmt: skip
 
 _VARIABLE: Final = re.compile(r"<[^>]*>")
-#: What is left of a rule where a key that is not set is not missed.
+#: The key that is needed where a missing key does not close the route.
 _WHERE_SET: Final = {Key.PLATFORM_ALWAYS: Key.PLATFORM, Key.ADMIN_ALWAYS: Key.ADMIN}
 
 
@@ -104,32 +104,32 @@ _PATTERNS: Final = tuple(
 
 
 def route_of_rule(method: str, rule: str) -> Route | None:
-    """Return the row of a route that the framework has chosen, or None: then nobody may use it.
+    """Return the row of the route that the framework has matched, or None if there is no row; then it must be refused.
 
-    :param rule: the path as the framework writes it; the names of its variables do not matter
+    :param rule: the path as the framework spells it; the names of its variables are ignored
     """
     return _BY_SHAPE.get(("GET" if method == "HEAD" else method, _shape(rule)))
 
 
 def route_of_nothing(path: str) -> Route:
-    """Return what holds for a request that no route answers: the strictest rules of the routes whose paths begin alike.
+    """Return the row for a request without a route: the strictest rules of the routes with the same first segment.
 
-    So who may not use a route is not told either which methods it has, or which others are beside it.
+    So a client that may not use a route cannot find out its methods, or the routes beside it, either.
     """
     first = path.lstrip("/").partition("/")[0]
     alike = [route for route in ROUTES if route.path.split("/")[1] == first]
     access = max((route.access for route in alike), default=Access.NETWORK)
-    # There is nothing here that a key would have to be set for.
+    # No route is closed here for lack of a key.
     key = max((_WHERE_SET.get(route.key, route.key) for route in alike), default=Key.NONE)
     return _route("", f"/{first}" if alike else "", access, key, Work.OTHER)
 
 
 def route_of_head(head: bytes) -> Route | None:
-    """Return the route that will answer a request that begins with *head*; None if none will.
+    """Return the route of a request that starts with *head*, or None if no route matches.
 
-    The target is read as the application reads it, so that no other spelling of a path is another kind of work.
+    The target is parsed as the application parses it, so that every spelling of a path is the same kind of work.
 
-    :param head: at least the whole request line
+    :param head: at least the complete request line
     """
     method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
     target = rest.partition(" ")[0]

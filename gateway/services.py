@@ -27,10 +27,10 @@ _CONNECTIONS_OF_A_DEPLOY: Final = 3  #: to its database, for the lock on a new o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of one process. Made before the fork, opened in the worker after it.
+    """The parts of one process. Built before the fork, opened in the worker after it.
 
-    :ivar roles: the roles of platforms; None where PLATFORM_ROLES is off
-    :ivar deploy_turns: as many as there can be deploys in this process without one waiting for another's connections
+    :ivar roles: the roles of platforms; None if PLATFORM_ROLES is off
+    :ivar deploy_turns: limits the deploys of this process, so that none waits for connections that others hold
     :ivar started_at: ``time.monotonic()`` of the gateway's start, the same in all its workers
     """
 
@@ -50,7 +50,7 @@ class Services:
     started_at: float
 
     def scratch_of(self, platform: str) -> ScratchDatabases:
-        """Return the scratch databases that a platform's schemas are read in: as its own role, where it has one."""
+        """Return the scratch databases for a platform's schemas; they use its role if it has one."""
         roles = self.roles
         if roles is None:
             return self.scratch
@@ -63,7 +63,7 @@ class Services:
         return replace(self.scratch, connect=connect, owner=roles.role_of(platform))
 
     def open(self) -> None:
-        """Let connections be made."""
+        """Allow connections to be made."""
         self.registry.open()
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class Services:
 
 
 def build_services(settings: Settings) -> Services:
-    """Return the services that *settings* describe; nothing is opened yet."""
+    """Return the services for *settings*. Opens nothing."""
     maintenance = settings.maintenance_database
     roles = None
     if settings.platform_roles:
@@ -94,7 +94,7 @@ def build_services(settings: Settings) -> Services:
         login_to=roles.login_to if roles else lambda _: {},
     )
 
-    def ask_server() -> None:
+    def ping() -> None:
         with registry.lease(maintenance) as connection:
             connection.execute("SELECT 1")
 
@@ -126,15 +126,15 @@ def build_services(settings: Settings) -> Services:
             roles=roles,
         ),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
-        server_check=ServerCheck(ask_server, doubts=registry.has_lost_connections),
+        server_check=ServerCheck(ping, doubts=registry.has_lost_connections),
         started_at=time.monotonic(),
     )
 
 
 def _budget_file(settings: Settings) -> Path:
-    """Where the workers of this gateway, old and new ones in a reload, count their connections.
+    """Return the file in which the workers of this gateway count their connections, old and new ones in a reload.
 
-    One file per gateway, machine and server: DATA_DIR may be shared by gateways, also of several machines.
+    The name differs per gateway, machine and server: DATA_DIR may be shared by gateways, also of several machines.
     """
     server = conninfo_to_dict(settings.conninfo)
     address = ",".join(str(server.get(name)) for name in ("host", "hostaddr", "port"))

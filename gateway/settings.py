@@ -1,4 +1,4 @@
-"""Settings: read once from the environment or ``.env``, checked, frozen, with units in the names."""
+"""The settings: read once from the environment or ``.env``, checked, frozen, with units in the names."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DOTENV_PATH: Final = Path(".env")  #: looked for in the folder the gateway is st
 CONNECTION_NAMES: Final = ("DATABASE_URL", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
 RATE_LIMIT_NAMES: Final = re.compile(r"RATE_LIMIT_(.+)")
 KEY_NAMES: Final = re.compile(r"API_KEY_(.+)|ADMIN_TOKEN")
-ADMIN_KEY: Final = "ADMIN"  #: whose key API_KEY_ADMIN is; a platform of this name has it too
-IGNORED_NAMES: Final = frozenset({"RUST_LOG"})  #: of the gateway written in Rust, still found in its .env files
+ADMIN_KEY: Final = "ADMIN"  #: the owner of API_KEY_ADMIN; a platform of this name has the same key
+IGNORED_NAMES: Final = frozenset({"RUST_LOG"})  #: of the gateway written in Rust, still present in its .env files
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 _DEFAULT_CONNECTIONS: Final = 200
-_MAX_MILLISECONDS: Final = 2**31 - 1  #: what PostgreSQL's timeouts can hold
+_MAX_MILLISECONDS: Final = 2**31 - 1  #: the maximum of PostgreSQL's timeouts
 _MAX_SECONDS: Final = 366 * 24 * 3600
 _MAX_BYTES: Final = 2**40
 _DATA_DIR: Final = Path("data")
@@ -35,7 +35,7 @@ _LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
 class SettingsError(Exception):
-    """Settings that the gateway cannot start with; ``problems`` has one line for each, naming the variable."""
+    """The settings are not valid; ``problems`` has one line for each wrong one, which names the variable."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
@@ -58,10 +58,10 @@ def _seconds(text: str) -> float:
 
 
 def _networks(text: str) -> tuple[Network, ...]:
-    try:  # an address with a mask that covers host bits is meant as its network
+    try:  # host bits are cleared
         return tuple(ip_network(part, strict=False) for part in re.split(r"[,\s]+", text.strip(", ")))
     except ValueError as exc:
-        raise ValueError(f"must be networks like 10.0.0.0/8 or addresses, with commas between them: {exc}") from None
+        raise ValueError(f"must be networks like 10.0.0.0/8 or addresses, separated by commas: {exc}") from None
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -102,22 +102,22 @@ def _words(text: str) -> tuple[str, ...]:
 def _schemas(text: str) -> tuple[str, ...]:
     names = _words(text)
     if not names or any(name.startswith("pg_") or name == "information_schema" for name in names):
-        raise ValueError("must be the names of the application's schemas, with commas between them")
+        raise ValueError("must be the names of the application's schemas, separated by commas")
     return names
 
 
 def _setting(name: str, default: T, read: Callable[[str], T]) -> T:
-    """A field of Settings that the environment variable *name* sets; *read* raises ValueError with what it must be."""
+    """Return a field of Settings for the environment variable *name*; *read* converts it or raises ValueError."""
     made: T = field(default=default, metadata={"name": name, "read": read})
     return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this gateway runs. The defaults are the gateway's own; ``.env.example`` explains each variable."""
+    """The settings of a gateway, with their defaults; ``.env.example`` explains each variable."""
 
-    conninfo: str = field(repr=False)  #: libpq's, of the maintenance database; has the password
-    #: By whose they are: ``key_name_of`` a platform, or ADMIN_KEY; with those of API_KEYS_FILE.
+    conninfo: str = field(repr=False)  #: of the maintenance database, for libpq; contains the password
+    #: By owner: ``key_name_of`` a platform, or ADMIN_KEY; includes those of API_KEYS_FILE.
     api_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     rate_limits: Mapping[str, str] = field(default_factory=dict)  #: by ``key_name_of`` the platform
 
@@ -169,18 +169,18 @@ class Settings:
     def from_environment(
         cls, environ: Mapping[str, str] | None = None, dotenv_path: Path | None = DOTENV_PATH
     ) -> Settings:
-        """Read every setting once. The environment wins over the file; an empty value counts as not set.
+        """Read every setting. The environment wins over the file; an empty value counts as not set.
 
-        :param environ: the process's own environment when None
-        :param dotenv_path: a file of ``NAME=value`` lines that need not exist; None for no file
-        :raises SettingsError: with every problem there is, not only the first
+        :param environ: the environment of the process if None
+        :param dotenv_path: a file of ``NAME=value`` lines, which need not exist; None for no file
+        :raises SettingsError: with all problems, not only the first
         """
         problems: list[str] = []
         source = {**_read_dotenv(dotenv_path, problems), **(os.environ if environ is None else environ)}
         given = {name: value if name == "DB_PASSWORD" else value.strip() for name, value in source.items()}
         given = {name: value for name, value in given.items() if value}
 
-        # An empty key must not pass for "no key wanted", so these are read from what empty values are not left out of.
+        # An empty key must not count as "no key", so keys are read from the source, which has the empty values too.
         values: dict[str, Any] = {
             "conninfo": _read_conninfo(given, problems),
             "api_keys": _read_keys(source, problems),
@@ -200,32 +200,32 @@ class Settings:
 
     @classmethod
     def variable_names(cls) -> tuple[str, ...]:
-        """Every environment variable that is a setting, the connection's own first."""
+        """Return the names of all environment variables that are settings, those of the connection first."""
         return CONNECTION_NAMES + tuple(known.metadata["name"] for known in fields(cls) if known.metadata)
 
     @property
     def request_threads(self) -> int:
-        """Requests that a worker may have in threads: more than THREADS, because most of many wait for something."""
+        """The maximum of requests in threads of a worker: more than THREADS, because most of them wait."""
         return 32 * self.threads
 
     @property
     def requests_per_database(self) -> int:
-        """Calls for one database that a worker may have under way or waiting, so that others have their turn too."""
+        """The maximum of running and waiting calls of one database in a worker. The rest is for other databases."""
         return 24 * self.threads
 
     @property
     def maintenance_database(self) -> str:
-        """The database the gateway connects to for what concerns the whole server (CREATE DATABASE, listings)."""
+        """The database to which the gateway connects for statements about the whole server (CREATE DATABASE, lists)."""
         return str(conninfo_to_dict(self.conninfo)["dbname"])
 
     @property
     def role_secret_file(self) -> Path:
-        """What the passwords of platforms' roles are derived from; shared by gateways of one DATA_DIR."""
+        """The file of the secret from which passwords of roles are derived. Gateways of one DATA_DIR share it."""
         return self.data_dir / ".platform-roles"
 
     @property
     def server_description(self) -> str:
-        """Where PostgreSQL is, fit for logs: user, host, port and database, nothing else of the connection string."""
+        """The address of PostgreSQL, for logs: user, host, port and database, and nothing else of the conninfo."""
         parts = conninfo_to_dict(self.conninfo)
         shown = (f"{name}={parts[name]}" for name in ("host", "hostaddr", "port", "dbname", "user") if parts.get(name))
         return " ".join(shown)
@@ -233,15 +233,15 @@ class Settings:
 
 @lru_cache(maxsize=4096)
 def key_name_of(platform: str) -> str:
-    """Return what follows ``API_KEY_`` and ``RATE_LIMIT_`` in the names of a platform's own variables.
+    """Return the suffix of ``API_KEY_`` and ``RATE_LIMIT_`` in the names of a platform's variables.
 
-    Platforms of which only other characters differ (``a-b``, ``a_b``) have one key, as they have one database name.
+    Platforms that differ only in other characters (``a-b``, ``a_b``) have the same key, and the same database name.
     """
     return re.sub(r"[^A-Z0-9]", "_", platform.upper())
 
 
 def unknown_names(dotenv_path: Path) -> tuple[str, ...]:
-    """Names in the file that are no setting of the gateway: most likely misspelt."""
+    """Return the names in the file that are not settings of the gateway, and so may be misspelt."""
     known = {*Settings.variable_names(), *IGNORED_NAMES}
     return tuple(
         name
@@ -251,7 +251,7 @@ def unknown_names(dotenv_path: Path) -> tuple[str, ...]:
 
 
 def _read_dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
-    """The file's values as written; ``${…}`` stands for itself, because a password may contain it."""
+    """Return the values of the file. ``${…}`` is not expanded, because a password may contain it."""
     if path is None or not path.exists():
         return {}
     values: dict[str, str] = {}
@@ -270,14 +270,14 @@ def _read_dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
 
 
 def _read_conninfo(given: Mapping[str, str], problems: list[str]) -> str:
-    """DATABASE_URL with everything libpq understands in it, or the DB_ variables; DATABASE_URL wins as a whole.
+    """Return the conninfo of DATABASE_URL, with all parameters of libpq, or else of the DB_ variables.
 
-    libpq's own message about a bad URL is not repeated: it quotes parts of it, and so could show a password.
+    libpq's own message about a malformed URL is not shown: it quotes parts of the URL, which may be a password.
     """
     if url := given.get("DATABASE_URL"):
         try:
             parts = conninfo_to_dict(url)
-            timeout_from_conninfo(parts)  # what libpq would refuse only when it connects
+            timeout_from_conninfo(parts)  # libpq would refuse it only on connecting
             return make_conninfo(url, dbname=parts.get("dbname") or "postgres")
         except psycopg.Error:
             problems.append(
@@ -311,14 +311,16 @@ def _read_rate_limits(given: Mapping[str, str], problems: list[str]) -> dict[str
 
 
 def _read_keys(source: Mapping[str, str], problems: list[str]) -> dict[str, tuple[str, ...]]:
-    """Every key, by whose it is. Of a key that is wrong in some way the problem does not repeat a letter."""
+    """Return the keys by owner. The messages about wrong keys do not quote them."""
     given = dict(source)
     if path := source.get("API_KEYS_FILE", "").strip():
         if not Path(path).is_file():
             problems.append(f"API_KEYS_FILE {path} is not a file")
         of_file = _read_dotenv(Path(path), problems)
         problems += [
-            f"API_KEYS_FILE sets {name}, which names no key" for name in of_file if not KEY_NAMES.fullmatch(name)
+            f"API_KEYS_FILE sets {name}, which is not the name of a key"
+            for name in of_file
+            if not KEY_NAMES.fullmatch(name)
         ]
         given = {**of_file, **given}
     keys: dict[str, tuple[str, ...]] = {}
@@ -330,10 +332,10 @@ def _read_keys(source: Mapping[str, str], problems: list[str]) -> dict[str, tupl
         for key in (part.strip() for part in given[variable].split(",")):
             if not re.fullmatch(r"[!-~]+", key):
                 problems.append(
-                    f"{variable} must be keys of printable ASCII characters, with commas between them; none empty"
+                    f"{variable} must be keys of printable ASCII characters, separated by commas, none of them empty"
                 )
             elif (owner := owners.setdefault(key, name)) != name:
-                problems.append(f"{variable} has a key that API_KEY_{owner} has too; every platform needs its own")
+                problems.append(f"{variable} has the same key as API_KEY_{owner}; every platform needs its own")
             elif key not in keys.get(name, ()):
                 keys[name] = (*keys.get(name, ()), key)
     return keys

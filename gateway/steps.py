@@ -1,7 +1,7 @@
-"""Work that has to wait now and then, written once as a generator for the loop and for threads alike.
+"""Work with waits, written once as a generator that both the event loop and threads can run.
 
-The generator yields what it waits for, and is resumed with what has come of that. A thread waits by blocking
-(:func:`run`); a loop goes on with other work meanwhile. psycopg's own conversations with the server are written so.
+The generator yields each wait and is resumed with its result. A thread blocks in each wait (:func:`run`); the loop
+serves other clients meanwhile. psycopg's own exchanges with the server have the same form.
 """
 
 from __future__ import annotations
@@ -14,51 +14,51 @@ T = TypeVar("T")
 
 
 class Event(Enum):
-    """What has come of waiting."""
+    """The result of a wait."""
 
-    READY = "what was waited for has happened"
+    READY = "the wait is over"
     LATE = "the deadline of the wait has passed"
-    GONE = "the client is gone, for whom the work was done"
+    GONE = "the client of the work has disconnected"
 
 
 class Peer(Protocol):
-    """The client for whom work is done, as a thread sees it."""
+    """The client of the work, as a thread sees it."""
 
     @property
     def hang_up(self) -> int:
-        """The events of ``poll`` that may mean that the client is gone, besides those that do."""
+        """The events of ``poll`` after which the client may have disconnected, besides errors."""
 
     def fileno(self) -> int:
-        """The client's socket, or -1 when it is closed."""
+        """Return the descriptor of the client's socket, or -1 if it is closed."""
 
     def probe(self) -> None:
-        """Find out whether a client that has ended its sending still waits; if not, its socket breaks."""
+        """Send a byte to a client that has ended its sending; if it has disconnected, its socket reports an error."""
 
 
 class Wait(Protocol):
-    """Something to wait for."""
+    """A wait, as steps yield it."""
 
     def block(self, peer: Peer | None) -> Event:
-        """Wait for it in a thread."""
+        """Wait in this thread, and return the result."""
 
 
 class _Elsewhere:
-    """What follows may block in ways that are no step, so a loop has it done by a thread."""
+    """A mark: the steps that follow may block in other ways than by yielding, so the loop runs them in a thread."""
 
-    def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - a thread need not wait
+    def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - there is no wait
         return Event.READY
 
 
 ELSEWHERE: Final = _Elsewhere()
 
-Steps: TypeAlias = Generator[Wait, Any, T]  #: is sent an Event; of None at the beginning
+Steps: TypeAlias = Generator[Wait, Any, T]  #: receives an Event; None first
 
 
 def run(steps: Steps[T], peer: Peer | None = None, event: Event | None = None) -> T:
-    """Take all steps that are left in this thread, and return what they return.
+    """Run the remaining steps in this thread, and return their result.
 
-    :param peer: when it is gone, the steps that wait for its sake are told so
-    :param event: what has come of the last wait, if some steps were taken already
+    :param peer: the client of the work; when it disconnects, waits that depend on it end with GONE
+    :param event: the result of the last wait, if some steps have run already
     """
     try:
         while True:

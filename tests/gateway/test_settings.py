@@ -203,7 +203,7 @@ def test_a_file_of_keys_holds_nothing_else(tmp_path):
     file = tmp_path / "keys"
     file.write_text("API_KEY_SHOP=secret\nGATEWAY_PORT=secret\n")
     (problem,) = problems_of({"API_KEYS_FILE": str(file)})
-    assert problem == "API_KEYS_FILE sets GATEWAY_PORT, which names no key"
+    assert problem == "API_KEYS_FILE sets GATEWAY_PORT, which is not the name of a key"
 
 
 def test_networks_may_be_written_as_addresses_with_a_mask_of_their_network():
