@@ -18,7 +18,17 @@ class GatewayError(Exception):
     def __init__(self, message: str, **facts: Any) -> None:  # noqa: ANN401 - facts are JSON values of many types
         super().__init__(message)
         self.message = message
-        self.facts = {name: value for name, value in facts.items() if value is not None}
+        self.facts: dict[str, Any] = {}
+        self.add_facts(**facts)
+
+    def add_facts(self, **facts: Any) -> None:  # noqa: ANN401
+        """Add those of *facts* that are not None and that the error does not have yet.
+
+        The facts of the code closest to the failure win: it knows the database at fault, its callers only that of the
+        request.
+        """
+        known = {name: value for name, value in facts.items() if value is not None}
+        self.facts = {**known, **self.facts}
 
 
 class InvalidRequest(GatewayError):

@@ -126,11 +126,11 @@ def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow ne
 
 @contextmanager
 def adding_facts(**facts: str | None) -> Iterator[None]:
-    """Tell whose request it was, where those that are known are not told already, if it ends in an error."""
+    """Add *facts* about the request to an error of the gateway's, see :meth:`GatewayError.add_facts`."""
     try:
         yield
     except GatewayError as exc:
-        exc.facts = {**{name: fact for name, fact in facts.items() if fact is not None}, **exc.facts}
+        exc.add_facts(**facts)
         raise
 
 

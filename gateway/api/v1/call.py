@@ -74,7 +74,7 @@ def _answer_steps(
         finally:
             CONCURRENCY.leave(database)
     except GatewayError as exc:
-        exc.facts.update((name, fact) for name, fact in owner_facts(owner).items() if fact is not None)
+        exc.add_facts(**owner_facts(owner))
         raise
     return Answer(
         status=200,

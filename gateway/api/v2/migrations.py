@@ -118,7 +118,7 @@ def _plan(services: Services, migration: StoredMigration) -> dict[str, Any]:
     more = {"groups": groups, "estimated_ms": planned.estimated_ms}
     if planned.migration.failure is not None:
         failure = migration_failure(planned.migration, planned.migration.failure)
-        failure.facts |= more
+        failure.add_facts(**more)
         raise failure
     return {**_answer(migration, planned.migration), **more}
 
