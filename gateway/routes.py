@@ -63,6 +63,8 @@ ROUTES: Final = (
     _route("GET", "/health/live", Access.OPEN, Key.NONE, Work.HEALTH),
     _route("GET", "/health/ready", Access.OPEN, Key.NONE, Work.HEALTH),
     _route("GET", "/metrics", Access.NETWORK, Key.NONE, Work.HEALTH),
+    _route("GET", "/openapi.json", Access.NETWORK, Key.NONE, Work.OTHER),
+    _route("GET", "/docs", Access.NETWORK, Key.NONE, Work.OTHER),
     CALL,
     _route("POST", "/query", Access.NETWORK, Key.PLATFORM_ALWAYS, Work.OTHER),
     _route("POST", "/register", Access.NETWORK, Key.PLATFORM, Work.DEPLOY),

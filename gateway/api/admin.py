@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import fields, post_load, validate
 
 from gateway.api.guard import caller_of
 from gateway.api.requests import Name, Request, adding_facts, current_services, load, read_json, single_values
-from gateway.api.responses import moment, ok
+from gateway.api.responses import NUMBER, Moment, Shape, ok
 from gateway.errors import InvalidRequest
 from gateway.naming import MAX_DATABASE_NAME_BYTES, DatabaseOwner, owner_facts, schema_database, tenant_database
 from gateway.operations.manage_databases import create_empty_database, create_from_template, drop_database
@@ -73,17 +73,17 @@ class DropRequest(Request):
         return owner, data["confirm"]
 
 
-class DatabaseShape(Schema):
+class DatabaseShape(Shape):
     """A database in the listing; made from a ManagedDatabase."""
 
     name = fields.String()
     type = fields.String(attribute="owner.kind")
-    tenant_id = fields.String(attribute="owner.tenant_id")
-    size_mb = fields.Function(lambda one: one.size_bytes and round(one.size_bytes / _BYTES_PER_MB, 2))
-    created_at = fields.Function(lambda database: moment(database.created_at))
-    schema_name = fields.String(attribute="owner.schema_name")
-    database_id = fields.String(attribute="owner.database_id")
-    adopted_at = fields.Function(lambda database: moment(database.adopted_at))
+    tenant_id = fields.String(attribute="owner.tenant_id", allow_none=True)
+    size_mb = fields.Function(lambda one: one.size_bytes and round(one.size_bytes / _BYTES_PER_MB, 2), metadata=NUMBER)
+    created_at = Moment(allow_none=True)
+    schema_name = fields.String(attribute="owner.schema_name", allow_none=True)
+    database_id = fields.String(attribute="owner.database_id", allow_none=True)
+    adopted_at = Moment(allow_none=True)
 
 
 @blueprint.get("/databases")

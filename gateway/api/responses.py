@@ -6,13 +6,19 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from random import getrandbits
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import orjson
 from flask import Response
 from marshmallow import Schema, fields
 
 from migrations_engine import SchemaValidation, Verification
+
+#: What the description says of a field that a function computes, of which nothing else says its type.
+BOOLEAN: Final[dict[str, Any]] = {"type": "boolean"}
+INTEGER: Final[dict[str, Any]] = {"type": "integer"}
+NUMBER: Final[dict[str, Any]] = {"type": ["number", "null"]}
+TEXT_OR_NULL: Final[dict[str, Any]] = {"type": ["string", "null"]}
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 _REQUEST_ID_KEY: Final = "gateway.request_id"
@@ -62,21 +68,37 @@ def moment(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
-class ChangeShape(Schema):
+class Shape(Schema):
+    """A JSON object of an answer, as the description of the interface has it.
+
+    :cvar sometimes: names of the fields that not every such object has
+    """
+
+    sometimes: ClassVar[frozenset[str]] = frozenset()
+
+
+class Moment(fields.Field[datetime]):
+    """A time in UTC, as :func:`moment` writes it."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:  # noqa: ANN401, ARG002
+        return moment(value)
+
+
+class ChangeShape(Shape):
     """One difference between the declared schema and a database."""
 
     table = fields.String()
     change_type = fields.String()
-    column = fields.String()
-    from_type = fields.String()
-    to_type = fields.String()
+    column = fields.String(allow_none=True)
+    from_type = fields.String(allow_none=True)
+    to_type = fields.String(allow_none=True)
     compatibility = fields.String()
     reason = fields.String()
-    rows_at_risk = fields.Integer()
-    file = fields.String()
+    rows_at_risk = fields.Integer(allow_none=True)
+    file = fields.String(allow_none=True)
 
 
-class ValidationShape(Schema):
+class ValidationShape(Shape):
     """All differences, by danger."""
 
     safe_changes = fields.List(fields.Nested(ChangeShape))
@@ -84,7 +106,7 @@ class ValidationShape(Schema):
     incompatible_changes = fields.List(fields.Nested(ChangeShape))
 
 
-class VerificationShape(Schema):
+class VerificationShape(Shape):
     """The comparison of the finished database with the schema."""
 
     passed = fields.Boolean()
@@ -96,7 +118,7 @@ class VerificationShape(Schema):
     error_log = fields.List(fields.String())
 
 
-class SeederShape(Schema):
+class SeederShape(Shape):
     """What a seeder did on register."""
 
     table = fields.String()
@@ -104,7 +126,7 @@ class SeederShape(Schema):
     skipped = fields.Integer()
 
 
-class SeederValidationShape(Schema):
+class SeederValidationShape(Shape):
     """What of a seeder was found on migrate."""
 
     table = fields.String()
@@ -112,11 +134,11 @@ class SeederValidationShape(Schema):
     found = fields.Integer()
 
 
-class PlannedStatementShape(Schema):
+class PlannedStatementShape(Shape):
     """A statement that a dry run would have run."""
 
     step = fields.String()
-    file = fields.String()
+    file = fields.String(allow_none=True)
     sql = fields.String()
     effect = fields.String()
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.described import check_answer
+
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 60.0
 REQUEST_TIMEOUT_SECONDS = 120.0
@@ -61,11 +63,13 @@ class Gateway:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send *body* as it is."""
+        """Send *body* as it is. Every answer is compared with the description of the interface."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_TIMEOUT_SECONDS)) as connection:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
-            return Answer(status=response.status, headers=response.headers, body=response.read())
+            content = response.read()
+        check_answer(method, path, response.status, response.headers.get("Content-Type", ""), content)
+        return Answer(status=response.status, headers=response.headers, body=content)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         return self.request("GET", path, headers=headers)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields, post_dump
+from marshmallow import fields, post_dump
 
 from gateway.api.errors import code_of, status_of
 from gateway.api.responses import (
+    TEXT_OR_NULL,
     PlannedStatementShape,
     SeederShape,
     SeederValidationShape,
+    Shape,
     ValidationShape,
     VerificationShape,
     shape_of_fact,
@@ -19,10 +21,10 @@ from gateway.errors import GatewayError, SchemaDeployError
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
 
 
-class RegisterAnswer(Schema):
+class RegisterAnswer(Shape):
     """The answer of ``/register``; made from a RegisteredDatabase."""
 
-    status = fields.Constant("ready")
+    status = fields.Constant("ready", metadata={"enum": ["ready"]})
     database = fields.String()
     created = fields.Boolean()
     extensions_installed = fields.Integer(attribute="report.extensions_installed")
@@ -43,11 +45,18 @@ class RegisterAnswer(Schema):
     plan = fields.List(fields.Nested(PlannedStatementShape), attribute="report.plan")
 
 
-class MigratedDatabaseShape(Schema):
+class MigratedDatabaseShape(Shape):
     """One database's part in the answer of ``/migrate``; made from a MigratedDatabase.
 
     Of a failed or skipped database only the name, the status and the error are known.
     """
+
+    sometimes = frozenset(
+        {
+            "migrations_applied", "functions_updated", "functions_dropped", "tables_created", "seeder_validations",
+            "schema_validation", "verification", "satisfied_statements", "warnings", "differences", "plan", "message",
+        }
+    )  # fmt: skip
 
     database = fields.String()
     status = fields.String()
@@ -62,7 +71,8 @@ class MigratedDatabaseShape(Schema):
     warnings = fields.List(fields.String(), attribute="report.warnings")
     differences = fields.List(fields.String(), attribute="report.differences")
     plan = fields.List(fields.Nested(PlannedStatementShape), attribute="report.plan")
-    error = fields.Function(lambda result: result.error and code_of(result.error))
+    error = fields.Function(lambda result: result.error and code_of(result.error), metadata=TEXT_OR_NULL)
+    message = fields.String(dump_only=True)
 
     @post_dump(pass_original=True)
     def _add_failure(self, data: dict[str, Any], result: MigratedDatabase, **_kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -73,7 +83,7 @@ class MigratedDatabaseShape(Schema):
         return {**told, **data, "message": result.error.message}
 
 
-class MigrateAnswer(Schema):
+class MigrateAnswer(Shape):
     """The answer of ``/migrate``; made from a PlatformMigration."""
 
     status = fields.String()

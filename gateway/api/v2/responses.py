@@ -2,114 +2,132 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
-from gateway.api.responses import PlannedStatementShape, SeederShape, ValidationShape, moment
+from gateway.api.responses import (
+    BOOLEAN,
+    INTEGER,
+    TEXT_OR_NULL,
+    Moment,
+    PlannedStatementShape,
+    SeederShape,
+    Shape,
+    ValidationShape,
+    moment,
+)
 
 
-class StoredSchemaShape(Schema):
+class StoredSchemaShape(Shape):
     """What a version of a schema has; made from a SchemaVersion."""
 
-    has_tables = fields.Function(lambda version: "tables" in version.folders)
-    has_functions = fields.Function(lambda version: "functions" in version.folders)
-    has_migrations = fields.Function(lambda version: "migrations" in version.folders)
-    has_seeders = fields.Function(lambda version: "seeders" in version.folders)
+    has_tables = fields.Function(lambda version: "tables" in version.folders, metadata=BOOLEAN)
+    has_functions = fields.Function(lambda version: "functions" in version.folders, metadata=BOOLEAN)
+    has_migrations = fields.Function(lambda version: "migrations" in version.folders, metadata=BOOLEAN)
+    has_seeders = fields.Function(lambda version: "seeders" in version.folders, metadata=BOOLEAN)
     checksum = fields.String()
-    stored_at = fields.Function(lambda version: moment(version.stored_at))
+    stored_at = Moment()
 
 
-class SchemaVersionShape(Schema):
+class SchemaVersionShape(Shape):
     """A version of a schema in its history; made from a SchemaVersion."""
 
     checksum = fields.String()
-    stored_at = fields.Function(lambda version: moment(version.stored_at))
-    sent_by = fields.String()
+    stored_at = Moment()
+    sent_by = fields.String(allow_none=True)
     request_id = fields.String()
 
 
-class SchemaDatabaseShape(Schema):
+class SchemaDatabaseShape(Shape):
     """A database of a stored schema; made from a ManagedDatabase."""
 
     id = fields.String(attribute="owner.database_id")
     database_name = fields.String(attribute="name")
     schema_name = fields.String(attribute="owner.schema_name")
-    created_at = fields.Function(lambda database: moment(database.created_at))
+    created_at = Moment(allow_none=True)
 
 
-class DatabaseStatusShape(Schema):
+class DatabaseStatusShape(Shape):
     """What one database is at; made from a DatabaseStatus."""
 
+    sometimes = frozenset({"checksum", "request_id"})
+
     database_name = fields.String(attribute="database.name")
-    database_id = fields.String(attribute="database.owner.database_id")
-    tenant_id = fields.String(attribute="database.owner.tenant_id")
+    database_id = fields.String(attribute="database.owner.database_id", allow_none=True)
+    tenant_id = fields.String(attribute="database.owner.tenant_id", allow_none=True)
     state = fields.String()
-    version = fields.Integer()
-    checksum = fields.String(attribute="inspection.schema_checksum")
-    deployed_at = fields.Function(lambda one: one.inspection and moment(one.inspection.deployed_at))
-    request_id = fields.String(attribute="inspection.request_id")
-    error = fields.Function(lambda one: one.error and one.error.message)
+    version = fields.Integer(allow_none=True)
+    checksum = fields.String(attribute="inspection.schema_checksum", allow_none=True)
+    deployed_at = fields.Function(
+        lambda one: one.inspection and moment(one.inspection.deployed_at), metadata=TEXT_OR_NULL
+    )
+    request_id = fields.String(attribute="inspection.request_id", allow_none=True)
+    error = fields.Function(lambda one: one.error and one.error.message, metadata=TEXT_OR_NULL)
 
 
-class AlikeDatabasesShape(Schema):
+class AlikeDatabasesShape(Shape):
     """Databases in one state; made from AlikeDatabases."""
 
     databases = fields.List(fields.String(), attribute="names")
-    count = fields.Function(lambda group: len(group.names))
+    count = fields.Function(lambda group: len(group.names), metadata=INTEGER)
     state = fields.String()
-    version = fields.Integer()
+    version = fields.Integer(allow_none=True)
     differences = fields.List(fields.String())
 
 
-class SchemaStatusShape(Schema):
+class SchemaStatusShape(Shape):
     """The databases of one schema; made from a SchemaStatus."""
 
-    schema_name = fields.String()
-    version = fields.Integer()
-    checksum = fields.String()
+    schema_name = fields.String(allow_none=True)
+    version = fields.Integer(allow_none=True)
+    checksum = fields.String(allow_none=True)
     databases = fields.List(fields.Nested(DatabaseStatusShape))
     groups = fields.List(fields.Nested(AlikeDatabasesShape))
-    count = fields.Function(lambda status: len(status.databases))
+    count = fields.Function(lambda status: len(status.databases), metadata=INTEGER)
 
 
-class PlannedGroupShape(Schema):
+class PlannedGroupShape(Shape):
     """Databases in which a migration would do the same; made from a PlannedGroup."""
 
+    sometimes = frozenset({"plan", "schema_validation"})
+
     databases = fields.List(fields.String())
-    count = fields.Function(lambda group: len(group.databases))
+    count = fields.Function(lambda group: len(group.databases), metadata=INTEGER)
     status = fields.String(attribute="example.status")
     plan = fields.List(fields.Nested(PlannedStatementShape), attribute="example.report.plan")
     schema_validation = fields.Nested(ValidationShape, attribute="example.report.schema_validation")
-    error = fields.Function(lambda group: group.example.error and group.example.error.message)
-    tried_ms = fields.Integer()
+    error = fields.Function(lambda group: group.example.error and group.example.error.message, metadata=TEXT_OR_NULL)
+    tried_ms = fields.Integer(allow_none=True)
 
 
-class UndoneDatabaseShape(Schema):
+class UndoneDatabaseShape(Shape):
     """What became of a database that was to be put back; made from an UndoneDatabase."""
 
     database = fields.String()
     status = fields.String()
-    kept_at = fields.Function(lambda one: moment(one.kept_at))
-    message = fields.Function(lambda one: one.error and one.error.message)
+    kept_at = Moment(allow_none=True)
+    message = fields.Function(lambda one: one.error and one.error.message, metadata=TEXT_OR_NULL)
 
 
-class LoggedDeployShape(Schema):
+class LoggedDeployShape(Shape):
     """A migration that is under way or has ended; made from a LoggedDeploy."""
 
     id = fields.String()
     status = fields.String()
     platform = fields.String()
-    schema_name = fields.String()
+    schema_name = fields.String(allow_none=True)
     request_id = fields.String()
     dry_run = fields.Boolean()
     started_at = fields.String()
-    ended_at = fields.String()
+    ended_at = fields.String(allow_none=True)
     total = fields.Integer()
-    done = fields.Function(lambda deploy: len(deploy.databases))
-    failed = fields.Function(lambda deploy: sum(status == "failed" for status in deploy.databases.values()))
-    databases = fields.Dict()
+    done = fields.Function(lambda deploy: len(deploy.databases), metadata=INTEGER)
+    failed = fields.Function(
+        lambda deploy: sum(status == "failed" for status in deploy.databases.values()), metadata=INTEGER
+    )
+    databases = fields.Dict(values=fields.String())
 
 
-class PlatformShape(Schema):
+class PlatformShape(Shape):
     """A platform; made from a PlatformSummary."""
 
     name = fields.String()
@@ -117,7 +135,7 @@ class PlatformShape(Schema):
     databases = fields.Integer()
 
 
-class CreateAnswer(Schema):
+class CreateAnswer(Shape):
     """What was made; from a RegisteredDatabase. ``status``, ``platform`` and ``schema_name`` come before it."""
 
     database_name = fields.String(attribute="database")

@@ -1,0 +1,279 @@
+"""``GET /openapi.json``: the description of every route, made from the schemas, the errors and the table of routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, Final
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint, Response
+from marshmallow import Schema, fields
+
+from gateway.api.description.operations import OPERATIONS, TAGS, Operation
+from gateway.api.errors import ERROR_TABLE, OTHER_SQLSTATE_STATUS, SQLSTATE_TABLE
+from gateway.api.health import VERSION
+from gateway.api.requests import Flag, Name, Seed, TenantId
+from gateway.api.responses import (
+    REQUEST_ID_HEADER,
+    Answer,
+    Moment,
+    Shape,
+    ValidationShape,
+    VerificationShape,
+    respond,
+    to_json,
+)
+from gateway.api.v2.requests import ARCHIVES
+from gateway.naming import ALLOWED_CHARACTERS, MAX_DATABASE_NAME_BYTES
+from gateway.routes import ROUTES, Access, Key, Route, Work
+
+blueprint: Final = Blueprint("openapi", __name__)
+
+_NAME: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9_. -]*$",
+    "minLength": 1,
+    "maxLength": MAX_DATABASE_NAME_BYTES,
+}
+_TYPES: Final[dict[type[fields.Field[Any]], dict[str, Any]]] = {
+    Name: _NAME,
+    TenantId: {"type": ["string", "null"], "maxLength": MAX_DATABASE_NAME_BYTES},
+    Seed: {"enum": ["insert", ""]},
+    Flag: {"type": "boolean"},
+}
+_INTRODUCTION: Final = f"""\
+The gateway between applications and PostgreSQL: it deploys schemas and calls functions.
+
+Names (`platform`, `tenant_id`, `schema_name`, `database_id`) are {ALLOWED_CHARACTERS}. A body field that is not listed
+is refused. An answer may get more fields in a later version.
+
+Every answer has the header `{REQUEST_ID_HEADER}`: the request's own if it has one, else a new one. The log has the
+request under it.
+"""
+#: The statuses of codes that have more than one, or are not in the table.
+_STATUSES: Final[dict[str, tuple[int, ...]]] = {
+    **{row.code: (row.status,) for row in ERROR_TABLE if row.status != 403 or row.code != "unauthorized"},
+    "query_failed": tuple(sorted({OTHER_SQLSTATE_STATUS, *(row.status for row in SQLSTATE_TABLE)})),
+}
+_WHEN: Final = {(row.status, row.code): row.when for row in ERROR_TABLE}
+#: What is said of codes with a status that the table does not give them.
+_QUERY_FAILED: Final = "raised inside the function or query"
+_ELSEWHERE: Final = {
+    "invalid_request": "the platform is registered already, with PHP_CLIENT_COMPATIBILITY=on",
+    "database_already_exists": "the database to be created is there already",
+}
+_VARIABLE: Final = re.compile(r"<(\w+)>")
+
+
+class ErrorAnswer(Shape):
+    """The body of every answer that is not a success."""
+
+    sometimes = frozenset(
+        {"database", "platform", "tenant_id", "schema_name", "database_id", "function", "cause", "sqlstate", "detail",
+         "hint", "file", "fields", "schema_validation", "verification", "databases", "databases_updated",
+         "databases_failed", "databases_skipped"}
+    )  # fmt: skip
+
+    error = fields.String(metadata={"description": "What went wrong, as a code."})
+    message = fields.String(metadata={"description": "What went wrong and what to do about it, for people."})
+    request_id = fields.String(metadata={"description": "Under which the gateway's log has the request."})
+    database = fields.String()
+    platform = fields.String()
+    tenant_id = fields.String()
+    schema_name = fields.String()
+    database_id = fields.String()
+    function = fields.String()
+    cause = fields.String(metadata={"description": "PostgreSQL's own message."})
+    sqlstate = fields.String()
+    detail = fields.String()
+    hint = fields.String()
+    file = fields.String(metadata={"description": "The file of the schema at fault."})
+    fields_ = fields.Dict(
+        values=fields.String(),
+        data_key="fields",
+        metadata={"description": "What is wrong with each field of the request."},
+    )
+    schema_validation = fields.Nested(ValidationShape)
+    verification = fields.Nested(VerificationShape)
+    databases = fields.List(
+        fields.Dict(), metadata={"description": "What became of each database, if several were to be changed."}
+    )
+    databases_updated = fields.List(fields.String())
+    databases_failed = fields.List(fields.String())
+    databases_skipped = fields.List(fields.String())
+
+
+@blueprint.get("/openapi.json")
+def openapi() -> Response:
+    """Return the document."""
+    return respond(Answer(status=200, body=_document_as_json()))
+
+
+@cache
+def _document_as_json() -> bytes:
+    return to_json(openapi_document())
+
+
+@cache
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document of this gateway. Not to be changed."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_component_name)
+    spec = APISpec(
+        title="StoneScriptDB Gateway",
+        version=VERSION,
+        openapi_version="3.1.0",
+        plugins=[plugin],
+        info={"description": _INTRODUCTION, "license": {"name": "MIT", "identifier": "MIT"}},
+        servers=[{"url": "/"}],
+        tags=[{"name": tag} for tag in TAGS],
+    )
+    spec.components.header("RequestId", {"schema": {"type": "string"}})
+    spec.components.security_scheme("ApiKey", {"type": "apiKey", "in": "header", "name": "X-API-Key"})
+    spec.components.security_scheme("Bearer", {"type": "http", "scheme": "bearer"})
+    converter = plugin.converter
+    assert converter is not None
+    converter.add_attribute_function(_describe_type)  # type: ignore[no-untyped-call]
+    _add_components(spec)
+    for route in ROUTES:
+        operation = OPERATIONS[route.method, route.path]
+        path = _VARIABLE.sub(r"{\1}", route.path)
+        spec.path(path=path, operations={route.method.lower(): _operation(plugin, route, operation)})
+    return spec.to_dict()
+
+
+def _component_name(schema: type[Schema] | Schema) -> str:
+    return type(schema).__name__ if isinstance(schema, Schema) else schema.__name__
+
+
+def _describe_type(_converter: Any, field: fields.Field[Any], **_kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - apispec's hook
+    """Say what the gateway's own types of fields are in JSON."""
+    if isinstance(field, Moment):
+        return {"type": ["string", "null"] if field.allow_none else "string", "format": "date-time"}
+    if type(field) is fields.Raw and field.name in ARCHIVES:
+        return {"type": "string", "contentMediaType": "application/gzip", "format": "binary"}
+    return next((dict(described) for kind, described in _TYPES.items() if isinstance(field, kind)), {})
+
+
+def _add_components(spec: APISpec) -> None:
+    """Add every schema of the operations, and say of those of answers which fields are always there."""
+    schemas: list[Schema] = [ErrorAnswer()]
+    for operation in OPERATIONS.values():
+        schemas += [one for one in (operation.body, operation.form, operation.answer) if one is not None]
+    for name, schema in {_component_name(schema): schema for schema in schemas}.items():
+        if name not in spec.components.schemas:  # it may be part of an earlier one
+            spec.components.schema(name, schema=schema)
+    always = {_component_name(shape): shape for shape in _shapes(Shape)}
+    for name, described in spec.components.schemas.items():
+        if name in always:
+            described.pop("additionalProperties", None)  # an answer may get more fields
+            described["required"] = [one for one in described["properties"] if one not in always[name].sometimes]
+
+
+def _shapes(base: type[Shape]) -> Iterable[type[Shape]]:
+    for found in base.__subclasses__():
+        yield found
+        yield from _shapes(found)
+
+
+def _operation(plugin: MarshmallowPlugin, route: Route, operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").rstrip("_"),
+        "responses": {str(status): answer for status, answer in sorted(_answers(route, operation).items())},
+        "security": _security(route.key),
+    }
+    if operation.text:
+        described["description"] = operation.text
+    parameters = [_path_parameter(name) for name in _VARIABLE.findall(route.path)]
+    if operation.query is not None:
+        parameters += _query_parameters(plugin, operation)
+    if parameters:
+        described["parameters"] = parameters
+    for media_type, schema in (("application/json", operation.body), ("multipart/form-data", operation.form)):
+        if schema is not None:
+            content = {"schema": _reference(schema), "example": operation.example}
+            described["requestBody"] = {"required": True, "content": {media_type: content}}
+    return described
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": dict(_NAME), "example": "myapp"}
+
+
+def _query_parameters(plugin: MarshmallowPlugin, operation: Operation) -> list[dict[str, Any]]:
+    assert operation.query is not None
+    assert plugin.converter is not None
+    found: list[dict[str, Any]] = plugin.converter.schema2parameters(operation.query, location="query")
+    for one in found:
+        one["example"] = (operation.example or {})[one["name"]]
+        one["schema"].pop("default", None)  # which is null: not given
+    return found
+
+
+def _security(key: Key) -> list[dict[str, list[str]]]:
+    """Say which keys a route takes; the empty requirement stands for none, where no key has been set."""
+    if key is Key.NONE:
+        return [{}]
+    keys: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
+    return keys if key in (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS) else [{}, *keys]
+
+
+def _answers(route: Route, operation: Operation) -> dict[int, dict[str, Any]]:
+    content: dict[str, Any] = {operation.media_type: {}}
+    if operation.answer is not None:
+        content = {"application/json": {"schema": _reference(operation.answer), "example": operation.answer_example}}
+        if operation.lines:
+            content["application/x-ndjson"] = {"schema": {"type": "string"}}
+    headers = {REQUEST_ID_HEADER: {"$ref": "#/components/headers/RequestId"}}
+    success = {"description": "Success", "headers": headers, "content": content}
+    found = {operation.status: success}
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys((*_codes_of_route(route, operation), *operation.errors)):
+        for status in _STATUSES[code]:
+            by_status.setdefault(status, []).append(code)
+    if route.access is not Access.OPEN:
+        by_status.setdefault(403, []).append("unauthorized")
+    if operation.is_200_for_php:
+        found[200] = {**success, "description": "The same, with PHP_CLIENT_COMPATIBILITY=on"}
+    for code in operation.conflicts:
+        by_status.setdefault(409, []).append(code)
+    for status, codes in by_status.items():
+        found[status] = _error_answer(status, codes, headers)
+    return found
+
+
+def _codes_of_route(route: Route, operation: Operation) -> Iterable[str]:
+    """Return the errors that follow from what is known of every route."""
+    if route.work is Work.HEALTH:
+        return ("invalid_request", "internal_error")
+    codes = ["invalid_request", "internal_error", "pool_exhausted"]
+    if route.key is not Key.NONE:
+        codes += ["unauthorized", "platform_isolation_violation", "rate_limited"]
+    if operation.body is not None or operation.form is not None:
+        codes += ["payload_too_large", "unsupported_media_type"]
+    return codes
+
+
+def _error_answer(status: int, codes: list[str], headers: dict[str, Any]) -> dict[str, Any]:
+    codes = sorted(set(codes))
+    reasons = [f"`{code}`: {_WHEN.get((status, code), _ELSEWHERE.get(code, _QUERY_FAILED))}" for code in codes]
+    if status in (429, 503):
+        headers = {**headers, "Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    return {
+        "description": "; ".join(reasons),
+        "headers": headers,
+        "content": {
+            "application/json": {
+                "schema": {"allOf": [_reference(ErrorAnswer()), {"properties": {"error": {"enum": codes}}}]},
+                "example": {"error": codes[0], "message": "…", "request_id": "5f0c…"},
+            }
+        },
+    }
+
+
+def _reference(schema: Schema) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{_component_name(schema)}"}
