@@ -380,6 +380,15 @@ FROM (
     OFFSET 0
 ) AS reading
 
+-- name: is_prepared
+SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name = '_stonescriptdb_gateway_catalog')
+
+-- name: prepare
+PREPARE _stonescriptdb_gateway_catalog AS
+
+-- name: execute
+EXECUTE _stonescriptdb_gateway_catalog
+
 -- name: settings
 -- What deparsed text depends on, for this transaction only; as the statement above fixes it.
 SELECT set_config(wanted.name, wanted.value, true)

@@ -34,12 +34,12 @@ Q = TypeVar("Q", bound=HasRowQueries)
 def read_catalog(connection: psycopg.Connection) -> Catalog:
     """Read everything the application has in *connection*'s database, as this transaction sees it.
 
-    One statement, and more of them only for objects that most applications have none of. It gives the same answer
-    whatever the session's search_path, DateStyle and the like are, and leaves them as they were. Raises what the driver
-    raises.
+    One statement, and more of them only for objects that most applications have none of. Its result does not depend on
+    the session's search_path, DateStyle and the like, which it leaves as they were. Raises what the driver raises.
     """
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        row = cursor.execute(_QUERIES["catalog"]).fetchone()
+        _execute_catalog_query(cursor)
+        row = cursor.fetchone()
         assert row is not None
         text, has_objects, has_privileges, _ = row
         queries: dict[str, tuple[str, ...]] = {"privileges": ("privileges",)} if has_privileges else {}
@@ -49,6 +49,19 @@ def read_catalog(connection: psycopg.Connection) -> Catalog:
         if queries:
             text = _read_more(cursor, text, queries)
     return Catalog.from_json(text)
+
+
+def _execute_catalog_query(cursor: psycopg.Cursor[Any]) -> None:
+    """Execute the catalog query; within a transaction it is planned once, because that takes longer than to run it.
+
+    Whether it is prepared is asked each time, because SQL of a schema, or the driver, may have deallocated it.
+    """
+    if cursor.connection.info.transaction_status != psycopg.pq.TransactionStatus.INTRANS:
+        cursor.execute(_QUERIES["catalog"])
+        return
+    if cursor.execute(_QUERIES["is_prepared"]).fetchone() != (True,):
+        cursor.execute(_QUERIES["prepare"] + b"\n" + _QUERIES["catalog"])
+    cursor.execute(_QUERIES["execute"])
 
 
 def _read_more(cursor: psycopg.Cursor[Any], text: str, queries: Mapping[str, Iterable[str]]) -> str:

@@ -9,6 +9,8 @@ import psycopg
 import pytest
 
 from migrations_engine import DeployOptions, DeployReport, DesiredSchemas, Schema, SchemaFile, deploy_schema
+from migrations_engine.catalog import read_catalog
+from migrations_engine.model import Catalog
 
 
 def schema_of(files: dict[str, str]) -> Schema:
@@ -44,6 +46,10 @@ class Tenant:
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.conninfo) as connection:
             return connection.execute(query).fetchall()
+
+    def catalog(self) -> Catalog:
+        with psycopg.connect(self.conninfo) as connection:
+            return read_catalog(connection)
 
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.conninfo, autocommit=True) as connection:

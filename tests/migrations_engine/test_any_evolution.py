@@ -157,13 +157,13 @@ def test_any_evolution(make: Callable[[], Tenant], evolution: tuple[Shape, Shape
     tenant = make()
     tenant.register(before.files())
     fill(tenant, before)
-    rows, structure = rows_of(tenant, before, before), structure_of(tenant.conninfo)
+    rows, catalog = rows_of(tenant, before, before), tenant.catalog()
     try:
         report = tenant.migrate(after.files())
     except MigrationFailed as failure:
         validation = failure.validation
         assert validation.dataloss_changes or validation.incompatible_changes
-        assert structure_of(tenant.conninfo) == structure
+        assert tenant.catalog() == catalog
         assert rows_of(tenant, before, before) == rows
         tenant.migrate(after.files(), force=True)
         forced = True

@@ -154,16 +154,23 @@ def test_the_session_makes_no_difference_and_is_left_alone(everything, settings)
     assert catalog.fingerprint() == expected.fingerprint()
 
 
-def test_it_is_one_statement_where_there_are_only_relations_and_types(everything, monkeypatch):
+def test_where_there_are_only_relations_and_types_one_statement_reads_them_and_is_planned_once(everything, monkeypatch):
     everything.execute("DROP VIEW app.recent CASCADE")
     ran = []
     execute = psycopg.Cursor.execute
     monkeypatch.setattr(
-        psycopg.Cursor, "execute", lambda *args, **kwargs: ran.append(args[1]) or execute(*args, **kwargs)
+        psycopg.Cursor, "execute", lambda *args, **kwargs: ran.append(args[1][:7]) or execute(*args, **kwargs)
     )
-    read_catalog(everything)
-    assert len(ran) == 1
-    everything.execute(ran[0], prepare=True)  # the server prepares one statement only
+    everything.execute("DEALLOCATE ALL")
+    first = read_catalog(everything)
+    assert read_catalog(everything) == first
+    everything.execute("DEALLOCATE ALL")
+    assert read_catalog(everything) == first
+    assert [text for text in ran if text != "DEALLOC"] == [
+        *[b"SELECT ", b"PREPARE", b"EXECUTE"],
+        *[b"SELECT ", b"EXECUTE"],
+        *[b"SELECT ", b"PREPARE", b"EXECUTE"],
+    ]
 
 
 def test_it_works_in_a_read_only_transaction_and_without_one(server):

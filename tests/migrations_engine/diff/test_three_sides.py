@@ -6,7 +6,7 @@ import pytest
 
 from migrations_engine.diff import diff_catalogs
 
-from .test_corpus import catalog_of, told
+from .test_corpus import summary
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, name varchar(20))"
 WITH_AGE = "CREATE TABLE t (id int PRIMARY KEY, name varchar(20), age int)"
@@ -17,12 +17,12 @@ def compare(laboratory):
     def differences(*, actual, declared, complete=None, formerly=None):
         """Texts of SQL; *complete* defaults to the declared one, *formerly* to unknown."""
         diff = diff_catalogs(
-            actual=catalog_of(laboratory, actual),
-            declared=catalog_of(laboratory, declared),
-            complete=catalog_of(laboratory, declared if complete is None else complete),
-            formerly=None if formerly is None else catalog_of(laboratory, formerly),
+            actual=laboratory.catalog_of(actual),
+            declared=laboratory.catalog_of(declared),
+            complete=laboratory.catalog_of(declared if complete is None else complete),
+            formerly=None if formerly is None else laboratory.catalog_of(formerly),
         )
-        return [told(difference) for difference in diff.changes], list(diff.warnings)
+        return [summary(difference) for difference in diff.changes], list(diff.warnings)
 
     return differences
 
