@@ -105,6 +105,19 @@ def test_links_between_documents_are_not_dead(document):
         assert not anchor or anchor in anchors(target), link
 
 
+def entry(path: Path) -> str:
+    return f"{path.name}/" if path.is_dir() else path.name
+
+
+def test_the_architecture_page_names_every_module_and_no_other():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_0-9]+(?:\.py|/))`", text))
+    packages = [ROOT / package for package in ("gateway", "migrations_engine")]
+    assert named <= {entry(path) for package in packages for path in package.rglob("*")}
+    top = {entry(path) for package in packages for path in package.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert top - {"__init__.py", "__pycache__/"} <= named
+
+
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
 
 
