@@ -1,18 +1,18 @@
 #!/bin/sh
 # Packs a platform's schema folder and registers it with the gateway. Safe to run at every start of every container.
 #
-#   DB_GATEWAY_URL    where the gateway is, like http://10.0.0.5:9000       (needed)
-#   PLATFORM_ID       the platform                                          (needed)
-#   DB_GATEWAY_KEY    the platform's API key, where it has one
-#   TENANT_ID         the tenant; left out: the platform's main database
+#   DB_GATEWAY_URL    the address of the gateway, like http://10.0.0.5:9000 (required)
+#   PLATFORM_ID       the platform                                          (required)
+#   DB_GATEWAY_KEY    the platform's API key, if it has one
+#   TENANT_ID         the tenant; by default the platform's main database
 #   POSTGRESQL_PATH   the folder with tables/, functions/ and the others    (src/postgresql)
-#   FORCE             true: deploy although the gateway warns of lost data
-#   DRY_RUN           true: only say what would be done
-#   GATEWAY_ATTEMPTS  how often to try while the gateway cannot be reached or answers 503 or 429   (8: about two minutes)
+#   FORCE             true: deploy in spite of differences that would lose data
+#   DRY_RUN           true: only report the changes
+#   GATEWAY_ATTEMPTS  attempts while the gateway cannot be reached or answers 503 or 429   (8: about two minutes)
 #   GATEWAY_TIMEOUT   seconds to wait for one answer                        (600)
 #
 # Needs tar and curl. The gateway's answer goes to standard output, everything else to standard error.
-# Exit status: 0 done; 1 the gateway refused; 2 called wrongly; 3 the gateway could not be reached.
+# Exit status: 0 success; 1 the gateway refused; 2 wrong usage; 3 the gateway could not be reached.
 set -eu
 
 endpoint=${GATEWAY_ENDPOINT:-register}
@@ -32,9 +32,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 tar -czf "$work/schema.tar.gz" -C "$schema_path" . || { say "$schema_path cannot be packed"; exit 2; }
 
-# --form-string: a value that begins with @ or < is still only a value.
+# --form-string: curl interprets no @ or < at the start of a value.
 set -- --form-string "platform=$PLATFORM_ID"
-if [ -n "${DB_GATEWAY_KEY:-}" ]; then # from a file, since everybody on the machine sees a command's arguments
+if [ -n "${DB_GATEWAY_KEY:-}" ]; then # from a file, because every user of the machine can see a command's arguments
     printf 'X-API-Key: %s\n' "$DB_GATEWAY_KEY" >"$work/headers"
     set -- "$@" --header "@$work/headers"
 fi
@@ -57,7 +57,7 @@ while :; do
         exit 0
     fi
     case $curl_status/$http_status in
-        0/503 | 0/429) ;;                        # no connection to PostgreSQL, or too many requests, at the moment
+        0/503 | 0/429) ;;                        # no connection to PostgreSQL, or too many requests
         0/*)
             cat "$work/answer" >&2
             echo >&2

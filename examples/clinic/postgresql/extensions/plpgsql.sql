@@ -1,1 +1,1 @@
--- PL/pgSQL, the language of the functions below. Every server has it; a file like this one asks for any extension.
+-- PL/pgSQL, the language of the functions. Every server has it; a file like this one installs any other extension.
