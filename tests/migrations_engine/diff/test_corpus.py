@@ -1,20 +1,39 @@
-"""Every pair of the corpus in both directions: what it is judged to be, and that the safe part makes itself away."""
+"""Every pair of the corpus in both directions: what it is judged to be, that the safe part makes itself away, and pg_dump
+as the judge: what it tells apart, the model tells apart; and what was altered, it does not tell from new.
+
+Most cases share a database per stage, so that one dump shows all of them: each is made in the schema ``public``, as an
+application makes it, which then gets the name of the case.
+"""
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
+import psycopg
 import pytest
 from _pytest.mark import ParameterSet
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from migrations_engine.diff import Difference, diff_catalogs
+from migrations_engine.model import Catalog
+from tests.support.servers import ServerUrls
+from tests.support.structure import structure_of
 
-from .conftest import NUMBERS, Laboratory, spelled
+from .conftest import NUMBERS, VERSIONS, Change, Laboratory, spelled
 from .corpus import CASES, Case
 from .object_corpus import OBJECT_CASES
 
+ALL = [*CASES, *OBJECT_CASES]
+STAGES = ("one", "other", "there", "back")
+_CASE = re.compile(r"case(\d+)")
+_numbers = itertools.count()
 #: Safe differences that this room makes no statement for: types stay.
 LEFT_ALONE = {"drop_type"}
 
@@ -78,3 +97,125 @@ def test_a_schema_does_not_differ_from_itself(laboratory: Laboratory, case: Case
             again, first = laboratory.change(case, way).before, laboratory.catalog_of(spelled(case, text))
             diff = diff_catalogs(actual=again, declared=first, complete=first, formerly=None)
             assert (diff.changes, diff.warnings) == ((), ())
+
+
+class Judge:
+    """Dumps of the cases at every stage on one server."""
+
+    def __init__(self, laboratories: tuple[Laboratory, Laboratory], url: str) -> None:
+        self._laboratories = laboratories
+        self._url = url
+        self._together: dict[str, dict[int, list[str]]] = {}
+
+    def knows(self, case: Case) -> bool:
+        return self._laboratories[0].version >= case.since
+
+    def change(self, case: Case, way: str) -> Change:
+        """What is done in tables without rows."""
+        laboratory = self._laboratories[case in OBJECT_CASES]
+        change = laboratory.change(case, way)
+        depends_on_rows = any(item.verdict.decided_by_rows for item in change.diff.changes)
+        return laboratory.change(case, way, with_rows=False) if depends_on_rows else change
+
+    def structure(self, case: Case, stage: str) -> list[str]:
+        """The statements that a dump has for *case* at a stage."""
+        if case.alone:
+            with new_database(self._url) as conninfo:
+                with psycopg.connect(conninfo) as connection:
+                    self._make(connection, case, stage)
+                return structure_of(conninfo)
+        if stage not in self._together:
+            self._together[stage] = self._dumped([case for case in ALL if self.knows(case) and not case.alone], stage)
+        return self._together[stage].get(NUMBERS[case.name], [])
+
+    def _dumped(self, cases: list[Case], stage: str) -> dict[int, list[str]]:
+        with new_database(self._url) as conninfo:
+            with psycopg.connect(conninfo, autocommit=True) as connection:
+                connection.prepare_threshold = None
+                connection.execute(
+                    "DROP SCHEMA public; CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions"
+                )
+                for case in cases:
+                    with connection.transaction():
+                        connection.execute("CREATE SCHEMA public; SET LOCAL search_path = public")
+                        with extension_at_hand(connection, case):
+                            self._make(connection, case, stage)
+                        connection.execute(f"ALTER SCHEMA public RENAME TO case{NUMBERS[case.name]}")
+            structure = structure_of(conninfo)
+        found: dict[int, list[str]] = {}
+        for text in structure:
+            numbers = {int(number) for number in _CASE.findall(text)}
+            assert len(numbers) <= 1, text
+            for number in numbers:
+                found.setdefault(number, []).append(text)
+        return found
+
+    def _make(self, connection: psycopg.Connection, case: Case, stage: str) -> None:
+        """Bring a case to a stage."""
+        connection.execute(spelled(case, case.one if stage in ("one", "there") else case.other).encode())
+        if stage in ("there", "back"):
+            connection.execute("SET LOCAL search_path = public")
+            for statement in self.change(case, stage).statements:
+                connection.execute(statement)
+
+
+@pytest.fixture(scope="module", params=VERSIONS, ids=lambda version: f"pg{version}")
+def judge(
+    request, laboratories: Callable[[int], tuple[Laboratory, Laboratory]], server_urls: Callable[[int], ServerUrls]
+) -> Judge:
+    return Judge(laboratories(request.param), server_urls(request.param).superuser)
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+def test_what_pg_dump_tells_apart_the_model_tells_apart(judge: Judge, case: Case):
+    if judge.knows(case):
+        change = judge.change(case, "there")
+        dumps_differ = judge.structure(case, "one") != judge.structure(case, "other")
+        assert change.before != change.wanted or not dumps_differ
+        assert change.diff.changes or change.diff.warnings or case.alike or not dumps_differ
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+def test_what_was_altered_is_what_would_have_been_made(judge: Judge, case: Case):
+    for way, goal in (("there", "other"), ("back", "one")):
+        stays = case.alike or (case.stays and way == "back")
+        if judge.knows(case) and not stays and (change := judge.change(case, way)).is_done:
+            assert judge.structure(case, way) == judge.structure(case, goal)
+            assert comparable(change.after) == comparable(change.wanted)
+
+
+@contextmanager
+def extension_at_hand(connection: psycopg.Connection, case: Case) -> Iterator[None]:
+    """Let a case that uses an extension find it in ``public``."""
+    if "vector" not in case.one + case.other:
+        yield
+        return
+    connection.execute("ALTER EXTENSION vector SET SCHEMA public")
+    yield
+    connection.execute("ALTER EXTENSION vector SET SCHEMA extensions")
+
+
+@contextmanager
+def new_database(url: str) -> Iterator[str]:
+    name = f"test_dump_{os.getpid()}_{next(_numbers)}"
+    conninfo = make_conninfo(url, dbname=name)
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        yield conninfo
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            for (subscription,) in connection.execute("SELECT subname FROM pg_subscription").fetchall():
+                connection.execute(sql.SQL("DROP SUBSCRIPTION {}").format(sql.Identifier(subscription)))
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def comparable(catalog: Catalog) -> object:
+    """What a catalog says, less the order of columns and of what has none."""
+
+    def ordered(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: ordered(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return sorted((ordered(item) for item in value), key=repr)
+        return value
+
+    return ordered(json.loads(catalog.to_json()))
