@@ -10,6 +10,7 @@ from migrations_engine.engine import deploy_schema
 from migrations_engine.errors import EngineError, MigrationFailed, SchemaExtractionFailed
 from migrations_engine.inspection import Inspection, describe_drift, inspect_database
 from migrations_engine.options import DeployOptions
+from migrations_engine.proven_deploys import ProvenDeploys
 from migrations_engine.report import (
     Change,
     DeployReport,
@@ -37,6 +38,7 @@ __all__ = [
     "Inspection",
     "MigrationFailed",
     "PlannedStatement",
+    "ProvenDeploys",
     "Schema",
     "SchemaExtractionFailed",
     "SchemaFile",

@@ -19,7 +19,7 @@ from migrations_engine.effects import bare_name, differences_from_new, effects, 
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
-from migrations_engine.report import Change, SchemaValidation
+from migrations_engine.report import Change, DeployReport, SchemaValidation
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.dependency_order import order_tables, order_types
@@ -67,6 +67,7 @@ class Comparison:
         self.validation = SchemaValidation()  #: what the migrations did, and what differed when they had run
         self.accepted: tuple[Change, ...] = ()  #: dangerous differences that stay, because somebody forced it
         self.types_altered = 0
+        self._has_counted = False  #: some verdict has depended on the rows that are there
 
     @property
     def desired(self) -> DesiredSchema:
@@ -82,6 +83,17 @@ class Comparison:
     def left(self) -> tuple[Change, ...]:
         """The differences that stay."""
         return (*self.accepted, *self.undone)
+
+    def depends_on_rows(self, report: DeployReport) -> bool:
+        """Return whether the deploy of *report* could be another one if the database had other rows."""
+        validation = report.schema_validation
+        return bool(
+            self._has_counted
+            or validation.dataloss_changes
+            or validation.incompatible_changes
+            or report.seeders
+            or report.satisfied_statements
+        )
 
     def prepare(self) -> None:
         """Make the extensions, types and enum values that are new, and count the rows that the migrations will touch.
@@ -213,6 +225,7 @@ class Comparison:
 
     def _counted(self, diff: CatalogDiff) -> CatalogDiff:
         if any(difference.verdict.decided_by_rows for difference in diff.changes):
+            self._has_counted = True
             self._functions.deploy_early()  # a new check may call one, and so does the query for the rows
         with self._session.failures_as(what="counting the rows at risk"):
             return count_rows_at_risk(self._session.connection, diff, _ROW_COUNT_TIMEOUT_MS)

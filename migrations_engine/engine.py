@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog, read_mark, read_names
+from migrations_engine.catalog import read_catalog, read_mark, read_names, read_shape
 from migrations_engine.comparison import Comparison, Situation
 from migrations_engine.deploy.blockers import LockWait
 from migrations_engine.deploy.declared import run_files
@@ -36,15 +36,14 @@ from migrations_engine.desired import DesiredSchema, load_desired_schema, scratc
 from migrations_engine.diff import with_new_names
 from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import CATALOG_VERSION, Catalog, Names
-from migrations_engine.opening import Opening, passed, take_lock, unchanged_report, untouched_note
+from migrations_engine.opening import Opening, is_untouched, passed, take_lock, unchanged_report
 from migrations_engine.options import DeployOptions
+from migrations_engine.proven_deploys import ProvenDeploy
+from migrations_engine.replay import repeat, starting_point
 from migrations_engine.report import DeployReport, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
-from migrations_engine.tracking import (
-    Records,
-    lock_kept,
-)
+from migrations_engine.tracking import Recording, Records, lock_kept, read_note
 from migrations_engine.verification import Finding, verify
 
 _UNSAFE_NEW_ENUM_VALUE: Final = "55P04"
@@ -95,21 +94,19 @@ def _attempt(
 ) -> DeployReport:
     with ExitStack() as lock:  # held between transactions too, where migrations run outside of one
         with connection.transaction(force_rollback=options.dry_run):
-            probe = take_lock(connection, options)
-            note = untouched_note(connection, schema) if probe.tracked and not options.add_seeds else None
-            if note is not None:
-                return unchanged_report(connection, schema, options, note)
-            opening = Opening.of(connection, schema, options, probe)
-            if opening.is_unchanged:
-                Records(connection).mark(read_mark(connection))  # so that the next deploy need not compare
-                return unchanged_report(connection, schema, options, opening.state.last)
-            deploy = _Deploy(opening, warnings)
+            deploy = _begin(connection, schema, options, warnings)
+            if isinstance(deploy, DeployReport):
+                return deploy
             deploy.declare()
             first, *rest = deploy.groups
             deploy.run_migrations(first)
-            if not rest:
-                return deploy.finish()
-            lock.enter_context(lock_kept(connection))
+            if rest:
+                lock.enter_context(lock_kept(connection))
+            else:
+                report = deploy.finish()
+        if not rest:
+            deploy.let_repeat()
+            return report
         for group in rest:
             deploy.run_outside(group)
             with connection.transaction(force_rollback=options.dry_run):
@@ -117,6 +114,29 @@ def _attempt(
                 if group is rest[-1]:
                     return deploy.finish()
     raise AssertionError
+
+
+def _begin(
+    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, warnings: list[str]
+) -> _Deploy | DeployReport:
+    """Take the lock, and return a deploy to go on with; or the report when nothing is to do, or it was done before."""
+    probe = take_lock(connection, options)
+    checksum, note = read_note(connection) if probe.tracked else (None, {})
+    start = None
+    if checksum == schema.checksum:
+        if not options.add_seeds and is_untouched(connection, note):
+            return unchanged_report(connection, schema, options, note)
+    elif checksum is not None and options.proven is not None:
+        start = starting_point(connection, schema, options, note)
+        proven = options.proven.get(start) if start is not None else None
+        report = repeat(connection, schema, options, probe, proven) if proven is not None else None
+        if report is not None:
+            return report
+    opening = Opening.of(connection, schema, options, probe)
+    if opening.is_unchanged:
+        Records(connection).mark(read_mark(connection))  # so that the next deploy need not compare
+        return unchanged_report(connection, schema, options, opening.state.last)
+    return _Deploy(opening, warnings, start)
 
 
 def _commit_enum_values(
@@ -130,22 +150,30 @@ def _commit_enum_values(
     """
     with connection.transaction():
         opening = Opening.of(connection, schema, options, take_lock(connection, options))
-        if not _Deploy(opening, []).add_enum_values():
+        if not _Deploy(opening, [], None).add_enum_values():
             raise reason
     return ["new enum values were committed before the rest of the deploy, which already uses them"]
 
 
 class _Deploy:
-    """One try of one deploy that has something to do: the steps in order, and what each learned for those after it."""
+    """One try of one deploy that has something to do: the steps in order, and what each learned for those after it.
 
-    def __init__(self, opening: Opening, warnings: list[str]) -> None:
+    :param start: the starting point under which the deploy may be repeated elsewhere; None if it may not
+    """
+
+    def __init__(self, opening: Opening, warnings: list[str], start: str | None) -> None:
         schema, options, state = opening.schema, opening.options, opening.state
         self._opening = opening
         self._schema = schema
         self._options = options
-        self._records = Records(opening.connection)
+        self._start = start
+        self._recording = Recording() if start is not None and not warnings else None
+        self._proven: ProvenDeploy | None = None
+        self._records = Records(opening.connection, self._recording)
         plan = DryRunPlan(opening.connection) if options.dry_run else None
-        self._session = DeploySession(opening.connection, search_path=options.search_path, plan=plan)
+        self._session = DeploySession(
+            opening.connection, search_path=options.search_path, plan=plan, recording=self._recording
+        )
         self._session.warnings += warnings
         self._functions = FunctionDeployer(self._session, schema, state, is_new=opening.is_new)
         self._pending = self._pending_migrations()
@@ -236,7 +264,7 @@ class _Deploy:
             differences=differences,
         )
         record_deploy(self._records, self._session, outcome, self._options)
-        return DeployReport(
+        report = DeployReport(
             extensions_installed=self._extensions_installed,
             types_deployed=len(outcome.new_types) + comparison.types_altered,
             tables_created=len(outcome.new_tables),
@@ -255,6 +283,15 @@ class _Deploy:
             plan=tuple(self._session.plan.statements) if self._session.plan is not None else (),
             dry_run=self._options.dry_run,
         )
+        if self._recording is not None and self._recording.is_repeatable and not comparison.depends_on_rows(report):
+            shape = read_shape(self._session.connection)
+            self._proven = ProvenDeploy(script=self._recording.script(), shape=shape, report=report)
+        return report
+
+    def let_repeat(self) -> None:
+        """Let other databases of the same starting point repeat the deploy, now that it has been committed."""
+        if self._options.proven is not None and self._start is not None and self._proven is not None:
+            self._options.proven.put(self._start, self._proven)
 
     def _pending_migrations(self) -> tuple[SchemaFile, ...]:
         warnings = self._session.warnings

@@ -22,7 +22,6 @@ from migrations_engine.tracking import (
     DeployState,
     Probe,
     Records,
-    read_note,
     read_state,
     take_deploy_lock,
 )
@@ -39,10 +38,9 @@ def take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> Pr
     )
 
 
-def untouched_note(connection: psycopg.Connection[Any], schema: Schema) -> Mapping[str, Any] | None:
-    """Return the last deploy's note if that was of the same schema, and no object has been touched since; else None."""
-    checksum, note = read_note(connection)
-    return note if checksum == schema.checksum and note.get("mark") == read_mark(connection) else None
+def is_untouched(connection: psycopg.Connection[Any], note: Mapping[str, Any]) -> bool:
+    """Return whether no object has been touched since the deploy that wrote *note*."""
+    return bool(note.get("mark") == read_mark(connection))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from migrations_engine.desired.desired_schema import DesiredSchemas
 from migrations_engine.desired.scratch_databases import ScratchDatabases
+from migrations_engine.proven_deploys import ProvenDeploys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,4 +25,5 @@ class DeployOptions:
     database_comment: str | None = None  #: what the database's comment must be; None: what it is at the beginning
     search_path: str = '"$user", public'
     scratch: ScratchDatabases | None = None  #: default: on the same server, with the connection's own parameters
+    proven: ProvenDeploys | None = None  #: what deploys of one request share, to repeat what one of them did
     desired_schemas: DesiredSchemas = field(default_factory=DesiredSchemas)  #: shared by the deploys of a process

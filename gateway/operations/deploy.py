@@ -19,6 +19,7 @@ from migrations_engine import (
     DeployOptions,
     DeployReport,
     EngineError,
+    ProvenDeploys,
     Schema,
     SchemaValidation,
     Verification,
@@ -83,10 +84,12 @@ def deploy(
     wanted: DeployTerms,
     purpose: Literal["register", "migrate"],
     stamp: str | None = None,
+    proven: ProvenDeploys | None = None,
 ) -> DeployReport:
     """Bring the database of *connection*, which is *owner*'s or is to become it, to *schema*.
 
     :param stamp: what the database's comment must be before and after; None for one that has no stamp yet
+    :param proven: deploys of the same request to other databases, to be repeated in this one where it is like those
     :raises SchemaDeployError: it did not succeed, and the database is as it was
     """
     settings = services.settings
@@ -102,6 +105,7 @@ def deploy(
         scratch=services.scratch_of(owner.platform),
         desired_schemas=services.desired_schemas,
         database_comment=stamp,
+        proven=proven,
     )
     facts = owner_facts(owner)
     with engine_errors(wanted, **facts):

@@ -18,7 +18,7 @@ from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
 from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
 from gateway.services import Services
-from migrations_engine import Schema, inspect_database
+from migrations_engine import ProvenDeploys, Schema, inspect_database
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,13 +51,13 @@ def roll_out(
     results: list[MigratedDatabase] = []
     if databases:
         with services.deploy_log.running(_logged(databases, terms)) as progress:
-            stopped = Event()
+            stopped, proven = Event(), ProvenDeploys()
 
             def migrate(database: ManagedDatabase) -> MigratedDatabase:
                 if stopped.is_set() or not rules.is_wanted():
                     result = MigratedDatabase(database=database.name, status="skipped")
                 else:
-                    result = migrate_one(services, database, schema, terms)
+                    result = migrate_one(services, database, schema, terms, proven)
                 if result.error and rules.stop_after == "any":
                     stopped.set()
                 progress.done(result.database, result.status)
@@ -76,7 +76,13 @@ def roll_out(
     )
 
 
-def migrate_one(services: Services, database: ManagedDatabase, schema: Schema, terms: DeployTerms) -> MigratedDatabase:
+def migrate_one(
+    services: Services,
+    database: ManagedDatabase,
+    schema: Schema,
+    terms: DeployTerms,
+    proven: ProvenDeploys | None = None,
+) -> MigratedDatabase:
     """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too."""
     facts = owner_facts(database.owner)
     try:
@@ -93,6 +99,7 @@ def migrate_one(services: Services, database: ManagedDatabase, schema: Schema, t
                 wanted=terms,
                 purpose="migrate",
                 stamp=database.stamp,
+                proven=proven,
             )
     except GatewayError as exc:
         return MigratedDatabase(database=database.name, status="failed", error=exc)

@@ -794,3 +794,55 @@ FROM (
     UNION ALL SELECT 14, xmin FROM pg_catalog.pg_conversion WHERE oid >= 16384
     UNION ALL SELECT 15, xmin FROM pg_catalog.pg_language WHERE oid >= 16384
 ) AS item
+
+-- name: shape
+-- Names and properties in the catalogs of what an application has, without oids, as one number. What VACUUM changes is
+-- left out, and so are names made of oids: of TOAST tables and of the triggers of foreign keys.
+SELECT sum(hashtextextended(item.content, item.catalog))
+FROM (
+    SELECT 0 AS catalog, concat_ws('|', classid, refclassid, objsubid, refobjsubid, deptype) AS content
+    FROM pg_catalog.pg_depend WHERE objid >= 16384
+    UNION ALL
+    SELECT 1, concat_ws('|', nspname, nspacl::text)
+    FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL
+    SELECT 2, concat_ws('|', CASE WHEN relnamespace <> 'pg_toast'::regnamespace THEN relname END, relkind, relpersistence, relnatts,
+                        relchecks, relrowsecurity, relforcerowsecurity, relreplident, relowner, relam, relacl::text, reloptions::text)
+    FROM pg_catalog.pg_class WHERE oid >= 16384
+    UNION ALL
+    SELECT 3, concat_ws('|', attname, attnum, least(atttypid::bigint, 16384), atttypmod, attnotnull, atthasdef, attidentity,
+                        attgenerated, attisdropped, attislocal, attinhcount, attstorage, attstattarget, attacl::text, attoptions::text)
+    FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
+    UNION ALL
+    SELECT 4, concat_ws('|', conname, contype, condeferrable, condeferred, convalidated, conislocal, coninhcount, connoinherit,
+                        confupdtype, confdeltype, confmatchtype, conkey::text, confkey::text)
+    FROM pg_catalog.pg_constraint WHERE oid >= 16384
+    UNION ALL
+    SELECT 5, concat_ws('|', indnatts, indnkeyatts, indisunique, indisprimary, indisexclusion, indimmediate, indisclustered,
+                        indisvalid, indisreplident, indkey::text)
+    FROM pg_catalog.pg_index WHERE indexrelid >= 16384
+    UNION ALL
+    SELECT 6, concat_ws('|', seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle) FROM pg_catalog.pg_sequence
+    UNION ALL
+    SELECT 7, concat_ws('|', typname, typtype, typnotnull, typlen, typdefault, typowner, typacl::text)
+    FROM pg_catalog.pg_type WHERE oid >= 16384
+    UNION ALL
+    SELECT 8, concat_ws('|', enumlabel, enumsortorder) FROM pg_catalog.pg_enum
+    UNION ALL
+    SELECT 9, concat_ws('|', proname, prosrc, prokind, prosecdef, proleakproof, proisstrict, proretset, provolatile, proparallel,
+                        pronargs, pronargdefaults, proargnames::text, proargmodes::text, procost, prorows, proconfig::text, proacl::text)
+    FROM pg_catalog.pg_proc WHERE oid >= 16384
+    UNION ALL
+    SELECT 10, concat_ws('|', CASE WHEN NOT tgisinternal THEN tgname END, tgtype, tgenabled, tgdeferrable, tginitdeferred)
+    FROM pg_catalog.pg_trigger
+    UNION ALL
+    SELECT 11, concat_ws('|', rulename, ev_type, ev_enabled, is_instead) FROM pg_catalog.pg_rewrite WHERE oid >= 16384
+    UNION ALL
+    SELECT 12, concat_ws('|', polname, polcmd, polpermissive) FROM pg_catalog.pg_policy
+    UNION ALL
+    SELECT 13, concat_ws('|', description, objsubid) FROM pg_catalog.pg_description WHERE objoid >= 16384
+    UNION ALL
+    SELECT 14, concat_ws('|', extname, extversion) FROM pg_catalog.pg_extension
+    UNION ALL
+    SELECT 15, concat_ws('|', defaclrole, defaclobjtype, defaclacl::text) FROM pg_catalog.pg_default_acl
+) AS item

@@ -14,7 +14,7 @@ from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFa
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.script import script_of
-from migrations_engine.tracking import ChangelogEntry
+from migrations_engine.tracking import ChangelogEntry, Recording
 
 SqlText: TypeAlias = "bytes | LiteralString | sql.SQL | sql.Composed"
 
@@ -30,7 +30,12 @@ class DeploySession:
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], *, search_path: str, plan: DryRunPlan | None = None
+        self,
+        connection: psycopg.Connection[Any],
+        *,
+        search_path: str,
+        plan: DryRunPlan | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self.connection = connection
         self.search_path = search_path
@@ -38,6 +43,7 @@ class DeploySession:
         self.warnings: list[str] = []
         self.satisfied: list[str] = []
         self.plan = plan
+        self.recording = recording
 
     def query(self, statement: SqlText, parameters: Any = None) -> psycopg.Cursor[Any]:  # noqa: ANN401 - psycopg's
         """Run a statement that only reads, or keeps the deploy's own books; it is no part of the plan."""
@@ -48,6 +54,8 @@ class DeploySession:
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
             touched = cursor.rowcount
+        if self.recording is not None:
+            self.recording.add(self.connection, statement)
         if self.plan is not None:
             self.plan.note(self.connection, step=step, sql=_text(statement, self.connection), file=file, effect=effect)
         return touched
@@ -66,8 +74,8 @@ class DeploySession:
     def restore_settings(self, needed: bool) -> None:
         """After a file that sets parameters (as ``pg_dump`` writes them), go back to the deploy's own settings."""
         if needed:
-            self.query(_QUERIES["settings"], {"search_path": self.search_path})
-            self.query(_QUERIES["reset_role"])
+            self._set(_QUERIES["settings"], {"search_path": self.search_path})
+            self._set(_QUERIES["reset_role"])
 
     def check_deferred(self) -> None:
         """Check now what deferred constraints would check at the commit, when no file could be named any more.
@@ -76,8 +84,14 @@ class DeploySession:
         """
         row = self.query(_QUERIES["deferred_constraints"]).fetchone()
         if row is not None and row[0] is not None:
-            self.query(b"SET CONSTRAINTS ALL IMMEDIATE")
-            self.query(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(sql.SQL(row[0])))
+            self._set(b"SET CONSTRAINTS ALL IMMEDIATE")
+            self._set(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(sql.SQL(row[0])))
+
+    def _set(self, statement: SqlText, parameters: Any = None) -> None:  # noqa: ANN401 - psycopg's
+        """Run a statement that is no part of the plan, and to be repeated where the deploy is."""
+        self.query(statement, parameters)
+        if self.recording is not None:
+            self.recording.add(self.connection, statement, parameters)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -85,6 +99,8 @@ class DeploySession:
         books: list[list[Any]] = [self.changes, self.warnings, self.satisfied]
         if self.plan is not None:
             books.append(self.plan.statements)
+        if self.recording is not None:
+            books.append(self.recording.statements)
         lengths = [len(book) for book in books]
         try:
             with self.connection.transaction():

@@ -2,6 +2,7 @@
 
 from migrations_engine.tracking.database_comment import DatabaseComment
 from migrations_engine.tracking.lock import Probe, lock_kept, take_deploy_lock
+from migrations_engine.tracking.recording import Recording
 from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy
 from migrations_engine.tracking.state import (
     AppliedMigration,
@@ -11,6 +12,7 @@ from migrations_engine.tracking.state import (
     is_tracked,
     read_last_deploy,
     read_note,
+    read_starting_point,
     read_state,
 )
 
@@ -22,12 +24,14 @@ __all__ = [
     "DeployedFunction",
     "LastDeploy",
     "Probe",
+    "Recording",
     "Records",
     "claim_copy",
     "is_tracked",
     "lock_kept",
     "read_last_deploy",
     "read_note",
+    "read_starting_point",
     "read_state",
     "take_deploy_lock",
 ]

@@ -172,6 +172,30 @@ DO UPDATE SET checksum = excluded.checksum, source_file = excluded.source_file, 
         WHERE _stonescriptdb_gateway_tables.checksum <> excluded.checksum
            OR _stonescriptdb_gateway_tables.definition IS DISTINCT FROM excluded.definition
 
+-- name: starting_point
+-- Without times, the mark, and the fingerprints of functions: they have oids in them.
+SELECT md5(concat_ws(E'\n',
+    (SELECT concat_ws('|', checksum, definition - 'mark') FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'),
+    (SELECT string_agg(concat_ws('|', migration_file, checksum, folded_checksum, statements_done), E'\n' ORDER BY id)
+       FROM public._stonescriptdb_gateway_migrations),
+    (SELECT string_agg(concat_ws('|', signature, body_checksum, source_file, fingerprint IS NULL), E'\n' ORDER BY id)
+       FROM public._stonescriptdb_gateway_functions),
+    (SELECT string_agg(concat_ws('|', type_name, checksum, source_file), E'\n' ORDER BY type_name)
+       FROM public._stonescriptdb_gateway_types)))
+
+-- name: renew_fingerprints
+-- The digests of functions have oids in them, which are others in each database.
+UPDATE public._stonescriptdb_gateway_functions f
+   SET fingerprint = md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows,
+                                   p.prosecdef, p.proleakproof, p.proisstrict, p.proretset, p.provolatile,
+                                   p.proparallel, p.prorettype, p.proallargtypes::text, p.proargmodes::text,
+                                   p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
+                                   p.proconfig::text))
+  FROM pg_catalog.pg_proc p
+ CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+ WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+   AND i.identity = f.signature AND f.signature = ANY (%(identities)s)
+
 -- name: record_mark
 UPDATE public._stonescriptdb_gateway_tables
    SET definition = jsonb_set(definition, '{mark}', to_jsonb(%(mark)s::text))

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from migrations_engine.queries import load_queries
+from migrations_engine.tracking.recording import Recording
 from migrations_engine.tracking.state import AppliedMigration
 
 _QUERIES: Final = load_queries(__package__)
@@ -30,24 +31,28 @@ def claim_copy(connection: psycopg.Connection[Any], *, platform: str, request_id
 
 
 class Records:
-    """The tracking tables of the database behind *connection*."""
+    """The tracking tables of the database behind *connection*.
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    :param recording: where what is written is noted as well
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], recording: Recording | None = None) -> None:
         self._connection = connection
+        self._recording = recording
 
     def create_tables(self) -> None:
         self._connection.execute(_QUERIES["create_tables"])
 
     def migration(self, applied: AppliedMigration) -> None:
         """Write down that a migration ran, whole or up to a statement."""
-        self._connection.execute(_QUERIES["record_migration"], asdict(applied))
+        self._write("record_migration", asdict(applied))
 
     def migrations_known_as(self, known: Mapping[str, AppliedMigration]) -> None:
         """Write down what each migration is now, by the path under which it is recorded."""
         rows = [{"path": path, **asdict(applied)} for path, applied in known.items()]
         if rows:
             names = [*known, *(applied.file for applied in known.values())]
-            self._connection.execute(_QUERIES["free_migration_names"], {"names": names})
+            self._write("free_migration_names", {"names": names})
             self._rows("rename_migrations", rows)
 
     def statements_done(self, path: str) -> int:
@@ -60,10 +65,13 @@ class Records:
 
     def functions(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._rows("record_functions", rows)
+        if self._recording is not None and rows:
+            identities = {"identities": [row["identity"] for row in rows]}
+            self._recording.add(self._connection, _QUERIES["renew_fingerprints"], identities)
 
     def forget_functions(self, identities: Iterable[str], files: Iterable[str]) -> None:
         parameters = {"identities": list(identities), "files": list(files)}
-        self._connection.execute(_QUERIES["forget_functions"], parameters)
+        self._write("forget_functions", parameters)
 
     def missing(self, extensions: Sequence[str]) -> list[tuple[str, str]]:
         """Those of *extensions* and of the recorded routines that are not there, each as its kind and name."""
@@ -86,4 +94,9 @@ class Records:
 
     def _rows(self, query: str, rows: Sequence[Mapping[str, Any]], **parameters: object) -> None:
         if rows:
-            self._connection.execute(_QUERIES[query], {"rows": Jsonb(list(rows)), **parameters})
+            self._write(query, {"rows": Jsonb(list(rows)), **parameters})
+
+    def _write(self, query: str, parameters: Mapping[str, Any]) -> None:
+        self._connection.execute(_QUERIES[query], parameters)
+        if self._recording is not None:
+            self._recording.add(self._connection, _QUERIES[query], parameters)

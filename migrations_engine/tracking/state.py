@@ -73,6 +73,13 @@ def read_note(connection: psycopg.Connection[Any]) -> tuple[str | None, Mapping[
     return (row[0], row[1] or {}) if row else (None, {})
 
 
+def read_starting_point(connection: psycopg.Connection[Any]) -> str:
+    """Return a digest of what is remembered of earlier deploys, less what differs between equal databases."""
+    row = connection.execute(_QUERIES["starting_point"]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def read_last_deploy(connection: psycopg.Connection[Any]) -> LastDeploy:
     """Read when and by which request the database became what it is; the tracking tables must be there."""
     row = connection.execute(_QUERIES["last_deploy"]).fetchone()

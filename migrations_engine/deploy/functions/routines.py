@@ -146,6 +146,8 @@ class Routines:
             sql.Identifier(routine.schema, old), self._types(routine.argument_types), sql.Identifier(new)
         )
         self._session.query(statement)
+        if self._session.recording is not None:
+            self._session.recording.is_repeatable = False  # the hidden name has an oid in it
 
     def _types(self, argument_types: str) -> sql.SQL:
         row = self._session.query(_QUERIES["argument_types"], {"argument_types": argument_types}).fetchone()
