@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from migrations_engine import EngineError, ProvenDeploys, engine
+from migrations_engine import EngineError, ProvenDeploys
 from migrations_engine.catalog import read_catalog, read_mark
+from migrations_engine.replay import repeat
 from migrations_engine.tracking import read_state
 from tests.migrations_engine.conftest import Tenant
 
@@ -40,14 +41,13 @@ del THEN["functions/old.sql"]
 def repeated(monkeypatch) -> list[bool]:
     """For each deploy that had something to repeat, whether it did."""
     found = []
-    repeat = engine.repeat
 
     def watched(*arguments: Any) -> Any:
         report = repeat(*arguments)
         found.append(report is not None)
         return report
 
-    monkeypatch.setattr(engine, "repeat", watched)
+    monkeypatch.setattr("migrations_engine.engine.repeat", watched)
     return found
 
 
