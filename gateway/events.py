@@ -31,7 +31,82 @@ class RequestFailed:
     code: str
 
 
-Event = TypeVar("Event", CallFinished, ConnectionLeased, RequestFailed)
+@dataclass(frozen=True, slots=True)
+class CallWasSlow:
+    """A call took at least SLOW_CALL_MS."""
+
+    platform: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """A function that was called raised an error, or ran into the statement timeout."""
+
+    platform: str
+    function: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseWaited:
+    """A lease found no idle connection, and has waited for one or tried to make one."""
+
+    seconds: float
+    has_leased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEvicted:
+    """An idle connection was closed to make room for another database's, or because its database was changed."""
+
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeployEnded:
+    """A deploy to one database has ended."""
+
+    purpose: str  #: ``register`` or ``migrate``
+    result: str  #: ``done``, ``dry_run``, or the code of its error
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseMigrated:
+    """A database of a migration of many has been dealt with."""
+
+    status: str  #: as the answer has it
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateLookedUp:
+    """A database was made that may be a copy of a template."""
+
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefusedByRate:
+    """A request was refused because its platform has sent as many as it may."""
+
+    platform: str  #: ``key_name_of`` a platform with a limit of its own, or ``other``
+
+
+Event = TypeVar(
+    "Event",
+    CallFinished,
+    ConnectionLeased,
+    RequestFailed,
+    CallWasSlow,
+    CallFailed,
+    LeaseWaited,
+    ConnectionEvicted,
+    DeployEnded,
+    DatabaseMigrated,
+    TemplateLookedUp,
+    RequestRefusedByRate,
+)
 _log: Final = logging.getLogger(__name__)
 _listeners: Final[dict[type, Callable[[Any], None]]] = {}
 

@@ -149,6 +149,7 @@ class Settings:
     rate_limit: str | None = _setting("RATE_LIMIT", None, _rate)
     api_keys_file: Path | None = _setting("API_KEYS_FILE", None, Path)  # noqa: RUF009 - a field, as all others
 
+    admin_page: bool = _setting("ADMIN_PAGE", True, _switch)
     php_client_compatibility: bool = _setting("PHP_CLIENT_COMPATIBILITY", False, _switch)
     platform_roles: bool = _setting("PLATFORM_ROLES", False, _switch)
     shared_templates: tuple[str, ...] = _setting("SHARED_TEMPLATES", (), _words)
@@ -157,6 +158,7 @@ class Settings:
 
     data_dir: Path = _setting("DATA_DIR", _DATA_DIR, Path)  # noqa: RUF009 - a field, as all others
     log_level: str = _setting("LOG_LEVEL", "info", _one_of(*LOG_LEVELS))
+    slow_call_ms: int = _setting("SLOW_CALL_MS", 1_000, _integer(1, _MAX_MILLISECONDS))
     log_format: str = _setting("LOG_FORMAT", "text", _one_of("text", "json"))
 
     max_upload_bytes: int = _setting("MAX_UPLOAD_BYTES", 64 * 2**20, _integer(1, _MAX_BYTES))

@@ -13,7 +13,7 @@ import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,22 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_flask_exporter import PrometheusMetrics
 
 from gateway.api.requests import current_services
-from gateway.events import CallFinished, ConnectionLeased, RequestFailed, listen, remove_listeners
+from gateway.events import (
+    CallFailed,
+    CallFinished,
+    CallWasSlow,
+    ConnectionEvicted,
+    ConnectionLeased,
+    DatabaseMigrated,
+    DeployEnded,
+    LeaseWaited,
+    RequestFailed,
+    RequestRefusedByRate,
+    TemplateLookedUp,
+    listen,
+    remove_listeners,
+)
+from gateway.pools import Occupancy, PoolStatistics
 
 _log: Final = logging.getLogger(__name__)
 
@@ -40,6 +55,9 @@ _Values: Final[Any] = MmapedDict  #: a file of values, which has no types
 _FILE_BYTES: Final = 2**16  #: with which prometheus_client begins a file
 _ENTRY_BYTES: Final = 40  #: at most, that a value takes in a file besides its key
 _UNREADABLE: Final = (OSError, struct.error, RuntimeError)  #: as prometheus_client says it
+SLOW_CALLS: Final = "db_gateway_slow_calls"
+FAILED_CALLS: Final = "db_gateway_failed_calls"
+_DEPLOY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 #: The pools' counters have been called so from the beginning; prometheus_client lets every counter end in _total.
 _POOL_COUNTERS: Final = re.compile(r"^((?:# (?:HELP|TYPE) )?db_gateway_pool_(?:hits|misses))_total", re.MULTILINE)
@@ -73,8 +91,12 @@ class Metrics:
             "db_gateway_pool_misses", "Leases that waited for a connection, or connected.", ["database"]
         )
         self._errors = counter("db_gateway_errors", "Requests answered with an error.", ["type"])
+        self._count_rare_events(counter)
         self._pools = gauge("db_gateway_active_pools", "Databases that have a connection.")
         self._connections = gauge("db_gateway_total_connections", "Connections to PostgreSQL.")
+        self._most = gauge("db_gateway_max_total_connections", "Connections that may exist: the budget.")
+        self._states = gauge("db_gateway_connections", "Connections to PostgreSQL by what they do.", ["state"])
+        self._waiting = gauge("db_gateway_budget_waiting", "Pools and deploys that wait for room in the budget.")
         app.before_request(_leave_out_unknown_routes)
         self._exporter = PrometheusMetrics(
             app,
@@ -90,6 +112,38 @@ class Metrics:
         listen(CallFinished, self._count_call)
         listen(ConnectionLeased, self._count_lease)
         listen(RequestFailed, self._count_failure)
+
+    def _count_rare_events(self, counter: Callable[..., Counter]) -> None:
+        slow = counter(SLOW_CALLS, "Calls that took SLOW_CALL_MS or longer.", ["platform", "function"])
+        failed = counter(
+            FAILED_CALLS, "Calls whose function raised an error or timed out.", ["platform", "function", "type"]
+        )
+        waits = Histogram(
+            "db_gateway_pool_wait_seconds",
+            "How long leases took that found no idle connection, and whether they got one.",
+            ["leased"],
+            buckets=_BUCKETS,
+            registry=None,
+        )
+        deploys = Histogram(
+            "db_gateway_deploy_duration_seconds",
+            "How long deploys to one database took, by their result: done, dry_run, or an error's code.",
+            ["purpose", "result"],
+            buckets=_DEPLOY_BUCKETS,
+            registry=None,
+        )
+        evictions = counter("db_gateway_pool_evictions", "Idle connections closed to make room.", ["database"])
+        migrated = counter("db_gateway_migrated_databases", "Databases of migrations of many.", ["status"])
+        templates = counter("db_gateway_template_lookups", "New databases that could be copies.", ["found"])
+        refused = counter("db_gateway_rate_limited", "Requests refused by a rate limit.", ["platform"])
+        listen(CallWasSlow, lambda event: slow.labels(event.platform, event.function).inc())
+        listen(CallFailed, lambda event: failed.labels(event.platform, event.function, event.code).inc())
+        listen(LeaseWaited, lambda event: waits.labels("yes" if event.has_leased else "no").observe(event.seconds))
+        listen(DeployEnded, lambda event: deploys.labels(event.purpose, event.result).observe(event.seconds))
+        listen(ConnectionEvicted, lambda event: evictions.labels(event.database).inc())
+        listen(DatabaseMigrated, lambda event: migrated.labels(event.status).inc())
+        listen(TemplateLookedUp, lambda event: templates.labels("yes" if event.found else "no").inc())
+        listen(RequestRefusedByRate, lambda event: refused.labels(event.platform).inc())
 
     def _count_call(self, call: CallFinished) -> None:
         series = self._calls.get(call.platform)
@@ -109,11 +163,15 @@ class Metrics:
     def _count_failure(self, failure: RequestFailed) -> None:
         self._errors.labels(failure.code).inc()
 
-    def text(self, *, active_pools: int, total_connections: int) -> str:
-        """Everything, in Prometheus' text format."""
+    def text(self, statistics: PoolStatistics, occupancy: Occupancy) -> str:
+        """Return all numbers in Prometheus' text format."""
         with _files(fcntl.LOCK_SH):
-            self._pools.set(active_pools)
-            self._connections.set(total_connections)
+            self._pools.set(statistics.active_pools)
+            self._connections.set(statistics.total_connections)
+            self._most.set(statistics.max_total_connections)
+            for state, count in occupancy.by_state().items():
+                self._states.labels(state).set(count)
+            self._waiting.set(sum(map(len, occupancy.waiting.values())))
             text, _ = self._exporter.generate_metrics()
         return _POOL_COUNTERS.sub(r"\1", text)
 
@@ -137,9 +195,9 @@ def count(app: Flask) -> None:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Tell all numbers. PostgreSQL is not asked for any."""
-    statistics = current_services().registry.statistics()
+    registry = current_services().registry
     counted = cast(Metrics, current_app.extensions[_EXTENSION])
-    text = counted.text(active_pools=statistics.active_pools, total_connections=statistics.total_connections)
+    text = counted.text(registry.statistics(), registry.occupancy())
     return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -25,6 +25,7 @@ from gateway.errors import (
     DatabaseNotMoved,
     DatabaseNotRecorded,
 )
+from gateway.events import TemplateLookedUp, emit
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from gateway.queries import load_queries
 
@@ -93,6 +94,8 @@ class DatabaseLifecycle:
                 temporary = self._temporary_name(session)
                 closed = self._prepare_role(session, owner)
                 copied = self._templates.copy(session, template, temporary, closed=closed) if template else None
+                if template:
+                    emit(TemplateLookedUp(copied is not None))
                 if copied is None:
                     self._make_temporary(session, temporary, closed=closed)
                 self._give(session, temporary, owner)

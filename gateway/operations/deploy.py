@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import psycopg
 
 from gateway.databases import ManagedDatabase
 from gateway.errors import DatabaseNotFound, PoolExhausted, SchemaDeployError
+from gateway.events import DeployEnded, emit
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.services import Services
 from migrations_engine import (
@@ -108,8 +110,17 @@ def deploy(
         proven=proven,
     )
     facts = owner_facts(owner)
-    with engine_errors(wanted, **facts):
-        report = deploy_schema(connection, schema, options)
+    began = time.monotonic()
+    result = "internal_error"
+    try:
+        with engine_errors(wanted, **facts):
+            report = deploy_schema(connection, schema, options)
+        result = "dry_run" if wanted.dry_run else "done"
+    except SchemaDeployError as exc:
+        result = exc.engine_code
+        raise
+    finally:
+        emit(DeployEnded(purpose, result, time.monotonic() - began))
     _log.info("%s done", purpose, extra=_told(wanted, facts))
     return report
 

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeVar
 
 from gateway.databases import ManagedDatabase, read_mark
 from gateway.errors import GatewayError
+from gateway.events import DatabaseMigrated, emit
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn, engine_errors
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
@@ -61,6 +62,7 @@ def roll_out(
                 if result.error and rules.stop_after == "any":
                     stopped.set()
                 progress.done(result.database, result.status)
+                emit(DatabaseMigrated(result.status))
                 rules.finished(result)
                 return result
 

@@ -6,8 +6,8 @@ connection, waking a thread, ringing another worker) happens after the mutex is 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import compress
 from time import monotonic
@@ -30,6 +30,9 @@ from gateway.pools.table import (
 )
 from gateway.pools.waiter import Waiter
 
+STATE_NAMES: Final = {
+    CONNECTING: "connecting", BUSY: "busy", IDLE: "idle", CLOSING: "closing", LOST: "lost",
+}  # fmt: skip
 RECHECK_SECONDS: Final = 0.25  #: how long a waiter trusts that nobody died before waking it
 PRESSURE_COUNT: Final = 8  #: so many of the last slots taken within PRESSURE_SECONDS: more databases than slots
 PRESSURE_SECONDS: Final = 1.0
@@ -46,6 +49,27 @@ class Orphan:
     is_observer: bool  #: it was the connection for looking after others
     backend: int  #: the backend's process id; 0 when the connection was never finished
     since: float  #: when that was found out, on the clock of ``time.monotonic``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy:
+    """The budget at one moment, over all workers. Databases are known by their ``database_key``.
+
+    :ivar connections: how many there are of each database in each state, by key and name of the state
+    :ivar waiting: for how many seconds each ticket of a database has waited
+    :ivar workers: how many are alive
+    """
+
+    connections: Mapping[tuple[int, str], int]
+    waiting: Mapping[int, tuple[float, ...]]
+    workers: int
+
+    def by_state(self) -> dict[str, int]:
+        """Return how many connections there are in each state, of all states."""
+        counts = dict.fromkeys(STATE_NAMES.values(), 0)
+        for (_, state), count in self.connections.items():
+            counts[state] += count
+        return counts
 
 
 class Budget:
@@ -185,6 +209,20 @@ class Budget:
         absent = (FREE, CONNECTING, LOST) if held_only else (FREE,)
         keys = [key for key, state in zip(snapshot.databases, snapshot.states, strict=True) if state not in absent]
         return len(keys), len(set(keys) - {OBSERVER})
+
+    def occupancy(self) -> Occupancy:
+        """Return who has the connections, and who waits for one."""
+        with self._table.mutex:
+            snapshot = self._snapshot()
+        taken = zip(snapshot.databases, snapshot.states, strict=True)
+        waiting: dict[int, tuple[float, ...]] = {}
+        for ticket in snapshot.tickets:
+            waiting[ticket.key] = (*waiting.get(ticket.key, ()), snapshot.at - ticket.arrival)
+        return Occupancy(
+            connections=Counter((key, STATE_NAMES[state]) for key, state in taken if state != FREE),
+            waiting=waiting,
+            workers=len(snapshot.living),
+        )
 
     def has_lost(self) -> bool:
         """Whether there is a connection of which nothing is known. Without the mutex."""

@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool, PoolClosed
 from psycopg_pool.pool import MaintenanceTask
 
 from gateway.errors import ClientGone, GatewayError, PoolExhausted
-from gateway.events import ConnectionLeased, emit
+from gateway.events import ConnectionLeased, LeaseWaited, emit
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import Connector
@@ -134,8 +134,8 @@ class TenantPool(ConnectionPool[CountedConnection]):
         idle = link is not None and self._budget.idle_since(link.slot) < now - idle_seconds
         return idle or connection._expire_at < now
 
-    def close_idle(self, which: Callable[[CountedConnection], bool]) -> None:
-        """Close those idle connections for which *which* says so."""
+    def close_idle(self, which: Callable[[CountedConnection], bool]) -> int:
+        """Close those idle connections for which *which* says so, and return how many they were."""
         with self._lock:
             chosen = [connection for connection in self._pool if which(connection)]
             for connection in chosen:
@@ -143,6 +143,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
             self._nconns -= len(chosen)
         for connection in chosen:
             connection.close()
+        return len(chosen)
 
     def _pop_idle(self) -> CountedConnection | None:
         """Under the pool's lock. Last in, first out: what is not needed grows old and is closed first."""
@@ -182,7 +183,11 @@ class TenantPool(ConnectionPool[CountedConnection]):
                 self._waiting.append(waiter)
         was_idle = connection is not None
         if connection is None:
-            connection = yield from self._queue_steps(waiter, monotonic() + timeout)
+            began = monotonic()
+            try:
+                connection = yield from self._queue_steps(waiter, began + timeout)
+            finally:
+                emit(LeaseWaited(monotonic() - began, connection is not None))
         connection._pool = self
         emit(ConnectionLeased(self.name, was_idle))
         return connection

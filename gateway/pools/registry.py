@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gateway.errors import ConnectionFailed
+from gateway.pools.budget import Occupancy
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import maintenance_database
 from gateway.pools.pool import Cleaner, NeedsCleaning, TenantPool
@@ -165,6 +166,10 @@ class ConnectionRegistry:
     def statistics(self) -> PoolStatistics:
         """The state of the budget now. Asks nothing of PostgreSQL."""
         return self.worker_pools.statistics()
+
+    def occupancy(self) -> Occupancy:
+        """Return who has the connections of the budget now, and who waits for one. Asks nothing of PostgreSQL."""
+        return self.worker_pools.occupancy()
 
     def has_lost_connections(self) -> bool:
         """Whether a worker has lost a connection of which it is not known what has become of it. Cheap."""

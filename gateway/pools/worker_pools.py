@@ -18,7 +18,8 @@ import psycopg
 from psycopg_pool import PoolClosed
 
 from gateway.errors import ConnectionFailed
-from gateway.pools.budget import Budget
+from gateway.events import ConnectionEvicted, emit
+from gateway.pools.budget import Budget, Occupancy
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import Connector, failure
 from gateway.pools.orphans import Reaper
@@ -182,6 +183,10 @@ class WorkerPools:
             misses=counts["requests_queued"],
         )
 
+    def occupancy(self) -> Occupancy:
+        """Return who has the connections of the budget now, and who waits for one, over all workers."""
+        return self.budget.occupancy()
+
     def pool_of(self, database: str) -> TenantPool:
         """The pool of a database, made now if there is none."""
         pool = self._pools.get(database)
@@ -248,7 +253,9 @@ class WorkerPools:
         raise failure(cause)
 
     def _evict(self, slot: int) -> None:
-        self._close_if_idle(self._watcher.connection_of(slot))
+        connection = self._watcher.connection_of(slot)
+        if connection is not None and self._close_if_idle(connection):
+            emit(ConnectionEvicted(connection.database))
 
     def _on_lost(self, connection: CountedConnection | None) -> None:
         self._close_if_idle(connection)
@@ -257,10 +264,10 @@ class WorkerPools:
     def _want_reaping(self) -> None:
         self._reaper.wanted()
 
-    def _close_if_idle(self, connection: CountedConnection | None) -> None:
+    def _close_if_idle(self, connection: CountedConnection | None) -> bool:
+        """Close *connection* if it is idle, and return whether it was."""
         pool = self._pools.get(connection.database) if connection is not None else None
-        if pool is not None:
-            pool.close_idle(lambda candidate: candidate is connection)
+        return pool is not None and pool.close_idle(lambda candidate: candidate is connection) > 0
 
     def _sweep(self) -> None:
         """Close what is idle for too long, and pools that have nothing left; look for orphans."""

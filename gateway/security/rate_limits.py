@@ -22,6 +22,7 @@ from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
 from gateway.errors import RateLimited
+from gateway.events import RequestRefusedByRate, emit
 from gateway.settings import key_name_of
 
 _COUNTERS: Final = 4096  #: windows that can be open at once; a platform has one
@@ -132,6 +133,7 @@ class RateLimits:
         limit = self._own.get(name, self._default)
         if limit is None or self._limiter.hit(limit, name):
             return
+        emit(RequestRefusedByRate(name if name in self._own else "other"))
         seconds = max(1, ceil(self._limiter.get_window_stats(limit, name).reset_time - time.time()))
         raise RateLimited(
             f"the platform has sent more than {limit}; try again in {seconds} s", platform=platform, retry_after=seconds

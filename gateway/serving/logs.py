@@ -6,6 +6,7 @@ import json
 import logging
 import logging.config
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,9 @@ _NO_WORD: Final = re.compile(r"[\s\"=]|^$")
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
     """What the caller gave as ``extra``: request_id, database, duration and the like."""
-    return {name: value for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES}
+    facts = {name: value for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES}
+    trace: Mapping[str, str] = getattr(facts.get("request_id"), "trace", {})
+    return {**facts, **trace}
 
 
 class TextFormatter(logging.Formatter):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway
@@ -103,6 +104,64 @@ def test_failures_are_counted_by_their_code_and_strangers_make_no_series(gateway
     assert more("db_gateway_errors_total", "invalid_request") == 1
     assert more("db_gateway_queries_total", platform) == 1  # it reached its database
     assert "nobody-has-this-name" not in gateway.get("/metrics").body.decode()
+
+
+FAILING = "CREATE FUNCTION fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$"
+SLOW = "CREATE FUNCTION wait() RETURNS void LANGUAGE sql AS $$ SELECT pg_sleep(0.1) $$"
+
+
+def samples(gateway: Gateway) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every value of /metrics by its name and all its labels."""
+    families = text_string_to_metric_families(gateway.get("/metrics").body.decode())
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+
+def test_what_happens_seldom_is_counted_too(start_gateway, platform: str) -> None:
+    gateway: Gateway = start_gateway(
+        SLOW_CALL_MS="50", MAX_TOTAL_CONNECTIONS="6", WORKERS="1", **{f"RATE_LIMIT_{platform.upper()}": "12/hour"}
+    )
+    files = {**SHOP, "functions/fail.sql": FAILING, "functions/wait.sql": SLOW}
+    for tenant in ("a", "b", "c", "d", "e"):
+        assert gateway.register(platform, files, tenant_id=tenant).status == 200
+    assert gateway.register(platform, {**files, "functions/bad.sql": "CREATE"}, tenant_id="a").status == 409
+    assert gateway.call(platform, "fail", tenant_id="a").status == 400
+    assert gateway.call(platform, "wait", tenant_id="a").status == 200
+    for tenant in ("b", "c", "d", "e"):
+        assert gateway.call(platform, "count_users", tenant_id=tenant).status == 200
+    assert gateway.call(platform, "count_users", tenant_id="a").status == 429
+
+    told = samples(gateway)
+
+    def value(name: str, **labels: str) -> float:
+        return told.get((f"db_gateway_{name}", frozenset(labels.items())), 0)
+
+    assert value("failed_calls_total", platform=platform, function="fail", type="query_failed") == 1
+    assert value("slow_calls_total", platform=platform, function="wait") == 1
+    assert value("deploy_duration_seconds_count", purpose="register", result="done") >= 1  # the others are copies
+    assert value("deploy_duration_seconds_count", purpose="register", result="function_deploy_failed") == 1
+    assert value("template_lookups_total", found="yes") >= 1
+    assert value("template_lookups_total", found="no") >= 1
+    assert value("rate_limited_total", platform=platform.upper()) == 1
+    assert value("pool_wait_seconds_count", leased="yes") >= 5
+    assert sum(count for (name, _), count in told.items() if name == "db_gateway_pool_evictions_total") >= 1
+    assert value("max_total_connections") == 6
+    assert value("budget_waiting") == 0
+    states = {
+        dict(labels)["state"]: count for (name, labels), count in told.items() if name == "db_gateway_connections"
+    }
+    assert set(states) == {"connecting", "busy", "idle", "closing", "lost"}
+    assert sum(states.values()) == value("total_connections") <= 6
+    assert re.search(
+        r"WARNING gateway\.api\.v1\.call slow call .*function=wait took_ms=\d+ request_id=\w+", gateway.log
+    )
+
+
+def test_databases_of_migrations_are_counted_by_their_fate(gateway: Gateway, platform: str) -> None:
+    gateway.register(platform, SHOP, tenant_id="a")
+    key = ("db_gateway_migrated_databases_total", frozenset({("status", "completed")}))
+    before = samples(gateway).get(key, 0)
+    assert gateway.migrate(platform, SHOP).status == 200
+    assert samples(gateway)[key] == before + 1
 
 
 def test_only_the_networks_that_may_call_may_read_it(start_gateway) -> None:

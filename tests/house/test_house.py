@@ -62,6 +62,14 @@ def test_readme_lists_every_setting():
     assert sorted(re.findall(r"[A-Z_]+", " ".join(rows))) == sorted(Settings.variable_names())
 
 
+def test_every_metric_is_in_the_documents():
+    source = (ROOT / "gateway/api/metrics.py").read_text(encoding="utf-8")
+    documents = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
+    named = set(re.findall(r'"(db_gateway_\w+)"', source))
+    assert len(named) > 10
+    assert [name for name in named if not re.search(rf"`{name}(_total)?[`{{]", documents)] == []
+
+
 def error_classes(base: type[errors.GatewayError] = errors.GatewayError) -> Iterator[type[errors.GatewayError]]:
     for found in base.__subclasses__():
         yield found

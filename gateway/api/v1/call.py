@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -17,7 +18,8 @@ from gateway.api.guard import Guard, caller_of
 from gateway.api.requests import check_is_json, current_services, load
 from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of, respond
 from gateway.api.v1.requests import CallRequest
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest, QueryFailed, QueryTimeout
+from gateway.events import CallFailed, CallWasSlow, emit
 from gateway.functions import parse_json
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.operations.call_function import ConcurrencyLimit, FunctionCall, call_steps
@@ -26,6 +28,7 @@ from gateway.security.api_keys import ANYBODY, Caller
 from gateway.services import Services
 from gateway.steps import Steps, run
 
+_log: Final = logging.getLogger(__name__)
 blueprint: Final = Blueprint("call", __name__)
 PEER: Final = "gunicorn.socket"  #: in the environ: what has the client's socket
 STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -75,12 +78,22 @@ def _answer_steps(
             CONCURRENCY.leave(database)
     except GatewayError as exc:
         exc.add_facts(**owner_facts(owner))
+        if isinstance(exc, QueryFailed | QueryTimeout):
+            emit(CallFailed(owner.platform, function, exc.code))
         raise
+    if result.execution_time_ms >= services.settings.slow_call_ms:
+        _note_slow_call(environ, owner, function, result.execution_time_ms)
     return Answer(
         status=200,
         body=b'{"rows":%b,"row_count":%d,"execution_time_ms":%d}'
         % (result.rows, result.row_count, round(result.execution_time_ms)),
     )
+
+
+def _note_slow_call(environ: dict[str, Any], owner: DatabaseOwner, function: str, took_ms: float) -> None:
+    emit(CallWasSlow(owner.platform, function))
+    facts = {"database": owner.database_name, "function": function, "took_ms": round(took_ms)}
+    _log.warning("slow call", extra={**facts, "request_id": request_id_of(environ)})
 
 
 def read_call_body(environ: dict[str, Any], read: Callable[[], bytes]) -> tuple[dict[str, Any], Any]:

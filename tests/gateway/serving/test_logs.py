@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from gateway.api.responses import request_id_of
 from gateway.serving.logs import JsonFormatter, TextFormatter
 
 
@@ -37,6 +38,15 @@ def test_a_json_line_is_one_object_with_the_facts_and_the_trace(record):
         "request_id": "abc",
         "seconds": 1.5,
     }
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_a_line_has_the_trace_of_the_request(record, formatter):
+    trace = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    record.request_id = request_id_of({"HTTP_X_REQUEST_ID": "abc", "HTTP_TRACEPARENT": trace})
+    line = formatter.format(record)
+    for fact in ("abc", "trace_id", "ab" * 16, "parent_id", "cd" * 8):
+        assert fact in line
 
 
 def test_a_json_line_takes_whatever_is_logged(record):
