@@ -38,9 +38,8 @@ _WIDENING: Final = (21, 23, 20, 1700, 700, 701)  #: a number is taken implicitly
 _IMPOSSIBLE: Final = (-1, -1)
 _AMBIGUOUS: Final = "42725"
 _UNDEFINED: Final = "42883"
-MAX_PLANS: Final = 200  #: remembered per routine; clients choose the labels of their values freely
 MAX_ARGUMENTS: Final = 100  #: PostgreSQL's FUNC_MAX_ARGS; only a VARIADIC parameter takes more values
-MAX_LABELS: Final = 4000  #: characters of all labels of a plan that is remembered
+MAX_LABELS: Final = 6500  #: characters of all labels of a plan that is remembered: of 100 parameters with long names
 _SHOWN_LABELS: Final = 5  #: in an error's message
 _SHOWN_LETTERS: Final = 63
 Params: TypeAlias = list[JsonValue] | dict[str, JsonValue]
@@ -317,11 +316,9 @@ def plan_call(routine: Routine, params: Params, prober: Prober, *, max_row_bytes
     values = params if isinstance(params, list) else list(params.values())
     binding = choose(bind(routine, params), values, prober)
     plan = _make_plan(routine, binding, values, max_row_bytes)
-    if len(routine.plans) >= MAX_PLANS:
-        routine.plans.clear()
-        routine.statements.clear()
     if _may_be_remembered(params):
-        routine.plans[_shape(routine, params)] = plan
+        characters = 0 if isinstance(params, list) else sum(map(len, params))
+        routine.plans.keep(_shape(routine, params), plan, characters=characters, values=len(params))
     return plan
 
 
@@ -343,8 +340,9 @@ def _make_plan(routine: Routine, binding: Binding, values: list[JsonValue], max_
     given = values if binding.rest is None else _folded(values, binding.rest)
     kinds = _value_types(binding, given)
     statement = call_statement(binding, [kind.oid for kind in kinds], routine, max_row_bytes=max_row_bytes)
-    statement = routine.statements.setdefault((statement.sql, statement.types), statement)
-    encoders = [encoder_of(kind) for kind in kinds]
+    statement = routine.plans.shared((statement.sql, statement.types), statement, size=len(statement.sql))
+    encoder_for = {kind.oid: encoder_of(kind) for kind in kinds}
+    encoders = [encoder_for[kind.oid] for kind in kinds]
     if binding.named and binding.signature.variadic and binding.signature.inputs[-1] in binding.inputs:
         last = binding.inputs.index(binding.signature.inputs[-1])
         encoders[last] = _in_list(encoders[last])

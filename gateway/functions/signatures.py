@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from operator import itemgetter
+from threading import Lock
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway.errors import FunctionNotFound
 from gateway.functions.values import POLYMORPHIC, ValueType, parse_rows, read_types
@@ -14,7 +16,8 @@ from gateway.naming import RESERVED_PREFIX
 from gateway.queries import load_queries
 
 MAX_AGE_SECONDS: Final = 60.0  #: after which a signature is read again: what a call's own check does not see changes
-MAX_ROUTINES: Final = 20_000  #: remembered per process, over all databases
+MAX_BYTES: Final = 12 * 2**20  #: remembered per process, over all databases: some 3,000 routines of usual size
+MAX_PLANS: Final = 200  #: and as many statements per routine; clients choose the labels of their values freely
 
 VOID: Final = 2278
 RECORD: Final = 2249
@@ -23,12 +26,19 @@ RECORD: Final = 2249
 NOT_FOR_CLIENTS: Final = frozenset({2275, 1263, 2287, 2276, 2279, 3838, 2281, 705, 32, 2280, 3115, 325, 3310, 269})
 
 _LONGEST_NAME: Final = 63  #: bytes; the type ``name`` would cut a longer one, and find another function
+_ROUTINE_BYTES: Final = 2000  #: about what a routine takes in memory, without what follows
+_SIGNATURE_BYTES: Final = 700
+_PART_BYTES: Final = 200  #: of a parameter, a type, or a field of one, without its name
+_PLAN_BYTES: Final = 900  #: without its statement and without what each value adds
+_VALUE_BYTES: Final = 150
 _LONGEST_MEANING: Final = 2 * _LONGEST_NAME + 1  #: characters of a schema, a dot and a name
 _OF_DBLINK: Final = "dblink_get_connections"  #: is asked for along with every name: who has it has the extension
 _QUERIES: Final = load_queries("gateway.functions")
 _INPUT_MODES: Final = frozenset("ibv")
 _TIMEOUT: Final = "statement_timeout="
 _OUTPUT_MODES: Final = frozenset("obt")
+
+T = TypeVar("T")
 
 
 class Asker(Protocol):
@@ -65,11 +75,57 @@ class Signature:
     variadic: bool  #: the last input takes the rest of the values as an array
     parameters: tuple[Parameter, ...]  #: inputs, and for a procedure its OUT parameters in between
     statement_timeout: str | None  #: that the function sets for itself
-    types: Mapping[int, ValueType]  #: of the inputs
+    types: Mapping[int, ValueType] = field(compare=False)  #: of the inputs; ``Routine.types`` stands for them
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
         return tuple(parameter for parameter in self.parameters if not parameter.output)
+
+
+class Plans:
+    """The plans of one routine by the shape of their values. All are forgotten when there are too many."""
+
+    def __init__(self) -> None:
+        # Changed by single operations only, which threads cannot see half done.
+        self._by_shape: dict[Any, Any] = {}
+        self._statements: dict[Any, Any] = {}
+        self.size = 0  #: in bytes, about
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._by_shape)
+
+    def get(self, shape: object) -> Any:  # noqa: ANN401 - the plan that was kept
+        """Return the plan for values of *shape*, or None."""
+        return self._by_shape.get(shape)
+
+    def shared(self, key: object, statement: T, *, size: int) -> T:
+        """Return the statement that was kept under *key*, else keep *statement* and return it.
+
+        :param size: of the statement, in bytes
+        """
+        if len(self._statements) >= MAX_PLANS:
+            self._clear()
+        if key not in self._statements:
+            self.size += _PLAN_BYTES + size
+        kept: T = self._statements.setdefault(key, statement)
+        return kept
+
+    def keep(self, shape: object, plan: object, *, characters: int, values: int) -> None:
+        """Keep *plan*.
+
+        :param characters: of the labels in *shape*
+        :param values: how many it takes
+        """
+        if len(self._by_shape) >= MAX_PLANS:
+            self._clear()
+        self._by_shape[shape] = plan
+        self.size += _PLAN_BYTES + characters + _VALUE_BYTES * values
+
+    def _clear(self) -> None:
+        self._by_shape.clear()
+        self._statements.clear()
+        self.size = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,23 +136,37 @@ class Routine:
     same_name: tuple[int, ...]  #: oids of all that share the name, also of those that may not be called
     dblink: str | None  #: the schema of the database's extension dblink
     depends_on_values: bool  #: whether what is called, or with which types, depends on more than names and numbers
-    plans: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  #: by the shape of the values
-    statements: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  #: by SQL and types
+    types: bytes = b""  #: a checksum of the types that are not built in
+    plans: Plans = field(default_factory=Plans, compare=False, repr=False)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes in memory, with its plans."""
+        types = {id(kind): kind for one in self.candidates for kind in one.types.values()}
+        parameters = sum(_PART_BYTES + len(each.name) for one in self.candidates for each in one.parameters)
+        signatures = _SIGNATURE_BYTES * len(self.candidates) + parameters + _size_of_types(types)
+        return _ROUTINE_BYTES + signatures + self.plans.size
 
 
 class SignatureCache:
     """The routines of all databases that were called lately. A miss is never remembered, so a 404 is always true."""
 
-    def __init__(self, *, schemas: Sequence[str], changes: Callable[[str], int] = lambda _: 0) -> None:
+    def __init__(
+        self, *, schemas: Sequence[str], changes: Callable[[str], int] = lambda _: 0, max_bytes: int = MAX_BYTES
+    ) -> None:
         """Remember nothing yet.
 
         :param schemas: where callable functions are, in the order they are looked through
         :param changes: a number that is another one after every deploy to a database; cheap
+        :param max_bytes: of all routines together, about
         """
         self._schemas = tuple(schemas)
         self._changes = changes
-        # Changed by single operations only, which threads cannot see half done; read order is insertion order.
-        self._known: dict[tuple[str, str], tuple[float, int, Routine]] = {}
+        self._max_bytes = max_bytes
+        self._lock = Lock()  # guards changes of what follows; a reader needs a single operation of a dictionary only
+        self._known: dict[tuple[str, str], tuple[float, int, Routine]] = {}  # in the order in which they were read
+        self._sizes: dict[tuple[str, str], int] = {}
+        self._size = 0
 
     def find(self, database: str, name: str) -> Routine | None:
         """What is remembered of *name*, not too old and not from before a deploy.
@@ -116,17 +186,54 @@ class SignatureCache:
         :raises FunctionNotFound: nothing of this name may be called
         """
         read_at, changes = monotonic(), self._changes(database)
-        known = self._known.pop((database, name), None)
+        with self._lock:
+            known = self._forget((database, name))
         routine = read_routine(asker, name, self._schemas)
         if routine is None:
             raise FunctionNotFound(f"no function {name!r} may be called here", function=name)
         if known is not None and known[2] == routine:
             routine = known[2]
-        self._known[database, name] = (read_at, changes, routine)
-        if len(self._known) > MAX_ROUTINES:
-            for oldest in list(self._known)[: MAX_ROUTINES // 10]:
-                self._known.pop(oldest, None)
+        with self._lock:
+            self._known[database, name] = (read_at, changes, routine)
+        self.weigh(database, name)
         return routine
+
+    def weigh(self, database: str, name: str) -> None:
+        """Count what is remembered of *name*, to which a plan was added, and forget the oldest where all is too much.
+
+        Without a limit in bytes a client's long labels, or a schema's long names, would fill the memory.
+        """
+        key = (database, name)
+        with self._lock:
+            known = self._known.get(key)
+            if known is None:
+                return
+            size = known[2].size
+            self._size += size - self._sizes.get(key, 0)
+            self._sizes[key] = size
+            if self._size > self._max_bytes:
+                for oldest in list(self._known):
+                    if self._size <= self._max_bytes * 9 // 10:
+                        break
+                    self._forget(oldest)
+
+    def _forget(self, key: tuple[str, str]) -> tuple[float, int, Routine] | None:
+        """Forget a routine, under the lock, and return what was known of it."""
+        self._size -= self._sizes.pop(key, 0)
+        return self._known.pop(key, None)
+
+
+def _size_of_types(types: dict[int, ValueType]) -> int:
+    """About how many bytes types take with what they are made of; *types* has them by identity, and then all."""
+    size, left = 0, list(types.values())
+    while left:
+        kind = left.pop()
+        size += _PART_BYTES + sum(_PART_BYTES + len(name) for name, _ in kind.fields)
+        for part in (*(part for _, part in kind.fields), *([kind.element] if kind.element else [])):
+            if id(part) not in types:
+                types[id(part)] = part
+                left.append(part)
+    return size
 
 
 def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | None:
@@ -196,9 +303,13 @@ def _routine(
     same_name: Sequence[Mapping[str, Any]],
     dblink: str | None,
 ) -> Routine:
+    checksum = blake2b(digest_size=16)
+
     def read_graph(oids: list[int]) -> list[Mapping[str, Any]]:
         literal = "{" + ",".join(map(str, oids)) + "}"
-        return parse_rows(asker.ask(_QUERIES["type_graph"], [literal.encode()]))
+        texts = sorted(asker.ask(_QUERIES["type_graph"], [literal.encode()]))
+        checksum.update(b"\n".join(texts))
+        return parse_rows(texts)
 
     used = {row["oid"]: _parameters(row) for row in sorted(rows, key=itemgetter("oid"))}
     oids = {one.type for parameters in used.values() for one in parameters if not one.output}
@@ -209,6 +320,7 @@ def _routine(
         same_name=tuple(sorted(row["oid"] for row in same_name)),
         dblink=dblink,
         depends_on_values=len(rows) > 1 or not oids.isdisjoint(POLYMORPHIC),
+        types=checksum.digest(),
     )
 
 

@@ -17,6 +17,8 @@ from gateway.functions.json_values import dump_json
 from gateway.functions.protocol import CHANGED
 from gateway.functions.signatures import Binding, Routine
 
+_REMEMBERED_ARGUMENTS: Final = 16  #: of a call whose text is remembered for other databases; a text has some 2 kB then
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Query:
@@ -107,8 +109,17 @@ def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, 
     )
 
 
-@lru_cache(maxsize=4096)
 def _text_of(call: _Call) -> bytes:
+    """Return the text of a call; that of a short one is remembered for the other databases of a platform."""
+    return _known_text_of(call) if len(call.arguments) <= _REMEMBERED_ARGUMENTS else _compose(call)
+
+
+@lru_cache(maxsize=1024)
+def _known_text_of(call: _Call) -> bytes:
+    return _compose(call)
+
+
+def _compose(call: _Call) -> bytes:
     arguments = sql.SQL(", ").join(argument.as_sql() for argument in call.arguments)
     invocation = sql.SQL("{}({})").format(sql.Identifier(call.schema, call.name), arguments)
     if call.is_procedure:

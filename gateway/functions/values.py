@@ -86,20 +86,26 @@ def read_types(oids: Iterable[int], read_graph: Callable[[list[int]], Iterable[T
     wanted = set(oids)
     own = [oid for oid in wanted if oid >= FIRST_USER_OID]
     rows = {row["oid"]: row for row in read_graph(own)} if own else {}
-    return {oid: _resolve(oid, rows) for oid in wanted}
+    known: dict[int, ValueType] = {}
+    return {oid: _resolve(oid, rows, known) for oid in wanted}
 
 
-def _resolve(oid: int, rows: Mapping[int, TypeRow]) -> ValueType:
-    if oid < FIRST_USER_OID:
-        return builtin_type(oid)
-    row = rows[oid]
+def _resolve(oid: int, rows: Mapping[int, TypeRow], known: dict[int, ValueType]) -> ValueType:
+    """Return the type of an oid, the same object wherever the type is used."""
+    if oid not in known:
+        known[oid] = builtin_type(oid) if oid < FIRST_USER_OID else _resolve_own(rows[oid], rows, known)
+    return known[oid]
+
+
+def _resolve_own(row: TypeRow, rows: Mapping[int, TypeRow], known: dict[int, ValueType]) -> ValueType:
+    oid = row["oid"]
     if row["base"]:
-        return replace(_resolve(row["base"], rows), oid=oid)
+        return replace(_resolve(row["base"], rows, known), oid=oid)
     if row["element"]:
-        element = _resolve(row["element"], rows)
+        element = _resolve(row["element"], rows, known)
         return ValueType(oid=oid, base=oid, form=Form.ARRAY, element=element, delimiter=row["delimiter"])
     if row["fields"] is not None:
-        fields = tuple((field["name"], _resolve(field["type"], rows)) for field in row["fields"])
+        fields = tuple((field["name"], _resolve(field["type"], rows, known)) for field in row["fields"])
         return ValueType(oid=oid, base=oid, form=Form.COMPOSITE, fields=fields)
     return ValueType(oid=oid, base=oid, form=Form.SCALAR)
 

@@ -205,6 +205,7 @@ def _attempt(session: CallSession, services: Services, call: FunctionCall, routi
         if plan is None:
             yield ELSEWHERE
             plan = plan_call(routine, call.params, session, max_row_bytes=settings.max_response_bytes)
+            services.signatures.weigh(call.owner.database_name, call.function)
         values = plan.encode(call.params)
     except RecursionError:
         raise InvalidRequest("params are nested too deeply", fields={"params": "are nested too deeply"}) from None

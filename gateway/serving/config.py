@@ -5,6 +5,7 @@ Everything is loaded before the fork and connected after it: a connection made b
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import sys
@@ -62,9 +63,25 @@ forwarded_allow_ips = ""
 control_socket_disable = True
 
 
+#: A block of memory of this size, as large requests need it, is taken from the system and returned when it is free.
+LARGE_BLOCK_BYTES: Final = 2**18
+_M_MMAP_THRESHOLD: Final = -3  # in glibc's malloc.h
+
+
 def on_starting(_server: Arbiter) -> None:
     """Prepare the master."""
     keep_signals_for_workers()
+    _return_large_blocks()
+
+
+def _return_large_blocks() -> None:
+    """Keep glibc from keeping the memory of large requests.
+
+    It raises the threshold by itself to the largest block that was freed, up to 32 MB, and then keeps twice as much in
+    the arena of each thread. Other C libraries have no such setting.
+    """
+    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def when_ready(_server: Arbiter) -> None:

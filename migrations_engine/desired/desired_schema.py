@@ -27,7 +27,7 @@ from migrations_engine.schema import Schema
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.tracking import DeployState, Records
 
-_CAPACITY: Final = 4 * 1024 * 1024  #: characters of JSON; a schema of 60 tables has about 60,000
+_CAPACITY: Final = 2 * 1024 * 1024  #: characters of JSON, about 10 MB; a schema of 60 tables has about 60,000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class DesiredSchema:
 
     @cached_property
     def size(self) -> int:
-        """A measure of the memory it takes: characters of its catalogs as JSON, which take about ten times as many."""
+        """A measure of the memory it takes: characters of its catalogs as JSON; a character takes about five bytes."""
         return len(self.declared.to_json()) + (self.complete is not self.declared) * len(self.complete.to_json())
 
 

@@ -15,8 +15,10 @@ from tests.fuzz.values import PLATFORM
 from tests.support.running_gateway import Gateway, make_archive, multipart, running_gateway
 
 LARGE_BYTES = 1_000_000  #: of a key that may be as long as it likes
-HEADER_BYTES = 7_000  #: of a key in a header, which may not
-HEADERS_FOR_A_KEY = 20  #: requests, since a header has so little room: still 500 times 20 times 7 kB are 70 MB
+HEADER_BYTES = 15_000  #: of a key in a header, which may not
+HEADERS_FOR_A_KEY = 10  #: requests, since a header has so little room: still 500 times 10 times 15 kB are 75 MB
+PATH_BYTES = 7_500  #: of a key in a path, which may be half as long
+DEPLOYS = f"{PLATFORM}-deploys"  #: the platform of the archives, whose schema has one function
 PARAMETERS = 90  #: of each of the functions with large signatures
 
 FUNCTION = "CREATE FUNCTION one(VARIADIC p text[]) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM unnest(p)';"
@@ -93,8 +95,8 @@ def _in_header(name: str) -> Callable[[int], Iterator[KeyRequest]]:
 
 
 def _paths(number: int) -> Iterator[KeyRequest]:
-    for part in range(HEADERS_FOR_A_KEY):
-        path = f"/{number}-{part}".ljust(HEADER_BYTES, "x")
+    for part in range(2 * HEADERS_FOR_A_KEY):
+        path = f"/{number}-{part}".ljust(PATH_BYTES, "x")
         yield KeyRequest(method="GET", path=path, body=b"", headers={}, statuses=frozenset({404}))
 
 
@@ -103,12 +105,21 @@ def _archives(number: int) -> Iterator[KeyRequest]:
     yield _deploy({"functions/one.sql": f"-- {_large(number)}\n{FUNCTION}"}, {200})
 
 
+def _schemas(number: int) -> Iterator[KeyRequest]:
+    """Schemas of 200 columns each, which mean something else each time."""
+    tables = (
+        f"CREATE TABLE t{number}_{table} ({', '.join(f'{_parameter(number, column)} text' for column in range(40))});"
+        for table in range(5)
+    )
+    yield _deploy({"functions/one.sql": FUNCTION, "tables/all.sql": "".join(tables)}, {200})
+
+
 def _bad_archives(number: int) -> Iterator[KeyRequest]:
     yield _deploy({"functions/one.sql": f"SELECT '{_large(number)}"}, {400, 409})
 
 
 def _deploy(files: Mapping[str, str], statuses: set[int]) -> KeyRequest:
-    body, content_type = multipart({"platform": PLATFORM, "dry_run": "true", "schema": make_archive(files)})
+    body, content_type = multipart({"platform": DEPLOYS, "dry_run": "true", "schema": make_archive(files)})
     headers = {"Content-Type": content_type}
     return KeyRequest(method="POST", path="/migrate", body=body, headers=headers, statuses=frozenset(statuses))
 
@@ -129,6 +140,7 @@ KEYS: Mapping[str, Callable[[int], Iterator[KeyRequest]]] = {
     "X-API-Key": _in_header("X_API_Key"),
     "unknown headers": _in_header("X_Unknown"),
     "archives": _archives,
+    "schemas": _schemas,
     "bad archives": _bad_archives,
 }
 
@@ -148,8 +160,9 @@ def growth(database_url: str, folder: Path, *, keys: int, small_keys: int) -> It
     :raises AssertionError: a request was answered otherwise than it is to be
     """
     with running_gateway(database_url, folder, WORKERS="1", THREADS="4", LOG_LEVEL="error") as gateway:
-        answer = gateway.register(PLATFORM, {"functions/all.sql": _schema(small_keys)})
-        assert answer.status == 200, answer.body
+        for platform, functions in ((PLATFORM, small_keys), (DEPLOYS, 0)):
+            answer = gateway.register(platform, {"functions/all.sql": _schema(functions)})
+            assert answer.status == 200, answer.body
         for kind in KEYS:
             _send(gateway, kind, range(8))
         before = resident_megabytes(gateway)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,7 +13,8 @@ from gateway.errors import FunctionNotFound, GatewayError
 from gateway.functions.json_values import parse_json
 from gateway.functions.resolution import MAX_ARGUMENTS, Misfit, plan_call
 from gateway.functions.signatures import Parameter, Routine, Signature, SignatureCache
-from gateway.functions.values import POLYMORPHIC, builtin_type
+from gateway.functions.statements import _known_text_of
+from gateway.functions.values import POLYMORPHIC, builtin_type, read_types
 
 INTEGERS, TEXTS, ANY_ARRAY, NUMBERS, TEXT, JSONB = 1007, 1009, 2277, 1231, 25, 3802
 
@@ -145,9 +147,9 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_done_with_it(lett
 
 def test_many_values_and_long_labels_are_not_remembered():
     asked, prober = routine((ANY_ARRAY,), variadic=True), AgreesWithEverything()
-    for params in ([1] * (MAX_ARGUMENTS + 1), {"x" * 5000: 1}, {f"label {number}": 1 for number in range(200)}):
+    for params in ([1] * (MAX_ARGUMENTS + 1), {"x" * 7000: 1}, {f"label {number}": 1 for number in range(200)}):
         plan_call(asked, params, prober, max_row_bytes=1000)
-    assert not asked.plans
+    assert not len(asked.plans)
     plan_call(asked, {"a label": 1}, prober, max_row_bytes=1000)
     assert len(asked.plans) == 1
 
@@ -157,3 +159,63 @@ def test_an_error_shows_few_of_many_labels():
         params = {"p_0": 1} | {f"{number}" * 1000: 1 for number in range(1000)}
         plan_call(routine((TEXT, TEXT)), params, AgreesWithEverything(), max_row_bytes=1000)
     assert len(str(misfit.value)) < 1000
+
+
+def test_types_that_are_made_of_each_other_are_read_once():
+    """Of two fields each: without that, the type of the last row would be made of 2 ** 60 others."""
+    first, levels = 20_000, 60
+    rows = [
+        {"oid": first + level, "base": 0, "element": None, "delimiter": ",", "fields": fields_of(first + level - 1)}
+        for level in range(1, levels)
+    ]
+    rows.append({"oid": first, "base": 0, "element": None, "delimiter": ",", "fields": []})
+    last = first + levels - 1
+    assert steps_of(lambda: read_types([last], lambda _: rows)) < 100 * levels
+    assert read_types([last], lambda _: rows)[last].fields[1][0] == "b"
+
+
+def fields_of(oid: int) -> list[dict[str, object]]:
+    return [{"name": name, "type": oid} for name in ("a", "b")]
+
+
+class HasFunctions:
+    """A server with every function that it is asked for, each with *parameters* of long names and defaults."""
+
+    def __init__(self, parameters: int) -> None:
+        self.names = [f"p{number}_".ljust(63, "x") for number in range(parameters)]
+
+    def ask_rows(self, _: bytes, values) -> list[dict[str, object]]:
+        (name,) = (name.strip('"') for name in values[0].decode().strip("{}").split(",") if "dblink" not in name)
+        row = dict.fromkeys(("variadic", "return_type"), 0) | dict.fromkeys(("in_extension", "returns_set"), False)
+        names = [name.encode().decode() for name in self.names]  # as they come from a server, of each function anew
+        counts = {"default_count": len(names), "types": [TEXT] * len(names), "modes": None, "names": names}
+        return [row | counts | {"oid": 1, "schema": "public", "name": name, "kind": "f", "settings": None}]
+
+    def ask(self, *_: object) -> list[bytes]:
+        raise AssertionError("all types are built in")
+
+
+@pytest.mark.parametrize(("functions", "parameters", "labels_each"), [(500, 1, 1), (50, 90, 1), (3, 90, 25)])
+def test_what_is_remembered_of_functions_is_bounded_in_bytes(functions, parameters, labels_each):
+    """Many functions, functions with long signatures, and many ways of calling a function."""
+    cache, server, prober = SignatureCache(schemas=("public",), max_bytes=2**18), HasFunctions(parameters), object()
+
+    def call(name: str, params: dict[str, object]) -> None:
+        routine = cache.find("db", name) or cache.read(server, "db", name)
+        plan_call(routine, params, prober, max_row_bytes=1000)
+        cache.weigh("db", name)
+
+    call("first", {})
+    tracemalloc.start()
+    try:
+        for number in range(functions):
+            for left_out in range(labels_each):
+                names = (each for at, each in enumerate(server.names) if not (at < 9 and left_out >> at & 1))
+                call(f"f{number}", {each.encode().decode(): 1 for each in names})
+        _known_text_of.cache_clear()  # which has a limit of its own
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2 * 2**18
+    assert cache.find("db", "f0") is None
+    assert cache.find("db", f"f{functions - 1}") is not None

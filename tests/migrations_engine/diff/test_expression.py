@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
-from migrations_engine.diff.expression import canonical, canonical_default, displayed, replayable, without_casts
+from migrations_engine.diff.expression import (
+    _remembered,
+    canonical,
+    canonical_default,
+    displayed,
+    replayable,
+    without_casts,
+)
 
 AS_WRITTEN = "CHECK (((a)::text = ANY ((ARRAY['x'::character varying, 'y,]'::character varying])::text[])))"
 AS_DUMPED = "CHECK (((a)::text = ANY (ARRAY[('x'::character varying)::text, ('y,]'::character varying)::text])))"
@@ -99,3 +108,18 @@ def test_public_is_left_out_for_people_only_where_it_is_a_schema():
     text = "public.a = 'public.b' AND \"public.c\" = my_public.d AND nextval('public.s'::regclass) > x.public.e"
     assert displayed(text) == ("a = 'public.b' AND \"public.c\" = my_public.d AND nextval('s'::regclass) > x.public.e")
     assert displayed(None) is None
+
+
+def test_what_is_remembered_of_texts_is_bounded_in_bytes():
+    look_up = _remembered(str.swapcase)
+    tracemalloc.start()
+    try:
+        for number in range(6000):
+            look_up(f"{number} ".ljust(990, "x"))
+        for number in range(100):
+            look_up(f"{number} ".ljust(1_000_000, "x"))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 12e6
+    assert look_up("1 ".ljust(1_000_000, "x")) == "1 ".ljust(1_000_000, "X")
