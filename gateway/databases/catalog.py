@@ -39,7 +39,8 @@ def refusals(doing: str, **facts: str | None) -> Iterator[None]:
     """Turn the driver's errors into ours.
 
     :param doing: what was tried, to follow "PostgreSQL refused to"
-    :raises ConnectionFailed: the connection was lost, or the server is going down (SQLSTATE classes 08 and 57P)
+    :raises ConnectionFailed: the connection was lost, or the server is going down (SQLSTATE classes 08 and 57P), or
+        the database is in use
     :raises GatewayError: any other refusal, with PostgreSQL's message as the cause
     """
     try:
@@ -48,6 +49,9 @@ def refusals(doing: str, **facts: str | None) -> Iterator[None]:
         state = exc.sqlstate or ""
         if not state or state.startswith(("08", "57P")):
             raise ConnectionFailed(f"the connection was lost while the gateway tried to {doing}", **facts) from exc
+        if isinstance(exc, psycopg.errors.ObjectInUse):
+            message = f"PostgreSQL cannot {doing} while others are connected to it; end their sessions and try again"
+            raise ConnectionFailed(message, cause=exc.diag.message_detail, sqlstate=state, **facts) from exc
         raise GatewayError(
             f"PostgreSQL refused to {doing}",
             cause=exc.diag.message_primary,
@@ -59,14 +63,18 @@ def refusals(doing: str, **facts: str | None) -> Iterator[None]:
 
 
 def drop_database(session: psycopg.Connection[Any], name: str) -> None:
-    """Drop the database, if it is there, and cut off whoever is connected to it.
+    """Drop the database, if it is there, and end the sessions in it.
 
-    An ordinary role may not cut off an autovacuum worker; but a drop without force lets it end.
+    An ordinary role may not end an autovacuum worker, and so its drop with FORCE is refused while there is one. A drop
+    without FORCE ends the worker, and then waits five seconds for the other sessions to end.
+
+    :raises ObjectInUse: a session in it belongs to a role whose sessions this one may not end
     """
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     try:
         session.execute(drop + sql.SQL(" WITH (FORCE)"))
     except psycopg.errors.InsufficientPrivilege:
+        session.execute(_QUERIES["end_sessions"], {"name": name})
         session.execute(drop)
 
 

@@ -160,3 +160,11 @@ SELECT d.datname::text AS name
 FROM pg_catalog.pg_database AS d
 WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s)
     AND pg_catalog.shobj_description(d.oid, 'pg_database') = %(comment)s
+
+-- name: end_sessions
+-- End the sessions in a database that this role may end: of roles that it is a member of, and that are no superusers.
+SELECT pg_catalog.pg_terminate_backend(a.pid)
+FROM pg_catalog.pg_stat_activity AS a
+JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
+WHERE a.datname = %(name)s AND NOT r.rolsuper AND pg_catalog.pg_has_role(r.oid, 'USAGE')
+    AND a.pid <> pg_catalog.pg_backend_pid()

@@ -42,13 +42,16 @@ def connections(postgres_url: str) -> PlainConnections:
 
 
 @pytest.fixture
-def platform(admin: psycopg.Connection) -> Iterator[str]:
-    """A platform name of this test alone; databases whose name begins with it are dropped afterwards."""
+def platform(superuser: psycopg.Connection) -> Iterator[str]:
+    """A platform name of this test alone; databases whose name begins with it are dropped afterwards.
+
+    By the superuser, because an ordinary role may not end an autovacuum worker.
+    """
     name = f"p{os.getpid()}n{next(_numbers)}"
     yield name
     query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
-    for (database,) in admin.execute(query, [name]).fetchall():
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+    for (database,) in superuser.execute(query, [name]).fetchall():
+        superuser.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
 @pytest.fixture

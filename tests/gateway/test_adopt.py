@@ -34,7 +34,7 @@ def run(postgres_url: str, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def by_hand(admin: psycopg.Connection) -> Iterator[Callable[[str], None]]:
+def by_hand(admin: psycopg.Connection, superuser: psycopg.Connection) -> Iterator[Callable[[str], None]]:
     made: list[sql.Identifier] = []
 
     def make(name: str) -> None:
@@ -43,7 +43,7 @@ def by_hand(admin: psycopg.Connection) -> Iterator[Callable[[str], None]]:
 
     yield make
     for name in made:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        superuser.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
 
 def stamps(admin: psycopg.Connection, platform: str) -> dict[str, str | None]:

@@ -37,8 +37,9 @@ def make_tenant(request, server_urls) -> Iterator[Callable[[], Tenant]]:
             return Tenant(make_conninfo(url, dbname=name))
 
         yield make
+    with psycopg.connect(urls.superuser, autocommit=True) as superuser:
         for name in names:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.mark.parametrize("evolution", EVOLUTIONS, ids=lambda evolution: evolution.name)

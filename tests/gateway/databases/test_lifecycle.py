@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
-from gateway.databases import DatabaseDirectory, DatabaseLifecycle
+from gateway.databases import DatabaseDirectory, DatabaseLifecycle, catalog
 from gateway.databases.name_locks import try_lock
 from gateway.errors import (
     ConnectionFailed,
@@ -20,6 +21,7 @@ from gateway.errors import (
     SchemaDeployError,
 )
 from gateway.naming import RESERVED_PREFIX, tenant_database
+from tests.support.waiting import wait_until
 
 TEMPORARY = f"{RESERVED_PREFIX}new_"
 
@@ -254,3 +256,42 @@ def test_a_template_of_ones_own_is_copied_and_one_in_use_named(connections, admi
     _, found = maker.create(owner, lambda c: c.execute("SELECT to_regclass('given')::text").fetchone())
 
     assert found == ("given",)
+
+
+@pytest.fixture
+def eager_autovacuum(superuser):
+    """Let autovacuum look at the databases each second, and return a function that waits until it is in one."""
+
+    def be_there(database: str) -> None:
+        query = "SELECT FROM pg_stat_activity WHERE datname = %s AND backend_type = 'autovacuum worker'"
+        wait_until(lambda: superuser.execute(query, [database]).fetchone() is not None)
+
+    superuser.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    superuser.execute("SELECT pg_reload_conf()")
+    yield be_there
+    superuser.execute("ALTER SYSTEM RESET autovacuum_naptime")
+    superuser.execute("SELECT pg_reload_conf()")
+
+
+def test_a_database_is_dropped_although_autovacuum_is_in_it(admin, existing, postgres_url, eager_autovacuum) -> None:
+    """And although there is a session of the gateway's role, which a drop without force does not end."""
+    session = psycopg.connect(make_conninfo(postgres_url, dbname=existing), autocommit=True)
+    slowly = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_threshold = 0"
+    session.execute(f"CREATE TABLE t WITH ({slowly}) AS SELECT repeat('x', 500) AS a FROM generate_series(1, 20000)")
+    session.execute("DELETE FROM t")
+    eager_autovacuum(existing)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(existing)))
+    catalog.drop_database(admin, existing)
+    assert admin.execute("SELECT FROM pg_database WHERE datname = %s", [existing]).fetchone() is None
+    session.close()
+
+
+def test_a_database_in_use_is_told_as_that(connection) -> None:
+    """As PostgreSQL says it at once of a table; of a database it waits five seconds first."""
+    connection.execute("CREATE TABLE t ()")
+    connection.execute("DECLARE c CURSOR FOR SELECT * FROM t")
+    message = "cannot drop a database while others are connected to it; end their sessions and try again"
+    with pytest.raises(ConnectionFailed, match=message) as refused, catalog.refusals("drop a database", database="d"):
+        connection.execute("DROP TABLE t")
+    assert refused.value.facts["sqlstate"] == "55006"

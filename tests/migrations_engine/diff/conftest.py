@@ -133,9 +133,10 @@ def superuser_laboratory(request, laboratories: Callable[[int], tuple[Laboratory
 def _laboratory(urls: ServerUrls, version: int) -> Iterator[Laboratory]:
     name = f"test_diff_{os.getpid()}_{next(_numbers)}"
     with ExitStack() as stack:
-        admin = stack.enter_context(psycopg.connect(urls.ordinary, autocommit=True))
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        stack.callback(admin.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        with psycopg.connect(urls.ordinary, autocommit=True) as admin:
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        dropper = stack.enter_context(psycopg.connect(urls.superuser, autocommit=True))
+        stack.callback(dropper.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         with psycopg.connect(make_conninfo(urls.superuser, dbname=name)) as superuser:
             superuser.execute("CREATE EXTENSION vector")
         conninfo = make_conninfo(urls.ordinary, dbname=name)

@@ -31,13 +31,14 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def workbench(postgres_url):
+def workbench(postgres_url, superuser_url):
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         admin.execute("DROP DATABASE IF EXISTS test_alterations WITH (FORCE)")
         admin.execute("CREATE DATABASE test_alterations")
         with psycopg.connect(postgres_url, dbname="test_alterations", autocommit=True) as connection:
             yield connection
-        admin.execute("DROP DATABASE test_alterations WITH (FORCE)")
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        superuser.execute("DROP DATABASE test_alterations WITH (FORCE)")
 
 
 @pytest.fixture
