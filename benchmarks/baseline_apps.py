@@ -1,4 +1,4 @@
-"""What a call costs without a gateway: the same query behind a bare WSGI function, and behind plain Flask.
+"""The cost of a call without a gateway: the same query behind a bare WSGI function, and behind plain Flask.
 
 ``bench_calls.py`` runs both under gunicorn with the workers and threads of the gateway. DATABASE_URL names the
 database.
@@ -21,7 +21,7 @@ _local = threading.local()
 
 
 def rows(count: int) -> str:
-    """The JSON rows of one query on this thread's own connection."""
+    """Return the JSON rows of one query on the connection of this thread."""
     if not hasattr(_local, "connection"):
         _local.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True, prepare_threshold=0)
     found = _local.connection.execute(QUERY, [count]).fetchall()
@@ -29,7 +29,7 @@ def rows(count: int) -> str:
 
 
 def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """The least that answers a call."""
+    """Answer a call with a minimum of code."""
     body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     answer = f'{{"rows":[{rows(body["params"][0])}],"row_count":1}}'.encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
@@ -41,6 +41,6 @@ plain_flask = Flask(__name__)
 
 @plain_flask.post("/call")
 def call() -> ResponseReturnValue:
-    """The same as a Flask view."""
+    """Answer a call by a Flask view."""
     answer = f'{{"rows":[{rows(request.get_json()["params"][0])}],"row_count":1}}'
     return answer, 200, {"Content-Type": "application/json"}

@@ -1,8 +1,8 @@
-"""What a call costs inside the gateway, without HTTP and without a pool: CPU time of this process and of the backends.
+"""The cost of a call inside the gateway, without HTTP and without a pool: CPU time of this process and of the backends.
 
 Run it as ``python benchmarks/bench_call_core.py``; it starts the embedded PostgreSQL. Linux only: the backends' CPU
-time is read from /proc. The raw rows are the same function through ``exec_prepared`` and nothing else. Calls take turns
-on two connections, so that one is cleaned while the other is used, as it is in a pool.
+time is read from /proc. The raw rows call the same function with ``exec_prepared`` alone. Calls alternate between two
+connections, so that one is cleaned while the other is used, as in a pool.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ class InTurn:
         self._next = itertools.cycle(connections).__next__
 
     def lease_steps(self, _: str) -> Steps[psycopg.Connection[Any]]:
-        """The next one."""
+        """Return the next connection."""
         yield from ()
         return self._next()
 
     def give_back(self, connection: psycopg.Connection[Any]) -> None:
-        """Do nothing with it."""
+        """Do nothing."""
 
 
 def services_on(connections: Sequence[psycopg.Connection[Any]]) -> Any:  # noqa: ANN401 - only what a call needs
-    """What ``call_function`` takes of the gateway's rooms."""
+    """Return the services that ``call_function`` needs."""
     found = SimpleNamespace(name="bench", oid=1)
     return SimpleNamespace(
         settings=SimpleNamespace(max_connections_per_pool=1, max_response_bytes=2**25, statement_timeout_ms=30_000),
@@ -68,7 +68,7 @@ def services_on(connections: Sequence[psycopg.Connection[Any]]) -> Any:  # noqa:
 
 
 def backend_cpu(pids: Sequence[int]) -> float:
-    """Microseconds of CPU that backends have had."""
+    """Return the CPU time of the backends in microseconds."""
     return sum(int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) for pid in pids) / 1000
 
 

@@ -1,8 +1,8 @@
-"""What ``POST /call`` costs over HTTP: requests per second, latencies, and CPU per request of the serving processes.
+"""The cost of ``POST /call`` over HTTP: requests per second, latencies, and CPU per request of the serving processes.
 
 Run ``python benchmarks/bench_calls.py [--seconds S] [--tenants N]``. It starts the embedded PostgreSQL, the gateway and
-two servers to compare with, all on this machine, and loads them with wrk (Debian's package ``wrk``). What is compared
-is run in turns, *S* seconds each in all. Linux only: CPU time is read from /proc.
+two baseline servers, all on this machine, and loads them with wrk (Debian's package ``wrk``). The compared runs
+alternate, *S* seconds in all for each. Linux only: CPU time is read from /proc.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.postgres_programs import packaged_programs
 
 WORKERS, THREADS, CLIENTS = 2, 8, 8
-ROUNDS = 3  #: of what is compared, alternating
+ROUNDS = 3  #: of the compared runs, alternating
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 BENCHMARKS = Path(__file__).parent
 T = TypeVar("T")
@@ -48,7 +48,7 @@ LANGUAGE sql STABLE AS $$
       FROM generate_series(1, p_count) i
 $$;
 """
-#: wrk's script: the bodies in turn, each thread from another start.
+#: The script for wrk: sends the bodies in turn, each thread from another offset.
 LUA = """
 local bodies = { %s }
 local n = 0
@@ -70,7 +70,7 @@ end
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one run of wrk saw, and what it cost the server."""
+    """The result of one run of wrk, and its cost on the server."""
 
     requests_per_second: float
     p50_ms: float
@@ -80,7 +80,7 @@ class Load:
 
     @classmethod
     def median(cls, loads: Sequence[Self]) -> Self:
-        """The median of every figure, and all errors."""
+        """Return the median of every figure, and the sum of errors."""
         figures = {field.name: statistics.median(getattr(load, field.name) for load in loads) for field in fields(cls)}
         return cls(**figures | {"errors": sum(load.errors for load in loads)})
 
@@ -119,7 +119,7 @@ class Server:
         return found
 
     def client(self) -> closing[http.client.HTTPConnection]:
-        """A client's connection, not made before it is used, and closed at the end of a ``with`` statement."""
+        """Return a connection that is opened on first use, and closed at the end of a ``with`` statement."""
         return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120))
 
     def load(
@@ -204,7 +204,7 @@ def baseline(name: str, conninfo: str) -> Iterator[Server]:
 
 
 def post(client: http.client.HTTPConnection, body: dict[str, Any], path: str = "/call") -> tuple[int, float]:
-    """The status of the answer to *body*, and its time in seconds."""
+    """Return the status of the answer to *body*, and its time in seconds."""
     start = time.perf_counter()
     client.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
     answer = client.getresponse()
@@ -217,7 +217,7 @@ def body(tenant: int, count: int = 1) -> dict[str, Any]:
 
 
 def make_tenants(server: Server, database_url: str, count: int) -> None:
-    """Make the databases of the tenants, stamped by the gateway and filled beside it."""
+    """Create the databases of the tenants through the gateway, and the function in each directly."""
 
     def make(tenant: int) -> None:
         with server.client() as client:
@@ -231,7 +231,7 @@ def make_tenants(server: Server, database_url: str, count: int) -> None:
 
 
 def pgbench(binaries: Path, conninfo: str, seconds: float) -> float:
-    """Transactions per second of the same function with nothing in between."""
+    """Return the transactions per second of the same function with pgbench."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write("SELECT row_to_json(r)::text FROM bench_rows(1) r;\n")
         script.flush()
@@ -245,7 +245,7 @@ def pgbench(binaries: Path, conninfo: str, seconds: float) -> float:
 
 
 def connecting_anew(database_url: str, tenants: int, seconds: float) -> float:
-    """Queries per second when each is made on a new connection, the tenants in turn, by as many threads as clients."""
+    """Return the queries per second with a new connection for each, the tenants in turn, a thread per client."""
     deadline = time.monotonic() + seconds
 
     def work(start: int) -> int:
@@ -262,9 +262,9 @@ def connecting_anew(database_url: str, tenants: int, seconds: float) -> float:
 
 
 def cold_calls(server: Server, database_url: str, tenants: range) -> tuple[float, float, float]:
-    """Median seconds of a bare connect with the query, and of first calls on a kept and on new client connections.
+    """Return median seconds of a bare connect with the query, and of first calls on a kept and on new connections.
 
-    The three are made in turns, each first call to another database.
+    The three alternate, and each first call is to another database.
     """
     bare, kept, anew = [], [], []
     with server.client() as always:
@@ -299,13 +299,13 @@ def main() -> None:
 
 
 def in_turns(seconds: float, *runs: Callable[[float], T]) -> list[list[T]]:
-    """Several runs of each, alternating, so that all of them meet the same moods of the machine."""
+    """Return the results of several alternating rounds, so that changes of the machine's load affect all of them."""
     rounds = [[run(seconds / ROUNDS) for run in runs] for _ in range(ROUNDS)]
     return [list(results) for results in zip(*rounds, strict=True)]
 
 
 def settle(url: str) -> None:
-    """Let what the making of many databases has left for later happen now."""
+    """Write dirty buffers to disk, so that the creation of the databases does not disturb the measurement."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
     os.sync()
@@ -330,7 +330,7 @@ def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
 
 
 def measure_calls(server: Server, baselines: Sequence[Server], seconds: float) -> None:
-    """One tenant's calls, and the same query without a gateway."""
+    """Measure calls of one tenant, and the same query without a gateway."""
     for each in (server, *baselines):
         each.load([body(0)], 2)
     kept, anew, hundred, *others = (
@@ -355,7 +355,7 @@ def measure_calls(server: Server, baselines: Sequence[Server], seconds: float) -
 
 
 def measure_many(server: Server, url: str, tenants: int, seconds: float) -> None:
-    """Many tenants' calls, in turn."""
+    """Measure calls of many tenants, in turn."""
     memory = server.resident_megabytes()
     some, every = ([body(tenant) for tenant in range(min(count, tenants))] for count in (100, tenants))
     server.load(some, 3)

@@ -1,7 +1,7 @@
-"""What ``/database/create`` costs: against the bare copy of the same database, and against deploying the files.
+"""The cost of ``/database/create``, relative to a bare copy of the same database and to a deploy of the files.
 
 Run ``PYTHONPATH=. python benchmarks/bench_create.py [--postgres-version 16|18] [--rounds N]``. The schema has 40 tables
-and 80 functions. Each round makes one database in each way; the ratios are of medians, because machines are noisy.
+and 80 functions. Each round creates one database in each way; the ratios are of medians, because machines are noisy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a deploy costs: of an unchanged schema against a bare catalog query, and of a new one against ``psql -1``.
+"""The cost of a deploy: of an unchanged schema relative to a bare catalog query, of a new one relative to ``psql -1``.
 
 Run ``python benchmarks/bench_deploy.py [--postgres-version 16|18] [--rounds N]``. Every figure is a ratio of medians
-taken in turns in the same run, because the machines it runs on are noisy.
+of alternating measurements in the same run, because machines are noisy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CATALOG = load_queries("migrations_engine.catalog")["catalog"]
 
 
 def schema() -> Schema:
-    """Sixty tables in chains of foreign keys, with indexes and checks, and a hundred and twenty functions on them."""
+    """Return sixty tables in chains of foreign keys, with indexes and checks, and 120 functions on them."""
     tables = []
     for n in range(TABLES):
         parent = f"parent_id int REFERENCES table_{n - 1:03}(id)," if n % 10 else ""
@@ -50,7 +50,7 @@ def schema() -> Schema:
 
 
 class Bench:
-    """The measured deeds, each on databases of its own."""
+    """The measured operations, each on databases of its own."""
 
     def __init__(self, server: EmbeddedPostgres, psql: Path) -> None:
         self._server = server

@@ -1,7 +1,7 @@
-"""How many requests find a connection that is there, by what they ask for and by which connection makes room.
+"""The share of requests that find an idle connection, by pattern of requests and by eviction policy.
 
 Run ``python benchmarks/bench_eviction.py``; it takes some seconds, needs no PostgreSQL and always prints the same. The
-last column is the gateway's own choice, on a simulated clock that goes on by one with each request.
+last column is the gateway's own policy, on a simulated clock that advances by one with each request.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def in_the_older_half(generator: random.Random) -> Choice:
 
 
 def hits(requests: Sequence[int], choice: Choice | None, connections: int = CONNECTIONS) -> float:
-    """Return the share of requests that found a connection, without those that came before there were as many.
+    """Return the share of requests that found a connection, after all connections have been opened.
 
-    :param choice: None for the gateway's own
+    :param choice: None for the gateway's own policy
     """
     last_uses: dict[int, float] = {}
     idle: dict[int, float] = {}  # by last use, oldest first
@@ -53,7 +53,7 @@ def hits(requests: Sequence[int], choice: Choice | None, connections: int = CONN
 
 
 def rotation(ratio: float, *, disorder: float = 0.0, repeats: int = 1, rounds: int = 25) -> list[int]:
-    """*ratio* databases per connection in turn, each asked *repeats* times, somewhat out of order."""
+    """Return requests to *ratio* databases per connection in turn, *repeats* for each, somewhat out of order."""
     generator, count = random.Random(1), round(ratio * CONNECTIONS)
     requests: list[int] = []
     for _ in range(rounds):
@@ -63,13 +63,13 @@ def rotation(ratio: float, *, disorder: float = 0.0, repeats: int = 1, rounds: i
 
 
 def zipf(ratio: float, exponent: float, length: int = 15_000) -> list[int]:
-    """A few databases are asked for often, most seldom."""
+    """Return requests of which most are for a few databases."""
     databases = range(round(ratio * CONNECTIONS))
     return random.Random(2).choices(databases, [1 / (rank + 1) ** exponent for rank in databases], k=length)
 
 
 def bursts(length: int = 15_000) -> list[int]:
-    """Twenty of five hundred databases are active, each for some four hundred requests."""
+    """Return requests to twenty active databases of five hundred, each for some four hundred requests."""
     generator = random.Random(3)
     active, requests = [generator.randrange(500) for _ in range(20)], []
     for _ in range(length):
@@ -80,13 +80,13 @@ def bursts(length: int = 15_000) -> list[int]:
 
 
 def shifts() -> list[int]:
-    """One set of eighty databases after another, and back again."""
+    """Return requests to three sets of eighty databases, one after another, repeatedly."""
     generator = random.Random(4)
     return [80 * (phase % 3) + generator.randrange(80) for phase in range(15) for _ in range(800)]
 
 
 def looked_through() -> list[int]:
-    """A zipf distribution, and now and then every database once."""
+    """Return requests of a zipf distribution, with scans of every database between them."""
     requests = zipf(5, 1.0)
     return [each for at in range(0, len(requests), 2000) for each in (*requests[at : at + 2000], *range(500))]
 

@@ -1,10 +1,9 @@
-"""What a fleet costs: nothing to do, one migration, and the status, against the least that each could be.
+"""The cost of operations on many databases: an unchanged deploy, a migration, the status, each relative to a minimum.
 
 Run ``PYTHONPATH=. python benchmarks/bench_fleet.py [--databases N] [--postgres-version 16|18]``. Everything runs eight
-at a time. Nothing to do is compared with connecting to each database and asking for its mark, which tells whether a
+at a time. An unchanged deploy is compared with connecting to each database and reading its mark, which shows whether a
 catalog has changed; a migration with the same statement through ``psql``, a process for each database; the status with
-nothing to do. The time on the processors, of the client or gateway and of PostgreSQL, depends less on what else a
-machine does than the time on the clock.
+an unchanged deploy. CPU time, of the client or gateway and of PostgreSQL, depends less on other load than wall time.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def schema(columns: int) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What something took: time on the clock, and on processors of the client's side and of PostgreSQL, in seconds."""
+    """Wall time, and CPU time of the client's side and of PostgreSQL, in seconds."""
 
     clock: float
     client: float
@@ -62,13 +61,13 @@ class Cost:
 
 
 def ticks(pid: int, *places: int) -> float:
-    """Return the sum of some of a process's times, by their places in its ``stat`` after the name."""
+    """Return the sum of some CPU times of a process, by their positions in ``/proc/*/stat``."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(fields[place - 3]) for place in places) / _TICKS
 
 
 class Fleet:
-    """The measured deeds."""
+    """The measured operations."""
 
     def __init__(self, gateway: Gateway, url: str, postmaster: int, psql: Path, count: int) -> None:
         self._gateway = gateway
@@ -94,7 +93,7 @@ class Fleet:
         assert self._gateway.get("/platform/bench/status").status == 200
 
     def cost(self, act: Callable[[], object]) -> Cost:
-        """Let *act* run, and return what it took."""
+        """Run *act*, and return the time it took."""
         began, before = time.perf_counter(), self._processors()
         act()
         clock = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What the guard costs a call: without keys, with a right, a wrong and another platform's key, and with a rate limit.
+"""The cost of the guard for a call: without keys, with a right, a wrong and another platform's key, with a rate limit.
 
 ``python benchmarks/bench_guard.py`` prints CPU microseconds of the best of several runs, and their ratio to the first.
 """
@@ -21,7 +21,7 @@ PLATFORMS: Final = 100
 
 
 def cost(admit: Callable[[], None]) -> float:
-    """CPU microseconds of one request, in the best run."""
+    """Return the CPU microseconds of one request, in the best run."""
     best = float("inf")
     for _ in range(RUNS):
         began = time.process_time()
@@ -45,7 +45,7 @@ def request(settings: Settings, key: str | None = None) -> Callable[[], None]:
 
 
 def main() -> None:
-    logging.disable(logging.CRITICAL)  # a refusal is a log line, which is not the guard's cost
+    logging.disable(logging.CRITICAL)  # refusals are logged, which is no cost of the guard
     keys = {"SHOP": ("right-key",), "ADMIN": ("admin-key",), **{f"P{n}": (f"key-{n}",) for n in range(PLATFORMS)}}
     keyed = Settings(conninfo="", api_keys=keys)
     cases = {

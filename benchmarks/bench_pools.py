@@ -1,7 +1,7 @@
-"""What the pools cost: a lease, a cold database, many databases in turn, memory. Prints a table of ratios.
+"""The cost of the pools: a lease, a first connection, many databases in turn, memory. Prints a table of ratios.
 
 Run ``python benchmarks/bench_pools.py [--databases 400]`` on a quiet machine; it starts a PostgreSQL of its own.
-Each figure is the median of several rounds, in turn with what it is measured against.
+Each figure is the median of several rounds, alternating with its baseline.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def registry(url: str, folder: Path, **changes: int) -> Iterator[ConnectionRegis
 
 
 def compare(ours: Callable[[], float], other: Callable[[], float]) -> tuple[float, float, float]:
-    """Measure both in turn; gives both medians and the median of the ratios ``ours / other``."""
+    """Measure both in turn; return both medians and the median of the ratios ``ours / other``."""
     pairs = [(ours(), other()) for _ in range(ROUNDS)]
     return (
         statistics.median(mine for mine, _ in pairs),
