@@ -22,7 +22,7 @@ SERVER_VERSION = int(os.environ.get("TEST_POSTGRES_VERSION", DEFAULT_VERSION))
 _numbers = itertools.count()
 
 
-#: Fixtures that start a PostgreSQL, or are there for tests that do so themselves.
+#: Fixtures that start a PostgreSQL, or are for tests that do so themselves.
 SERVERS = {"server_urls", "public_path", "own_server", "server_folder", "postgres_server", "deploys"}
 
 
@@ -124,8 +124,8 @@ def platform() -> str:
 
 @pytest.fixture
 def public_path() -> Iterator[Path]:
-    """A folder like tmp_path, but where no other test session makes the way there private again.
+    """A folder like tmp_path whose parents no other test session makes private again.
 
-    As root, an embedded PostgreSQL runs as another user, who must be able to reach its data."""
+    As root, an embedded PostgreSQL runs as another user, which must be able to reach its data."""
     with tempfile.TemporaryDirectory(prefix="test-") as folder:
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""Small schemas that several acceptance tests deploy: paths inside the archive, and what the files say."""
+"""Small schemas for several acceptance tests: paths inside the archive, and the contents of the files."""
 
 from __future__ import annotations
 

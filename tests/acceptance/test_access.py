@@ -1,4 +1,4 @@
-"""Who may use which route, with which key and from where: the whole table, as clients meet it."""
+"""Access to every route, by key and network: the whole table, over HTTP."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ KEYS = {"none": None, "wrong": "no-key", "other": CAFE_KEY, "own": SHOP_KEY, "ad
 CODES = {401: {"unauthorized"}, 403: {"unauthorized", "platform_isolation_violation"}}
 PLATFORM = SHOP
 
-#: What a route is asked so that it refuses, or does nothing, when the request is let in.
+#: Requests that are refused, or change nothing, after they have been admitted.
 BODIES = {
     "/call": {"platform": PLATFORM, "function": "f"},
     "/query": {"platform": PLATFORM, "tenant_id": "nobody", "query": "SELECT 1"},
@@ -99,7 +99,7 @@ def test_the_table_has_a_row_for_every_route() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), ROWS)
-def test_a_route_is_open_as_its_row_says(keyed: Gateway, method: str, path: str) -> None:
+def test_a_route_admits_the_requests_of_its_row(keyed: Gateway, method: str, path: str) -> None:
     asked = product(("10.1.0.1", "10.1.9.1"), KEYS.values())
     answers = [ask(keyed, method, path, key=key, forwarded=f"192.0.2.1, {address}") for address, key in asked]
     assert [status for status, _ in answers] == ROWS[method, path]
@@ -109,7 +109,7 @@ def test_a_route_is_open_as_its_row_says(keyed: Gateway, method: str, path: str)
 
 
 @pytest.mark.parametrize(("method", "path"), ROWS)
-def test_from_elsewhere_no_key_and_no_forged_address_opens_anything(keyed: Gateway, method: str, path: str) -> None:
+def test_outside_the_networks_no_key_and_no_forged_address_is_admitted(keyed: Gateway, method: str, path: str) -> None:
     ways = [
         (PROXY, "192.0.2.1"),
         (PROXY, "10.1.9.1, 192.0.2.1"),
@@ -123,12 +123,12 @@ def test_from_elsewhere_no_key_and_no_forged_address_opens_anything(keyed: Gatew
 
 
 @pytest.mark.parametrize(("key", "status"), [(None, 404), ("no-key", 401), (CAFE_KEY, 403), (ADMIN_KEY, 404)])
-def test_a_platform_without_a_key_is_open_to_those_who_show_none(keyed: Gateway, key, status) -> None:
+def test_a_platform_without_a_key_accepts_requests_without_one(keyed: Gateway, key, status) -> None:
     answer = ask(keyed, "POST", "/call", key=key, forwarded="10.1.0.1", platform="free")
     assert answer[0] == status
 
 
-def test_what_no_route_answers_needs_what_is_needed_beside_it(keyed: Gateway) -> None:
+def test_a_request_without_a_route_needs_the_access_of_its_neighbours(keyed: Gateway) -> None:
     for method, path, key, address, status in (
         ("GET", "/admin/nowhere", None, "10.1.9.1", 401), ("GET", "/admin/nowhere", ADMIN_KEY, "10.1.9.1", 404),
         ("GET", "/admin/nowhere", ADMIN_KEY, "10.1.0.1", 403), ("PUT", "/admin/databases", SHOP_KEY, "10.1.9.1", 401),

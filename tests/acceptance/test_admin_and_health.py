@@ -1,4 +1,4 @@
-"""The administration of databases, and the routes that tell how the gateway is."""
+"""The administration of databases, and the routes for the health of the gateway."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_create_tenant_makes_an_empty_database_once(gateway: Gateway, platform: 
         {"platform": "a", "tenant_id": "b", "tempalte": "c"},
     ],
 )
-def test_create_tenant_names_what_is_wrong(gateway: Gateway, body: dict) -> None:
+def test_create_tenant_names_the_wrong_field(gateway: Gateway, body: dict) -> None:
     answer = gateway.post_json("/admin/create-tenant", body)
     assert (answer.status, answer.json["error"]) == (400, "invalid_request")
     assert answer.json["fields"]
 
 
-def test_the_listing_goes_by_owner(gateway: Gateway, admin: psycopg.Connection, platform: str) -> None:
+def test_databases_are_listed_by_owner(gateway: Gateway, admin: psycopg.Connection, platform: str) -> None:
     for owner, tenant in ((platform, "main"), (platform, "b-1"), (f"{platform}_b", "x"), (f"{platform}2", "main")):
         gateway.post_json("/admin/create-tenant", {"platform": owner, "tenant_id": tenant})
     admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(f"{platform}_byhand")))
@@ -74,7 +74,7 @@ def test_the_listing_goes_by_owner(gateway: Gateway, admin: psycopg.Connection, 
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", main["created_at"])
 
 
-def test_the_listing_wants_a_platform(gateway: Gateway, platform: str) -> None:
+def test_listing_databases_needs_a_platform(gateway: Gateway, platform: str) -> None:
     assert gateway.get(f"/admin/databases?platform={platform}").json == {
         "platform": platform, "databases": [], "count": 0,
     }  # fmt: skip
@@ -90,7 +90,7 @@ def test_the_listing_wants_a_platform(gateway: Gateway, platform: str) -> None:
         assert (answer.status, answer.json["error"]) == (400, "invalid_request"), query
 
 
-def test_health_tells_how_it_is(gateway: Gateway) -> None:
+def test_health_reports_the_state_of_the_gateway(gateway: Gateway) -> None:
     answer = gateway.get("/health")
     assert answer.status == 200
     assert list(answer.json) == [

@@ -98,7 +98,7 @@ def test_a_database_is_dropped_only_when_its_name_is_repeated(keyed: Gateway, te
     assert "database dropped" in keyed.log
 
 
-def test_without_an_admin_key_nobody_drops(gateway: Gateway, platform: str) -> None:
+def test_without_an_admin_key_no_database_is_dropped(gateway: Gateway, platform: str) -> None:
     assert gateway.post_json("/admin/create-tenant-db", {"platform": platform, "tenant_id": "main"}).status == 201
     answer = gateway.post_json(
         "/admin/drop-database", {"platform": platform, "tenant_id": "main", "confirm": f"{platform}_main"}

@@ -86,7 +86,7 @@ def test_numbers_arrive_as_they_were_sent(gateway: Gateway, platform: str) -> No
     assert answer.body.decode().startswith(f'{{"rows":{rows},')
 
 
-def test_no_call_sees_the_settings_of_another(start_gateway, platform: str) -> None:
+def test_settings_of_a_call_do_not_reach_the_next(start_gateway, platform: str) -> None:
     gateway: Gateway = start_gateway(WORKERS="1")
     gateway.register(platform, FILES)
     first = gateway.call(platform, "remember", ["77kB"]).json["rows"]

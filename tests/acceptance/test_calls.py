@@ -38,7 +38,7 @@ def test_params_may_be_left_out_empty_null_or_named(gateway: Gateway, platform: 
         assert answer.json["rows"][0]["user_name"] == "A", answer.body
 
 
-def test_an_error_in_a_function_is_told_as_it_was_raised(gateway: Gateway, platform: str) -> None:
+def test_an_error_in_a_function_is_answered_as_it_was_raised(gateway: Gateway, platform: str) -> None:
     gateway.register(platform, {**SHOP, "functions/fail.pssql": FAIL})
     for state, status in (
         ("P0001", 400),

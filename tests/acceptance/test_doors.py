@@ -1,4 +1,4 @@
-"""A call is answered by the loop, by a thread that reads it, or by the framework. All answer alike, whatever comes."""
+"""A call is answered by the loop, by a thread, or by the framework: all return the same answers."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def app(postgres_url: str, tmp_path) -> Iterator[Flask]:
     app.extensions["gateway"].close()
 
 
-def test_all_doors_give_the_same_answers(start_gateway, app: Flask, platform: str) -> None:
+def test_the_loop_a_thread_and_flask_return_the_same_answers(start_gateway, app: Flask, platform: str) -> None:
     gateway: Gateway = start_gateway(WORKERS="3", **LIMITS)
     assert gateway.register(platform, FILES).status == 200
     doors: dict[str, Door] = {

@@ -46,7 +46,9 @@ def test_an_unknown_route_is_not_found(gateway: Gateway, path: str) -> None:
         ("BREW", "/call", {"POST"}),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(gateway: Gateway, method: str, path: str, allowed: set[str]) -> None:
+def test_a_wrong_method_is_answered_with_the_right_ones(
+    gateway: Gateway, method: str, path: str, allowed: set[str]
+) -> None:
     answer = gateway.request(method, path)
     refused(answer, 405, "method_not_allowed")
     assert set(answer.headers["Allow"].split(", ")) == allowed
@@ -85,7 +87,7 @@ def test_a_json_route_takes_json(gateway: Gateway, content_type: str | None) -> 
 
 
 @pytest.mark.parametrize("path", ["/call", "/admin/create-tenant", "/register"])
-def test_a_compressed_body_is_no_body_for_us(gateway: Gateway, path: str) -> None:
+def test_a_compressed_body_is_refused(gateway: Gateway, path: str) -> None:
     kind = "multipart/form-data; boundary=x" if path == "/register" else "application/json"
     for encoding in ("gzip", "br"):
         headers = {"Content-Type": kind, "Content-Encoding": encoding}
@@ -215,7 +217,7 @@ def test_a_missing_database_is_not_found_at_once(gateway: Gateway, platform: str
     assert (answer["platform"], answer["tenant_id"]) == (platform, "nobody")
 
 
-def test_too_much_is_refused_whatever_its_length_says(start_gateway) -> None:
+def test_too_large_a_body_is_refused_regardless_of_its_content_length(start_gateway) -> None:
     gateway = start_gateway(MAX_REQUEST_BYTES="1000", MAX_UPLOAD_BYTES="5000")
     large = json.dumps({"platform": "a", "function": "f", "params": ["x" * 2000]}).encode()
     refused(gateway.request("POST", "/call", large, JSON), 413, "payload_too_large")
@@ -235,7 +237,7 @@ def test_a_chunked_call_is_read(gateway: Gateway) -> None:
 
 
 def send_chunked(gateway: Gateway, body: bytes) -> bytes:
-    """Everything that comes back for a call whose body is sent in two chunks and does not say its length."""
+    """Return the answer to a call whose body is sent in two chunks and without its length."""
     head = b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
     pieces = (body[:5], body[5:], b"")
     with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=120)) as client:
@@ -243,7 +245,7 @@ def send_chunked(gateway: Gateway, body: bytes) -> bytes:
         return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-def test_a_client_that_waits_for_100_continue_is_told_to_go_on(gateway: Gateway, platform: str, tmp_path) -> None:
+def test_a_client_that_expects_100_continue_receives_it(gateway: Gateway, platform: str, tmp_path) -> None:
     archive = tmp_path / "schema.bin"
     archive.write_bytes(make_archive({**SHOP, "seeders/big.md": "x" * 10, "tables/.noise": bytes(range(256)) * 12_000}))
     done = subprocess.run(
@@ -255,7 +257,7 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(gateway: Gateway,
 
 
 @pytest.mark.parametrize("filename", ["schema.tar.gz", "x", "../../x.php", ""])
-def test_the_file_s_name_and_type_mean_nothing(gateway: Gateway, platform: str, filename: str) -> None:
+def test_the_file_s_name_and_type_are_ignored(gateway: Gateway, platform: str, filename: str) -> None:
     body, content_type = multipart({"platform": platform, "schema": make_archive(SHOP)})
     named = body.replace(
         b'filename="schema.tar.gz"\r\nContent-Type: application/gzip', b'filename="%b"' % filename.encode()
@@ -268,7 +270,7 @@ def test_the_file_s_name_and_type_mean_nothing(gateway: Gateway, platform: str, 
     assert answer.status == 200, answer.body
 
 
-def test_no_answer_shows_what_is_inside(gateway: Gateway, platform: str) -> None:
+def test_no_answer_shows_internals(gateway: Gateway, platform: str) -> None:
     gateway.register(platform, SHOP)
     answers = [
         gateway.call(platform, "nothing_here"),

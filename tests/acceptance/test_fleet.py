@@ -66,7 +66,7 @@ def states(gateway: Gateway, platform: str) -> dict[str, str]:
     return {one["database_id"]: one["state"] for one in status(gateway, platform)["databases"]}
 
 
-def test_the_status_tells_what_each_database_is_at(gateway, fleet, connect) -> None:
+def test_the_status_has_the_version_of_each_database(gateway, fleet, connect) -> None:
     store(gateway, fleet, EMAIL)
     migrate(gateway, fleet, {"X-Request-ID": "the-migration"}, only=["a", "b"])
     with connect("c") as connection, connect("b") as other:
@@ -87,7 +87,7 @@ def test_the_status_tells_what_each_database_is_at(gateway, fleet, connect) -> N
     assert differences[name_of(fleet, "a")] == differences[name_of(fleet, "d")] == []
 
 
-def test_alike_databases_are_one_group_in_status_and_plan(gateway, fleet, connect) -> None:
+def test_identical_databases_are_one_group_in_status_and_plan(gateway, fleet, connect) -> None:
     assert [group["count"] for group in status(gateway, fleet)["groups"]] == [4]
     with connect("d") as connection:
         connection.execute("CREATE TABLE extra (id int)")
@@ -112,7 +112,7 @@ def test_rows_at_risk_are_counted_in_every_database(gateway, fleet, connect) -> 
     assert [[change["rows_at_risk"] for change in one] for one in changes] == [[0], [5], [0], [0]]
 
 
-def test_waves_take_those_that_are_left(gateway, fleet) -> None:
+def test_each_wave_migrates_databases_that_are_left(gateway, fleet) -> None:
     store(gateway, fleet, EMAIL)
     first = migrate(gateway, fleet, first=3).json
     assert (first["databases_updated"], first["databases_skipped"]) == (names(fleet, "abc"), names(fleet, "d"))
@@ -126,7 +126,7 @@ def test_waves_take_those_that_are_left(gateway, fleet) -> None:
         assert migrate(gateway, fleet, **wrong).status == 400
 
 
-def test_a_failure_stops_what_has_not_begun_unless_told_otherwise(start_gateway, platform, connect) -> None:
+def test_after_a_failure_no_further_databases_start_unless_requested(start_gateway, platform, connect) -> None:
     gateway = start_gateway(PARALLEL_DEPLOYS="1", WORKERS="1")
     gateway.post_json("/platform/register", {"platform": platform})
     store(gateway, platform, SHOP)
@@ -205,7 +205,7 @@ def test_an_interrupted_migration_is_listed_as_such(start_gateway, gateway, flee
     assert migrate(gateway, fleet).json["databases_updated"] == names(fleet, "abcd")
 
 
-def test_calls_go_on_during_a_migration(gateway, fleet, connect) -> None:
+def test_calls_succeed_during_a_migration(gateway, fleet, connect) -> None:
     store(gateway, fleet, EMAIL)
     with connect("a") as holder, migration_held_up(gateway, fleet, holder, detach=True):
         for name in "bcd":

@@ -60,7 +60,7 @@ def call(gateway: Gateway, platform: str, count: int) -> None:
         assert gateway.call(platform, "count_users").status == 200
 
 
-def test_what_workers_count_is_added_up_and_outlives_them(start_gateway, platform: str) -> None:
+def test_counters_of_all_workers_are_added_up_and_kept_after_their_end(start_gateway, platform: str) -> None:
     gateway: Gateway = start_gateway(WORKERS=str(WORKERS))
     gateway.register(platform, SHOP)
 
@@ -70,7 +70,7 @@ def test_what_workers_count_is_added_up_and_outlives_them(start_gateway, platfor
     assert seen["db_gateway_query_duration_seconds_count", platform] == 40
     leases = [seen.get((f"db_gateway_pool_{kind}", f"{platform}_main"), 0) for kind in ("hits", "misses")]
     assert sum(leases) == 40
-    assert 1 <= leases[1] <= WORKERS  # each worker that was asked had to connect once
+    assert 1 <= leases[1] <= WORKERS  # each worker with a call had to connect once
     wait_until(lambda: gauges(gateway) == existing(gateway))  # a question of one's own may have to connect first
 
     before = set(gateway.worker_pids())
@@ -87,7 +87,7 @@ def test_what_workers_count_is_added_up_and_outlives_them(start_gateway, platfor
     assert values(gateway)["db_gateway_query_duration_seconds_count", platform] == 60
 
 
-def test_failures_are_counted_by_their_code_and_strangers_make_no_series(gateway: Gateway, platform: str) -> None:
+def test_failures_are_counted_by_code_and_unknown_names_make_no_series(gateway: Gateway, platform: str) -> None:
     gateway.register(platform, SHOP)
     before = values(gateway)
 
@@ -116,7 +116,7 @@ def samples(gateway: Gateway) -> dict[tuple[str, frozenset[tuple[str, str]]], fl
     return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
 
 
-def test_what_happens_seldom_is_counted_too(start_gateway, platform: str) -> None:
+def test_rare_events_are_counted_too(start_gateway, platform: str) -> None:
     gateway: Gateway = start_gateway(
         SLOW_CALL_MS="50", MAX_TOTAL_CONNECTIONS="6", WORKERS="1", **{f"RATE_LIMIT_{platform.upper()}": "12/hour"}
     )
@@ -156,7 +156,7 @@ def test_what_happens_seldom_is_counted_too(start_gateway, platform: str) -> Non
     )
 
 
-def test_databases_of_migrations_are_counted_by_their_fate(gateway: Gateway, platform: str) -> None:
+def test_databases_of_migrations_are_counted_by_status(gateway: Gateway, platform: str) -> None:
     gateway.register(platform, SHOP, tenant_id="a")
     key = ("db_gateway_migrated_databases_total", frozenset({("status", "completed")}))
     before = samples(gateway).get(key, 0)
@@ -164,7 +164,7 @@ def test_databases_of_migrations_are_counted_by_their_fate(gateway: Gateway, pla
     assert samples(gateway)[key] == before + 1
 
 
-def test_only_the_networks_that_may_call_may_read_it(start_gateway) -> None:
+def test_only_the_allowed_networks_may_read_metrics(start_gateway) -> None:
     gateway: Gateway = start_gateway(ALLOWED_NETWORKS="10.0.0.0/8")
     assert gateway.get("/metrics").status == 403
 
@@ -196,7 +196,7 @@ def test_lost_files_stop_neither_calls_nor_the_gateway(start_gateway, platform: 
     assert gateway.process.poll() is None
 
 
-def test_the_alert_rules_name_what_there_is(gateway: Gateway, platform: str) -> None:
+def test_the_alert_rules_name_existing_metrics(gateway: Gateway, platform: str) -> None:
     gateway.register(platform, SHOP)
     call(gateway, platform, 1)
     gateway.get("/no/such/route")
@@ -214,7 +214,7 @@ def test_the_alert_rules_name_what_there_is(gateway: Gateway, platform: str) -> 
 @pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed; Debian's package is prometheus"
 )
-def test_the_alert_rules_fire_when_they_should_and_not_else() -> None:
+def test_the_alert_rules_fire_when_they_should_and_not_otherwise() -> None:
     result = subprocess.run(
         ["promtool", "test", "rules", "alerts_test.yml"], cwd=ALERTS.parent, capture_output=True, text=True, check=False
     )

@@ -87,7 +87,7 @@ def test_four_migrates_at_once_apply_a_migration_once(
         assert execute(admin, f"{registered}_{suffix}", "SELECT count(*) FROM users WHERE id = 100") == [(1,)]
 
 
-def test_a_failure_after_the_first_database_is_told_with_what_became_of_each(
+def test_a_failure_after_the_first_database_lists_the_result_of_each(
     gateway: Gateway, admin: psycopg.Connection, registered: str
 ) -> None:
     execute(admin, f"{registered}_a", "INSERT INTO users (id, name) VALUES (100, 'in the way')")
@@ -141,7 +141,7 @@ def test_loss_of_data_is_refused_listed_and_counted(gateway: Gateway, registered
     assert forced.json["status"] == "completed_with_warnings"
 
 
-def test_platforms_whose_names_begin_alike_are_strangers(gateway: Gateway, platform: str) -> None:
+def test_platforms_with_a_common_prefix_are_separate(gateway: Gateway, platform: str) -> None:
     for name in (platform, f"{platform}2", f"{platform}_app"):
         assert gateway.register(name, SHOP).status == 200
     assert gateway.migrate(platform, ADD_AGE).json["databases_updated"] == [f"{platform}_main"]

@@ -17,7 +17,7 @@ ROUTES = [
 def closed(postgres_url: str, tmp_path_factory) -> Gateway:
     from tests.support.running_gateway import running_gateway
 
-    # Nobody can be contacted: the address must not be reached at all, so any conninfo does.
+    # The database is not used: requests are refused before, so any conninfo does.
     with running_gateway(postgres_url, tmp_path_factory.mktemp("closed"), ALLOWED_NETWORKS="10.1.2.0/24") as gateway:
         yield gateway
 

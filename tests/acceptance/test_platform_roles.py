@@ -61,7 +61,7 @@ ATTACKS = [
 
 @pytest.fixture(scope="module")
 def gateway_role(superuser_url: str) -> Iterator[str]:
-    """A role that may make databases and roles, as an operator gives to the gateway."""
+    """A role with CREATEDB and CREATEROLE, as an operator creates it for the gateway."""
     name = f"gateway_{RUN}"
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         superuser.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE").format(sql.Identifier(name)))
@@ -81,7 +81,7 @@ def url(postgres_url: str, gateway_role: str) -> str:
 
 @pytest.fixture(scope="module")
 def password_asked(superuser_url: str) -> Iterator[None]:
-    """The server asks the platforms' roles for their passwords, which the tests' server asks nobody else for."""
+    """The server requires passwords of the platforms' roles; the server of the tests requires no others."""
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         (name,) = superuser.execute("SHOW hba_file").fetchone()
         file, rules = Path(name), Path(name).read_text()
@@ -117,7 +117,7 @@ def call(gateway: Gateway, platform: str, function: str, *params: object, **more
 
 @pytest.fixture
 def unharmed(walled: Gateway, superuser: psycopg.Connection) -> Iterator[None]:
-    """Whatever the test does: the victim is as it was."""
+    """Check after the test that the victim is unchanged."""
     look = (
         "SELECT d.oid, datname, datdba::regrole::text, datacl::text, datallowconn, datconnlimit, description,"
         " (SELECT array_agg(setconfig::text) FROM pg_db_role_setting),"
@@ -208,7 +208,7 @@ def test_no_deploy_reaches_anything(walled: Gateway, files: dict[str, str], unha
     assert call(walled, MINE, "count_secrets").json["rows"] == [{"count_secrets": 1}]
 
 
-def test_a_forged_stamp_is_believed_by_nobody(walled: Gateway, superuser: psycopg.Connection, unharmed) -> None:
+def test_a_forged_stamp_is_not_trusted(walled: Gateway, superuser: psycopg.Connection, unharmed) -> None:
     form = {"platform": MINE, "tenant_id": "forger", "schema": make_archive(SCHEMA)}
     assert walled.post_form("/register", form, key(MINE)).status == 200
     forged = f"COMMENT ON DATABASE mine_{RUN}_forger IS '{STAMP}'"  # its own database, which an owner may describe
@@ -221,7 +221,7 @@ def test_a_forged_stamp_is_believed_by_nobody(walled: Gateway, superuser: psycop
     assert migrated.status == 200
 
 
-def test_everything_else_works_as_without_walls(walled: Gateway, superuser: psycopg.Connection) -> None:
+def test_everything_else_works_as_without_platform_roles(walled: Gateway, superuser: psycopg.Connection) -> None:
     body = {"platform": MINE, "tenant_id": "copy", "template": MY_DATABASE}
     assert walled.post_json("/admin/create-tenant-db", body, key(MINE)).status == 201
     assert call(walled, MINE, "count_secrets", tenant_id="copy").json["rows"] == [{"count_secrets": 1}]
@@ -251,7 +251,7 @@ def test_everything_else_works_as_without_walls(walled: Gateway, superuser: psyc
     assert {name for (name,) in left} <= {ROLE(MINE)}
 
 
-def test_the_gateway_s_role_looks_after_the_sessions_of_the_platforms_roles(walled: Gateway, url: str) -> None:
+def test_the_gateway_s_role_can_terminate_sessions_of_platforms_roles(walled: Gateway, url: str) -> None:
     """As it has to when a worker was killed."""
     roles = PlatformRoles(walled.data_dir / ".platform-roles", maintenance_database="postgres")
     login = {"user": ROLE(MINE), "password": roles.password_of(ROLE(MINE)), "dbname": MY_DATABASE}
@@ -275,7 +275,7 @@ def command(url: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_databases_of_before_are_moved_over_while_they_are_served(
+def test_existing_databases_are_moved_over_while_they_are_served(
     url: str, gateway_role: str, tmp_path: Path, superuser: psycopg.Connection, start: Callable[..., Gateway]
 ) -> None:
     platform = f"older-{RUN}"

@@ -9,7 +9,7 @@ from tests.support.running_gateway import Gateway
 from tests.support.waiting import wait_until
 
 
-def test_four_workers_and_those_that_replace_them_let_through_what_is_allowed(start_gateway, platform: str) -> None:
+def test_four_workers_and_their_successors_share_one_limit(start_gateway, platform: str) -> None:
     gateway: Gateway = start_gateway(WORKERS="4", RATE_LIMIT="60/hour", **{f"RATE_LIMIT_{platform}X": "5/hour"})
 
     def send(number: int) -> tuple[int, str | None]:

@@ -131,7 +131,7 @@ def test_eight_identical_registers_at_once_make_one_database(
     assert databases_of(admin, platform) == [f"{platform}_main"]
 
 
-def test_a_dry_run_tells_the_plan_and_leaves_nothing(
+def test_a_dry_run_returns_the_plan_and_leaves_nothing(
     gateway: Gateway, admin: psycopg.Connection, platform: str
 ) -> None:
     planned = gateway.register(platform, SHOP, dry_run="true")

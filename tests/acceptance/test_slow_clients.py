@@ -37,7 +37,7 @@ def small(start_gateway) -> Gateway:
 
 
 @pytest.mark.parametrize("more", [b"", b"10\r\n{"])
-def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway, more: bytes) -> None:
+def test_requests_without_a_thread_in_time_are_refused_but_health_is_answered(small: Gateway, more: bytes) -> None:
     with clients_that_sent(small, CHUNKED_HEAD + more, 32):
         answer = small.get("/admin/databases?platform=a")
         assert (answer.status, answer.json["error"]) == (503, "pool_exhausted")
@@ -48,7 +48,7 @@ def test_what_gets_no_thread_in_time_is_refused_and_health_is_not(small: Gateway
 
 
 @pytest.mark.parametrize("beginning", [b"P", CALL_HEAD[:20], CALL_HEAD[:-2], b"GET /health HTTP/1.1\r\n"])
-def test_clients_that_begin_a_request_and_wait_cost_no_thread(small: Gateway, beginning: bytes) -> None:
+def test_clients_with_an_incomplete_request_occupy_no_thread(small: Gateway, beginning: bytes) -> None:
     with clients_that_sent(small, beginning, 600):
         for path, status in (("/nowhere", 404), ("/health/ready", 200)):
             assert small.get(path).status == status
@@ -68,7 +68,7 @@ CREATE FUNCTION wait() RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisor
 """
 
 
-def test_a_flood_of_calls_for_one_tenant_leaves_room_for_the_others(
+def test_a_flood_of_calls_for_one_tenant_leaves_threads_for_the_others(
     start_gateway, admin: psycopg.Connection, platform: str
 ) -> None:
     gateway: Gateway = start_gateway(
@@ -93,7 +93,7 @@ def test_a_flood_of_calls_for_one_tenant_leaves_room_for_the_others(
         assert sorted(call.result().status for call in flood) == [200] * 48 + [503] * 8
 
 
-def test_clients_that_do_not_close_keep_nobody_waiting(small: Gateway) -> None:
+def test_clients_that_do_not_close_delay_no_other_client(small: Gateway) -> None:
     request = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     with clients_that_sent(small, request, 100) as clients:  # each of which may take its time to leave
         for client in clients:
@@ -103,7 +103,7 @@ def test_clients_that_do_not_close_keep_nobody_waiting(small: Gateway) -> None:
             assert another.recv(20).startswith(b"HTTP/1.1 200")
 
 
-def test_a_refusal_reaches_who_is_still_sending(small: Gateway) -> None:
+def test_a_refusal_reaches_a_client_that_is_still_sending(small: Gateway) -> None:
     length = 20 * 2**20
     head = CALL_HEAD.replace(b"100", b"%d" % length)
     with closing(socket.create_connection(("127.0.0.1", small.port), timeout=PATIENCE_SECONDS)) as client:

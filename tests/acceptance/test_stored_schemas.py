@@ -24,7 +24,7 @@ def registered(gateway: Gateway, platform: str) -> str:
 
 
 def upload(gateway: Gateway, platform: str, schema: str, files, **names: str):
-    """The form as the documentation sends it; *names* gives its fields other names."""
+    """Send the form as documented; *names* renames its fields."""
     fields = {names.get("name", "schema_name"): schema, names.get("file", "schema"): make_archive(files)}
     return gateway.post_form(f"/platform/{platform}/schema", fields)
 
@@ -53,7 +53,7 @@ def test_a_platform_is_registered_once(gateway, platform) -> None:
 
 
 @pytest.mark.parametrize("names", [{}, {"name": "name"}, {"file": "file"}, {"name": "name", "file": "file"}])
-def test_a_schema_is_stored_whatever_its_form_calls_it(gateway, platform, names) -> None:
+def test_a_schema_is_stored_under_all_documented_field_names(gateway, platform, names) -> None:
     gateway.post_json("/platform/register", {"platform": platform})
     answer = upload(gateway, platform, "tenant_db", STORES, **names)
     assert answer.status == 201
@@ -161,7 +161,7 @@ def test_uuid_is_another_name_of_database_id(gateway, registered) -> None:
     assert "uuid" in both.json["message"]
 
 
-def test_what_is_missing_is_named(gateway, platform, registered) -> None:
+def test_a_missing_platform_or_schema_is_named(gateway, platform, registered) -> None:
     unknown = f"{platform}x"
     assert upload(gateway, unknown, "s", SHOP).json["error"] == "platform_not_found"
     assert create(gateway, unknown, "a").json["error"] == "platform_not_found"
@@ -220,7 +220,7 @@ def test_a_schema_that_does_not_work_leaves_no_database(gateway, registered, adm
     assert create(gateway, registered, "a").status == 201
 
 
-def test_a_failed_migration_tells_every_databases_fate(gateway, registered) -> None:
+def test_a_failed_migration_lists_the_result_of_every_database(gateway, registered) -> None:
     for name in ("a", "b", "c"):
         create(gateway, registered, name)
     upload(gateway, registered, "tenant_db", {**SHOP, "functions/broken.sql": BROKEN_FUNCTION})
@@ -253,7 +253,7 @@ def test_databases_of_version_1_are_left_alone(gateway, registered) -> None:
     assert gateway.get(f"/platform/{registered}/databases").json["count"] == 1
 
 
-def test_older_php_clients_find_the_statuses_they_know(gateway, start_gateway, registered, platform) -> None:
+def test_older_php_clients_receive_the_statuses_they_expect(gateway, start_gateway, registered, platform) -> None:
     assert create(gateway, registered, "a", path="/admin/database/create").status == 200
     again = create(gateway, registered, "a", path="/admin/database/create")
     assert (again.status, again.json["error"]) == (409, "database_already_exists")

@@ -49,11 +49,11 @@ def templates(admin: psycopg.Connection, family: str | None) -> list[str]:
 
 
 def users_oid(connection: psycopg.Connection) -> int:
-    """Equal in a database and its copy, and in no other two: PostgreSQL gives each number once."""
+    """Return a number that is equal in a database and its copy, and in no other two."""
     return connection.execute("SELECT 'users'::regclass::oid::int8").fetchone()[0]
 
 
-def test_a_copy_is_what_deploying_the_files_makes(gateway, platform, connect, postgres_url) -> None:
+def test_a_copy_equals_a_deploy_of_the_files(gateway, platform, connect, postgres_url) -> None:
     store(gateway, platform, SHOP)
     first = create(gateway, platform, "a", request_id="first")
     second = create(gateway, platform, "b", request_id="second")
@@ -90,7 +90,7 @@ def test_a_tenant_of_version_1_is_copied_too(gateway, platform, connect) -> None
     }
 
 
-def test_a_template_is_never_seen_and_nobody_can_connect_to_it(gateway, platform, admin, connect) -> None:
+def test_a_template_is_not_listed_and_allows_no_connections(gateway, platform, admin, connect) -> None:
     store(gateway, platform, SHOP)
     create(gateway, platform, "a")
     [template] = templates(admin, f"{platform}/shop")
@@ -123,7 +123,7 @@ def test_a_new_version_replaces_the_template(gateway, platform, admin) -> None:
     ],
     ids=["seeder", "default", "migration", "function"],
 )
-def test_first_rows_that_depend_on_the_moment_are_made_anew(gateway, platform, admin, connect, change) -> None:
+def test_first_rows_that_depend_on_the_time_are_inserted_again(gateway, platform, admin, connect, change) -> None:
     store(gateway, platform, {**SHOP, **change})
     names = [create(gateway, platform, one)["database_name"] for one in ("a", "b")]
     assert templates(admin, f"{platform}/shop") == []
@@ -146,7 +146,7 @@ def test_templates_are_limited_in_number(start_gateway, platform, admin) -> None
     assert templates(admin, f"{platform}x/shop") == []
 
 
-def test_a_template_that_is_gone_or_damaged_is_done_without(gateway, platform, admin) -> None:
+def test_a_missing_or_damaged_template_is_not_used(gateway, platform, admin) -> None:
     store(gateway, platform, SHOP)
     create(gateway, platform, "a")
     [template] = templates(admin, f"{platform}/shop")

@@ -30,7 +30,7 @@ def test_names_that_fold_into_one_are_kept_apart_on_every_route(gateway: Gateway
     assert gateway.get(f"/admin/databases?platform={other}").json["count"] == 0
 
 
-def test_a_platform_called_as_another_s_main_database_is_a_stranger(gateway: Gateway, platform: str) -> None:
+def test_a_platform_named_like_another_s_main_database_is_separate(gateway: Gateway, platform: str) -> None:
     assert gateway.register(platform, SHOP).status == 200
     assert gateway.register(platform, SHOP, tenant_id="MAIN").json["error"] == "database_name_conflict"
 

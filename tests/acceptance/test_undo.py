@@ -63,7 +63,7 @@ def copies(admin: psycopg.Connection, platform: str) -> int:
     return admin.execute(query, [COPIES, platform]).fetchone()[0]
 
 
-def test_a_migration_is_undone_with_all_it_lost(gateway, fleet, admin, connect, postgres_url) -> None:
+def test_an_undone_migration_restores_lost_data(gateway, fleet, admin, connect, postgres_url) -> None:
     assert copies(admin, fleet) == 2
     assert gateway.get(f"/admin/databases?platform={fleet}").json["count"] == 2
     assert gateway.call(fleet, "count_users", tenant_id="shop_a").status == 200
@@ -100,7 +100,7 @@ def test_rows_written_since_are_not_lost_by_mistake(gateway, fleet, connect) -> 
     assert gateway.call(fleet, "count_users", tenant_id="shop_a").json["rows"] == [{"count_users": 2}]
 
 
-def test_what_has_nothing_to_do_or_fails_leaves_no_copy(gateway, fleet, admin) -> None:
+def test_an_unchanged_or_failed_migration_leaves_no_copy(gateway, fleet, admin) -> None:
     migrate(gateway, fleet, undo="keep")
     assert copies(admin, fleet) == 2
     store(gateway, fleet, {**WITHOUT_BODY, "migrations/2.sql": "SELECT 1/0;"})

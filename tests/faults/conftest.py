@@ -54,10 +54,10 @@ class Server(EmbeddedPostgres):
             return connection.execute("SHOW log_disconnections").fetchone() == ("on",)
 
     def most_alive(self, after: int) -> tuple[int, int]:
-        """The most connections alive at once, and the most to one database, by the server's log after a byte offset.
+        """Return the maximum of connections at once, and to one database, by the server's log after a byte offset.
 
         A backend is logged before it enters pg_stat_activity and after it has left it, and the lines are in order: so
-        this is exact, which a sample, read row by row while backends come and go, is not.
+        this is exact, unlike a sample, which is read row by row while backends start and end.
         """
         lines = self.log.read_bytes()[after:].decode(errors="replace").splitlines()
         events = [match.groups() for line in lines if (match := LOGGED.match(line))]
@@ -104,7 +104,7 @@ def databases(own_server: Server) -> list[str]:
 class Sampler:
     """Counts the gateway's backends over and over, and afterwards in the server's log, on a connection of its own.
 
-    A backend has its application name only when it has begun; the log knows it from its first moment.
+    A backend has its application name only after its start; the log has it from the first line.
     """
 
     QUERY = b"""SELECT count(*), extract(epoch FROM clock_timestamp() - statement_timestamp()) < 0.002
@@ -165,13 +165,13 @@ class LoadWorker:
         assert self.process.stdout.readline() == "ready\n"
 
     def progress(self) -> Counter[str]:
-        """What has come of its leases so far."""
+        """Return the outcomes of its leases so far."""
         self.process.stdin.write("tell\n")
         self.process.stdin.flush()
         return Counter(json.loads(self.process.stdout.readline()))
 
     def wait_for(self, *, more: int, of: str = "right") -> None:
-        """Wait until *more* leases than now have come to this."""
+        """Wait until *more* leases than now have this outcome."""
         before = self.progress()[of]
         wait_until(lambda: self.progress()[of] >= before + more, pause_seconds=0.1)
 

@@ -1,6 +1,6 @@
 """One process that deploys a schema folder to a database, for a test that kills it. Run by its path.
 
-Arguments: the database's conninfo and the folder. It says ``ready`` when it begins.
+Arguments: the database's conninfo and the folder. It prints ``ready`` when it starts.
 """
 
 from __future__ import annotations

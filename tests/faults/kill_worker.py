@@ -18,7 +18,7 @@ from gateway.pools import ConnectionRegistry
 
 
 def work(task: dict, report: int) -> None:
-    """Lease every connection there is and keep them busy, and say so when all are."""
+    """Lease all connections and keep them busy, and print a line when all are."""
     registry = ConnectionRegistry(**task["registry"] | {"slots_path": Path(task["registry"]["slots_path"])})
     registry.open()
     all_busy = threading.Barrier(task["connections"], lambda: os.write(report, b"!"))
@@ -48,7 +48,7 @@ def main() -> None:
         if number % task["early_one_in"]:
             assert os.read(reader, 1) == b"!"
         else:
-            threading.Event().wait(choose.random() * 0.3)  # at any moment: connecting, waiting, looking after orphans
+            threading.Event().wait(choose.random() * 0.3)  # at any time: connecting, waiting, checking orphans
         os.kill(worker, signal.SIGKILL)
         os.waitpid(worker, 0)
         os.close(reader)

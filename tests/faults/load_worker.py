@@ -1,7 +1,7 @@
-"""One worker process for the fault tests: threads that lease connections until told to stop. Run by its path.
+"""One worker process for the fault tests: threads that lease connections until the end of its input. Run by its path.
 
-It reads one JSON object from standard input, says ``ready`` when the registry is open, and works until the end of its
-input. For every line it reads meanwhile, and at the end, it prints what has happened so far as JSON.
+It reads one JSON object from standard input and prints ``ready`` when the registry is open. For every further line, and
+at the end, it prints the outcomes so far as JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ceiling on connections: over threads, workers, reloads and deaths, at every moment."""
+"""The limit of connections holds at any time: over threads, workers, reloads and killed workers."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_one_database_never_has_more_than_its_share(start_worker, sampler, budge
     assert sampler.most_per_database() == 5
 
 
-def test_a_flooding_tenant_keeps_nobody_from_a_first_connection(start_worker, sampler, budget, databases):
+def test_a_flooding_tenant_leaves_first_connections_to_others(start_worker, sampler, budget, databases):
     small = {"limit": 8, "per_pool": 8}
     flood = [start_worker(**small, threads=24, databases=databases[:1], query_seconds=0.2) for _ in range(2)]
     for worker in flood:

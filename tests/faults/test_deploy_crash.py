@@ -165,7 +165,7 @@ def test_a_crash_between_migrations_outside_a_transaction_is_resumed(deploys: De
         assert contents(conninfo) == after
 
 
-def test_the_server_going_away_is_told_as_a_lost_connection(deploys: Deploys):
+def test_a_stopping_server_is_reported_as_a_lost_connection(deploys: Deploys):
     conninfo = deploys.new_database()
     fatal = "CREATE TABLE t (a int); SELECT pg_terminate_backend(pg_backend_pid());"
     with pytest.raises(EngineError) as failure:

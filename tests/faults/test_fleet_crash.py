@@ -34,7 +34,7 @@ CUT = (OSError, HTTPException)
 
 
 def schema(version: int) -> bytes:
-    """A version has so many columns by migrations, and a function that says its number."""
+    """Return a version with so many columns by migrations, and a function that returns its number."""
     files = {f"migrations/{n:03}.sql": f"ALTER TABLE users ADD COLUMN c_{n} int;" for n in range(1, version + 1)}
     flag = f"CREATE FUNCTION flag() RETURNS int LANGUAGE sql AS 'SELECT {version}';"
     return make_archive({"tables/users.sql": USERS, "functions/flag.sql": flag, **files})
@@ -188,7 +188,7 @@ def migrated(fleet: Fleet):
 
 
 def nothing_unfinished(fleet: Fleet, server) -> bool:
-    """Mend, and look whether nothing is left; the session that held its name may need a moment to end."""
+    """Run mend, and return whether nothing is left; the session that held its name may need some time to end."""
     environment = {**os.environ, **fleet.gateway.environment}
     command = [sys.executable, "-m", "gateway.cli", "mend"]
     subprocess.run(command, env=environment, check=True, capture_output=True)

@@ -22,14 +22,14 @@ LIMIT = 8
 
 
 class Proxy:
-    """Carries TCP connections to the server's Unix socket, until it is told to cut them."""
+    """Forwards TCP connections to the server's Unix socket, until it cuts them."""
 
     def __init__(self, target: str) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._carried: list[tuple[socket.socket, socket.socket]] = []
-        self._abandoned: list[socket.socket] = []  # server ends whose backends have not been told
+        self._abandoned: list[socket.socket] = []  # sockets of the server whose backends do not know of the cut
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -90,7 +90,7 @@ def make_registry(budget) -> Iterator[Callable[..., ConnectionRegistry]]:
 
 
 def ask(registry: ConnectionRegistry, database: str) -> bool:
-    """Whether a query succeeds; False when the connection failed, whoever noticed."""
+    """Return whether a query succeeds; False if the connection failed on either side."""
     try:
         with registry.lease(database) as connection:
             return connection.execute("SELECT current_database()").fetchone() == (database,)
@@ -185,8 +185,8 @@ def test_connections_cut_on_the_way(own_server, databases, make_registry, proxy,
     assert own_server.most_alive(offset)[0] <= LIMIT
 
 
-def test_a_spent_budget_that_is_cut_off_whole_comes_back(own_server, databases, make_registry, proxy):
-    """The backends do not know, so they have all of the budget but the slot that is kept for asking about them."""
+def test_a_full_budget_recovers_after_all_connections_were_cut(own_server, databases, make_registry, proxy):
+    """The backends do not notice, so they hold all of the budget except the slot that is reserved for checking them."""
     conninfo = make_conninfo(own_server.url, host="127.0.0.1", port=proxy.port)
     registry, offset = make_registry(conninfo=conninfo), own_server.log.stat().st_size
     for name in databases[: LIMIT - 1]:

@@ -1,4 +1,4 @@
-"""Whatever becomes of one worker, all kinds of requests are answered."""
+"""When a worker ends or hangs, all kinds of requests are still answered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_killed_worker_s_place_is_taken_again(start_gateway, platform: str, wo
         answers_everything(gateway, platform)
 
 
-def test_with_fewer_workers_than_places_nothing_is_left_undone(start_gateway, platform: str) -> None:
+def test_with_fewer_workers_than_places_all_requests_are_answered(start_gateway, platform: str) -> None:
     gateway: Gateway = start_gateway(WORKERS="3")
     for left in (2, 1):
         os.kill(gateway.process.pid, signal.SIGTTOU)

@@ -1,7 +1,7 @@
 """``python -m tests.fuzz``: tens of thousands of hostile inputs to the archive reader and to a running gateway.
 
-Ends with a summary, and with status 1 when an answer was a 500, did not come, or was none that the contract knows, when
-a worker died, or when memory grew. ``--seed S --only N`` sends one input of a run again and prints it.
+Ends with a summary, and with status 1 if an answer was a 500, missing or undocumented, if a worker died, or if memory
+grew. ``--seed S --only N`` sends one input of a run again and prints it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tests.fuzz.runner import Findings, exchange, read_archives, resident_megaby
 from tests.fuzz.values import FUNCTIONS, PLATFORM
 from tests.support.running_gateway import Gateway, running_gateway
 
-WARM_SHARE = 4  #: a quarter of the requests come first, to fill what may be filled
+WARM_SHARE = 4  #: a quarter of the requests are sent first, to fill caches
 GROWTH_MB = 30.0
 KEYS_OF_A_KIND = 500
-CHUNK = 500  #: requests between two lines that say how far it is
+CHUNK = 500  #: requests between two lines of progress
 
 
 def main() -> int:
-    """Run what the arguments say and return the process's status."""
+    """Run with the given arguments and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6), help="repeats a run")
     parser.add_argument("--requests", type=int, default=20_000)

@@ -1,4 +1,4 @@
-"""Archives and schema files as nobody packs them: whole ones, damaged ones, and ones that lie about themselves."""
+"""Unusual archives and schema files: valid ones, damaged ones, and ones with wrong headers."""
 
 from __future__ import annotations
 

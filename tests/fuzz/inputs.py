@@ -58,7 +58,7 @@ def _json_request(rng: Random, kind: str, method: str, target: str, body: bytes)
 
 
 def _call(rng: Random) -> FuzzInput:
-    """A call of a function that is there, with values that may not fit."""
+    """Return a call of an existing function, with values that may not fit."""
     body: dict[str, Any] = {"platform": PLATFORM, "function": rng.choice(FUNCTION_NAMES)}
     params = [_value(rng) for _ in range(rng.choice((0, 1, 1, 1, 2, 3)))]
     body["params"] = params if rng.random() < 0.7 else {rng.choice(("p", "q", "p_p", "x")): value for value in params}
@@ -72,7 +72,7 @@ def _call(rng: Random) -> FuzzInput:
 
 
 def _json(rng: Random) -> FuzzInput:
-    """A body that is hardly JSON, or has fields that nobody asked for, to any route."""
+    """Return a body that is hardly JSON, or has unknown fields, for any route."""
     route = rng.choice([route for route in ROUTES if route.method == "POST"])
     if rng.random() < 0.5:
         body = rng.choice(RAW_JSON)
@@ -100,7 +100,7 @@ def _json(rng: Random) -> FuzzInput:
 
 
 def _form(rng: Random) -> FuzzInput:
-    """A form with parts in any order, some of them damaged, most of them with an archive nobody could use."""
+    """Return a form with parts in any order, some of them damaged, most of them with an unusable archive."""
     return _form_request(rng, "form", random_archive(rng))
 
 

@@ -76,7 +76,7 @@ def _shapes_of_params(number: int) -> Iterator[KeyRequest]:
 
 
 def _functions(number: int) -> Iterator[KeyRequest]:
-    """Functions that are there, with long signatures, called by name."""
+    """Existing functions with long signatures, called by name."""
     params = {_parameter(number, index): index for index in range(PARAMETERS)}
     yield _json("/call", {"platform": PLATFORM, "function": f"f{number}", "params": params}, {200})
 
@@ -101,7 +101,7 @@ def _paths(number: int) -> Iterator[KeyRequest]:
 
 
 def _archives(number: int) -> Iterator[KeyRequest]:
-    """Schemas that differ in a large comment; what they mean is looked at, and nothing is left of them."""
+    """Schemas that differ in a large comment; their text is compared and not kept."""
     yield _deploy({"functions/one.sql": f"-- {_large(number)}\n{FUNCTION}"}, {200})
 
 

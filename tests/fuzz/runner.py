@@ -23,7 +23,7 @@ from tests.support.running_gateway import Gateway
 
 CLIENTS = 6  #: requests on their way at once
 ANSWER_SECONDS = 60.0  #: no input takes as long on the slowest machine, unless it hangs
-QUIET_SECONDS = 1.0  #: without an answer for so long, the client says that nothing more will come
+QUIET_SECONDS = 1.0  #: after so long without an answer, the client ends its sending
 READ_SECONDS = 20.0  #: of CPU time, for one archive of less than a megabyte
 PROBLEMS_AT_MOST = 50  #: then a run is over: there is enough to mend
 
@@ -52,7 +52,7 @@ def rng_of(seed: int, number: int) -> Random:
 
 
 def read_archives(findings: Findings, numbers: Iterable[int]) -> None:
-    """Read random archives in this process: only SchemaExtractionFailed may come of it, and soon."""
+    """Read random archives in this process: each is read or raises SchemaExtractionFailed, in bounded time."""
     for number in numbers:
         data = random_archive(rng_of(findings.seed, number))
         started = time.thread_time()
@@ -63,7 +63,7 @@ def read_archives(findings: Findings, numbers: Iterable[int]) -> None:
             outcome = "archive refused"
             if len(str(exc)) > 1000 or any(unicodedata.category(character) == "Cc" for character in str(exc)):
                 findings.report(number, "archive", f"a message that nobody can read: {str(exc)[:200]!r}")
-        except Exception as exc:  # noqa: BLE001 - whatever else it is, it is what is looked for
+        except Exception as exc:  # noqa: BLE001 - any other error is a finding
             outcome = "archive crashed"
             findings.report(number, "archive", repr(exc)[:300])
         if (seconds := time.thread_time() - started) > READ_SECONDS:
@@ -72,7 +72,7 @@ def read_archives(findings: Findings, numbers: Iterable[int]) -> None:
 
 
 def send_requests(gateway: Gateway, findings: Findings, numbers: Iterable[int]) -> None:
-    """Send random requests, several at once: each gets an answer that the contract knows, soon, and no 500."""
+    """Send random requests, several at once: each gets a documented answer in bounded time, and no 500."""
 
     def send(number: int) -> None:
         if len(findings.problems) < PROBLEMS_AT_MOST:
@@ -154,7 +154,7 @@ def exchange(port: int, data: bytes) -> tuple[int, bytes, bool | None] | None:
 def _read_answer(client: socket.socket, method: str) -> tuple[int, bytes, bool | None]:
     response = http.client.HTTPResponse(client, method=method)
     response.begin()
-    while response.status == 100:  # HTTPResponse passes over one, and a client may have asked twice
+    while response.status == 100:  # HTTPResponse skips one, and a client may have sent two
         response.begin()
     body = response.read()
     is_json = response.headers.get_content_type() == "application/json"

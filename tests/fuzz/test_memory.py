@@ -1,4 +1,4 @@
-"""Nothing that clients send is kept: whatever is remembered is bounded by its bytes."""
+"""Caches of the data that clients send are bounded by their bytes."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def stamps(admin: psycopg.Connection, platform: str) -> dict[str, str | None]:
     return dict(admin.execute(query, [platform]).fetchall())
 
 
-def test_what_is_adopted_is_shown_and_asked_first(run: Run, admin, by_hand, platform: str) -> None:
+def test_databases_to_adopt_are_shown_for_confirmation_first(run: Run, admin, by_hand, platform: str) -> None:
     by_hand(f"{platform}_main")
     declined = run(platform, answer="n\n")
     assert declined.returncode == 1

@@ -129,7 +129,7 @@ class TestServe:
             started = [pid for pid in children(gateway.process.pid) if pid != postmaster]
         assert gateway.process.returncode == 0
         assert not any(is_running(pid) for pid in [postmaster, *started])
-        # Whatever PostgreSQL still logs about a client would come from workers that outlived it.
+        # A later line of PostgreSQL's log about a client would mean that a worker has outlived the server.
         assert "terminating connection" not in (public_path / "pg/server.log").read_text()
 
     def test_ctrl_c_in_the_terminal_stops_everything(self, public_path):

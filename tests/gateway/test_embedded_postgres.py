@@ -31,7 +31,7 @@ EXTENSIONS = [
     "vector",
 ]
 
-# In a process of its own: says its URL, then waits to be told to end.
+# In a process of its own: prints its URL, then waits for the end of its input.
 RUN = """
 import sys
 from pathlib import Path
@@ -44,7 +44,7 @@ with EmbeddedPostgres(Path(sys.argv[1]), durable=False) as server:
 
 @pytest.fixture(scope="module")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """A server with the default programs, whatever the tests' own server is."""
+    """A server with the default programs, independent of the version of the other tests."""
     with tempfile.TemporaryDirectory(prefix="pg-") as folder, EmbeddedPostgres(Path(folder), durable=False) as server:
         yield server
 
@@ -127,7 +127,7 @@ def test_a_file_in_place_of_the_folder_is_an_error(public_path):
         EmbeddedPostgres(public_path / "file").start()
 
 
-def test_a_broken_configuration_is_told_with_postgresql_s_own_reason(public_path):
+def test_a_broken_configuration_is_reported_with_postgresql_s_message(public_path):
     with EmbeddedPostgres(public_path, durable=False):
         pass
     with (public_path / "data" / "postgresql.conf").open("a") as file:
@@ -174,7 +174,7 @@ def test_a_fork_that_ends_does_not_stop_the_server(public_path):
         assert b"in use by another gateway" in other.stderr
 
 
-def test_a_half_made_folder_is_made_anew(public_path):
+def test_an_incomplete_folder_is_created_again(public_path):
     (public_path / "data.unfinished").mkdir()
     (public_path / "data.unfinished" / "PG_VERSION").write_text("18\n")
     with EmbeddedPostgres(public_path, durable=False) as server, psycopg.connect(server.url) as connection:

@@ -84,7 +84,7 @@ def test_from_status_over_a_plan_to_a_migration(run, gateway, fleet) -> None:
     assert run("status", fleet, "--schema", "shop").returncode == 0
 
 
-def test_what_fails_ends_with_1_and_says_why(run, gateway, fleet) -> None:
+def test_a_failure_exits_with_1_and_prints_the_reason(run, gateway, fleet) -> None:
     store(gateway, fleet, {**SHOP, "migrations/1.sql": "SELECT 1/0;"})
     planned = run("plan", fleet, "shop")
     assert planned.returncode == 1

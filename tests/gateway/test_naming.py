@@ -89,7 +89,7 @@ def test_a_bad_tenant_id_is_refused(tenant_id) -> None:
         tenant_database("a", tenant_id)
 
 
-def test_a_name_postgresql_would_cut_is_refused() -> None:
+def test_a_name_that_postgresql_would_truncate_is_refused() -> None:
     assert len(tenant_database("a" * 58).database_name) == 63
     for make in (
         lambda: tenant_database("a" * 59),

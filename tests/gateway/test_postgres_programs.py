@@ -26,7 +26,7 @@ def test_a_package_has_the_programs_of_its_version(version):
     assert programs_in(found.folder).version == found.version == version
 
 
-def test_a_version_that_no_package_has_is_refused_with_what_there_is():
+def test_an_unknown_version_is_refused_with_a_list_of_versions():
     with pytest.raises(
         EmbeddedPostgresError, match=r"no package with PostgreSQL 15, only with 16, 17, 18; .*--postgres-bin"
     ):
@@ -43,7 +43,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
     ("printed", "version"),
     [("postgres (PostgreSQL) 15.19 (Debian 15.19-0+deb12u1)", 15), ("postgres (PostgreSQL) 19beta1", 19)],
 )
-def test_the_version_is_what_the_server_says(folder, printed, version):
+def test_the_version_is_read_from_the_server(folder, printed, version):
     program(folder, "postgres", f"echo '{printed}'")
     assert programs_in(folder).version == version
 
@@ -52,7 +52,7 @@ def test_the_version_is_what_the_server_says(folder, printed, version):
     ("script", "reason"),
     [("echo MySQL 8", "is not PostgreSQL's server; it says 'MySQL 8'"), ("exit 127", "does not run")],
 )
-def test_what_is_no_server_is_refused(folder, script, reason):
+def test_a_program_that_is_no_server_is_refused(folder, script, reason):
     program(folder, "postgres", script)
     with pytest.raises(EmbeddedPostgresError, match=reason):
         programs_in(folder)

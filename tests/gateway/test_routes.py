@@ -77,7 +77,7 @@ def test_a_head_that_is_none_is_no_route() -> None:
         assert route_of_head(head) is None
 
 
-def test_a_rule_is_known_by_its_shape() -> None:
+def test_a_rule_is_matched_by_its_shape() -> None:
     assert route_of_rule("POST", "/platform/<string:name>/schema").work is Work.DEPLOY
     assert route_of_rule("HEAD", "/health").access is Access.OPEN
     assert route_of_rule("POST", "/health") is None
@@ -91,7 +91,7 @@ def test_a_rule_is_known_by_its_shape() -> None:
         ("/healthy", Access.NETWORK), ("/health/nothing", Access.OPEN),
     ],
 )  # fmt: skip
-def test_what_no_route_answers_is_judged_by_what_is_beside_it(path, access) -> None:
+def test_a_request_without_a_route_has_the_strictest_rules_beside_it(path, access) -> None:
     found = route_of_nothing(path)
     assert found.access is access
     assert found.key is {Access.ADMIN: Key.ADMIN}.get(access, Key.NONE)

@@ -35,7 +35,7 @@ def test_settings_cannot_be_changed():
         read({}).workers = 3
 
 
-def test_as_many_pools_as_connections_unless_said_otherwise():
+def test_as_many_pools_as_connections_by_default():
     assert read({"MAX_TOTAL_CONNECTIONS": "500"}).max_pools == 500
     assert read({"MAX_TOTAL_CONNECTIONS": "500", "MAX_POOLS": "7"}).max_pools == 7
 
@@ -79,7 +79,7 @@ def test_a_wrong_value_is_one_line_that_names_it(name, value):
     assert "\n" not in problem
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_together():
     found = problems_of({"WORKERS": "x", "GATEWAY_PORT": "x", "DB_PORT": "x", "LOG_LEVEL": "x"})
     assert {problem.split()[0] for problem in found} == {"WORKERS", "GATEWAY_PORT", "DB_PORT", "LOG_LEVEL"}
 
@@ -122,7 +122,7 @@ def test_misspelt_names_in_the_file_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
-def test_a_database_url_keeps_everything_libpq_knows(scheme):
+def test_a_database_url_keeps_all_parameters_of_libpq(scheme):
     settings = read(
         {
             "DATABASE_URL": f"{scheme}://me%40x:p%40ss%2F@a.example:5433,b.example:5434/maintenance"
@@ -159,7 +159,7 @@ def test_secrets_are_in_no_representation_and_in_no_message():
         assert not any(secret in problem for problem in problems_of({"DATABASE_URL": wrong}))
 
 
-def test_keys_are_by_whose_they_are(tmp_path):
+def test_keys_are_stored_by_owner(tmp_path):
     file = tmp_path / "keys"
     file.write_text("API_KEY_SHOP=of-the-file\nAPI_KEY_CAFE=c1\n")
     settings = read(
@@ -190,7 +190,7 @@ def test_a_key_that_protects_nothing_stops_the_start(environment, variable):
     assert "secret" not in problem.replace("/nowhere/secret-free", "")
 
 
-def test_rate_limits_are_by_whose_they_are():
+def test_rate_limits_are_stored_by_platform():
     settings = read({"RATE_LIMIT": "100/second", "RATE_LIMIT_my-app": "6000 per minute", "RATE_LIMIT_SHOP": ""})
     assert (settings.rate_limit, settings.rate_limits) == ("100/second", {"MY_APP": "6000 per minute"})
     for name in ("RATE_LIMIT", "RATE_LIMIT_SHOP"):

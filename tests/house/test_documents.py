@@ -1,4 +1,4 @@
-"""What the documents tell people to type does what they say."""
+"""The commands in the documents have the documented results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the docume
 
 
 def type_in(text: str, folder: Path, gateway) -> list[dict]:
-    """Run the document's shell blocks, and give the answers of the gateway in their order."""
+    """Run the document's shell blocks, and return the answers of the gateway in their order."""
     script = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("http://127.0.0.1:9000", gateway.url)
     # curl prints answers without a line's end; one that is a function of ours does.
     script = 'curl() { command curl -s "$@"; echo; }\n' + script

@@ -1,4 +1,4 @@
-"""What the pools use of psycopg_pool that is not its interface is as it was when it was last read."""
+"""The private methods of psycopg_pool that the pools use or override have not changed since they were reviewed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KINDS: Final = {ConnectionPool: (pool, pool.TenantPool), WaitingClient: (waiter,
 
 
 def relied_on() -> dict[str, str]:
-    """The methods that are overridden, and those that are private and called, each with a digest of its source."""
+    """Return the overridden methods and the private ones that are called, each with a digest of its source."""
     found = {}
     for base, (module, ours) in KINDS.items():
         tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Every piece of advice in a refusal works for who follows it to the letter."""
+"""Every piece of advice in a refusal works when it is followed to the letter."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_what_no_migration_mentions_is_refused_before_one_outside_a_transaction(
     assert report.migrations_applied == 2
 
 
-def test_nothing_is_said_to_be_left_that_a_migration_has_changed(tenant):
+def test_no_difference_is_reported_that_a_migration_has_removed(tenant):
     tenant.register(T)
     tenant.execute("INSERT INTO t VALUES (1, 1)")
     report = tenant.migrate(NARROW | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN a;"}, force=True)

@@ -1,4 +1,4 @@
-"""Any schema and any change of it: what is refused changes nothing, and rows survive whatever is deployed."""
+"""Any schema and any change of it: a refused deploy changes nothing, and rows survive every deploy."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def evolutions(draw: st.DrawFn) -> tuple[Shape, Shape]:
 
 @pytest.fixture(scope="module")
 def make(postgres_url: str) -> Callable[[], Tenant]:
-    """Make databases that stay until the server goes: what fails can be looked at."""
+    """Create databases that stay until the server stops, so that failures can be inspected."""
     numbers = itertools.count()
     with psycopg.connect(postgres_url, autocommit=True) as admin:
 
@@ -194,7 +194,7 @@ def fill(tenant: Tenant, shape: Shape) -> None:
 
 
 def rows_of(tenant: Tenant, shape: Shape, within: Shape) -> dict[str, list[tuple]]:
-    """Every value that was there, as PostgreSQL compares it: 1.2500 is 1.25."""
+    """Return every value, as PostgreSQL compares it: 1.2500 is 1.25."""
     return {
         table: tenant.rows(
             "SELECT id"

@@ -1,4 +1,4 @@
-"""Any history of declarations and migrations that agree, lag or disagree ends in what a new database is, or says so."""
+"""Any history of declarations and migrations ends in the state of a new database, or reports the difference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VIEWS = [None, "SELECT a, b FROM t", "SELECT b, a FROM t", "SELECT a FROM t", "S
 
 @dataclass(frozen=True)
 class Declared:
-    """What ``tables/`` says."""
+    """The declaration in ``tables/``."""
 
     a: int = 0  #: a type of TYPES
     b: int = 0

@@ -1,4 +1,4 @@
-"""The comment of a database says whose it is: no deploy changes it."""
+"""The comment of a database is its ownership stamp: no deploy changes it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_migration_outside_a_transaction_does_not_change_it_either(stamped: Te
     assert comment(stamped) == STAMP
 
 
-def test_a_database_that_has_become_another_owners_is_not_touched(stamped: Tenant) -> None:
+def test_a_database_of_a_new_owner_is_not_touched(stamped: Tenant) -> None:
     with pytest.raises(MigrationFailed, match="is no longer what it was when the database was looked up"):
         stamped.register({"tables/t.sql": "CREATE TABLE t (a int);"}, database_comment='{"owner":"b"}')
 

@@ -1,4 +1,4 @@
-"""A database that is there already: what is safe happens, what is dangerous is refused, with the rows it concerns."""
+"""An existing database: safe changes are applied, dangerous ones are refused, with the rows at risk."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_dropped_table_is_refused_with_its_rows(tenant):
     assert (change.table, change.change_type, change.rows_at_risk) == ("pets", "drop_table", 2)
 
 
-def test_what_a_migration_destroys_is_its_authors_decision_and_listed(tenant):
+def test_data_that_a_migration_removes_needs_no_force_and_is_listed(tenant):
     tenant.register(table("a int, b int"))
     tenant.execute("INSERT INTO t VALUES (1, 1, 1), (2, 2, NULL)")
     dropping = table("a int") | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN b"}
@@ -178,7 +178,7 @@ def test_a_database_made_by_hand_is_taken_over(tenant):
     assert tenant.rows("SELECT * FROM t") == [(1, 2, 3)]
 
 
-def test_what_was_dropped_by_hand_comes_back(tenant):
+def test_objects_dropped_by_hand_are_created_again(tenant):
     files = table("a int", "CREATE INDEX t_a ON t (a);")
     tenant.register(files)
     tenant.execute("DROP INDEX t_a")
@@ -186,7 +186,7 @@ def test_what_was_dropped_by_hand_comes_back(tenant):
     assert tenant.rows("SELECT to_regclass('t_a') IS NOT NULL") == [(True,)]
 
 
-def test_what_needs_a_forced_difference_stays_undone_with_it(tenant):
+def test_what_depends_on_a_forced_difference_stays_open_with_it(tenant):
     tenant.register(table("a int"))
     tenant.execute("INSERT INTO t VALUES (1, 1)")
     wanted = table("a uuid DEFAULT gen_random_uuid(), b int NOT NULL UNIQUE, c int", "CREATE INDEX t_b ON t (b);")

@@ -29,10 +29,10 @@ ALL_FOLDERS = {
 }
 
 
-def test_a_deploy_that_finds_nothing_to_do_lets_the_next_one_see_that_by_the_mark(tenant):
+def test_an_unchanged_deploy_stores_the_mark_for_the_next_one(tenant):
     schema = {"tables/t.sql": "CREATE TABLE t (id int)"}
     tenant.register(schema)
-    tenant.execute("TRUNCATE t")  # gives it another file, and so changes the catalog
+    tenant.execute("TRUNCATE t")  # assigns another file to it, and so changes the catalog
     assert tenant.migrate(schema).migrations_applied == 0
     with psycopg.connect(tenant.conninfo) as connection:
         mark = read_mark(connection)
@@ -124,7 +124,7 @@ def test_racing_deploys_wait_for_each_other(tenant):
     assert tenant.rows("SELECT name FROM users") == [("once",)]
 
 
-def test_a_deploy_gives_up_on_the_lock_after_its_wait(tenant):
+def test_a_deploy_stops_waiting_for_the_lock_after_its_timeout(tenant):
     tenant.register(SHOP)
     with psycopg.connect(tenant.conninfo) as other:
         other.execute("SELECT pg_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy', 0))")
@@ -173,7 +173,7 @@ def test_a_file_that_sets_parameters_does_not_disturb_the_next_one(tenant):
     assert report.tables_created == 2
 
 
-def test_the_changelog_names_every_object_and_who_changed_it(tenant):
+def test_the_changelog_has_every_changed_object_and_its_request(tenant):
     tenant.register(ALL_FOLDERS, platform="clinic", request_id="r-1")
     rows = tenant.rows(
         "SELECT change_type, object_name, forced, platform, request_id"
@@ -190,7 +190,7 @@ def test_the_changelog_names_every_object_and_who_changed_it(tenant):
     assert {tuple(who) for _, _, *who in rows} == {(False, "clinic", "r-1")}
 
 
-def test_a_dry_run_gives_the_plan_and_changes_nothing(tenant):
+def test_a_dry_run_returns_the_plan_and_changes_nothing(tenant):
     tenant.register(SHOP)
     tenant.execute("INSERT INTO users (name) VALUES ('a')")
     grown = SHOP | {"migrations/001.pssql": "ALTER TABLE users ALTER COLUMN id TYPE bigint"}
@@ -218,7 +218,7 @@ def test_a_dry_run_of_a_new_database_leaves_nothing(tenant):
     assert tenant.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(0,)]
 
 
-def test_a_dry_run_cannot_commit_an_enum_value_and_says_so(tenant):
+def test_a_dry_run_cannot_commit_an_enum_value_and_reports_it(tenant):
     tenant.register(ALL_FOLDERS)
     grown = ALL_FOLDERS | {
         "types/mood.pssql": "CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad');",

@@ -1,4 +1,4 @@
-"""Histories after which an old database must be what a new one of the same schema is, whatever made it so."""
+"""Histories after which an old database must equal a new one of the same schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class History:
     name: str
     versions: tuple[dict[str, str], ...]
     rows: str = ""
-    told: tuple[str, ...] = ()  #: what warnings of the last deploy say, a part of one each
+    told: tuple[str, ...] = ()  #: warnings of the last deploy, a part of each
     listed: tuple[str, ...] = ()  #: dataloss changes of the last deploy, with the rows and the file
     differs: bool = False  #: the last deploy names what differs from a new database
     force: bool = field(default=False)

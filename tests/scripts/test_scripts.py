@@ -1,4 +1,4 @@
-"""The shell scripts, against a server that answers what the test wants."""
+"""The shell scripts, against a server with prepared answers."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_register_sends_the_folder_and_prints_the_answer(run, fake):
     assert "tables/t.pssql" in request["files"]
 
 
-def test_migrate_sends_what_was_asked_for(run, fake, tmp_path):
+def test_migrate_sends_force_and_dry_run(run, fake, tmp_path):
     (tmp_path / "src").rename(tmp_path / "other place")
     result = run(MIGRATE, POSTGRESQL_PATH="other place/postgresql", FORCE="true", DRY_RUN="true")
     assert result.returncode == 0, result.stderr
@@ -132,7 +132,7 @@ def test_values_are_sent_as_they_are(run, fake):
 
 
 @pytest.mark.parametrize("status", [201, 302, 400, 409, 500])
-def test_anything_but_200_is_a_failure_told_once(run, fake, status):
+def test_any_status_but_200_is_a_failure_reported_once(run, fake, status):
     fake.statuses = [status]
     result = run(REGISTER)
     assert (result.returncode, result.stdout) == (1, "")
@@ -148,7 +148,7 @@ def test_an_unready_gateway_is_tried_again_with_longer_and_longer_pauses(run, fa
     assert (tmp_path / "sleeps").read_text().split() == ["1", "2", "4"]
 
 
-def test_a_gateway_that_stays_away_is_given_up(run, tmp_path):
+def test_an_unreachable_gateway_is_given_up(run, tmp_path):
     result = run(REGISTER, DB_GATEWAY_URL=f"http://127.0.0.1:{free_port()}", GATEWAY_ATTEMPTS="8")
     assert (result.returncode, result.stdout) == (3, "")
     assert (tmp_path / "sleeps").read_text().split() == ["1", "2", "4", "8", "16", "30", "30"]
@@ -158,7 +158,7 @@ def test_a_gateway_that_stays_away_is_given_up(run, tmp_path):
     "wrong",
     [{"PLATFORM_ID": ""}, {"DB_GATEWAY_URL": ""}, {"POSTGRESQL_PATH": "nowhere"}, {"DB_GATEWAY_URL": "nonsense://x"}],
 )
-def test_a_wrong_call_is_told(run, fake, wrong):
+def test_a_wrong_call_is_reported(run, fake, wrong):
     result = run(REGISTER, **wrong)
     assert result.returncode == 2
     assert result.stderr.startswith("register: ") or "curl" in result.stderr

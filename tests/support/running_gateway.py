@@ -136,12 +136,12 @@ def running_gateway(
 ) -> Iterator[Gateway]:
     """Start ``stonescriptdb-gateway serve``, wait until it answers, and stop it by SIGTERM at the end.
 
-    :param folder: for its data and its log; also where it runs, so that nobody's ``.env`` is read
+    :param folder: for its data and its log; also its working directory, so that no other ``.env`` is read
     :param arguments: further ones of ``serve``
     :param changes: settings, as environment variables
     """
     port = int(changes.get("GATEWAY_PORT") or free_port())
-    # Nothing of the settings of whoever runs the tests may get in; what the system needs is kept.
+    # No setting from the environment of the tests is passed on, only what the system needs.
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
     environment = {
         **kept,

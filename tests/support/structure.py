@@ -1,4 +1,4 @@
-"""What a database's structure is, as pg_dump writes it: to tell whether two databases are the same."""
+"""The structure of a database, as pg_dump writes it, for comparing two databases."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TABLE = re.compile(r"\A(CREATE (?:UNLOGGED )?TABLE [^(]+\(\n)(.*?)(\n\).*)\Z", 
 
 
 def structure_of(conninfo: str) -> list[str]:
-    """Every statement that would make the database again, sorted; less the gateway's own tables.
+    """Return every statement of a dump of the database, sorted, without the gateway's own tables.
 
-    Of a table, the order of the columns is left out: a column that was added later comes last.
+    The columns of a table are sorted too, because a column that was added later is the last one.
     """
     command = [_PG_DUMP, "--schema-only", "--exclude-table=public._stonescriptdb_gateway_*", "-d", conninfo]
     dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout

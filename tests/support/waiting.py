@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 120.0  #: no machine needs so long for anything that is waite
 
 
 def wait_until(condition: Callable[[], T], *, seconds: float = PATIENCE_SECONDS, pause_seconds: float = 0.01) -> T:
-    """Look at *condition* until it is true, and give what it is then.
+    """Poll *condition* until it is true, and return its result.
 
     :raises AssertionError: it has not become true in time
     """

@@ -1,4 +1,4 @@
-"""Forms with an archive: parts in any order, whatever their file names and types; limits on everything."""
+"""Forms with an archive: parts in any order, with any file name and type; limits on everything."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def read(environ: dict[str, object], max_archive_bytes: int = 10**7) -> dict[str
 @pytest.mark.parametrize("filename", [None, "", "schema.tar.gz", "../../etc/passwd", "x.php"])
 @pytest.mark.parametrize("content_type", [None, "application/gzip", "text/plain; charset=latin-1"])
 @pytest.mark.parametrize("archive_at", [0, 1, 2])
-def test_the_archive_is_the_part_called_schema_wherever_it_stands(filename, content_type, archive_at) -> None:
+def test_the_archive_is_the_part_called_schema_at_any_position(filename, content_type, archive_at) -> None:
     parts = [part("platform", b"shop"), part("tenant_id", "ümlaut".encode())]
     parts.insert(archive_at, part("schema", ARCHIVE, filename=filename, content_type=content_type))
     assert read(environ(*parts)) == {"platform": "shop", "tenant_id": "ümlaut", "schema": ARCHIVE}
 
 
-def test_a_text_may_come_as_a_file() -> None:
+def test_a_text_field_may_have_a_file_name() -> None:
     assert read(environ(part("platform", b"shop", filename="platform.txt"))) == {"platform": "shop"}
 
 
@@ -91,7 +91,7 @@ def test_another_content_type_is_not_supported(content_type) -> None:
 @pytest.mark.parametrize(
     "content_type", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=é"]
 )
-def test_a_form_says_its_boundary(content_type) -> None:
+def test_a_form_without_a_boundary_is_refused(content_type) -> None:
     with pytest.raises(InvalidRequest, match="boundary"):
         read({**environ(), "CONTENT_TYPE": content_type})
 
@@ -107,7 +107,7 @@ def test_everything_has_a_limit() -> None:
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_rubbish_is_refused_and_nothing_worse(body, with_boundary) -> None:
+def test_rubbish_is_refused_with_a_400(body, with_boundary) -> None:
     body = f"--{BOUNDARY}\r\n".encode() + body if with_boundary else body
     with suppress(GatewayError):
         read(environ(body))

@@ -1,4 +1,4 @@
-"""Every failure has a status, which the table says, and becomes an answer."""
+"""Every error has a status in the table, and becomes an answer."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def body_of(error: BaseException) -> dict:
     return json.loads(answer_failure(error, "id-1").body)
 
 
-def test_a_refusal_tells_code_message_facts_and_id_in_this_order() -> None:
+def test_a_refusal_has_code_message_facts_and_id_in_this_order() -> None:
     error = errors.DatabaseNotFound("no such database", database="a_main", platform="a", tenant_id=None)
     answer = answer_failure(error, "id-1")
     assert answer.status == 404
@@ -77,11 +77,11 @@ def test_a_refusal_tells_code_message_facts_and_id_in_this_order() -> None:
 
 
 @pytest.mark.parametrize("error", [errors.ConnectionFailed("x"), errors.PoolExhausted("x")])
-def test_what_may_be_tried_again_says_when(error) -> None:
+def test_a_retryable_failure_has_a_retry_after_header(error) -> None:
     assert answer_failure(error, "").headers == (("Retry-After", "1"),)
 
 
-def test_a_failure_that_knows_better_when_says_so_in_the_header() -> None:
+def test_a_failure_with_its_own_delay_has_it_in_the_header() -> None:
     answer = answer_failure(errors.ConnectionFailed("x", retry_after=7), "")
     assert answer.headers == (("Retry-After", "7"),)
     assert b"retry_after" not in answer.body
@@ -104,7 +104,7 @@ def test_an_engine_s_failure_has_its_own_code_and_its_findings() -> None:
     assert told["verification"]["error_log"] == ["bad"]
 
 
-def test_what_http_refuses_has_a_code_of_ours() -> None:
+def test_errors_of_http_have_a_code_of_the_gateway() -> None:
     assert body_of(NotFound())["error"] == "not_found"
     assert body_of(ImATeapot())["error"] == "invalid_request"
     answer = answer_failure(MethodNotAllowed(valid_methods=["POST"]), "")
@@ -114,7 +114,7 @@ def test_what_http_refuses_has_a_code_of_ours() -> None:
 @pytest.mark.parametrize(
     "error", [ValueError("host=db password=secret"), InternalServerError("secret"), KeyError("secret")]
 )
-def test_a_fault_of_ours_is_in_the_log_and_not_in_the_answer(error, caplog) -> None:
+def test_an_unexpected_error_is_in_the_log_and_not_in_the_answer(error, caplog) -> None:
     with caplog.at_level(logging.ERROR):
         answer = answer_failure(error, "id-1")
     assert answer.status == 500

@@ -1,4 +1,4 @@
-"""Who may come in: decided by the route that will answer, however its path is spelt."""
+"""Access is decided by the route that will answer, for every spelling of its path."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def admit(route: Route | None, address: str, settings: Settings, forwarded_for: 
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
-def test_an_address_outside_comes_in_nowhere(route) -> None:
+def test_an_address_outside_is_refused_everywhere(route) -> None:
     for address in ("127.0.0.1", "198.51.100.1", "::1", "", "unix:"):
         for forwarded_for in (None, INSIDE, f"{INSIDE}, {INSIDE}"):
             with pytest.raises(AddressNotAllowed):
@@ -36,7 +36,7 @@ def test_an_address_outside_comes_in_nowhere(route) -> None:
 
 
 @pytest.mark.parametrize("address", [INSIDE, "::ffff:192.0.2.1", "2001:db8::1"])
-def test_an_address_inside_comes_in(address) -> None:
+def test_an_address_inside_is_admitted(address) -> None:
     for route in ROUTES:
         if route.key not in (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS):
             admit(route, address, settings())
@@ -45,7 +45,7 @@ def test_an_address_inside_comes_in(address) -> None:
             admit(route, address, settings())
 
 
-def test_a_route_without_a_rule_is_for_nobody() -> None:
+def test_a_route_without_a_rule_is_closed() -> None:
     with pytest.raises(AddressNotAllowed, match="no rule"):
         admit(None, INSIDE, settings())
 
@@ -67,7 +67,7 @@ def test_a_trusted_proxy_speaks_for_its_clients() -> None:
             admit(CALL, "198.51.100.1", behind, forwarded)
 
 
-def test_what_is_remembered_has_short_keys_and_few() -> None:
+def test_caches_have_few_and_short_keys() -> None:
     guard = Guard(settings(trusted_proxies=(ip_network("198.51.100.1/32"),)))
     for number in range(6000):
         forwarded_for = f"{'203.0.113.9, ' * (number % 2000)}{INSIDE}"
@@ -99,7 +99,7 @@ PATHS = [
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "get"])
 def test_no_spelling_reaches_a_view_that_the_guard_has_not_admitted(method) -> None:
-    """The guard has the last word on whatever view the framework chooses."""
+    """The guard checks the view that the framework has chosen."""
     guard = Guard(settings(allowed_admin_networks=(ip_network("10.0.0.0/8"),)))
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False

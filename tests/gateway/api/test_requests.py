@@ -50,7 +50,7 @@ def test_all_wrong_fields_are_named_at_once() -> None:
         ("names", [None], "names must not be null"),
     ],
 )
-def test_what_is_wrong_is_said_as_a_sentence_about_the_field(field, value, wrong) -> None:
+def test_the_message_is_a_sentence_about_the_wrong_field(field, value, wrong) -> None:
     with pytest.raises(InvalidRequest) as raised:
         load(Sample(), {"platform": "a", "label": "x", field: value}, ANYBODY)
     assert raised.value.message == wrong
@@ -79,12 +79,12 @@ def test_a_flag_is_read_as_forms_and_shells_write_it(given, read) -> None:
 
 
 @pytest.mark.parametrize("given", [1, 0, "2", "ja", None, [], [True], {}])
-def test_a_flag_is_nothing_else(given) -> None:
+def test_other_values_of_a_flag_are_refused(given) -> None:
     with pytest.raises(InvalidRequest, match=r"^force "):
         load(Sample(), {"platform": "a", "label": "x", "force": given}, ANYBODY)
 
 
-def test_a_field_of_a_query_string_comes_once() -> None:
+def test_a_field_of_a_query_string_may_not_be_repeated() -> None:
     assert single_values([("platform", "a"), ("x", "")]) == {"platform": "a", "x": ""}
     with pytest.raises(InvalidRequest, match="platform is given twice"):
         single_values([("platform", "a"), ("platform", "b")])
@@ -103,7 +103,7 @@ def test_a_body_is_an_object(body) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_a_body_says_that_it_is_json(content_type) -> None:
+def test_a_body_without_the_json_content_type_is_refused(content_type) -> None:
     with pytest.raises(UnsupportedMediaType):
         read_json(environ(b"{}", content_type), 10**6)
 
@@ -113,7 +113,7 @@ def test_json_has_many_spellings(content_type) -> None:
     assert read_json(environ(b'{"b":1,"a":2}', content_type), 10**6) == {"b": 1, "a": 2}
 
 
-def test_a_body_has_a_limit_also_when_it_does_not_say_its_length() -> None:
+def test_a_body_without_a_length_has_a_limit_too() -> None:
     body = b'{"a":"%b"}' % (b"x" * 1000)
     with pytest.raises(RequestEntityTooLarge):
         read_json(environ(body), 999)

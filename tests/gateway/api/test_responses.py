@@ -1,4 +1,4 @@
-"""A request has one id, the client's if it can stand in a log line."""
+"""A request has one id, the client's if it is safe in a log line."""
 
 from __future__ import annotations
 

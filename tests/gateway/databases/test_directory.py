@@ -53,7 +53,7 @@ def test_a_missing_database_is_not_found_and_found_as_soon_as_it_is_there(direct
     assert directory.find_for_call(owner).name == f"{platform}_main"
 
 
-def test_an_unstamped_database_is_a_conflict_that_looks_like_any_other(directory, admin, platform) -> None:
+def test_an_unstamped_database_is_a_conflict_like_any_other(directory, admin, platform) -> None:
     owner = tenant_database(platform)
     admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(owner.database_name)))
     with pytest.raises(DatabaseNotRecorded) as unrecorded:
@@ -74,7 +74,7 @@ def test_a_call_reaches_a_v2_database_by_both_of_its_names(directory, make, plat
         directory.find(as_tenant)
 
 
-def test_a_platform_has_what_its_stamps_say_and_not_what_the_names_look_like(directory, make, platform) -> None:
+def test_a_platform_has_the_databases_with_its_stamp_not_those_with_its_prefix(directory, make, platform) -> None:
     mine = [tenant_database(platform), tenant_database(platform, "app_main"), schema_database(platform, "s", "1")]
     others = [tenant_database(f"{platform}_app", "x"), tenant_database(f"{platform}2")]
     for owner in (*mine, *others):
@@ -87,14 +87,14 @@ def test_a_platform_has_what_its_stamps_say_and_not_what_the_names_look_like(dir
     assert directory.of_platform(f"{platform}nothing") == ()
 
 
-def test_a_comment_that_only_looks_like_a_stamp_breaks_no_listing(directory, admin, make, platform) -> None:
+def test_a_comment_that_resembles_a_stamp_does_not_fail_a_listing(directory, admin, make, platform) -> None:
     owner = make(tenant_database(platform))
     admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(f"{platform}_damaged")))
     comment_on(admin, f"{platform}_damaged", Stamp(owner=tenant_database(platform, "damaged")).to_text()[:-4])
     assert [database.owner for database in directory.of_platform(platform)] == [owner]
 
 
-def test_what_could_be_adopted_is_what_has_no_stamp(directory, admin, make, platform) -> None:
+def test_databases_without_a_stamp_can_be_adopted(directory, admin, make, platform) -> None:
     make(tenant_database(platform))
     admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(f"{platform}_old")))
     names = directory.unstamped()
@@ -102,7 +102,9 @@ def test_what_could_be_adopted_is_what_has_no_stamp(directory, admin, make, plat
     assert not {f"{platform}_main", "postgres", "template1", "template0"} & set(names)
 
 
-def test_who_holds_a_connection_does_not_wait_for_another_to_know_where_it_is(connections, make, platform) -> None:
+def test_a_caller_with_a_connection_does_not_wait_for_another_to_look_up_its_database(
+    connections, make, platform
+) -> None:
     class Exhausted(PlainConnections):
         def lease(self, database: str, *, wait_timeout_seconds: float | None = None):
             if wait_timeout_seconds == 0:
@@ -115,7 +117,7 @@ def test_who_holds_a_connection_does_not_wait_for_another_to_know_where_it_is(co
         assert directory.is_open_on(connection, database)
 
 
-def test_a_database_made_again_by_somebody_else_is_not_taken_for_the_remembered_one(
+def test_a_database_recreated_by_another_client_is_not_taken_for_the_cached_one(
     directory, admin, connections, make, platform
 ) -> None:
     first = make(tenant_database(platform, "clinic-001"))

@@ -53,7 +53,7 @@ def names_in(connection: psycopg.Connection) -> str:
     return connection.execute("SELECT current_database()").fetchone()[0]
 
 
-def test_a_database_is_prepared_under_a_name_nobody_knows_and_then_published(maker, directory, platform) -> None:
+def test_a_database_is_prepared_under_a_temporary_name_and_then_published(maker, directory, platform) -> None:
     owner = tenant_database(platform, "b")
 
     def prepare(connection: psycopg.Connection) -> str:
@@ -88,7 +88,7 @@ def test_a_failing_preparation_leaves_nothing(maker, platform, databases_named) 
     assert databases_named(TEMPORARY) == []
 
 
-def test_an_unpublished_database_gives_its_result_and_is_gone(maker, platform, databases_named) -> None:
+def test_an_unpublished_database_returns_its_result_and_is_dropped(maker, platform, databases_named) -> None:
     published, name = maker.create(tenant_database(platform), names_in, publish=False)
     assert published is None
     assert name.startswith(TEMPORARY)
@@ -103,7 +103,7 @@ def test_what_exists_is_not_made_again(maker, admin, platform) -> None:
         maker.create(tenant_database(platform, "clinic_001"), nothing)
 
 
-def test_of_eight_makers_at_once_one_makes_it_and_the_others_learn_that_it_is_there(connections, platform) -> None:
+def test_of_eight_concurrent_creators_one_succeeds_and_the_others_find_it(connections, platform) -> None:
     barrier = threading.Barrier(8)
     workers = [DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=60) for _ in range(4)]
 
@@ -165,7 +165,7 @@ def test_leftovers_of_dead_makers_are_removed_and_those_of_living_ones_are_not(
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 
-def test_a_refusal_of_the_server_is_told_with_its_words(connections, superuser, platform, postgres_url) -> None:
+def test_a_refusal_of_the_server_has_its_message_as_cause(connections, superuser, platform, postgres_url) -> None:
     superuser.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(platform)))
     try:
         powerless = type(connections)(psycopg.conninfo.make_conninfo(postgres_url, user=platform))
@@ -213,9 +213,7 @@ def test_the_maintenance_database_cannot_be_adopted(connections, existing, platf
         maker.adopt(tenant_database(platform), nothing)
 
 
-def test_drop_cuts_off_whoever_is_connected_and_only_the_owner_may(
-    maker, connections, platform, databases_named
-) -> None:
+def test_drop_terminates_sessions_and_only_the_owner_may_drop(maker, connections, platform, databases_named) -> None:
     owner = tenant_database(platform, "clinic-001")
     maker.create(owner, nothing)
     with pytest.raises(DatabaseNameConflict):
@@ -230,7 +228,7 @@ def test_drop_cuts_off_whoever_is_connected_and_only_the_owner_may(
         maker.drop(owner)
 
 
-def test_a_session_in_template1_is_in_nobodys_way(maker, postgres_url, platform) -> None:
+def test_a_session_in_template1_blocks_nothing(maker, postgres_url, platform) -> None:
     owner = tenant_database(platform, "b")
 
     with psycopg.connect(postgres_url, dbname="template1"):
@@ -240,7 +238,7 @@ def test_a_session_in_template1_is_in_nobodys_way(maker, postgres_url, platform)
     assert made.name == owner.database_name
 
 
-def test_a_template_of_ones_own_is_copied_and_one_in_use_named(connections, admin, postgres_url, platform) -> None:
+def test_a_configured_template_is_copied_and_one_in_use_is_named(connections, admin, postgres_url, platform) -> None:
     template = f"{platform}_template"
     admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
     maker = DatabaseLifecycle(

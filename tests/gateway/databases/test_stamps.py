@@ -26,7 +26,7 @@ def test_a_stamp_is_read_as_it_was_written(owner: DatabaseOwner) -> None:
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-def test_a_stamp_begins_as_its_platform_s_stamps_do(owner: DatabaseOwner) -> None:
+def test_a_stamp_has_the_prefix_of_its_platform(owner: DatabaseOwner) -> None:
     text = Stamp(owner=owner).to_text()
     assert text.startswith(stamp_beginning(owner.platform))
     assert text.startswith(stamp_beginning())

@@ -103,7 +103,7 @@ def conninfo(make_database: Callable[[], str]) -> str:
 
 @pytest.fixture
 def owner(conninfo: str) -> Iterator[psycopg.Connection]:
-    """Somebody else's connection to the database of the calls, for what a deploy or a person does there."""
+    """Another connection to the database of the calls, for the statements of a deploy or a person."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         yield connection
 

@@ -1,4 +1,4 @@
-"""What a call's values cost before they are sent: in proportion to their size, whatever their shape."""
+"""The cost of a call's values before they are sent is proportional to their size, for every shape."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def routine(*signatures: tuple[int, ...], variadic: bool = False) -> Routine:
 
 
 class AgreesWithEverything:
-    """A server that takes the types it is asked with."""
+    """A server that accepts the given types."""
 
     def __init__(self) -> None:
         self.most = 0

@@ -79,7 +79,7 @@ def test_a_function_cannot_do_without_a_timeout(ready):
         ready.rows("endless_nap", [60])
 
 
-def test_a_timeout_that_a_deploy_shortens_or_lengthens_is_known(ready, owner, monkeypatch):
+def test_a_changed_timeout_of_a_function_is_noticed(ready, owner, monkeypatch):
     monkeypatch.setattr("gateway.functions.signatures.MAX_AGE_SECONDS", 0)
     assert ready.value("nap", [0.1]) == 1
     owner.execute("ALTER FUNCTION nap SET statement_timeout = '30ms'")
@@ -180,7 +180,7 @@ def client():
 
 
 @pytest.mark.parametrize("go", [lambda client: client.close(), lambda client: client.shutdown(socket.SHUT_RDWR)])
-def test_a_call_whose_client_goes_away_is_cancelled(ready, owner, client, go: Callable[[socket.socket], None]):
+def test_a_call_whose_client_disconnects_is_cancelled(ready, owner, client, go: Callable[[socket.socket], None]):
     owner.execute("ALTER FUNCTION nap SET statement_timeout = '1h'")
     ours, theirs = client
     backend = ready.backend
@@ -200,14 +200,14 @@ def test_a_call_whose_client_goes_away_is_cancelled(ready, owner, client, go: Ca
     assert ready.backend == backend
 
 
-def test_a_client_that_is_already_gone_costs_no_waiting(ready, client):
+def test_a_client_that_has_disconnected_is_not_waited_for(ready, client):
     ours, theirs = client
     theirs.close()
     with pytest.raises(ClientGone):
         ready.answer("nap", [1.4], peer=ClientPeer(ours))
 
 
-def test_a_client_that_has_ended_its_sending_is_still_there(ready, client):
+def test_a_client_that_has_ended_its_sending_is_still_connected(ready, client):
     ours, theirs = client
     theirs.shutdown(socket.SHUT_WR)
     peer = ClientPeer(ours)
@@ -215,7 +215,7 @@ def test_a_client_that_has_ended_its_sending_is_still_there(ready, client):
     assert peer.probes == 1
 
 
-def test_a_client_that_sends_its_next_request_early_is_still_there(ready, client):
+def test_a_client_that_sends_its_next_request_early_is_still_connected(ready, client):
     ours, theirs = client
     theirs.sendall(b"POST /call HTTP/1.1\r\n")
     assert ready.answer("nap", [0.1], peer=ClientPeer(ours)).row_count == 1

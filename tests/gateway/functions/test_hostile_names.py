@@ -1,4 +1,4 @@
-"""A name in a schema never meets a name of the gateway's own, whatever it is the name of."""
+"""No name in a schema can conflict with a name in the gateway's own statements."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from gateway.functions.session import session_of
 
 @pytest.fixture
 def conninfo(make_database: Callable[[], str], superuser_url: str) -> str:
-    """A superuser's: only such a gateway lets functions go this far."""
+    """A caller as superuser: only then functions have these rights."""
     return make_conninfo(superuser_url, dbname=conninfo_to_dict(make_database())["dbname"])
 
 
@@ -95,7 +95,7 @@ ENCODINGS = [
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_an_answer_is_utf_8_whatever_the_function_makes_of_the_encoding(caller, owner, encoding):
+def test_an_answer_is_utf_8_in_every_client_encoding(caller, owner, encoding):
     text = sql.SQL("""
         CREATE FUNCTION as_text() RETURNS text LANGUAGE plpgsql AS $$
         BEGIN
@@ -130,7 +130,7 @@ def test_an_answer_is_utf_8_whatever_the_function_makes_of_the_encoding(caller, 
         assert caller.value("echo", ["é表"]) == "é表"
 
 
-def test_a_procedure_that_leaves_another_encoding_is_answered_or_told(caller, owner):
+def test_a_procedure_that_leaves_another_encoding_is_answered_or_refused(caller, owner):
     owner.execute("""
         CREATE PROCEDURE p(INOUT "é" text) LANGUAGE plpgsql AS $$ BEGIN SET client_encoding = 'LATIN1'; END $$
     """)
@@ -199,7 +199,7 @@ def check_calls(caller) -> None:
     assert failure.value.facts["sqlstate"] == "22P02"
 
 
-def test_what_a_function_sets_is_not_there_for_the_next_call(caller, owner):
+def test_what_a_function_sets_is_reset_before_the_next_call(caller, owner):
     owner.execute(PROBES)
     fresh = caller.value("settings")
     for name, value in SETTINGS.items():
@@ -310,7 +310,7 @@ def test_an_error_inside_a_function_is_not_taken_for_one_in_the_values(caller, o
         ("short", "xyz", "23514"),
     ],
 )
-def test_a_value_that_its_type_refuses_is_a_bad_request_whatever_the_error(caller, owner, kind, value, sqlstate):
+def test_a_value_that_its_type_refuses_is_a_bad_request_for_every_sqlstate(caller, owner, kind, value, sqlstate):
     owner.execute("""
         CREATE FUNCTION refuse(text, state text) RETURNS boolean LANGUAGE plpgsql AS $$
         BEGIN

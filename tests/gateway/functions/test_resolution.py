@@ -51,7 +51,7 @@ def test_values_that_fit_no_parameters_are_refused_with_the_signature(caller, ow
         caller.rows("plain", params)
 
 
-def test_a_key_that_is_a_name_exactly_goes_before_the_prefix(caller, owner):
+def test_an_exact_name_has_precedence_over_the_prefix(caller, owner):
     owner.execute("CREATE FUNCTION f(id integer, p_id integer) RETURNS integer LANGUAGE sql AS 'SELECT 10 * $1 + $2'")
     assert caller.value("f", {"p_id": 1, "id": 2}) == 21
 
@@ -185,7 +185,7 @@ def test_names_as_written_folded_and_qualified(caller, owner):
             caller.rows(name)
 
 
-def test_the_first_of_several_schemas_goes_first(conninfo, caller, owner):
+def test_the_first_of_several_schemas_has_precedence(conninfo, caller, owner):
     owner.execute("""
         CREATE SCHEMA app;
         CREATE FUNCTION app.f() RETURNS text LANGUAGE sql AS $$ SELECT 'app' $$;

@@ -90,7 +90,7 @@ ACTIONS = [line.split()[2].partition("(")[0] for line in FUNCTIONS.splitlines() 
 
 @pytest.fixture
 def conninfo(make_database: Callable[[], str], superuser_url: str) -> str:
-    """A superuser's: only such a gateway lets functions go as far as changing the session's authorization."""
+    """A caller as superuser: only then a function can change the session's authorization."""
     return make_conninfo(superuser_url, dbname=conninfo_to_dict(make_database())["dbname"])
 
 
@@ -130,7 +130,7 @@ def test_the_next_call_sees_a_fresh_session(ready, action):
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=st.lists(st.sampled_from(ACTIONS), max_size=8))
-def test_whatever_calls_did_the_next_one_sees_a_fresh_session(ready, actions):
+def test_after_any_calls_the_next_one_sees_a_fresh_session(ready, actions):
     do(ready, "do_insert")
     fresh = state(ready)
     backend = ready.backend
@@ -153,7 +153,7 @@ def test_the_actions_do_leave_something_behind_by_themselves(ready, conninfo):
             assert connection.execute("SELECT public.state()").fetchone() != before, action
 
 
-def test_locks_are_given_up_without_a_next_call(ready, owner):
+def test_locks_are_released_without_a_next_call(ready, owner):
     do(ready, "do_lock")
     owner.execute("SET lock_timeout = '5s'")
     owner.execute("SELECT pg_advisory_lock(1)")  # fails if the session that called keeps it
@@ -211,7 +211,7 @@ def test_a_session_needs_cleaning_only_between_a_call_and_its_cleaning(ready):
     assert not needs_cleaning(connection)
 
 
-def test_the_session_of_a_connection_goes_with_it(ready):
+def test_the_session_is_freed_with_its_connection(ready):
     import gc
     import weakref
 
@@ -224,7 +224,7 @@ def test_the_session_of_a_connection_goes_with_it(ready):
     assert isinstance(session_of(opened(ready)), CallSession)
 
 
-def test_the_state_is_what_a_connection_begins_with(ready, conninfo):
+def test_the_state_equals_that_of_a_new_connection(ready, conninfo):
     do(ready, "do_set")
     settled = state(ready)
     again = type(ready)(conninfo)

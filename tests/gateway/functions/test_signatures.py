@@ -66,7 +66,7 @@ def test_of_everything_the_database_has_only_the_application_s_own_may_be_called
         ("no_such_function", []),
     ],
 )
-def test_what_may_not_be_called_looks_like_what_is_not_there(caller, administrator, name, params):
+def test_hidden_and_missing_functions_look_alike(caller, administrator, name, params):
     administrator.execute(OWN)
     with pytest.raises(FunctionNotFound) as failure:
         caller.rows(name, params)

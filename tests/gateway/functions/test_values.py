@@ -119,7 +119,7 @@ def echo(owner: psycopg.Connection, type_name: str) -> None:
 
 
 @pytest.mark.parametrize(("type_name", "argument", "result"), ROUND_TRIPS)
-def test_a_value_goes_there_and_back(caller, owner, type_name, argument, result):
+def test_a_value_is_returned_unchanged(caller, owner, type_name, argument, result):
     echo(owner, type_name)
     assert caller.raw("echo", f"[{argument}]".encode()) == f'[{{"echo":{result}}}]'
 
@@ -162,7 +162,7 @@ def test_null_is_null_for_every_type(caller, owner):
         ("address", "1", "22P02"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_with_the_server_s_words(caller, owner, type_name, argument, sqlstate):
+def test_a_value_that_does_not_fit_is_refused_with_the_server_s_message(caller, owner, type_name, argument, sqlstate):
     echo(owner, type_name)
     for _ in range(3):  # also when the statement has been prepared
         with pytest.raises(QueryFailed) as failure:
@@ -181,7 +181,7 @@ def test_a_value_that_does_not_fit_is_refused_with_the_server_s_words(caller, ow
         ("anyrange", '"[1,2)"', "42804"),
     ],
 )
-def test_a_value_that_means_nothing_to_its_type_is_a_bad_request(caller, owner, type_name, argument, sqlstate):
+def test_a_value_that_is_invalid_for_its_type_is_a_bad_request(caller, owner, type_name, argument, sqlstate):
     echo(owner, type_name)
     for _ in range(3):
         with pytest.raises(InvalidRequest, match="echo") as failure:
@@ -228,7 +228,7 @@ def test_an_unknown_field_of_a_composite_is_named(caller, owner):
         caller.rows("echo", [{"stret": "x"}])
 
 
-def test_a_field_added_to_a_composite_is_known_at_once(caller, owner):
+def test_a_field_added_to_a_composite_is_noticed_at_once(caller, owner):
     echo(owner, "address")
     assert caller.rows("echo", [{"street": "x"}])[0]["street"] == "x"
     owner.execute("ALTER TYPE address ADD ATTRIBUTE city text")
@@ -236,7 +236,7 @@ def test_a_field_added_to_a_composite_is_known_at_once(caller, owner):
     assert caller.rows("echo", [{"city": "y"}])[0]["city"] == "y"
 
 
-def test_a_vector_is_given_as_a_list(caller, owner):
+def test_a_vector_is_passed_as_a_list(caller, owner):
     owner.execute("CREATE EXTENSION vector")
     owner.execute("CREATE FUNCTION norm(p vector(3)) RETURNS float8 LANGUAGE sql AS 'SELECT vector_norm(p)'")
     assert caller.value("norm", [[3, 4, 0]]) == 5
@@ -319,7 +319,7 @@ def test_a_record_that_cannot_be_rendered_is_the_function_s_fault(caller, owner)
         caller.rows("loose")
 
 
-def test_procedures_give_what_they_put_out(caller, owner):
+def test_procedures_return_their_outputs(caller, owner):
     owner.execute("""
         CREATE TABLE t (a integer);
         CREATE PROCEDURE work(a integer, OUT b numeric, OUT d timestamptz, INOUT c text DEFAULT 'q')
@@ -342,7 +342,7 @@ def test_procedures_give_what_they_put_out(caller, owner):
     assert caller.raw("silent", [1]) == "[]"
 
 
-def test_the_session_is_in_utc_whatever_role_and_database_say(conninfo, caller, owner):
+def test_the_session_is_in_utc_regardless_of_role_and_database(conninfo, caller, owner):
     name = psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"]
     for setting in (
         "timezone = 'Asia/Tokyo'",
@@ -373,7 +373,7 @@ def test_the_session_is_in_utc_whatever_role_and_database_say(conninfo, caller, 
         ]
 
 
-def test_a_raised_exception_is_told_exactly(caller, owner):
+def test_a_raised_exception_is_returned_exactly(caller, owner):
     owner.execute("""
         CREATE FUNCTION refuse() RETURNS integer LANGUAGE plpgsql AS $$
         BEGIN

@@ -99,7 +99,7 @@ def end_backends(admin: psycopg.Connection, owner: DatabaseOwner) -> None:
     assert admin.execute(query, [owner.database_name]).rowcount > 0
 
 
-def test_a_connection_that_ends_during_the_call_is_told(call, admin, owner, postgres_url):
+def test_a_connection_that_ends_during_the_call_is_reported(call, admin, owner, postgres_url):
     backend = call("backend")
 
     def end_it_when_busy() -> None:
@@ -117,7 +117,7 @@ def test_a_connection_that_ends_during_the_call_is_told(call, admin, owner, post
     assert call("backend") != backend
 
 
-def test_a_function_made_anew_by_somebody_else(call, owner, postgres_url):
+def test_a_function_recreated_by_another_client(call, owner, postgres_url):
     assert call("echo", 1) == 1
     with psycopg.connect(make_conninfo(postgres_url, dbname=owner.database_name), autocommit=True) as other:
         other.execute(
@@ -134,7 +134,7 @@ def test_what_does_not_exist(services, owner, call):
         call_function(services, missing)
 
 
-def test_a_database_dropped_and_made_again_is_known_by_its_new_functions(services, owner, call):
+def test_after_a_database_is_recreated_its_new_functions_are_called(services, owner, call):
     assert call("echo", 1) == 1
     services.registry.forget(owner.database_name)
     services.lifecycle.drop(owner)
@@ -147,7 +147,7 @@ def test_a_database_dropped_and_made_again_is_known_by_its_new_functions(service
     assert call("echo", 1) == "new"
 
 
-def test_a_deploy_through_the_gateway_is_known_at_once(services, owner, call):
+def test_a_deploy_through_the_gateway_is_noticed_at_once(services, owner, call):
     assert call("nap", 0.1) == 1
     with dedicated_to(services, services.directory.find(owner)) as connection:
         connection.execute("ALTER FUNCTION nap SET statement_timeout = '30ms'")

@@ -41,11 +41,11 @@ def of(platform: str, lines: tuple[str, ...]) -> list[str]:
     return [line for line in lines if line.startswith(platform)]
 
 
-def test_where_all_agrees_nothing_is_mended(services, recorded) -> None:
+def test_consistent_records_are_not_repaired(services, recorded) -> None:
     assert of(recorded, reconcile(services)) == []
 
 
-def test_a_lost_record_is_made_again_and_a_lost_schema_named(services, recorded, tmp_path) -> None:
+def test_a_lost_record_is_restored_and_a_lost_schema_named(services, recorded, tmp_path) -> None:
     shutil.rmtree(tmp_path / recorded)
     missing = f"{recorded}/shop: 1 databases have been made of it and it is not stored; upload it again"
     assert of(recorded, reconcile(services)) == [f"{recorded}: has databases and no record; recorded it again", missing]
@@ -53,7 +53,7 @@ def test_a_lost_record_is_made_again_and_a_lost_schema_named(services, recorded,
     assert services.platforms.get(recorded).schemas == {}
 
 
-def test_what_a_killed_process_has_left_is_removed(services, recorded, tmp_path, admin: psycopg.Connection) -> None:
+def test_remains_of_a_killed_process_are_removed(services, recorded, tmp_path, admin: psycopg.Connection) -> None:
     oid = admin.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()[0]
     name = f"{RESERVED_PREFIX}new_{oid}_0123456789abcdef"
     admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -81,7 +81,7 @@ def test_what_a_killed_process_has_left_is_removed(services, recorded, tmp_path,
         ("INSERT INTO t SELECT made_by_us(1);", True),
     ],
 )
-def test_what_depends_on_the_moment_is_told_from_text(text, expected) -> None:
+def test_expressions_that_depend_on_the_time_are_found_in_text(text, expected) -> None:
     seeder = SchemaFile(folder="seeders", path="t.sql", content=text.encode())
     function = SchemaFile(folder="functions", path="made_by_us.sql", content=b"")
     assert depends_on_moment(Schema(seeders=(seeder,), functions=(function,))) is expected

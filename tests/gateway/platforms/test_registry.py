@@ -25,7 +25,7 @@ from gateway.platforms import PlatformRegistry, SchemaUpload
 
 
 def upload(number: int, **more: str) -> SchemaUpload:
-    """A schema of three files that all say the same number."""
+    """Return a schema of three files that all contain the same number."""
     files = {f"{folder}/a.sql": f"-- {number}".encode() for folder in ("tables", "functions", "seeders/deep")}
     return SchemaUpload(files=files, checksum=hashlib.sha256(str(number).encode()).hexdigest(), **more)
 
@@ -50,7 +50,7 @@ def test_a_platform_is_registered_once_and_found_by_every_registry_of_the_folder
         PlatformRegistry(tmp_path).register("my app")
 
 
-def test_what_is_not_there_is_said_to_be_missing(registry) -> None:
+def test_a_missing_platform_or_schema_is_reported(registry) -> None:
     for name in ("nobody", "x" * 5000):
         with pytest.raises(PlatformNotFound):
             registry.get(name)

@@ -16,7 +16,7 @@ from tests.support.waiting import PATIENCE_SECONDS
 
 @pytest.fixture
 def make_registry(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., ConnectionRegistry]]:
-    """Make and open a registry with settings changed; one per process and test, unless told another path."""
+    """Create and open a registry with changed settings; one per process and test, or with another path."""
     made: list[ConnectionRegistry] = []
 
     def make(**changes) -> ConnectionRegistry:
@@ -27,7 +27,7 @@ def make_registry(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., C
             "max_pools": 5,
             "idle_timeout_seconds": 60,
             "max_lifetime_seconds": 60,
-            "wait_timeout_seconds": PATIENCE_SECONDS,  # nobody is refused because the machine is slow
+            "wait_timeout_seconds": PATIENCE_SECONDS,  # no lease is refused because the machine is slow
             "slots_path": tmp_path / "slots",
         }
         settings |= changes
@@ -44,7 +44,7 @@ def make_registry(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., C
 
 @pytest.fixture
 def databases(make_database: Callable[[], str]) -> Callable[[int], list[str]]:
-    """Make so many databases; gives their names."""
+    """Create so many databases, and return their names."""
     return lambda count: [str(conninfo_to_dict(make_database())["dbname"]) for _ in range(count)]
 
 

@@ -1,8 +1,8 @@
-"""Another worker of a test, that does what it is told line by line. Run by its path; it answers each line with one.
+"""Another worker of a test, which reads a command per line and answers each with a line. Run by its path.
 
-``touch DATABASE`` leases a connection and gives it back, ``hold`` keeps it, ``release`` gives the kept one back; each
-answers with the backend's process id, or the code of an error. ``changed`` says that something was deployed. The end of
-the input closes the registry.
+``touch DATABASE`` leases a connection and returns it, ``hold`` keeps it, ``release`` returns the kept one; each answers
+with the backend's process id, or the code of an error. ``changed`` notifies of a deploy. The end of the input closes
+the registry.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ TOTAL, SPARE = 100, 4
 
 
 class Worker:
-    """Uses databases one after the other, and knows which of its connections were closed."""
+    """Leases connections of one database after the other, and records which were closed."""
 
     def __init__(self, table: SharedTable) -> None:
         limits = Limits(total=TOTAL, per_database=3, unlimited_key=1000)
@@ -52,14 +52,14 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     table.close()
 
 
-def test_room_is_made_ahead_while_there_are_more_databases_than_slots(worker):
+def test_connections_are_freed_ahead_while_there_are_more_databases_than_slots(worker):
     for database in range(1, 2 * TOTAL):
         worker.use(database)
     assert len(worker.slots) == TOTAL - SPARE
     assert worker.closed == list(range(1, TOTAL + SPARE))
 
 
-def test_as_many_databases_as_slots_all_stay_warm_also_after_there_were_more(worker):
+def test_as_many_databases_as_slots_all_keep_a_connection_also_after_there_were_more(worker):
     for database in range(1, 2 * TOTAL):
         worker.use(database)
     for _ in range(3):
@@ -86,10 +86,10 @@ def test_closing_the_connections_of_a_database_leaves_out_those_of_a_killed_work
         table.owners[left], table.states[left] = table.generation + 1000, IDLE
     worker.budget.close_idle(1)
     assert worker.closed == [1]
-    assert table.states[left] == IDLE  # until its backend is known to be gone
+    assert table.states[left] == IDLE  # until its backend is known to have ended
 
 
-def test_a_worker_may_end_while_it_is_rung(tmp_path, monkeypatch):
+def test_a_worker_may_end_while_it_is_notified(tmp_path, monkeypatch):
     table = SharedTable(tmp_path / "slots")
     os.mkfifo(bell := table._bell_path(table.worker + 1))
     reader, write = os.open(bell, os.O_RDONLY | os.O_NONBLOCK), os.write

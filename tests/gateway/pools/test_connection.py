@@ -60,7 +60,7 @@ def test_the_maintenance_database_is_the_one_of_the_conninfo(conninfo, database)
         ("connection timeout expired", "connection timeout expired"),
     ],
 )
-def test_a_refusal_is_told_without_the_address(text, told):
+def test_a_refusal_is_reported_without_the_address(text, told):
     assert refusal(psycopg.OperationalError(text)) == told
 
 
@@ -98,7 +98,7 @@ def test_a_connection_made_at_once_is_as_psycopg_makes_it(postgres_url):
         assert connection.execute("SELECT %s::int + 1", [1]).fetchone() == (2,)
 
 
-def test_a_refused_connection_is_told_alike(postgres_url):
+def test_both_ways_to_connect_report_a_refusal_alike(postgres_url):
     conninfo = make_conninfo(postgres_url, dbname="no such database")
     with pytest.raises(psycopg.OperationalError, match="no such database") as at_once:
         CountedConnection.connect(conninfo, connect_timeout=60, at_once=True)
@@ -107,7 +107,7 @@ def test_a_refused_connection_is_told_alike(postgres_url):
     assert refusal(at_once.value) == refusal(by_psycopg.value)
 
 
-def test_a_server_that_says_nothing_is_given_up_in_time():
+def test_a_silent_server_is_given_up_after_its_timeout():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         conninfo = f"host=127.0.0.1 port={silent.getsockname()[1]} user=nobody"
         with pytest.raises(psycopg.errors.ConnectionTimeout):

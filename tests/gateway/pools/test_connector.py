@@ -23,7 +23,7 @@ def is_admitted(state: Outage) -> bool:
     return True
 
 
-def test_everybody_is_admitted_while_the_server_is_there(clock):
+def test_all_are_admitted_while_the_server_is_reachable(clock):
     state = Outage()
     assert [is_admitted(state) for _ in range(3)] == [True, True, True]
     state.check()
@@ -43,7 +43,7 @@ def test_one_is_admitted_after_each_pause_and_pauses_grow_up_to_a_second(clock):
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
 
 
-def test_who_was_admitted_and_never_came_back_does_not_close_the_door(clock):
+def test_an_attempt_without_a_result_does_not_block_later_ones(clock):
     state = Outage()
     state.began("no route to host")
     clock[0] += 0.2
@@ -52,7 +52,7 @@ def test_who_was_admitted_and_never_came_back_does_not_close_the_door(clock):
     assert is_admitted(state)
 
 
-def test_one_success_admits_everybody_and_the_next_outage_begins_with_a_short_pause(clock):
+def test_after_a_success_all_are_admitted_and_the_next_outage_starts_with_a_short_pause(clock):
     state = Outage()
     for _ in range(5):
         state.began("no route to host")
@@ -63,7 +63,7 @@ def test_one_success_admits_everybody_and_the_next_outage_begins_with_a_short_pa
     assert is_admitted(state)
 
 
-def test_who_waits_is_told_why(clock):
+def test_waiting_requests_receive_the_reason(clock):
     state = Outage()
     state.began("no route to host")
     clock[0] += 60

@@ -1,4 +1,4 @@
-"""Which idle connection makes room, and how many requests find one that is there."""
+"""The choice of the connection to evict, and the share of requests that find an idle one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_databases_that_fit_all_stay():
     assert hits(rotation(1.0), None) == 1
 
 
-def test_the_share_follows_who_comes_back():
+def test_the_share_follows_returning_databases():
     share = 0.0
     for _ in range(100):
         share = share_of_returning(share, away=1.9, longest_idle=1.0)

@@ -19,7 +19,7 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 def pid_of(registry: ConnectionRegistry, database: str) -> int:
-    """Lease a connection and give it back; its backend says which it was."""
+    """Lease a connection and return it; return the process id of its backend."""
     with registry.lease(database) as connection:
         assert connection.info.dbname == database
         return connection.info.backend_pid
@@ -33,7 +33,7 @@ def test_a_connection_is_used_again(make_registry, databases):
     assert (statistics.active_pools, statistics.total_connections, statistics.max_total_connections) == (1, 1, 6)
 
 
-def test_pools_are_psycopg_pools_and_say_so(make_registry, databases):
+def test_pools_are_psycopg_pools_with_their_statistics(make_registry, databases):
     registry, (name,) = make_registry(), databases(1)
     pool = registry.pool_of(name)
     assert isinstance(pool, ConnectionPool)
@@ -83,7 +83,7 @@ def test_session_options_hold_from_the_start_and_those_of_the_conninfo_win(make_
         assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
 
 
-def test_a_missing_database_is_told_at_once(make_registry):
+def test_a_missing_database_is_reported_at_once(make_registry):
     registry = make_registry()
     with pytest.raises(DatabaseNotFound) as caught, registry.lease("no such database"):
         pass
@@ -119,7 +119,7 @@ def test_no_error_has_the_password_or_the_address(make_registry):
     assert "sesame" not in repr(vars(registry.pool_of("anything"))["kwargs"])
 
 
-def test_a_lease_waits_in_turn_and_gives_up_at_the_limit(make_registry, databases):
+def test_a_lease_waits_in_turn_until_the_timeout(make_registry, databases):
     registry, (name,) = make_registry(max_total_connections=1, wait_timeout_seconds=0.3), databases(1)
     with registry.lease(name), ThreadPoolExecutor(1) as threads:
         began = time.monotonic()
@@ -159,7 +159,7 @@ def test_steps_and_threads_wait_in_one_queue(make_registry, databases):
             order.append(who)
 
     def begin(who: str) -> None:
-        """Wait as a loop does, which is told when there is a connection."""
+        """Wait as the loop does, by a callback."""
         steps = registry.lease_steps(name)
         turn = next(steps)
         turn.listen(lambda: told.put((who, steps, turn)))
@@ -175,7 +175,7 @@ def test_steps_and_threads_wait_in_one_queue(make_registry, databases):
             wait_until(lambda expected=number + 1: len(pool._waiting) == expected)
     for expected in ("second", "fourth"):
         while (news := told.get(timeout=PATIENCE_SECONDS))[0] != expected:
-            pass  # it may be told twice: that it leads the queue, and that there is a connection
+            pass  # there may be two callbacks: first in the queue, and connection available
         who, steps, turn = news
         wait_until(lambda last=turn: last.has_news and not last.needs_thread)
         with pytest.raises(StopIteration) as stop:
@@ -188,7 +188,7 @@ def test_steps_and_threads_wait_in_one_queue(make_registry, databases):
 
 
 @pytest.mark.parametrize(("event", "error"), [(Event.LATE, PoolExhausted), (Event.GONE, ClientGone)])
-def test_who_stops_waiting_leaves_its_place_to_the_next(make_registry, databases, event, error):
+def test_a_waiter_that_stops_leaves_its_place_to_the_next(make_registry, databases, event, error):
     registry, (name,) = make_registry(max_total_connections=1), databases(1)
     pool = registry.pool_of(name)
     with registry.lease(name) as connection:
@@ -209,7 +209,7 @@ def test_who_stops_waiting_leaves_its_place_to_the_next(make_registry, databases
     assert pool.idle_count == 1
 
 
-def test_a_connection_given_to_who_is_gone_is_not_lost(make_registry, databases):
+def test_a_connection_passed_to_a_waiter_that_has_stopped_is_not_lost(make_registry, databases):
     registry, (name,) = make_registry(max_total_connections=1), databases(1)
     with registry.lease(name) as connection:
         steps = registry.lease_steps(name)
@@ -220,7 +220,7 @@ def test_a_connection_given_to_who_is_gone_is_not_lost(make_registry, databases)
         assert again is connection
 
 
-def test_the_longest_idle_connection_makes_room(make_registry, databases, backends):
+def test_the_longest_idle_connection_is_evicted(make_registry, databases, backends):
     registry, names = make_registry(max_total_connections=3), databases(4)
     for name in names[:3]:
         pid_of(registry, name)
@@ -229,7 +229,7 @@ def test_the_longest_idle_connection_makes_room(make_registry, databases, backen
     assert set(backends()) == {names[2], names[0], names[3]}
 
 
-def test_a_connection_in_use_never_makes_room(make_registry, databases):
+def test_a_connection_in_use_is_never_evicted(make_registry, databases):
     registry, names = make_registry(max_total_connections=2), databases(3)
     with registry.lease(names[0]) as held, registry.lease(names[1]) as other:
         with pytest.raises(PoolExhausted), registry.lease(names[2], wait_timeout_seconds=0.3):
@@ -237,7 +237,7 @@ def test_a_connection_in_use_never_makes_room(make_registry, databases):
         assert held.execute("SELECT 1").fetchone() == other.execute("SELECT 1").fetchone()
 
 
-def test_a_connection_given_back_makes_room_for_who_waits(make_registry, databases):
+def test_a_returned_connection_is_closed_for_a_waiter(make_registry, databases):
     registry, names = make_registry(max_total_connections=1), databases(2)
     with ThreadPoolExecutor(1) as threads:
         with registry.lease(names[0]):
@@ -281,7 +281,7 @@ def test_a_dedicated_connection_is_gone_at_the_end_and_even_in_the_middle_of_a_s
     assert registry.statistics().total_connections == 0
 
 
-def test_a_connection_killed_while_idle_is_not_given_out(make_registry, databases, admin):
+def test_a_connection_killed_while_idle_is_not_leased(make_registry, databases, admin):
     registry, (name,) = make_registry(), databases(1)
     pid = pid_of(registry, name)
     admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
@@ -303,7 +303,7 @@ def test_nothing_is_noted_in_the_slot_of_a_connection_that_has_ended(make_regist
     assert registry.statistics().total_connections == 0
 
 
-def test_a_connection_killed_in_use_gives_its_slot_back(make_registry, databases, admin):
+def test_a_connection_killed_in_use_releases_its_slot(make_registry, databases, admin):
     registry, (name,) = make_registry(max_total_connections=2), databases(1)
     with pytest.raises(psycopg.OperationalError), registry.lease(name) as connection:
         admin.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
@@ -312,7 +312,7 @@ def test_a_connection_killed_in_use_gives_its_slot_back(make_registry, databases
     pid_of(registry, name)
 
 
-def test_a_connection_dropped_without_closing_gives_its_slot_back(make_registry, databases):
+def test_a_connection_dropped_without_closing_releases_its_slot(make_registry, databases):
     registry, (name,) = make_registry(), databases(1)
     lease = registry.lease(name)
     connection = lease.__enter__()
@@ -334,7 +334,7 @@ def test_an_open_transaction_is_rolled_back(make_registry, databases):
         assert connection.execute("SELECT to_regclass('half_done')").fetchone() == (None,)
 
 
-def test_a_connection_given_back_in_the_middle_of_a_statement_is_closed(make_registry, databases):
+def test_a_connection_returned_in_the_middle_of_a_statement_is_closed(make_registry, databases):
     registry, (name,) = make_registry(), databases(1)
     with registry.lease(name) as connection:
         pid = connection.info.backend_pid
@@ -343,7 +343,7 @@ def test_a_connection_given_back_in_the_middle_of_a_statement_is_closed(make_reg
     wait_until(lambda: registry.statistics().total_connections == 1)
 
 
-def test_cleaning_keeps_nobody_waiting_and_nobody_gets_a_dirty_session(make_registry, databases):
+def test_cleaning_delays_no_lease_and_no_lease_has_a_dirty_session(make_registry, databases):
     may_clean, cleaned = threading.Event(), []
 
     def clean(connection: psycopg.Connection) -> None:
@@ -403,7 +403,7 @@ def test_a_connection_does_not_outlive_its_time(make_registry, databases):
     assert pid_of(registry, name) != first
 
 
-def test_the_pool_unused_longest_makes_room_for_another(make_registry, databases):
+def test_the_longest_unused_pool_is_evicted(make_registry, databases):
     registry, names = make_registry(max_pools=2), databases(3)
     with registry.lease(names[0]):
         pid_of(registry, names[1])

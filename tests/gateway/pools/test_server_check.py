@@ -17,7 +17,7 @@ def impatient(monkeypatch) -> None:
     monkeypatch.setattr(server_check, "FRESH_SECONDS", 0.0)
 
 
-def test_an_answer_is_believed_for_a_moment() -> None:
+def test_an_answer_is_cached_for_a_short_time() -> None:
     asked = []
     check = ServerCheck(lambda: asked.append(1))
     assert check.is_connected()
@@ -25,7 +25,7 @@ def test_an_answer_is_believed_for_a_moment() -> None:
     assert len(asked) == 1
 
 
-def test_a_good_answer_is_not_believed_after_a_connection_was_lost() -> None:
+def test_a_cached_answer_is_discarded_after_a_connection_was_lost() -> None:
     asked: list[int] = []
     check = ServerCheck(lambda: asked.append(1), doubts=lambda: True)
     assert check.is_connected()
@@ -34,14 +34,14 @@ def test_a_good_answer_is_not_believed_after_a_connection_was_lost() -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionFailed("gone"), ValueError("ours")])
-def test_a_server_that_cannot_be_asked_is_not_connected(error) -> None:
+def test_an_unreachable_server_is_not_connected(error) -> None:
     def ask() -> None:
         raise error
 
     assert not ServerCheck(ask).is_connected()
 
 
-def test_a_server_that_hangs_is_asked_once_and_found_again_when_it_is_back(impatient) -> None:
+def test_a_hanging_server_is_queried_once_and_found_again_when_it_answers(impatient) -> None:
     hanging, back, asked = Event(), Event(), []
 
     def ask() -> None:

@@ -68,7 +68,7 @@ def test_the_queue_is_by_need_and_then_by_arrival():
     assert numbers(queue) == [5, 4, 3, 2, 1]
 
 
-def test_who_has_its_share_is_not_in_the_queue_unless_one_of_its_own_leaves():
+def test_a_pool_with_its_share_is_not_in_the_queue_unless_one_of_its_connections_ends():
     full = view_of((BUSY, A), (IDLE, A), (CLOSING, A), tickets=(ticket(1, A), ticket(2, B)))
     assert not full.has_share(A)
     assert numbers(full.queue()) == [2]
@@ -79,7 +79,7 @@ def test_the_maintenance_database_has_no_share():
     assert view_of(*[(BUSY, MAINTENANCE)] * 4).has_share(MAINTENANCE)
 
 
-def test_longest_idle_first_and_never_busy_dead_or_asked_for():
+def test_the_longest_idle_first_and_never_busy_dead_or_requested_ones():
     snapshot = view_of(
         (IDLE, A, US, 5.0), (BUSY, A, US, 1.0), (IDLE, B, THEM, 2.0), (IDLE, B, DEAD, 0.0), (IDLE, C, US, 4.0)
     )
@@ -89,13 +89,13 @@ def test_longest_idle_first_and_never_busy_dead_or_asked_for():
     assert snapshot.to_close(0) == snapshot.to_close(-1) == []
 
 
-def test_what_was_asked_for_just_now_counts_and_what_was_asked_for_long_ago_does_not():
+def test_a_recent_request_to_close_counts_and_an_old_one_does_not():
     slots = [(IDLE, A, THEM, 1.0), (IDLE, A, US, 2.0)]
     assert view_of(*slots, wanted={0: NOW - 0.1}).to_close(1) == []
     assert view_of(*slots, wanted={0: NOW - 1.0}).to_close(1) == [1]
 
 
-def test_what_was_asked_for_long_ago_is_asked_for_again_where_nothing_else_is_idle():
+def test_an_old_request_to_close_is_repeated_if_nothing_else_is_idle():
     slots = [(IDLE, A, THEM, 1.0), (IDLE, A, US, 2.0)]
     assert view_of(*slots, wanted={0: NOW - 1.0}).to_close(2) == [1, 0]
     assert view_of(*slots, wanted={0: NOW - 1.0, 1: NOW - 0.1}).to_close(2) == [0]
@@ -120,7 +120,7 @@ def test_what_was_asked_for_long_ago_is_asked_for_again_where_nothing_else_is_id
         pytest.param([(BUSY, B)] * 3, [ticket(1, B, owner=THEM)], None, id="who has its share cannot be helped"),
     ],
 )
-def test_who_needs_a_connection_to_be_closed(others, tickets, needy):
+def test_which_pool_needs_a_connection_to_be_closed(others, tickets, needy):
     found = view_of((BUSY, A), *others, tickets=tuple(tickets)).in_need(A, US)
     assert (found and found.number) == needy
 
@@ -145,5 +145,5 @@ FRONT = ticket(9, A, arrival=10)
         pytest.param([(BUSY, A)] * 3, ticket(1, B, arrival=15, urgent=True), False, id="administration, not longer"),
     ],
 )
-def test_who_goes_before_the_own_pool(slots, waiting, expected):
+def test_which_pools_have_precedence_over_the_own_pool(slots, waiting, expected):
     assert view_of(*slots).goes_before(waiting, FRONT) is expected

@@ -1,4 +1,4 @@
-"""Several workers on one budget: this process is one of them, the others are told what to do."""
+"""Several workers on one budget: this process is one of them, the others execute commands."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def lease_and_return(registry, database: str) -> int:
         return connection.info.backend_pid
 
 
-def test_the_longest_idle_connection_of_another_worker_makes_room(
+def test_the_longest_idle_connection_of_another_worker_is_evicted(
     other_worker, databases, make_registry, backends, monkeypatch
 ):
     monkeypatch.setattr("gateway.pools.snapshot.PATIENCE_SECONDS", PATIENCE_SECONDS)
@@ -82,7 +82,7 @@ def test_the_longest_idle_connection_of_another_worker_makes_room(
     assert registry.statistics().total_connections == 3
 
 
-def test_a_busy_connection_of_another_worker_does_not(other_worker, databases, make_registry):
+def test_a_busy_connection_of_another_worker_is_not_evicted(other_worker, databases, make_registry):
     names, other = databases(4), other_worker()
     registry = make_registry(**SETTINGS)
     for name in names[:3]:
@@ -93,9 +93,7 @@ def test_a_busy_connection_of_another_worker_does_not(other_worker, databases, m
     lease_and_return(registry, names[3])
 
 
-def test_a_connection_given_back_in_another_worker_makes_room_for_who_waits_here(
-    other_worker, databases, make_registry
-):
+def test_a_connection_returned_in_another_worker_is_closed_for_a_waiter_here(other_worker, databases, make_registry):
     names, other, registry = databases(4), other_worker(), make_registry(**SETTINGS)
     for name in names[:3]:
         other.tell(f"hold {name}")
@@ -124,7 +122,7 @@ def test_idle_connections_of_one_worker_do_not_use_up_the_share_of_another(other
     assert other.tell(f"hold {name}").isdigit()
 
 
-def test_a_worker_that_does_not_answer_does_not_keep_others_from_making_room(other_worker, databases, make_registry):
+def test_a_worker_that_does_not_answer_does_not_block_eviction_in_others(other_worker, databases, make_registry):
     names, other, registry = databases(3), other_worker(), make_registry(**SETTINGS)
     for name in names[:2]:
         other.tell(f"touch {name}")
@@ -145,7 +143,7 @@ def test_forgetting_a_database_closes_the_idle_connections_of_all_workers(
     wait_until(lambda: backends() == {})
 
 
-def test_every_worker_learns_of_a_deploy(other_worker, make_registry):
+def test_every_worker_is_notified_of_a_deploy(other_worker, make_registry):
     registry, other = make_registry(), other_worker()
     before = registry.changes("one")
     other.tell("changed another")
@@ -207,7 +205,7 @@ def test_one_process_cannot_have_the_table_twice(make_registry):
         SharedTable(registry.worker_pools._options.slots_path)
 
 
-def test_a_table_of_another_layout_is_made_anew_only_when_nobody_uses_it(
+def test_a_table_of_another_layout_is_replaced_only_if_no_process_uses_it(
     other_worker, make_registry, databases, tmp_path
 ):
     (tmp_path / "slots").write_bytes(b"something else" * 10)
@@ -219,10 +217,10 @@ def test_a_table_of_another_layout_is_made_anew_only_when_nobody_uses_it(
         make_registry(**SETTINGS)
 
 
-def test_after_a_reboot_what_was_there_before_is_looked_after(
+def test_after_a_reboot_earlier_connections_are_treated_as_orphans(
     other_worker, databases, make_registry, monkeypatch, admin
 ):
-    """The times in the table are then of another clock; that PostgreSQL went down as well is not known."""
+    """The times in the table are then of another clock; PostgreSQL may still have its old backends."""
     (name,), other = databases(1), other_worker()
     pid = int(other.tell(f"hold {name}"))
     monkeypatch.setattr("gateway.pools.table._boot_key", lambda: 7)
@@ -237,7 +235,7 @@ def test_a_session_that_has_only_the_process_id_of_an_orphan_is_left_alone(make_
         slot = registry.worker_pools._table.high - 1
     registry.worker_pools._table.take_slot(1, 0.0)
     registry.worker_pools.budget.lost(slot)
-    time.sleep(0.05)  # the server looks at its clock a moment after the question is asked
+    time.sleep(0.05)  # the server reads its clock shortly after the query was sent
     with psycopg.connect(postgres_url, application_name="stonescriptdb-gateway of somebody else") as stranger:
         registry.worker_pools._table.backends[slot] = stranger.info.backend_pid
         registry.worker_pools._reaper.wanted()

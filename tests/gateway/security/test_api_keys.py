@@ -10,14 +10,14 @@ from gateway.security.api_keys import ANYBODY, ApiKeys, Caller
 KEYS = ApiKeys({"SHOP": ("old", "new"), "MY_APP": ("m",), "ADMIN": ("a",)})
 
 
-def test_a_key_is_known_whole_or_not_at_all() -> None:
+def test_a_key_is_matched_as_a_whole() -> None:
     assert [KEYS.name_of(key) for key in ("old", "new", "m", "a")] == ["SHOP", "SHOP", "MY_APP", "ADMIN"]
     for wrong in ("", "ol", "old ", "Old", "new,old", "\udcff", "x" * 10_000):
         assert KEYS.name_of(wrong) is None
 
 
 @pytest.mark.parametrize("platform", ["shop", "SHOP", "my-app", "my_app", "My.App", "free", "a%b", "x" * 7000, ""])
-def test_a_platform_answers_to_its_own_key_and_to_the_admin_s(platform) -> None:
+def test_a_platform_accepts_its_own_key_and_the_admin_key(platform) -> None:
     fitting = {"shop": "SHOP", "SHOP": "SHOP", "my-app": "MY_APP", "my_app": "MY_APP", "My.App": "MY_APP"}.get(platform)
     Caller(KEYS, "ADMIN").check_platform(platform)
     ANYBODY.check_platform(platform)

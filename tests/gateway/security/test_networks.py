@@ -1,4 +1,4 @@
-"""Who a request comes from: forged headers open nothing."""
+"""The address of a client: forged headers are ignored."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PROXIES = (ip_network("10.0.0.0/24"), ip_network("fd00::/8"))
         ("", "127.0.0.1", None),
     ],
 )
-def test_the_client_is_who_the_last_untrusted_hop_says(peer, forwarded_for, client) -> None:
+def test_the_client_is_the_address_before_the_trusted_proxies(peer, forwarded_for, client) -> None:
     expected = None if client is None else ip_address(client)
     assert client_address(peer, forwarded_for, PROXIES) == expected
 
 
-def test_without_trusted_proxies_the_header_means_nothing() -> None:
+def test_without_trusted_proxies_the_header_is_ignored() -> None:
     assert client_address("10.0.0.1", "127.0.0.1", ()) == ip_address("10.0.0.1")
 
 

@@ -26,7 +26,7 @@ def passed(limits: RateLimits, platform: str, times: int) -> int:
 
 
 def count_in_child(limits: RateLimits, platform: str) -> int:
-    """Fork a process that counts with several threads at once; returns the descriptor on which it tells its sum."""
+    """Fork a process that counts with several threads; return the descriptor to which it writes its sum."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         with ThreadPoolExecutor(THREADS) as threads:
@@ -51,7 +51,7 @@ def test_processes_and_threads_share_one_limit() -> None:
     assert passed(limits, "cafe", 200) == 100
 
 
-def test_a_process_that_is_killed_holds_nobody_up() -> None:
+def test_a_killed_process_blocks_no_other() -> None:
     limits = RateLimits("100/hour", {})
     if (child := os.fork()) == 0:
         with limits._limiter.storage._locked():  # type: ignore[attr-defined]
@@ -67,7 +67,7 @@ def test_a_platform_may_have_a_limit_of_its_own_however_it_is_written() -> None:
     assert [passed(only_one, platform, 9) for platform in ("a", "My.App")] == [9, 1]
 
 
-def test_a_window_ends_and_the_answer_says_when(monkeypatch) -> None:
+def test_the_answer_has_the_end_of_the_window(monkeypatch) -> None:
     limits = RateLimits("3/minute", {})
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)

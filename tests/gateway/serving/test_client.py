@@ -15,7 +15,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
 
 
 class Owner:
-    """Notes what it is told."""
+    """Records the calls of a client."""
 
     def __init__(self) -> None:
         self.abandoned_clients: list[Client] = []
@@ -64,7 +64,7 @@ def connected() -> Iterator[Connected]:
         pytest.param(False, b"more", True, State.LINGERING, id="it has sent more than it said"),
     ],
 )
-def test_who_sends_no_more_is_parted_with_at_once(
+def test_a_client_that_has_ended_its_sending_is_closed_at_once(
     connected: Connected, ends: bool, sends: bytes, said_it_was_the_last: bool, state: State
 ) -> None:
     connected.client.begin()
@@ -76,7 +76,7 @@ def test_who_sends_no_more_is_parted_with_at_once(
     assert connected.owner.closed_clients == [connected.client] * (state is State.CLOSED)
 
 
-def test_who_lingers_gets_the_answer_and_is_closed_when_it_closes(connected: Connected) -> None:
+def test_a_lingering_client_gets_the_answer_and_is_closed_when_it_closes(connected: Connected) -> None:
     connected.client.begin()
     connected.end.sendall(b"x" * 100_000)  # what nobody reads would take the answer from it
     connected.client.answer(ANSWER, last=True)
@@ -103,7 +103,7 @@ def test_an_answer_larger_than_the_socket_is_sent_as_it_is_taken(connected: Conn
     assert connected.client.state in (State.CLOSED, State.LINGERING)
 
 
-def test_who_ends_its_sending_gets_its_answer_whole(connected: Connected) -> None:
+def test_a_client_that_has_ended_its_sending_gets_the_whole_answer(connected: Connected) -> None:
     connected.client.begin()
     connected.end.shutdown(socket.SHUT_WR)
     connected.run_until(lambda: connected.client.ended)
@@ -115,7 +115,7 @@ def test_who_ends_its_sending_gets_its_answer_whole(connected: Connected) -> Non
     assert connected.owner.abandoned_clients == []
 
 
-def test_who_closes_its_socket_is_noticed(connected: Connected) -> None:
+def test_a_client_that_closes_its_socket_is_noticed(connected: Connected) -> None:
     connected.client.begin()
     connected.end.close()
     connected.run_until(lambda: connected.client.state is State.GONE)

@@ -1,4 +1,4 @@
-"""What the loop reads by itself is what gunicorn's parser reads, and whatever is not plain is left to that."""
+"""The loop parses plain heads as gunicorn's parser does, and leaves all others to it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("lines", PLAIN)
-def test_a_plain_head_means_what_gunicorn_reads_in_it(lines: list[bytes]) -> None:
+def test_a_plain_head_is_parsed_as_gunicorn_parses_it(lines: list[bytes]) -> None:
     head = b"\r\n".join([LINE, *lines])
     config = Config()
     parser = get_parser(config, iter([head + b"\r\n\r\n{}"]), ("192.0.2.1", 1))
@@ -83,7 +83,7 @@ def test_a_plain_head_means_what_gunicorn_reads_in_it(lines: list[bytes]) -> Non
 
 
 @pytest.mark.parametrize("lines", NOT_PLAIN)
-def test_whatever_could_be_read_in_two_ways_is_not_plain(lines: list[bytes]) -> None:
+def test_an_ambiguous_head_is_not_plain(lines: list[bytes]) -> None:
     assert HeadReader().read(b"\r\n".join([LINE, *lines])) is None
 
 

@@ -49,7 +49,7 @@ def test_a_line_has_the_trace_of_the_request(record, formatter):
         assert fact in line
 
 
-def test_a_json_line_takes_whatever_is_logged(record):
+def test_a_json_line_accepts_every_logged_value(record):
     record.database = {"name": object()}
     record.msg, record.args = "\udcff \x00", ()
     assert json.loads(JsonFormatter().format(record))["logger"] == "gateway.x"
@@ -62,7 +62,7 @@ def test_a_text_line_has_the_facts_and_the_trace_under_it(record):
 
 
 @pytest.mark.parametrize("separator", ["\n", "\r\n", "\x0b", "\x85", "\u2028", "\x1b[2K\r"])
-def test_no_text_from_outside_looks_like_a_line_or_a_fact_of_the_gateway_s_own(record, separator):
+def test_no_logged_text_can_forge_a_line_or_a_fact(record, separator):
     forged = f"boom{separator}2026-01-01T00:00:00.000Z INFO gateway.api all is well"
     record.msg, record.args, record.cause = "%s", (forged,), f"{forged} request_id=forged"
     record.exc_info = (ValueError, ValueError(forged), None)

@@ -1,4 +1,4 @@
-"""The loop goes on whatever its handlers do, and hears of other threads."""
+"""The loop survives errors of its handlers, and other threads can wake it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
 
 
 class Handler:
-    """Reads what comes, notes it, and fails if told to."""
+    """Reads and records data, and fails on request."""
 
     def __init__(self, end: socket.socket, seen: list[bytes], *, fails: bool = False) -> None:
         self._end, self._seen, self._fails = end, seen, fails
@@ -40,7 +40,7 @@ class Handler:
             raise RuntimeError("on purpose")
 
 
-def test_an_error_of_one_handler_does_not_concern_the_others(loop: Loop, pairs, caplog) -> None:
+def test_an_error_of_one_handler_does_not_affect_the_others(loop: Loop, pairs, caplog) -> None:
     seen: list[bytes] = []
     for number, (ours, theirs) in enumerate(pairs):
         loop.watch(ours.fileno(), Handler(ours, seen, fails=number == 0))
@@ -52,7 +52,7 @@ def test_an_error_of_one_handler_does_not_concern_the_others(loop: Loop, pairs, 
     assert [record.levelname for record in caplog.records] == ["ERROR"] * 2
 
 
-def test_what_is_armed_is_told_once_and_again_when_armed_again(loop: Loop, pairs) -> None:
+def test_an_armed_handler_is_called_once_and_again_when_armed_again(loop: Loop, pairs) -> None:
     seen: list[bytes] = []
     (ours, theirs), *_ = pairs
     for expected in (1, 1, 2):

@@ -1,4 +1,4 @@
-"""Who works where, and clients that go from one worker to another."""
+"""The places of workers, and the handover of clients between them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_place_is_taken_as_long_as_its_worker_lives() -> None:
     assert not places.is_taken(1)
 
 
-def test_who_stops_leaves_its_place() -> None:
+def test_a_stopping_worker_leaves_its_place() -> None:
     places = Places(1)
 
     def work() -> None:
@@ -68,7 +68,7 @@ def test_deploys_have_a_place_of_their_own_and_databases_are_spread_over_the_oth
     assert (alone.for_deploys, list(alone.for_calls), alone.home("any")) == (0, [0], 0)
 
 
-def test_a_client_goes_over_with_what_it_has_sent_and_waits_for_its_new_worker() -> None:
+def test_a_client_is_handed_over_with_its_data_and_waits_for_its_new_worker() -> None:
     places = Places(2)
     end, accepted = socket.socketpair()
 
@@ -77,7 +77,7 @@ def test_a_client_goes_over_with_what_it_has_sent_and_waits_for_its_new_worker()
 
     with end, accepted:
         with another_process(work):
-            pass  # it has ended before anybody took the client
+            pass  # it has ended before the client was taken
         accepted.close()
         received = places.receive(1)
         assert received is not None
@@ -89,7 +89,7 @@ def test_a_client_goes_over_with_what_it_has_sent_and_waits_for_its_new_worker()
         assert places.receive(1) is None
 
 
-def test_a_queue_that_nobody_reads_takes_no_more_at_some_time() -> None:
+def test_a_queue_without_a_reader_becomes_full() -> None:
     places = Places(2)
     end, accepted = socket.socketpair()
     with end, accepted:

@@ -22,7 +22,7 @@ class SmallWorker(Worker):
         pass
 
 
-def test_when_there_is_no_room_the_client_goes_that_has_to_send_soonest() -> None:
+def test_at_the_limit_the_client_with_the_earliest_deadline_is_closed() -> None:
     worker = SmallWorker()
     with ExitStack() as stack:
         ends = []

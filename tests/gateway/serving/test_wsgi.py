@@ -12,7 +12,9 @@ from gateway.serving import wsgi
 from gateway.serving.wsgi import PatientSource
 
 
-def test_patience_ends_for_who_sends_nothing_and_grows_with_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deadline_ends_for_silent_clients_and_is_extended_by_received_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [1000.0]
     monkeypatch.setattr(wsgi, "monotonic", lambda: now[0])
     theirs, ours = socket.socketpair()

@@ -103,7 +103,7 @@ def test_the_index_of_a_constraint_is_not_an_index_of_its_own(everything):
     assert order.attachments[0].definition == "USING btree (at DESC) WHERE (day > '2020-01-01'::date)"
 
 
-def test_what_uses_a_column_is_known(everything):
+def test_dependants_of_a_column_are_listed(everything):
     users = {(user.relation, user.column, user.kind, user.name) for user in read_catalog(everything).column_users}
     assert {
         ('"order"', "day", "view", "app.recent"),
@@ -143,7 +143,7 @@ SESSIONS = [
 
 
 @pytest.mark.parametrize("settings", SESSIONS)
-def test_the_session_makes_no_difference_and_is_left_alone(everything, settings):
+def test_the_settings_of_the_session_have_no_effect_and_are_kept(everything, settings):
     expected = read_catalog(everything)
     everything.execute(settings.encode())
     query = "SELECT name, setting FROM pg_settings ORDER BY name"
@@ -198,7 +198,7 @@ def test_extensions_system_schemas_temporary_tables_and_our_own_are_left_out(dat
     assert catalog == Catalog(server_version=catalog.server_version, uncovered=("extension vector in schema public",))
 
 
-def test_a_table_that_merely_looks_like_ours_is_read(database):
+def test_a_table_with_a_similar_name_is_read(database):
     database.execute(
         "CREATE TABLE xstonescriptdb_gateway_functions (a int); CREATE TABLE stonescriptdb_gateway (a int)"
     )
@@ -234,12 +234,12 @@ UNCOVERED = {
 
 
 @pytest.mark.parametrize(("text", "line"), UNCOVERED.items(), ids=UNCOVERED.values())
-def test_what_the_model_does_not_cover_is_named(database, text, line):
+def test_objects_outside_the_model_are_named(database, text, line):
     database.execute(text.encode())
     assert read_catalog(database).uncovered == (line,)
 
 
-def test_an_object_that_belongs_to_no_relation_is_what_makes_it(database):
+def test_an_object_that_belongs_to_no_relation_is_its_statement(database):
     database.execute("CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")
     database.execute("CREATE EVENT TRIGGER watch ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION e()")
     database.execute("ALTER EVENT TRIGGER watch DISABLE")

@@ -28,22 +28,22 @@ def ask(database, *questions, timeout_ms=5000):
     return count_rows_at_risk(database, Asking(asked), timeout_ms).answers
 
 
-def test_answers_come_by_place(database):
+def test_counts_are_returned_by_position(database):
     assert ask(database, "SELECT 3", None, "SELECT 0") == {0: 3, 1: "no query can count them", 2: 0}
 
 
-def test_nothing_to_ask_needs_no_statement(database, monkeypatch):
+def test_without_questions_no_statement_is_sent(database, monkeypatch):
     monkeypatch.setattr(psycopg.Cursor, "execute", None)
     assert ask(database) == {}
 
 
-def test_a_question_that_fails_says_why_and_the_transaction_goes_on(database):
+def test_a_failing_count_has_its_reason_and_keeps_the_transaction(database):
     database.execute("CREATE TABLE t AS SELECT 1 AS a")
     assert ask(database, "SELECT a / 0 FROM t", "SELECT count(*) FROM t") == {0: "division by zero", 1: 1}
     assert database.execute("SELECT count(*) FROM t").fetchone() == (1,)
 
 
-def test_a_question_may_change_nothing(database):
+def test_a_count_cannot_change_anything(database):
     database.execute("CREATE TABLE t (a int)")
     (why,) = ask(database, "WITH made AS (INSERT INTO t VALUES (1) RETURNING 1) SELECT count(*) FROM made").values()
     assert why == "cannot execute SELECT in a read-only transaction"
@@ -51,7 +51,7 @@ def test_a_question_may_change_nothing(database):
     database.execute("INSERT INTO t VALUES (1)")
 
 
-def test_time_is_limited_for_all_questions_together(database):
+def test_the_time_limit_is_for_all_counts_together(database):
     answers = ask(database, "SELECT 1 FROM pg_sleep(60)", "SELECT 2", timeout_ms=150)
     assert answers[0].startswith("it took longer than ")
     assert answers[1] == "the time for counting was over"

@@ -14,7 +14,7 @@ TABLE = {"tables/t.sql": "CREATE TABLE t (a int)"}
 ALTERED = TABLE | {"migrations/1.sql": "ALTER TABLE t ADD COLUMN b int"}
 
 
-def test_a_deploy_that_gives_up_says_who_holds_the_lock(tenant):
+def test_a_deploy_that_gives_up_reports_the_holder_of_the_lock(tenant):
     tenant.register(TABLE)
     with psycopg.connect(tenant.conninfo, application_name="nightly report") as other:
         other.execute("SELECT * FROM t")
@@ -27,7 +27,7 @@ def test_a_deploy_that_gives_up_says_who_holds_the_lock(tenant):
     assert tenant.migrate(ALTERED).migrations_applied == 1
 
 
-def test_the_application_is_let_through_while_a_deploy_waits_and_the_deploy_goes_on_afterwards(tenant):
+def test_a_waiting_deploy_does_not_block_the_application_and_continues_afterwards(tenant):
     tenant.register(TABLE)
     reports = []
     with psycopg.connect(tenant.conninfo) as other, psycopg.connect(tenant.conninfo, autocommit=True) as reader:

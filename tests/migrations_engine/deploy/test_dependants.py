@@ -75,7 +75,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("before", "after"), CASES.values(), ids=CASES)
-def test_what_uses_a_change_is_made_again(tenant: Tenant, make_database: Callable[[], str], before, after):
+def test_dependants_of_a_change_are_created_again(tenant: Tenant, make_database: Callable[[], str], before, after):
     tenant.register(before)
     tenant.execute("INSERT INTO t (id, a, b) VALUES (1, 1, 'kept')")
     tenant.migrate(after)
@@ -88,7 +88,7 @@ def test_what_uses_a_change_is_made_again(tenant: Tenant, make_database: Callabl
     assert (again.functions_updated, again.functions_dropped) == (0, 0)
 
 
-def test_rights_and_comments_given_by_hand_survive(tenant: Tenant):
+def test_rights_and_comments_added_by_hand_survive(tenant: Tenant):
     view = "CREATE VIEW v AS SELECT {} FROM t; CREATE VIEW w AS SELECT a FROM v;"
     tenant.register(schema(T + view.format("a, b")))
     tenant.execute("GRANT SELECT ON w TO pg_monitor; COMMENT ON VIEW w IS 'by hand'")
@@ -98,7 +98,7 @@ def test_rights_and_comments_given_by_hand_survive(tenant: Tenant):
     ]
 
 
-def test_what_is_not_the_schemas_own_is_named_and_stays(tenant: Tenant):
+def test_foreign_dependants_are_named_and_kept(tenant: Tenant):
     tenant.register(schema(T, f=F))
     tenant.execute("CREATE VIEW by_hand AS SELECT f(a) AS x FROM t; CREATE VIEW over_it AS TABLE by_hand")
     with pytest.raises(EngineError, match=r"view by_hand, view over_it|view over_it, view by_hand") as failure:

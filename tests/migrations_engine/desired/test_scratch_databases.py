@@ -28,14 +28,14 @@ def test_one_scratch_database_is_kept_and_stays_empty(tenant, admin, postgres_ur
     assert scratch_databases(admin) == kept
 
 
-def test_a_schema_with_migrations_outside_a_transaction_gets_a_database_that_goes(tenant, admin):
+def test_a_schema_with_migrations_outside_a_transaction_has_a_temporary_database(tenant, admin):
     tenant.register(BEFORE)
     outside = "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY t_a ON t (a);"
     tenant.migrate(BEFORE | {"migrations/001.pssql": outside})
     assert set(scratch_databases(admin)) <= {SCRATCH_NAME_PREFIX}
 
 
-def test_schemas_are_understood_at_the_same_time_without_disturbing_each_other(make_database):
+def test_schemas_are_loaded_concurrently_without_disturbing_each_other(make_database):
     tenants = [Tenant(make_database()) for _ in range(3)]
     for tenant in tenants:
         tenant.register(BEFORE)

@@ -52,7 +52,7 @@ def spelled(case: Case, text: str) -> str:
 
 
 class Laboratory:
-    """A server where SQL can be tried without trace. What every case comes to is computed once."""
+    """A server where SQL is tried and rolled back. The result of every case is computed once."""
 
     def __init__(self, connection: psycopg.Connection, version: int) -> None:
         connection.prepare_threshold = None

@@ -1,6 +1,6 @@
-"""Pairs of schemas with what each direction between them comes to.
+"""Pairs of schemas with the expected changes in each direction.
 
-An expectation is ``danger change subject``, with the number of rows at risk behind it where rows were counted.
+An expectation is ``danger change subject``, followed by the number of rows at risk if rows were counted.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ class Case:
     name: str
     one: str
     other: str
-    there: tuple[str, ...] = ()  #: what going from one to the other comes to
+    there: tuple[str, ...] = ()  #: the expected changes from one to the other
     back: tuple[str, ...] = ()
     rows: str = ""  #: put into one before going there
     rows_back: str = ""  #: put into the other before going back
-    since: int = 0  #: the first version of PostgreSQL that knows it
+    since: int = 0  #: the first version of PostgreSQL that has it
     alone: bool = False  #: it cannot share a database with other cases
     named: bool = False  #: it is of a kind that is not compared, but warned of
-    stays: bool = False  #: on the way back something is left that only pg_dump tells from what is new
+    stays: bool = False  #: the way back leaves a difference to a new database that only pg_dump shows
     alike: bool = False  #: PostgreSQL prints the sides differently, and they mean the same
 
 

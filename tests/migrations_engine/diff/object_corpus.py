@@ -1,6 +1,6 @@
 """More pairs of schemas: the kinds and details beyond tables, most of which only some applications have.
 
-``#`` in a name stands for what tells the objects of one case from those of another where both are in one database.
+``#`` in a name is replaced by the number of the case, where several cases are in one database.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from .corpus import Case
 def _case(
     name: str, base: str, one: str, other: str, *, there: tuple[str, ...], back: tuple[str, ...], **more: object
 ) -> Case:
-    """What two schemas that have *base* in common come to."""
+    """Return a case of two schemas that have *base* in common."""
     return Case(name=name, one=base + one, other=base + other, there=there, back=back, **more)
 
 

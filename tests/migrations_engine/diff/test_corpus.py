@@ -167,7 +167,7 @@ def judge(
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
-def test_what_pg_dump_tells_apart_the_model_tells_apart(judge: Judge, case: Case):
+def test_the_model_distinguishes_what_pg_dump_distinguishes(judge: Judge, case: Case):
     if judge.knows(case):
         change = judge.change(case, "there")
         dumps_differ = judge.structure(case, "one") != judge.structure(case, "other")
@@ -176,7 +176,7 @@ def test_what_pg_dump_tells_apart_the_model_tells_apart(judge: Judge, case: Case
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
-def test_what_was_altered_is_what_would_have_been_made(judge: Judge, case: Case):
+def test_an_altered_database_equals_a_new_one(judge: Judge, case: Case):
     for way, goal in (("there", "other"), ("back", "one")):
         stays = case.alike or (case.stays and way == "back")
         if judge.knows(case) and not stays and (change := judge.change(case, way)).is_done:

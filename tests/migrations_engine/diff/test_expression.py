@@ -35,7 +35,7 @@ def test_a_list_of_values_is_the_same_before_and_after_a_dump():
         "E'(ARRAY[\\'x\\'])::text[]'",
     ],
 )
-def test_what_only_looks_like_such_a_list_stays(text):
+def test_a_similar_expression_is_not_a_list(text):
     assert canonical(text) == text
 
 
@@ -68,7 +68,7 @@ def test_the_whole_list_is_sent_as_it_was_written():
         ),
     ],
 )
-def test_defaults_that_say_the_same(one, other, column_type):
+def test_equal_defaults(one, other, column_type):
     assert canonical_default(one, column_type) == canonical_default(other, column_type)
 
 
@@ -82,7 +82,7 @@ def test_defaults_that_say_the_same(one, other, column_type):
         ("now()", "clock_timestamp()", "timestamp with time zone"),
     ],
 )
-def test_defaults_that_differ(one, other, column_type):
+def test_different_defaults(one, other, column_type):
     assert canonical_default(one, column_type) != canonical_default(other, column_type)
 
 

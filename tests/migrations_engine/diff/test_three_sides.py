@@ -1,4 +1,4 @@
-"""What is wanted when tables, migrations, the last deploy and the database say different things."""
+"""The target when tables, migrations, the last deploy and the database disagree."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_what_a_migration_made_is_no_difference(compare):
     assert changes(compare, actual=migrated, declared=TABLE, complete=migrated, formerly=TABLE) == []
 
 
-def test_what_a_migration_will_make_is_not_missed(compare):
+def test_an_object_of_a_pending_migration_is_not_missing(compare):
     migrated = WITH_AGE + "; CREATE TABLE log (a int); CREATE UNIQUE INDEX i ON t (age); CREATE TYPE m AS ENUM ('a')"
     assert changes(compare, actual=TABLE, declared=TABLE, complete=migrated, formerly=TABLE) == []
 
@@ -82,14 +82,14 @@ def test_a_new_column_that_a_migration_fills_and_then_requires_is_added_as_decla
     assert found == ["dataloss add_column t.b"]
 
 
-def test_what_a_migration_drops_or_renames_may_be_there_or_not(compare):
+def test_objects_that_a_migration_drops_or_renames_may_exist_or_not(compare):
     renamed = "CREATE TABLE t (id int PRIMARY KEY, label varchar(20)); CREATE TABLE new (a int)"
     declared = TABLE + "; CREATE TABLE old (a int); CREATE TYPE m AS ENUM ('a'); CREATE SEQUENCE s"
     for actual in (declared, renamed):
         assert changes(compare, actual=actual, declared=declared, complete=renamed, formerly=declared) == []
 
 
-def test_what_the_last_deploy_declared_and_nobody_wants_now_is_dropped(compare):
+def test_an_object_that_is_no_longer_declared_is_dropped(compare):
     found = changes(
         compare,
         actual=WITH_AGE + "; CREATE TABLE log (a int); CREATE INDEX i ON t (name)",
@@ -109,7 +109,7 @@ def test_what_was_made_by_hand_stays(compare):
     assert changes(compare, actual=by_hand, declared=TABLE, formerly=TABLE) == []
 
 
-def test_in_an_adopted_database_only_a_column_too_many_is_told(compare):
+def test_in_an_adopted_database_only_an_additional_column_is_reported(compare):
     adopted = WITH_AGE + "; CREATE TABLE log (a int); CREATE INDEX i ON t (name); CREATE VIEW v AS SELECT 1 AS a"
     assert changes(compare, actual=adopted, declared=TABLE) == ["dataloss drop_column t.age"]
 
@@ -119,7 +119,7 @@ def test_a_table_that_is_newly_declared_counts_as_adopted(compare):
     assert found == ["dataloss drop_column t.age"]
 
 
-def test_names_are_as_they_are_declared(compare):
+def test_objects_have_their_declared_names(compare):
     one = "CREATE TABLE t (a int, b int, CHECK (a > 0), CHECK (b > 0), UNIQUE (a)); CREATE INDEX i1 ON t (b)"
     other = (
         "CREATE TABLE t (a int, b int, CONSTRAINT t_b_check CHECK (a > 0), CONSTRAINT t_a_check CHECK (b > 0),"
@@ -150,7 +150,7 @@ def test_uncovered_objects_are_warned_of(compare):
     assert compare(actual=own, declared=one, complete=own, formerly=one) == ([], [])
 
 
-def test_an_unwanted_type_held_back_is_told_once(compare):
+def test_a_type_that_cannot_be_dropped_yet_is_reported_once(compare):
     table = "CREATE TABLE t (a {0} CHECK (a IN ('x', 'y'))); CREATE INDEX i ON t (a) WHERE a > 'x';"
     views = "CREATE VIEW v AS SELECT a FROM t WHERE a = 'x'; CREATE VIEW w AS SELECT a FROM v WHERE a <> 'z'"
     actual, declared = ((table + views).format(type_) for type_ in ("text", "varchar(9)"))

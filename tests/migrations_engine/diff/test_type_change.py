@@ -87,7 +87,7 @@ EDGES = {
     "public.vector(3)": ["[1,2,3]"],
 }
 
-#: Pairs that come back unharmed and are still not safe: what they mean changes, or depends on the session.
+#: Pairs whose values survive and are still not safe: their meaning changes, or depends on the session.
 MEANING_CHANGES = {
     (
         "character",
@@ -95,7 +95,7 @@ MEANING_CHANGES = {
     ),  # the blanks that fill a character(n) up are its own, a varchar's are the user's
     ("character", "text"),
     ("character", '"char"'),
-    ("integer", "oid"),  # negative numbers come out as others
+    ("integer", "oid"),  # negative numbers become others
     ("smallint", "oid"),
     ("oid", "integer"),
     ("money", "numeric"),  # depends on lc_monetary
@@ -122,7 +122,7 @@ PAIRS = list(itertools.permutations(EDGES, 2))
 
 
 def survives(connection, value: str, old: str, new: str) -> bool:
-    """Whether a value comes back from the new type as it was, through the casts of ``ALTER TABLE … TYPE``."""
+    """Return whether a value survives the casts of ``ALTER TABLE … TYPE`` to the new type and back."""
     try:
         with connection.transaction(force_rollback=True):
             connection.execute(f"CREATE TEMPORARY TABLE edge AS SELECT {quoted(value)}::{old} AS a".encode())
@@ -194,7 +194,7 @@ def test_incompatible_is_what_no_assignment_casts(laboratory):
 
 @pytest.mark.parametrize("new", ["text", "character varying", "character varying(200)", "character(9)", "name"])
 @pytest.mark.parametrize("old", ["integer", "boolean", "uuid", "public.mood", "inet", "xml", "json", "date", "bytea"])
-def test_what_is_not_text_does_not_become_text(old, new):
+def test_other_types_do_not_become_text(old, new):
     assert classify_type_change(old, new).compatibility == "incompatible"
     assert classify_type_change(new, old).compatibility == "incompatible"
 
@@ -292,7 +292,7 @@ def test_domains_are_seen_through(old, new, compatibility):
         ("public.vector(3)", "public.vector"),
     ],
 )
-def test_it_is_known_which_changes_rewrite_the_table(laboratory, old, new):
+def test_changes_that_rewrite_the_table_are_marked(laboratory, old, new):
     judged = classify_type_change(old, new)
     with laboratory.loaded(f"CREATE TABLE kept (a {old})") as connection:
         (before,) = connection.execute("SELECT pg_relation_filenode('kept')").fetchone()
@@ -301,7 +301,7 @@ def test_it_is_known_which_changes_rewrite_the_table(laboratory, old, new):
     assert (judged.compatibility, judged.rewrites) == ("safe", before != after)
 
 
-#: Pairs for which no query can tell what is lost: the session's time zone, or how a value was written.
+#: Pairs for which no query can count the loss: it depends on the session's time zone, or on the notation of a value.
 NOT_TOLD = {("json", "jsonb")}
 
 
@@ -311,7 +311,7 @@ def test_the_rows_counted_are_those_that_do_not_survive(laboratory):
     wrong = []
     for old, new in PAIRS:
         bases = (TypeName.parse(old).base, TypeName.parse(new).base)
-        if "public.vector" in bases:  # its input function raises where it should merely say no
+        if "public.vector" in bases:  # its input function raises where it should return an error
             continue
         if classify_type_change(old, new).compatibility != "dataloss" or bases in MEANING_CHANGES | NOT_TOLD:
             continue

@@ -87,7 +87,7 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_looks_do_not_count(one: str, other: str) -> None:
+def test_formatting_does_not_count(one: str, other: str) -> None:
     assert folded_checksum(one) == folded_checksum(other)
 
 

@@ -1,4 +1,4 @@
-"""What reading costs: as much for each byte of a large file as for each of a small one, whatever is in it."""
+"""The cost of reading is proportional to the size of a file, for any content."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def cpu_seconds(read: Callable[[str], object], text: str) -> float:
 
 
 def grows_faster_than_the_input(read: Callable[[str], object], shape: Callable[[int], str]) -> bool:
-    """Compare the processor's time for 1, 2, 4 and 8 times the input: for eight times it may be twenty times as long.
+    """Compare the CPU time for 1, 2, 4 and 8 times the input: for eight times it may be twenty times as long.
 
-    What a square costs takes 64 times as long. A first impression that is bad may be another program's doing, so the
-    best of some tries counts. Below a few milliseconds nothing is said.
+    A quadratic cost takes 64 times as long. A single bad result may be caused by another program, so the best of some
+    attempts counts. Times below a few milliseconds are not compared.
     """
     texts = [shape(SMALL * factor) for factor in (1, 2, 4, 8)]
     best = [cpu_seconds(read, text) for text in texts]

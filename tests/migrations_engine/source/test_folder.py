@@ -40,7 +40,7 @@ def test_the_schema_folder_and_a_folder_around_it_read_the_same(tmp_path: Path) 
     assert schema == read_folder(tmp_path / "postgresql")
 
 
-def test_hidden_things_are_not_looked_at(tmp_path: Path) -> None:
+def test_hidden_files_are_ignored(tmp_path: Path) -> None:
     write(tmp_path, {"tables/users.sql": USERS, ".git/tables/a.sql": b"\xff", "tables/._users.sql": b"\x00"})
     (tmp_path / ".git" / "link").symlink_to("/etc/passwd")
 

@@ -74,7 +74,7 @@ def test_tokens_are_those_of_postgresql(sql: str, expected: list[str]) -> None:
         ("/* a /* b */", "line 1: the comment that begins here with /* is never closed; close it with */"),
     ],
 )
-def test_what_is_not_closed_is_named_with_its_line(sql: str, words: str) -> None:
+def test_an_unclosed_token_is_named_with_its_line(sql: str, words: str) -> None:
     with pytest.raises(SchemaExtractionFailed) as caught:
         texts(sql)
     assert caught.value.message == words

@@ -149,7 +149,7 @@ def test_transaction_control_is_recognised(sql: str, expected: bool) -> None:
         ("", "version", None),
     ],
 )
-def test_directives_stand_in_the_comments_at_the_top(text: str, name: str, value: str | None) -> None:
+def test_directives_are_comments_at_the_top(text: str, name: str, value: str | None) -> None:
     assert directive(text, name) == value
 
 

@@ -90,14 +90,14 @@ ALLOWED = (
 
 
 @pytest.mark.parametrize("sql", REFUSED)
-def test_what_concerns_the_server_is_recognised(sql: str) -> None:
+def test_statements_about_the_server_are_recognised(sql: str) -> None:
     (statement,) = split(sql)
 
     assert server_statement(statement) == REFUSED[sql]
 
 
 @pytest.mark.parametrize("sql", ALLOWED)
-def test_what_only_looks_like_it_is_not(sql: str) -> None:
+def test_similar_statements_are_not(sql: str) -> None:
     assert [server_statement(statement) for statement in split(sql)] == [None]
 
 
@@ -117,7 +117,7 @@ def test_an_archive_with_such_a_statement_is_refused_with_file_and_line(folder: 
         assert caught.value.message.startswith(f"{folder}/a.sql, line 3: ALTER ROLE cannot be used, because a schema")
 
 
-def test_a_folder_is_looked_through_as_well_and_what_pg_dump_says_of_the_database_gets_advice(tmp_path: Path) -> None:
+def test_a_folder_is_checked_too_and_statements_of_pg_dump_get_advice(tmp_path: Path) -> None:
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "a.sql").write_text("COMMENT ON DATABASE x IS 'y'")
 

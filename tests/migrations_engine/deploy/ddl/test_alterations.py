@@ -49,7 +49,7 @@ def bench(workbench):
 
 
 def start(bench: Bench, text: str, wanted: str) -> tuple[list[str], Catalog]:
-    """Know *wanted* from an empty database, make *text* there, and bring it to *wanted*."""
+    """Read the catalog of *wanted* in an empty database, run *text* in another, and alter it to *wanted*."""
     target, former = bench.catalog_of(wanted), bench.catalog_of(text)
     bench.connection.execute(text.encode())
     diff = diff_catalogs(actual=read_catalog(bench.connection), declared=target, complete=target, formerly=former)
@@ -97,7 +97,7 @@ def test_every_change_is_answered_for(bench):
     assert all(alteration.change == alteration.changes[0] for alteration in alterations(diff))
 
 
-def test_what_is_dangerous_has_no_statement(bench):
+def test_dangerous_changes_have_no_statement(bench):
     made, _ = start(
         bench,
         "CREATE TABLE t (a bigint, b text, c int UNIQUE, d int); CREATE TABLE u (a int); CREATE SEQUENCE s;"
@@ -107,7 +107,7 @@ def test_what_is_dangerous_has_no_statement(bench):
     assert made == ['ALTER TABLE "public"."t" DROP CONSTRAINT "t_c_key"']
 
 
-def test_a_sequence_goes_on_behind_the_rows_that_are_there(bench):
+def test_a_sequence_continues_after_existing_rows(bench):
     start(
         bench,
         "CREATE TABLE t (a int NOT NULL, b int NOT NULL); INSERT INTO t VALUES (41, 7)",
@@ -116,7 +116,7 @@ def test_a_sequence_goes_on_behind_the_rows_that_are_there(bench):
     assert bench.rows("INSERT INTO t DEFAULT VALUES RETURNING a, b") == [(42, 8)]
 
 
-def test_a_sequence_for_no_rows_begins_at_its_start(bench):
+def test_a_sequence_without_rows_starts_at_its_start(bench):
     start(bench, "CREATE TABLE t (a int NOT NULL)", "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY (START 10))")
     assert bench.rows("INSERT INTO t DEFAULT VALUES RETURNING a") == [(10,)]
 
@@ -127,7 +127,7 @@ def test_a_widened_serial_can_count_further(bench):
     assert bench.rows("INSERT INTO t DEFAULT VALUES RETURNING id") == [(2147483648,)]
 
 
-def test_views_around_a_change_keep_what_they_had(bench):
+def test_views_recreated_for_a_change_keep_their_properties(bench):
     views = (
         "CREATE VIEW v AS SELECT a, b FROM t; CREATE VIEW w WITH (security_barrier=true) AS SELECT a FROM v;"
         "CREATE MATERIALIZED VIEW m AS SELECT a FROM w; CREATE UNIQUE INDEX mi ON m (a);"
@@ -145,7 +145,7 @@ def test_views_around_a_change_keep_what_they_had(bench):
     assert [statement.split('"')[3] for statement in made if statement.startswith("DROP")] == ["m", "by_hand", "w", "v"]
 
 
-def test_a_view_that_nobody_declared_is_put_back_as_it_was(bench):
+def test_an_undeclared_view_is_recreated_unchanged(bench):
     target = bench.catalog_of("CREATE TABLE t (a bigint)")
     bench.connection.execute(
         "CREATE TABLE t (a int); CREATE VIEW mine AS SELECT a + 1 AS b FROM t; GRANT SELECT ON mine TO PUBLIC"
@@ -158,7 +158,7 @@ def test_a_view_that_nobody_declared_is_put_back_as_it_was(bench):
     assert [(p.label, p.grantee) for p in after.privileges] == [("mine", None)]
 
 
-def test_what_a_pending_migration_refines_is_put_back_as_it_was(bench):
+def test_objects_of_a_pending_migration_are_recreated_unchanged(bench):
     behind = "CREATE VIEW v AS SELECT a FROM t; CREATE POLICY p ON t USING (a > 1)"
     refined = (
         "ALTER TABLE t ADD b int; DROP VIEW v; CREATE VIEW v AS SELECT a, b FROM t; ALTER POLICY p ON t USING (b > 1)"
@@ -174,7 +174,7 @@ def test_what_a_pending_migration_refines_is_put_back_as_it_was(bench):
     assert after.comments == (("policy", "p on public.t", "kept"),)
 
 
-def test_triggers_rules_and_policies_around_a_change_are_put_back(bench):
+def test_triggers_rules_and_policies_are_recreated_after_a_change(bench):
     behind = (
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';"
         "CREATE TABLE t (a {0}, b int); CREATE TABLE other (c int);"
@@ -199,7 +199,7 @@ def test_a_key_is_built_as_an_index_first(bench):
     assert read_catalog(bench.connection).relations == target.relations
 
 
-def test_names_of_all_sorts_are_quoted(bench):
+def test_unusual_names_are_quoted(bench):
     _, target = start(
         bench,
         'CREATE SCHEMA "a.b"; CREATE TABLE "a.b"."x""y" ("A b" int); CREATE TABLE "order" ("select" int)',
@@ -212,7 +212,7 @@ def test_names_of_all_sorts_are_quoted(bench):
     assert (after.relations, after.sequences, after.comments) == (target.relations, target.sequences, target.comments)
 
 
-def test_identical_differences_come_in_the_same_order(bench):
+def test_identical_differences_have_the_same_order(bench):
     text = "CREATE TABLE t (a int, b int)"
     wanted = "CREATE TABLE t (b bigint, a bigint, c int); CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t"
     target = bench.catalog_of(wanted)

@@ -1,4 +1,4 @@
-"""Functions: what counts as a change, what is replaced, and what goes."""
+"""Functions: what counts as a change, what is replaced, and what is dropped."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def status(
         ("BEGIN RETURN \"length\"('x'); END", "BEGIN   RETURN \"length\" ( 'x' ) ; END"),
     ],
 )
-def test_spelling_is_no_change(tenant, before, after):
+def test_a_different_spelling_is_no_change(tenant, before, after):
     tenant.register(status(before))
     assert tenant.migrate(status(after)).functions_skipped == 1
 
@@ -313,7 +313,7 @@ def test_a_file_may_make_the_trigger_of_its_function(tenant):
     assert tenant.rows("SELECT a FROM t") == [(2,)]
 
 
-def test_what_cannot_be_replaced_is_an_error_that_says_what_to_do(tenant):
+def test_a_function_that_cannot_be_replaced_is_an_error_with_advice(tenant):
     cast = "CREATE TYPE pair AS (a int, b int);", "; CREATE CAST (pair AS int) WITH FUNCTION first(pair);"
     tenant.register(
         {"types/pair.pssql": cast[0], "functions/first.pssql": one("first", "pair", value="$1.a") + cast[1]}
@@ -325,7 +325,7 @@ def test_what_cannot_be_replaced_is_an_error_that_says_what_to_do(tenant):
 
 @pytest.mark.parametrize("order", ["ab", "ba"])
 @pytest.mark.parametrize("caller", ["int", "bigint"])
-def test_functions_bound_to_a_replaced_one_are_made_again(tenant, order, caller):
+def test_functions_bound_to_a_replaced_one_are_created_again(tenant, order, caller):
     first, second = order
     atomic = "CREATE FUNCTION f() RETURNS {} LANGUAGE sql BEGIN ATOMIC SELECT g()::{}; END"
     tenant.register({f"functions/{first}.pssql": atomic.format("int", "int"), f"functions/{second}.pssql": one("g")})
@@ -352,7 +352,7 @@ def test_an_aggregate_follows_its_function(tenant):
     assert tenant.rows("SELECT total(n) FROM generate_series(1, 2) n") == [(9,)]
 
 
-def test_grants_are_given_again_to_a_function_made_anew(tenant, superuser):
+def test_grants_are_repeated_for_a_recreated_function(tenant, superuser):
     superuser.execute("DO $$ BEGIN CREATE ROLE test_caller; EXCEPTION WHEN duplicate_object THEN END $$")
     files = {
         "functions/f.pssql": one("f"),
@@ -430,7 +430,7 @@ def test_functions_in_files_of_tables_change_like_others(tenant):
 @pytest.mark.parametrize("folder", ["tables", "functions"])
 @pytest.mark.parametrize("deed", ["REPLACE", "DROP FUNCTION f()", "DROP FUNCTION f(); CREATE FUNCTION f() RETURNS text "
                                   "LANGUAGE sql AS 'SELECT 2::text'"])  # fmt: skip
-def test_functions_have_the_last_word_whatever_a_migration_does(tenant, together, folder, deed):
+def test_function_files_replace_changes_of_migrations(tenant, together, folder, deed):
     text = one("f", value="2") if deed == "REPLACE" else deed
     files = {"tables/t.pssql": "CREATE TABLE t (a int);"}
     files[f"{folder}/t.pssql"] = files.get(f"{folder}/t.pssql", "") + one("f")
@@ -511,7 +511,7 @@ SETTINGS = (
 
 
 @pytest.mark.parametrize("where", ["functions/f.pssql", "functions/z.pssql", "tables/t.pssql"])
-def test_rights_and_comments_are_given_and_taken_back(tenant, superuser, where):
+def test_rights_and_comments_are_granted_and_revoked(tenant, superuser, where):
     superuser.execute("DO $$ BEGIN CREATE ROLE test_caller; EXCEPTION WHEN duplicate_object THEN END $$")
     without = {
         "tables/t.pssql": "CREATE TABLE t (a int);",
@@ -540,7 +540,7 @@ def test_rights_and_comments_are_given_and_taken_back(tenant, superuser, where):
         assert rights() == (sorted([*before[0], "pg_monitor"]), None)
 
 
-def test_a_trigger_that_a_file_of_functions_makes_no_more_is_dropped(tenant):
+def test_a_trigger_removed_from_a_file_of_functions_is_dropped(tenant):
     function = "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
     trigger = 'CREATE OR REPLACE TRIGGER "Stamp" BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp();'
     files = {"tables/t.pssql": "CREATE TABLE t (a int)", "functions/stamp.pssql": function + trigger}

@@ -1,4 +1,4 @@
-"""A migration is known by its content: its name, folder and extension may change, its text may not."""
+"""A migration is identified by its content: its name, folder and extension may change, its text may not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_renamed_or_moved_migration_is_the_same_one(tenant, name):
 
 
 @pytest.mark.parametrize("name", ["002.sql", "003.sql"])
-def test_comments_white_space_and_case_make_no_other_migration(tenant, name):
+def test_comments_white_space_and_case_do_not_change_a_migration(tenant, name):
     tenant.register({**TABLE, "migrations/002.sql": ROW})
 
     text = "-- two\n\ninsert  into t\n values(2) -- it is"
@@ -53,7 +53,7 @@ def test_migrations_may_exchange_their_names_and_a_new_one_take_an_old_name(tena
     assert rows(tenant) == [2, 3, 4]
 
 
-def test_one_takes_the_name_of_another_that_is_gone_and_that_one_is_still_known(tenant):
+def test_a_new_migration_may_take_the_name_of_a_deleted_one(tenant):
     tenant.register({**TABLE, "migrations/2.sql": ROW, "migrations/3.sql": "INSERT INTO t VALUES (3)"})
 
     assert tenant.migrate({**TABLE, "migrations/2.sql": "INSERT INTO t VALUES (3)"}).migrations_applied == 0
@@ -62,7 +62,7 @@ def test_one_takes_the_name_of_another_that_is_gone_and_that_one_is_still_known(
     assert rows(tenant) == [2, 3]
 
 
-def test_rows_of_an_earlier_version_know_the_exact_text_alone(tenant):
+def test_rows_of_an_earlier_version_have_only_the_exact_checksum(tenant):
     tenant.register({**TABLE, "migrations/002.sql": ROW})
     tenant.execute("ALTER TABLE _stonescriptdb_gateway_migrations DROP COLUMN folded_checksum")
 

@@ -27,7 +27,7 @@ def test_they_run_in_file_name_order(tenant):
     ]
 
 
-def test_a_foreign_key_moves_one_behind_the_table_it_needs(tenant):
+def test_a_migration_with_a_foreign_key_runs_after_the_table_it_needs(tenant):
     report = tenant.register(
         {
             "migrations/001_orders.pssql": "CREATE TABLE orders (id int, user_id int REFERENCES users(id))",
@@ -60,7 +60,7 @@ def test_a_foreign_key_moves_one_behind_the_table_it_needs(tenant):
         "CREATE VIEW user_names AS SELECT name FROM users",
     ],
 )
-def test_what_the_declared_tables_contain_is_satisfied_and_reported(tenant, migration):
+def test_statements_for_declared_objects_are_satisfied_and_reported(tenant, migration):
     report = tenant.register(
         {
             "types/mood.pssql": "CREATE TYPE mood AS ENUM ('a', 'b')",
@@ -83,7 +83,7 @@ def test_a_satisfied_statement_is_reported_without_its_comments(tenant):
     assert report.satisfied_statements == ("migrations/001.pssql, line 1: ALTER TABLE users ADD COLUMN age bigint",)
 
 
-def test_what_is_there_otherwise_than_a_migration_makes_it_is_told(tenant):
+def test_an_object_that_differs_from_the_migration_is_reported(tenant):
     tenant.register({"tables/users.pssql": USERS})
     tenant.execute("ALTER TABLE users ADD COLUMN city int")
     report = tenant.migrate(
@@ -162,7 +162,7 @@ CREATE INDEX CONCURRENTLY by_name ON users (name);
 INSERT INTO users (name) VALUES ('x');"""
 
 
-def test_a_migration_that_needs_no_transaction_says_so(tenant):
+def test_a_migration_may_declare_that_it_runs_without_a_transaction(tenant):
     with pytest.raises(MigrationFailed, match="-- gateway: no-transaction"):
         tenant.register(
             {"tables/users.pssql": USERS, "migrations/001.pssql": "CREATE INDEX CONCURRENTLY i ON users (name)"}
@@ -179,7 +179,7 @@ def test_a_migration_that_needs_no_transaction_says_so(tenant):
     assert tenant.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'by_name'::regclass") == [(True,)]
 
 
-def test_one_outside_a_transaction_is_resumed_behind_what_it_did(tenant):
+def test_one_outside_a_transaction_is_resumed_after_its_last_statement(tenant):
     tenant.register({"tables/users.pssql": USERS})
     broken = {"tables/users.pssql": USERS, "migrations/001.pssql": OUTSIDE + "\nINSERT INTO later VALUES (1);"}
     with pytest.raises(MigrationFailed, match="line 4"):

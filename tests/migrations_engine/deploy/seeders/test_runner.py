@@ -24,13 +24,13 @@ def test_a_missing_row_fails_the_migrate(tenant):
     assert [(s.inserted, s.skipped) for s in report.seeders] == [(0, 3)]
 
 
-def test_a_row_counts_by_its_key_whatever_became_of_the_rest(tenant):
+def test_a_row_is_found_by_its_key_after_other_columns_changed(tenant):
     tenant.register(ROLES)
     tenant.execute("UPDATE roles SET name = 'boss' WHERE id = 1")
     assert [(v.expected, v.found) for v in tenant.migrate(ROLES).seeder_validations] == [(3, 3)]
 
 
-def test_the_next_id_comes_after_the_seeded_ones(tenant):
+def test_the_next_id_follows_the_seeded_ones(tenant):
     tenant.register(ROLES)
     tenant.execute("INSERT INTO roles (name) VALUES ('next')")
     assert tenant.rows("SELECT id FROM roles WHERE name = 'next'") == [(4,)]
@@ -145,7 +145,7 @@ def test_a_key_that_a_trigger_rewrites_is_found_as_the_database_keeps_it(tenant)
         "WITH made AS (INSERT INTO roles (id) VALUES (1) RETURNING note) INSERT INTO roles (id) SELECT 2 FROM made",
     ],
 )
-def test_a_seeder_that_names_what_is_gone_fails_the_deploy_that_drops_it(tenant, seeder, purpose):
+def test_a_seeder_that_names_a_dropped_column_fails_the_deploy_that_drops_it(tenant, seeder, purpose):
     tenant.register(ROLES | {"seeders/roles.pssql": seeder})
     without = ROLES["tables/roles.pssql"].replace(" note text,", "")
     files = {
@@ -248,7 +248,7 @@ def test_other_statements_run_with_the_inserts_of_their_file(tenant):
     assert tenant.rows("SELECT a FROM pairs") == [(7,)]
 
 
-def test_a_seeder_of_a_table_that_is_not_there_is_an_error(tenant):
+def test_a_seeder_of_a_missing_table_is_an_error(tenant):
     with pytest.raises(MigrationFailed, match="does not exist") as failure:
         tenant.register({"seeders/x.pssql": "INSERT INTO nowhere VALUES (1)"})
     assert failure.value.file == "seeders/x.pssql"
@@ -269,7 +269,7 @@ def test_many_statements_count_as_one_and_a_missing_row_is_still_found(tenant):
         tenant.migrate(changed)
 
 
-def test_a_seeder_that_asks_another_table_comes_after_its_seeder(tenant):
+def test_a_seeder_that_reads_another_table_runs_after_its_seeder(tenant):
     files = {
         "tables/t.pssql": "CREATE TABLE roles (id serial PRIMARY KEY, name text UNIQUE);"
         "CREATE TABLE users (id int PRIMARY KEY, role int REFERENCES roles);"
@@ -292,7 +292,7 @@ def test_a_seeder_that_asks_another_table_comes_after_its_seeder(tenant):
         "WITH made AS (INSERT INTO t (code) VALUES ('a') RETURNING id) INSERT INTO pairs SELECT id, 1 FROM made",
     ],
 )
-def test_what_went_in_otherwise_than_written_is_no_missing_row(tenant, seeder):
+def test_a_row_that_a_trigger_changed_is_not_missing(tenant, seeder):
     files = {
         "tables/t.pssql": TABLE + "CREATE TABLE stamped (a text);"
         "CREATE TRIGGER stamp BEFORE INSERT ON stamped FOR EACH ROW EXECUTE FUNCTION stamp();",
