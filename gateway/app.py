@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, request
 
-from gateway.api import admin, health, metrics
+from gateway.api import admin, admin_pages, health, metrics
 from gateway.api.description import docs_page, openapi
 from gateway.api.errors import register_error_handlers
 from gateway.api.guard import Guard
@@ -35,5 +35,7 @@ def create_app(settings: Settings) -> Flask:
 
     for views in (deploys, call, query, platforms, databases, migrations, admin, health, metrics, openapi, docs_page):
         app.register_blueprint(views.blueprint)
+    if settings.admin_page:
+        app.register_blueprint(admin_pages.blueprint)
     app.wsgi_app = call.CallDoor(app.wsgi_app, services, guard)  # type: ignore[method-assign]  # as Flask documents it
     return app

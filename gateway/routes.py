@@ -29,6 +29,7 @@ class Key(IntEnum):
     PLATFORM_ALWAYS = 2  #: the same; platforms without a key cannot use the route
     ADMIN = 3  #: the admin key if one is set, else the key of the platform
     ADMIN_ALWAYS = 4  #: the admin key; the route is closed if none is set
+    ADMIN_PAGE = 5  #: the same; a browser may also send it as the password of HTTP Basic
 
 
 class Work(Enum):
@@ -86,11 +87,17 @@ ROUTES: Final = (
     _route("POST", "/admin/create-tenant-db", Access.ADMIN, Key.ADMIN, Work.DEPLOY),
     _route("POST", "/admin/drop-database", Access.ADMIN, Key.ADMIN_ALWAYS, Work.DEPLOY),
     _route("POST", "/admin/database/create", Access.ADMIN, Key.ADMIN, Work.DEPLOY),
+    _route("GET", "/admin/", Access.ADMIN, Key.ADMIN_PAGE, Work.OTHER),
+    _route("GET", "/admin/pages/platform/<platform>", Access.ADMIN, Key.ADMIN_PAGE, Work.DEPLOY),
+    _route("GET", "/admin/pages/deploys", Access.ADMIN, Key.ADMIN_PAGE, Work.OTHER),
+    _route("GET", "/admin/pages/deploys/<deploy>", Access.ADMIN, Key.ADMIN_PAGE, Work.OTHER),
+    _route("GET", "/admin/pages/call", Access.ADMIN, Key.ADMIN_PAGE, Work.OTHER),
+    _route("POST", "/admin/pages/call", Access.ADMIN, Key.ADMIN_PAGE, Work.OTHER),
 )  # fmt: skip
 
 _VARIABLE: Final = re.compile(r"<[^>]*>")
 #: The key that is needed where a missing key does not close the route.
-_WHERE_SET: Final = {Key.PLATFORM_ALWAYS: Key.PLATFORM, Key.ADMIN_ALWAYS: Key.ADMIN}
+_WHERE_SET: Final = {Key.PLATFORM_ALWAYS: Key.PLATFORM, Key.ADMIN_ALWAYS: Key.ADMIN, Key.ADMIN_PAGE: Key.ADMIN}
 
 
 def _shape(path: str) -> str:

@@ -110,3 +110,17 @@ class DeployReport:
     differences: tuple[str, ...] = ()  #: what a new database of the same schema would have otherwise, a sentence each
     plan: tuple[PlannedStatement, ...] = ()  #: filled on a dry run
     dry_run: bool = False
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the deploy has changed anything, or would have."""
+        return bool(
+            self.extensions_installed
+            or self.types_deployed
+            or self.tables_created
+            or self.migrations_applied
+            or self.functions_updated
+            or self.functions_dropped
+            or self.plan
+            or not self.schema_validation.is_empty
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from gateway.security.rate_limits import RateLimits
 
 _CALLER: Final = "gateway.caller"  #: in the environ
-_ALWAYS: Final = (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS)  #: keys that are needed also where none is set
+_ALWAYS: Final = (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS, Key.ADMIN_PAGE)  #: keys that are needed also where none is set
+_ADMIN_ALWAYS: Final = (Key.ADMIN_ALWAYS, Key.ADMIN_PAGE)
 _REMEMBERED: Final = 4096  #: addresses; a gateway sees its few application servers
 _LONGEST_REMEMBERED: Final = 128  #: characters of an X-Forwarded-For; one proxy writes an address, two write two
 
@@ -79,7 +81,7 @@ class Guard:
         return self._check_key(route, environ, verdict.address)
 
     def _check_key(self, route: Route, environ: dict[str, Any], address: str) -> Caller:
-        key = _shown_key(environ)
+        key = _shown_key(environ, basic=route.key is Key.ADMIN_PAGE)
         name = None if key is None else self._keys.name_of(key)
         only_with_key = route.key is Key.PLATFORM_ALWAYS
         caller = Caller(self._keys, name, address, only_with_key, self._rate_limits)
@@ -87,7 +89,7 @@ class Guard:
             raise caller.refused(Unauthorized("the API key is wrong"))
         if name is None and route.key is Key.PLATFORM_ALWAYS:
             raise caller.refused(Unauthorized(f"{route.path} needs an API key, in the header X-API-Key"))
-        needs_admin = route.key is Key.ADMIN_ALWAYS or (route.key is Key.ADMIN and self._keys.admin_has_key)
+        needs_admin = route.key in _ADMIN_ALWAYS or (route.key is Key.ADMIN and self._keys.admin_has_key)
         if needs_admin and not caller.is_admin:
             raise caller.refused(Unauthorized(f"{route.path} needs the admin key, in the header X-API-Key"))
         return caller
@@ -125,13 +127,25 @@ def caller_of(environ: dict[str, Any]) -> Caller:
     return caller
 
 
-def _shown_key(environ: dict[str, Any]) -> str | None:
-    """The key in the request's headers; an empty one is none."""
+def _shown_key(environ: dict[str, Any], *, basic: bool) -> str | None:
+    """Return the key in the request's headers; an empty one is none.
+
+    :param basic: it may also be the password of HTTP Basic, whatever the user name
+    """
     key: str | None = environ.get("HTTP_X_API_KEY")
     if key:
         return key
     scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    if scheme.lower() == "bearer":
+        return token.strip() or None
+    return _password(token) if basic and scheme.lower() == "basic" else None
+
+
+def _password(credentials: str) -> str | None:
+    try:
+        return b64decode(credentials, validate=True).decode().partition(":")[2] or None
+    except ValueError:
+        return None
 
 
 def _rate_limits_of(settings: Settings) -> RateLimits | None:

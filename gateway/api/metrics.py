@@ -13,7 +13,7 @@ import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, Final, cast
 from flask import Blueprint, Flask, Response, current_app, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_flask_exporter import PrometheusMetrics
 
 from gateway.api.requests import current_services
@@ -175,6 +176,20 @@ class Metrics:
             text, _ = self._exporter.generate_metrics()
         return _POOL_COUNTERS.sub(r"\1", text)
 
+    def series(self, metric: str) -> list[tuple[Mapping[str, str], float]]:
+        """Return the labels and values of a counter, over all workers."""
+        registry = CollectorRegistry()
+        collector = MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        with _files(fcntl.LOCK_SH):
+            families = collector.collect()  # type: ignore[no-untyped-call]
+        return [
+            (one.labels, one.value)
+            for family in families
+            if family.name == metric
+            for one in family.samples
+            if one.name == f"{metric}_total"
+        ]
+
 
 @PrometheusMetrics.do_not_track()  # type: ignore[untyped-decorator]
 def _do_not_track() -> None:
@@ -192,12 +207,16 @@ def count(app: Flask) -> None:
     app.extensions[_EXTENSION] = Metrics(app)
 
 
+def counted_metrics() -> Metrics:
+    """Return what this gateway counts."""
+    return cast(Metrics, current_app.extensions[_EXTENSION])
+
+
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Tell all numbers. PostgreSQL is not asked for any."""
     registry = current_services().registry
-    counted = cast(Metrics, current_app.extensions[_EXTENSION])
-    text = counted.text(registry.statistics(), registry.occupancy())
+    text = counted_metrics().text(registry.statistics(), registry.occupancy())
     return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

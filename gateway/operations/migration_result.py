@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
 
 from gateway.errors import GatewayError
 from migrations_engine import Change, DeployReport, SchemaValidation, SeederValidation, Verification
+
+_LOGGED_LINES: Final = 200  #: of a plan, of changes and of warnings
+_LOGGED_CHARACTERS: Final = 2000  #: of a statement
+_LOGGED_COUNTS: Final = (
+    "extensions_installed", "types_deployed", "tables_created", "migrations_applied", "functions_updated",
+    "functions_dropped",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +129,31 @@ class PlatformMigration:
     @property
     def _errors(self) -> tuple[GatewayError, ...]:
         return tuple(result.error for result in self.databases if result.error)
+
+
+def report_for_log(result: MigratedDatabase) -> dict[str, Any]:
+    """Return what the log of deploys keeps of a database's result, as JSON; long plans and texts are cut."""
+    if result.error is not None:
+        validation = result.error.facts.get("schema_validation") or SchemaValidation()
+        error = {"code": getattr(result.error, "engine_code", result.error.code), "message": result.error.message}
+        return {"status": result.status, "error": error, "changes": _changes_for_log(validation)}
+    if result.report is None:
+        return {"status": result.status}
+    report = result.report
+    plan = [{"step": one.step, "sql": one.sql[:_LOGGED_CHARACTERS], "effect": one.effect} for one in report.plan]
+    return {
+        "status": result.status,
+        "counts": {name: getattr(report, name) for name in _LOGGED_COUNTS},
+        "changes": _changes_for_log(report.schema_validation),
+        "warnings": list(report.warnings[:_LOGGED_LINES]),
+        "plan": plan[:_LOGGED_LINES],
+        "more_statements": max(0, len(plan) - _LOGGED_LINES),
+    }
+
+
+def _changes_for_log(validation: SchemaValidation) -> list[dict[str, Any]]:
+    changes = (*validation.incompatible_changes, *validation.dataloss_changes, *validation.safe_changes)
+    return [asdict(change) for change in changes[:_LOGGED_LINES]]
 
 
 def _merged(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -10,8 +10,8 @@ from gateway.databases import ManagedDatabase
 from gateway.errors import GatewayError
 from gateway.operations.deploy import DeployTerms
 from gateway.operations.fleet_status import inspect_all
-from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
-from gateway.operations.roll_out import in_parallel, migrate_one
+from gateway.operations.migration_result import MigratedDatabase, PlatformMigration, report_for_log
+from gateway.operations.roll_out import in_parallel, logged_deploy, migrate_one
 from gateway.services import Services
 from migrations_engine import Schema
 
@@ -64,6 +64,9 @@ def plan_migration(
         else:
             others = [replace(example, database=one.name) for one in members[:-1]]
         results |= {one.database: one for one in (example, *others)}
+    services.deploy_log.add(
+        logged_deploy(databases, terms), {one.database: report_for_log(one) for one in results.values()}
+    )
     at_once = min(services.settings.parallel_deploys, max(1, len(databases) - 1))
     return MigrationPlan(
         migration=PlatformMigration(

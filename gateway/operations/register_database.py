@@ -11,7 +11,9 @@ import psycopg
 from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, SchemaDeployError
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployRequest, dedicated_to, deploy, deploy_turn, read_schema
+from gateway.operations.migration_result import MigratedDatabase, report_for_log
 from gateway.operations.schema_template import schema_template
+from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
 from gateway.services import Services
 from migrations_engine import DeployReport, Schema
 
@@ -39,22 +41,51 @@ def register_database(services: Services, wanted: DeployRequest) -> RegisteredDa
     :raises SchemaDeployError: the archive or the deploy failed; nothing has been made or changed
     :raises DatabaseNameConflict: the name is another owner's
     """
-    started = time.monotonic()
+    started, started_at = time.monotonic(), now_text()
     schema = read_schema(
         services, wanted.archive, wanted, platform=wanted.owner.platform, tenant_id=wanted.owner.tenant_id
     )
+    database = wanted.owner.database_name
+    try:
+        created, report = _register(services, wanted, schema)
+    except SchemaDeployError as exc:
+        _record(services, wanted, started_at, MigratedDatabase(database=database, status="failed", error=exc))
+        raise
+    if created or report.has_changed:
+        _record(services, wanted, started_at, MigratedDatabase(database=database, status="completed", report=report))
+    return RegisteredDatabase(
+        database=database,
+        created=created,
+        report=report,
+        execution_time_ms=round((time.monotonic() - started) * 1000),
+    )
+
+
+def _record(services: Services, wanted: DeployRequest, started_at: str, result: MigratedDatabase) -> None:
+    """Keep the record of a registration that has changed something, or has failed."""
+    deploy = LoggedDeploy(
+        id=new_id(wanted.request_id),
+        platform=wanted.owner.platform,
+        schema_name=None,
+        request_id=wanted.request_id,
+        dry_run=wanted.dry_run,
+        total=1,
+        started_at=started_at,
+    )
+    services.deploy_log.add(deploy, {result.database: report_for_log(result)})
+
+
+def _register(services: Services, wanted: DeployRequest, schema: Schema) -> tuple[bool, DeployReport]:
+    """Return whether the database has been made, and the report of its deploy.
+
+    :raises SchemaDeployError, DatabaseNameConflict: as for :func:`register_database`
+    """
     for _ in range(_ATTEMPTS):
         try:
             with deploy_turn(services):
-                created, report = _register_once(services, wanted, schema)
+                return _register_once(services, wanted, schema)
         except (DatabaseAlreadyExists, DatabaseNotFound):
             continue  # another request was faster; look again at what there is now
-        return RegisteredDatabase(
-            database=wanted.owner.database_name,
-            created=created,
-            report=report,
-            execution_time_ms=round((time.monotonic() - started) * 1000),
-        )
     raise SchemaDeployError(
         "migration_failed",
         "the database was made and dropped by others again and again while it was to be registered; try again",

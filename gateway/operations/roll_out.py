@@ -16,7 +16,7 @@ from gateway.errors import GatewayError
 from gateway.events import DatabaseMigrated, emit
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn, engine_errors
-from gateway.operations.migration_result import MigratedDatabase, PlatformMigration
+from gateway.operations.migration_result import MigratedDatabase, PlatformMigration, report_for_log
 from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
 from gateway.services import Services
 from migrations_engine import ProvenDeploys, Schema, inspect_database
@@ -51,7 +51,7 @@ def roll_out(
     started = time.monotonic()
     results: list[MigratedDatabase] = []
     if databases:
-        with services.deploy_log.running(_logged(databases, terms)) as progress:
+        with services.deploy_log.running(logged_deploy(databases, terms)) as progress:
             stopped, proven = Event(), ProvenDeploys()
 
             def migrate(database: ManagedDatabase) -> MigratedDatabase:
@@ -61,7 +61,7 @@ def roll_out(
                     result = migrate_one(services, database, schema, terms, proven)
                 if result.error and rules.stop_after == "any":
                     stopped.set()
-                progress.done(result.database, result.status)
+                progress.done(result.database, result.status, report_for_log(result))
                 emit(DatabaseMigrated(result.status))
                 rules.finished(result)
                 return result
@@ -148,7 +148,8 @@ def in_parallel(services: Services, act: Callable[[T], R], things: Sequence[T]) 
         return list(threads.map(act, things))
 
 
-def _logged(databases: Sequence[ManagedDatabase], terms: DeployTerms) -> LoggedDeploy:
+def logged_deploy(databases: Sequence[ManagedDatabase], terms: DeployTerms) -> LoggedDeploy:
+    """Return the record of a deploy to *databases*, all of one platform, that begins now."""
     owner = databases[0].owner
     return LoggedDeploy(
         id=new_id(terms.request_id),

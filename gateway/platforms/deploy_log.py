@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ class DeployLog:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as exc:
             _log.warning("the migration's record cannot be kept: %s", exc)
-        progress = Progress(deploy, self._folder / f"{deploy.id}.json")
+        progress = Progress(deploy, self._folder / f"{deploy.id}.json", self._reports_of(deploy.id))
         try:
             progress.write()
             yield progress
@@ -75,6 +75,26 @@ class DeployLog:
             if descriptor is not None:
                 os.close(descriptor)
             self._prune()
+
+    def add(self, deploy: LoggedDeploy, reports: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep the record of a deploy that has ended, with a report of each database."""
+        with self.running(deploy) as progress:
+            for database, report in reports.items():
+                progress.done(database, str(report["status"]), report)
+
+    def reports(self, deploy_id: str) -> tuple[dict[str, Any], ...]:
+        """Return the reports of a deploy's databases, in the order in which they ended; none of an unknown deploy."""
+        path = self._reports_of(deploy_id)
+        if path.parent != self._folder:  # an id that is a path
+            return ()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return tuple(json.loads(line) for line in lines)
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError) as exc:
+            _log.warning("the reports in %s cannot be read: %s", path, exc)
+            return ()
 
     def deploys(self) -> tuple[LoggedDeploy, ...]:
         """All that are known, the newest first."""
@@ -110,11 +130,15 @@ class DeployLog:
                 if found is None or found.status != "running":
                     path.unlink(missing_ok=True)
                     self._lock_of(path.stem).unlink(missing_ok=True)
+                    self._reports_of(path.stem).unlink(missing_ok=True)
         except OSError as exc:
             _log.warning("old records of migrations cannot be removed: %s", exc)
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("[!.]*.json"), reverse=True)
+
+    def _reports_of(self, deploy_id: str) -> Path:
+        return self._folder / f"{deploy_id}.reports"
 
     def _lock_of(self, deploy_id: str) -> Path:
         return self._folder / f"{deploy_id}.lock"
@@ -123,16 +147,22 @@ class DeployLog:
 class Progress:
     """The record of a migration that goes on. Used by several threads."""
 
-    def __init__(self, deploy: LoggedDeploy, path: Path) -> None:
+    def __init__(self, deploy: LoggedDeploy, path: Path, reports: Path) -> None:
         self._deploy = deploy
         self._path = path
+        self._reports = reports
         self._lock = Lock()
         self._written_at = 0.0
 
-    def done(self, database: str, status: str) -> None:
-        """Note the fate of a database."""
+    def done(self, database: str, status: str, report: Mapping[str, Any]) -> None:
+        """Note what became of a database, and its report."""
         with self._lock:
             self._deploy = replace(self._deploy, databases={**self._deploy.databases, database: status})
+            try:
+                with self._reports.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({**report, "database": database}) + "\n")
+            except OSError as exc:
+                _log.warning("the report of a deploy cannot be written: %s", exc)
             if time.monotonic() >= self._written_at + _WRITTEN_EVERY_SECONDS:
                 self.write()
 

@@ -45,6 +45,12 @@ POST /admin/create-tenant                403  403   403   403 403   401  401   4
 POST /admin/create-tenant-db             403  403   403   403 403   401  401   401   401 400
 POST /admin/drop-database                403  403   403   403 403   401  401   401   401 400
 POST /admin/database/create              403  403   403   403 403   401  401   401   401 404
+GET  /admin/                             403  403   403   403 403   401  401   401   401 200
+GET  /admin/pages/platform/<platform>    403  403   403   403 403   401  401   401   401 404
+GET  /admin/pages/deploys                403  403   403   403 403   401  401   401   401 200
+GET  /admin/pages/deploys/<deploy>       403  403   403   403 403   401  401   401   401 404
+GET  /admin/pages/call                   403  403   403   403 403   401  401   401   401 200
+POST /admin/pages/call                   403  403   403   403 403   401  401   401   401 415
 """
 ROWS = {tuple(line.split()[:2]): list(map(int, line.split()[2:])) for line in TABLE.strip().splitlines()[2:]}
 
@@ -67,6 +73,7 @@ BODIES = {
     "/admin/create-tenant-db": {"platform": PLATFORM, "tenant_id": ""},
     "/admin/drop-database": {"platform": PLATFORM, "tenant_id": "main", "confirm": "no"},
     "/platform/<platform>/schema": {},
+    "/admin/pages/call": {},
 }
 
 

@@ -81,6 +81,8 @@ def _row(name: str, schema: dict[str, Any], required: bool) -> dict[str, str]:
 
 def _as_curl(method: str, path: str, media_type: str, example: dict[str, Any]) -> str:
     """Return a shell command that sends *example*."""
+    if media_type == "application/x-www-form-urlencoded":
+        return "The page sends it."
     url = f"$DB_GATEWAY_URL{path.replace('{platform}', 'myapp')}"
     if media_type == "application/json":
         body = json.dumps(example)

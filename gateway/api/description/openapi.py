@@ -132,6 +132,7 @@ def openapi_document() -> dict[str, Any]:
     )
     spec.components.header("RequestId", {"schema": {"type": "string"}})
     spec.components.security_scheme("ApiKey", {"type": "apiKey", "in": "header", "name": "X-API-Key"})
+    spec.components.security_scheme("Basic", {"type": "http", "scheme": "basic"})
     spec.components.security_scheme("Bearer", {"type": "http", "scheme": "bearer"})
     converter = plugin.converter
     assert converter is not None
@@ -161,7 +162,8 @@ def _add_components(spec: APISpec) -> None:
     """Add every schema of the operations, and say of those of answers which fields are always there."""
     schemas: list[Schema] = [ErrorAnswer()]
     for operation in OPERATIONS.values():
-        schemas += [one for one in (operation.body, operation.form, operation.answer) if one is not None]
+        used = (operation.body, operation.form, operation.page_form, operation.answer)
+        schemas += [one for one in used if one is not None]
     for name, schema in {_component_name(schema): schema for schema in schemas}.items():
         if name not in spec.components.schemas:  # it may be part of an earlier one
             spec.components.schema(name, schema=schema)
@@ -193,7 +195,11 @@ def _operation(plugin: MarshmallowPlugin, route: Route, operation: Operation) ->
         parameters += _query_parameters(plugin, operation)
     if parameters:
         described["parameters"] = parameters
-    for media_type, schema in (("application/json", operation.body), ("multipart/form-data", operation.form)):
+    for media_type, schema in (
+        ("application/json", operation.body),
+        ("multipart/form-data", operation.form),
+        ("application/x-www-form-urlencoded", operation.page_form),
+    ):
         if schema is not None:
             content = {"schema": _reference(schema), "example": operation.example}
             described["requestBody"] = {"required": True, "content": {media_type: content}}
@@ -201,7 +207,8 @@ def _operation(plugin: MarshmallowPlugin, route: Route, operation: Operation) ->
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": dict(_NAME), "example": "myapp"}
+    schema = dict(_NAME) if name == "platform" else {"type": "string"}
+    return {"name": name, "in": "path", "required": True, "schema": schema, "example": "myapp"}
 
 
 def _query_parameters(plugin: MarshmallowPlugin, operation: Operation) -> list[dict[str, Any]]:
@@ -219,6 +226,8 @@ def _security(key: Key) -> list[dict[str, list[str]]]:
     if key is Key.NONE:
         return [{}]
     keys: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
+    if key is Key.ADMIN_PAGE:
+        return [*keys, {"Basic": []}]
     return keys if key in (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS) else [{}, *keys]
 
 
@@ -242,7 +251,7 @@ def _answers(route: Route, operation: Operation) -> dict[int, dict[str, Any]]:
     for code in operation.conflicts:
         by_status.setdefault(409, []).append(code)
     for status, codes in by_status.items():
-        found[status] = _error_answer(status, codes, headers)
+        found[status] = _error_answer(status, codes, headers, as_page=route.key is Key.ADMIN_PAGE)
     return found
 
 
@@ -253,26 +262,27 @@ def _codes_of_route(route: Route, operation: Operation) -> Iterable[str]:
     codes = ["invalid_request", "internal_error", "pool_exhausted"]
     if route.key is not Key.NONE:
         codes += ["unauthorized", "platform_isolation_violation", "rate_limited"]
-    if operation.body is not None or operation.form is not None:
+    if route.key is Key.ADMIN_PAGE:
+        codes.append("not_found")  # with ADMIN_PAGE=off
+    if operation.body or operation.form or operation.page_form:
         codes += ["payload_too_large", "unsupported_media_type"]
     return codes
 
 
-def _error_answer(status: int, codes: list[str], headers: dict[str, Any]) -> dict[str, Any]:
+def _error_answer(status: int, codes: list[str], headers: dict[str, Any], *, as_page: bool) -> dict[str, Any]:
     codes = sorted(set(codes))
     reasons = [f"`{code}`: {_WHEN.get((status, code), _ELSEWHERE.get(code, _QUERY_FAILED))}" for code in codes]
     if status in (429, 503):
         headers = {**headers, "Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
-    return {
-        "description": "; ".join(reasons),
-        "headers": headers,
-        "content": {
-            "application/json": {
-                "schema": {"allOf": [_reference(ErrorAnswer()), {"properties": {"error": {"enum": codes}}}]},
-                "example": {"error": codes[0], "message": "…", "request_id": "5f0c…"},
-            }
-        },
+    content: dict[str, Any] = {
+        "application/json": {
+            "schema": {"allOf": [_reference(ErrorAnswer()), {"properties": {"error": {"enum": codes}}}]},
+            "example": {"error": codes[0], "message": "…", "request_id": "5f0c…"},
+        }
     }
+    if as_page:
+        content["text/html"] = {}
+    return {"description": "; ".join(reasons), "headers": headers, "content": content}
 
 
 def _reference(schema: Schema) -> dict[str, str]:

@@ -21,8 +21,8 @@ from gateway.api.v2.requests import (
     UndoBody,
 )
 
-V1, V2, ADMIN, HEALTH, SELF = TAGS = (
-    "Version 1", "Version 2", "Administration", "Health and numbers", "Description"
+V1, V2, ADMIN, PAGES, HEALTH, SELF = TAGS = (
+    "Version 1", "Version 2", "Administration", "Operator's page", "Health and numbers", "Description"
 )  # fmt: skip
 
 #: Error codes that several routes have besides those that follow from their rows in the table of routes.
@@ -60,12 +60,20 @@ class MigrateAllRequest(MigrateRequest):
         exclude = ("database_id", "uuid", "database_ids")
 
 
+class TryCallForm(CallRequest):
+    """The form of ``/admin/pages/call``."""
+
+    params = fields.String(metadata={"description": "A JSON list or object."})
+    token = fields.String(required=True, metadata={"description": "What the page has put into the form."})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """What is said of one route.
 
     :ivar body: of a JSON request
     :ivar form: of a multipart form
+    :ivar page_form: of a form that a page sends
     :ivar query: the query string
     :ivar answer: of success; None for one that is not JSON
     :ivar media_type: of success
@@ -82,6 +90,7 @@ class Operation:
     text: str = ""
     body: Schema | None = None
     form: Schema | None = None
+    page_form: Schema | None = None
     query: Schema | None = None
     status: int = 200
     answer: Schema | None = None
@@ -375,5 +384,34 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         errors=(*_DEPLOY, *_STORED),
         example=_STORED_DATABASE,
         answer_example=_CREATED,
+    ),
+    ("GET", "/admin/"): Operation(
+        tag=PAGES,
+        summary="How the gateway is: connections, functions, platforms",
+        text="Off with ADMIN_PAGE=off. A browser sends the admin key as the password of HTTP Basic.",
+        media_type="text/html",
+    ),
+    ("GET", "/admin/pages/platform/<platform>"): Operation(
+        tag=PAGES,
+        summary="The databases of a platform, with version, size and drift",
+        media_type="text/html",
+        errors=(*_DATABASE, *_STORED),
+    ),
+    ("GET", "/admin/pages/deploys"): Operation(
+        tag=PAGES, summary="Deploys under way and ended", media_type="text/html"
+    ),
+    ("GET", "/admin/pages/deploys/<deploy>"): Operation(
+        tag=PAGES, summary="What a deploy did to each database", media_type="text/html"
+    ),
+    ("GET", "/admin/pages/call"): Operation(
+        tag=PAGES, summary="The form that calls a function", media_type="text/html"
+    ),
+    ("POST", "/admin/pages/call"): Operation(
+        tag=PAGES,
+        summary="Call a function from the form",
+        page_form=TryCallForm(),
+        media_type="text/html",
+        errors=(*_CALL, "function_not_found"),
+        example={"platform": "myapp", "function": "list_notes", "params": "[]", "token": "…"},
     ),
 }  # fmt: skip
