@@ -52,9 +52,9 @@ def effects(
 
 
 def differences_from_new(actual: Catalog, desired: DesiredSchema, left: Collection[Change]) -> Iterator[str]:
-    """Yield a sentence, with its cause, for all that a new database of the same schema would have otherwise.
+    """Yield a sentence, with its cause, for each difference to a new database of the same schema.
 
-    :param left: differences that somebody forced, and what depends on them
+    :param left: forced differences, and what depends on them
     """
     if actual == desired.fresh:
         return
@@ -81,5 +81,5 @@ def bare_name(label: str) -> str:
 
 
 def _names_of(relation: Relation) -> list[str]:
-    """The names under which a migration may touch a table: a partition goes with its parent."""
+    """Return the names under which a migration may change a table: its own and those of its parents."""
     return [relation.name, *(bare_name(parent) for parent in relation.parents)]

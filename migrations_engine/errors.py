@@ -35,11 +35,11 @@ class ServerMessage:
 
 
 class EngineError(Exception):
-    """A deploy, or the reading of a schema, that ended without success. Nothing of it remains in the database.
+    """A deploy, or the reading of a schema, failed. The database is unchanged.
 
-    :param message: what went wrong and what to do, for the person who reads the answer
+    :param message: what went wrong and what to do, for the reader of the answer
     :param file: the schema file at fault, relative to the schema folder
-    :param server: PostgreSQL's own words, when it was PostgreSQL that refused
+    :param server: PostgreSQL's own message, if PostgreSQL refused a statement
     """
 
     code: ClassVar[str] = "internal_error"

@@ -36,9 +36,9 @@ class Inspection:
 
 
 def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
-    """Read what the database behind *connection* is at.
+    """Read the deployed version and the state of the database of *connection*.
 
-    :raises EngineError: PostgreSQL refuses to tell, or the connection is lost
+    :raises EngineError: PostgreSQL refuses, or the connection is lost
     """
     with _reading(connection):
         if not is_tracked(connection):
@@ -76,7 +76,7 @@ def describe_drift(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
         deployed = last_desired_schema(Records(connection), state)
     if deployed is None:
         return ()
-    # With what is there as what was declared formerly, whatever was added by hand counts as a difference too.
+    # With the present state as the earlier declaration, objects added by hand count as differences too.
     diff = diff_catalogs(actual=there, declared=deployed.complete, complete=deployed.complete, formerly=there)
     functions = [
         f"{one.file}: {one.identity} has been {'changed' if one.exists else 'dropped'}"

@@ -1,8 +1,8 @@
-"""What a database contains, as its server understands it: frozen values that two databases can be compared by.
+"""The catalog of a database as frozen values, for comparing two databases.
 
-Every text that PostgreSQL deparsed (types, defaults, definitions) names whatever is outside ``pg_catalog`` with its
+Every text that PostgreSQL deparsed (types, defaults, definitions) qualifies names outside ``pg_catalog`` with their
 schema. A ``label`` is an object's name as PostgreSQL quotes it, without ``public.``; it identifies the object within
-its kind and is what people are shown.
+its kind and is shown in messages.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Sequence:
 
     @property
     def options(self) -> tuple[object, ...]:
-        """What makes two sequences count alike, whatever they are called."""
+        """Return the definition of the sequence without its name."""
         return (self.type, self.start, self.increment, self.minimum, self.maximum, self.cache, self.cycle)
 
 
@@ -143,7 +143,7 @@ class Relation:
         return self.kind in TABLE_KINDS
 
     def column(self, name: str) -> Column | None:
-        """The column of that name, if there is one."""
+        """Return the column of that name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
 
@@ -192,7 +192,7 @@ class Privilege:
     column: str | None = None
     privilege: str
     grantee: str | None = None  #: None is PUBLIC, or the owner
-    owner: bool = False  #: the grantee is the object's owner, whoever that is
+    owner: bool = False  #: the grantee is the object's owner
     grantable: bool = False
     revoked: bool = False
 
@@ -252,7 +252,7 @@ class Catalog:
         return {type_.label: type_ for type_ in self.types}
 
     def to_json(self) -> str:
-        """The catalog as JSON; the server's own text where there is one, which is the same for the same content."""
+        """Return the catalog as JSON; the server's own text if there is one, which is equal for equal content."""
         if self.text is not None:
             return self.text
         document = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "text"}
@@ -285,7 +285,7 @@ def _qualified(schema: str, label: str) -> str:
     return f"{DEFAULT_SCHEMA}.{label}" if schema == DEFAULT_SCHEMA else label
 
 
-def _present_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - the JSON encoder hands over whatever it does not know
+def _present_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - the JSON encoder passes every value of an unknown type
     return {item.name: content for item in fields(value) if (content := getattr(value, item.name)) != item.default}
 
 

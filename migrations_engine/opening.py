@@ -45,7 +45,7 @@ def is_untouched(connection: psycopg.Connection[Any], note: Mapping[str, Any]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a deploy knows when it has the lock: its task, what is there and what is remembered."""
+    """The state of a deploy that has the lock: its task, the present catalog and the records of earlier deploys."""
 
     connection: psycopg.Connection[Any]
     schema: Schema
@@ -57,7 +57,7 @@ class Opening:
 
     @classmethod
     def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, probe: Probe) -> Opening:
-        """Read what is there and what is remembered, now that the lock is taken."""
+        """Read the catalog and the records, after the lock was taken."""
         there = Catalog() if probe.empty else read_catalog(connection)
         if not probe.tracked:
             Records(connection).create_tables()
@@ -73,7 +73,7 @@ class Opening:
 
     @property
     def is_new(self) -> bool:
-        """Nothing was deployed to the database, and nobody made anything in it."""
+        """Return whether the database is empty and nothing was deployed to it."""
         there = self.there
         return not (
             self.state.schema_checksum or self.state.migrations or there.relations or there.types or there.sequences

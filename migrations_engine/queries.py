@@ -13,6 +13,6 @@ _NAMED = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 @cache
 def load_queries(package: str) -> Mapping[str, bytes]:
-    """The statements of *package*'s ``queries.sql``; each begins with a line ``-- name: its_name``."""
+    """Return the statements of *package*'s ``queries.sql``; each starts with a line ``-- name: its_name``."""
     _, *parts = _NAMED.split(files(package).joinpath("queries.sql").read_text(encoding="utf-8"))
     return MappingProxyType({name: text.strip().encode() for name, text in zip(parts[::2], parts[1::2], strict=True)})

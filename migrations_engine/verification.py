@@ -45,7 +45,7 @@ def verify(schema: Schema, records: Records, finding: Finding) -> Verification:
 
 
 def verify_seeders(validations: Sequence[SeederValidation]) -> Verification:
-    """Look whether all rows are there that seeders define."""
+    """Check that all rows that seeders define exist."""
     errors = tuple(
         f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are not there: "
         f"{'; '.join(v.missing)}"

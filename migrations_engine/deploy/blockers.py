@@ -1,7 +1,7 @@
-"""Who holds the locks that a deploy waits for, and waiting for them without standing in anybody's way.
+"""The holders of locks that a deploy waits for, and waiting for them without blocking other sessions.
 
-A statement that waits for a strong lock makes all later ones on its table wait behind it. So it waits for a moment
-only; then the deploy is undone, and tried again when those that were in its way have ended their transactions.
+A statement that waits for a strong lock makes all later ones on its table wait behind it. So it waits for a short time
+only; then the deploy is rolled back, and tried again when the blocking transactions have ended.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _QUERIES: Final = load_queries(__package__)
 _POLL_SECONDS: Final = 0.05
 _NAMED_AT_MOST: Final = 5
 _WAIT_AT_MOST_MS: Final = 1000  #: how long one try may make the application wait behind it
-_PATIENCE: Final = 4  #: lock timeouts until a deploy gives up
+_PATIENCE: Final = 4  #: lock timeouts until a deploy fails
 
 Connect = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 
@@ -61,12 +61,12 @@ class Blockers:
         self._found: tuple[Blocker, ...] = ()
 
     def __str__(self) -> str:
-        """Who was in the way, for a message; empty when nobody was seen."""
+        """Return the blocking sessions, for a message; empty if none was found."""
         return ", ".join(map(str, self._found[:_NAMED_AT_MOST]))
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Look, while the block runs, whom the deploy waits for."""
+        """Find the blocking sessions of the deploy while the block runs."""
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(ended,), name="lock watcher", daemon=True)
         watcher.start()
@@ -77,9 +77,9 @@ class Blockers:
             watcher.join()
 
     def wait_until_gone(self, deadline: float) -> bool:
-        """Wait until those that were in the way have ended their transactions; False when *deadline* came first.
+        """Wait until the blocking transactions have ended. Return False if *deadline* passes first.
 
-        When nobody was seen it is a short pause.
+        Without any blocking session this is a short pause.
         """
         time.sleep(_POLL_SECONDS)
         if not self._found:
@@ -99,14 +99,14 @@ class Blockers:
                     with other.cursor(row_factory=class_row(Blocker)) as cursor:
                         found = cursor.execute(_QUERIES["blockers"], {"pid": self._pid}).fetchall()
                     self._found = tuple(found) or self._found
-        except Exception:  # noqa: BLE001 - a deploy does not fail because it cannot say who is in its way
-            _log.warning("who holds the locks that a deploy waits for could not be found out", exc_info=True)
+        except Exception:  # noqa: BLE001 - a deploy does not fail because blockers cannot be found
+            _log.warning("the holders of the locks that a deploy waits for could not be found", exc_info=True)
 
 
 class LockWait:
-    """The tries of one deploy that meets locks of the application.
+    """The attempts of one deploy that needs locks which the application holds.
 
-    :param timeout_ms: how long the deploy may wait for one lock; it gives up after some times that
+    :param timeout_ms: how long the deploy may wait for one lock; it fails after a multiple of that
     :param connect: as for :class:`Blockers`
     """
 
@@ -123,17 +123,17 @@ class LockWait:
             yield self._brief_ms
 
     def goes_on(self) -> bool:
-        """After a lock timeout: wait until a further try makes sense; False when it is time to give up."""
+        """Wait, after a lock timeout, until a further attempt is useful. Return False if the time is over."""
         if self._deadline is None:
             self._deadline = time.monotonic() + self._patience_seconds
             return True
         return self._blockers.wait_until_gone(self._deadline)
 
     def explained(self, exc: EngineError) -> DeployLockTimeout:
-        """The error for a deploy that gives up, which names those in its way."""
+        """Return the error for a deploy that fails, with the blocking sessions."""
         who = str(self._blockers)
         return DeployLockTimeout(
-            f"{exc.message}; {f'the lock is held by {who}' if who else 'nobody was seen who holds the lock for long'}. "
+            f"{exc.message}; {f'the lock is held by {who}' if who else 'no session was found that holds it for long'}. "
             "Nothing was changed, the same request can be repeated",
             file=exc.file,
             server=exc.server,

@@ -1,4 +1,4 @@
-"""Differences → database: every difference that is safe is made away, in an order that the server accepts."""
+"""Applies every safe difference to the database, in an order that the server accepts."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class ChangeRunner:
     def run(self, diff: CatalogDiff, *, may_leave: bool = False) -> None:
         """Run the statements for *diff*, those that need others after them.
 
-        :param may_leave: differences stay that somebody forced; what needs the missing half of them stays undone, too.
-            What takes several statements, as a view that is dropped and made again, is done whole or fails the deploy
+        :param may_leave: forced differences stay; changes that depend on them stay open, too.
+            A change of several statements, such as a view that is recreated, is applied whole or fails the deploy
         :raises MigrationFailed: PostgreSQL refused one
         """
         for alteration, exc in self._run_in_turn(diff):

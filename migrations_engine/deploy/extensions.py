@@ -46,7 +46,7 @@ def wanted_extension(file: SchemaFile) -> WantedExtension:
 
 
 def deploy_extensions(session: DeploySession, files: Sequence[SchemaFile]) -> int:
-    """Install missing extensions and return how many were installed; what is there already costs one query.
+    """Install missing extensions and return their number. If all are installed, this costs one query.
 
     :raises ExtensionNotAvailable: the server does not have the extension, or not in that version
     :raises ExtensionInstallFailed: PostgreSQL refused to install it

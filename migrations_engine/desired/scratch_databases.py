@@ -19,7 +19,7 @@ from migrations_engine.queries import load_queries
 _QUERIES: Final = load_queries(__package__)
 NAME_PREFIX: Final = "_stonescriptdb_gateway_scratch"  #: of all scratch databases
 _PASSING_PREFIX: Final = f"{NAME_PREFIX}_"  #: then the time of making in seconds, and a random part
-_ABANDONED_AFTER_SECONDS: Final = 60  #: from its making to its session is a moment; without one it is left by a crash
+_ABANDONED_AFTER_SECONDS: Final = 60  #: its session starts right after its creation; without one it was left by a crash
 _DUPLICATE_DATABASE: Final = "42P04"
 
 Connect = Callable[[str], AbstractContextManager[psycopg.Connection[Any]]]
@@ -44,7 +44,7 @@ class ScratchDatabases:
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
         """Open a connection in a transaction of an empty database, which is rolled back after the block.
 
-        Nothing made there stays, roles and the like included. Whoever wants it at the same time waits.
+        Nothing made there stays, roles and the like included. Concurrent callers wait.
 
         :raises ScratchUnavailable: the server refused to make the database
         """
@@ -89,7 +89,7 @@ class ScratchDatabases:
                 return
             raise ScratchUnavailable(
                 f"the scratch database for reading the schema could not be made: {exc}; the gateway's role needs "
-                f"CREATEDB, and nobody may be connected to {self.template}",
+                f"CREATEDB, and no session may be connected to {self.template}",
                 server=ServerMessage.of(exc),
             ) from exc
 
@@ -102,7 +102,7 @@ class ScratchDatabases:
         return f"{NAME_PREFIX}_of_{kind}"
 
     def _drop_abandoned(self, maintenance: psycopg.Connection[Any]) -> None:
-        """Drop what a process that died left behind: too old to be in use, and nobody is connected to it."""
+        """Drop databases of killed processes: too old to be in use, and without a session."""
         rows = maintenance.execute(_QUERIES["unused_databases"], {"prefix": _PASSING_PREFIX}).fetchall()
         for (name,) in rows:
             made, _, _ = name.removeprefix(_PASSING_PREFIX).partition("_")
@@ -126,5 +126,5 @@ def _drop(maintenance: psycopg.Connection[Any], name: str) -> None:
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     try:
         maintenance.execute(drop + sql.SQL(" WITH (FORCE)"))
-    except psycopg.errors.InsufficientPrivilege:  # an autovacuum worker is there, which ends for a drop without force
+    except psycopg.errors.InsufficientPrivilege:  # an autovacuum worker, which ends for a drop without force
         maintenance.execute(drop)

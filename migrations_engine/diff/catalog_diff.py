@@ -34,7 +34,7 @@ class CatalogDiff:
         return bool(self.changes)
 
     def validation(self) -> SchemaValidation:
-        """The changes by danger, as a deploy reports them."""
+        """Return the changes by danger, as a deploy reports them."""
         changes = [difference.as_change() for difference in self.changes]
         return SchemaValidation(
             safe_changes=tuple(change for change in changes if change.compatibility == "safe"),
@@ -43,11 +43,11 @@ class CatalogDiff:
         )
 
     def row_queries(self) -> tuple[tuple[int, RowQuery | None], ...]:
-        """What to ask of the rows, by place in ``changes``: a SELECT of one number, or None where no query can tell."""
+        """Return the query that counts rows for each of ``changes``: a SELECT of one number, or None."""
         return row_queries(self.changes, self.actual, self.wanted)
 
     def with_answers(self, answers: Mapping[int, int | str]) -> Self:
-        """The same differences with the rows that each concerns, or why they could not be counted, by place."""
+        """Return the same differences with the rows at risk of each, or the reason why they could not be counted."""
         changes = list(self.changes)
         for place, answer in answers.items():
             changes[place] = changes[place].counted(answer)
@@ -140,7 +140,7 @@ def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog, 
 
 
 def _warnings(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[str]:
-    """What is declared, or was, and only known by name: its absence or presence is told, its content not compared."""
+    """Return warnings about objects that are compared by name only: missing and additional ones."""
     for line in declared.uncovered:
         if line in complete.uncovered and line not in actual.uncovered:
             yield f"declared but not in the database, and of a kind that is not compared: {line}"

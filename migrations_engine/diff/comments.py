@@ -12,9 +12,9 @@ from migrations_engine.model import Sequence as SequenceObject
 def diff_comments(
     actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None, others: Sequence[Difference]
 ) -> Iterator[Difference]:
-    """Differences of comments. One that nobody declared was made by hand and stays.
+    """Return differences of comments. An undeclared one was made by hand and stays.
 
-    :param others: all other differences; the comments of what those drop are not told
+    :param others: all other differences; comments on objects that they drop are left out
     """
     there, asked, finished, former = (
         {(kind, identity): text for kind, identity, text in side.comments}
@@ -40,9 +40,9 @@ def diff_comments(
 
 
 def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bool:
-    """Whether a comment is on an object, or on something that belongs to it.
+    """Return whether a comment is on an object, or on a part of it.
 
-    :param identity: of what is commented, as ``pg_identify_object`` gives it
+    :param identity: of the commented object, as ``pg_identify_object`` returns it
     :param found: the object
     :param relation: what the object belongs to
     """

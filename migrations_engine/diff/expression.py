@@ -38,10 +38,10 @@ def _remembered(function: Callable[[str | None], str | None]) -> Callable[[str |
 
 @_remembered
 def canonical(text: str | None) -> str | None:
-    """Give the spelling under which expressions are compared.
+    """Return the spelling under which expressions are compared.
 
     A list such as ``IN ('a', 'b')`` on a varchar column is printed as ``(ARRAY[...])::text[]`` when it comes from the
-    user's text, and as ``ARRAY[(...)::text, ...]`` when it comes from a dump or from ourselves.
+    user's text, and as ``ARRAY[(...)::text, ...]`` when it comes from a dump or from the engine.
     """
     if text is None:
         return None
@@ -74,7 +74,7 @@ def without_casts(text: str | None) -> str | None:
 
 
 def replayable(text: str) -> str:
-    """Give the spelling that PostgreSQL, reading it, prints as *text* again.
+    """Return the spelling that PostgreSQL parses and prints as *text* again.
 
     A list of varchar values is cast to text as a whole when the user writes ``IN``; read with that cast, every element
     would be cast by itself.

@@ -1,4 +1,4 @@
-"""What a child table or partition merely has from its parent is not told twice."""
+"""Leaves out properties that a child table or partition inherits from its parent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from migrations_engine.model import Catalog, Column, Relation
 
 
 def with_own_defaults(catalog: Catalog) -> dict[str, Relation]:
-    """The relations by label, where an inherited column has a default only if it is not simply its parent's."""
+    """Return the relations by label; an inherited column has a default only if it differs from its parent's."""
     relations = catalog.relation_by_label
 
     def own(relation: Relation, column: Column) -> Column:

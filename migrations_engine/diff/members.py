@@ -12,7 +12,7 @@ from migrations_engine.diff.sides import Matching, RelationSides, match_named
 from migrations_engine.model import Attachment, Catalog, Constraint, Relation
 
 _NAMES: Final = {"p": "primary key", "u": "unique", "f": "foreign key", "c": "check", "x": "exclusion"}
-_KEY: Final = incompatible("a primary key is what rows are told apart by")
+_KEY: Final = incompatible("a primary key identifies rows")
 ATTACHMENT_KINDS: Final = ("index", "statistics", "rule", "trigger", "policy")
 
 
@@ -85,7 +85,7 @@ def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Differenc
 
 
 def _inherited_indexes(sides: RelationSides) -> Iterator[Difference]:
-    """A partition's parts of indexes come and go with those; only what they are called is its own."""
+    """Compare the names of a partition's parts of indexes; everything else about them follows from the indexes."""
     found, declared, complete = (
         sorted((item for item in side.attachments if item.inherited), key=lambda item: (item.definition, item.name))
         for side in (sides.found, sides.declared, sides.complete)
@@ -102,7 +102,7 @@ def _inherited_indexes(sides: RelationSides) -> Iterator[Difference]:
 
 
 def _targets(sides: RelationSides, pairs: Iterable[tuple[Attachment, Attachment]]) -> Iterator[Difference]:
-    """How much ANALYZE looks at. What nobody declared was set by hand and stays."""
+    """Compare statistics targets. An undeclared one was set by hand and stays."""
     former = {(item.kind, item.name): item.targets for item in sides.former.attachments} if sides.former else {}
     for old, new in pairs:
         if old.targets != new.targets and (new.targets or former.get((old.kind, old.name))):
@@ -112,12 +112,12 @@ def _targets(sides: RelationSides, pairs: Iterable[tuple[Attachment, Attachment]
 
 
 def _making(relation: Relation, attachment: Attachment, reason: str) -> Verdict:
-    """A unique index can be refused by rows, but the rows of a materialized view are no more than a query's."""
+    """Judge a new index: rows may violate a unique one, but those of a materialized view can be computed again."""
     return unless_refused(reason) if attachment.unique and relation.is_table else safe(reason)
 
 
 def _without(relation: Relation, constraint: Constraint, actual: Catalog) -> Verdict:
-    """What dropping a constraint comes to: PostgreSQL refuses it for a key that foreign keys rely on."""
+    """Judge dropping a constraint: PostgreSQL refuses it for a key that foreign keys rely on."""
     if constraint.kind == "p":
         return _KEY
     if constraint.kind == "u" and (users := _referring(relation, constraint.columns, actual)):

@@ -30,7 +30,7 @@ def diff_objects(
 
 
 def change_type(verb: str, kind: str) -> str:
-    """The change type of doing something to an object: ``add_text_search_parser``."""
+    """Return the change type for an object: ``add_text_search_parser``."""
     return f"{verb}_{re.sub('[ -]', '_', kind)}"
 
 

@@ -12,7 +12,7 @@ from migrations_engine.model import Catalog, Privilege
 def diff_privileges(
     actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
 ) -> Iterator[Difference]:
-    """Differences of privileges. One that nobody declared was granted by hand and stays."""
+    """Return differences of privileges. An undeclared one was granted by hand and stays."""
     there, finished = set(actual.privileges), set(complete.privileges)
     known = {*declared.privileges, *finished}
     for former in formerly.privileges if formerly else ():

@@ -16,7 +16,7 @@ from migrations_engine.model import Relation
 
 
 class Named(Protocol):
-    """Whatever has a name within its relation."""
+    """An object with a name within its relation."""
 
     @property
     def name(self) -> str:
@@ -34,7 +34,7 @@ def is_settled(found: T, declared: T, complete: T, key: Callable[[T], Hashable])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelationSides:
-    """One relation that is there and declared, on all sides."""
+    """One relation that exists and is declared, on all sides."""
 
     found: Relation
     declared: Relation
@@ -61,7 +61,7 @@ def match_named(
     former: Sequence[N],
     shape: Callable[[N], Hashable],
 ) -> Matching[N]:
-    """Pair up what is found with what is wanted: what is as wanted, then what only a name tells apart, then by name."""
+    """Pair found with wanted objects: equal ones, then those that differ by name alone, then those of equal name."""
 
     def seen(item: N) -> tuple[str, Hashable]:
         return item.name, shape(item)

@@ -17,9 +17,9 @@ _DIGITS: Final = {"smallint": 5, "integer": 10, "bigint": 19}  #: decimal digits
 _STRINGS: Final = frozenset({"text", "character varying", "character", "name", '"char"'})
 _NAME_CHARACTERS: Final = 63  #: the longest ``name``, NAMEDATALEN - 1 bytes
 _INTERVAL_FINEST: Final = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
-_SECOND_PRECISION: Final = 6  #: of times and intervals that give none, manual table 8.9
+_SECOND_PRECISION: Final = 6  #: of times and intervals without one, manual table 8.9
 
-#: The new type represents every value of the old one exactly, whatever the modifiers.
+#: The new type represents every value of the old one exactly, with any modifiers.
 _EXACT: Final = frozenset(
     {
         ("smallint", "integer"),
@@ -138,7 +138,7 @@ class TypeName:
 
     @property
     def is_citext(self) -> bool:
-        """Whether it is the type of the extension of that name, in whatever schema."""
+        """Return whether it is the type of the extension of that name, in any schema."""
         return self.base.rpartition(".")[2] == "citext"
 
     @property

@@ -63,7 +63,7 @@ def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
 
 
 def _cut(text: str, first: int) -> Iterator[str]:
-    """What stands between the commas outside parentheses and brackets, from token number *first* on."""
+    """Return the tokens between the commas outside parentheses and brackets, from token number *first* on."""
     start: int | None = None
     end = depth = 0
     for token in islice(tokens(text), first, None):

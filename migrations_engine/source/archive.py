@@ -30,7 +30,7 @@ _BLOCK: Final = 512  #: everything in a tar archive is a multiple of it
 _EXTENDED_AT_MOST: Final = 1024 * 1024  #: bytes of one extended header; macOS puts whole file attributes into them
 _EXTENDED_IN_ALL: Final = 8 * 1024 * 1024  #: bytes of all extended headers, which are read and not kept
 _HEADERS_PER_ENTRY: Final = 3  #: its own and what may precede it: a PAX header, or a GNU one for each long name
-_GZIP: Final = 31  #: how zlib is told that gzip's header and checksum are to be read
+_GZIP: Final = 31  #: makes zlib read gzip's header and checksum
 _MEMBERS_AT_MOST: Final = 10_000  #: of a gzip file; bgzip makes one for every 64 kB
 _EMPTY_BLOCK: Final = bytes(_BLOCK)
 _SIZE_DIGITS: Final = 20  #: more than any number in an archive has
@@ -50,8 +50,8 @@ _CUT_OFF: Final = "the archive is cut off before its end; pack and send it again
 def read_archive(data: bytes | BinaryIO, limits: ArchiveLimits | None = None) -> Schema:
     """Read the schema that *data*, a gzip-compressed tar archive, contains.
 
-    The schema folder may be the archive's root or lie within other folders; hidden files are ignored, and what is not
-    part of a schema is named in ``Schema.warnings``. Memory stays within the limits whatever the archive claims.
+    The schema folder may be the archive's root or inside other folders; hidden files are ignored, and files that are
+    not part of a schema are named in ``Schema.warnings``. Memory is limited, also if headers are wrong.
 
     :param limits: sizes and counts above which the archive is refused; the defaults of :class:`ArchiveLimits` without
     :raises SchemaExtractionFailed: not such an archive, unsafe, over a limit, or no schema; the message says what to do
@@ -92,7 +92,7 @@ def _check_format(packed: bytes, limits: ArchiveLimits) -> None:
 
 
 class _Unpacked:
-    """The decompressed bytes, counted; decompressed in pieces, whatever is asked for at once."""
+    """The decompressed bytes, counted, and always decompressed in pieces."""
 
     def __init__(self, packed: bytes, limits: ArchiveLimits) -> None:
         self._packed = packed
@@ -105,7 +105,7 @@ class _Unpacked:
         self._left = limits.max_unpacked_bytes
 
     def read(self, size: int, /) -> bytes:
-        """Give up to *size* bytes; the last call, which gives none, has checked the length and checksum of all.
+        """Return up to *size* bytes; the last call returns none and has checked the length and checksum of all.
 
         :raises SchemaExtractionFailed: too many bytes in all, or gzip cannot read on
         """
@@ -161,7 +161,7 @@ class _Bytes(Protocol):
     """Where the bytes come from; it raises SchemaExtractionFailed by itself when they are no good."""
 
     def read(self, size: int, /) -> bytes:
-        """Give up to *size* bytes, fewer only at the end."""
+        """Return up to *size* bytes, fewer only at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ class _Entry:
 
 
 class _TarReader:
-    """Reads a tar archive (ustar, PAX or GNU) from beginning to end."""
+    """Reads a tar archive (ustar, PAX or GNU) from start to end."""
 
     def __init__(self, source: _Bytes, *, most_headers: int) -> None:
         self._source = source
@@ -185,7 +185,7 @@ class _TarReader:
         self._padding = 0
 
     def entries(self) -> Iterator[_Entry]:
-        """Give the files and folders one after the other, each before its content is read.
+        """Yield the files and folders, each before its content is read.
 
         :raises SchemaExtractionFailed: the bytes are not a whole tar archive and nothing after it, or an entry is
             a link, a device or anything else but a file or folder
@@ -288,7 +288,7 @@ def _utf8(name: bytes) -> str:
 
 
 def _pax_records(data: bytes) -> dict[str, str]:
-    """The ``path``, ``size`` and ``GNU.sparse`` records of an extended header: ``<length> <key>=<value>`` a line."""
+    """Return the ``path``, ``size`` and ``GNU.sparse`` records of an extended header (``<length> <key>=<value>``)."""
     records: dict[str, str] = {}
     position = 0
     while position < len(data):

@@ -1,4 +1,4 @@
-"""Which file of a schema an object comes from, or was changed by, as far as the files' text tells."""
+"""Finds the file of a schema that creates or changes an object, from the text of the files."""
 
 from __future__ import annotations
 

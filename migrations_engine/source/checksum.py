@@ -11,12 +11,12 @@ from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
 
 _FOLDED_LANGUAGES: Final = {"sql", "plpgsql"}  #: languages whose bodies are made of PostgreSQL's own tokens
-_HEAD: Final = 4  #: tokens that tell whether a statement may have a body: CREATE OR REPLACE FUNCTION
+_HEAD: Final = 4  #: tokens that show whether a statement may have a body: CREATE OR REPLACE FUNCTION
 _BATCH: Final = 10_000  #: tokens that are put together at once, and among which a body is looked for
 
 
 def folded_checksum(text: str) -> str:
-    """Give the SHA-256, in hexadecimal, of the tokens of *text*.
+    """Return the SHA-256, in hexadecimal, of the tokens of *text*.
 
     White space, comments and the case of keywords and unquoted names do not count. String literals and quoted names
     count exactly. The body of a function, procedure or ``DO`` block in ``sql`` or ``plpgsql`` is folded in the same

@@ -1,4 +1,4 @@
-"""In which order the files of a folder must run, as far as their text tells."""
+"""Finds the order in which the files of a folder must run, from their text."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def order_types(files: Sequence[SchemaFile]) -> tuple[SchemaFile, ...]:
 
 
 def order_migrations(files: Sequence[SchemaFile], declared: Iterable[SchemaFile] = ()) -> tuple[SchemaFile, ...]:
-    """Keep the order of the file names; a file moves only behind a later one that alone makes a table it needs.
+    """Return files in the order of their names; a file moves only after a later one that alone makes a table it needs.
 
-    When one moves, those that use what it makes move with it. A circle stays in the order of the names: PostgreSQL then
-    says what is missing.
+    When one moves, those that use its objects move with it. A cycle stays in the order of the names: PostgreSQL then
+    reports what is missing.
 
-    :param declared: the files of ``tables/``: what they make is there before any migration runs
+    :param declared: the files of ``tables/``: their objects exist before any migration runs
     :raises SchemaExtractionFailed: a file cannot be cut into statements
     """
     if len(files) < 2:
@@ -87,7 +87,7 @@ def order_migrations(files: Sequence[SchemaFile], declared: Iterable[SchemaFile]
 
 @dataclass(frozen=True, kw_only=True)
 class Filling:
-    """What a seeder file fills, and what it wants filled before; tables by any number that tells them apart."""
+    """The tables that a seeder file fills, and those to be filled before it; tables by any unique number."""
 
     tables: frozenset[int]
     names: frozenset[str]  #: of those tables, as its statements spell them
@@ -96,9 +96,9 @@ class Filling:
 
 
 def order_seeders(fillings: Mapping[SchemaFile, Filling]) -> tuple[SchemaFile, ...]:
-    """Put files so that each comes after those that fill what it refers to or asks; equals stay as they were.
+    """Return files so that each follows those that fill the tables it refers to or reads. The sort is stable.
 
-    Only wishes: where they make a circle, they give way, and PostgreSQL has the last word.
+    These are preferences: in a cycle they are dropped, and PostgreSQL decides.
     """
     files, found = list(fillings), list(fillings.values())
     by_table = _numbers_by_name([filling.tables for filling in found])
@@ -194,9 +194,9 @@ def _numbers_by_name(groups: Sequence[Collection[_Name]]) -> dict[_Name, set[int
 
 
 def _sorted(needed: Edges, wished: Edges) -> list[int]:
-    """Number the files so that each follows those before it, the smallest first among equals.
+    """Return the numbers of the files, each after those that it needs, the smallest first among equals.
 
-    Wishes give way where they make a circle. Files whose needs make one are left out, with all that need them.
+    Preferences are dropped in a cycle. Files whose requirements make one are left out, with all that need them.
     """
     missing = [set(needs) for needs in needed]
     hoped = [set(needs) | set(wishes) for needs, wishes in zip(needed, wished, strict=True)]

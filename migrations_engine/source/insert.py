@@ -1,4 +1,4 @@
-"""``INSERT``, taken apart as far as its rows need: which table, which columns, and the query that gives them."""
+"""``INSERT``, parsed as far as its rows need: table, columns, and the query for the rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from migrations_engine.source.lexer import Kind, Token, tokens
 from migrations_engine.source.names import ObjectName, insert_target
 from migrations_engine.source.statements import SqlStatement
 
-#: Functions that give times or UUIDs, or for the same values always the same.
+#: Functions that return times or UUIDs, or are immutable.
 _STEADY: Final = frozenset({"NOW", "GEN_RANDOM_UUID", "UUID_GENERATE_V4", "UUIDV4", "UUIDV7", "CLOCK_TIMESTAMP"}) | {
     *("STATEMENT_TIMESTAMP", "TRANSACTION_TIMESTAMP", "CURRENT_TIMESTAMP", "LOCALTIMESTAMP"),
     *("NUMERIC", "LOWER", "UPPER", "ROW", "COALESCE"),
@@ -34,7 +34,7 @@ class Insert:
     target: ObjectName
     columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
     before: str  #: a WITH clause in front of INSERT
-    source: str  #: the query that gives the rows: ``VALUES …`` or ``SELECT …``, with NULL where DEFAULT stood
+    source: str  #: the query for the rows: ``VALUES …`` or ``SELECT …``, with NULL where DEFAULT stood
     filling: str  #: the statement as it stands, up to the end of the query: without ON CONFLICT and RETURNING
     is_values: bool  #: the query is nothing but ``VALUES …``
     has_defaults: bool  #: ``DEFAULT`` stands for a value somewhere
@@ -73,7 +73,7 @@ def insert_of(statement: SqlStatement) -> Insert | None:
 
 
 def single_rows(insert: Insert) -> Iterator[Insert]:
-    """An INSERT of plain values as one statement for each row."""
+    """Return an INSERT of plain values as one statement for each row."""
     head = insert.filling
     depth, start, position = 0, 0, 0
     values = False
@@ -149,7 +149,7 @@ def _find_insert(pairs: _Pairs) -> tuple[int, bool]:
 
 
 def _skip_target(pairs: _Pairs, *, has_columns: bool) -> Token:
-    """Step over ``INTO name AS alias (columns)`` and give the token behind."""
+    """Skip ``INTO name AS alias (columns)`` and return the next token."""
     next(pairs)
     _, following = next(pairs)
     while following.text == ".":

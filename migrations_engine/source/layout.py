@@ -13,7 +13,7 @@ from migrations_engine.schema import FOLDERS, SUFFIXES, Schema, SchemaFile, deco
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_SILENT_NAMES: Final = ("README", "LICENSE", "CHANGELOG")  #: what people keep beside their SQL, and nobody would run
+_SILENT_NAMES: Final = ("README", "LICENSE", "CHANGELOG")  #: files that are kept beside SQL and not run
 _SILENT_SUFFIX: Final = ".md"
 _NAMED_AT_MOST: Final = 3  #: names in one warning
 _WARNINGS_AT_MOST: Final = 20
@@ -44,7 +44,7 @@ class Layout:
     _entries: int = 0
 
     def admit(self, path: str) -> Parts:
-        """Check the path of an entry and give its parts, without ``.`` and empty ones.
+        """Check the path of an entry and return its parts, without ``.`` and empty ones.
 
         :raises SchemaExtractionFailed: the path is absolute, leads out of the archive, is too deep or long, or contains
             control characters; or there are too many entries
@@ -99,7 +99,7 @@ class Layout:
         )
 
     def schema(self) -> Schema:
-        """Find the schema folder and give its files.
+        """Find the schema folder and return its files.
 
         :raises SchemaExtractionFailed: there is none, or more than one; or a file is not text in UTF-8
         """
@@ -126,7 +126,7 @@ class Layout:
         return Schema(**{folder: tuple(files) for folder, files in groups.items()}, warnings=_warnings(others))
 
     def _root(self) -> Parts:
-        """The path of the folder that holds ``tables/`` and its like."""
+        """Return the path of the folder that contains ``tables/`` and other folders of a schema."""
         roots = {_root_of(parts[:-1]) for parts, content in self._files.items() if content is not None}
         roots = roots or {_root_of(folder) for folder in self._folders}
         found = sorted((root for root in roots if root is not None), key=lambda root: (len(root), root))
@@ -152,7 +152,7 @@ def printable(path: str) -> str:
 
 
 def _root_of(folders: Parts) -> Parts | None:
-    """What stands before the first folder of a schema in a path."""
+    """Return the part of a path before the first folder of a schema."""
     return next((folders[:depth] for depth, name in enumerate(folders) if name in FOLDERS), None)
 
 
@@ -173,7 +173,7 @@ def _is_silent(name: str) -> bool:
 
 
 def _checked_text(content: bytes, label: str) -> bytes:
-    """The file's text without its byte order mark, known to be UTF-8 that PostgreSQL can take."""
+    """Return the file's text without its byte order mark, after a check that PostgreSQL accepts its UTF-8."""
     if content.startswith(_UTF16_MARKS):
         raise SchemaExtractionFailed(f"{label} is UTF-16; save it as UTF-8", file=label)
     if (position := content.find(b"\0")) >= 0:

@@ -131,7 +131,7 @@ def pieces(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 def folded_tokens(text: str) -> Iterator[str]:
-    """The texts of the tokens of *text* one after the other, keywords and unquoted names in lower case.
+    """Yield the texts of the tokens of *text*, keywords and unquoted names in lower case.
 
     :raises SchemaExtractionFailed: as :func:`tokens`
     """
@@ -140,7 +140,7 @@ def folded_tokens(text: str) -> Iterator[str]:
 
 
 def line_of(text: str, offset: int) -> int:
-    """The number of the line on which *offset* lies, counted from 1."""
+    """Return the number of the line of *offset*, counted from 1."""
     return line_breaks(text, 0, offset) + 1
 
 
@@ -160,7 +160,7 @@ def fold(word: str) -> str:
 
 
 def name_of(text: str, escape: str = "\\") -> str | None:
-    """The name that a token stands for, folded and cut as PostgreSQL does; None when it is no name.
+    """Return the name of a token, folded and truncated as PostgreSQL does; None if it is no name.
 
     :param escape: the character that ``UESCAPE`` names, for ``U&"…"``
     """
@@ -179,7 +179,7 @@ def name_of(text: str, escape: str = "\\") -> str | None:
 
 
 def content_of(text: str) -> str | None:
-    """What a plain or dollar-quoted string contains; None for other tokens and for strings with a prefix."""
+    """Return the content of a plain or dollar-quoted string; None for other tokens and strings with a prefix."""
     if text[0] == "'":
         return text[1:-1].replace("''", "'")
     if text[0] == "$" and text[-1] == "$" and len(text) > 1:
@@ -217,7 +217,7 @@ def _read_on(text: str, start: int, opening: str) -> tuple[str, int]:
 
 
 def _through(rest: re.Pattern[str], text: str, position: int) -> int:
-    """The offset behind all that *rest*, which covers a step of it, matches from *position* on."""
+    """Return the offset after all matches of *rest*, which matches a step at a time, from *position* on."""
     while (match := rest.match(text, position)) is not None and match.end() > position:
         position = match.end()
     return position
@@ -231,7 +231,7 @@ def _end_of_quotes(rest: re.Pattern[str], text: str, start: int, opening: str, b
 
 
 def _end_of_escapes(text: str, start: int, opening: str) -> int:
-    """The end of ``E'…'``, which goes on in the next string when nothing but white space with a line break is between.
+    """Return the end of ``E'…'``, which continues in the next string after white space with a line break.
 
     It matters for these strings alone, where a backslash hides a quote.
     """
@@ -255,7 +255,7 @@ def _end_of_dollar_quotes(text: str, start: int, opening: str) -> int:
 
 
 def _end_of_comment(text: str, start: int) -> int:
-    """The end of a comment, which may have others inside: no regular expression can follow those."""
+    """Return the end of a comment. Comments may be nested, which no regular expression can match."""
     depth, position = 0, start
     while position < len(text):
         stop = position + _STEP

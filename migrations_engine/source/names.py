@@ -14,7 +14,7 @@ _READ_AHEAD: Final = 32  #: tokens; most statements are recognised by fewer, and
 
 
 class ObjectName(NamedTuple):
-    """A name as a statement gives it, folded as PostgreSQL folds it; *schema* is None when it is not qualified."""
+    """A name in a statement, folded as PostgreSQL folds it; *schema* is None when it is not qualified."""
 
     schema: str | None
     name: str
@@ -68,7 +68,7 @@ class Cursor:
         self.position = 0  #: how many tokens lie behind
 
     def peek(self, offset: int = 0) -> str:
-        """The token *offset* places ahead; empty after the last."""
+        """Return the token *offset* places ahead; empty after the last."""
         place = self.position + offset
         while len(self._read) <= place:
             more = list(islice(self._rest, _READ_AHEAD))
@@ -78,7 +78,7 @@ class Cursor:
         return self._read[place]
 
     def take(self) -> str:
-        """Step over one token and give it; empty after the last."""
+        """Skip one token and return it; empty after the last."""
         token = self.peek()
         self.position += bool(token)
         return token
@@ -95,7 +95,7 @@ class Cursor:
         return True
 
     def identifier(self) -> str | None:
-        """Step over one name and give it as PostgreSQL folds it; None when something else comes next."""
+        """Skip one name and return it as PostgreSQL folds it; None if the next token is no name."""
         token = self.peek()
         if not token or name_of(token) is None:
             return None
@@ -105,7 +105,7 @@ class Cursor:
         return name_of(token)
 
     def name(self) -> ObjectName | None:
-        """Step over a name with or without its schema (and database) and give it."""
+        """Skip a name with or without its schema (and database) and return it."""
         parts = [self.identifier()]
         while parts[-1] is not None and self.accept("."):
             parts.append(self.identifier())
@@ -152,7 +152,7 @@ _ON_A_TABLE: Final = {"INDEX": "on", "TRIGGER": "on", "POLICY": "on", "RULE": "t
 
 
 def created_name(statement: SqlStatement) -> NamedObject | None:
-    """The object that a ``CREATE`` makes; None for another statement, or a kind without a plain name (a cast)."""
+    """Return the object of a ``CREATE``; None for another statement, or a kind without a plain name (a cast)."""
     if statement.words[:1] != ("CREATE",):
         return None
     cursor = Cursor(statement.text)
@@ -174,7 +174,7 @@ def created_name(statement: SqlStatement) -> NamedObject | None:
 
 
 def dropped_names(statement: SqlStatement) -> tuple[NamedObject, ...]:
-    """The objects that a ``DROP`` removes; empty for another statement."""
+    """Return the objects of a ``DROP``; empty for another statement."""
     if statement.words[:1] != ("DROP",):
         return ()
     cursor = Cursor(statement.text)
@@ -195,7 +195,7 @@ def dropped_names(statement: SqlStatement) -> tuple[NamedObject, ...]:
 
 
 def insert_target(statement: SqlStatement) -> InsertTarget | None:
-    """The table that an ``INSERT`` fills, also when it begins with ``WITH``; None for another statement."""
+    """Return the table of an ``INSERT``, also if it starts with ``WITH``; None for another statement."""
     if statement.words[:1] not in {("INSERT",), ("WITH",)}:
         return None
     cursor = Cursor(statement.text)
@@ -221,7 +221,7 @@ def _skip_common_tables(cursor: Cursor) -> bool:
 
 
 def _column_list(cursor: Cursor) -> tuple[str, ...] | None:
-    """The columns in parentheses; None when none are listed, or the parenthesis holds a query."""
+    """Return the columns in parentheses; None if none are listed, or the parentheses contain a query."""
     if not cursor.accept("(") or any(cursor.sees(*words) for words in _QUERY_STARTS):
         return None
     columns = []

@@ -26,11 +26,11 @@ class Mentions:
 
 
 def references(statement: SqlStatement) -> frozenset[ObjectName]:
-    """The tables and sequences that must exist before the statement can run.
+    """Return the tables and sequences that must exist before the statement can run.
 
     They are the targets of ``REFERENCES``, ``INHERITS``, ``LIKE``, ``PARTITION OF``, ``ATTACH PARTITION``, ``INHERIT``
     and ``nextval('…')``, the table of an ``ALTER TABLE``, index, trigger, policy or rule, and the one that ``INSERT``,
-    ``UPDATE`` or ``DELETE`` writes to. What stands after ``IF EXISTS`` is not needed.
+    ``UPDATE`` or ``DELETE`` writes to. Names after ``IF EXISTS`` are left out.
     """
     if statement.words[:1] == ("CREATE",):
         created = created_name(statement)
@@ -62,7 +62,7 @@ def _names_among(spelled: Iterable[str]) -> frozenset[str]:
 
 
 def _clauses(statement: SqlStatement) -> frozenset[ObjectName]:
-    """The tables named by the clauses of a ``CREATE TABLE`` or ``ALTER TABLE``."""
+    """Return the tables named by the clauses of a ``CREATE TABLE`` or ``ALTER TABLE``."""
     if not occurs(_CLAUSE, statement.text):
         return frozenset()
     cursor = Cursor(statement.text)
@@ -92,7 +92,7 @@ def _clauses(statement: SqlStatement) -> frozenset[ObjectName]:
 
 
 def _quoted_name(token: str) -> ObjectName | None:
-    """The name inside a string, as in ``nextval('public.users_id_seq')``."""
+    """Return the name inside a string, as in ``nextval('public.users_id_seq')``."""
     content = content_of(token) if token else None
     return Cursor(content).name() if content else None
 

@@ -77,5 +77,5 @@ def _replacing(statement: SqlStatement) -> str:
 
 @once_per_file
 def script_of(file: SchemaFile) -> Script:
-    """Lex *file*, or give what was lexed before."""
+    """Lex *file*, or return the earlier result."""
     return Script(label=file.label, text=file.text)

@@ -1,7 +1,7 @@
 """Statements that reach beyond the schema's own database: on databases, roles, tablespaces and the server itself.
 
-They are refused before anything runs. This is a rail and no wall: what a ``DO`` block or a function's body does is seen
-by nobody before it runs (docs/security.md).
+They are refused before anything runs. This catches mistakes and is no protection: statements in a ``DO`` block or a
+function's body are not checked (docs/security.md).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def refuse_server_statements(schema: Schema) -> None:
 
 
 def server_statement(statement: SqlStatement) -> str | None:
-    """What a statement that reaches beyond its database begins with, as in ``ALTER ROLE``; None for all others."""
+    """Return the first words of a statement that reaches beyond its database (``ALTER ROLE``); None for others."""
     first, second, *_ = (*statement.words, "", "")
     if first in _VERBS:
         return f"{first} {second}" if second in _SHARED and not _is_user_mapping(statement) else _other(statement)
@@ -98,7 +98,7 @@ def _becoming(statement: SqlStatement) -> str | None:
 
 
 def _grant(verb: str, statement: SqlStatement) -> str | None:
-    """A right on a database, tablespace or parameter, or the membership of a role, which has no ON."""
+    """Return whether it grants a right on a database, tablespace or parameter, or membership of a role (no ON)."""
     cursor = Cursor(statement.text)
     while (word := cursor.take()) and word != "on":
         if word in {"to", "from"}:

@@ -85,14 +85,14 @@ def transaction_control(statement: SqlStatement) -> bool:
 
 
 def directive(text: str, name: str) -> str | None:
-    """The value of a line ``-- name: value`` among the comment lines at the top of a file; None without one."""
+    """Return the value of a line ``-- name: value`` in the comments at the top of a file, or None."""
     top = takewhile(lambda line: line.startswith("--") or not line, (line.strip() for line in _lines(text)))
     found = (match for line in top if (match := _DIRECTIVE.fullmatch(line)))
     return next((match[2] for match in found if match[1].lower() == name), None)
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines of *text* one after the other, each cut where no directive would go on."""
+    """Yield the lines of *text*, each truncated after the maximum length of a directive."""
     start = 0
     while start < len(text):
         end = text.find("\n", start)

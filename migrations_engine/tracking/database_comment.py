@@ -14,11 +14,11 @@ _QUERIES: Final = load_queries(__package__)
 
 
 class DatabaseComment:
-    """What the comment is and has to stay.
+    """The present comment and the required one.
 
-    :param found: what it is when the deploy begins
-    :param expected: what it has to be; None for whatever was found
-    :raises MigrationFailed: it is something else
+    :param found: the comment at the start of the deploy
+    :param expected: the required comment; None for the present one
+    :raises MigrationFailed: it is different
     """
 
     def __init__(self, connection: psycopg.Connection[Any], found: str | None, expected: str | None) -> None:

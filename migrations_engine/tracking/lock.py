@@ -23,7 +23,7 @@ class Probe:
     """What the first statement of a deploy learns besides holding the lock."""
 
     server_version: int  #: ``server_version_num``: 160004
-    tracked: bool  #: the tracking tables are there, in their present form
+    tracked: bool  #: the tracking tables exist, in their present form
     empty: bool  #: there is no relation and no type but the system's own
     database_comment: str | None  #: which says whose the database is, and which no deploy may change
 

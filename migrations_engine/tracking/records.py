@@ -26,7 +26,7 @@ class ChangelogEntry:
 
 
 def claim_copy(connection: psycopg.Connection[Any], *, platform: str, request_id: str) -> None:
-    """Let the tracking tables of a database that was copied from another say who asked for it, and that it is new."""
+    """Set request and time in the tracking tables of a database that was copied from another."""
     connection.execute(_QUERIES["claim_copy"], {"platform": platform, "request_id": request_id})
 
 
@@ -85,7 +85,7 @@ class Records:
         self._connection.execute(_QUERIES["record_mark"], {"mark": mark})
 
     def definitions(self, names: Sequence[str]) -> dict[str, str]:
-        """The definitions, as JSON text, of those rows of the tables' tracking table that have one."""
+        """Return the definitions, as JSON text, in the tracking table of tables."""
         return dict(self._connection.execute(_QUERIES["definitions"], {"names": list(names)}).fetchall())
 
     def changes(self, entries: Sequence[ChangelogEntry], *, forced: bool, platform: str, request_id: str) -> None:

@@ -37,7 +37,7 @@ class DeployedFunction:
     file: str
     fingerprint: str  #: a digest of what the server made of it
     intact: bool  #: it is still there exactly as deployed
-    exists: bool  #: something of that identity is there
+    exists: bool  #: a routine of that identity exists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class LastDeploy:
 
 
 def is_tracked(connection: psycopg.Connection[Any]) -> bool:
-    """Return whether the tracking tables are there, in their present form."""
+    """Return whether the tracking tables exist, in their present form."""
     row = connection.execute(_QUERIES["is_tracked"]).fetchone()
     return bool(row and row[0])
 

@@ -27,7 +27,7 @@ def alter_comment(difference: Difference) -> Iterator[Step]:
 
 
 def comment(kind: str, identity: str, text: str | None) -> Step:
-    """Comment on an object, its *kind* and *identity* as ``pg_identify_object`` gives them."""
+    """Comment on an object, its *kind* and *identity* as ``pg_identify_object`` returns them."""
     word = "COLUMN" if kind.endswith("column") else _WORDS.get(kind, kind.upper())
     if kind == "domain constraint":
         name, _, domain = identity.partition(" on ")

@@ -75,7 +75,7 @@ def rename_constraint(difference: Difference) -> Iterator[Step]:
 
 
 def rename_constraint_of(relation: Relation, old: str, new: str) -> Iterator[Step]:
-    """Give a constraint of *relation* its new name, by way of another one if it is taken yet."""
+    """Rename a constraint of *relation*, by way of a temporary name if the new one is still taken."""
     for phase, before, after in renamings(_names(relation), old, new):
         names = (sql.Identifier(before), "TO", sql.Identifier(after))
         yield alter(relation, phase, "RENAME CONSTRAINT", *names, effect=_BRIEFLY)
@@ -90,7 +90,7 @@ def rename_index(difference: Difference) -> Iterator[Step]:
 
 
 def _names(relation: Relation) -> Collection[str | None]:
-    """What no member of *relation* can be called until another one has given the name up."""
+    """Return the names that are taken in *relation* until another member is renamed."""
     constraints = {item.name for item in relation.constraints} | {column.not_null_name for column in relation.columns}
     return constraints | {item.name for item in relation.attachments}
 
@@ -131,7 +131,7 @@ def _set_targets(relation: Relation, attachment: Attachment) -> Iterator[Step]:
 
 
 def _uses_of_index(difference: Difference) -> Iterator[Step]:
-    """Mark an index that was made again as what CLUSTER follows or replicas tell rows apart by, as it was before."""
+    """Mark an index that was created again for CLUSTER or as replica identity, as it was before."""
     relation, found, wanted = relation_of(difference), difference.found, difference.wanted
     if not isinstance(found, Attachment | Constraint) or not isinstance(wanted, Attachment | Constraint):
         return

@@ -69,7 +69,7 @@ def _drop(item: DatabaseObject, phase: Phase) -> Step:
 
 
 def _dictionary_options(found: str, wanted: str) -> str | None:
-    """The statement that only changes the options of a text search dictionary, which others may be using."""
+    """Return the statement that changes only the options of a text search dictionary, which may be in use."""
     before, after = _DICTIONARY.fullmatch(found), _DICTIONARY.fullmatch(wanted)
     if before is None or after is None or before.group(1, 2) != after.group(1, 2):
         return None

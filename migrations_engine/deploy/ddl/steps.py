@@ -52,28 +52,28 @@ def join(*parts: Part) -> sql.Composable:
 
 
 def define(definition: str | None) -> sql.SQL:
-    """A definition that the server deparsed, so that it reads it as the same."""
+    """Return the SQL of a definition that the server deparsed."""
     return sql.SQL(replayable(definition or ""))
 
 
 def named(item: Relation | Sequence) -> sql.Identifier:
-    """The qualified name of a relation or sequence."""
+    """Return the qualified name of a relation or sequence."""
     return sql.Identifier(item.schema, item.name)
 
 
 def word(relation: Relation) -> str:
-    """What a relation is called in DDL."""
+    """Return the keyword for a relation in DDL."""
     return "TABLE" if relation.kind == "partitioned table" else relation.kind.upper()
 
 
 def alter(relation: Relation, phase: Phase, *parts: Part, effect: str = "", together: bool = False) -> Step:
-    """An ``ALTER TABLE`` with one action."""
+    """Return an ``ALTER TABLE`` with one action."""
     action = join(*parts)
     return Step(phase, join("ALTER", word(relation), named(relation), action), effect, action if together else None)
 
 
 def options(start: str, given: tuple[str, ...]) -> sql.Composable | None:
-    """A list of options in parentheses, from ``name=value`` each."""
+    """Return a list of options in parentheses, from ``name=value`` each."""
     if not given:
         return None
     pairs = [option.partition("=")[::2] for option in given]
@@ -81,7 +81,7 @@ def options(start: str, given: tuple[str, ...]) -> sql.Composable | None:
 
 
 def foreign_options(found: tuple[str, ...], wanted: tuple[str, ...]) -> sql.Composable:
-    """What makes the *wanted* options of the *found* ones, from ``name=value`` each, as a foreign table knows them."""
+    """Return the OPTIONS clause that changes the *found* options to the *wanted* ones, from ``name=value`` each."""
     before, after = (dict(option.partition("=")[::2] for option in side) for side in (found, wanted))
     changes = [join("DROP", sql.Identifier(name)) for name in before if name not in after]
     changes += [
@@ -93,12 +93,12 @@ def foreign_options(found: tuple[str, ...], wanted: tuple[str, ...]) -> sql.Comp
 
 
 def collate(collation: str | None) -> str | None:
-    """The COLLATE clause, if there is need for one."""
+    """Return the COLLATE clause, or nothing if none is needed."""
     return f"COLLATE {collation}" if collation else None
 
 
 def renamings(taken: Collection[str | None], old: str, new: str) -> Iterator[tuple[Phase, str, str]]:
-    """The steps of a renaming, each from one name to another: two where *new* is among the names *taken* yet."""
+    """Return the steps of a rename, each from one name to another: two if *new* is among the names still *taken*."""
     if new not in taken:
         yield Phase.DROP, old, new
         return
@@ -108,18 +108,18 @@ def renamings(taken: Collection[str | None], old: str, new: str) -> Iterator[tup
 
 
 def relation_of(difference: Difference) -> Relation:
-    """The relation that *difference* is about."""
+    """Return the relation of *difference*."""
     assert difference.relation is not None
     return difference.relation
 
 
 def wanted_of(difference: Difference, kind: type[S]) -> S:
-    """What *difference* asks for."""
+    """Return the wanted side of *difference*."""
     assert isinstance(difference.wanted, kind)
     return difference.wanted
 
 
 def found_of(difference: Difference, kind: type[S]) -> S:
-    """What *difference* was found to be."""
+    """Return the found side of *difference*."""
     assert isinstance(difference.found, kind)
     return difference.found

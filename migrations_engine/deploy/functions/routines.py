@@ -46,7 +46,7 @@ class MadeRoutine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OldRoutine:
-    """A routine that was there before, and may have to make room."""
+    """A routine that existed before, and may have to be replaced."""
 
     oid: int
     schema: str
@@ -67,32 +67,32 @@ class Routines:
         self._session = session
 
     def versions(self, names: Sequence[str] | None) -> set[str]:
-        """The versions of the routines that are there, of these *names*; of all for None."""
+        """Return the versions of the existing routines of these *names*; of all for None."""
         return {
             version for (version,) in self._session.query(_QUERIES["routine_versions"], {"names": names}).fetchall()
         }
 
     def made(self, names: Sequence[str] | None, before: Collection[str]) -> list[MadeRoutine]:
-        """The routines of these *names*, of all for None, whose versions are not among those from *before*."""
+        """Return the routines of these *names*, of all for None, that are new or changed since *before*."""
         return self._rows(MadeRoutine, "routines_made", names=names, before=list(before), oids=None)
 
     def as_they_are(self, oids: Sequence[int]) -> list[MadeRoutine]:
-        """These routines, read again."""
+        """Read these routines again."""
         return self._rows(MadeRoutine, "routines_made", names=None, before=[], oids=list(oids))
 
     def named(self, names: Sequence[str]) -> list[OldRoutine]:
         return self._rows(OldRoutine, "routines_named", names=list(names))
 
     def of_identity(self, identity: str) -> list[OldRoutine]:
-        """The routine of that identity, if it is there."""
+        """Return the routine of that identity, or None."""
         return self._rows(OldRoutine, "routine_by_identity", identity=identity)
 
     def oids(self, identities: Sequence[str]) -> list[tuple[str, int]]:
-        """The routines of these identities that are there."""
+        """Return the existing routines of these identities."""
         return self._session.query(_QUERIES["routine_oids"], {"identities": list(identities)}).fetchall()
 
     def fingerprints(self, identities: Sequence[str]) -> dict[str, str]:
-        """What those of these identities that are there are, in a digest: the same as long as they are the same."""
+        """Return a digest of the existing routines of these identities."""
         if not identities:
             return {}
         return dict(self._session.query(_QUERIES["routine_fingerprints"], {"identities": list(identities)}).fetchall())
@@ -105,11 +105,11 @@ class Routines:
         self._rename(routine, routine.hidden_name, routine.name)
 
     def dependants(self, routine: OldRoutine) -> list[str]:
-        """What hangs on *routine*, as PostgreSQL describes it."""
+        """Return the dependants of *routine*, as PostgreSQL describes them."""
         return [row[0] for row in self._session.query(_QUERIES["dependants"], {"oid": routine.oid}).fetchall()]
 
     def dependent_routines(self, routines: Iterable[OldRoutine]) -> set[str]:
-        """The identities of routines that hang on some of *routines*."""
+        """Return the identities of routines that depend on some of *routines*."""
         oids = [routine.oid for routine in routines]
         return {row[0] for row in self._session.query(_QUERIES["dependent_routines"], {"oids": oids}).fetchall()}
 

@@ -11,7 +11,7 @@ from migrations_engine.tracking import AppliedMigration, DeployState, Records
 
 
 def applied_as(file: SchemaFile, statements_done: int | None = None) -> AppliedMigration:
-    """What is recorded of *file* when it has run."""
+    """Return the record of *file* after it has run."""
     folded = script_of(file).checksum
     return AppliedMigration(
         file=file.path, checksum=file.checksum, folded_checksum=folded, statements_done=statements_done
@@ -21,7 +21,7 @@ def applied_as(file: SchemaFile, statements_done: int | None = None) -> AppliedM
 def pending_migrations(
     files: Sequence[SchemaFile], state: DeployState, records: Records, *, force: bool, warnings: list[str]
 ) -> list[SchemaFile]:
-    """The migrations that have not run, or not to their end; those that have are recorded under their present names.
+    """Return the migrations that have not run, or not to their end. Record the others under their present names.
 
     :raises MigrationFailed: the text of an applied one has changed in more than comments and white space, and that was
         not forced
@@ -46,7 +46,7 @@ def pending_migrations(
 
 
 def _matched(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFile, AppliedMigration]:
-    """The row of each file that has one: of its name and content, else of its content, else of its name.
+    """Return the row of each file that has one: of its name and content, else of its content, else of its name.
 
     Each row belongs to one file, so that two files of the same content are two migrations.
     """

@@ -28,7 +28,7 @@ _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "migrations"
 _IN_TRANSACTION_BLOCK: Final = "25001"
 _OUTSIDE: Final = "no-transaction"
-_HEADLINE: Final = 120  #: characters of a statement that tell people which one it is
+_HEADLINE: Final = 120  #: characters of a statement in messages
 _READ_FOR_HEADLINE: Final = 1000  #: characters, comments included, among which those are looked for
 
 
@@ -74,7 +74,7 @@ class MigrationRunner:
     def run(self, file: SchemaFile) -> None:
         """Run *file* in the deploy's transaction and record it.
 
-        :raises MigrationFailed: PostgreSQL refused one of its statements, and not because the effect is there already
+        :raises MigrationFailed: PostgreSQL refused one of its statements, and its effect does not exist already
         """
         try:
             with self._session.savepoint():
@@ -151,7 +151,7 @@ class MigrationRunner:
         return MigrationFailed(message, file=file.label, server=server)
 
     def _drop_invalid_index(self, statement: SqlStatement) -> None:
-        """An index that a cut-off CREATE INDEX CONCURRENTLY left behind is invalid and in the way."""
+        """Drop the invalid index that an interrupted CREATE INDEX CONCURRENTLY has left."""
         made = created_name(statement)
         if made is None or made.kind != "INDEX" or made.name is None:
             return

@@ -43,9 +43,10 @@ class MadeByMigrations:
 
 
 def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.Error, made: MadeByMigrations) -> bool:
-    """Say whether *statement*, refused with *exc*, has its effect already.
+    """Return whether *statement*, refused with *exc*, has its effect already.
 
-    True where it creates or adds what is there and no migration of this deploy made, or drops or renames what is gone.
+    True if it creates or adds an object that exists and that no migration of this deploy made, or if it drops or
+    renames one that does not exist.
     """
     if exc.sqlstate in _EXISTS:
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))

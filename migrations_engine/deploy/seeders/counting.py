@@ -1,4 +1,4 @@
-"""Which of the rows that seeders define are there: counted without changing anything."""
+"""Counts the existing rows of those that seeders define, without changing anything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RowCounter:
         self._session = session
 
     def count(self, inserts: Sequence[Insert], table: SeededTable, *, altered: bool = False) -> RowCount:
-        """Count the rows of several statements: in one query where they are alike and all is there, else one by one.
+        """Count the rows of several statements: in one query if they are similar and all rows exist, else one by one.
 
         :param altered: other statements of the file may change those rows
         """
@@ -53,7 +53,7 @@ class RowCounter:
         return count
 
     def _count_by_inserting(self, insert: Insert, table: SeededTable, count: RowCount) -> RowCount:
-        """A trigger may have rewritten the keys; so the statement is tried, and undone: what it inserts is missing."""
+        """Run the statement and roll it back, since a trigger may rewrite keys; the rows it inserts are missing."""
         with suppress(psycopg.Error), self._session.undone():
             missing = rows_not_there(self._session, insert, table)
             return replace(count, found=count.expected - len(missing), missing=missing[:MISSING_NAMED])

@@ -18,8 +18,8 @@ from migrations_engine.source.names import ObjectName
 _QUERIES: Final = load_queries(__package__)
 MISSING_NAMED: Final = 5  #: rows that are named of those that are not there
 KEY_COLUMNS_NAMED: Final = 4  #: of a table without a key
-_DEFINED: Final = "_stonescriptdb_gateway_defined"  #: the rows that a statement gives; no table has this name
-_PRESENT: Final = "_stonescriptdb_gateway_present"  #: the rows that are there
+_DEFINED: Final = "_stonescriptdb_gateway_defined"  #: the rows of a statement; no table has this name
+_PRESENT: Final = "_stonescriptdb_gateway_present"  #: the existing rows
 _TIME_CATEGORIES: Final = frozenset({"D", "T"})  #: ``pg_type.typcategory`` of dates and times, and of intervals
 
 
@@ -82,10 +82,10 @@ def joined(inserts: Sequence[Insert]) -> Insert | None:
 
 
 def count_rows(session: DeploySession, insert: Insert, table: SeededTable, *, altered: bool = False) -> RowCount:
-    """Count the rows that *insert* defines and those of them that are in *table*, by the first key it gives values for.
+    """Count the rows that *insert* defines and those of them in *table*, by the first key for which it has values.
 
-    A table without such a key is searched by all given values, less those that are the clock's or a generator's. Where
-    what went in may be other than what is given, the table must only have as many rows.
+    A table without such a key is searched by all given values, except computed times and UUIDs. Where the stored values
+    may differ from the given ones, only the number of rows is compared.
     """
     names = insert.columns if insert.columns is not None else _leading_columns(session, insert, table)
     types = {column["name"]: column for column in table.columns}
@@ -125,7 +125,7 @@ def _count(
     names: tuple[str, ...],
     key: list[str] | None,
 ) -> RowCount | None:
-    """Count by *key*; None when some row gives no value for it."""
+    """Count by *key*; return None if some row has no value for it."""
     types = {column["name"]: column for column in table.columns}
     compared = key if key is not None else [n for n in names if not (insert.computes and _is_volatile(types[n]))]
     # In the query the columns are called by their number, which no column of the table is mistaken for.
@@ -162,7 +162,7 @@ def _count(
 
 
 def _label(names: Sequence[str], spelled: Callable[[str], sql.Identifier]) -> sql.Composed:
-    """The values of some columns as people read them."""
+    """Return the values of some columns for a message."""
     parts = (
         sql.SQL("{} || coalesce({}::pg_catalog.text, 'NULL')").format(sql.Literal(f"{name} = "), spelled(name))
         for name in names
@@ -181,7 +181,7 @@ def _same(here: sql.Identifier, there: sql.Identifier, type_name: str, insert: I
 
 
 def _leading_columns(session: DeploySession, insert: Insert, table: SeededTable) -> tuple[str, ...]:
-    """The columns that an INSERT without a column list fills: as many as its query has."""
+    """Return the columns that an INSERT without a column list fills: as many as its query has."""
     statement = sql.SQL("SELECT * FROM ({} {}) AS defined LIMIT 0").format(
         sql.SQL(insert.before), sql.SQL(insert.source)
     )

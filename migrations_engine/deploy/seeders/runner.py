@@ -98,7 +98,7 @@ class Seeders:
         return _summed(results[file] for file in files)
 
     def validate(self) -> tuple[SeederValidation, ...]:
-        """Look for every row that the seeders define, and give the counts by table.
+        """Look up every row that the seeders define, and return the counts by table.
 
         :raises MigrationFailed: a seeder's query cannot be run
         """
@@ -117,7 +117,7 @@ class Seeders:
         )
 
     def _filling(self, file: SchemaFile) -> Filling:
-        """What a file fills, and what should be filled before it."""
+        """Return the tables that a file fills, and those that should be filled before it."""
         pairs = self._inserts(file)
         asking = [s for s in script_of(file).statements if occurs(_QUERY, s.text)]
         return Filling(
@@ -201,7 +201,7 @@ class Seeders:
         return max(self._session.run(text.encode(), step=_STEP, file=file.label), 0)
 
     def _move_sequences(self, table: SeededTable) -> None:
-        """Let the next row without an id get one after those the seeders gave explicitly."""
+        """Set the sequence, so that the next id follows those in the seeders."""
         rows = self._session.query(_QUERIES["sequences_behind"], {"tables": [table.oid]}).fetchall()
         for name, column, sequence in rows:
             statement = sql.SQL(
@@ -230,7 +230,7 @@ def _alters(file: SchemaFile) -> bool:
 
 
 def _by_table(pairs: Iterable[tuple[SeededTable, Insert]]) -> dict[object, tuple[SeededTable, list[Insert]]]:
-    """The statements that fill the same columns of a table, together."""
+    """Group the statements that fill the same columns of a table."""
     groups: dict[object, tuple[SeededTable, list[Insert]]] = {}
     for table, insert in pairs:
         groups.setdefault((table.name, insert.columns), (table, []))[1].append(insert)
