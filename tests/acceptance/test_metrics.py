@@ -6,18 +6,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 from pathlib import Path
-
-import pytest
-import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway
 from tests.support.waiting import wait_until
 
-ALERTS = Path(__file__).parents[2] / "monitoring" / "alerts.yml"
 WORKERS = 3
 
 
@@ -106,64 +100,6 @@ def test_failures_are_counted_by_code_and_unknown_names_make_no_series(gateway: 
     assert "nobody-has-this-name" not in gateway.get("/metrics").body.decode()
 
 
-FAILING = "CREATE FUNCTION fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$"
-SLOW = "CREATE FUNCTION wait() RETURNS void LANGUAGE sql AS $$ SELECT pg_sleep(0.1) $$"
-
-
-def samples(gateway: Gateway) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every value of /metrics by its name and all its labels."""
-    families = text_string_to_metric_families(gateway.get("/metrics").body.decode())
-    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
-
-
-def test_rare_events_are_counted_too(start_gateway, platform: str) -> None:
-    gateway: Gateway = start_gateway(
-        SLOW_CALL_MS="50", MAX_TOTAL_CONNECTIONS="6", WORKERS="1", **{f"RATE_LIMIT_{platform.upper()}": "12/hour"}
-    )
-    files = {**SHOP, "functions/fail.sql": FAILING, "functions/wait.sql": SLOW}
-    for tenant in ("a", "b", "c", "d", "e"):
-        assert gateway.register(platform, files, tenant_id=tenant).status == 200
-    assert gateway.register(platform, {**files, "functions/bad.sql": "CREATE"}, tenant_id="a").status == 409
-    assert gateway.call(platform, "fail", tenant_id="a").status == 400
-    assert gateway.call(platform, "wait", tenant_id="a").status == 200
-    for tenant in ("b", "c", "d", "e"):
-        assert gateway.call(platform, "count_users", tenant_id=tenant).status == 200
-    assert gateway.call(platform, "count_users", tenant_id="a").status == 429
-
-    told = samples(gateway)
-
-    def value(name: str, **labels: str) -> float:
-        return told.get((f"db_gateway_{name}", frozenset(labels.items())), 0)
-
-    assert value("failed_calls_total", platform=platform, function="fail", type="query_failed") == 1
-    assert value("slow_calls_total", platform=platform, function="wait") == 1
-    assert value("deploy_duration_seconds_count", purpose="register", result="done") >= 1  # the others are copies
-    assert value("deploy_duration_seconds_count", purpose="register", result="function_deploy_failed") == 1
-    assert value("template_lookups_total", found="yes") >= 1
-    assert value("template_lookups_total", found="no") >= 1
-    assert value("rate_limited_total", platform=platform.upper()) == 1
-    assert value("pool_wait_seconds_count", leased="yes") >= 5
-    assert sum(count for (name, _), count in told.items() if name == "db_gateway_pool_evictions_total") >= 1
-    assert value("max_total_connections") == 6
-    assert value("budget_waiting") == 0
-    states = {
-        dict(labels)["state"]: count for (name, labels), count in told.items() if name == "db_gateway_connections"
-    }
-    assert set(states) == {"connecting", "busy", "idle", "closing", "lost"}
-    assert sum(states.values()) == value("total_connections") <= 6
-    assert re.search(
-        r"WARNING gateway\.api\.v1\.call slow call .*function=wait took_ms=\d+ request_id=\w+", gateway.log
-    )
-
-
-def test_databases_of_migrations_are_counted_by_status(gateway: Gateway, platform: str) -> None:
-    gateway.register(platform, SHOP, tenant_id="a")
-    key = ("db_gateway_migrated_databases_total", frozenset({("status", "completed")}))
-    before = samples(gateway).get(key, 0)
-    assert gateway.migrate(platform, SHOP).status == 200
-    assert samples(gateway)[key] == before + 1
-
-
 def test_only_the_allowed_networks_may_read_metrics(start_gateway) -> None:
     gateway: Gateway = start_gateway(ALLOWED_NETWORKS="10.0.0.0/8")
     assert gateway.get("/metrics").status == 403
@@ -194,31 +130,6 @@ def test_lost_files_stop_neither_calls_nor_the_gateway(start_gateway, platform: 
     call(gateway, platform, 5)
     assert "numbers will be missing" in gateway.log
     assert gateway.process.poll() is None
-
-
-def test_the_alert_rules_name_existing_metrics(gateway: Gateway, platform: str) -> None:
-    gateway.register(platform, SHOP)
-    call(gateway, platform, 1)
-    gateway.get("/no/such/route")
-    told = {line.split("{")[0].split(" ")[0] for line in gateway.get("/metrics").body.decode().splitlines()}
-    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
-    rules = {rule["alert"]: rule["expr"] for rule in group["rules"]}
-    assert set(rules) >= {"DbGatewayHighLatency", "DbGatewayConnectionsHigh", "DbGatewayErrorRate"}
-    assert rules.pop("DbGatewayDown").startswith("up{")  # Prometheus's own
-    for expression in rules.values():
-        named = set(re.findall(r"db_gateway_\w+", expression))
-        assert named
-        assert named <= told
-
-
-@pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool is not installed; Debian's package is prometheus"
-)
-def test_the_alert_rules_fire_when_they_should_and_not_otherwise() -> None:
-    result = subprocess.run(
-        ["promtool", "test", "rules", "alerts_test.yml"], cwd=ALERTS.parent, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_requests_through_flask_are_counted_by_route_and_status_but_not_those_without_a_route(start_gateway) -> None:
