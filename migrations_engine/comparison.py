@@ -9,7 +9,13 @@ from typing import Final
 
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
 from migrations_engine.deploy.change_runner import ChangeRunner, without
-from migrations_engine.deploy.declared import NewNames, fill_new_tables, install_extensions, run_new_files
+from migrations_engine.deploy.declared import (
+    NewNames,
+    fill_new_tables,
+    install_extensions,
+    run_attachments_to_migrated,
+    run_new_files,
+)
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
@@ -147,6 +153,8 @@ class Comparison:
 
         :raises MigrationFailed: something is dangerous and neither forced now nor accepted before
         """
+        situation = self._situation
+        run_attachments_to_migrated(self._session, situation.schema, situation.desired.declared, self._functions)
         diff = self._difference()
         basics = tuple(item for item in diff.changes if item.change_type in _BASICS)
         if basics:

@@ -14,6 +14,7 @@ from migrations_engine.model import CATALOG_VERSION, DEFAULT_SCHEMA, Catalog
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import Change, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployState, Records
 
@@ -90,7 +91,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "mark": outcome.mark,
         "server_version": outcome.after.server_version,
         "catalog_version": CATALOG_VERSION,
-        "structure_checksum": outcome.schema.structure_checksum,
+        "structure_checksum": structure_checksum(outcome.schema),
         "accepted": [asdict(change) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,
         "take_backs": sorted(take_backs(outcome.schema)),

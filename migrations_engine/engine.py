@@ -11,7 +11,7 @@ import psycopg
 from migrations_engine.catalog import read_catalog, read_mark, read_names, read_shape
 from migrations_engine.comparison import Comparison, Situation
 from migrations_engine.deploy.blockers import LockWait
-from migrations_engine.deploy.declared import run_files
+from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
@@ -42,6 +42,7 @@ from migrations_engine.proven_deploys import ProvenDeploy
 from migrations_engine.replay import repeat, starting_point
 from migrations_engine.report import DeployReport, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.tracking import Recording, Records, lock_kept, read_note
 from migrations_engine.verification import Finding, verify
@@ -178,7 +179,7 @@ class _Deploy:
         self._functions = FunctionDeployer(self._session, schema, state, is_new=opening.is_new)
         self._pending = self._pending_migrations()
         self.groups = group_by_transaction(self._pending)
-        self._declared = Catalog()  #: in a new database: what the files of types and tables made
+        self._declared = Catalog()  #: in a new database with migrations: what is declared, before they have run
         self._comparison = None if opening.is_new else self._compare_existing()
         self._before = opening.there  #: what was there, with the names that migrations gave to tables and columns
         self._names: Names = {}
@@ -203,7 +204,8 @@ class _Deploy:
         if self._comparison is None:
             run_files(self._session, order_types(self._schema.types), self._functions)
             run_files(self._session, order_tables(self._schema.tables), self._functions)
-            self._declared = read_catalog(self._session.connection)
+            if self._pending:
+                self._declared = catalog_with_attachments(self._session, self._schema)
             return
         self._comparison.prepare()
         if len(self.groups) > 1:
@@ -321,8 +323,10 @@ class _Deploy:
 
     def _compare_new(self) -> Comparison:
         """Take what the files have made for what they mean."""
-        complete = read_catalog(self._session.connection) if self._pending else self._declared
-        desired = DesiredSchema.of(self._schema, declared=self._declared, complete=complete)
+        run_attachments(self._session, self._schema, self._functions)
+        complete = read_catalog(self._session.connection)
+        declared = self._declared if self._pending else complete
+        desired = DesiredSchema.of(self._schema, declared=declared, complete=complete)
         situation = Situation(schema=self._schema, desired=desired, force=self._options.force)
         return Comparison(self._session, self._functions, situation)
 
@@ -330,7 +334,7 @@ class _Deploy:
         """Return what the schema means, from the last deploy if that had the same tables."""
         note, version = self._opening.state.last, self._opening.server_version
         known = tuple(note.get(name) for name in ("structure_checksum", "server_version", "catalog_version"))
-        if last is not None and known == (self._schema.structure_checksum, version, CATALOG_VERSION):
+        if last is not None and known == (structure_checksum(self._schema), version, CATALOG_VERSION):
             return last
         scratch = self._options.scratch or scratch_databases_beside(self._session.connection)
 

@@ -99,15 +99,11 @@ class Schema:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over the names and contents of all files: equal exactly when a deploy would mean the same."""
-        return _checksum(self.files())
-
-    @cached_property
-    def structure_checksum(self) -> str:
-        """The same over the files that decide which tables and types there are, without functions and seeders."""
-        return _checksum((*self.extensions, *self.types, *self.tables, *self.migrations))
+        return checksum_of(self.files())
 
 
-def _checksum(files: Iterable[SchemaFile]) -> str:
+def checksum_of(files: Iterable[SchemaFile]) -> str:
+    """Return the SHA-256 over the names and contents of *files*, in hexadecimal."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.label}\0{file.checksum}\n".encode())

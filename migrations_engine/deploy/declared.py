@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Final
 
-from migrations_engine.deploy.file_runner import FileRunner
+import psycopg
+
+from migrations_engine.catalog import read_catalog
+from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import DEFAULT_SCHEMA
-from migrations_engine.schema import SchemaFile
+from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog
+from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.names import created_name, insert_target
+from migrations_engine.source.attachments import attachment_files
+from migrations_engine.source.names import ObjectName, created_name, insert_target
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
+from migrations_engine.tracking import DeployState
 
 _HARMLESS: Final = frozenset({"COMMENT", "GRANT", "REVOKE", "SET"})
 _ROUTINES: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
@@ -28,6 +34,62 @@ def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: Fu
     :raises MigrationFailed: PostgreSQL refused a file, also after those it may have waited for
     """
     FileRunner(session, session.run_file, error_class=MigrationFailed).run_all(files, functions.deploy_early)
+
+
+def run_attachments(session: DeploySession, schema: Schema, functions: FunctionDeployer) -> None:
+    """Make what the files of ``functions/`` make beside routines.
+
+    :raises FunctionDeployFailed: PostgreSQL refused a file
+    """
+    _run_attachments(session, attachment_files(schema), functions)
+
+
+def run_attachments_to_migrated(
+    session: DeploySession, schema: Schema, declared: Catalog, functions: FunctionDeployer
+) -> None:
+    """Make those attachments again that belong to tables which only migrations make, so that nothing declares them.
+
+    :raises FunctionDeployFailed: PostgreSQL refused a file
+    """
+    known = {(relation.schema, relation.name) for relation in declared.relations}
+    files = []
+    for file in attachment_files(schema):
+        for made in script_of(file).created:
+            relation = made.table or (ObjectName(made.schema, made.name) if made.kind == "VIEW" and made.name else None)
+            if relation is not None and (relation.schema or DEFAULT_SCHEMA, relation.name) not in known:
+                files.append(file)
+    _run_attachments(session, files, functions)
+
+
+def _run_attachments(session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer) -> None:
+    run = partial(session.run_file, replacing=True)
+    FileRunner(session, run, error_class=FunctionDeployFailed).run_all(files, functions.deploy_early)
+
+
+def catalog_with_attachments(session: DeploySession, schema: Schema) -> Catalog:
+    """Return the catalog with those attachments that can be made already, and leave the database as it is.
+
+    In a new database they are made when the migrations have run.
+    """
+    files = attachment_files(schema)
+    if not files:
+        return read_catalog(session.connection)
+
+    def run(file: SchemaFile) -> None:
+        try:
+            with session.savepoint():
+                session.run_file(file, replacing=True)
+        except psycopg.Error as exc:
+            if exc.sqlstate in UNDEFINED:
+                raise
+
+    with session.undone():
+        runner = FileRunner(session, run, error_class=FunctionDeployFailed)
+        functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
+        failed = runner.run_what_works(files)
+        while failed and functions.deploy_early():
+            failed = runner.run_what_works([file for file, _ in failed])
+        return read_catalog(session.connection)
 
 
 def run_new_files(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> list[SchemaFile]:

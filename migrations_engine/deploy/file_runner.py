@@ -77,13 +77,13 @@ class FileRunner:
     def run_all(self, files: Sequence[SchemaFile], help_out: Callable[[], bool] = lambda: False) -> None:
         """Run *files* in the given order as far as it works, and in another where it does not.
 
-        :param help_out: may provide what is missing when nothing else works, and says whether it did
+        :param help_out: may provide what is missing when nothing else works, and returns whether it did
         :raises EngineError: PostgreSQL refused a file in every order
         """
         if self.run_together(files):
             return
         failed = self.run_what_works(files)
-        if failed and help_out():
+        while failed and help_out():
             failed = self.run_what_works([file for file, _ in failed])
         if failed:
             file, reason = failed[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, LiteralString, TypeAlias
 
@@ -96,25 +96,38 @@ class DeploySession:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Run the block; when it raises, what it did and what was noted of it are undone, and the deploy can go on."""
+        forget = self._bookmark()
+        try:
+            with self.connection.transaction():
+                yield
+        except BaseException:
+            forget()
+            raise
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Run the block in a savepoint and undo it, whatever comes of it."""
+        forget = self._bookmark()
+        try:
+            with self.connection.transaction(force_rollback=True):
+                yield
+        finally:
+            forget()
+
+    def _bookmark(self) -> Callable[[], None]:
+        """Return what forgets all that is noted from now on."""
         books: list[list[Any]] = [self.changes, self.warnings, self.satisfied]
         if self.plan is not None:
             books.append(self.plan.statements)
         if self.recording is not None:
             books.append(self.recording.statements)
         lengths = [len(book) for book in books]
-        try:
-            with self.connection.transaction():
-                yield
-        except BaseException:
+
+        def forget() -> None:
             for book, length in zip(books, lengths, strict=True):
                 del book[length:]
-            raise
 
-    @contextmanager
-    def undone(self) -> Iterator[None]:
-        """Run the block in a savepoint and undo it, whatever comes of it."""
-        with self.connection.transaction(force_rollback=True):
-            yield
+        return forget
 
     def log(self, change_type: str, object_name: str, **detail: object) -> None:
         """Note a changed object for the changelog."""

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import psycopg
 
 from migrations_engine.catalog import read_catalog
-from migrations_engine.deploy.declared import run_files
+from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
 from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
@@ -24,6 +24,7 @@ from migrations_engine.diff import Sources, target_catalog
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog
 from migrations_engine.schema import Schema
+from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.tracking import DeployState, Records
 
@@ -82,7 +83,7 @@ class DesiredSchemas:
 
     def get(self, schema: Schema, server_version: int, load: Callable[[], DesiredSchema]) -> DesiredSchema:
         """Return what is known of *schema*, else *load* it; threads that ask for the same one wait for the first."""
-        key = (schema.structure_checksum, server_version)
+        key = (structure_checksum(schema), server_version)
         with self._lock:
             turn = self._in_progress.setdefault(key, threading.Lock())
         with turn:
@@ -96,7 +97,7 @@ class DesiredSchemas:
 
     def put(self, schema: Schema, server_version: int, desired: DesiredSchema) -> None:
         """Keep what a deploy to a new database has learned on its way."""
-        key = (schema.structure_checksum, server_version)
+        key = (structure_checksum(schema), server_version)
         size = desired.size
         with self._lock:
             if (known := self._known.pop(key, None)) is not None:
@@ -127,7 +128,11 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
         deploy_extensions(session, schema.extensions)
         run_files(session, order_types(schema.types), functions)
         run_files(session, order_tables(schema.tables), functions)
-        declared = read_catalog(connection)
+        if schema.migrations:
+            declared = catalog_with_attachments(session, schema)
+        else:
+            run_attachments(session, schema, functions)
+            declared = read_catalog(connection)
     for group in group_by_transaction(order_migrations(schema.migrations, schema.tables)):
         if group.outside is not None:
             with _tolerated(warnings):
@@ -137,7 +142,14 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
             for file in group.inside:
                 with _tolerated(warnings), session.savepoint():
                     runner.run(file)
-    complete = read_catalog(connection) if schema.migrations else declared
+    if not schema.migrations:
+        return DesiredSchema.of(schema, declared=declared, complete=declared)
+    with connection.transaction():
+        if warnings:  # what could not run in an empty database may be what an attachment needs
+            complete = catalog_with_attachments(session, schema)
+        else:
+            run_attachments(session, schema, functions)
+            complete = read_catalog(connection)
     return DesiredSchema.of(schema, declared=declared, complete=complete, failures=warnings)
 
 

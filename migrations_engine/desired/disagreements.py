@@ -8,6 +8,7 @@ from migrations_engine.diff import diff_catalogs
 from migrations_engine.model import Catalog
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema
+from migrations_engine.source.attachments import attachment_files
 from migrations_engine.source.attribution import changing_file, declaring_file
 
 
@@ -21,7 +22,7 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
     lasting = {change.key for change in disagreeing(declared, fresh)}
     for change in disagreeing(declared, complete):
         table = change.table.rpartition(".")[2].strip('"')
-        declaring = declaring_file((*schema.tables, *schema.types), table)
+        declaring = declaring_file((*schema.tables, *schema.types, *attachment_files(schema)), table)
         only = schema.migrations[0] if len(schema.migrations) == 1 else None
         migration = only or changing_file(schema.migrations, table, change.column)
         subject = f"{change.table}.{change.column}" if change.column else change.table

@@ -35,6 +35,8 @@ def tables(text: str, migrations: str = "", **more: str) -> dict[str, str]:
 
 T = "CREATE TABLE t (id int PRIMARY KEY, a int, b text);"
 VIEW = "CREATE VIEW v AS SELECT a, b FROM t;"
+TR = "CREATE OR REPLACE FUNCTION tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+GIVEN = "CREATE TRIGGER g BEFORE {} ON t FOR EACH ROW EXECUTE FUNCTION tr();"
 MADE = "tables/t.pssql declares {}, migrations/001.pssql {}; new databases get {}"
 
 HISTORIES = (
@@ -325,6 +327,40 @@ HISTORIES = (
             ),
         ),
         told=("types/x.pssql declares mood",),
+    ),
+    *(
+        History(name=f"functions/ makes {what}", versions=tuple({f"{table}/1.sql": T, "functions/f.sql": TR + text}
+                                                               | more for text in texts))
+        for table, more in (("tables", {}), ("migrations", {}), ("tables", {"migrations/2.sql": "SELECT 1"}))
+        for what, texts in {
+            f"a trigger ({table}{more and ', a migration'})": (GIVEN.format("INSERT"), GIVEN.format("UPDATE OF a")),
+            f"a trigger no more ({table}{more and ', a migration'})": (GIVEN.format("INSERT"), ""),
+            f"a replaced trigger ({table}{more and ', a migration'})":
+                ("DROP TRIGGER IF EXISTS g ON t;" + GIVEN.format("INSERT"), "CREATE OR REPLACE" + GIVEN.format("DELETE")[6:]),
+        }.items()
+    ),
+    History(
+        name="functions/ makes triggers in blocks, where they are missing",
+        versions=tuple(
+            {"tables/t.sql": T, "functions/f.sql": TR + "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'g')"
+             f" THEN {GIVEN.format(event)} END IF; END $$;"} for event in ("INSERT", "DELETE")
+        ),
+    ),
+    History(
+        name="functions/ makes a view, its rights and its comment over one of its functions, and changes both",
+        versions=tuple(
+            {"tables/t.sql": T, "functions/f.sql": f"CREATE FUNCTION g(i int) RETURNS {result} LANGUAGE sql AS"
+             f" 'SELECT i::{result}'; CREATE VIEW v AS SELECT {columns} FROM t; COMMENT ON VIEW v IS '{columns}';"
+             " GRANT SELECT ON v TO pg_monitor;"}
+            for result, columns in (("int", "g(a)"), ("bigint", "b, g(a)"), ("text", "id"))
+        ),
+    ),
+    History(
+        name="functions/ makes a type, a function over it, and a cast with that",
+        versions=tuple(
+            {"functions/f.sql": "CREATE TYPE c AS (a int); CREATE FUNCTION f(c) RETURNS int LANGUAGE sql AS"
+             f" 'SELECT ($1).a'; CREATE CAST (c AS int) WITH FUNCTION f(c) {way};"} for way in ("", "AS IMPLICIT")
+        ),
     ),
 )  # fmt: skip
 

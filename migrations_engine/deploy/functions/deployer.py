@@ -29,6 +29,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed, MigrationFailed
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.attachments import routine_files, structure_checksum
 from migrations_engine.source.lexer import occurs
 from migrations_engine.tracking import DeployState, Records
 
@@ -64,12 +65,12 @@ class FunctionDeployer:
         self._schema = schema
         self._is_new = is_new
         self._beside_tables = routines_among((*schema.types, *schema.tables))
-        self._files = files = (*self._beside_tables, *schema.functions)
+        self._files = files = (*self._beside_tables, *routine_files(schema))
         self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
         self._take_backs = frozenset(state.last.get("take_backs", ()))  # of what the files of the last deploy gave
-        self._has_new_structure = state.last.get("structure_checksum") != schema.structure_checksum
+        self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         self._kept = unchanged_files(files, state)
         self._made: dict[SchemaFile, list[MadeRoutine]] = {}
         self._seen: set[str] = set()  # versions of routines that are no running file's work

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from migrations_engine.deploy.functions.routines import MadeRoutine
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.attachments import ROUTINE_KINDS
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployedFunction, DeployState
 
-_ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
 _RUNNING: Final = (("DO",), ("SELECT",), ("CALL",))
 _SETTING: Final = frozenset({"GRANT", "REVOKE", "COMMENT", "ALTER"})
 _NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
@@ -55,7 +55,7 @@ def routines_among(files: Iterable[SchemaFile]) -> tuple[SchemaFile, ...]:
     """The files that make routines beside types or tables, reduced to that: they change as those of functions/ do."""
     found = []
     for file in files:
-        texts = [s.text for s in script_of(file).statements if (m := created_name(s)) and m.kind in _ROUTINE_KINDS]
+        texts = [s.text for s in script_of(file).statements if (m := created_name(s)) and m.kind in ROUTINE_KINDS]
         if texts:
             found.append(SchemaFile(folder=file.folder, path=file.path, content=";\n".join(texts).encode()))
     return tuple(found)
@@ -87,4 +87,4 @@ def only_sets(file: SchemaFile) -> bool:
 
 def routine_names(file: SchemaFile) -> list[str]:
     """The names of the routines that its CREATE statements make."""
-    return [made.name for made in script_of(file).created if made.kind in _ROUTINE_KINDS and made.name is not None]
+    return [made.name for made in script_of(file).created if made.kind in ROUTINE_KINDS and made.name is not None]

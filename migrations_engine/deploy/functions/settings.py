@@ -8,13 +8,12 @@ from typing import Final
 from psycopg import sql
 
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.attachments import SETTING_WORDS, is_about_routine
 from migrations_engine.source.lexer import folded_tokens
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
-_SETTING: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
-_ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})
 _ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
 
 
@@ -22,7 +21,7 @@ def settings_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
     """The statements that grant, revoke and comment: all of ``functions/``, of other files those about routines."""
     for file in (*schema.types, *schema.tables, *schema.functions):
         for statement in script_of(file).statements:
-            if _SETTING & set(statement.words[:1]) and (file.folder == "functions" or _is_about_routine(statement)):
+            if SETTING_WORDS & set(statement.words[:1]) and (file.folder == "functions" or is_about_routine(statement)):
                 yield file, statement
 
 
@@ -39,11 +38,6 @@ def take_backs(schema: Schema) -> frozenset[str]:
         if statement.words[:1] == ("CREATE",)
     ]
     return frozenset(text for text in found if text is not None)
-
-
-def _is_about_routine(statement: SqlStatement) -> bool:
-    tokens = list(folded_tokens(statement.text))
-    return "on" in tokens and bool(_ROUTINES & set(tokens[tokens.index("on") :][1:3]))
 
 
 def _undoing(statement: SqlStatement) -> str | None:

@@ -1,0 +1,94 @@
+"""What the files of ``functions/`` make beside routines: triggers, views, casts, and rights on other objects.
+
+They are declared objects like those of ``types/`` and ``tables/``, and compared as those are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from migrations_engine.schema import Schema, SchemaFile, checksum_of, once_per_file
+from migrations_engine.source.lexer import folded_tokens, occurs
+from migrations_engine.source.names import created_name
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
+
+ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
+SETTING_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
+_ALTERED_WITH_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE", "DEFAULT", "EXTENSION"}
+_ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})
+#: In a DO block, which makes what it finds missing.
+_CREATE: Final = re.compile(r"\bCREATE\s", re.IGNORECASE)
+_CREATE_ROUTINE: Final = re.compile(r"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE|AGGREGATE)\b", re.IGNORECASE)
+
+
+class _Parts(NamedTuple):
+    routines: SchemaFile | None
+    attachments: tuple[SchemaFile, ...] = ()
+
+
+def routine_files(schema: Schema) -> tuple[SchemaFile, ...]:
+    """Return the files of ``functions/``, reduced to what is about routines."""
+    return tuple(part for file in schema.functions if (part := _parts(file).routines) is not None)
+
+
+def attachment_files(schema: Schema) -> tuple[SchemaFile, ...]:
+    """Return what the files of ``functions/`` make beside routines, a file for each statement."""
+    return tuple(part for file in schema.functions for part in _parts(file).attachments)
+
+
+def structure_checksum(schema: Schema) -> str:
+    """Return the SHA-256 over the files that decide which objects there are, without routines and seeders."""
+    return checksum_of(
+        (*schema.extensions, *schema.types, *schema.tables, *schema.migrations, *attachment_files(schema))
+    )
+
+
+def is_about_routine(statement: SqlStatement) -> bool:
+    """Return whether a GRANT, REVOKE or COMMENT is about functions, procedures or aggregates."""
+    tokens = list(folded_tokens(statement.text))
+    return "on" in tokens and bool(_ROUTINES & set(tokens[tokens.index("on") :][1:3]))
+
+
+@once_per_file
+def _parts(file: SchemaFile) -> _Parts:
+    routines: list[SqlStatement] = []
+    settings: list[SqlStatement] = []
+    attachments: list[SchemaFile] = []
+    for statement in script_of(file).statements:
+        if _is_attachment(statement):
+            attachments.append(_reduced(file, (*settings, statement)))
+            continue
+        routines.append(statement)
+        if _sets(statement):
+            settings.append(statement)
+    if not attachments:
+        return _Parts(file)
+    return _Parts(_reduced(file, routines) if len(routines) > len(settings) else None, tuple(attachments))
+
+
+def _is_attachment(statement: SqlStatement) -> bool:
+    verb, *words = statement.words or ("",)
+    if verb == "CREATE":
+        made = created_name(statement)
+        return (
+            "TEMP" not in words
+            and "TEMPORARY" not in words
+            and (made is None or made.kind not in ROUTINE_KINDS | {"EXTENSION"})
+        )
+    if verb in {"ALTER", "DROP"}:
+        return not _ALTERED_WITH_ROUTINES & set(words[:1])
+    if verb == "DO":
+        return occurs(_CREATE, statement.text) and not occurs(_CREATE_ROUTINE, statement.text)
+    return verb in SETTING_WORDS and not is_about_routine(statement)
+
+
+def _sets(statement: SqlStatement) -> bool:
+    return statement.words[:1] in {("SET",), ("RESET",)}
+
+
+def _reduced(file: SchemaFile, statements: Iterable[SqlStatement]) -> SchemaFile:
+    content = ";\n".join(statement.text for statement in statements).encode()
+    return SchemaFile(folder=file.folder, path=file.path, content=content)
