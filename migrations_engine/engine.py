@@ -97,6 +97,7 @@ def _attempt(
         with connection.transaction(force_rollback=options.dry_run):
             deploy = _begin(connection, schema, options, warnings)
             if isinstance(deploy, DeployReport):
+                _before_commit(connection, options)
                 return deploy
             deploy.declare()
             first, *rest = deploy.groups
@@ -105,6 +106,7 @@ def _attempt(
                 lock.enter_context(lock_kept(connection))
             else:
                 report = deploy.finish()
+                _before_commit(connection, options)
         if not rest:
             deploy.let_repeat()
             return report
@@ -115,6 +117,11 @@ def _attempt(
                 if group is rest[-1]:
                     return deploy.finish()
     raise AssertionError
+
+
+def _before_commit(connection: psycopg.Connection[Any], options: DeployOptions) -> None:
+    if options.before_commit is not None:
+        options.before_commit(connection)
 
 
 def _begin(
@@ -177,6 +184,7 @@ class _Deploy:
         )
         self._session.warnings += warnings
         self._functions = FunctionDeployer(self._session, schema, state, is_new=opening.is_new)
+        self._left_out: tuple[str, ...] = ()
         self._pending = self._pending_migrations()
         self.groups = group_by_transaction(self._pending)
         self._declared = Catalog()  #: in a new database with migrations: what is declared, before they have run
@@ -283,6 +291,7 @@ class _Deploy:
             warnings=(*self._schema.warnings, *warnings, *self._session.warnings),
             differences=differences,
             plan=tuple(self._session.plan.statements) if self._session.plan is not None else (),
+            left_out=self._left_out,
             dry_run=self._options.dry_run,
         )
         if self._recording is not None and self._recording.is_repeatable and not comparison.depends_on_rows(report):
@@ -303,6 +312,7 @@ class _Deploy:
         if self._options.dry_run:
             outside = [file for file in pending if runs_outside_transaction(file)]
             pending = [file for file in pending if file not in outside]
+            self._left_out = tuple(file.label for file in outside)
             warnings += [f"{file.label} runs outside a transaction, so a dry run leaves it out" for file in outside]
         return tuple(pending)
 

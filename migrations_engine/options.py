@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+import psycopg
 
 from migrations_engine.desired.desired_schema import DesiredSchemas
 from migrations_engine.desired.scratch_databases import ScratchDatabases
@@ -25,5 +28,6 @@ class DeployOptions:
     database_comment: str | None = None  #: what the database's comment must be; None: what it is at the beginning
     search_path: str = '"$user", public'
     scratch: ScratchDatabases | None = None  #: default: on the same server, with the connection's own parameters
+    before_commit: Callable[[psycopg.Connection[Any]], None] | None = None  #: not called if there are several
     proven: ProvenDeploys | None = None  #: what deploys of one request share, to repeat what one of them did
     desired_schemas: DesiredSchemas = field(default_factory=DesiredSchemas)  #: shared by the deploys of a process

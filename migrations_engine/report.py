@@ -87,6 +87,7 @@ class PlannedStatement:
     sql: str
     file: str | None = None
     effect: str = ""  #: what it changes, locks or rewrites, in words
+    rewrites: bool = False  #: it rewrites a table or index that was there before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,7 @@ class DeployReport:
     warnings: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()  #: what a new database of the same schema would have otherwise, a sentence each
     plan: tuple[PlannedStatement, ...] = ()  #: filled on a dry run
+    left_out: tuple[str, ...] = ()  #: on a dry run, pending migrations that run outside a transaction
     dry_run: bool = False
 
     @property

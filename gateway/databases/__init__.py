@@ -2,11 +2,12 @@
 
 from gateway.databases.catalog import Connections
 from gateway.databases.directory import DatabaseDirectory
-from gateway.databases.kept_copies import KeptCopies, KeptCopy, read_mark
+from gateway.databases.kept_copies import KeptCopies, KeptCopy
 from gateway.databases.lifecycle import DatabaseLifecycle
 from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp
 from gateway.databases.templates import TemplateUse
+from gateway.databases.written_rows import WrittenRows, read_mark
 
 __all__ = [
     "Connections",
@@ -18,5 +19,6 @@ __all__ = [
     "PlatformRoles",
     "Stamp",
     "TemplateUse",
+    "WrittenRows",
     "read_mark",
 ]

@@ -37,10 +37,6 @@ UNKNOWN_MARK: Final = "unknown"  #: equal to no mark
 _ATTEMPTS: Final = 5  #: to find a database without a session, each up to PostgreSQL's own five seconds
 
 
-_ALONE_SECONDS: Final = 5.0  #: for the sessions in a database to end that have been told to
-_POLL_SECONDS: Final = 0.05
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCopy:
     """A database as it was before a migration.
@@ -212,21 +208,6 @@ class KeptCopies:
                     raise ConnectionFailed(message, cause=exc.diag.message_detail, **owner_facts(owner)) from exc
             else:
                 return
-
-
-def read_mark(connection: psycopg.Connection[Any]) -> str | None:
-    """Return what is different as soon as rows of the application's tables have been written.
-
-    A session counts for itself what it has written for up to ten seconds, but tells all when it ends. So this waits
-    until *connection* is the only one to its database, and returns None when that takes too long.
-    """
-    deadline = time.monotonic() + _ALONE_SECONDS
-    while (row := connection.execute(_QUERIES["others_here"]).fetchone()) is None or row[0]:
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(_POLL_SECONDS)
-    row = connection.execute(_QUERIES["mark_of_rows"]).fetchone()
-    return str(row[0]) if row else None
 
 
 def _copies(session: psycopg.Connection[Any]) -> list[KeptCopy]:

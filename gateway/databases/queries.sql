@@ -147,6 +147,36 @@ SELECT concat(
 FROM pg_catalog.pg_stat_user_tables AS t
 WHERE NOT starts_with(t.relname, '_stonescriptdb_gateway_')
 
+-- name: writes
+-- The rows ever written to each table of the application, and its file, which TRUNCATE and rewriting replace.
+SELECT t.relid::int8 AS oid, t.n_tup_ins + t.n_tup_upd + t.n_tup_del AS writes,
+    coalesce(pg_catalog.pg_relation_filenode(t.relid), 0)::int8 AS file
+FROM pg_catalog.pg_stat_user_tables AS t
+WHERE NOT starts_with(t.relname, '_stonescriptdb_gateway_')
+
+-- name: writes_of_transaction
+-- The rows that this transaction has written to each table.
+SELECT t.oid::int8, pg_catalog.pg_stat_get_xact_tuples_inserted(t.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(t.oid)
+    + pg_catalog.pg_stat_get_xact_tuples_deleted(t.oid)
+FROM pg_catalog.pg_class AS t
+WHERE t.relkind IN ('r', 'p', 'm') AND t.oid >= 16384
+
+-- name: writes_to_dropped
+-- The rows ever written by others to those of some tables that this transaction has dropped.
+SELECT t.oid::int8, pg_catalog.pg_stat_get_tuples_inserted(t.oid) + pg_catalog.pg_stat_get_tuples_updated(t.oid)
+    + pg_catalog.pg_stat_get_tuples_deleted(t.oid)
+FROM unnest(%(tables)s::oid[]) AS t (oid)
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.oid)
+
+-- name: truncated_by_others
+-- One of some tables whose file another transaction has replaced.
+SELECT c.oid
+FROM unnest(%(tables)s::oid[], %(files)s::int8[]) AS t (oid, file)
+JOIN pg_catalog.pg_class AS c ON c.oid = t.oid
+WHERE coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)::int8 <> t.file
+    AND c.xmin::text::int8 < mod(pg_catalog.pg_current_xact_id()::text::int8, 4294967296)
+LIMIT 1
+
 -- name: others_here
 -- Whether another session of a client is in this database.
 SELECT EXISTS (

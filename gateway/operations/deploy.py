@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
@@ -87,11 +87,13 @@ def deploy(
     purpose: Literal["register", "migrate"],
     stamp: str | None = None,
     proven: ProvenDeploys | None = None,
+    before_commit: Callable[[psycopg.Connection[Any]], None] | None = None,
 ) -> DeployReport:
     """Bring the database of *connection*, which is *owner*'s or is to become it, to *schema*.
 
     :param stamp: what the database's comment must be before and after; None for one that has no stamp yet
     :param proven: deploys of the same request to other databases, to be repeated in this one where it is like those
+    :param before_commit: called when the transaction is about to commit; not if there are several
     :raises SchemaDeployError: it did not succeed, and the database is as it was
     """
     settings = services.settings
@@ -108,6 +110,7 @@ def deploy(
         desired_schemas=services.desired_schemas,
         database_comment=stamp,
         proven=proven,
+        before_commit=before_commit,
     )
     facts = owner_facts(owner)
     began = time.monotonic()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import Final, Literal, TypeVar
 
-from gateway.databases import ManagedDatabase, read_mark
+from gateway.databases import ManagedDatabase
 from gateway.errors import GatewayError
 from gateway.events import DatabaseMigrated, emit
 from gateway.naming import owner_facts
-from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn, engine_errors
+from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
+from gateway.operations.keep_copy import CopyRules
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration, report_for_log
 from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
 from gateway.services import Services
-from migrations_engine import ProvenDeploys, Schema, inspect_database
+from migrations_engine import ProvenDeploys, Schema
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,13 +52,13 @@ def roll_out(
     results: list[MigratedDatabase] = []
     if databases:
         with services.deploy_log.running(logged_deploy(databases, terms)) as progress:
-            stopped, proven = Event(), ProvenDeploys()
+            stopped, proven, copies = Event(), ProvenDeploys(), CopyRules(services, schema, terms)
 
             def migrate(database: ManagedDatabase) -> MigratedDatabase:
                 if stopped.is_set() or not rules.is_wanted():
                     result = MigratedDatabase(database=database.name, status="skipped")
                 else:
-                    result = migrate_one(services, database, schema, terms, proven)
+                    result = migrate_one(services, database, schema, terms, proven=proven, copies=copies)
                 if result.error and rules.stop_after == "any":
                     stopped.set()
                 progress.done(result.database, result.status, report_for_log(result))
@@ -83,14 +83,20 @@ def migrate_one(
     database: ManagedDatabase,
     schema: Schema,
     terms: DeployTerms,
+    *,
     proven: ProvenDeploys | None = None,
+    copies: CopyRules | None = None,
 ) -> MigratedDatabase:
-    """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too."""
+    """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too.
+
+    :param proven: deploys of the same request to other databases
+    :param copies: of the same request; None for a request about this database alone
+    """
     facts = owner_facts(database.owner)
     try:
         with (
             deploy_turn(services),
-            _undoable(services, database, schema, terms),
+            (copies or CopyRules(services, schema, terms)).kept_copy(database) as before_commit,
             dedicated_to(services, database) as connection,
         ):
             report = deploy(
@@ -102,6 +108,7 @@ def migrate_one(
                 purpose="migrate",
                 stamp=database.stamp,
                 proven=proven,
+                before_commit=before_commit,
             )
     except GatewayError as exc:
         return MigratedDatabase(database=database.name, status="failed", error=exc)
@@ -114,32 +121,6 @@ def migrate_one(
     warned = report.warnings or validation.dataloss_changes or validation.incompatible_changes
     status: Final = "completed_with_warnings" if warned else "completed"
     return MigratedDatabase(database=database.name, status=status, report=report)
-
-
-@contextmanager
-def _undoable(services: Services, database: ManagedDatabase, schema: Schema, terms: DeployTerms) -> Iterator[None]:
-    """Keep a copy of *database* as it is before the block, if that is wanted and the block has something to do.
-
-    :raises UndoRefused: there is no space for it; then nothing is migrated
-    """
-    if not terms.undo or terms.dry_run:
-        yield
-        return
-    with engine_errors(terms, **owner_facts(database.owner)), dedicated_to(services, database) as connection:
-        found = inspect_database(connection)
-    if found.is_intact and found.schema_checksum == schema.checksum:
-        yield
-        return
-    copy = services.copies.make(database, request_id=terms.request_id)
-    try:
-        yield
-    except BaseException:
-        services.copies.drop(copy)
-        raise
-    services.registry.forget(database.name)
-    with dedicated_to(services, database) as connection:
-        mark = read_mark(connection)
-    services.copies.seal(copy, mark)
 
 
 def in_parallel(services: Services, act: Callable[[T], R], things: Sequence[T]) -> list[R]:

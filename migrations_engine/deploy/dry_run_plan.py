@@ -24,13 +24,16 @@ class DryRunPlan:
 
     def note(self, connection: psycopg.Connection[Any], *, step: str, sql: str, file: str | None, effect: str) -> None:
         """Add the statement that just ran, and the locks and rewrites it brought to relations there before."""
-        effects = [effect] if effect else []
+        effects, rewrites = [effect] if effect else [], False
         rows = connection.execute(_QUERIES["strong_locks"], {"relations": list(self._storage)}).fetchall()
         for oid, relation, lock, storage in rows:
             if self._locks.get(oid) != lock:
                 effects.append(f"{lock} on {relation}")
             if self._storage[oid] != storage:
                 effects.append(f"rewrites {relation}")
+                rewrites = True
             self._locks[oid] = lock
             self._storage[oid] = storage
-        self.statements.append(PlannedStatement(step=step, sql=sql.strip(), file=file, effect="; ".join(effects)))
+        self.statements.append(
+            PlannedStatement(step=step, sql=sql.strip(), file=file, effect="; ".join(effects), rewrites=rewrites)
+        )

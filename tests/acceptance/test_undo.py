@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -9,6 +11,7 @@ from psycopg.conninfo import make_conninfo
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway, make_archive
 from tests.support.structure import structure_of
+from tests.support.waiting import wait_until
 
 COPIES = "_stonescriptdb_gateway_undo_"
 NOTES = {**SHOP, "tables/notes.sql": "CREATE TABLE notes (id int, body text);"}
@@ -106,7 +109,7 @@ def test_an_unchanged_or_failed_migration_leaves_no_copy(gateway, fleet, admin) 
     store(gateway, fleet, {**WITHOUT_BODY, "migrations/2.sql": "SELECT 1/0;"})
     assert migrate(gateway, fleet, undo="keep").status == 409
     assert copies(admin, fleet) == 2
-    store(gateway, fleet, {**WITHOUT_BODY, "migrations/2.sql": "ALTER TABLE notes ADD COLUMN more int;"})
+    store(gateway, fleet, {**WITHOUT_BODY, "migrations/2.sql": "UPDATE notes SET id = 2;"})
     assert migrate(gateway, fleet, undo="keep", dry_run=True).status == 200
     assert migrate(gateway, fleet, undo="keep", only=["a"]).status == 200
     assert copies(admin, fleet) == 2  # the newer one of a has replaced the older
@@ -118,9 +121,71 @@ def test_copies_are_limited_by_space(start_gateway, platform, admin) -> None:
     small.post_json("/platform/register", {"platform": platform})
     store(small, platform, SHOP)
     small.post_json("/database/create", {"platform": platform, "schema_name": "shop", "database_id": "a"})
-    store(small, platform, NOTES)
+    store(small, platform, NOTES | {"migrations/1.sql": "UPDATE users SET name = name;"})
     refused = migrate(small, platform, undo="keep")
     assert (refused.status, refused.json["error"]) == (409, "migration_failed")
     assert "UNDO_COPIES_MAX_BYTES" in refused.json["message"]
     assert copies(admin, platform) == 0
     assert migrate(small, platform).json["tables_created"] == 1
+
+
+#: Waits, where a copy of the database is kept, until another session has written.
+WAIT_FOR_A_NOTE = f"""DO $$ BEGIN
+    FOR i IN 1..1000 LOOP
+        EXIT WHEN EXISTS (SELECT FROM notes WHERE id = 2) OR NOT EXISTS (
+            SELECT FROM pg_database AS d JOIN pg_database AS own ON starts_with(d.datname, '{COPIES}' || own.oid || '_')
+             WHERE own.datname = current_database());
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+END $$"""
+
+
+def test_rows_written_while_the_migration_runs_are_not_lost_by_mistake(gateway, platform, admin, connect) -> None:
+    gateway.post_json("/platform/register", {"platform": platform})
+    store(gateway, platform, NOTES)
+    gateway.post_json("/database/create", {"platform": platform, "schema_name": "shop", "database_id": "a"})
+    store(gateway, platform, NOTES | {"migrations/1.sql": f"INSERT INTO notes VALUES (1, 'own'); {WAIT_FOR_A_NOTE}"})
+    with ThreadPoolExecutor() as threads:
+        migrated = threads.submit(migrate, gateway, platform, undo="keep")
+        wait_until(lambda: copies(admin, platform) == 1)
+        with connect("a") as connection:
+            connection.execute("INSERT INTO notes VALUES (2, 'late')")
+        assert migrated.result().status == 200
+    refused = undo(gateway, platform)
+    assert (refused.status, refused.json["databases"][0]["status"]) == (409, "failed")
+    with connect("a") as connection:
+        assert connection.execute("SELECT body FROM notes ORDER BY id").fetchall() == [("own",), ("late",)]
+    assert undo(gateway, platform, force=True).status == 200
+
+
+def test_a_migration_that_writes_drops_and_rewrites_tables_is_undone(gateway, platform, connect) -> None:
+    gateway.post_json("/platform/register", {"platform": platform})
+    before = NOTES | {"tables/logs.sql": "CREATE TABLE logs (id int);"}
+    store(gateway, platform, before)
+    gateway.post_json("/database/create", {"platform": platform, "schema_name": "shop", "database_id": "a"})
+    with connect("a") as connection:
+        connection.execute("INSERT INTO notes VALUES (1, 'kept'); INSERT INTO logs VALUES (1)")
+    changes = {
+        "tables/logs.sql": "CREATE TABLE logs (id bigint);",
+        "migrations/1.sql": "UPDATE logs SET id = 2; UPDATE notes SET id = 2; DROP TABLE notes;",
+        "migrations/2.sql": "CREATE TABLE other AS SELECT 1 AS id; ALTER TABLE logs ALTER id TYPE bigint;",
+    }
+    store(gateway, platform, {**SHOP, **changes})
+    assert migrate(gateway, platform, undo="keep").status == 200
+    assert undo(gateway, platform).status == 200
+    with connect("a") as connection:
+        assert connection.execute("SELECT body FROM notes").fetchall() == [("kept",)]
+
+
+def test_only_what_loses_or_rewrites_is_copied(gateway, platform, admin) -> None:
+    gateway.post_json("/platform/register", {"platform": platform})
+    store(gateway, platform, NOTES)
+    gateway.post_json("/database/create", {"platform": platform, "schema_name": "shop", "database_id": "a"})
+    files = dict(NOTES)
+    for number, (statement, kept) in enumerate(
+        [("ALTER TABLE notes ADD COLUMN more int", 0), ("ALTER TABLE notes ALTER more TYPE bigint", 1)]
+    ):
+        files[f"migrations/{number}.sql"] = statement
+        store(gateway, platform, files)
+        assert migrate(gateway, platform, undo="keep").status == 200
+        assert copies(admin, platform) == kept

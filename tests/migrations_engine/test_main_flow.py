@@ -198,6 +198,7 @@ def test_a_dry_run_returns_the_plan_and_changes_nothing(tenant):
     assert [(p.step, p.file) for p in report.plan] == [("migrations", "migrations/001.pssql")]
     assert "AccessExclusiveLock on users" in report.plan[0].effect
     assert "rewrites users" in report.plan[0].effect
+    assert report.plan[0].rewrites
     assert tenant.rows(
         "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = 'users'::regclass AND attname = 'id'"

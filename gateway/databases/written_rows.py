@@ -1,0 +1,94 @@
+"""Whether rows of a database have been written by others than a migration, from before it until after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+
+from gateway.queries import load_queries
+
+_QUERIES = load_queries("gateway.databases")
+_ALONE_SECONDS: Final = 5.0  #: for the sessions in a database to end that have been told to
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(slots=True, kw_only=True)
+class WrittenRows:
+    """What PostgreSQL counts of the rows written to each table, by oid, before a migration and by it.
+
+    :ivar before: with the file of each table; None if it is not known
+    :ivar own: what the migration has written; None until it is about to commit
+    """
+
+    before: Mapping[int, tuple[int, int]] | None
+    own: dict[int, int] | None = field(default=None)
+
+    @classmethod
+    def now(cls, connection: psycopg.Connection[Any]) -> WrittenRows:
+        """Begin to watch the database of *connection*."""
+        return cls(before=_counts(connection))
+
+    def before_commit(self, connection: psycopg.Connection[Any]) -> None:
+        """Note what the transaction of the migration, which is open on *connection*, has written.
+
+        Nothing is noted if others have truncated a table since, or have written, or may have, to one that it drops.
+        """
+        if self.before is None:
+            return
+        files = {oid: file for oid, (_, file) in self.before.items()}
+        parameters = {"tables": list(files), "files": list(files.values())}
+        truncated = connection.execute(_QUERIES["truncated_by_others"], parameters).fetchone()
+        own = dict(connection.execute(_QUERIES["writes_of_transaction"], parameters).fetchall())
+        dropped = connection.execute(_QUERIES["writes_to_dropped"], parameters).fetchall()
+        untouched = all(self.before[oid][0] == count for oid, count in dropped)
+        if truncated is None and untouched and not (dropped and _has_others(connection)):
+            self.own = own
+
+    def by_others(self, connection: psycopg.Connection[Any]) -> bool:
+        """Return whether others have written rows, or may have."""
+        now = _counts(connection)
+        if self.before is None or self.own is None or now is None:
+            return True
+        before = {oid: count for oid, (count, _) in self.before.items()}
+        return any(count != before.get(oid, 0) + self.own.get(oid, 0) for oid, (count, _) in now.items())
+
+
+def read_mark(connection: psycopg.Connection[Any]) -> str | None:
+    """Return what is different as soon as rows of the application's tables have been written.
+
+    None if that is not known, because other sessions are connected to the database of *connection*.
+    """
+    if not _wait_until_alone(connection):
+        return None
+    row = connection.execute(_QUERIES["mark_of_rows"]).fetchone()
+    return str(row[0]) if row else None
+
+
+def _counts(connection: psycopg.Connection[Any]) -> Mapping[int, tuple[int, int]] | None:
+    """Return the rows ever written to each table, and its file, by oid; None if that is not known."""
+    if not _wait_until_alone(connection):
+        return None
+    rows = connection.execute(_QUERIES["writes"]).fetchall()
+    return {oid: (count, file) for oid, count, file in rows}
+
+
+def _wait_until_alone(connection: psycopg.Connection[Any]) -> bool:
+    """Wait until no other session is connected to the database; return whether that came about in time.
+
+    A session keeps its counts to itself for up to ten seconds, and publishes all when it ends.
+    """
+    deadline = time.monotonic() + _ALONE_SECONDS
+    while _has_others(connection):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _has_others(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute(_QUERIES["others_here"]).fetchone()
+    return row is None or bool(row[0])

@@ -1,0 +1,113 @@
+"""Copies kept of databases before a migration, where that loses data or rewrites tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock
+from typing import Any, Final
+
+import psycopg
+
+from gateway.databases import ManagedDatabase, WrittenRows, read_mark
+from gateway.errors import GatewayError
+from gateway.naming import owner_facts
+from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, engine_errors
+from gateway.services import Services
+from migrations_engine import DeployReport, Schema, inspect_database, split_statements
+
+BeforeCommit = Callable[[psycopg.Connection[Any]], None]
+
+#: Statements that change no row, or only add some. What they drop is in the validation, what they rewrite in the plan.
+_KEEPING: Final = frozenset(
+    {"CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE", "INSERT", "SET", "RESET", "ANALYZE", "LOCK", "REINDEX"}
+)
+_OVERWRITING: Final = re.compile(r"\bUPDATE\b", re.IGNORECASE)  #: INSERT … ON CONFLICT DO UPDATE
+
+
+class CopyRules:
+    """Which databases of one migration need a copy, found out once for those that are alike. For several threads."""
+
+    def __init__(self, services: Services, schema: Schema, terms: DeployTerms) -> None:
+        self._services = services
+        self._schema = schema
+        self._terms = terms
+        self._lock = Lock()
+        self._known: dict[str, bool] = {}  # by the fingerprint of a starting point
+
+    @contextmanager
+    def kept_copy(self, database: ManagedDatabase) -> Iterator[BeforeCommit | None]:
+        """Keep a copy of *database* as it is before the block, if that is wanted and needed.
+
+        Yields what the migration has to call before it commits. If the block fails, the copy is dropped.
+
+        :raises UndoRefused: there is no space for it; then nothing is migrated
+        """
+        services, terms = self._services, self._terms
+        if not terms.undo or terms.dry_run or not self._needs_copy(database):
+            yield None
+            return
+        services.registry.forget(database.name)
+        with dedicated_to(services, database) as connection:
+            written = WrittenRows.now(connection)
+        copy = services.copies.make(database, request_id=terms.request_id)
+        try:
+            yield written.before_commit
+        except BaseException:
+            services.copies.drop(copy)
+            raise
+        services.registry.forget(database.name)
+        with dedicated_to(services, database) as connection:
+            mark = read_mark(connection)  # first: what is written after it, either of the two finds
+            known = not written.by_others(connection)
+        services.copies.seal(copy, mark if known else None)
+
+    def _needs_copy(self, database: ManagedDatabase) -> bool:
+        facts = owner_facts(database.owner)
+        with engine_errors(self._terms, **facts), dedicated_to(self._services, database) as connection:
+            found = inspect_database(connection)
+        if found.is_intact and found.schema_checksum == self._schema.checksum:
+            return False
+        with self._lock:
+            if found.fingerprint not in self._known:
+                self._known[found.fingerprint] = self._tried_out(database)
+            return self._known[found.fingerprint]
+
+    def _tried_out(self, database: ManagedDatabase) -> bool:
+        """Return whether a dry run loses data or rewrites a table, or may do so where it fails."""
+        try:
+            with dedicated_to(self._services, database) as connection:
+                report = deploy(
+                    self._services,
+                    connection,
+                    self._schema,
+                    owner=database.owner,
+                    wanted=replace(self._terms, dry_run=True),
+                    purpose="migrate",
+                    stamp=database.stamp,
+                )
+        except GatewayError:
+            return True
+        return loses_or_rewrites(report)
+
+
+def loses_or_rewrites(report: DeployReport) -> bool:
+    """Return whether the deploy of a dry run's *report* would lose data or rewrite a table, as far as can be told."""
+    validation = report.schema_validation
+    if validation.dataloss_changes or validation.incompatible_changes or report.left_out:
+        return True
+    return any(
+        planned.rewrites or (planned.step in ("migrations", "seeders") and not _keeps_rows(planned.sql))
+        for planned in report.plan
+    )
+
+
+def _keeps_rows(sql: str) -> bool:
+    """Return whether none of the statements can take a row away, or a value in one."""
+    for statement in split_statements(sql):
+        verb = statement.words[0] if statement.words else ""
+        if verb not in _KEEPING or (verb == "INSERT" and _OVERWRITING.search(statement.text)):
+            return False
+    return True
