@@ -31,7 +31,7 @@ class Outcome:
     desired: DesiredSchema
     before: Catalog
     after: Catalog
-    mark: str  #: of the catalogs, as ``read_mark`` gives it
+    mark: str  #: of the catalogs, as ``read_mark`` returns it
     functions_deployed: int
     seeded: Sequence[SeederResult]
     validations: Sequence[SeederValidation]
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def table_labels(catalog: Catalog) -> set[str]:
-    """The labels of its tables, without views."""
+    """Return the labels of its tables, without views."""
     return {relation.label for relation in catalog.relations if relation.is_table}
 
 
@@ -117,7 +117,7 @@ def last_desired_schema(records: Records, state: DeployState) -> DesiredSchema |
 
 
 def accepted_changes(state: DeployState) -> tuple[Change, ...]:
-    """The differences that earlier deploys were forced to leave as they are, and what depends on those."""
+    """Return the forced differences of earlier deploys, and what depends on those."""
     return tuple(Change(**change) for change in state.last.get("accepted", ()))
 
 

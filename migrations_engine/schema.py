@@ -65,7 +65,7 @@ def once_per_file(read: Callable[[SchemaFile], T]) -> Callable[[SchemaFile], T]:
 
 
 def decoded(content: bytes) -> Iterator[str]:
-    """The text of *content* in pieces, so that other threads get their turn while a large file is decoded.
+    """Yield the text of *content* in pieces, so that other threads can run while a large file is decoded.
 
     :raises UnicodeDecodeError: it is not UTF-8
     """

@@ -28,7 +28,7 @@ class JsonNumber:
 
 
 def parse_json(data: bytes) -> JsonValue:
-    """The value of a JSON text in UTF-8.
+    """Return the value of a JSON text in UTF-8.
 
     Integers of up to 18 digits are ``int``, all other numbers ``JsonNumber``.
 
@@ -48,7 +48,7 @@ def parse_json(data: bytes) -> JsonValue:
 
 
 def dump_json(value: JsonValue) -> bytes:
-    """The JSON text of a value of ``parse_json``, with its numbers as they were written.
+    """Return the JSON text of a value of ``parse_json``, with its numbers as they were written.
 
     :raises InvalidRequest: a string in it cannot be written in UTF-8
     """

@@ -68,7 +68,7 @@ class Misfit(Exception):
         self._facts = {"cause": cause, "fields": fields}
 
     def as_invalid_request(self, printed: Sequence[str]) -> InvalidRequest:
-        """The answer, with the candidates as they are *printed*."""
+        """Return the error, with the candidates as *printed*."""
         before, after = self.args
         listed = list(printed) if self._choose else None
         return InvalidRequest(f"{before}{' or '.join(printed)}{after}", candidates=listed, **self._facts)
@@ -100,11 +100,11 @@ def bind(routine: Routine, params: Sequence[JsonValue] | dict[str, JsonValue]) -
 
 
 def ambiguous(bindings: Sequence[Binding], cause: str | None = None) -> Misfit:
-    """The error for a call that fits several signatures equally well."""
+    """Return the error for a call that fits several signatures equally well."""
     return Misfit(
         "the call could mean ",
         [binding.signature for binding in bindings],
-        ": name the parameters, or give values that tell the functions apart",
+        ": name the parameters, or use values that fit only one of the functions",
         choose=True,
         cause=cause,
     )
@@ -134,7 +134,7 @@ def _by_name(signature: Signature, keys: tuple[str, ...]) -> Binding | None:
 
 
 def _names_of(signature: Signature) -> dict[str, Parameter]:
-    """The parameters by every key that names them: their own name, then without the prefix, then with it."""
+    """Return the parameters by every key that names them: their own name, then without the prefix, then with it."""
     named = [parameter for parameter in signature.inputs if parameter.name]
     names = {parameter.name: parameter for parameter in named}
     for parameter in named:
@@ -146,12 +146,12 @@ def _names_of(signature: Signature) -> dict[str, Parameter]:
 
 
 def _parameter_of(names: dict[str, Parameter], key: str) -> Parameter | None:
-    """The parameter that a key names, as it is or in lower case."""
+    """Return the parameter that a key names, as it is or in lower case."""
     return names.get(key) or names.get(key.lower())
 
 
 def _name_problem(routine: Routine, keys: tuple[str, ...]) -> str:
-    """What keeps *keys* from being the names of parameters, of the candidate that comes nearest."""
+    """Return the reason why *keys* do not name the parameters of the nearest candidate."""
     found_by = {
         one.oid: [_parameter_of(names, key) for key in keys] for one in routine.candidates for names in [_names_of(one)]
     }
@@ -167,7 +167,7 @@ def _name_problem(routine: Routine, keys: tuple[str, ...]) -> str:
 
 
 def _shown(labels: Sequence[str]) -> str:
-    """The first of the client's labels, and how many more there are."""
+    """Return the first of the client's labels, and the number of further ones."""
     shown = ", ".join(repr(label[:_SHOWN_LETTERS]) for label in labels[:_SHOWN_LABELS])
     more = len(labels) - _SHOWN_LABELS
     return f"{shown} and {more} more" if more > 0 else shown
@@ -177,16 +177,16 @@ class Prober(Protocol):
     """What can ask the server to understand a statement without running it."""
 
     def parameter_types(self, statement: Query) -> tuple[int, ...]:
-        """The types that the server gives the statement's parameters.
+        """Return the types that the server infers for the statement's parameters.
 
-        :raises ServerRefused: it cannot understand it
+        :raises ServerRefused: it cannot infer them
         """
 
 
 def choose(bindings: Sequence[Binding], values: Sequence[JsonValue], prober: Prober) -> Binding:
-    """The one of *bindings* that the values mean.
+    """Return the one of *bindings* that the values fit.
 
-    :raises Misfit: several are as good, or PostgreSQL finds none
+    :raises Misfit: several fit equally well, or PostgreSQL finds none
     """
     if len(bindings) == 1:
         return bindings[0]
@@ -209,7 +209,7 @@ def choose(bindings: Sequence[Binding], values: Sequence[JsonValue], prober: Pro
 
 
 def _types_to_ask_with(bindings: Sequence[Binding], values: Sequence[JsonValue]) -> list[int]:
-    """A type for each value; of more values than PostgreSQL takes, each type only once for those that are the rest."""
+    """Return a type for each value; beyond the maximum of PostgreSQL's arguments, each further type only once."""
     if len(values) <= MAX_ARGUMENTS:
         return [_type_to_ask_with(value) for value in values]
     first = max(binding.rest or 0 for binding in bindings)
@@ -289,9 +289,9 @@ class CallPlan:
     outputs: tuple[None, ...]  #: for a procedure's OUT parameters
 
     def encode(self, params: Params) -> list[bytes | None]:
-        """The values as the protocol takes them.
+        """Return the values as the protocol sends them.
 
-        :raises GatewayError: a value cannot be sent at all; whether it fits its type is for PostgreSQL to say
+        :raises GatewayError: a value cannot be sent at all; PostgreSQL checks whether it fits its type
         """
         values = params if isinstance(params, list) else list(params.values())
         if self.rest is not None:
@@ -300,7 +300,7 @@ class CallPlan:
 
 
 def known_plan(routine: Routine, params: Params) -> CallPlan | None:
-    """The plan that is remembered for values of this shape."""
+    """Return the cached plan for values of this shape."""
     if not _may_be_remembered(params):
         return None
     plan: CallPlan | None = routine.plans.get(_shape(routine, params))
@@ -328,7 +328,7 @@ def _may_be_remembered(params: Params) -> bool:
 
 
 def _shape(routine: Routine, params: Params) -> object:
-    """What two calls must have in common to be planned alike."""
+    """Return the cache key of a call: calls with the same key have the same plan."""
     outline = len(params) if isinstance(params, list) else tuple(params)
     if not routine.depends_on_values:
         return outline
@@ -366,7 +366,7 @@ def _in_list(encode: Encoder) -> Encoder:
 
 
 def _value_types(binding: Binding, values: Sequence[JsonValue]) -> list[ValueType]:
-    """The type of each value: the declared one, or for a polymorphic parameter one chosen from the values."""
+    """Return the type of each value: the declared one, or for a polymorphic parameter one inferred from the values."""
     declared = [parameter.type for parameter in binding.inputs]
     common = common_type(natural_type(value) for oid, value in zip(declared, values, strict=True) if oid in POLYMORPHIC)
     return [

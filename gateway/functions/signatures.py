@@ -21,7 +21,7 @@ MAX_PLANS: Final = 200  #: and as many statements per routine; clients choose th
 
 VOID: Final = 2278
 RECORD: Final = 2249
-#: The pseudo-types that no client can give and no row can hold: cstring and its array, record[], "any", trigger and
+#: The pseudo-types that no client can send and no row can contain: cstring and its array, record[], "any", trigger and
 #: event_trigger, internal, unknown, pg_ddl_command, and the handlers of languages, wrappers, indexes, samples, tables.
 NOT_FOR_CLIENTS: Final = frozenset({2275, 1263, 2287, 2276, 2279, 3838, 2281, 705, 32, 2280, 3115, 325, 3310, 269})
 
@@ -32,7 +32,7 @@ _PART_BYTES: Final = 200  #: of a parameter, a type, or a field of one, without 
 _PLAN_BYTES: Final = 900  #: without its statement and without what each value adds
 _VALUE_BYTES: Final = 150
 _LONGEST_MEANING: Final = 2 * _LONGEST_NAME + 1  #: characters of a schema, a dot and a name
-_OF_DBLINK: Final = "dblink_get_connections"  #: is asked for along with every name: who has it has the extension
+_OF_DBLINK: Final = "dblink_get_connections"  #: looked up with every name: the extension is installed
 _QUERIES: Final = load_queries("gateway.functions")
 _INPUT_MODES: Final = frozenset("ibv")
 _TIMEOUT: Final = "statement_timeout="
@@ -45,7 +45,7 @@ class Asker(Protocol):
     """What can ask the server."""
 
     def ask(self, sql: bytes, values: Sequence[bytes]) -> list[bytes]:
-        """The first column of every row."""
+        """Return the first column of every row."""
 
     def ask_rows(self, sql: bytes, values: Sequence[bytes]) -> list[dict[str, Any]]:
         """Every row, by the names of its columns."""
@@ -53,7 +53,7 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter. ``name`` is empty where the function gives none; ``output`` means a procedure's pure OUT."""
+    """One parameter. ``name`` is empty if it has none; ``output`` means a procedure's pure OUT."""
 
     name: str
     type: int
@@ -71,7 +71,7 @@ class Signature:
     is_procedure: bool
     returns_set: bool
     returns_void: bool
-    returns_unknown_record: bool  #: a record whose columns nobody declared
+    returns_unknown_record: bool  #: a record without declared columns
     variadic: bool  #: the last input takes the rest of the values as an array
     parameters: tuple[Parameter, ...]  #: inputs, and for a procedure its OUT parameters in between
     statement_timeout: str | None  #: that the function sets for itself
@@ -169,9 +169,9 @@ class SignatureCache:
         self._size = 0
 
     def find(self, database: str, name: str) -> Routine | None:
-        """What is remembered of *name*, not too old and not from before a deploy.
+        """Return the cached routine of *name*, unless it is too old or from before a deploy.
 
-        :raises FunctionNotFound: no name is as long as this one
+        :raises FunctionNotFound: the name is too long for a function
         """
         if len(name) > _LONGEST_MEANING:
             raise FunctionNotFound(f"no function has a name of {len(name)} characters", function=name[:_LONGEST_NAME])
@@ -181,9 +181,9 @@ class SignatureCache:
         return known[2]
 
     def read(self, asker: Asker, database: str, name: str) -> Routine:
-        """Ask the server. Gives the remembered routine itself if nothing about it has changed.
+        """Read the routine from the server. Return the cached object if it has not changed.
 
-        :raises FunctionNotFound: nothing of this name may be called
+        :raises FunctionNotFound: no function of this name may be called
         """
         read_at, changes = monotonic(), self._changes(database)
         with self._lock:
@@ -237,7 +237,7 @@ def _size_of_types(types: dict[int, ValueType]) -> int:
 
 
 def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | None:
-    """The routine that *name* means: as it is written, else as PostgreSQL would fold it, else with its schema."""
+    """Return the routine of *name*: as written, else folded as by PostgreSQL, else with its schema."""
     meanings = list(_meanings(name, schemas))
     try:
         names = _array_of(name for _, name in [*meanings, ("", _OF_DBLINK)] if len(name.encode()) <= _LONGEST_NAME)
@@ -292,7 +292,7 @@ def _array_of(texts: Iterable[str]) -> bytes:
 
 
 def _unquoted(identifier: str) -> str:
-    """A name as PostgreSQL prints it, with quotes only where they are needed."""
+    """Return a name as PostgreSQL prints it, with quotes only where they are needed."""
     return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
 
 

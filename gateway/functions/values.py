@@ -33,7 +33,7 @@ JSONB: Final = 3802
 UNKNOWN: Final = 0  #: PostgreSQL decides
 ANY_ELEMENT: Final = frozenset({2283, 2776, 5077, 5079})  #: anyelement, anynonarray and the same of anycompatible
 ANY_ARRAY: Final = frozenset({2277, 5078})  #: anyarray, anycompatiblearray
-#: anyenum, anyrange, anymultirange and those of anycompatible: no JSON value tells which one is meant
+#: anyenum, anyrange, anymultirange and those of anycompatible: no JSON value shows which type is meant
 ANY_OTHER: Final = frozenset({3500, 3831, 4537, 5080, 4538})
 POLYMORPHIC: Final = ANY_ELEMENT | ANY_ARRAY | ANY_OTHER
 _BY_CLASS: Final = {type(None): None, bool: BOOLEAN, str: TEXT, dict: JSONB}
@@ -66,7 +66,7 @@ class ValueType:
 
 
 def builtin_type(oid: int) -> ValueType:
-    """A type every server has. Types that are not known here are written as text."""
+    """Return a type that every server has. Other types are sent as text."""
     if oid in INTEGERS:
         return ValueType(oid=oid, base=oid, form=Form.INTEGER)
     if oid in JSONS:
@@ -79,9 +79,9 @@ def builtin_type(oid: int) -> ValueType:
 
 
 def read_types(oids: Iterable[int], read_graph: Callable[[list[int]], Iterable[TypeRow]]) -> dict[int, ValueType]:
-    """The types of these oids.
+    """Return the types of these oids.
 
-    :param read_graph: gives the rows of ``type_graph`` for oids; called once, and only if some type is not built in
+    :param read_graph: returns the rows of ``type_graph`` for oids; called once, and only if some type is not built in
     """
     wanted = set(oids)
     own = [oid for oid in wanted if oid >= FIRST_USER_OID]
@@ -111,12 +111,12 @@ def _resolve_own(row: TypeRow, rows: Mapping[int, TypeRow], known: dict[int, Val
 
 
 def parse_rows(texts: Iterable[bytes]) -> list[TypeRow]:
-    """Rows that the server gave as JSON objects."""
+    """Return rows that the server sent as JSON objects."""
     return [orjson.loads(text) for text in texts]
 
 
 def natural_type(value: JsonValue) -> int | None:
-    """The type a JSON value would have by itself; of a list, that of its elements. None for null and empty lists."""
+    """Return the natural type of a JSON value; of a list, that of its elements. None for null and empty lists."""
     if isinstance(value, list):
         found = natural_types(value)
         return common_type(found) if found else None
@@ -129,7 +129,7 @@ def natural_type(value: JsonValue) -> int | None:
 
 
 def natural_types(values: Sequence[JsonValue]) -> set[int]:
-    """The natural types of all these values; of integers, those of the least and the greatest."""
+    """Return the natural types of all these values; of integers, those of the least and the greatest."""
     classes = set(map(type, values))
     found = {_BY_CLASS[each] for each in classes if each in _BY_CLASS}
     if int in classes:
@@ -164,7 +164,7 @@ def shape_of(value: JsonValue) -> tuple[bool, int | None]:
 
 
 def concrete_type(parameter_type: int, value: JsonValue, common: int) -> int:
-    """The type to send for a polymorphic parameter.
+    """Return the type to send for a polymorphic parameter.
 
     :param common: the common type of all values for polymorphic parameters of the call, because PostgreSQL wants one
     """
@@ -229,7 +229,7 @@ def _integer(value: JsonValue, kind: ValueType) -> str:
 
 
 def _json(value: JsonValue, _: ValueType) -> str:
-    """A string that is itself an object, a list or a quoted string in JSON is taken as that: PHP sends them so."""
+    """Return the JSON for a string. PHP encodes objects, lists and strings itself; such JSON is sent unchanged."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"') and _is_json(value):
         return value
     return dump_json(value).decode()
@@ -268,7 +268,7 @@ def _array(value: JsonValue, kind: ValueType) -> str:
 
 
 def _array_of_texts(texts: list[str], delimiter: str) -> str:
-    """The same for texts alone, all quoted at once; a character that none of them may have keeps them apart."""
+    """Do the same for texts alone, all quoted at once; they are joined by a character that none of them may have."""
     joined = "\0".join(texts)
     if joined.count("\0") >= len(texts):
         return "\0"  # for the encoder to refuse

@@ -1,7 +1,7 @@
-"""Who may have a connection, and who makes room: the decisions about the shared table.
+"""The budget of connections: decisions about the shared table, who gets a slot and which connection is evicted.
 
-Every decision is made under the table's mutex from one snapshot of it; what follows from a decision (closing a
-connection, waking a thread, ringing another worker) happens after the mutex is released.
+Every decision is made under the table's mutex from one snapshot of it; its consequences (closing a connection, waking a
+thread, notifying another worker) follow after the mutex is released.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gateway.pools.waiter import Waiter
 STATE_NAMES: Final = {
     CONNECTING: "connecting", BUSY: "busy", IDLE: "idle", CLOSING: "closing", LOST: "lost",
 }  # fmt: skip
-RECHECK_SECONDS: Final = 0.25  #: how long a waiter trusts that nobody died before waking it
+RECHECK_SECONDS: Final = 0.25  #: after which a waiter checks by itself, in case no worker wakes it
 PRESSURE_COUNT: Final = 8  #: so many of the last slots taken within PRESSURE_SECONDS: more databases than slots
 PRESSURE_SECONDS: Final = 1.0
 SPARE_SHARE: Final = 25  #: under pressure one slot of so many is made free ahead of need, at least one
@@ -53,11 +53,11 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupancy:
-    """The budget at one moment, over all workers. Databases are known by their ``database_key``.
+    """The state of the budget, over all workers. Databases are identified by their ``database_key``.
 
-    :ivar connections: how many there are of each database in each state, by key and name of the state
+    :ivar connections: number for each database and state, by key and name of the state
     :ivar waiting: for how many seconds each ticket of a database has waited
-    :ivar workers: how many are alive
+    :ivar workers: number of running workers
     """
 
     connections: Mapping[tuple[int, str], int]
@@ -98,29 +98,29 @@ class Budget:
         self._closed_ahead: deque[int] = deque(maxlen=2 * self._spare)
         self._calm_until = 0.0
 
-    # A slot's own worker says what its connection does, without the mutex: nobody else writes there.
+    # A slot's own worker writes the state of its connection without the mutex: no other worker writes it.
 
     def connected(self, slot: int, backend: int) -> None:
-        """The connection is made, and given to somebody."""
+        """Mark the slot of a new connection that is leased."""
         self._table.backends[slot] = backend
         self._table.states[slot] = BUSY
 
     def busy(self, slot: int) -> None:
-        """It is given out."""
+        """Mark it as leased."""
         self._table.states[slot] = BUSY
 
     def idle(self, slot: int) -> None:
-        """It was put back, and may be closed to make room from now on."""
+        """Mark it as idle; it may be evicted from now on."""
         table, now = self._table, monotonic()
         table.since[slot] = table.last_uses[table.databases[slot] % LAST_USES] = now
         table.states[slot] = IDLE
 
     def closing(self, slot: int) -> None:
-        """The backend was told to end."""
+        """Mark it as closing: the backend was told to end."""
         self._table.states[slot] = CLOSING
 
     def lost(self, slot: int) -> None:
-        """The connection is no more, and nothing is known of the backend."""
+        """Mark it as lost: the connection has ended, and the state of the backend is unknown."""
         self._table.since[slot] = monotonic()
         self._table.states[slot] = LOST
 
@@ -130,7 +130,7 @@ class Budget:
 
     @property
     def contended(self) -> bool:
-        """Whether anybody on this machine waits for a connection."""
+        """Return whether any worker waits for a connection."""
         return self._table.waiting > 0
 
     def acquire(self, waiter: Waiter[Any], deadline: float, still_there: Callable[[], None]) -> int | None:
@@ -161,16 +161,16 @@ class Budget:
                 self._give_up(waiter)
 
     def free(self, slot: int) -> None:
-        """The backend is gone, or there never was one: its slot is for the next in turn."""
+        """Free the slot for the next waiter: the backend has ended, or there never was one."""
         with self._table.mutex:
             self._table.free_slot(slot)
             chosen = self._next_in_turn()
         self._tell(*chosen)
 
     def yields(self, slot: int, front: Waiter[Any] | None) -> bool:
-        """Whether the connection of *slot*, just given back, must be closed for somebody who waits elsewhere.
+        """Return whether the connection of *slot*, just returned, must be closed for a waiter elsewhere.
 
-        :param front: who waits longest for this connection in its own pool, if anybody does
+        :param front: the longest waiter for this connection in its own pool, if any
         """
         with self._table.mutex:
             snapshot = self._snapshot()
@@ -211,7 +211,7 @@ class Budget:
         return len(keys), len(set(keys) - {OBSERVER})
 
     def occupancy(self) -> Occupancy:
-        """Return who has the connections, and who waits for one."""
+        """Return the holders of connections, and the waiters."""
         with self._table.mutex:
             snapshot = self._snapshot()
         taken = zip(snapshot.databases, snapshot.states, strict=True)
@@ -234,7 +234,7 @@ class Budget:
             self._table.changes[key % CHANGE_COUNTERS] += 1
 
     def changes(self, key: int) -> int:
-        """A number that is another one after every deploy to a database, by any worker. Without the mutex."""
+        """Return a number that changes with every deploy to a database, by any worker. Without the mutex."""
         return self._table.changes[key % CHANGE_COUNTERS]
 
     def own_slots(self) -> int:
@@ -246,7 +246,7 @@ class Budget:
         )
 
     def orphans(self) -> list[Orphan]:
-        """The slots nobody is in charge of; from now on they count as lost, so that it is known since when."""
+        """Return the slots without a running worker, and mark them as lost with the time."""
         table = self._table
         with table.mutex:
             snapshot = self._snapshot()
@@ -273,9 +273,9 @@ class Budget:
         self._tell(*chosen)
 
     def take_observer_slot(self) -> int | None:
-        """The slot that is kept for looking after orphans, for one worker at a time. None while it is taken.
+        """Return the slot that is reserved for checking orphans, for one worker at a time; None while it is taken.
 
-        Looking needs a connection, and when orphans have all slots, there is no room for it until somebody has looked.
+        The check needs a connection; if orphans have all other slots, only this one is free for it.
         """
         with self._table.mutex:
             snapshot = self._snapshot()
@@ -284,7 +284,7 @@ class Budget:
             return self._table.take_slot(OBSERVER, snapshot.at)
 
     def _take(self, waiter: Waiter[Any]) -> int | None:
-        """A slot, if it is the waiter's turn and there is one; else a ticket, and room is being made."""
+        """Return a slot, if it is the waiter's turn and one is free; else assign a ticket and start an eviction."""
         table = self._table
         with table.mutex:
             snapshot = self._snapshot()
@@ -315,9 +315,9 @@ class Budget:
             self._table.returning[0] = share_of_returning(snapshot.returning, away, snapshot.longest_idle)
 
     def _ahead_of_need(self, snapshot: TableSnapshot, key: int) -> list[int]:
-        """What to close, now that a slot is taken for *key*, so that those who come next need not wait for it.
+        """Return the slots to close after one was taken for *key*, so that the next requests need not wait.
 
-        Only while there are more databases than slots: not when what was closed so is needed again at once.
+        Only while there are more databases than slots: not if connections closed in this way are needed again at once.
         """
         lacking = self._spare - (snapshot.free - 1)
         if lacking <= 0:
@@ -333,7 +333,7 @@ class Budget:
         return victims
 
     def _give_up(self, waiter: Waiter[Any]) -> None:
-        """Leave the queue without a slot; whoever was behind may have its turn now."""
+        """Leave the queue without a slot; it may be the turn of the next waiter now."""
         with self._table.mutex:
             self._drop_ticket(waiter)
             chosen = self._next_in_turn()
@@ -364,7 +364,7 @@ class Budget:
         return TableSnapshot.of(self._table, self._limits)
 
     def _want(self, snapshot: TableSnapshot, victims: list[int]) -> set[int]:
-        """Mark the slots as asked for; gives the other workers that have some of them."""
+        """Mark the slots as requested; return the other workers that own some of them."""
         for slot in victims:
             self._table.wanted[slot] = snapshot.at
         return {snapshot.living[snapshot.owners[slot]] for slot in victims} - {self._table.worker}
@@ -377,7 +377,7 @@ class Budget:
         self._tell((), workers)
 
     def _next_in_turn(self) -> tuple[list[Waiter[Any]], set[int]]:
-        """Those who may take a slot now: our waiters, and the workers where the others wait. Under the mutex."""
+        """Return the waiters that may take a slot now: own waiters, and the workers of the others. Under the mutex."""
         if not self.contended or self._table.used > self._limits.total:
             return [], set()
         snapshot = self._snapshot()

@@ -31,11 +31,11 @@ _ESCAPED = re.compile(r"([\\\s])")
 _QUOTED = re.compile(r"([\\'])")
 _WAITED_FOR: Final = {PollingStatus.READING: select.POLLIN, PollingStatus.WRITING: select.POLLOUT}
 
-GOODBYE_SECONDS: Final = 5.0  #: a backend told to end that has not is looked after as an orphan
+GOODBYE_SECONDS: Final = 5.0  #: after which a backend that was told to end is treated as an orphan
 
 
 class CountedConnection(psycopg.Connection[TupleRow]):
-    """A psycopg connection whose closing gives its slot back: not at once, but when the backend is gone."""
+    """A psycopg connection whose slot is released after its closing, when the backend has ended."""
 
     database: str = ""
     link: Link | None = None  #: None only while it is being made
@@ -69,7 +69,7 @@ class CountedConnection(psycopg.Connection[TupleRow]):
 
     @property
     def lost(self) -> bool:
-        """Whether the server's end of the connection is gone, also when nobody has tried to use it since."""
+        """Return whether the server has closed the connection, also if it was not used since."""
         return self.closed or self.link is None or self.link.ended
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ def _finish_connecting(pgconn: abc.PGconn, deadline: float) -> None:
 
 
 def conninfo_of_server(conninfo: str, *, application_name: str, session_options: Mapping[str, str]) -> str:
-    """The conninfo for any of the server's databases, with settings for the whole session in its startup packet.
+    """Return the conninfo for any of the server's databases, with settings for the session in its startup packet.
 
     The ``options`` of *conninfo* stay, and win over *session_options*.
     """
@@ -126,7 +126,7 @@ def conninfo_of_server(conninfo: str, *, application_name: str, session_options:
 
 
 def conninfo_of_database(server: str, database: str, login: Mapping[str, str] | None = None) -> str:
-    """The conninfo of one of the server's databases. What comes last in a conninfo is what holds.
+    """Return the conninfo of one of the server's databases. The last value in a conninfo wins.
 
     :param login: ``user`` and ``password``, where they are not the server's own
     """
@@ -135,7 +135,7 @@ def conninfo_of_database(server: str, database: str, login: Mapping[str, str] | 
 
 
 def refusal(error: psycopg.Error) -> str:
-    """What the server or the network said about an attempt to connect, without the address."""
+    """Return the message of the server or the network about an attempt to connect, without the address."""
     return _WHERE.sub("", str(error).partition("\n")[0]).strip()
 
 
@@ -161,7 +161,7 @@ class Link:
             return not self.ended
 
     def idle(self) -> bool:
-        """Mark the slot as one that may make room. Return False if the connection has ended."""
+        """Mark the slot as one that may be evicted. Return False if the connection has ended."""
         with self._lock:
             if not self.ended:
                 self._budget.idle(self.slot)
@@ -188,7 +188,7 @@ class Link:
             self.socket.shutdown(socket.SHUT_WR)
 
     def end(self) -> bool:
-        """The other end is closed, or the wait for that is over. Gives whether it is sure that the backend is gone."""
+        """Handle the end of the backend, or of the wait for it. Return whether the backend has certainly ended."""
         with self._lock:
             sure = self._orderly and monotonic() < self.deadline
             self.ended = True

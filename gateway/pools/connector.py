@@ -35,7 +35,7 @@ LONGEST_PAUSE_SECONDS: Final = 1.0  #: so that service is back about a second af
 #: The observer's backend ends within two seconds even if its worker is killed and the network hides that.
 OBSERVER_OPTIONS: Final = {"statement_timeout": "1000", "idle_session_timeout": "1000"}
 END_SECONDS: Final = 5.0  #: how long to wait for the backend of a dedicated connection to be gone
-CANCEL_SECONDS: Final = 1.0  #: for asking PostgreSQL to stop a statement nobody waits for any more
+CANCEL_SECONDS: Final = 1.0  #: for cancelling a statement whose result is not needed any more
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +56,7 @@ class Outage:
     def admit(self) -> None:
         """Return if the caller should try to connect.
 
-        :raises ConnectionFailed: the server is away, and it is not time to try again or somebody else is trying
+        :raises ConnectionFailed: the server is unreachable, and it is not time to try again or another thread tries
         """
         if self._cause is None:
             return
@@ -68,15 +68,15 @@ class Outage:
             self._next_attempt = monotonic() + self._pause
 
     def check(self) -> None:
-        """Like ``admit`` for one who only waits, and will not try.
+        """Do the same as ``admit`` for a waiter that will not connect itself.
 
-        :raises ConnectionFailed: the server is away
+        :raises ConnectionFailed: the server is unreachable
         """
         if (cause := self._cause) is not None:
             raise failure(cause)
 
     def began(self, cause: str) -> None:
-        """The server could not be reached."""
+        """Record that the server could not be reached."""
         with self._lock:
             if self._cause is not None:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
@@ -84,7 +84,7 @@ class Outage:
             self._next_attempt = monotonic() + self._pause
 
     def ended(self) -> None:
-        """The server was reached."""
+        """Record that the server was reached."""
         if self._cause is not None:
             with self._lock:
                 self._cause = None
@@ -92,7 +92,7 @@ class Outage:
 
 
 def failure(cause: str) -> ConnectionFailed:
-    """The error for a connection that could not be made because of *cause*."""
+    """Return the error for a connection that failed because of *cause*."""
     return ConnectionFailed("PostgreSQL cannot be reached or refuses the connection", cause=cause, retry_after=1)
 
 
@@ -130,7 +130,7 @@ class Connector:
         self._login_to = login_to
 
     def pooled_conninfo(self, database: str) -> str:
-        """The conninfo with which a pool of *database* connects."""
+        """Return the conninfo with which a pool of *database* connects."""
         return conninfo_of_database(self._pooled, database, self._login_to(database))
 
     def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
@@ -161,12 +161,12 @@ class Connector:
         self.outage.admit()
         waiter: Waiter[CountedConnection] = Waiter(key=database_key(database), urgent=True)
         slot = self._budget.acquire(waiter, deadline, self.outage.check)
-        assert slot is not None  # nobody gives a connection to a waiter that is in no pool's queue
+        assert slot is not None  # a waiter that is in no pool's queue gets no connection
         return self.connect(partial(self._make, database, self._dedicated), database, slot)
 
     @contextmanager
     def observer(self) -> Iterator[CountedConnection]:
-        """A connection to the maintenance database in the slot that is kept for looking after orphans.
+        """Return a connection to the maintenance database in the slot that is reserved for checking orphans.
 
         :raises PoolExhausted: another worker has it
         :raises ConnectionFailed: as ``connect``
@@ -199,10 +199,10 @@ class Connector:
             connection.link.gone.wait(END_SECONDS)
 
     def _explain(self, error: psycopg.Error, database: str) -> GatewayError:
-        """Say what a refusal means: the server is away, it has no such database, or neither.
+        """Return the error for a refused connection: server unreachable, no such database, or another reason.
 
-        libpq does not tell the SQLSTATE of a refused connection, and its text may be in any language. So the server
-        is asked through the maintenance database; only when that cannot be reached either, the server is away.
+        libpq does not return the SQLSTATE of a refused connection, and its text may be in any language. So the server
+        is queried through the maintenance database; only if that cannot be reached either, the server is unreachable.
         """
         cause = refusal(error)
         if database == self.maintenance or isinstance(error, psycopg.errors.ConnectionTimeout):
@@ -220,6 +220,6 @@ class Connector:
 
 
 def maintenance_database(conninfo: str) -> str:
-    """The database that *conninfo* names; libpq's default, the user's name, counts too."""
+    """Return the database that *conninfo* names, or libpq's default, the user's name."""
     given = conninfo_to_dict(conninfo)
     return str(given.get("dbname") or given.get("user") or "postgres")

@@ -36,11 +36,11 @@ class Reaper:
     def __init__(
         self, *, budget: Budget, connection: Callable[[], AbstractContextManager[CountedConnection]], query: bytes
     ) -> None:
-        """Nothing is looked at yet.
+        """Create an observer that is not running yet.
 
         :param connection: the observer's connection, while no other worker has it
-        :param query: of process ids and the seconds since each was found an orphan, those that are still there; they
-            are told to end
+        :param query: returns those of the process ids (with seconds as orphans) whose backends still exist; they
+            are terminated
         """
         self._budget = budget
         self._connection = connection
@@ -82,7 +82,7 @@ class Reaper:
     def _look_after(self, orphans: list[Orphan]) -> None:
         for orphan in orphans:
             if orphan.is_observer and orphan.since < monotonic() - OBSERVER_SECONDS:
-                self._budget.free_orphan(orphan)  # nobody could ask about it, as long as it has the observer's slot
+                self._budget.free_orphan(orphan)  # it could not be checked, as long as it has the observer's slot
         with self._connection() as connection:
             alive = self._still_there(connection, [orphan for orphan in orphans if orphan.backend])
         for orphan in orphans:

@@ -1,4 +1,4 @@
-"""Whether PostgreSQL answers, told within a limit whatever PostgreSQL does."""
+"""Checks whether PostgreSQL answers, within a time limit even if it hangs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from gateway.errors import GatewayError
 
 PATIENCE_SECONDS: Final = 0.7  #: how long a question may take; an answer about health is due within a second
-FRESH_SECONDS: Final = 0.5  #: how long an answer counts, so that many who ask cost PostgreSQL little
+FRESH_SECONDS: Final = 0.5  #: how long an answer is cached, so that many checks cost PostgreSQL little
 
 _log = logging.getLogger(__name__)
 
@@ -20,10 +20,10 @@ class ServerCheck:
     """Asks the server one question at a time, on a thread of its own that may hang as long as the server does."""
 
     def __init__(self, ask: Callable[[], object], *, doubts: Callable[[], bool] = lambda: False) -> None:
-        """Ask nothing yet.
+        """Create a check that has not run yet.
 
         :param ask: returns when PostgreSQL has answered, raises a GatewayError when it cannot be reached
-        :param doubts: whether something has happened for which that it answered a moment ago counts no more; cheap
+        :param doubts: whether a cached answer must be discarded; cheap
         """
         self._ask = ask
         self._doubts = doubts
@@ -44,7 +44,7 @@ class ServerCheck:
         if asking.wait(PATIENCE_SECONDS):
             return self._answer
         with self._lock:
-            if self._asking is asking:  # whoever asks next need not wait as long
+            if self._asking is asking:  # the next check need not wait as long
                 self._answer, self._answered_at = False, time.monotonic()
         return False
 

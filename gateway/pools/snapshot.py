@@ -1,4 +1,4 @@
-"""The shared table as it is at one moment, and the questions the budget asks of it. Pure: nothing is changed here."""
+"""One reading of the shared table, and the queries of the budget on it. Pure: nothing is changed here."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gateway.pools.table import CLOSING, FREE, IDLE, LOST, OBSERVER, SharedTable
 #: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
 _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
 
-# Room is made by closing the connection idle longest, as long as those who need room are new or were away for long. In
+# The longest idle connection is evicted, as long as the databases that need one are new or were last used long ago. In
 # a rotation over somewhat more databases than slots that would be the worst choice: each is closed just before it is
-# needed. There, most of those who need room were closed a moment ago: within RETURN_SPAN of the longest idle time. As
-# long as that is so of ROTATION_SHARE of them, the connection at ROTATION_RANK is closed, counted from the one idle
-# longest: most of the older ones stay, and are there when their turn comes. Decision 64 has figures.
+# needed. There, most databases that need a connection had theirs closed recently: within RETURN_SPAN of the longest
+# idle time. While that is so for ROTATION_SHARE of them, the connection at ROTATION_RANK is closed, counted from the
+# longest idle: most of the older ones stay, and are used when it is their turn. Decision 64 has figures.
 RETURN_SPAN: Final = 2.0
 STALE_SPAN: Final = 1.5  #: what was idle longer than so many times a rotation has taken is no part of it
 RETURN_WEIGHT: Final = 0.05  #: of the one that came last in the share of those that return
@@ -30,7 +30,7 @@ PATIENCE_SECONDS: Final = 0.2  #: within which a worker closes an idle connectio
 
 
 def share_of_returning(share: float, away: float, longest_idle: float) -> float:
-    """The share of those who need room and were closed a moment ago, after another one.
+    """Return the share of returning databases among those that need a connection, after another one.
 
     :param share: before it
     :param away: seconds since the database was last used
@@ -41,9 +41,9 @@ def share_of_returning(share: float, away: float, longest_idle: float) -> float:
 
 
 def ranks_to_close(count: int, idle: int, share: float) -> range:
-    """Which of *idle* connections are closed to make room for *count*, with 0 the one idle longest.
+    """Return which of *idle* connections are closed for *count* others; 0 is the longest idle one.
 
-    :param share: what ``share_of_returning`` gave last
+    :param share: the last result of ``share_of_returning``
     """
     last = int(ROTATION_RANK * (idle - 1)) if share > ROTATION_SHARE else 0
     first = max(0, last + 1 - count)
@@ -136,20 +136,20 @@ class TableSnapshot:
 
     @property
     def ending(self) -> int:
-        """How many backends were told to end and have not yet."""
+        """Return the number of backends that were told to end and have not ended yet."""
         return self.states.count(CLOSING)
 
     def slots(self, state: int, *, key: int | None = None) -> list[int]:
-        """The slots in *state*, of all databases or of one."""
+        """Return the slots in *state*, of all databases or of one."""
         slots = [slot for slot, its_state in enumerate(self.states) if its_state == state]
         return slots if key is None else [slot for slot in slots if self.databases[slot] == key]
 
     def idle(self, *, key: int | None = None) -> list[int]:
-        """The slots whose connection a living worker can close at once, of all databases or of one."""
+        """Return the slots whose connection a running worker can close at once, of all databases or of one."""
         return [slot for slot in self.slots(IDLE, key=key) if self.owners[slot] in self.living]
 
     def orphans(self) -> list[int]:
-        """The slots whose backend no living process is in charge of."""
+        """Return the slots whose backend has no running worker."""
         return [
             slot
             for slot, state in enumerate(self.states)
@@ -167,7 +167,7 @@ class TableSnapshot:
         return (-1 if ticket.urgent else self.staying[ticket.key], ticket.arrival)
 
     def queue(self, *, leaving: int | None = None) -> list[Ticket]:
-        """The tickets that could use a slot, in turn."""
+        """Return the tickets that could use a slot, in turn."""
         return sorted((t for t in self.tickets if self.has_share(t.key, leaving=leaving)), key=self.rank)
 
     def ahead_of(self, ticket: Ticket) -> int:
@@ -176,9 +176,9 @@ class TableSnapshot:
         return sum(self.rank(other) < rank for other in self.queue())
 
     def in_need(self, key: int, worker: int) -> Ticket | None:
-        """The first that only a connection of *worker* to the database *key* can help, by being closed.
+        """Return the first waiter for which a connection of *worker* to the database *key* must be closed.
 
-        Those that free slots and ending connections will serve are not in need, nor is the connection's own pool.
+        Waiters for which free slots and ending connections suffice do not count, nor does the connection's own pool.
         """
         soon = self.free + self.ending
         soon_here = soon if self.has_share(key) else len(self.slots(CLOSING, key=key))
@@ -193,10 +193,10 @@ class TableSnapshot:
         return None
 
     def goes_before(self, ticket: Ticket, front: Ticket) -> bool:
-        """Whether a connection is closed for *ticket* although *front* waits in the connection's own pool.
+        """Return whether a connection is closed for *ticket* although *front* waits in the connection's own pool.
 
-        Only towards an even distribution, so that connections do not wander to and fro: to who has none and waits
-        longer, or has none where the pool has several, or would still have fewer than the pool.
+        Only towards an even distribution, so that connections do not move back and forth: for a pool that has none and
+        waits longer, or has none where this pool has several, or would still have fewer than this pool.
         """
         older = ticket.arrival < front.arrival
         if ticket.urgent:
@@ -219,10 +219,10 @@ class TableSnapshot:
         return self.at - min((self.since[slot] for slot in self.slots(IDLE)), default=self.at)
 
     def to_close(self, count: int, *, key: int | None = None) -> list[int]:
-        """The idle slots to close so that *count* end; what was asked for just now is part of them.
+        """Return the idle slots to close so that *count* end; those requested recently are part of them.
 
-        What was asked for PATIENCE_SECONDS ago is not: its worker may be stopped, or the worker that asked was killed
-        before it could ring. It is asked for again where nothing else is idle.
+        Those requested PATIENCE_SECONDS ago are not: their worker may be stopped, or the requesting worker was killed
+        before it could notify. They are requested again if nothing else is idle.
 
         :param key: only of this database, and then the longest idle
         """

@@ -1,8 +1,8 @@
-"""The table every worker on the machine shares: one mapped file, its mutex, and who is alive.
+"""The table that all workers on the machine share: one mapped file, its mutex, and a lock for each running worker.
 
-What a ``kill -9`` must not leak is kept by the kernel: a record lock on one byte says that a worker lives, another
-is the mutex. The table itself survives its writers, so a dead worker's slots stay marked until its backends are known
-to be gone.
+The kernel keeps what a ``kill -9`` must not leak: a record lock on one byte shows that a worker runs, another
+is the mutex. The table itself survives its writers, so the slots of a killed worker stay marked until its
+backends are known to have ended.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ OBSERVER: Final = (
 FREE: Final = 0  #: no connection
 CONNECTING: Final = 1  #: taken, the connection is being made or has just been refused
 BUSY: Final = 2  #: leased, dedicated, or being cleaned
-IDLE: Final = 3  #: in its pool; may be closed to make room
-CLOSING: Final = 4  #: PostgreSQL was told to end the backend; free when the socket says it has
+IDLE: Final = 3  #: in its pool; may be evicted
+CLOSING: Final = 4  #: PostgreSQL was told to end the backend; free when the socket shows that it has
 LOST: Final = 5  #: no process here has the connection any more, but its backend may live on
 
 _MUTEX: Final = 0  #: the byte of the file whose record lock is the mutex; those after it are the workers'
@@ -149,7 +149,7 @@ class SharedTable:
         self.databases: memoryview[int] = arrays["databases"]
         self.since: memoryview[float] = arrays["since"]  #: when the state began, if idle, closing or lost
         self.states: memoryview[int] = arrays["states"]
-        self.wanted: memoryview[float] = arrays["wanted"]  #: when somebody asked for its closing, if idle; 0: nobody
+        self.wanted: memoryview[float] = arrays["wanted"]  #: when its closing was requested, if idle; 0: not
         self.ticket_owners: memoryview[int] = arrays["ticket_owners"]  #: 0: no ticket
         self.ticket_databases: memoryview[int] = arrays["ticket_databases"]
         self.ticket_arrivals: memoryview[float] = arrays["ticket_arrivals"]
@@ -159,7 +159,7 @@ class SharedTable:
         self.returning: memoryview[float] = arrays["returning"]  #: one number, see ``share_of_returning``
 
     def _join(self) -> int:
-        """Take the first place no living worker holds; gives its number."""
+        """Take the first place that no running worker holds; return its number."""
         if self.header[_MAGIC_AT] != _MAGIC:
             if any(self._locked_by_another(worker) for worker in range(MAX_WORKERS)):
                 raise OSError(errno.EBUSY, "workers of another version are running; stop them first", str(self._path))
@@ -209,7 +209,7 @@ class SharedTable:
         return False
 
     def living(self) -> dict[int, int]:
-        """The generation and number of every worker that is alive, this one included. Under the mutex."""
+        """Return the generation and number of every running worker, this one included. Under the mutex."""
         generations = self.worker_generations.tolist()
         return {
             generations[worker]: worker
@@ -252,7 +252,7 @@ class SharedTable:
         self.states[slot] = FREE
 
     def add_ticket(self, key: int, arrival: float, *, urgent: bool) -> int | None:
-        """A place in the queue; None when the table has no room for another. Under the mutex."""
+        """Return a place in the queue, or None if the table has no room for another. Under the mutex."""
         for ticket in range(MAX_TICKETS):
             if not self.ticket_owners[ticket]:
                 self.ticket_databases[ticket], self.ticket_arrivals[ticket] = key, arrival
@@ -268,7 +268,7 @@ class SharedTable:
         self.header[_WAITING_AT] -= 1
 
     def tickets(self, living: Container[int]) -> list[int]:
-        """The tickets of the living; those of the dead are thrown away, and the count is put right. Under the mutex."""
+        """Return the tickets of running workers; remove the others and correct the count. Under the mutex."""
         if not self.waiting:
             return []
         found = []
@@ -285,7 +285,7 @@ class SharedTable:
         try:
             bell = os.open(self._bell_path(worker), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            if error.errno in (errno.ENXIO, errno.ENOENT):  # nobody reads it
+            if error.errno in (errno.ENXIO, errno.ENOENT):  # it has no reader
                 return
             raise
         try:

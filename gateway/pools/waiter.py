@@ -20,7 +20,7 @@ _WITHDRAWN: Final = _WithdrawnError()
 class Waiter(WaitingClient[CT]):
     """A place in a pool's queue and, with a ticket, in the queue of all workers.
 
-    ``set`` and ``fail`` are psycopg_pool's: whoever comes first decides, and is told whether it was accepted.
+    ``set`` and ``fail`` are psycopg_pool's: the first call decides, and returns whether it was accepted.
 
     :ivar on_news: called, in any thread and with locks held, when a thread that waits would be woken
     """
@@ -43,19 +43,19 @@ class Waiter(WaitingClient[CT]):
         self.on_news: Callable[[], None] | None = None
 
     def set(self, conn: CT) -> bool:
-        """Give a connection. Returns whether it is accepted."""
+        """Pass a connection to the waiter. Return whether it was accepted."""
         accepted = super().set(conn)
         self._tell()
         return accepted
 
     def fail(self, error: Exception) -> bool:
-        """Give up waiting with *error*. Returns whether it is accepted."""
+        """End the wait with *error*. Return whether it was accepted."""
         accepted = super().fail(error)
         self._tell()
         return accepted
 
     def wake(self) -> None:
-        """Make whoever waits look again."""
+        """Wake the waiter, to check again."""
         with self._cond:
             self._woken = True
             self._cond.notify_all()
@@ -67,13 +67,13 @@ class Waiter(WaitingClient[CT]):
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something for whoever waits: a connection, an error, or the lead of its pool."""
+        """Return whether the wait has a result: a connection, an error, or the first place in its pool's queue."""
         return self.conn is not None or self.error is not None or self.leads
 
     def wait_for_news(self, seconds: float) -> CT | None:
-        """Wait until a connection is given, or *seconds* are over, or somebody wakes us.
+        """Wait for a connection or a wake-up, at most *seconds*.
 
-        :raises BaseException: what ``fail`` was called with
+        :raises BaseException: the argument of ``fail``
         """
         with self._cond:
             if not (self.conn or self.error or self._woken):
@@ -84,7 +84,7 @@ class Waiter(WaitingClient[CT]):
             return self.conn
 
     def withdraw(self) -> CT | None:
-        """Take no connection from now on; gives the one that came before."""
+        """Accept no connection from now on; return the one that was accepted before."""
         with self._cond:
             if self.conn is None and self.error is None:
                 self.error = _WITHDRAWN

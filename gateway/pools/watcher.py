@@ -1,7 +1,7 @@
-"""The thread that waits for what nobody waits for: backends that end, and other workers that ask for something.
+"""The thread that waits for backends to end, and for notifications of other workers.
 
 Of every connection's socket it keeps a second descriptor, registered for one event only: the other end is closed.
-PostgreSQL leaves the closing of the socket to the exit of the backend's process, so when the event comes, the backend
+PostgreSQL leaves the closing of the socket to the exit of the backend's process, so after the event the backend
 has left ``pg_stat_activity``. No event, and no work, while the connection is used.
 """
 
@@ -82,12 +82,12 @@ class Watcher:
         self._epoll.register(link.socket, _EVENTS)
 
     def connection_of(self, slot: int) -> CountedConnection | None:
-        """The connection of a slot of ours, unless it has ended."""
+        """Return the connection of an own slot, unless it has ended."""
         link = self._by_slot.get(slot)
         return None if link is None or link.ended else link.connection()
 
     def free_later(self, slot: int) -> None:
-        """The server may have begun a backend for a connection that was not made in the end."""
+        """Watch for a backend that the server may have started for a connection that failed."""
         self._refused.append((monotonic() + QUARANTINE_SECONDS, slot))
         self._ring()
 
@@ -96,7 +96,7 @@ class Watcher:
         return list(self._links.values())
 
     def _abandon(self, link: Link) -> None:
-        # Called by the garbage collector, in any thread and at any moment: no lock may be taken here.
+        # Called by the garbage collector, in any thread and at any time: no lock may be taken here.
         if not link.ended:
             self._abandoned.append(link)
             self._ring()
@@ -147,7 +147,7 @@ class Watcher:
         now = monotonic()
         for link in self.links():
             if link.deadline < now:
-                _log.warning("a backend did not end when told to; it is looked after")
+                _log.warning("a backend did not end in time; it is checked as an orphan")
                 self._end(link)
 
     def _free_refused(self) -> None:

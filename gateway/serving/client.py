@@ -25,28 +25,28 @@ _BEGINNING: Final = b"HTTP/1."
 
 
 class State(Enum):
-    """Who has a client's connection, and what for."""
+    """The state of a client's connection; the values name its owner."""
 
     WAITING = "the loop, for a whole request"
     BUSY = "the loop, until the request is answered"
     AWAY = "a thread"
     WRITING = "the loop, until the client has taken the answer"
     LINGERING = "the loop, until the client closes its end too"
-    GONE = "who works on its request, until that has ended"
-    CLOSED = "nobody"
+    GONE = "the call, until it has ended"
+    CLOSED = "none"
 
 
 class Owner(Protocol):
-    """Who works on what clients send."""
+    """The worker of a client."""
 
     def received(self, client: Client) -> None:
-        """A client that is WAITING has sent more."""
+        """Handle further data of a client that is WAITING."""
 
     def abandoned(self, client: Client) -> None:
-        """A client that was BUSY is GONE; nobody waits for the answer. It is closed by who works on its request."""
+        """Handle a client that was BUSY and is GONE: the answer is not needed. Its call closes it."""
 
     def closed(self, client: Client) -> None:
-        """A client's connection was closed."""
+        """Handle a client's connection that was closed."""
 
 
 class Client:
@@ -108,7 +108,7 @@ class Client:
         loop.watch(connection.fileno(), self)
 
     def fileno(self) -> int:
-        """The socket's descriptor, or -1 when it is closed."""
+        """Return the socket's descriptor, or -1 if it is closed."""
         return self.socket.fileno()
 
     @property
@@ -150,7 +150,7 @@ class Client:
             self._end()
 
     def _end(self) -> None:
-        """The client has closed its end."""
+        """Handle the end of a client's sending."""
         self.ended = True
         self._loop.change(self.fileno(), 0)
         if self.state is State.BUSY:
@@ -169,10 +169,10 @@ class Client:
             self.close()
 
     def probe(self) -> None:
-        """Find out whether a client that has closed its end still waits: send a byte of what every answer begins with.
+        """Find out whether a client that has closed its end still waits: send the first byte of every answer.
 
-        To who has only ended its sending it is part of the answer. The machine of one that has closed its socket
-        refuses it, and so the connection breaks, which is an event.
+        For a client that has only ended its sending it is part of the answer. The machine of one that has disconnected
+        refuses it, and the connection breaks, which is an event.
         """
         if self._ahead < len(_BEGINNING) and monotonic() >= self._probed:
             self._probed = monotonic() + 2**self._ahead
@@ -180,12 +180,12 @@ class Client:
                 self._ahead += self.socket.send(_BEGINNING[self._ahead : self._ahead + 1], socket.MSG_DONTWAIT)
 
     def rest_of(self, answer: bytes) -> bytes:
-        """What of *answer* was not sent by :meth:`probe`. Once for each answer."""
+        """Return *answer* without the bytes that :meth:`probe` has sent. Once for each answer."""
         ahead, self._ahead = self._ahead, 0
         return answer[ahead:] if ahead else answer
 
     def begin(self) -> None:
-        """A request is being worked on, in the loop."""
+        """Mark the client as BUSY while the loop processes its request."""
         self.state = State.BUSY
         self.deadline = _NEVER
 
@@ -267,10 +267,10 @@ class Client:
     def part(self, *, at_once: bool = True) -> None:
         """Close the connection, but not before the client has the answer.
 
-        To close with bytes unread would take the answer from the client. So unless all was read and no more can come,
-        the sending is ended, and whatever the client still sends is read for a moment.
+        Closing with unread bytes would discard the answer. So unless all was read and no more can arrive, the sending
+        is ended, and further data of the client is read for a short time.
 
-        :param at_once: all that the client has announced was read, and it has said that this was its last request
+        :param at_once: the request was read whole, and the client has announced that it was the last one
         """
         if self.state is State.CLOSED:
             return

@@ -22,10 +22,10 @@ _MOST_BYTES: Final = 2**18  #: more than a client may have sent before it is han
 
 
 class Places:
-    """What all workers inherit from their master: a queue for each place, and who is there.
+    """The state that all workers inherit from their master: a queue for each place, and a file of locks.
 
-    Invariant: a worker has a shared record lock on the byte of its place as long as it lives, which the kernel frees
-    however it ends. During a reload the old worker and the new one of a place both have it.
+    Invariant: a worker holds a shared record lock on the byte of its place as long as it runs; the kernel releases it
+    however the worker ends. During a reload the old worker and the new one of a place both hold it.
     """
 
     def __init__(self, count: int) -> None:
@@ -48,11 +48,11 @@ class Places:
         return range(max(1, self.count - 1))
 
     def home(self, database: str) -> int:
-        """The place where calls of *database* are made."""
+        """Return the place of the calls of *database*."""
         return crc32(database.encode()) % len(self.for_calls)
 
     def next_place(self, taken: Iterable[int]) -> int:
-        """The place that a new worker should have; *taken* are those of the living workers. In the master."""
+        """Return the place for a new worker; *taken* are those of the running workers. In the master."""
         counts = Counter(taken)
         return min(range(self.count), key=lambda place: counts[place])
 
@@ -65,7 +65,7 @@ class Places:
         fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)
 
     def is_taken(self, place: int) -> bool:
-        """Whether another process is at *place*. Never asked about our own: that would give it up."""
+        """Return whether another process is at *place*. Must not be called for the own place: that would release it."""
         try:
             fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
         except OSError:
@@ -74,11 +74,11 @@ class Places:
         return False
 
     def queue(self, place: int) -> int:
-        """The descriptor that is readable when :meth:`receive` has something."""
+        """Return the descriptor that is readable when :meth:`receive` has a client."""
         return self._queues[place][0].fileno()
 
     def send(self, place: int, client: socket.socket, data: bytes) -> bool:
-        """Hand a client over, of whom *data* was received; False if its queue is full."""
+        """Hand a client over, with the *data* received from it. Return False if the queue is full."""
         try:
             socket.send_fds(self._queues[place][1], [data], [client.fileno()])
         except OSError:

@@ -35,9 +35,9 @@ from gateway.serving.threads import error_answer
 _log: Final = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 20.0  #: how long a request's sender may keep a thread waiting, all its pauses together
-EARNED_BYTES_PER_SECOND: Final = 16 * 1024  #: whoever sends faster than this is waited for however long it takes
+EARNED_BYTES_PER_SECOND: Final = 16 * 1024  #: a client that sends faster than this has no deadline
 _GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EAGAIN)
-DRAIN_SECONDS: Final = 5.0  #: for the rest of a body that nobody wanted, before the connection is closed instead
+DRAIN_SECONDS: Final = 5.0  #: for the rest of an unread body, before the connection is closed instead
 _SEND_TIMEOUT: Final = struct.pack("ll", int(WRITE_SECONDS), 0)
 _TOGETHER_BYTES: Final = 64 * 1024  #: up to which a body is sent in one message with its head
 
@@ -56,9 +56,9 @@ class PatientSource:
         self._patience_until = monotonic() + PATIENCE_SECONDS
 
     def recv(self, size: int) -> bytes:
-        """Return what has arrived, or what arrives next.
+        """Return the received data, or the next data.
 
-        :raises ConnectionResetError: the sender has used up our patience
+        :raises ConnectionResetError: the deadline of the sender has passed
         """
         if self._arrived:
             data, self._arrived = self._arrived[:size], self._arrived[size:]
@@ -118,11 +118,11 @@ class Output:
 
     @property
     def hang_up(self) -> int:
-        """The end of what the client sends; elsewhere only a closed connection tells, which always does."""
+        """The event for the end of the client's sending, besides errors, which are always reported."""
         return getattr(select, "POLLRDHUP", 0)
 
     def fileno(self) -> int:
-        """The client's socket."""
+        """Return the descriptor of the client's socket."""
         return self._client.fileno()
 
     def probe(self) -> None:
@@ -173,7 +173,7 @@ class Answered:
 
 
 def serve(config: Config, application: Application, client: Client, *, stopping: Callable[[], bool]) -> Answered:
-    """Answer one request of *client*, whatever becomes of it; as :func:`answer_request`."""
+    """Answer one request of *client*, also if it fails; see :func:`answer_request`."""
     try:
         return answer_request(config, application, client, stopping=stopping)
     except (NoMoreData, StopIteration):
@@ -181,7 +181,7 @@ def serve(config: Config, application: Application, client: Client, *, stopping:
     except OSError as exc:
         if exc.errno not in _GONE:
             _log.exception("a client's connection failed")
-    except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
+    except Exception as exc:  # noqa: BLE001 - answered and logged in one place
         answer_unreadable(client, exc)
     return Answered(last=True)
 
@@ -196,12 +196,12 @@ def answer_unreadable(client: Client, error: BaseException) -> None:
         # Only its kind: the text quotes the request, and a broken header may hold a key.
         _log.info("unreadable request: %s", type(error).__name__, extra={"request_id": request_id})
     answer = error_answer(status, code, message, request_id=request_id)
-    with suppress(OSError):  # the client may be gone, and then nobody waits for an answer
+    with suppress(OSError):  # the client may have disconnected, and then needs no answer
         client.socket.send(client.rest_of(answer), socket.MSG_DONTWAIT)
 
 
 def describe_error(exc: BaseException) -> tuple[str, str, str]:
-    """The status line, the code and the message for what gunicorn raised."""
+    """Return the status line, the code and the message for an error of gunicorn."""
     if isinstance(exc, LimitRequestLine | LimitRequestHeaders):
         return "413 Content Too Large", "payload_too_large", f"the request line or its headers are too large: {exc}"
     # A header that the application tried to send is no fault of the client's.
@@ -216,7 +216,7 @@ def answer_request(
     """Read one request of *client*, and have *application* answer it.
 
     :param stopping: whether the worker takes no more requests
-    :raises Exception: whatever gunicorn's parser says of an unreadable request; ``OSError`` when the client is gone
+    :raises Exception: gunicorn's error for an unreadable request; ``OSError`` if the client has disconnected
     """
     source = PatientSource(client)
     parser = get_parser(config, source, client.address)  # type: ignore[no-untyped-call]

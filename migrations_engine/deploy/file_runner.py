@@ -1,4 +1,4 @@
-"""Running files whose order nobody wrote down: what lacks something another file makes is tried again after it."""
+"""Runs files in an order that works: a file that lacks an object of another file is tried again after it."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class DeploySession:
 
     @contextmanager
     def undone(self) -> Iterator[None]:
-        """Run the block in a savepoint and undo it, whatever comes of it."""
+        """Run the block in a savepoint and always roll it back."""
         forget = self._bookmark()
         try:
             with self.connection.transaction(force_rollback=True):

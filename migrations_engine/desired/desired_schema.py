@@ -42,7 +42,7 @@ class DesiredSchema:
 
     @cached_property
     def fresh(self) -> Catalog:
-        """What a new database has in the end: what holds no rows is as declared whatever a migration did to it."""
+        """The final catalog of a new database: objects without rows are as declared, even after a migration."""
         if self.declared == self.complete:
             return self.complete
         return target_catalog(Sources(declared=self.declared, complete=self.complete, actual=self.complete))

@@ -169,7 +169,7 @@ class CallDoor:
         try:
             caller = self._guard.admit(CALL, environ)
             return (yield from _answer_steps(self._services, environ, caller, read))
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered and logged in one place
+        except Exception as exc:  # noqa: BLE001 - answered and logged in one place
             return answer_failure(exc, request_id_of(environ))
 
     def home_of(self, body: bytes) -> str | None:

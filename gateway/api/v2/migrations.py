@@ -149,7 +149,7 @@ def _lines(
         )
         try:
             summary = _summary(migration, migrate_stored(services, migration, rules), request_id)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is the last line, and logged
+        except Exception as exc:  # noqa: BLE001 - it becomes the last line, and is logged
             summary = {"status": "failed", **orjson.loads(answer_failure(exc, request_id).body)}
         summary.pop("databases", None)
         lines.put({"event": "summary", **summary})

@@ -37,7 +37,7 @@ _QUERIES: Final = load_queries(__package__)
 _FOLLOWS_COLUMN: Final = re.compile(r"%\s*TYPE\b", re.IGNORECASE)
 
 
-#: What a file makes is there, and the file does not say OR REPLACE: function, trigger or cast, view.
+#: The object of a file exists, and the file does not say OR REPLACE: function, trigger or cast, view.
 _NEVER_REPLACED: Final = frozenset({"42710", "42P07"})
 _ALREADY_THERE: Final = _NEVER_REPLACED | {"42723"}
 #: OR REPLACE cannot do it: a changed result, argument name or kind, a removed default.
@@ -69,7 +69,7 @@ class FunctionDeployer:
         self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
-        self._take_backs = frozenset(state.last.get("take_backs", ()))  # of what the files of the last deploy gave
+        self._take_backs = frozenset(state.last.get("take_backs", ()))  # of the last deploy's files
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         self._kept = unchanged_files(files, state)
         self._made: dict[SchemaFile, list[MadeRoutine]] = {}
@@ -79,7 +79,7 @@ class FunctionDeployer:
         self._is_stale = False  # something may have altered routines after they were noted as made
 
     def deploy_early(self) -> bool:
-        """Make what can be made before its turn, for a step that calls it. Tell whether there is anything new."""
+        """Create functions early, for a step that calls them. Return whether there is a new one."""
         pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
         if not pending:
             return False
@@ -89,7 +89,7 @@ class FunctionDeployer:
         return len(failed) < len(pending)
 
     def _one_by_one(self) -> FileRunner:
-        """Made anew each time: kept, it and this object would refer to each other, and hold the files until a gc."""
+        """Return a new runner: a kept one would be a reference cycle, and hold the files until a collection."""
         return FileRunner(self._session, self._run_replacing, error_class=FunctionDeployFailed)
 
     def owned(self, identities: Collection[str]) -> set[str]:
@@ -111,10 +111,10 @@ class FunctionDeployer:
         make_room: Callable[[int, str], bool] = lambda *_: False,
         restore: Callable[[], None] = lambda: None,
     ) -> FunctionCounts:
-        """Bring the functions to the schema's files and write down what is there.
+        """Deploy the functions of the schema's files and record the result.
 
-        :param make_room: drops what uses a routine of some oid and identity, and says whether there was anything
-        :param restore: makes that again, with what it needs
+        :param make_room: drops the dependants of a routine by oid and identity, and returns whether there were any
+        :param restore: creates them again, with their dependencies
         :raises FunctionDeployFailed: PostgreSQL refused a file, or something depends on what has to be dropped
         """
         self._let_run_again()
@@ -163,14 +163,14 @@ class FunctionDeployer:
         )
 
     def take_back(self) -> None:
-        """Undo the rights, comments and triggers that files gave when they were deployed last, and give no more.
+        """Revoke or drop the rights, comments and triggers that were removed from the files since the last deploy.
 
         :raises FunctionDeployFailed: PostgreSQL refused it
         """
         for text in sorted(self._take_backs - take_backs(self._schema)):
             try:
                 with self._session.savepoint():
-                    self._session.run(text.encode(), step="functions", effect="takes back what no file gives any more")
+                    self._session.run(text.encode(), step="functions", effect="reverts what was removed from the files")
             except psycopg.Error as exc:
                 if exc.sqlstate not in UNDEFINED:  # what it was about is gone as well
                     raise self._session.failure(exc, FunctionDeployFailed, what=text) from exc
@@ -184,7 +184,7 @@ class FunctionDeployer:
             pending = self._disturbed()
 
     def _drop_replaced(self, make_room: Callable[[int, str], bool]) -> bool:
-        """Drop what was moved aside, and return whether something else had to make room for that."""
+        """Drop the renamed functions, and return whether dependants had to be dropped for that."""
         made_room = []
         for routine, file in self._replaced.items():
             try:
@@ -199,7 +199,7 @@ class FunctionDeployer:
         return [file for file in self._files if file not in self._kept and file not in self._made]
 
     def _look_around(self, pending: Sequence[SchemaFile]) -> None:
-        """Note which routines are there, so that what *pending* files make can be told from it."""
+        """Record the existing routines, to distinguish those that *pending* files make."""
         dynamic = any(is_dynamic(file) for file in pending)
         names = [name for file in pending for name in routine_names(file)]
         if names or dynamic:
@@ -241,7 +241,7 @@ class FunctionDeployer:
         self._made[file] = made
 
     def _run_replacing(self, file: SchemaFile) -> None:
-        """Run *file*; where something it makes is there, replace that, or move it aside to be dropped later."""
+        """Run *file*; replace an existing function of it, or rename that, to be dropped later."""
         try:
             with self._session.savepoint():
                 self._run(file)
@@ -298,7 +298,7 @@ class FunctionDeployer:
         return [file for file in self._files if file in again]
 
     def _run_settings_again(self) -> None:
-        """What grants, comments and alters runs again, since what it is about was made anew or changed on the way."""
+        """Run statements that grant, comment and alter again, since their functions were created again or changed."""
         files = [file for file in self._kept if only_sets(file)] if self._made else []
         if files:
             FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed).run_all(files)
@@ -315,7 +315,7 @@ class FunctionDeployer:
                         self._session.run(statement.text.encode(), step="functions", file=file.label)
 
     def _settle(self) -> None:
-        """Note what is there at the end. Where several files make one routine, the last has it, as if run by hand."""
+        """Record the final routines. One that several files make belongs to the last, as if they were run by hand."""
         oids = [routine.oid for routines in self._made.values() for routine in routines]
         now = {routine.oid: routine for routine in self._routines.as_they_are(oids)} if self._is_stale else {}
         owners: dict[int, SchemaFile] = {}

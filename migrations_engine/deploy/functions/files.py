@@ -18,7 +18,7 @@ _NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
 
 
 def tracking_rows(file: SchemaFile, routines: Sequence[MadeRoutine]) -> Iterator[Mapping[str, Any]]:
-    """The rows that remember what *file* made; a row without identity when it made no routine."""
+    """Return the rows that record the routines of *file*; a row without identity if it made none."""
     common = {"checksum": script_of(file).checksum, "file": file.label}
     for routine in routines:
         yield common | {
@@ -33,7 +33,7 @@ def tracking_rows(file: SchemaFile, routines: Sequence[MadeRoutine]) -> Iterator
 
 
 def unchanged_files(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFile, list[DeployedFunction]]:
-    """The files whose text means what was deployed and whose functions are all still there as deployed."""
+    """Return the files whose text is equivalent to the deployed one and whose functions are unchanged."""
     by_file: dict[str, list[DeployedFunction]] = {}
     for function in state.functions:
         by_file.setdefault(function.file, []).append(function)
@@ -52,7 +52,7 @@ def unchanged_files(files: Sequence[SchemaFile], state: DeployState) -> dict[Sch
 
 
 def routines_among(files: Iterable[SchemaFile]) -> tuple[SchemaFile, ...]:
-    """The files that make routines beside types or tables, reduced to that: they change as those of functions/ do."""
+    """Return files of types and tables that make routines, reduced to these: they are deployed like functions/."""
     found = []
     for file in files:
         texts = [s.text for s in script_of(file).statements if (m := created_name(s)) and m.kind in ROUTINE_KINDS]
@@ -62,7 +62,7 @@ def routines_among(files: Iterable[SchemaFile]) -> tuple[SchemaFile, ...]:
 
 
 def one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
-    """The file that makes each routine name, when no name is made by two and none dynamically; else None."""
+    """Return the file of each routine name, or None if two files make one name or a file makes one dynamically."""
     found: dict[str, SchemaFile] = {}
     for file in files:
         names = routine_names(file)
@@ -86,5 +86,5 @@ def only_sets(file: SchemaFile) -> bool:
 
 
 def routine_names(file: SchemaFile) -> list[str]:
-    """The names of the routines that its CREATE statements make."""
+    """Return the names of the routines of its CREATE statements."""
     return [made.name for made in script_of(file).created if made.kind in ROUTINE_KINDS and made.name is not None]

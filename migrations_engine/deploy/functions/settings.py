@@ -1,4 +1,4 @@
-"""What files say about functions that are there: rights, comments and triggers, and how to take them back."""
+"""Statements of files about existing functions: rights, comments and triggers, and how to revert them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
 
 
 def settings_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
-    """The statements that grant, revoke and comment: all of ``functions/``, of other files those about routines."""
+    """Return the statements that grant, revoke and comment: all of ``functions/``, of others those about routines."""
     for file in (*schema.types, *schema.tables, *schema.functions):
         for statement in script_of(file).statements:
             if SETTING_WORDS & set(statement.words[:1]) and (file.folder == "functions" or is_about_routine(statement)):
@@ -26,9 +26,9 @@ def settings_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
 
 
 def take_backs(schema: Schema) -> frozenset[str]:
-    """The statements that would undo the rights, comments and triggers that the files give, as far as they can be.
+    """Return the statements that revert the rights, comments and triggers of the files, as far as possible.
 
-    A later deploy runs those that its own files have no more.
+    A later deploy runs those whose counterpart was removed from the files.
     """
     found = [_undoing(statement) for _, statement in settings_of(schema)]
     found += [
@@ -41,7 +41,7 @@ def take_backs(schema: Schema) -> frozenset[str]:
 
 
 def _undoing(statement: SqlStatement) -> str | None:
-    """The opposite of a GRANT, of a REVOKE from everybody, or of a COMMENT."""
+    """Return the opposite of a GRANT, of a REVOKE from PUBLIC, or of a COMMENT."""
     verb, *tokens = folded_tokens(statement.text)
     if verb == "comment":
         return f"comment {' '.join(tokens[: tokens.index('is')])} is null" if "is" in tokens else None
