@@ -18,6 +18,7 @@ from gateway.operations.reconcile import reconcile_at_start
 from gateway.services import Services
 from gateway.serving.logs import GunicornLogger, configure_logging
 from gateway.serving.places import Places
+from gateway.serving.service_manager import ServiceManager
 from gateway.serving.worker import Worker, keep_signals_for_workers
 from gateway.settings import Settings, SettingsError
 
@@ -33,6 +34,7 @@ def _read_settings() -> Settings:
 
 
 SETTINGS: Final = _read_settings()
+SERVICE_MANAGER: Final = ServiceManager()
 PLACES: Final = Places(SETTINGS.workers)
 configure_logging(SETTINGS.log_level, SETTINGS.log_format)
 
@@ -84,10 +86,28 @@ def _return_large_blocks() -> None:
         mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
-def when_ready(_server: Arbiter) -> None:
+def when_ready(server: Arbiter) -> None:
     """Leave what was loaded alone from now on: looking through it for garbage would copy it into every worker."""
     gc.collect()
     gc.freeze()
+    stop = server.stop
+
+    def announced_stop(graceful: bool = True) -> None:
+        SERVICE_MANAGER.stopping()
+        stop(graceful)  # type: ignore[no-untyped-call]
+
+    server.stop = announced_stop  # type: ignore[method-assign]  # there is no hook for the beginning of a stop
+
+
+def on_reload(_server: Arbiter) -> None:
+    """Announce a reload, in the master."""
+    SERVICE_MANAGER.reloading()
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Announce that the gateway can serve, in the worker, once PostgreSQL answers."""
+    check = worker.app.wsgi().extensions["gateway"].server_check
+    Thread(target=SERVICE_MANAGER.ready_when, args=(check.is_connected,), name="ready", daemon=True).start()
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:

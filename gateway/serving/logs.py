@@ -6,11 +6,14 @@ import json
 import logging
 import logging.config
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.glogging import Logger
+from logging_journald import JournaldTransport, check_journal_stream
 
 if TYPE_CHECKING:
     from gunicorn.config import Config
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 #: Control characters, line and paragraph separators, those that change the direction of text, and halves of pairs.
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: syslog's, by the levels of logging.
+_PRIORITIES: Final = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 _NO_WORD: Final = re.compile(r"[\s\"=]|^$")
 
 
@@ -37,8 +42,12 @@ class TextFormatter(logging.Formatter):
         A text from outside can be part of a message, a fact or an exception: it can neither begin a line that looks
         like one of the gateway's own, nor pass for another fact.
         """
+        return f"{_timestamp(record)} {record.levelname} {self.format_bare(record)}"
+
+    def format_bare(self, record: logging.LogRecord) -> str:
+        """Return the same without the time and the level, for who keeps these beside the text."""
         facts = "".join(f" {name}={_word(value)}" for name, value in _facts(record).items())
-        line = f"{_timestamp(record)} {record.levelname} {record.name} {_printable(record.getMessage())}{facts}"
+        line = f"{record.name} {_printable(record.getMessage())}{facts}"
         if record.exc_info:
             trace = self.formatException(record.exc_info).split("\n")
             line = "\n  ".join((line, *map(_printable, trace)))
@@ -73,6 +82,29 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)  # of any text, also what is no valid Unicode; orjson refuses that
 
 
+class JournalHandler(logging.Handler):
+    """Sends lines to systemd's journal with their facts as fields: ``journalctl REQUEST_ID=…``."""
+
+    def __init__(self, address: Path = JournaldTransport.SOCKET_PATH) -> None:
+        super().__init__()
+        self._journal = JournaldTransport(address, connected=False)
+        self._formatter = TextFormatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send the line; what the journal does not take goes to standard error."""
+        fields = {name: _printable(str(value)) for name, value in _facts(record).items()}
+        fields |= {
+            "MESSAGE": self._formatter.format_bare(record),
+            "PRIORITY": str(_PRIORITIES.get(record.levelno, 6)),
+            "SYSLOG_IDENTIFIER": "stonescriptdb-gateway",
+            "LOGGER": record.name,
+        }
+        try:
+            self._journal.send(fields.items())
+        except OSError:
+            sys.stderr.write(self._formatter.format(record) + "\n")
+
+
 class GunicornLogger(Logger):
     """gunicorn's log goes where the gateway's goes; there is no access log, whose preparation costs every request."""
 
@@ -84,18 +116,21 @@ class GunicornLogger(Logger):
 
 
 def configure_logging(level: str, log_format: str) -> None:
-    """Send all log lines of this process, and of its later forks, to standard error.
+    """Send all log lines of this process, and of its later forks, to standard error, or to the journal behind it.
 
     :param level: the lowest level that is written, lower case
     :param log_format: ``text`` or ``json``
     """
     formatter = JsonFormatter if log_format == "json" else TextFormatter
+    handler: dict[str, Any] = {"class": "logging.StreamHandler", "formatter": "line"}
+    if log_format == "text" and check_journal_stream():
+        handler = {"()": JournalHandler}
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"line": {"()": formatter}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "handlers": {"stderr": handler},
             # Who has sent which query is written at every level.
             "loggers": {"gateway.audit": {"level": "INFO"}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import subprocess
 import sys
 
 import pytest
 
 from gateway.api.responses import request_id_of
-from gateway.serving.logs import JsonFormatter, TextFormatter
+from gateway.serving.logs import JournalHandler, JsonFormatter, TextFormatter
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -71,3 +74,39 @@ def test_no_logged_text_can_forge_a_line_or_a_fact(record, separator):
     assert "\x1b" not in first
     assert ' cause="boom' in first
     assert first.endswith('request_id=forged"')
+
+
+def test_the_journal_gets_the_line_and_its_facts_as_fields(record, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "journal"))
+        journal.settimeout(PATIENCE_SECONDS)
+        record.cause = "two\nlines"
+        JournalHandler(tmp_path / "journal").handle(record)
+        fields = journal.recv(65536)
+    for field in (
+        b"PRIORITY=3\n",
+        b"REQUEST_ID=abc\n",
+        b"SECONDS=1.5\n",
+        b"LOGGER=gateway.x\n",
+        b"CAUSE=two\\nlines\n",
+    ):
+        assert field in fields
+    assert b"gateway.x no way request_id=abc seconds=1.5" in fields
+    assert b"ValueError: broken" in fields
+
+
+def test_a_line_that_the_journal_does_not_take_is_not_lost(record, tmp_path, capsys):
+    JournalHandler(tmp_path / "nobody").handle(record)
+    assert "ERROR gateway.x no way request_id=abc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("log_format", "is_journal"), [("text", True), ("json", False)])
+def test_the_journal_is_recognized_by_standard_error(log_format, is_journal):
+    """As systemd starts services: JOURNAL_STREAM names the device and inode of standard error."""
+    code = (
+        "import os, logging; stat = os.fstat(2); os.environ['JOURNAL_STREAM'] = f'{stat.st_dev}:{stat.st_ino}'\n"
+        f"from gateway.serving.logs import configure_logging; configure_logging('info', {log_format!r})\n"
+        "print(type(logging.getLogger().handlers[0]).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("JournalHandler" if is_journal else "StreamHandler")
