@@ -84,7 +84,9 @@ def serve(embedded_directory: Path | None, postgres_version: str | None, postgre
                     if postgres_bin
                     else packaged_programs(int(postgres_version or DEFAULT_VERSION))
                 )
-                server = started.enter_context(EmbeddedPostgres(embedded_directory, programs=programs))
+                server = started.enter_context(
+                    EmbeddedPostgres(embedded_directory, programs=programs, makes_roles=settings.platform_roles)
+                )
             except EmbeddedPostgresError as exc:
                 raise click.ClickException(str(exc)) from exc
             settings = dataclasses.replace(settings, conninfo=server.url)

@@ -52,6 +52,14 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 """
 
+#: Who may log in how. Over the socket, which only this user can reach, the gateway's own role needs no password; the
+#: roles of platforms have one each, so that PLATFORM_ROLES keeps them apart here, too.
+_LOGINS: Final = f"""\
+# Written by stonescriptdb-gateway at every start.
+local all {SUPERUSER},{ROLE} trust
+local all all scram-sha-256
+"""
+
 
 class EmbeddedPostgres:
     """A PostgreSQL server in *directory*, reached over a Unix socket, that runs from ``start`` to ``stop``.
@@ -61,14 +69,18 @@ class EmbeddedPostgres:
     :param directory: where its data and log live; made when missing
     :param programs: the server's programs; those of the default package when left out
     :param durable: False gives up crash safety for speed, for tests
+    :param makes_roles: the gateway's role may make roles, which PLATFORM_ROLES needs
     :raises EmbeddedPostgresError: the default package is not installed
     """
 
-    def __init__(self, directory: Path, *, programs: Programs | None = None, durable: bool = True) -> None:
+    def __init__(
+        self, directory: Path, *, programs: Programs | None = None, durable: bool = True, makes_roles: bool = False
+    ) -> None:
         self._directory = directory.absolute()
         self._data = self._directory / "data"
         self._log = self._directory / "server.log"
         self._durable = durable
+        self._makes_roles = makes_roles
         self._programs = programs or packaged_programs()
         self._user = _unprivileged_user() if os.geteuid() == 0 else None
         self._lock: IO[str] | None = None
@@ -222,6 +234,7 @@ class EmbeddedPostgres:
             self._write(self._run_directory / "extension" / "vector.control", control)
             text += f"extension_control_path = '{directory}:$system'\n"
         self._write(self._data / _CONFIGURATION_FILE, text)
+        self._write(self._data / "pg_hba.conf", _LOGINS)
 
     def _stop_leftover(self) -> None:
         """Stop a server whose gateway was killed: we hold the folder's lock, so nobody else can want it."""
@@ -256,12 +269,14 @@ class EmbeddedPostgres:
 
     def _make_role(self) -> None:
         """Make the gateway's role if it is missing; databases from before there was one belong to the superuser."""
+        role = sql.Identifier(ROLE)
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:
             if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
-                role = sql.Identifier(ROLE)
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(role))
                 if connection.execute("SELECT FROM pg_database WHERE oid >= 16384").fetchone() is not None:
                     connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(SUPERUSER), role))
+            if self._makes_roles:
+                connection.execute(sql.SQL("ALTER ROLE {} CREATEROLE").format(role))
 
     def _is_ready(self) -> bool:
         """Whether the server has written that it is ready, on the last line of its pid file."""

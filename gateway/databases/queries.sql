@@ -117,6 +117,35 @@ SELECT 'TABLESPACE', t.spcname::text
 FROM pg_catalog.pg_tablespace AS t
 WHERE t.spcowner = pg_catalog.to_regrole(pg_catalog.quote_ident(current_user))
 
+-- name: objects_of_others
+-- What an application has in this database that a role does not own, but for what belongs to extensions.
+SELECT o.name, pg_catalog.pg_get_userbyid(o.owner)::text AS owner
+FROM (
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS catalog, c.oid, c.oid::pg_catalog.regclass::text AS name,
+        c.relowner AS owner, c.relnamespace AS namespace
+    FROM pg_catalog.pg_class AS c
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    UNION ALL
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, p.oid::pg_catalog.regprocedure::text, p.proowner,
+        p.pronamespace
+    FROM pg_catalog.pg_proc AS p
+    UNION ALL
+    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, t.oid::pg_catalog.regtype::text, t.typowner, t.typnamespace
+    FROM pg_catalog.pg_type AS t
+    WHERE t.typrelid = 0 AND t.typelem = 0
+    UNION ALL
+    SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, n.nspname::text, n.nspowner, n.oid
+    FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname <> 'public'
+) AS o
+JOIN pg_catalog.pg_namespace AS n ON n.oid = o.namespace
+WHERE
+    n.nspname <> 'information_schema' AND NOT pg_catalog.starts_with(n.nspname::text, 'pg_')
+    AND o.owner <> pg_catalog.to_regrole(pg_catalog.quote_ident(%(role)s))
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e')
+ORDER BY o.name
+
 -- name: open_to_public
 -- Whether everybody may connect to a database.
 SELECT EXISTS (

@@ -31,6 +31,7 @@ from gateway.settings import key_name_of
 _QUERIES = load_queries("gateway.databases")
 _SECRET_BYTES: Final = 32
 _NAMED_CHARACTERS: Final = 40  #: of the platform's name, in the role's; what follows makes it the platform's alone
+_NAMED_OBJECTS: Final = 5  #: in an error
 _INHERIT_OPTION_SINCE: Final = 160000  #: server version whose GRANT of a role says whether it is inherited
 
 
@@ -152,7 +153,8 @@ def hand_over(connection: psycopg.Connection[Any], role: str) -> None:
     and tablespaces, too; these are taken back before anybody can see it.
 
     :param connection: one of the gateway's role in that database
-    :raises psycopg.Error: it is not done: something belongs to a third role, or the gateway's role may not
+    :raises GatewayError: something in it belongs to a third role; nothing is changed
+    :raises psycopg.Error: the gateway's role may not; nothing is changed
     """
     to, this = sql.Identifier(role), sql.Identifier(connection.info.dbname)
     with connection.transaction():
@@ -163,7 +165,22 @@ def hand_over(connection: psycopg.Connection[Any], role: str) -> None:
         for kind, name in others:
             back = sql.SQL("ALTER {} {} OWNER TO CURRENT_USER").format(sql.SQL(kind), sql.Identifier(name))
             connection.execute(back)
+        _check_owners(connection, role)
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(this))
+
+
+def _check_owners(connection: psycopg.Connection[Any], role: str) -> None:
+    """Refuse a database in which *role* would not own all that a deploy may have to change."""
+    rows = connection.execute(_QUERIES["objects_of_others"], {"role": role}).fetchall()
+    if not rows:
+        return
+    owners = sorted({owner for _, owner in rows})
+    first = ", ".join(f"{name} ({owner})" for name, owner in rows[:_NAMED_OBJECTS])
+    raise GatewayError(
+        f"{len(rows)} objects in {connection.info.dbname} belong to {', '.join(owners)} and not to the gateway's role: "
+        f"{first}{' …' if len(rows) > _NAMED_OBJECTS else ''}. Let a superuser give them to the gateway's role "
+        "(ALTER … OWNER TO; or REASSIGN OWNED BY, which gives away all that a role owns) and run the command again"
+    )
 
 
 def is_open_to_all(session: psycopg.Connection[Any], database: str) -> bool:

@@ -23,6 +23,7 @@ RUN = uuid.uuid4().hex[:8]
 MINE, VICTIM = f"mine-{RUN}", f"victim-{RUN}"
 MY_DATABASE, VICTIMS = f"mine_{RUN}_main", f"victim_{RUN}_main"
 ROLE = PlatformRoles.role_of
+PASSWORD = "the gateway's"
 SCHEMA = {
     "tables/secrets.sql": "CREATE TABLE secrets (id serial PRIMARY KEY, what text NOT NULL);\n",
     "seeders/secrets.sql": "INSERT INTO secrets (id, what) VALUES (1, 'of nobody else');\n",
@@ -64,7 +65,8 @@ def gateway_role(superuser_url: str) -> Iterator[str]:
     """A role with CREATEDB and CREATEROLE, as an operator creates it for the gateway."""
     name = f"gateway_{RUN}"
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
-        superuser.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE").format(sql.Identifier(name)))
+        role = sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}")
+        superuser.execute(role.format(sql.Identifier(name), sql.Literal(PASSWORD)))
         yield name
         owned = superuser.execute(
             "SELECT datname FROM pg_database JOIN pg_roles AS r ON r.oid = datdba"
@@ -76,25 +78,11 @@ def gateway_role(superuser_url: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def url(postgres_url: str, gateway_role: str) -> str:
-    return make_conninfo(postgres_url, user=gateway_role)
+    return make_conninfo(postgres_url, user=gateway_role, password=PASSWORD)
 
 
 @pytest.fixture(scope="module")
-def password_asked(superuser_url: str) -> Iterator[None]:
-    """The server requires passwords of the platforms' roles; the server of the tests requires no others."""
-    with psycopg.connect(superuser_url, autocommit=True) as superuser:
-        (name,) = superuser.execute("SHOW hba_file").fetchone()
-        file, rules = Path(name), Path(name).read_text()
-        asked = "".join(f'local all "{ROLE(platform)}" scram-sha-256\n' for platform in (MINE, VICTIM))
-        file.write_text(asked + rules)
-        superuser.execute("SELECT pg_reload_conf()")
-        yield
-        file.write_text(rules)
-        superuser.execute("SELECT pg_reload_conf()")
-
-
-@pytest.fixture(scope="module")
-def walled(url: str, tmp_path_factory, password_asked) -> Iterator[Gateway]:
+def walled(url: str, tmp_path_factory) -> Iterator[Gateway]:
     settings = {f"API_KEY_{platform}": "key-" + platform for platform in (MINE, VICTIM)}
     with running_gateway(
         url, tmp_path_factory.mktemp("walled"), PLATFORM_ROLES="on", QUERY_WRITE_KEYS=MINE, **settings
@@ -265,14 +253,14 @@ def test_the_gateway_s_role_can_terminate_sessions_of_platforms_roles(walled: Ga
             left.execute("SELECT 1")
 
 
-def command(url: str, folder: Path, *arguments: str) -> str:
+def command(url: str, folder: Path, *arguments: str, status: int = 0) -> str:
     environment = {**os.environ, "DATABASE_URL": url, "DATA_DIR": str(folder / "data")}
     done = subprocess.run(
         [sys.executable, "-m", "gateway.cli", "platform-roles", *arguments],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
+    assert done.returncode == status, done.stderr + done.stdout
+    return done.stdout + done.stderr
 
 
 def test_existing_databases_are_moved_over_while_they_are_served(
@@ -315,6 +303,23 @@ def test_existing_databases_are_moved_over_while_they_are_served(
         assert inside.execute(query).fetchall() == [(ROLE(platform),)]
     for database in (f"older_{RUN}_main", f"older_{RUN}_t1", f"older_{RUN}_t2"):
         superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+def test_a_database_with_objects_of_a_third_role_is_not_moved_by_half(
+    url: str, gateway_role: str, tmp_path: Path, superuser: psycopg.Connection, start: Callable[..., Gateway]
+) -> None:
+    platform, database = f"mixed-{RUN}", f"mixed_{RUN}_main"
+    assert start(url).register(platform, SCHEMA).status == 200
+    with psycopg.connect(conninfo_url(superuser, database), autocommit=True) as inside:
+        inside.execute("CREATE TABLE by_hand (i int)")  # by the superuser
+    shown = command(url, tmp_path, "--platform", platform, "--yes", status=1)
+    assert f"1 objects in {database} belong to postgres and not to the gateway's role: by_hand (postgres)" in shown
+    owner = "SELECT datdba::regrole::text FROM pg_database WHERE datname = %s"
+    assert superuser.execute(owner, [database]).fetchone() == (gateway_role,)
+    with psycopg.connect(conninfo_url(superuser, database), autocommit=True) as inside:
+        inside.execute(sql.SQL("ALTER TABLE by_hand OWNER TO {}").format(sql.Identifier(gateway_role)))
+    assert f"Moved {database}" in command(url, tmp_path, "--platform", platform, "--yes")
+    superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
 def conninfo_url(connection: psycopg.Connection, database: str) -> str:

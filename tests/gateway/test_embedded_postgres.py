@@ -233,3 +233,17 @@ def test_the_machines_own_programs_can_be_used(public_path):
         psycopg.connect(server.url) as connection,
     ):
         assert connection.info.server_version // 10000 == programs.version
+
+
+def test_other_roles_need_their_passwords_and_the_gateway_s_may_make_them_where_it_should(public_path):
+    with EmbeddedPostgres(public_path / "plain", durable=False) as server, psycopg.connect(server.url) as gateway:
+        rights = gateway.execute("SELECT rolcreatedb, rolcreaterole, rolsuper FROM pg_roles WHERE rolname = user")
+        assert rights.fetchone() == (True, False, False)
+    with EmbeddedPostgres(public_path / "plain", durable=False, makes_roles=True) as server:
+        with psycopg.connect(server.url, autocommit=True) as gateway:
+            gateway.execute("CREATE ROLE platform LOGIN PASSWORD 'right'")
+        with psycopg.connect(make_conninfo(server.url, user="platform", password="right")) as platform:
+            assert platform.execute("SELECT session_user").fetchone() == ("platform",)
+        for password in ("wrong", None):
+            with pytest.raises(psycopg.OperationalError, match="password"):
+                psycopg.connect(make_conninfo(server.url, user="platform", password=password))

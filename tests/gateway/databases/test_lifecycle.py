@@ -166,9 +166,9 @@ def test_leftovers_of_dead_makers_are_removed_and_those_of_living_ones_are_not(
 
 
 def test_a_refusal_of_the_server_has_its_message_as_cause(connections, superuser, platform, postgres_url) -> None:
-    superuser.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(platform)))
+    superuser.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(sql.Identifier(platform)))
     try:
-        powerless = type(connections)(psycopg.conninfo.make_conninfo(postgres_url, user=platform))
+        powerless = type(connections)(psycopg.conninfo.make_conninfo(postgres_url, user=platform, password="x"))
         maker = DatabaseLifecycle(powerless, maintenance_database="postgres", wait_seconds=5)
         with pytest.raises(GatewayError) as raised:
             maker.create(tenant_database(platform), nothing)
