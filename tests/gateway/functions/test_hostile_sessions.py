@@ -302,6 +302,7 @@ def test_an_error_inside_a_function_is_not_taken_for_one_in_the_values(caller, o
     [
         ("integer[]", "{{{{{{{1}}}}}}}", "54000"),
         ("regclass", "no_such.relation", "42P01"),
+        ("regclass", "", "42602"),
         ("regproc", "no_such.function", "42883"),
         ("regtype", "no_such.type", "3F000"),
         ("regrole", "no_such_role", "42704"),

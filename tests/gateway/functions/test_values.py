@@ -175,6 +175,7 @@ def test_a_value_that_does_not_fit_is_refused_with_the_server_s_message(caller, 
     ("type_name", "argument", "sqlstate"),
     [
         ("regclass", '"no_such_table"', "42P01"),
+        ("regclass", '""', "42602"),
         ("regproc", '"no_such_function"', "42883"),
         ("regtype", '"no_such_type"', "42704"),
         ("anyenum", '"x"', "42883"),
