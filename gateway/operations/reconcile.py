@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 
 from gateway.errors import GatewayError, PlatformNotFound, SchemaNotFound
+from gateway.operations.import_schemas import import_schemas
 from gateway.services import Services
 
 _log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ def reconcile(services: Services) -> tuple[str, ...]:
     Stamps are the truth about databases, records about schemas. What is cut short in either leaves something that only
     its maker would have known, which is removed; a platform that has databases and no record is recorded again.
     """
-    found = list(services.platforms.mend())
+    found = [*import_schemas(services), *services.platforms.mend()]
     found += [f"removed the unfinished database {name}" for name in services.lifecycle.remove_unfinished()]
     found += [f"dropped {name}, a copy whose time is over" for name in services.copies.expire()]
     owners = [one.owner for one in services.directory.all() if one.owner.schema_name is not None]

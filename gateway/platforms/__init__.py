@@ -1,7 +1,16 @@
 """The registry of version 2: which platforms there are, and every version of the schemas they have stored."""
 
 from gateway.platforms.deploy_log import DeployLog, LoggedDeploy
-from gateway.platforms.records import Platform, SchemaVersion, StoredSchema
+from gateway.platforms.records import EarlierPlatform, Platform, SchemaVersion, StoredSchema
 from gateway.platforms.registry import PlatformRegistry, SchemaUpload
 
-__all__ = ["DeployLog", "LoggedDeploy", "Platform", "PlatformRegistry", "SchemaUpload", "SchemaVersion", "StoredSchema"]
+__all__ = [
+    "DeployLog",
+    "EarlierPlatform",
+    "LoggedDeploy",
+    "Platform",
+    "PlatformRegistry",
+    "SchemaUpload",
+    "SchemaVersion",
+    "StoredSchema",
+]

@@ -66,6 +66,31 @@ class StoredSchema:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierPlatform:
+    """A platform as the Rust gateway recorded it: its schemas are the folders beside the record.
+
+    :ivar databases: the schema of each database, by the name of the database
+    """
+
+    registered_at: datetime
+    databases: Mapping[str, str]
+
+    @classmethod
+    def from_text(cls, text: str) -> EarlierPlatform | None:
+        """Read a ``platform.json``; return None if it was not written by the Rust gateway."""
+        try:
+            record = json.loads(text)
+            if "format" in record:
+                return None
+            return cls(
+                registered_at=datetime.fromisoformat(record["registered_at"]).replace(microsecond=0),
+                databases={name: database["schema_name"] for name, database in record["databases"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """A registered platform."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Final
 
 from gateway.errors import InvalidRequest, PlatformAlreadyRegistered, PlatformNotFound, SchemaNotFound, StorageFailed
 from gateway.naming import schema_database
-from gateway.platforms.records import Platform, SchemaVersion, StoredSchema
+from gateway.platforms.records import EarlierPlatform, Platform, SchemaVersion, StoredSchema
 from gateway.platforms.storage import (
     locked,
     make_folder,
@@ -37,6 +37,7 @@ from gateway.platforms.storage import (
 _log = logging.getLogger(__name__)
 
 RECORD_FILE: Final = "platform.json"
+EARLIER_FILE: Final = "platform.json.earlier"  #: the record of the Rust gateway, kept when its schemas are imported
 VERSIONS_FOLDER: Final = ".versions"
 _SHORTEST: Final = "x"  #: stands for a schema or database id in the check whether any would fit
 
@@ -98,6 +99,11 @@ class PlatformRegistry:
                 raise PlatformNotFound("no platform has so long a name") from None
             raise StorageFailed(f"{path} cannot be read: {exc.strerror}", platform=platform) from exc
         except ValueError as exc:
+            if self.earlier(platform) is not None:
+                raise StorageFailed(
+                    f"{path} was written by an earlier gateway; stonescriptdb-gateway mend imports its schemas",
+                    platform=platform,
+                ) from exc
             raise StorageFailed(f"{path} is damaged: {exc}; restore it from a backup", platform=platform) from exc
         return found
 
@@ -138,25 +144,68 @@ class PlatformRegistry:
         :raises InvalidRequest: a file or the schema cannot have the name it has
         :raises StorageFailed: it could not be written; the schema is what it was
         """
-        schema_database(platform, schema_name, _SHORTEST)
-        if schema_name == RECORD_FILE:
-            raise InvalidRequest(f"schema_name must not be {RECORD_FILE!r}, which is the name of the platform's record")
+        check_schema_name(platform, schema_name)
         with self._changing(platform) as (folder, record):
             known = record.schemas.get(schema_name)
-            if known is not None and known.current.checksum == upload.checksum:
-                current = known.current
-            else:
-                current = _version_of(upload)
-                make_folder(folder / VERSIONS_FOLDER)
-                make_folder(folder / VERSIONS_FOLDER / schema_name)
-                remove_leftovers(folder / VERSIONS_FOLDER / schema_name)
-                write_tree(folder / VERSIONS_FOLDER / schema_name / upload.checksum, upload.files)
-                versions = (*(known.versions if known else ()), current)
-                stored = StoredSchema(name=schema_name, versions=versions)
-                changed = replace(record, schemas={**record.schemas, schema_name: stored})
+            if known is None or known.current.checksum != upload.checksum:
+                changed = self._with_versions(record, {schema_name: upload})
                 write_file(folder / RECORD_FILE, changed.to_text())
+                known = changed.schemas[schema_name]
+            current = known.current
             _show(folder, schema_name, current)
         return current
+
+    def _with_versions(self, record: Platform, uploads: Mapping[str, SchemaUpload]) -> Platform:
+        """Write the folders of new versions, and return *record* with these as the current ones."""
+        schemas = dict(record.schemas)
+        folder = self._data_dir / record.name / VERSIONS_FOLDER
+        make_folder(folder)
+        for name, upload in uploads.items():
+            make_folder(folder / name)
+            remove_leftovers(folder / name)
+            write_tree(folder / name / upload.checksum, upload.files)
+            known = schemas[name].versions if name in schemas else ()
+            schemas[name] = StoredSchema(name=name, versions=(*known, _version_of(upload)))
+        return replace(record, schemas=schemas)
+
+    def earlier(self, platform: str) -> EarlierPlatform | None:
+        """Return what the Rust gateway recorded of *platform*, imported or not; None if it did not."""
+        for name in (RECORD_FILE, EARLIER_FILE):
+            try:
+                text = (self._data_dir / platform / name).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+            if (found := EarlierPlatform.from_text(text)) is not None:
+                return found
+        return None
+
+    def earlier_folders(self) -> Mapping[str, tuple[Path, ...]]:
+        """Return the schema folders of each platform whose record is still the Rust gateway's."""
+        found = {}
+        for path in sorted(self._data_dir.glob(f"[!.]*/{RECORD_FILE}")):
+            with suppress(OSError, UnicodeDecodeError):
+                if EarlierPlatform.from_text(path.read_text(encoding="utf-8")) is not None:
+                    folders = [one for one in path.parent.glob("[!.]*") if one.is_dir() and not one.is_symlink()]
+                    found[path.parent.name] = tuple(sorted(folders))
+        return found
+
+    def import_earlier(self, platform: str, uploads: Mapping[str, SchemaUpload]) -> None:
+        """Replace the record of the Rust gateway, which is kept beside it, by one with *uploads* as schemas.
+
+        :raises InvalidRequest: a file, a schema or the platform cannot have the name it has
+        :raises StorageFailed: it could not be written; nothing has been imported
+        """
+        folder = self._data_dir / platform
+        with storage_failures("import the platform"), locked(folder):
+            text = (folder / RECORD_FILE).read_text(encoding="utf-8")
+            earlier = EarlierPlatform.from_text(text)
+            if earlier is None:  # imported meanwhile
+                return
+            write_file(folder / EARLIER_FILE, text)
+            record = Platform(name=platform, registered_at=earlier.registered_at)
+            write_file(folder / RECORD_FILE, self._with_versions(record, uploads).to_text())
+            for name, upload in uploads.items():
+                _show(folder, name, _version_of(upload))
 
     def mend(self) -> tuple[str, ...]:
         """Remove what writers that were killed have left, and let every link lead to its current version.
@@ -183,6 +232,16 @@ class PlatformRegistry:
             if remove_leftovers(folder) and done is not None:
                 done.append(f"{platform}: removed an unfinished record")
             yield folder, self.get(platform)
+
+
+def check_schema_name(platform: str, schema_name: str) -> None:
+    """Check that a schema of *platform* may be called so.
+
+    :raises InvalidRequest: it may not
+    """
+    schema_database(platform, schema_name, _SHORTEST)
+    if schema_name in (RECORD_FILE, EARLIER_FILE):
+        raise InvalidRequest(f"schema_name must not be {schema_name!r}, which is the name of a record")
 
 
 def _version_of(upload: SchemaUpload) -> SchemaVersion:
