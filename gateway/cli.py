@@ -106,7 +106,7 @@ def check_config() -> None:
             click.echo(f"Warning: {DOTENV_PATH} sets {name}, which is no setting of the gateway", err=True)
     click.echo(f"PostgreSQL: {settings.server_description}")
     counted = ", ".join(f"{name} ({len(keys)})" for name, keys in sorted(settings.api_keys.items()))
-    click.echo(f"API keys: {counted or 'none, so that the networks alone decide who may come in'}")
+    click.echo(f"API keys: {counted or 'none; access depends on the networks alone'}")
     if settings.api_keys and ADMIN_KEY not in settings.api_keys:
         click.echo("Warning: platforms have API keys and the administration has none: set API_KEY_ADMIN", err=True)
     for name, limit in sorted(settings.rate_limits.items()):
@@ -185,11 +185,11 @@ def adopt(
 @click.option("--new-passwords", is_flag=True, help="Only set the roles' passwords, when DATA_DIR's secret was lost.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -> None:
-    """Give the databases that there are to the roles of their platforms, for PLATFORM_ROLES=on.
+    """Make platforms' roles the owners of their existing databases, for PLATFORM_ROLES=on.
 
-    Each platform gets a role, which becomes the owner of its databases and of what the gateway's role owns in them;
-    CONNECT is taken from everybody else. The gateway may run meanwhile, with PLATFORM_ROLES=off. What would be
-    done is shown first; it may be repeated.
+    Each platform gets a role, which becomes the owner of its databases and of the gateway's objects in them;
+    CONNECT is revoked from all others. The gateway may run meanwhile, with PLATFORM_ROLES=off. The changes are
+    shown first; the command may be repeated.
     """
     from gateway.databases import PlatformRoles  # noqa: PLC0415 - only this command needs these
     from gateway.operations.move_databases import databases_to_move, move_database, renew_passwords  # noqa: PLC0415
@@ -220,7 +220,7 @@ def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -
 
 @contextmanager
 def _opened_services(settings: Settings) -> Iterator[Services]:
-    """The services, for a command that works on databases as the gateway's own role, whoever owns them."""
+    """Return services for a command that works on databases of every owner, as the gateway's own role."""
     from gateway.errors import GatewayError  # noqa: PLC0415 - only these commands need them
     from gateway.services import build_services  # noqa: PLC0415
 

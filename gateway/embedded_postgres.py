@@ -66,9 +66,9 @@ class EmbeddedPostgres:
 
     Only the process that started it stops it: a fork that leaves the ``with`` block does nothing.
 
-    :param directory: where its data and log live; made when missing
-    :param programs: the server's programs; those of the default package when left out
-    :param durable: False gives up crash safety for speed, for tests
+    :param directory: for its data and log; created if missing
+    :param programs: the server's programs; by default those of the default package
+    :param durable: False trades crash safety for speed, for tests
     :param makes_roles: the gateway's role may make roles, which PLATFORM_ROLES needs
     :raises EmbeddedPostgresError: the default package is not installed
     """
@@ -159,7 +159,7 @@ class EmbeddedPostgres:
         return self._short_directory or self._data
 
     def _take_lock(self) -> None:
-        """A record lock: the kernel frees it when this process ends in whatever way, and a fork does not inherit it."""
+        """Take a record lock: the kernel releases it when this process ends, and a fork does not inherit it."""
         self._lock = (self._directory / "lock").open("a+", encoding="utf-8")
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -237,7 +237,7 @@ class EmbeddedPostgres:
         self._write(self._data / "pg_hba.conf", _LOGINS)
 
     def _stop_leftover(self) -> None:
-        """Stop a server whose gateway was killed: we hold the folder's lock, so nobody else can want it."""
+        """Stop a server whose gateway was killed: this process holds the folder's lock, so no other uses it."""
         if (self._data / "postmaster.pid").exists():
             subprocess.run(
                 [self._programs.folder / "pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data],

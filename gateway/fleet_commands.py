@@ -36,7 +36,7 @@ def _client(url: str, key: str | None, *, direct: bool) -> Iterator[GatewayClien
 
 
 def fleet_command(command: Command) -> Command:
-    """Give a command the options of all, a client as its first argument, and an end for refusals."""
+    """Add the common options to a command, pass it a client, and print refusals."""
 
     @click.option("--url", envvar="DB_GATEWAY_URL", default="http://127.0.0.1:9000", show_default=True, metavar="URL")
     @click.option("--key", envvar="DB_GATEWAY_KEY", metavar="KEY", help="An API key, better in DB_GATEWAY_KEY.")
@@ -130,7 +130,7 @@ def migrate(
     show = _as_json if as_json else _with_progress if sys.stdout.isatty() else _plainly
     summary = show(lines)
     if summary is None:
-        raise RequestRefused("the answer broke off; GET /admin/deploys or status tell what became of it")
+        raise RequestRefused("the answer was cut off; GET /admin/deploys or status show the result")
     if summary["status"] == "failed":
         raise RequestRefused(summary["message"], summary)
 
@@ -200,7 +200,7 @@ def _only(ids: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """A table on a terminal; in a pipe, lines with tabs between the fields."""
+    """Print a table on a terminal; in a pipe, lines of tab-separated fields."""
     texts = [["" if value is None else str(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for row in texts:

@@ -30,9 +30,9 @@ class Transport(Protocol):
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
-        """Give the status and the lines of the answer.
+        """Return the status and the lines of the answer.
 
-        :raises RequestRefused: there is no gateway
+        :raises RequestRefused: the gateway cannot be reached
         """
 
 
@@ -58,9 +58,9 @@ class GatewayClient:
         return self._whole("POST", path, body)
 
     def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Give the lines of a streamed answer as they come.
+        """Yield the lines of a streamed answer as they arrive.
 
-        :raises RequestRefused: it was an error before the first line
+        :raises RequestRefused: the answer is an error
         """
         headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson"}
         with self._transport.send("POST", path, json.dumps(body).encode(), headers) as (status, lines):

@@ -14,7 +14,7 @@ from typing import Final
 
 DEFAULT_VERSION: Final = 18
 FIRST_VERSION_WITH_CONTROL_PATH: Final = 18  #: older servers know one folder of control files, which is the package's
-#: pgvector's own control file lets superusers alone install it; with this one, whoever owns a database may.
+#: pgvector's own control file lets only superusers install it; with this one, owners of databases may.
 _TRUSTED_VECTOR: Final = """\
 directory = '{scripts}'
 default_version = '{version}'

@@ -15,7 +15,7 @@ from migrations_engine.proven_deploys import ProvenDeploys
 
 @dataclass(frozen=True, kw_only=True)
 class DeployOptions:
-    """How to deploy, and for whom."""
+    """The options of a deploy, and its platform and request."""
 
     purpose: Literal["register", "migrate"] = "register"  #: register fills empty tables, migrate looks for seeded rows
     force: bool = False  #: go on in spite of dangerous differences and changed migrations
@@ -25,7 +25,7 @@ class DeployOptions:
     request_id: str = ""  #: for the changelog
     lock_timeout_ms: int = 5000  #: how long one statement may wait for a lock of the application's
     wait_seconds: float = 120.0  #: how long to wait for another deploy of the same database
-    database_comment: str | None = None  #: what the database's comment must be; None: what it is at the beginning
+    database_comment: str | None = None  #: the required comment of the database; None: the present one
     search_path: str = '"$user", public'
     scratch: ScratchDatabases | None = None  #: default: on the same server, with the connection's own parameters
     before_commit: Callable[[psycopg.Connection[Any]], None] | None = None  #: not called if there are several

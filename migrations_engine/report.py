@@ -19,12 +19,12 @@ class Change:
     to_type: str | None = None
     compatibility: Compatibility
     reason: str
-    rows_at_risk: int | None = None  #: rows that would really lose something; None when nobody asked or could count
+    rows_at_risk: int | None = None  #: rows that would lose data; None if they were not or could not be counted
     file: str | None = None  #: the migration that made the change
 
     @property
     def key(self) -> tuple[str, str, str | None, str | None, str | None]:
-        """What makes two changes the same one, whatever was counted and said about it."""
+        """Return the identity of the change, without counts and reasons."""
         return (self.table, self.change_type, self.column, self.from_type, self.to_type)
 
 
@@ -68,9 +68,9 @@ class SeederResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeederValidation:
-    """What a seeder defines for one table, and how many of those rows are there, on migrate.
+    """The number of rows that a seeder defines for one table, and of those that exist, on migrate.
 
-    :ivar missing: some of the rows that are not there, each with its file: ``id = 1 (seeders/users.sql)``
+    :ivar missing: some of the missing rows, each with its file: ``id = 1 (seeders/users.sql)``
     """
 
     table: str
@@ -92,7 +92,7 @@ class PlannedStatement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployReport:
-    """One database's deploy. Every count is there, also when nothing was to do."""
+    """The result of a deploy to one database. Every count is present, also if nothing was to do."""
 
     extensions_installed: int = 0
     types_deployed: int = 0

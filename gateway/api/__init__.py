@@ -1,1 +1,1 @@
-"""HTTP: who may come in, what is asked and answered, and what a failure becomes."""
+"""HTTP: access, requests, answers, and the statuses of errors."""

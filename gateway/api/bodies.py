@@ -29,11 +29,11 @@ _IN_MEMORY_BYTES: Final = 2**20  #: of an archive; what is larger waits on disk
 
 
 def read_body(environ: dict[str, Any], max_bytes: int) -> bytes:
-    """The whole body.
+    """Read the whole body.
 
-    :raises UnsupportedMediaType: it says that it is compressed
-    :raises RequestEntityTooLarge: it is longer than *max_bytes*, or says so
-    :raises InvalidRequest: it does not arrive whole
+    :raises UnsupportedMediaType: it is compressed
+    :raises RequestEntityTooLarge: it, or its Content-Length, is longer than *max_bytes*
+    :raises InvalidRequest: it is incomplete
     """
     _check_is_plain(environ)
     length = environ.get("CONTENT_LENGTH", "")
@@ -46,7 +46,7 @@ def read_body(environ: dict[str, Any], max_bytes: int) -> bytes:
 
 
 def body_pieces(environ: dict[str, Any], max_bytes: int) -> Iterator[bytes]:
-    """The body, a piece at a time, none of them empty.
+    """Yield the body in pieces that are not empty.
 
     :raises UnsupportedMediaType, RequestEntityTooLarge, InvalidRequest: as :func:`read_body`
     """
@@ -82,13 +82,13 @@ def _read(stream: IO[bytes], size: int) -> bytes:
 def reading_form(
     environ: dict[str, Any], max_archive_bytes: int, archives: Collection[str] = (ARCHIVE,)
 ) -> Iterator[dict[str, Any]]:
-    """Give the parts of the form by name: texts as str, the archive as a file that exists until the end.
+    """Return the parts of the form by name: texts as str, the archive as a file that exists until the end.
 
     :param archives: the names that the archive's part may have
 
-    :raises UnsupportedMediaType: the body does not say that it is a multipart form
+    :raises UnsupportedMediaType: the content type is not that of a multipart form
     :raises RequestEntityTooLarge: the archive or the whole is too large, or there are too many parts
-    :raises InvalidRequest: it is not a readable form, a part is given twice or is too long, a text is not UTF-8
+    :raises InvalidRequest: it is not a valid form, a part is repeated or too long, or a text is not UTF-8
     """
     content_type, options = parse_options_header(environ.get("CONTENT_TYPE", ""))
     if content_type != "multipart/form-data":
@@ -108,7 +108,7 @@ def reading_form(
 
 
 def _events(environ: dict[str, Any], boundary: bytes, max_bytes: int) -> Iterator[Event]:
-    """The form in the decoder's events, read a piece at a time."""
+    """Yield the decoder's events, reading the form in pieces."""
     decoder = MultipartDecoder(boundary, max_parts=_MAX_PARTS)
     for piece in chain(body_pieces(environ, max_bytes), [None]):
         decoder.receive_data(piece)

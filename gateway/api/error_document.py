@@ -6,7 +6,7 @@ import sys
 
 from gateway.api.errors import APPLICATION_SQLSTATE_STATUS, ERROR_TABLE, OTHER_SQLSTATE_STATUS, SQLSTATE_TABLE
 
-_BEGINNING = """\
+_HEAD = """\
 # Errors
 
 Every answer that is not a success is JSON: `error` is one of the codes below, `message` says what went wrong and what
@@ -23,7 +23,7 @@ This page is printed from `gateway/api/errors.py` by `python -m gateway.api.erro
 
 _QUERY_FAILED = """
 `query_failed` is the code of an error raised inside a called function or query. Its status follows `sqlstate`; the
-longest beginning that fits counts:
+longest matching prefix counts:
 
 | SQLSTATE | status | what it is |
 |---|---|---|
@@ -31,15 +31,15 @@ longest beginning that fits counts:
 
 
 def error_document() -> str:
-    """The document's text."""
+    """Return the text of the document."""
     errors = "".join(f"| {row.status} | `{row.code}` | {row.when} |\n" for row in ERROR_TABLE)
-    states = "".join(f"| `{row.beginning}` | {row.status} | {row.when} |\n" for row in SQLSTATE_TABLE)
+    states = "".join(f"| `{row.prefix}` | {row.status} | {row.when} |\n" for row in SQLSTATE_TABLE)
     rest = (
         f"| any other of PostgreSQL's | {OTHER_SQLSTATE_STATUS} | the function, or the server, has a fault |\n"
         f"| of a class PostgreSQL does not use | {APPLICATION_SQLSTATE_STATUS} | raised by the application itself |\n"
         f"| none | {OTHER_SQLSTATE_STATUS} | the answer is larger than an answer may be |\n"
     )
-    return f"{_BEGINNING}{errors}{_QUERY_FAILED}{states}{rest}"
+    return f"{_HEAD}{errors}{_QUERY_FAILED}{states}{rest}"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ ERROR_TABLE: Final = (
     ErrorRow(
         status=400,
         code="database_already_exists",
-        when="the database to be created is there already",
+        when="the database to be created exists already",
         raised_as=(errors.DatabaseAlreadyExists,),
     ),
     ErrorRow(
@@ -122,7 +122,7 @@ ERROR_TABLE: Final = (
     ErrorRow(
         status=409,
         code="database_name_conflict",
-        when="the database of this name belongs to somebody else, or nobody has been recorded as its owner",
+        when="the database of this name has another owner, or no recorded one",
         raised_as=(errors.DatabaseNameConflict, errors.DatabaseNotRecorded, errors.DatabaseNotMoved),
     ),
     ErrorRow(
@@ -168,40 +168,40 @@ ERROR_TABLE: Final = (
 class SqlstateRow:
     """The status of ``query_failed`` for the SQLSTATEs that begin so."""
 
-    beginning: str
+    prefix: str
     status: int
     when: str
 
 
 SQLSTATE_TABLE: Final = (
-    SqlstateRow(beginning="P0001", status=400, when="`RAISE EXCEPTION` without a SQLSTATE of its own"),
-    SqlstateRow(beginning="22", status=400, when="a bad value"),
-    SqlstateRow(beginning="23001", status=409, when="a row is still referred to (`RESTRICT`)"),
-    SqlstateRow(beginning="23503", status=409, when="foreign-key violation"),
-    SqlstateRow(beginning="23505", status=409, when="unique violation"),
-    SqlstateRow(beginning="23P01", status=409, when="exclusion violation"),
-    SqlstateRow(beginning="23", status=400, when="another constraint refuses the value (`NOT NULL`, `CHECK`)"),
-    SqlstateRow(beginning="42501", status=403, when="no privilege"),
-    SqlstateRow(beginning="28", status=403, when="not authorized as that role"),
-    SqlstateRow(beginning="0L", status=403, when="not a role that may grant"),
-    SqlstateRow(beginning="0P", status=403, when="not a valid role"),
-    SqlstateRow(beginning="53400", status=500, when="a configured limit was exceeded"),
-    SqlstateRow(beginning="53", status=503, when="the server is out of memory, disk or connections"),
+    SqlstateRow(prefix="P0001", status=400, when="`RAISE EXCEPTION` without a SQLSTATE of its own"),
+    SqlstateRow(prefix="22", status=400, when="a bad value"),
+    SqlstateRow(prefix="23001", status=409, when="a row is still referred to (`RESTRICT`)"),
+    SqlstateRow(prefix="23503", status=409, when="foreign-key violation"),
+    SqlstateRow(prefix="23505", status=409, when="unique violation"),
+    SqlstateRow(prefix="23P01", status=409, when="exclusion violation"),
+    SqlstateRow(prefix="23", status=400, when="another constraint refuses the value (`NOT NULL`, `CHECK`)"),
+    SqlstateRow(prefix="42501", status=403, when="no privilege"),
+    SqlstateRow(prefix="28", status=403, when="not authorized as that role"),
+    SqlstateRow(prefix="0L", status=403, when="not a role that may grant"),
+    SqlstateRow(prefix="0P", status=403, when="not a valid role"),
+    SqlstateRow(prefix="53400", status=500, when="a configured limit was exceeded"),
+    SqlstateRow(prefix="53", status=503, when="the server is out of memory, disk or connections"),
 )
 
 
 _STATUS_BY_CODE: Final = {row.code: row.status for row in ERROR_TABLE if row.code != "unauthorized"}
 _STATUS_BY_CLASS: Final = {error: row.status for row in ERROR_TABLE for error in row.raised_as}
-_BY_LENGTH: Final = sorted(SQLSTATE_TABLE, key=lambda row: -len(row.beginning))
+_BY_LENGTH: Final = sorted(SQLSTATE_TABLE, key=lambda row: -len(row.prefix))
 
 
 def code_of(error: GatewayError) -> str:
-    """The code that the answer has."""
+    """Return the code for the answer."""
     return error.engine_code if isinstance(error, errors.SchemaDeployError) else error.code
 
 
 def status_of(error: GatewayError) -> int:
-    """The HTTP status of an error of the gateway or of its engine."""
+    """Return the HTTP status of an error of the gateway or of its engine."""
     if isinstance(error, errors.SchemaDeployError):
         return status_of_code(error.engine_code)
     if isinstance(error, errors.QueryFailed):
@@ -212,24 +212,24 @@ def status_of(error: GatewayError) -> int:
 
 
 def status_of_code(code: str) -> int:
-    """The status of a code that has only one; 500 for one that the table lacks."""
+    """Return the status of a code that has only one; 500 if it is not in the table."""
     return _STATUS_BY_CODE.get(code, 500)
 
 
 def status_of_sqlstate(sqlstate: str | None) -> int:
-    """The status of ``query_failed`` for what PostgreSQL raised."""
+    """Return the status of ``query_failed`` for an SQLSTATE."""
     if not sqlstate:
         return OTHER_SQLSTATE_STATUS
     for row in _BY_LENGTH:
-        if sqlstate.startswith(row.beginning):
+        if sqlstate.startswith(row.prefix):
             return row.status
     return OTHER_SQLSTATE_STATUS if _SERVER_CLASSES.match(sqlstate) else APPLICATION_SQLSTATE_STATUS
 
 
 def answer_failure(error: BaseException, request_id: str, *, status: int | None = None) -> Answer:
-    """The answer to a request that ended in *error*; what is ours to fix is logged with its trace.
+    """Return the answer to a request that ended in *error*; faults of the gateway are logged with their trace.
 
-    :param status: of a route whose clients expect another one for this refusal than the table's
+    :param status: for routes whose clients expect another status than the table's
     """
     if isinstance(error, GatewayError):
         answer = _answer_refusal(error, request_id, status or status_of(error))
@@ -268,7 +268,7 @@ def _answer_refusal(error: GatewayError, request_id: str, status: int) -> Answer
 
 
 def _answer_http(error: HTTPException, status: int, request_id: str) -> Answer:
-    """What HTTP itself refuses. A status that the table does not have is one of malformed requests."""
+    """Return the answer for an error of HTTP. A status that is not in the table means a malformed request."""
     headers = tuple((name, value) for name, value in error.get_headers() if name.lower() != "content-type")
     said_by_us = error.description != type(error).description
     message = str(error.description) if said_by_us else _MESSAGES.get(status, str(error.description))
@@ -288,7 +288,7 @@ def _answer(
 
 
 def register_error_handlers(app: Flask) -> None:
-    """Answer every failure in the gateway's form, and tell the request's id with every answer."""
+    """Answer every error in the gateway's form, and add the request's id to every answer."""
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:

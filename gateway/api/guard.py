@@ -1,4 +1,4 @@
-"""Who may come in, decided by the route that will answer and before anything else of a request is read."""
+"""Access, decided by the route that will answer, before anything else of a request is read."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ class Guard:
             caller.check_platform(platform)
 
     def admit(self, route: Route | None, environ: dict[str, Any]) -> Caller:
-        """Return who sends a request to *route*, if it may pass; None is a route that the table does not have.
+        """Return the caller of a request to *route*, if it is admitted; None means a route without a row.
 
-        Whether the caller may name the platform that it does is for :meth:`Caller.check_platform` to say.
+        :meth:`Caller.check_platform` checks later whether the caller may name its platform.
 
-        :raises AddressNotAllowed: the client's address is not in the route's networks, or cannot be told, or the route
+        :raises AddressNotAllowed: the client's address is unknown or not in the route's networks, or the route
             has no rule
         :raises Unauthorized: the key is wrong, or is not the admin key where that is needed
         """
         if route is None:
-            raise ANYBODY.refused(AddressNotAllowed("nobody may use this route: it has no rule"))
+            raise ANYBODY.refused(AddressNotAllowed("this route is closed: it has no rule"))
         if route.access is Access.OPEN:
             return ANYBODY
         verdict = self._judge(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR"))
@@ -122,7 +122,7 @@ class Guard:
 
 
 def caller_of(environ: dict[str, Any]) -> Caller:
-    """Return who sends the request, which the guard has let pass."""
+    """Return the caller of the request, which the guard has admitted."""
     caller: Caller = environ[_CALLER]
     return caller
 

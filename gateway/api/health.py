@@ -1,4 +1,4 @@
-"""How the gateway is. For everybody, and answered within a second whatever PostgreSQL does."""
+"""The health of the gateway. Open to all networks, and answered within a second even if PostgreSQL hangs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERSION: Final = version("stonescriptdb-gateway")
 
 @blueprint.get("/health")
 def health() -> ResponseReturnValue:
-    """Tell how the gateway and its connections are; 200 also when PostgreSQL is away."""
+    """Return the state of the gateway and its connections; 200 also if PostgreSQL is unreachable."""
     services = current_services()
     connected = services.server_check.is_connected()
     statistics = services.registry.statistics()
@@ -38,15 +38,15 @@ def health() -> ResponseReturnValue:
 
 @blueprint.get("/health/live")
 def live() -> ResponseReturnValue:
-    """Tell that this process answers."""
+    """Return 200: this process answers."""
     return ok({"status": "alive"})
 
 
 @blueprint.get("/health/ready")
 def ready() -> ResponseReturnValue:
-    """Tell whether requests can be served.
+    """Return 200 if requests can be served.
 
-    :raises ConnectionFailed: not now, because PostgreSQL does not answer
+    :raises ConnectionFailed: PostgreSQL does not answer
     """
     if not current_services().server_check.is_connected():
         raise ConnectionFailed("PostgreSQL does not answer, so requests cannot be served now")

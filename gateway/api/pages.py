@@ -26,7 +26,7 @@ def html_page(text: str, status: int = 200) -> Response:
 
 
 def protected(response: Response) -> Response:
-    """Return *response* with the headers that tell a browser what it must not do with it."""
+    """Return *response* with the headers that restrict browsers."""
     response.headers["Content-Security-Policy"] = (
         f"default-src 'none'; style-src 'sha256-{_style_hash()}'; img-src data:; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"

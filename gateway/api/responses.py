@@ -45,14 +45,14 @@ def to_json(body: Any) -> bytes:  # noqa: ANN401 - JSON of any kind
 
 
 def respond(answer: Answer) -> Response:
-    """The answer as Flask gives it."""
+    """Return the answer as a Flask response."""
     response = Response(answer.body, answer.status, mimetype="application/json")
     response.headers.extend(answer.headers)
     return response
 
 
 def ok(body: Any, status: int = 200) -> Response:  # noqa: ANN401 - JSON of any kind
-    """A successful answer."""
+    """Return a successful answer."""
     return respond(Answer(status=status, body=to_json(body)))
 
 
@@ -84,7 +84,7 @@ def request_id_of(environ: dict[str, Any]) -> str:
 
 
 def moment(at: datetime | None) -> str | None:
-    """A time in UTC as answers have it: ``2024-01-15T10:30:00Z``."""
+    """Return a time in UTC in the format of answers: ``2024-01-15T10:30:00Z``."""
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
@@ -164,7 +164,7 @@ class PlannedStatementShape(Shape):
 
 
 def shape_of_fact(value: object) -> Any:  # noqa: ANN401 - JSON of any kind
-    """A fact of an error, fit for JSON."""
+    """Return a fact of an error as a JSON value."""
     if isinstance(value, SchemaValidation):
         return ValidationShape().dump(value)
     if isinstance(value, Verification):

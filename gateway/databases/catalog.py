@@ -25,10 +25,10 @@ class Connections(Protocol):
     def lease(
         self, database: str, *, wait_timeout_seconds: float | None = None
     ) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """A pooled connection in autocommit, for something short; None is the usual wait limit."""
+        """Lease a pooled connection in autocommit, for short work; None is the usual wait limit."""
 
     def dedicated(self, database: str) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """A connection of one's own that is closed, and its backend gone, at the end."""
+        """Open a separate connection; at the end it is closed and its backend has ended."""
 
     def forget(self, database: str) -> None:
         """Close this process's idle connections to a database that is about to change its name or to go."""
@@ -63,7 +63,7 @@ def refusals(doing: str, **facts: str | None) -> Iterator[None]:
 
 
 def drop_database(session: psycopg.Connection[Any], name: str) -> None:
-    """Drop the database, if it is there, and end the sessions in it.
+    """Drop the database, if it exists, and terminate the sessions in it.
 
     An ordinary role may not end an autovacuum worker, and so its drop with FORCE is refused while there is one. A drop
     without FORCE ends the worker, and then waits five seconds for the other sessions to end.
@@ -95,7 +95,7 @@ class DatabaseRow:
         return Stamp.from_text(self.comment)
 
     def managed(self, stamp: Stamp) -> ManagedDatabase:
-        """Give this database as the one that *stamp* says it is."""
+        """Return this database with the owner in *stamp*."""
         return ManagedDatabase(
             name=self.name,
             oid=self.oid,
@@ -109,12 +109,12 @@ class DatabaseRow:
 
 
 def read_rows(session: psycopg.Connection[Any], query: str, parameters: Mapping[str, str]) -> list[DatabaseRow]:
-    """Run one of the queries that give databases."""
+    """Run one of the queries that return databases."""
     with session.cursor(row_factory=class_row(DatabaseRow)) as cursor:
         return cursor.execute(_QUERIES[query], parameters).fetchall()
 
 
 def read_named(session: psycopg.Connection[Any], name: str) -> DatabaseRow | None:
-    """The database of this name, or None."""
+    """Return the database of this name, or None."""
     rows = read_rows(session, "database_named", {"name": name})
     return rows[0] if rows else None

@@ -13,7 +13,7 @@ from psycopg.pq import ExecStatus
 
 from gateway.databases.catalog import Connections, DatabaseRow, read_named, read_rows, refusals
 from gateway.databases.roles import PlatformRoles
-from gateway.databases.stamps import ManagedDatabase, Stamp, answers_to, stamp_beginning
+from gateway.databases.stamps import ManagedDatabase, Stamp, answers_to, stamp_prefix
 from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotMoved, DatabaseNotRecorded
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from gateway.queries import load_queries
@@ -24,11 +24,11 @@ _REMEMBERED_MOST: Final = 20_000  #: owners remembered per process, about 0.5 kB
 
 
 class DatabaseDirectory:
-    """The databases of this server that carry a stamp.
+    """The databases of this server that have a stamp.
 
-    What a database's stamp says is remembered together with the database's oid. A connection is used for a remembered
-    owner only if its database has that oid (:meth:`is_open_on`), so a database that was dropped and made again by
-    somebody else under the same name is never taken for the old one. Nothing is remembered about what does not exist.
+    The stamp of a database is cached together with the database's oid. A connection is used for a cached
+    owner only if its database has that oid (:meth:`is_open_on`), so a database that was dropped and created again by
+    another owner under the same name is never taken for the old one. Absence is not cached.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class DatabaseDirectory:
         self._oids: WeakKeyDictionary[psycopg.Connection[Any], int] = WeakKeyDictionary()
 
     def find(self, owner: DatabaseOwner) -> ManagedDatabase:
-        """The database of exactly this owner, as it is now.
+        """Return the database of exactly this owner, read from the server.
 
-        :raises DatabaseNotFound: there is none
+        :raises DatabaseNotFound: it does not exist
         :raises DatabaseNotRecorded: a database of this name has no stamp
         :raises DatabaseNameConflict: a database of this name belongs to another owner
         """
@@ -65,12 +65,12 @@ class DatabaseDirectory:
         return row.stamp.owner
 
     def remembered(self, owner: DatabaseOwner) -> ManagedDatabase | None:
-        """What :meth:`find_for_call` would return without asking the server."""
+        """Return the cached result of :meth:`find_for_call`, or None."""
         known = self._remembered.get(owner)
         return known[1] if known is not None and known[0] > time.monotonic() else None
 
     def find_for_call(self, owner: DatabaseOwner) -> ManagedDatabase:
-        """The database that calls for *owner* reach, also a v2 database asked for as ``{schema}_{id}``; remembered.
+        """Return the database for calls of *owner*, also a v2 database named ``{schema}_{id}``; cached.
 
         :raises DatabaseNotFound, DatabaseNameConflict: as for :meth:`find`
         """
@@ -93,9 +93,9 @@ class DatabaseDirectory:
         return connection in self._oids
 
     def is_open_on(self, connection: psycopg.Connection[Any], database: ManagedDatabase) -> bool:
-        """Whether *connection* is one to *database* itself and not to a later one of its name.
+        """Return whether *connection* is to *database* itself and not to a later one of its name.
 
-        The server is asked once in the life of a connection, which stays in its database whatever that is called.
+        The server is queried once per connection, which stays in its database even if that is renamed.
         """
         oid = self._oids.get(connection)
         if oid is None:
@@ -114,13 +114,13 @@ class DatabaseDirectory:
     def unstamped(self) -> tuple[str, ...]:
         """Names of the databases that could be adopted; the maintenance database and our own are none."""
         with refusals("list databases"), self._session() as session:
-            rows = read_rows(session, "unstamped_databases", {"beginning": stamp_beginning()})
+            rows = read_rows(session, "unstamped_databases", {"prefix": stamp_prefix()})
         names = (row.name for row in rows if not row.name.startswith(RESERVED_PREFIX))
         return tuple(name for name in names if name != self._maintenance_database)
 
     def _stamped(self, platform: str | None) -> tuple[ManagedDatabase, ...]:
         with refusals("list databases"), self._session() as session:
-            rows = read_rows(session, "stamped_databases", {"beginning": stamp_beginning(platform)})
+            rows = read_rows(session, "stamped_databases", {"prefix": stamp_prefix(platform)})
         stamped = ((row, row.stamp) for row in rows)
         found = (row.managed(stamp) for row, stamp in stamped if stamp is not None and _owns(self._roles, row, stamp))
         return tuple(map(self._reachable, found))
@@ -146,10 +146,10 @@ def _oid_of_database(connection: psycopg.Connection[Any]) -> int:
 def owned(
     row: DatabaseRow | None, owner: DatabaseOwner, *, roles: PlatformRoles | None, also_as_tenant: bool = False
 ) -> ManagedDatabase:
-    """The database in *row*, provided that it is *owner*'s.
+    """Return the database in *row*, if it is *owner*'s.
 
-    :param roles: where there are any, the platform's own has to own it
-    :param also_as_tenant: a v2 database may be asked for by the tenant id made of its schema and id
+    :param roles: if not None, the platform's role must own it
+    :param also_as_tenant: a v2 database may be named by the tenant id made of its schema and id
     :raises DatabaseNotFound, DatabaseNotRecorded, DatabaseNameConflict: as for :meth:`DatabaseDirectory.find`
     """
     facts = owner_facts(owner)

@@ -1,8 +1,8 @@
-"""Copies of databases as they were before a migration: kept for a while, to be put back in their place.
+"""Copies of databases from before a migration: kept for some time, to be restored by undo.
 
 Invariants:
 
-1. Nobody can connect to a copy. Its comment has its owner's stamp, but does not begin as a stamp does, so it is not
+1. A copy does not allow connections. Its comment has its owner's stamp, but another prefix than a stamp, so it is not
    listed and not served.
 2. A copy takes the database's place in one transaction: both renames, its stamp and its opening.
 """
@@ -30,7 +30,7 @@ from gateway.queries import load_queries
 
 _log = logging.getLogger(__name__)
 _QUERIES = load_queries("gateway.databases")
-_BEGINNING: Final = f"{RESERVED_PREFIX}undo_"
+_PREFIX: Final = f"{RESERVED_PREFIX}undo_"
 _COMMENT_VERSION: Final = 1
 _UNDONE: Final = "undone, to be dropped"  #: the comment of a database that a copy has taken the place of
 UNKNOWN_MARK: Final = "unknown"  #: equal to no mark
@@ -39,10 +39,10 @@ _ATTEMPTS: Final = 5  #: to find a database without a session, each up to Postgr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCopy:
-    """A database as it was before a migration.
+    """A copy of a database from before a migration.
 
     :ivar oid: of the database it is a copy of
-    :ivar mark: what :func:`read_mark` gave right after the migration; None while that is under way
+    :ivar mark: the result of :func:`read_mark` right after the migration; None while that runs
     """
 
     name: str
@@ -54,7 +54,7 @@ class KeptCopy:
     size_bytes: int = 0
 
     def to_comment(self) -> str:
-        """The copy's comment."""
+        """Return the copy's comment."""
         record = {
             "stonescriptdb_gateway_undo": _COMMENT_VERSION,
             "stamp": self.stamp.to_text(),
@@ -78,11 +78,11 @@ class KeptCopies:
         keep_seconds: float,
         roles: PlatformRoles | None,
     ) -> None:
-        """Connect nothing yet.
+        """Create the store; opens no connection.
 
-        :param most_bytes: that all copies may take together
+        :param most_bytes: maximum of all copies together
         :param keep_seconds: after which a copy may be dropped
-        :param roles: to whom databases belong, where platforms have roles of their own
+        :param roles: the owners of databases, if platforms have roles of their own
         """
         self._connections = connections
         self._maintenance_database = maintenance_database
@@ -91,16 +91,16 @@ class KeptCopies:
         self._keep = timedelta(seconds=keep_seconds)
 
     def make(self, database: ManagedDatabase, *, request_id: str) -> KeptCopy:
-        """Copy *database*; whoever wants to connect to it meanwhile waits.
+        """Copy *database*; new connections to it wait meanwhile.
 
-        :raises UndoRefused: there is no space for it, by the setting
+        :raises UndoRefused: the setting leaves no space for it
         :raises ConnectionFailed: sessions in the database do not end
         """
         self.expire()
         with self._connections.dedicated(self._maintenance_database) as session:
             session.autocommit = True
             self._check_space(session, database)
-            name = f"{_BEGINNING}{database.oid}_{int(time.time() * 1000):x}"
+            name = f"{_PREFIX}{database.oid}_{int(time.time() * 1000):x}"
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false").format(
                 sql.Identifier(name), sql.Identifier(database.name)
             )
@@ -132,7 +132,7 @@ class KeptCopies:
                     drop_database(session, other.name)
 
     def drop(self, copy: KeptCopy) -> None:
-        """Drop a copy that nobody needs. A failure is logged; it goes when it has expired."""
+        """Drop a copy that is not needed. A failure is logged; the copy is dropped when it has expired."""
         try:
             with self._connections.dedicated(self._maintenance_database) as session, refusals("drop a copy"):
                 session.autocommit = True
@@ -151,7 +151,7 @@ class KeptCopies:
         :raises ConnectionFailed: there are sessions in it that do not end
         """
         owner = database.owner
-        aside = f"{_BEGINNING}{database.oid}_undone"
+        aside = f"{_PREFIX}{database.oid}_undone"
         with self._connections.dedicated(self._maintenance_database) as session:
             session.autocommit = True
 
@@ -177,7 +177,7 @@ class KeptCopies:
         """Drop the copies whose time is over, and what a crash has left, and return their names."""
         with self._connections.dedicated(self._maintenance_database) as session, refusals("drop copies"):
             session.autocommit = True
-            rows = session.execute(_QUERIES["undone"], {"beginning": _BEGINNING, "comment": _UNDONE}).fetchall()
+            rows = session.execute(_QUERIES["undone"], {"prefix": _PREFIX, "comment": _UNDONE}).fetchall()
             over = [name for (name,) in rows]
             over += [copy.name for copy in _copies(session) if _now() - copy.kept_at > self._keep]
             for name in over:
@@ -212,7 +212,7 @@ class KeptCopies:
 
 def _copies(session: psycopg.Connection[Any]) -> list[KeptCopy]:
     found = []
-    for name, comment, size in session.execute(_QUERIES["copies"], {"beginning": _BEGINNING}).fetchall():
+    for name, comment, size in session.execute(_QUERIES["copies"], {"prefix": _PREFIX}).fetchall():
         with suppress(ValueError, TypeError, KeyError):
             record = json.loads(comment or "")
             stamp = Stamp.from_text(record["stamp"])

@@ -1,4 +1,4 @@
-"""Making, adopting and dropping databases, so that each is there whole and stamped, or not at all."""
+"""Creating, adopting and dropping databases, so that each exists complete and stamped, or not at all."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ class DatabaseLifecycle:
         publish: bool = True,
         template: TemplateUse[Prepared] | None = None,
     ) -> tuple[ManagedDatabase | None, Prepared]:
-        """Make *owner*'s database: nobody sees it before *prepare* has succeeded on it.
+        """Create *owner*'s database; it is not visible before *prepare* has succeeded on it.
 
-        It is made under a temporary name, then renamed and stamped in one transaction. If anything fails it is dropped.
+        It has a temporary name first, and is renamed and stamped in one transaction. If anything fails it is dropped.
 
-        :param prepare: what brings the new, empty database into its first state
-        :param publish: False drops it after *prepare*, whose result is all that is wanted
-        :param template: copied instead of preparing a new database if it is there; made for the next ones if it is not
-        :raises DatabaseAlreadyExists: the owner has it already, also when another request has just made it
-        :raises DatabaseNameConflict: the name is somebody else's
+        :param prepare: deploys to the new, empty database
+        :param publish: False drops it after *prepare*, whose result is returned
+        :param template: copied instead of preparing a new database if it exists; else created for the next ones
+        :raises DatabaseAlreadyExists: the owner has it already, also if another request has just created it
+        :raises DatabaseNameConflict: the name is another owner's
         :raises ConnectionFailed: the template database is in use
         """
         if self._roles is not None and template is not None:  # what is in a template belongs to the role that made it
@@ -118,10 +118,10 @@ class DatabaseLifecycle:
                     self._drop_temporary(session, temporary)
 
     def create_copy(self, owner: DatabaseOwner, source: str) -> ManagedDatabase:
-        """Make *owner*'s database as a copy of the database *source*, with everything in it.
+        """Create *owner*'s database as a copy of the database *source*, with everything in it.
 
         :raises DatabaseAlreadyExists, DatabaseNameConflict: as for :meth:`create`
-        :raises ConnectionFailed: somebody is connected to *source*, which PostgreSQL cannot copy then
+        :raises ConnectionFailed: a session is connected to *source*, which PostgreSQL cannot copy then
         """
         with self._locks.held(owner.database_name) as session:
             self._refuse_existing(session, owner)
@@ -149,7 +149,7 @@ class DatabaseLifecycle:
 
         :raises DatabaseAlreadyExists: the owner has been stamped meanwhile
         :raises DatabaseNotFound: there is no such database
-        :raises DatabaseNameConflict: it is somebody else's, or the gateway's maintenance database
+        :raises DatabaseNameConflict: it is another owner's, or the gateway's maintenance database
         """
         name = owner.database_name
         with self._locks.held(name) as session:
@@ -162,7 +162,7 @@ class DatabaseLifecycle:
                     raise
                 if self._roles is not None:
                     raise DatabaseNotMoved(
-                        f"the database {name!r} is not recorded as anybody's. With PLATFORM_ROLES it is adopted by the "
+                        f"the database {name!r} has no recorded owner. With PLATFORM_ROLES it is adopted by the "
                         "command adopt, and then moved by the command platform-roles",
                         **owner_facts(owner),
                     ) from None
@@ -177,7 +177,7 @@ class DatabaseLifecycle:
             return result
 
     def drop(self, owner: DatabaseOwner) -> None:
-        """Drop *owner*'s database; whoever is connected to it is cut off.
+        """Drop *owner*'s database and terminate the sessions in it.
 
         :raises DatabaseNotFound, DatabaseNameConflict: there is none, or it is not the owner's
         """
@@ -207,8 +207,8 @@ class DatabaseLifecycle:
         raise _already_exists(owner)
 
     def _temporary_name(self, session: psycopg.Connection[Any]) -> str:
-        """A new name that *session* has locked, which says that its maker is alive."""
-        name = f"{self._temporary_beginning(session)}{secrets.token_hex(8)}"
+        """Yield a new name that *session* has locked, which marks it as in use."""
+        name = f"{self._temporary_prefix(session)}{secrets.token_hex(8)}"
         try_lock(session, name)
         return name
 
@@ -221,11 +221,11 @@ class DatabaseLifecycle:
     def _give(self, session: psycopg.Connection[Any], temporary: str, owner: DatabaseOwner) -> None:
         """Open a new database to the role of its platform alone, where there is one."""
         if self._roles is not None:
-            with refusals("give a database to its platform's role", **owner_facts(owner)):
+            with refusals("make a platform's role the owner of a database", **owner_facts(owner)):
                 self._roles.give(session, temporary, owner.platform)
 
     def _make_temporary(self, session: psycopg.Connection[Any], name: str, *, closed: bool) -> None:
-        """An empty UTF-8 database, *closed* to connections if it is to be."""
+        """Create an empty UTF-8 database, optionally *closed* to connections."""
         encoding = session.execute(_QUERIES["template_encoding"], {"template": self._empty}).fetchone()
         if encoding == ("UTF8",):
             template: sql.Composable = sql.SQL("TEMPLATE {}").format(sql.Identifier(self._empty))
@@ -237,7 +237,7 @@ class DatabaseLifecycle:
             session.execute(statement + _CLOSED if closed else statement)
         except psycopg.errors.ObjectInUse as exc:
             raise ConnectionFailed(
-                f"PostgreSQL cannot copy the template database {self._empty} while somebody is connected to it; "
+                f"PostgreSQL cannot copy the template database {self._empty} while a session is connected to it; "
                 "try again, or close that session",
                 cause=exc.diag.message_primary,
                 sqlstate=exc.sqlstate,
@@ -275,9 +275,9 @@ class DatabaseLifecycle:
             _log.warning("the unfinished database %s is left for the next request to remove", name, exc_info=True)
 
     def _remove_leftovers(self, session: psycopg.Connection[Any]) -> tuple[str, ...]:
-        """Drop unfinished databases whose maker is gone, which is so when nobody holds the lock on their name."""
+        """Drop unfinished databases of ended processes: those without a lock on their name."""
         removed = []
-        parameters = {"beginning": self._temporary_beginning(session)}
+        parameters = {"prefix": self._temporary_prefix(session)}
         for (name,) in session.execute(_QUERIES["unfinished_databases"], parameters).fetchall():
             if try_lock(session, name):
                 drop_database(session, name)
@@ -286,7 +286,7 @@ class DatabaseLifecycle:
         return tuple(removed)
 
     @staticmethod
-    def _temporary_beginning(session: psycopg.Connection[Any]) -> str:
+    def _temporary_prefix(session: psycopg.Connection[Any]) -> str:
         """Advisory locks belong to the database they are taken in, so the names they guard say which that is."""
         row = session.execute(_QUERIES["current_database_oid"]).fetchone()
         return f"{_TEMPORARY}{row[0] if row else 0}_"

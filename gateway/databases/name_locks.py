@@ -35,9 +35,9 @@ class NameLocks:
 
     @contextmanager
     def held(self, name: str) -> Iterator[psycopg.Connection[Any]]:
-        """Hold the lock on *name*, and give the session that holds it: a connection to the maintenance database.
+        """Hold the lock on *name*, and yield the session that holds it: a connection to the maintenance database.
 
-        :raises SchemaDeployError: somebody else held it for longer than the wait limit
+        :raises SchemaDeployError: another session held it for longer than the wait limit
         """
         deadline = time.monotonic() + self._wait_seconds
         with self._guard:
@@ -58,13 +58,13 @@ class NameLocks:
 
 
 def try_lock(session: psycopg.Connection[Any], name: str) -> bool:
-    """Lock *name* for *session* if nobody has it."""
+    """Lock *name* for *session* if it is free. Return whether it was."""
     row = session.execute(_QUERIES["try_lock"], {"name": name}).fetchone()
     return bool(row and row[0])
 
 
 def unlock(session: psycopg.Connection[Any], name: str) -> None:
-    """Give up the lock that *session* has on *name*."""
+    """Release the lock of *session* on *name*."""
     session.execute(_QUERIES["unlock"], {"name": name})
 
 

@@ -23,7 +23,7 @@ FROM pg_catalog.pg_shdescription AS s
 JOIN pg_catalog.pg_database AS d ON d.oid = s.objoid
 WHERE
     s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
-    AND pg_catalog.starts_with(s.description, %(beginning)s)
+    AND pg_catalog.starts_with(s.description, %(prefix)s)
     AND d.datconnlimit <> -2
 ORDER BY d.datname
 
@@ -36,13 +36,13 @@ LEFT JOIN pg_catalog.pg_shdescription AS s
     ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
 WHERE
     NOT d.datistemplate AND d.datallowconn AND d.datconnlimit <> -2
-    AND NOT pg_catalog.starts_with(coalesce(s.description, ''), %(beginning)s)
+    AND NOT pg_catalog.starts_with(coalesce(s.description, ''), %(prefix)s)
 ORDER BY d.datname
 
 -- name: unfinished_databases
 -- Databases under a temporary name, of any gateway that uses this maintenance database.
 SELECT d.datname::text AS name FROM pg_catalog.pg_database AS d
-WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s)
+WHERE pg_catalog.starts_with(d.datname::text, %(prefix)s)
 ORDER BY d.datname
 
 -- name: current_database_oid
@@ -77,7 +77,7 @@ SELECT d.datname::text AS name, s.description AS comment
 FROM pg_catalog.pg_database AS d
 JOIN pg_catalog.pg_shdescription AS s
     ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
-WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s) AND NOT d.datallowconn
+WHERE pg_catalog.starts_with(d.datname::text, %(prefix)s) AND NOT d.datallowconn
 ORDER BY d.datname
 
 -- name: size_of
@@ -159,7 +159,7 @@ SELECT d.datname::text AS name, s.description AS comment, pg_catalog.pg_database
 FROM pg_catalog.pg_database AS d
 JOIN pg_catalog.pg_shdescription AS s
     ON s.objoid = d.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
-WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s) AND NOT d.datallowconn
+WHERE pg_catalog.starts_with(d.datname::text, %(prefix)s) AND NOT d.datallowconn
 ORDER BY d.datname
 
 -- name: cut_off
@@ -217,7 +217,7 @@ SELECT EXISTS (
 -- name: undone
 SELECT d.datname::text AS name
 FROM pg_catalog.pg_database AS d
-WHERE pg_catalog.starts_with(d.datname::text, %(beginning)s)
+WHERE pg_catalog.starts_with(d.datname::text, %(prefix)s)
     AND pg_catalog.shobj_description(d.oid, 'pg_database') = %(comment)s
 
 -- name: end_sessions

@@ -1,12 +1,12 @@
-"""Walls between platforms: a login role of each, which owns its databases and may connect to no other.
+"""Login roles of platforms: each owns its platform's databases and can connect to no others.
 
-Invariants, where PLATFORM_ROLES is on:
+Invariants, if PLATFORM_ROLES is on:
 
 1. SQL of a platform runs in sessions that have logged in as the platform's role. No session of the gateway's own role
-   is ever in a database of a platform: what is defined there could make it do things.
-2. A database is a platform's only when its stamp says so and the platform's role owns it, because an owner can write
+   is ever in a database of a platform: objects defined there could use its rights.
+2. A database is a platform's only if it has its stamp and the platform's role owns it, because an owner can write
    any stamp.
-3. Nobody can connect to a database before CONNECT is taken from everybody else.
+3. A database allows no connections before CONNECT is revoked from PUBLIC.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class PlatformRoles:
     """The roles of platforms: their names, their passwords, and which database is reached as which."""
 
     def __init__(self, secret_file: Path, *, maintenance_database: str) -> None:
-        """Read and make nothing yet.
+        """Create the object; reads and writes nothing yet.
 
-        :param secret_file: what passwords are derived from; made when it is missing, shared by all who log in so
+        :param secret_file: the secret for deriving passwords; created if missing, shared by all processes that log in
         """
         self._secret_file = secret_file
         self._maintenance_database = maintenance_database
@@ -51,7 +51,7 @@ class PlatformRoles:
 
     @staticmethod
     def role_of(platform: str) -> str:
-        """Return the name of a platform's role: another one for every platform, whatever their names fold into."""
+        """Return the name of a platform's role: a different one for every platform, also if names fold into one."""
         own = blake2b(platform.encode(), digest_size=4).hexdigest()
         return f"platform_{key_name_of(platform).lower()[:_NAMED_CHARACTERS]}_{own}"
 
@@ -75,15 +75,15 @@ class PlatformRoles:
         return {"user": role, "password": self.password_of(role)}
 
     def password_of(self, role: str) -> str:
-        """Return the password of a role, the same for all who have the secret."""
+        """Return the password of a role, derived from the secret."""
         return urlsafe_b64encode(hmac.digest(self._secret, role.encode(), "sha256")).decode()
 
     def ensure(self, session: psycopg.Connection[Any], platform: str, *, renew: bool = False) -> None:
-        """Make the platform's role if it is missing.
+        """Create the platform's role if it is missing.
 
         :param session: one of the gateway's role, in the maintenance database
-        :param renew: set its password again, also if it is there
-        :raises GatewayError: the gateway's role may not
+        :param renew: set its password again, if it exists
+        :raises GatewayError: the gateway's role lacks the privilege
         """
         if platform in self._there and not renew:
             return
@@ -118,7 +118,7 @@ class PlatformRoles:
             ) from exc
 
     def give(self, session: psycopg.Connection[Any], database: str, platform: str) -> None:
-        """Make a database the platform's, which nobody can connect to yet, and open it to that alone."""
+        """Make the platform's role the owner of a closed database, and allow connections of this role alone."""
         name = sql.Identifier(database)
         session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(self.role_of(platform))))
         session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
@@ -131,7 +131,7 @@ class PlatformRoles:
 
     @cached_property
     def _secret(self) -> bytes:
-        """What passwords are derived from. Written whole or not at all, by whoever is first."""
+        """Return the secret for deriving passwords. The first process writes it, atomically."""
         if not self._secret_file.exists():
             self._secret_file.parent.mkdir(parents=True, exist_ok=True)
             own = self._secret_file.with_name(f".{self._secret_file.name}.{secrets.token_hex(8)}")
@@ -147,10 +147,10 @@ class PlatformRoles:
 
 
 def hand_over(connection: psycopg.Connection[Any], role: str) -> None:
-    """Make *role* the owner of a database and of everything in it that is the gateway's, and take CONNECT from others.
+    """Make *role* the owner of a database and of the gateway's objects in it, and revoke CONNECT from others.
 
-    In one transaction. ``REASSIGN OWNED`` gives away what the gateway's role owns in the whole server, other databases
-    and tablespaces, too; these are taken back before anybody can see it.
+    In one transaction. ``REASSIGN OWNED`` reassigns the objects of the gateway's role in the whole server, databases
+    and tablespaces too; those are taken back before the commit.
 
     :param connection: one of the gateway's role in that database
     :raises GatewayError: something in it belongs to a third role; nothing is changed
@@ -159,7 +159,7 @@ def hand_over(connection: psycopg.Connection[Any], role: str) -> None:
     to, this = sql.Identifier(role), sql.Identifier(connection.info.dbname)
     with connection.transaction():
         others = connection.execute(_QUERIES["owned_in_the_server"]).fetchall()
-        # First of all: what is in the schema public needs an owner who may create there, as the database's may.
+        # First, because the owner of objects in the schema public needs CREATE on it, which the database's owner has.
         connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(this, to))
         connection.execute(sql.SQL("REASSIGN OWNED BY CURRENT_USER TO {}").format(to))
         for kind, name in others:
@@ -184,6 +184,6 @@ def _check_owners(connection: psycopg.Connection[Any], role: str) -> None:
 
 
 def is_open_to_all(session: psycopg.Connection[Any], database: str) -> bool:
-    """Return whether everybody may connect to *database*."""
+    """Return whether PUBLIC may connect to *database*."""
     row = session.execute(_QUERIES["open_to_public"], {"name": database}).fetchone()
     return bool(row and row[0])

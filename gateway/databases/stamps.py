@@ -17,8 +17,8 @@ _VERSION: Final = 1
 class Stamp:
     """The record of an owner, as it is stored.
 
-    :ivar created_at: when the gateway made the database; None for one that it adopted, because nobody knows
-    :ivar adopted_at: when it was adopted; None for one that the gateway made
+    :ivar created_at: when the gateway created the database; None for an adopted one, because it is unknown
+    :ivar adopted_at: when it was adopted; None for one that the gateway created
     :ivar comment: the comment the database had before it was adopted
     """
 
@@ -28,7 +28,7 @@ class Stamp:
     comment: str | None = None
 
     def to_text(self) -> str:
-        """The stamp as the comment's text. The order of the keys is fixed, so that stamps can be found by beginning."""
+        """Return the stamp as the comment's text. The order of keys is fixed, so that stamps are found by prefix."""
         owner = self.owner
         record: dict[str, Any] = {_VERSION_KEY: _VERSION, "platform": owner.platform}
         if owner.schema_name is None:
@@ -62,11 +62,11 @@ class Stamp:
             return None
 
 
-def stamp_beginning(platform: str | None = None) -> str:
-    """What the stamps of *platform* begin with, or every stamp."""
+def stamp_prefix(platform: str | None = None) -> str:
+    """Return the prefix of the stamps of *platform*, or of every stamp."""
     if platform is None:
         return f'{{"{_VERSION_KEY}":{_VERSION},'
-    return stamp_beginning() + f'"platform":{json.dumps(platform)},'
+    return stamp_prefix() + f'"platform":{json.dumps(platform)},'
 
 
 def answers_to(stamped: DatabaseOwner, asked: DatabaseOwner) -> bool:

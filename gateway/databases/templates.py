@@ -2,11 +2,11 @@
 
 Invariants:
 
-1. Nobody can connect to a template (``ALLOW_CONNECTIONS false``), so a copy never meets a session in it. Copies of one
-   template may run at the same time; PostgreSQL makes whoever drops it wait for them.
+1. A template allows no connections (``ALLOW_CONNECTIONS false``), so no session blocks a copy. Copies of one
+   template may run at the same time; PostgreSQL makes a drop wait for them.
 2. A template becomes one by a rename, together with its comment; before that it has a temporary name, and is removed
-   like every unfinished database if its maker is gone.
-3. A template is a shortcut only: when it is missing, in use or being dropped, the database is made without it.
+   like every unfinished database if its process has ended.
+3. A template is only an optimization: if it is missing, in use or being dropped, the database is created without it.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ Prepared = TypeVar("Prepared")
 
 _log = logging.getLogger(__name__)
 _QUERIES = load_queries("gateway.databases")
-_BEGINNING: Final = f"{RESERVED_PREFIX}template_"
+_PREFIX: Final = f"{RESERVED_PREFIX}template_"
 _COMMENT_VERSION: Final = 1
 _REFRESH_AFTER: Final = timedelta(minutes=10)  #: how exact the time of last use is, which decides what goes first
 #: From this size on, copying the files costs less than writing every page to the WAL, in spite of its two checkpoints.
 _COPY_FILES_FROM_BYTES: Final = 256 * 2**20
 _CLONING_SINCE: Final = 180000  #: server version that can let the file system share the blocks of both copies
-#: The template has gone since it was looked up, somebody is in it in spite of all, or this role may not copy it.
+#: The template was dropped since the lookup, a session is in it after all, or this role may not copy it.
 _NOT_NOW: Final = (errors.InvalidCatalogName, errors.ObjectInUse, errors.InsufficientPrivilege)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateUse(Generic[Prepared]):
-    """How a database can be made by copying instead of preparing it.
+    """How a database can be created by copying instead of preparing it.
 
-    :ivar content: what decides whether two databases would be equal; any text
+    :ivar content: a text that is equal for equal databases
     :ivar family: templates of one family replace each other; None for one that has no successors
-    :ivar note: what the template has to tell about what was prepared, or None if a copy would not be the same
-    :ivar claim: makes a copy its owner's; returns what preparing it would have returned
+    :ivar note: returns the note for the template about the preparation, or None if a copy would differ
+    :ivar claim: records the owner in a copy; returns the result that preparing it would have
     """
 
     content: str
@@ -101,9 +101,9 @@ class TemplateDatabases:
     def copy(
         self, session: psycopg.Connection[Any], use: TemplateUse[Any], database: str, *, closed: bool
     ) -> Mapping[str, Any] | None:
-        """Make *database* as a copy of the template, and return the template's note; None if there is none to copy.
+        """Create *database* as a copy of the template, and return the template's note; None without a template.
 
-        :param closed: nobody can connect to it yet
+        :param closed: it allows no connections yet
         """
         if not self._most:
             return None
@@ -133,9 +133,9 @@ class TemplateDatabases:
         source: str,
         temporary: str,
     ) -> None:
-        """Make a template of *source*, which nobody is connected to, under the name *temporary* first.
+        """Create a template from *source*, which has no sessions, under the name *temporary* first.
 
-        A failure is logged and nothing else: the database itself is what was wanted.
+        A failure is only logged: the template is not needed for the database itself.
         """
         name = _name(session, use)
         if not self._most or not try_lock(session, name):  # another request is making it
@@ -168,7 +168,7 @@ class TemplateDatabases:
         row = session.execute(_QUERIES["size_of"], {"name": source}).fetchone()
         size = row[0] if row else 0
         made = _Template(name=name, family=use.family, used_at=_now(), size_bytes=size, note=note)
-        drop_database(session, name)  # whatever has the name is no template: its comment has been changed by hand
+        drop_database(session, name)  # the database of this name is no template: its comment was changed by hand
         try:
             session.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {} ALLOW_CONNECTIONS false").format(
@@ -207,7 +207,7 @@ class TemplateDatabases:
 
     def _evict(self, session: psycopg.Connection[Any], use: TemplateUse[Any], name: str) -> None:
         """Drop what *use*'s template, *name*, has replaced, and those unused for longest that are too many."""
-        rows = session.execute(_QUERIES["templates"], {"beginning": _beginning(session)}).fetchall()
+        rows = session.execute(_QUERIES["templates"], {"prefix": _prefix(session)}).fetchall()
         templates = [found for row in rows if (found := _Template.from_row(*row)) is not None and found.name != name]
         replaced = [one for one in templates if use.family is not None and one.family == use.family]
         others = sorted((one for one in templates if one not in replaced), key=lambda one: one.used_at)
@@ -217,28 +217,28 @@ class TemplateDatabases:
 
 
 def differs_when_copied(connection: psycopg.Connection[Any], seeded: Sequence[str], *, random: str) -> bool:
-    """Whether a copy of the database of *connection* would not be what preparing a new one would be.
+    """Return whether a copy of the database of *connection* would differ from a newly prepared one.
 
-    :param seeded: the tables that have rows from the beginning
-    :param random: a regular expression for defaults that give something else for each row
+    :param seeded: the tables with first rows
+    :param random: a regular expression for defaults that differ for each row
     """
     parameters = {"tables": list(seeded), "random": random}
     row = connection.execute(_QUERIES["differs_when_copied"], parameters).fetchone()
     return row is None or bool(row[0])
 
 
-def _beginning(session: psycopg.Connection[Any]) -> str:
+def _prefix(session: psycopg.Connection[Any]) -> str:
     """Advisory locks belong to the database they are taken in, so the names they guard say which that is."""
     row = session.execute(_QUERIES["current_database_oid"]).fetchone()
-    return f"{_BEGINNING}{row[0] if row else 0}_"
+    return f"{_PREFIX}{row[0] if row else 0}_"
 
 
 def _name(session: psycopg.Connection[Any], use: TemplateUse[Any]) -> str:
-    return f"{_beginning(session)}{sha256(use.content.encode()).hexdigest()[:20]}"
+    return f"{_prefix(session)}{sha256(use.content.encode()).hexdigest()[:20]}"
 
 
 def _strategy(session: psycopg.Connection[Any], size_bytes: int) -> str:
-    """The cheaper way to copy so many bytes on this server."""
+    """Return the cheaper strategy to copy so many bytes on this server."""
     if size_bytes < _COPY_FILES_FROM_BYTES:
         return "WAL_LOG"
     if session.info.server_version >= _CLONING_SINCE:

@@ -61,9 +61,9 @@ class DeployRequest(DeployTerms):
 
 
 def read_schema(services: Services, archive: BinaryIO, terms: DeployTerms, **facts: str | None) -> Schema:
-    """The schema in a request's archive, read once however many databases it goes to.
+    """Read the schema in a request's archive, once for all its databases.
 
-    :param facts: whose it is, for the error
+    :param facts: about the request, for the error
 
     :raises SchemaDeployError: the archive cannot be read as a schema
     """
@@ -139,7 +139,7 @@ def engine_errors(wanted: DeployTerms, **facts: str | None) -> Iterator[None]:
 
 
 def _told(wanted: DeployTerms, facts: dict[str, str | None]) -> dict[str, object]:
-    """What a log line about a deploy has besides its text."""
+    """Return the facts for a log line about a deploy."""
     known = {name: value for name, value in facts.items() if value is not None}
     return {**known, "request_id": wanted.request_id, "dry_run": wanted.dry_run}
 
@@ -157,7 +157,7 @@ def _as_gateway_error(error: EngineError, facts: dict[str, str | None]) -> Schem
         hint=server.hint if server else None,
     )
     if error.code == "migration_failed":
-        # Always told in full; nothing is verified where the deploy did not come that far.
+        # Always complete; nothing is verified if the deploy failed earlier.
         converted.facts["schema_validation"] = getattr(error, "validation", None) or SchemaValidation()
         converted.facts["verification"] = getattr(error, "verification", None) or _unverified(error.message)
     return converted
@@ -176,12 +176,12 @@ def _unverified(reason: str) -> Verification:
 
 @contextmanager
 def deploy_turn(services: Services) -> Iterator[None]:
-    """Wait until this process may begin another deploy, or another making of a database.
+    """Wait until this process may start another deploy, or create another database.
 
-    Each needs several connections, the later ones while it has the earlier. If more were begun than the budget can
-    finish, all of them would wait for connections that only the others have.
+    Each needs several connections, the later ones while it holds the earlier. If more were started than the budget can
+    finish, all of them would wait for connections that the others hold.
 
-    :raises PoolExhausted: it was nobody's turn to end within the wait limit of deploys
+    :raises PoolExhausted: no other deploy ended within the wait limit of deploys
     """
     if not services.deploy_turns.acquire(timeout=services.settings.deploy_wait_timeout_seconds):
         raise PoolExhausted("other deploys have been running for too long; try again")
@@ -193,7 +193,7 @@ def deploy_turn(services: Services) -> Iterator[None]:
 
 @contextmanager
 def dedicated_to(services: Services, database: ManagedDatabase) -> Iterator[psycopg.Connection[Any]]:
-    """A connection of its own to exactly this database, for a deploy.
+    """Open a separate connection to exactly this database, for a deploy.
 
     :raises DatabaseNotFound: it has been dropped since it was looked up, also if another one has its name now
     """

@@ -25,9 +25,9 @@ State = Literal["current", "behind", "drifted", "not_deployed", "unreachable"]
 class DatabaseStatus:
     """One database.
 
-    :ivar state: ``drifted`` is one that is not as its last deploy left it, whatever that deployed
-    :ivar version: of the stored schema, counted from 1; None for a content that was never stored
-    :ivar error: why it could not be inspected
+    :ivar state: ``drifted`` means changed since its last deploy
+    :ivar version: of the stored schema, counted from 1; None for contents that were never stored
+    :ivar error: the reason why it could not be inspected
     """
 
     database: ManagedDatabase
@@ -157,7 +157,7 @@ def _state(found: Inspection, target: str | None) -> State:
 
 
 def _alike(statuses: Sequence[DatabaseStatus]) -> list[tuple[AlikeDatabases, DatabaseStatus]]:
-    """The databases in groups, each with one of its members."""
+    """Return the databases in groups, each with one of its members."""
     groups: dict[tuple[str, str], list[DatabaseStatus]] = {}
     for status in statuses:
         fingerprint = status.inspection.fingerprint if status.inspection else ""

@@ -14,10 +14,10 @@ _log: Final = logging.getLogger(__name__)
 
 
 def create_empty_database(services: Services, owner: DatabaseOwner) -> str:
-    """Make *owner*'s database with nothing in it, and give its name.
+    """Create an empty database for *owner*, and return its name.
 
     :raises DatabaseAlreadyExists: the owner has it
-    :raises DatabaseNameConflict: the name is somebody else's
+    :raises DatabaseNameConflict: the name is another owner's
     """
     with deploy_turn(services):
         services.lifecycle.create(owner, lambda _connection: None)
@@ -25,13 +25,13 @@ def create_empty_database(services: Services, owner: DatabaseOwner) -> str:
 
 
 def create_from_template(services: Services, owner: DatabaseOwner, template: str) -> str:
-    """Make *owner*'s database as a copy of the database *template*, and return its name.
+    """Create *owner*'s database as a copy of the database *template*, and return its name.
 
     :raises DatabaseNotFound: *template* is not a database of the owner's platform and not in SHARED_TEMPLATES; whether
-        there is a database of the name is not told
+        there is a database of the name is not revealed
     :raises InvalidRequest: it is another platform's, whose role owns what is in it
     :raises DatabaseAlreadyExists, DatabaseNameConflict: there is a database of the owner's name
-    :raises ConnectionFailed: somebody is connected to the template
+    :raises ConnectionFailed: a session is connected to the template
     """
     made_by = services.directory.owner_of(template)
     is_own = made_by is not None and made_by.platform == owner.platform
@@ -48,7 +48,7 @@ def create_from_template(services: Services, owner: DatabaseOwner, template: str
 
 
 def drop_database(services: Services, owner: DatabaseOwner, confirmation: str) -> str:
-    """Drop *owner*'s database, cut off whoever is connected to it, and return its name.
+    """Drop *owner*'s database, terminate the sessions in it, and return its name.
 
     :param confirmation: the database's name, written once more
     :raises InvalidRequest: *confirmation* is another name
@@ -81,13 +81,13 @@ def find_adoptable(services: Services, platform: str, schema_name: str | None = 
             return tenant_database(platform, database_id)
         return schema_database(platform, schema_name, database_id)
 
-    beginning = owner_of("main").database_name.removesuffix("main")
+    prefix = owner_of("main").database_name.removesuffix("main")
     found = []
     for name in services.directory.unstamped():
-        if not name.startswith(beginning):
+        if not name.startswith(prefix):
             continue
         try:
-            owner = owner_of(name.removeprefix(beginning))
+            owner = owner_of(name.removeprefix(prefix))
         except InvalidRequest:  # no tenant is called so
             continue
         if owner.database_name == name:
@@ -96,10 +96,10 @@ def find_adoptable(services: Services, platform: str, schema_name: str | None = 
 
 
 def check_adoptable(services: Services, owner: DatabaseOwner) -> None:
-    """Look whether *owner*'s database is there and could be adopted.
+    """Check that *owner*'s database exists and can be adopted.
 
     :raises DatabaseAlreadyExists: it is the owner's already
-    :raises DatabaseNotFound, DatabaseNameConflict: there is none, or it is somebody else's
+    :raises DatabaseNotFound, DatabaseNameConflict: it does not exist, or is another owner's
     """
     try:
         services.directory.find(owner)

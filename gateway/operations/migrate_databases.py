@@ -62,7 +62,7 @@ def prepare_stored(services: Services, wanted: StoredSchemaRequest) -> StoredMig
     """Find the schema and the databases that *wanted* names.
 
     :raises PlatformNotFound, SchemaNotFound: it is not stored
-    :raises DatabaseNotFound, DatabaseNameConflict: there is no database to migrate, or it is somebody else's
+    :raises DatabaseNotFound, DatabaseNameConflict: there is no database to migrate, or it is another owner's
     """
     schema = read_stored_schema(services, wanted.platform, wanted.schema_name)
     databases = _databases_of_schema(services, wanted)
@@ -88,7 +88,7 @@ def migrate_stored(services: Services, migration: StoredMigration, rules: Rollou
 
 
 def _databases(services: Services, wanted: DeployRequest, *, only_owner: bool) -> Sequence[ManagedDatabase]:
-    """What is to be migrated, the main database first and the others by name; never empty."""
+    """Return the databases to migrate, the main database first and the others by name; never empty."""
     if only_owner:
         return [services.directory.find(wanted.owner)]
     platform = wanted.owner.platform
@@ -102,7 +102,7 @@ def _databases(services: Services, wanted: DeployRequest, *, only_owner: bool) -
 
 
 def _databases_of_schema(services: Services, wanted: StoredSchemaRequest) -> Sequence[ManagedDatabase]:
-    """What is to be migrated, by name; never empty."""
+    """Return the databases to migrate, by name; never empty."""
     platform, schema_name = wanted.platform, wanted.schema_name
     if wanted.only is not None:
         owners = [schema_database(platform, schema_name, one) for one in dict.fromkeys(wanted.only)]

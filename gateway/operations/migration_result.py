@@ -41,7 +41,7 @@ class PlatformMigration:
 
     @property
     def status(self) -> Literal["completed", "completed_with_warnings"]:
-        """Whether somebody should look at it although it succeeded."""
+        """Return whether it succeeded with warnings."""
         warned = any(result.status == "completed_with_warnings" for result in self.databases)
         return "completed_with_warnings" if warned else "completed"
 
@@ -157,7 +157,7 @@ def _changes_for_log(validation: SchemaValidation) -> list[dict[str, Any]]:
 
 
 def _merged(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Equal changes of several databases as one; its rows at risk are the sum, None if nobody could count anywhere."""
+    """Merge equal changes of several databases; the rows at risk are the sum, None if they could not be counted."""
     merged: dict[Change, int | None] = {}
     for change in changes:
         kind = replace(change, rows_at_risk=None)

@@ -18,13 +18,13 @@ class Move:
 
     database: ManagedDatabase
     role: str  #: that is to own it
-    is_open: bool  #: everybody may connect to it
+    is_open: bool  #: PUBLIC may connect to it
 
 
 def databases_to_move(services: Services) -> Sequence[Move]:
-    """Return the databases with a stamp that another role owns, or that everybody may connect to.
+    """Return the stamped databases that another role owns, or to which PUBLIC may connect.
 
-    :param services: without roles, so that databases are found whoever owns them
+    :param services: without roles, so that databases of every owner are found
     """
     found = []
     for database in services.directory.all():
@@ -49,7 +49,10 @@ def move_database(services: Services, roles: PlatformRoles, move: Move) -> None:
         services.registry.dedicated(services.settings.maintenance_database) as session,
     ):
         roles.ensure(session, move.database.owner.platform, renew=True)
-    with refusals("give a database to its platform's role", **facts), services.registry.dedicated(name) as session:
+    with (
+        refusals("make a platform's role the owner of a database", **facts),
+        services.registry.dedicated(name) as session,
+    ):
         hand_over(session, move.role)
 
 

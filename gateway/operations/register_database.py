@@ -17,14 +17,14 @@ from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
 from gateway.services import Services
 from migrations_engine import DeployReport, Schema
 
-_ATTEMPTS: Final = 3  #: how often others may make or drop the database between our look and our deed
+_ATTEMPTS: Final = 3  #: how often a concurrent create or drop between check and act is tolerated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredDatabase:
-    """What a registration did.
+    """The result of a registration.
 
-    :ivar created: whether the database is there because of it; a dry run leaves none
+    :ivar created: whether it created the database; false for a dry run
     """
 
     database: str
@@ -94,9 +94,9 @@ def _register(services: Services, wanted: DeployRequest, schema: Schema) -> tupl
 
 
 def _register_once(services: Services, wanted: DeployRequest, schema: Schema) -> tuple[bool, DeployReport]:
-    """Look and act once, and tell whether the database has been made.
+    """Check and act once, and return whether the database was created.
 
-    :raises DatabaseAlreadyExists, DatabaseNotFound: between the look and the deed, somebody made or dropped it
+    :raises DatabaseAlreadyExists, DatabaseNotFound: check-then-act race: it was created or dropped concurrently
     """
     owner = wanted.owner
 
@@ -107,7 +107,9 @@ def _register_once(services: Services, wanted: DeployRequest, schema: Schema) ->
         database = services.directory.find(owner)
     except DatabaseNotFound:
         template = None
-        if owner.kind == "tenant" and not wanted.dry_run:  # a platform has one main database, so a copy serves nobody
+        if (
+            owner.kind == "tenant" and not wanted.dry_run
+        ):  # a platform has one main database, so a template would not be used
             template = schema_template(
                 owner=owner, checksum=schema.checksum, schema=lambda: schema, terms=wanted, family=None
             )

@@ -29,11 +29,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutRules:
-    """When a roll-out stops. What is under way is always finished.
+    """When a roll-out stops. Running deploys are always finished.
 
-    :ivar stop_after: which failure keeps those that have not begun from being tried
-    :ivar is_wanted: asked before each database; False is like a failure
-    :ivar finished: told of each database when its fate is known, also of those that are skipped; by several threads
+    :ivar stop_after: after which failures no further deploys start
+    :ivar is_wanted: called before each database; False counts as a failure
+    :ivar finished: called with the result of each database, also of skipped ones; by several threads
     """
 
     stop_after: Literal["first", "any", "none"] = "any"

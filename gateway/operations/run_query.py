@@ -27,7 +27,7 @@ _audit: Final = logging.getLogger("gateway.audit")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryRequest:
-    """A statement, whose database it is for, and who sent it.
+    """A statement, the owner of its database, and its sender.
 
     :ivar sent_by: facts about the sender, for the audit log
     """
@@ -79,7 +79,7 @@ def run_query(services: Services, wanted: QueryRequest) -> QueryAnswer:
 
 
 def _only_statement(wanted: QueryRequest) -> str:
-    """The query's one statement, without what stands around it."""
+    """Return the query's one statement, without comments and white space around it."""
     problem = None
     if len(wanted.query) > MAX_QUERY_CHARACTERS:
         problem = f"query is longer than {MAX_QUERY_CHARACTERS} characters; send long values in params"

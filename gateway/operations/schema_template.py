@@ -16,7 +16,7 @@ from gateway.naming import DatabaseOwner
 from gateway.operations.deploy import DeployTerms
 from migrations_engine import DeployReport, Schema, SchemaFile, SeederResult, claim_copy
 
-_RANDOM: Final = r"random|uuid|gen_salt|txid|xact_id"  #: in the names of functions that give something new each time
+_RANDOM: Final = r"random|uuid|gen_salt|txid|xact_id"  #: in the names of functions with a new result each time
 _MOMENT: Final = re.compile(
     rf"\b\w*(?:{_RANDOM})\w*\s*\("
     r"|\b(?:now|timeofday|\w+_timestamp|current_setting|set_config|version|pg_backend_pid)\s*\("
@@ -69,10 +69,10 @@ def schema_template(
 
 
 def depends_on_moment(schema: Schema) -> bool:
-    """Whether the rows that a new database of *schema* begins with may depend on when, where or by whom it is made.
+    """Return whether the first rows of a new database of *schema* may depend on time, place or role of its creation.
 
-    Says so rather too often: then the database is made from the files, which is only slower. The time in a column's
-    default is not looked at, so rows copied from a template have the time at which that was made.
+    In doubt True: then the database is made from the files, which is only slower. The time in a column's
+    default does not count, so rows copied from a template have the time of its creation.
     """
     functions = {file.stem.lower() for file in schema.functions}
     return any(_is_momentary(file, functions) for file in schema.seeders) or any(

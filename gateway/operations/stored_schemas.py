@@ -69,10 +69,10 @@ def store_schema(services: Services, wanted: StoreRequest) -> StoredUpload:
 def read_stored_schema(
     services: Services, platform: str, schema_name: str, version: SchemaVersion | None = None
 ) -> Schema:
-    """The files of a stored schema, of its current version if none is named.
+    """Read the files of a stored schema, of its current version if none is named.
 
     :raises PlatformNotFound, SchemaNotFound: it is not stored
-    :raises StorageFailed: the files are not those that were stored
+    :raises StorageFailed: the files differ from those that were stored
     """
     version = version or services.platforms.schema(platform, schema_name).current
     folder = services.platforms.folder(platform, schema_name, version)
@@ -98,7 +98,7 @@ def list_platforms(services: Services) -> tuple[PlatformSummary, ...]:
 def list_schema_databases(
     services: Services, platform: str, schema_name: str | None = None
 ) -> tuple[ManagedDatabase, ...]:
-    """The databases that were made of stored schemas of *platform*, or of one of them, by name.
+    """Return the databases of the stored schemas of *platform*, or of one of them, by name.
 
     :raises PlatformNotFound: the platform has not been registered
     """
@@ -111,9 +111,9 @@ def list_schema_databases(
 
 
 def find_platform(services: Services, name: str) -> Platform:
-    """The platform that a path names.
+    """Return the platform that a path names.
 
-    :raises InvalidRequest: it is no name of a platform
+    :raises InvalidRequest: it is no valid name of a platform
     :raises PlatformNotFound: it has not been registered
     """
     return services.platforms.get(check_name(name, field="platform"))

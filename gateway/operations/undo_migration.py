@@ -68,7 +68,9 @@ def _undo(services: Services, copy: KeptCopy, *, force: bool) -> UndoneDatabase:
         with deploy_turn(services):
             database = services.directory.find(owner)
             if database.oid != copy.oid:
-                raise UndoRefused("the database has been made anew since; its copy is of another", **owner_facts(owner))
+                raise UndoRefused(
+                    "the database was created again since; the copy is of another one", **owner_facts(owner)
+                )
             if not force:
                 _refuse_written(services, copy, database)
             services.copies.put_back(copy, database)

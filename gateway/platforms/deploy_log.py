@@ -184,7 +184,7 @@ class Progress:
 
 
 def now_text() -> str:
-    """The time, as records and answers have it."""
+    """Return the time in the format of records and answers."""
     return datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 

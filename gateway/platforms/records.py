@@ -27,7 +27,7 @@ class SchemaVersion:
     request_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The version as ``platform.json`` has it."""
+        """Return the version for ``platform.json``."""
         return {
             "checksum": self.checksum,
             "stored_at": self.stored_at.isoformat(),
@@ -61,7 +61,7 @@ class StoredSchema:
         return self.versions[-1]
 
     def find(self, checksum: str) -> SchemaVersion | None:
-        """The newest version of this content; None when there never was one. The beginning of a checksum will do."""
+        """Return the newest version with this checksum or prefix of one, or None."""
         return next((one for one in reversed(self.versions) if one.checksum.startswith(checksum)), None)
 
 
@@ -99,7 +99,7 @@ class Platform:
     schemas: Mapping[str, StoredSchema] = field(default_factory=dict)
 
     def to_text(self) -> str:
-        """The content of ``platform.json``."""
+        """Return the content of ``platform.json``."""
         schemas = {
             name: {"versions": [version.to_json() for version in schema.versions]}
             for name, schema in sorted(self.schemas.items())

@@ -6,8 +6,8 @@ files of one version and never changes. ``{platform}/{schema}`` is a link to the
 Invariants:
 
 1. A record names only versions whose folders are complete: the folder is renamed into its place before the record is.
-2. Whoever changes anything of a platform holds its lock; whoever reads takes the record and follows it, without a lock.
-3. Versions are never removed, so a reader's record stays good.
+2. Writers hold the lock of the platform; readers follow the record that they have read, without a lock.
+3. Versions are never removed, so a reader's record stays valid.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class PlatformRegistry:
         return made
 
     def get(self, platform: str) -> Platform:
-        """The record of *platform* as it is now.
+        """Read the record of *platform*.
 
         :raises PlatformNotFound: it has not been registered
         :raises StorageFailed: its record cannot be read
@@ -118,9 +118,9 @@ class PlatformRegistry:
         return tuple(found)
 
     def schema(self, platform: str, schema_name: str) -> StoredSchema:
-        """The stored schema of this name.
+        """Return the stored schema of this name.
 
-        :raises PlatformNotFound, SchemaNotFound: there is none
+        :raises PlatformNotFound, SchemaNotFound: it does not exist
         """
         found = self.get(platform).schemas.get(schema_name)
         if found is None:
@@ -225,8 +225,8 @@ class PlatformRegistry:
 
     @contextmanager
     def _changing(self, platform: str, done: list[str] | None = None) -> Iterator[tuple[Path, Platform]]:
-        """Hold the platform's lock, and give its folder and its record."""
-        self.get(platform)  # the lock's file is made only for a platform that is there
+        """Hold the platform's lock, and yield its folder and its record."""
+        self.get(platform)  # the lock's file is created only for existing platforms
         folder = self._data_dir / platform
         with storage_failures("store the schema"), locked(folder):
             if remove_leftovers(folder) and done is not None:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, also after a crash: written aside, flushed, then renamed."""
+"""Files that exist complete or not at all, also after a crash: written aside, flushed, then renamed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from typing import Final
 from gateway.errors import InvalidRequest, StorageFailed
 
 LOCK_FILE: Final = ".lock"
-INCOMING: Final = (
-    ".incoming-"  #: what is being written; whatever has this name while nobody holds the lock is left over
-)
+INCOMING: Final = ".incoming-"  #: files being written; those without a holder of the lock are left over
 
 #: The names themselves are at fault, not the disk.
 _NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
@@ -44,7 +42,7 @@ def storage_failures(doing: str) -> Iterator[None]:
 def locked(folder: Path) -> Iterator[None]:
     """Hold *folder* for one writer: of all threads, all workers, and all gateways that use it. Readers need no lock.
 
-    The kernel gives the lock up when its holder ends, however it ends.
+    The kernel releases the lock when its holder ends, also if it is killed.
     """
     descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -62,9 +60,9 @@ def make_folder(folder: Path) -> None:
 
 
 def write_file(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace the file at *path*. Who reads it at the same time sees the old or the new content.
+    """Replace the file at *path*. Concurrent readers see the old or the new content.
 
-    :param durable: flush it, so that it outlives a crash of the machine and not only of the process
+    :param durable: flush it, so that it survives a crash of the machine and not only of the process
     """
     aside = path.parent / f"{INCOMING}{secrets.token_hex(8)}"
     try:
@@ -78,9 +76,9 @@ def write_file(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make *folder* with *files* in it, by their paths relative to it; nothing happens if it is there already.
+    """Create *folder* with *files* in it, by their relative paths. Do nothing if it exists.
 
-    :raises InvalidRequest: the paths cannot stand in one folder
+    :raises InvalidRequest: the paths cannot be in one folder
     """
     if folder.is_dir():
         return

@@ -248,7 +248,7 @@ class SharedTable:
         return slot
 
     def free_slot(self, slot: int) -> None:
-        """Under the mutex, and only when its backend is known to be gone."""
+        """Under the mutex, and only when its backend is known known to have ended."""
         self.states[slot] = FREE
 
     def add_ticket(self, key: int, arrival: float, *, urgent: bool) -> int | None:

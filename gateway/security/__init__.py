@@ -1,1 +1,1 @@
-"""Who may come in: pure rules, which api asks."""
+"""Access: networks, keys and rate limits, for the API."""

@@ -24,8 +24,8 @@ _log: Final = logging.getLogger(__name__)
 class ApiKeys:
     """The keys of the platforms and of the administration.
 
-    They are kept and compared as keyed digests. Looking a digest up tells nobody how much of a key was right, because
-    nobody outside this process can choose a digest; the comparison that decides takes constant time.
+    They are kept and compared as keyed digests. The time of a lookup reveals nothing about the keys, because clients
+    cannot choose a digest; the final comparison takes constant time.
     """
 
     def __init__(self, keys: Mapping[str, Sequence[str]]) -> None:
@@ -39,7 +39,7 @@ class ApiKeys:
         self._names = frozenset(keys)
 
     def __bool__(self) -> bool:
-        """Return whether there is any key, so that callers are told apart."""
+        """Return whether any key is set."""
         return bool(self._names)
 
     @property
@@ -63,12 +63,12 @@ class ApiKeys:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request, as far as its key says.
+    """The sender of a request, by its key.
 
-    :ivar name: whose key was shown: the ``key_name_of`` platforms, or ADMIN_KEY; None without a key
+    :ivar name: the owner of the key: the ``key_name_of`` platforms, or ADMIN_KEY; None without a key
     :ivar address: the client's, for the log
-    :ivar only_platforms_with_key: it may name no other platform, not even with the admin key
-    :ivar rate_limits: in which its requests count for the platforms that they name
+    :ivar only_platforms_with_key: it may name only platforms with a key, also with the admin key
+    :ivar rate_limits: count its requests for the platforms that they name
     """
 
     keys: ApiKeys

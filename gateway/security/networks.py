@@ -1,4 +1,4 @@
-"""Who a request comes from, and whether an address is in a network. Pure."""
+"""The address of a client, and whether it is in a network. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Address = IPv4Address | IPv6Address
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted_proxies: tuple[Network, ...]) -> Address | None:
-    """The address of the client, or None when it cannot be told.
+    """Return the address of the client, or None if it is unknown.
 
-    ``X-Forwarded-For`` counts only if *peer*, who sent it, is a trusted proxy. It is read from the right: each trusted
-    proxy vouches for the address that it added, so the first one that is not a trusted proxy is the client. Whatever
-    stands further left was written by that client.
+    ``X-Forwarded-For`` counts only if *peer*, its sender, is a trusted proxy. It is read from the right: each trusted
+    proxy vouches for the address that it added, so the first one that is not a trusted proxy is the client. Addresses
+    further left were written by that client.
 
     :param peer: the address of the other end of the connection
     :param forwarded_for: the header's value, several headers joined by commas
@@ -28,9 +28,9 @@ def client_address(peer: str, forwarded_for: str | None, trusted_proxies: tuple[
 
 
 def read_address(text: str) -> Address | None:
-    """The address in *text*, with or without a port; an IPv4 address written as IPv6 is the IPv4 address.
+    """Return the address in *text*, with or without a port; an IPv4 address written as IPv6 is the IPv4 address.
 
-    None for anything else, which no network contains.
+    None for any other text, which no network contains.
     """
     host = text.strip()
     if host.startswith("["):

@@ -112,7 +112,7 @@ class SharedCounters(Storage):
 
 
 class RateLimits:
-    """How many requests a platform may send, whoever sends them."""
+    """The limits of requests for each platform, over all clients."""
 
     def __init__(self, default: str | None, of_platforms: Mapping[str, str]) -> None:
         """Count from now on; before the workers are forked.

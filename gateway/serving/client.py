@@ -21,7 +21,7 @@ _RECEIVE_BYTES: Final = 64 * 1024
 _NEVER: Final = float("inf")
 _NOTHING: Final = bytes(4)  #: the number zero, as the kernel writes it
 #: With which every answer begins, in HTTP/1.0 and 1.1 alike: see Client.probe.
-_BEGINNING: Final = b"HTTP/1."
+_FIRST_BYTES: Final = b"HTTP/1."
 
 
 class State(Enum):
@@ -174,10 +174,10 @@ class Client:
         For a client that has only ended its sending it is part of the answer. The machine of one that has disconnected
         refuses it, and the connection breaks, which is an event.
         """
-        if self._ahead < len(_BEGINNING) and monotonic() >= self._probed:
+        if self._ahead < len(_FIRST_BYTES) and monotonic() >= self._probed:
             self._probed = monotonic() + 2**self._ahead
             with suppress(OSError):
-                self._ahead += self.socket.send(_BEGINNING[self._ahead : self._ahead + 1], socket.MSG_DONTWAIT)
+                self._ahead += self.socket.send(_FIRST_BYTES[self._ahead : self._ahead + 1], socket.MSG_DONTWAIT)
 
     def rest_of(self, answer: bytes) -> bytes:
         """Return *answer* without the bytes that :meth:`probe` has sent. Once for each answer."""

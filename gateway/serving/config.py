@@ -59,7 +59,7 @@ limit_request_line = 8190
 limit_request_field_size = 16380
 #: Clients of a worker; when more come, the one that has to send soonest must go.
 worker_connections = 2000
-#: Whose X-Forwarded-… headers gunicorn itself would believe: nobody's. TRUSTED_PROXIES is the application's.
+#: gunicorn itself trusts no X-Forwarded-… headers. TRUSTED_PROXIES is for the application.
 forwarded_allow_ips = ""
 #: gunicorn's own administration socket, which nothing here uses.
 control_socket_disable = True
@@ -96,7 +96,7 @@ def when_ready(server: Arbiter) -> None:
         SERVICE_MANAGER.stopping()
         stop(graceful)  # type: ignore[no-untyped-call]
 
-    server.stop = announced_stop  # type: ignore[method-assign]  # there is no hook for the beginning of a stop
+    server.stop = announced_stop  # type: ignore[method-assign]  # there is no hook for the start of a stop
 
 
 def on_reload(_server: Arbiter) -> None:
@@ -111,7 +111,7 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
-    """Give a worker its place, in the master."""
+    """Assign a worker its place, in the master."""
     worker.places = PLACES
     worker.place = PLACES.next_place(other.place for other in server.WORKERS.values())
 

@@ -27,7 +27,7 @@ _NO_WORD: Final = re.compile(r"[\s\"=]|^$")
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    """What the caller gave as ``extra``: request_id, database, duration and the like."""
+    """Return the ``extra`` of the caller: request_id, database, duration and the like."""
     facts = {name: value for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES}
     trace: Mapping[str, str] = getattr(facts.get("request_id"), "trace", {})
     return {**facts, **trace}
@@ -131,7 +131,7 @@ def configure_logging(level: str, log_format: str) -> None:
             "disable_existing_loggers": False,
             "formatters": {"line": {"()": formatter}},
             "handlers": {"stderr": handler},
-            # Who has sent which query is written at every level.
+            # The audit log of queries is written at every level.
             "loggers": {"gateway.audit": {"level": "INFO"}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},
         }

@@ -14,23 +14,23 @@ from typing import Final, Protocol
 
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
-BROKEN: Final = select.EPOLLERR | select.EPOLLHUP  #: always reported, whatever is watched for
+BROKEN: Final = select.EPOLLERR | select.EPOLLHUP  #: always reported
 
 _log: Final = logging.getLogger(__name__)
 _MOST_EVENTS: Final = 256  #: taken at once
 
 
 class EventHandler(Protocol):
-    """What is told of events on a descriptor."""
+    """The handler of events on a descriptor."""
 
     def on_event(self, events: int) -> None:
         """Something of *events* has happened."""
 
 
 class Loop:
-    """An epoll, who is told of its events, and a queue through which other threads have something done here.
+    """An epoll with a handler per descriptor, and a queue of tasks from other threads.
 
-    Everything but :meth:`post` is for the loop's own thread, which is the one that makes it.
+    Everything but :meth:`post` is for the loop's own thread, which is the one that creates it.
     """
 
     def __init__(self) -> None:
@@ -42,16 +42,16 @@ class Loop:
         self._thread = get_ident()
 
     def watch(self, descriptor: int, handler: EventHandler, events: int = READABLE) -> None:
-        """Tell *handler* of events on a descriptor from now on, again and again as long as they last."""
+        """Call *handler* with events on a descriptor from now on, repeatedly as long as they last."""
         self._handlers[descriptor] = handler
         self._epoll.register(descriptor, events)
 
     def change(self, descriptor: int, events: int) -> None:
-        """Tell of other events than before; of 0, still of its breaking."""
+        """Change the watched events; with 0, only errors and hang-ups are reported."""
         self._epoll.modify(descriptor, events)
 
     def forget(self, descriptor: int) -> None:
-        """Tell of no more events on a descriptor that is watched, and still open."""
+        """Stop watching a descriptor, which must still be open."""
         del self._handlers[descriptor]
         self._epoll.unregister(descriptor)
 
@@ -61,7 +61,7 @@ class Loop:
         connection.close()
 
     def arm(self, descriptor: int, handler: EventHandler, events: int) -> None:
-        """Tell *handler* of the next event on a descriptor, once. It may be closed later without :meth:`forget`."""
+        """Call *handler* with the next event on a descriptor, once. It may be closed later without :meth:`forget`."""
         self._handlers[descriptor] = handler
         try:
             self._epoll.modify(descriptor, events | select.EPOLLONESHOT)
@@ -69,7 +69,7 @@ class Loop:
             self._epoll.register(descriptor, events | select.EPOLLONESHOT)
 
     def disarm(self, descriptor: int) -> None:
-        """Tell of no event that was asked for by :meth:`arm`."""
+        """Undo :meth:`arm`."""
         self._handlers.pop(descriptor, None)
 
     def post(self, task: Callable[[], None]) -> None:
@@ -81,23 +81,23 @@ class Loop:
             os.eventfd_write(self._wakeup, 1)
 
     def run_once(self, seconds: float) -> None:
-        """Wait for something to happen, at most *seconds*, and tell whom it concerns.
+        """Wait for events, at most *seconds*, and call their handlers.
 
-        An error of one is logged, and concerns nobody else.
+        An error of one is logged, and does not affect the others.
         """
         for descriptor, events in self._epoll.poll(0 if self._posted else seconds, _MOST_EVENTS):
             handler = self._handlers.get(descriptor)
             if handler is not None:
                 try:
                     handler.on_event(events)
-                except Exception:  # noqa: BLE001 - whatever it is, it is logged
+                except Exception:  # noqa: BLE001 - logged
                     _log.exception("an event in the loop was not handled")
             elif descriptor == self._wakeup:
                 os.eventfd_read(self._wakeup)
         while self._posted:
             try:
                 self._posted.popleft()()
-            except Exception:  # noqa: BLE001 - whatever it is, it is logged
+            except Exception:  # noqa: BLE001 - logged
                 _log.exception("a task of the loop failed")
 
     def end(self) -> None:

@@ -22,11 +22,11 @@ REGISTER_HEAD = b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\
 
 
 @contextmanager
-def clients_that_sent(gateway: Gateway, beginning: bytes, count: int) -> Iterator[list[socket.socket]]:
+def clients_that_sent(gateway: Gateway, start: bytes, count: int) -> Iterator[list[socket.socket]]:
     with ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port))) for _ in range(count)]
         for client in clients:
-            client.sendall(beginning)
+            client.sendall(start)
         yield clients
 
 
@@ -47,9 +47,9 @@ def test_requests_without_a_thread_in_time_are_refused_but_health_is_answered(sm
     wait_until(lambda: small.get("/nowhere").status == 404)
 
 
-@pytest.mark.parametrize("beginning", [b"P", CALL_HEAD[:20], CALL_HEAD[:-2], b"GET /health HTTP/1.1\r\n"])
-def test_clients_with_an_incomplete_request_occupy_no_thread(small: Gateway, beginning: bytes) -> None:
-    with clients_that_sent(small, beginning, 600):
+@pytest.mark.parametrize("start", [b"P", CALL_HEAD[:20], CALL_HEAD[:-2], b"GET /health HTTP/1.1\r\n"])
+def test_clients_with_an_incomplete_request_occupy_no_thread(small: Gateway, start: bytes) -> None:
+    with clients_that_sent(small, start, 600):
         for path, status in (("/nowhere", 404), ("/health/ready", 200)):
             assert small.get(path).status == status
         answer = small.post_json("/call", {"platform": "nobody", "function": "f"})

@@ -58,8 +58,8 @@ def platform(superuser: psycopg.Connection) -> Iterator[str]:
 def databases_named(admin: psycopg.Connection) -> Callable[[str], list[str]]:
     """The databases whose name begins so, straight from the server."""
 
-    def named(beginning: str) -> list[str]:
+    def named(prefix: str) -> list[str]:
         query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY datname"
-        return [name for (name,) in admin.execute(query, [beginning])]
+        return [name for (name,) in admin.execute(query, [prefix])]
 
     return named

@@ -59,11 +59,11 @@ _STATUSES: Final[dict[str, tuple[int, ...]]] = {
     "query_failed": tuple(sorted({OTHER_SQLSTATE_STATUS, *(row.status for row in SQLSTATE_TABLE)})),
 }
 _WHEN: Final = {(row.status, row.code): row.when for row in ERROR_TABLE}
-#: What is said of codes with a status that the table does not give them.
+#: Descriptions of codes with a status that differs from the table.
 _QUERY_FAILED: Final = "raised inside the function or query"
 _ELSEWHERE: Final = {
     "invalid_request": "the platform is registered already, with PHP_CLIENT_COMPATIBILITY=on",
-    "database_already_exists": "the database to be created is there already",
+    "database_already_exists": "the database to be created exists already",
 }
 _VARIABLE: Final = re.compile(r"<(\w+)>")
 

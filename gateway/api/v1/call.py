@@ -59,7 +59,7 @@ def _check_length(services: Services, body: bytes) -> bytes:
 def _answer_steps(
     services: Services, environ: dict[str, Any], caller: Caller, read: Callable[[], bytes]
 ) -> Steps[Answer]:
-    """Call the function that the body names, and give its rows.
+    """Call the function that the body names, and return its rows.
 
     :param read: returns the body
     :raises GatewayError: the request, or the call, failed
@@ -159,9 +159,9 @@ class CallDoor:
         return [answer.body]
 
     def answer_steps(self, environ: dict[str, Any], body: bytes) -> Steps[Answer]:
-        """Answer a call whose body has been read, whatever becomes of it.
+        """Answer a call whose body has been read, also if it fails.
 
-        :param environ: as WSGI has it, but for what is about the body's length
+        :param environ: of WSGI, without the body's length
         """
         return self._steps(environ, partial(_check_length, self._services, body))
 
@@ -179,5 +179,5 @@ class CallDoor:
             fields.pop("params", None)
             owner, _ = _address(fields)
         except (GatewayError, AttributeError, TypeError):
-            return None  # which is told to the client by who answers it
+            return None  # the caller sends it to the client
         return owner.database_name

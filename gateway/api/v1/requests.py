@@ -28,7 +28,7 @@ class DeployForm(Request):
 
     @post_load
     def _make(self, data: dict[str, Any], **_kwargs: Any) -> DeployRequest:  # noqa: ANN401 - marshmallow's
-        """The wish, made of the parts."""
+        """Return the request of the parts."""
         owner = tenant_database(data["platform"], data["tenant_id"])
         return DeployRequest(
             owner=owner,

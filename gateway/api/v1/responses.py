@@ -76,7 +76,7 @@ class MigratedDatabaseShape(Shape):
 
     @post_dump(pass_original=True)
     def _add_failure(self, data: dict[str, Any], result: MigratedDatabase, **_kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
-        """What the failed one's own answer would have said."""
+        """Add the fields that the answer to a failed deploy would have."""
         if result.error is None:
             return data
         told = {name: shape_of_fact(value) for name, value in result.error.facts.items()}
@@ -101,7 +101,7 @@ class MigrateAnswer(Shape):
 
 
 def migration_failure(result: PlatformMigration, first: GatewayError) -> SchemaDeployError:
-    """The first failure, with what became of all databases. It is a conflict as soon as one has been updated."""
+    """Return the first failure, with the results of all databases; a conflict if one has been updated."""
     code = code_of(first) if status_of(first) == 409 or not result.databases_updated else "migration_failed"
     tried = len(result.databases) - len(result.databases_skipped)
     message = first.message

@@ -31,7 +31,7 @@ def create() -> ResponseReturnValue:
 
 @blueprint.post("/admin/database/create")
 def create_for_php_clients() -> ResponseReturnValue:
-    """The same, with the only two statuses that older clients know: 200, and 409 for one that is there."""
+    """Do the same with the only two statuses that older clients know: 200, and 409 for an existing database."""
     try:
         return ok(_create(current_services()))
     except DatabaseAlreadyExists as exc:

@@ -32,12 +32,12 @@ from gateway.services import Services
 blueprint: Final = Blueprint("migrations", __name__)
 _LINES: Final = "application/x-ndjson"
 _GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
-_ANSWER_TO_PROBE_MS: Final = 200  #: for the client's machine to say that nobody is there any more
+_ANSWER_TO_PROBE_MS: Final = 200  #: for the client's machine to report that it has disconnected
 _HALF_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
 
 
 class ClientSocket(Protocol):
-    """The connection that a request came on, as the worker gives it."""
+    """Return the connection of a request, which the worker has added to the environ."""
 
     def fileno(self) -> int:
         """Its descriptor."""
@@ -54,7 +54,7 @@ def migrate() -> ResponseReturnValue:
 
 @blueprint.post("/v2/migrate-all")
 def migrate_all() -> ResponseReturnValue:
-    """The same for all databases of a schema."""
+    """Do the same for all databases of a schema."""
     return _migrate(MigrateRequest(request_id_of(request.environ), exclude=("database_id", "uuid", "database_ids")))
 
 
@@ -132,10 +132,10 @@ def _answer(migration: StoredMigration, result: PlatformMigration) -> dict[str, 
 def _lines(
     services: Services, migration: StoredMigration, is_wanted: Callable[[], bool], request_id: str
 ) -> Iterator[bytes]:
-    """Give a line for each database when its fate is known, then the summary.
+    """Yield a line for each database when it is done, then the summary.
 
-    The migration runs in a thread of its own. When the client goes, this is closed at the next line; what is under way
-    ends, and unless the migration is detached nothing more begins.
+    The migration runs in a thread of its own. After the client's disconnect, this is closed at the next line; running
+    deploys end, and unless the migration is detached no further ones start.
     """
     lines: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     closed = Event()

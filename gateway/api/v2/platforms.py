@@ -25,7 +25,7 @@ blueprint: Final = Blueprint("platforms", __name__)
 
 
 def created_status(services: Services) -> int:
-    """The status of what has been made: 201, but 200 for clients that know no other success."""
+    """Return the status for a created object: 201, but 200 for clients that know no other success."""
     return 200 if services.settings.php_client_compatibility else 201
 
 

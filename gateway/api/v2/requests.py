@@ -64,7 +64,7 @@ class CreateRequest(Request):
 class MigrateRequest(Request):
     """The body of ``/v2/migrate``.
 
-    ``detach`` is for the view: whether the migration goes on when nobody waits for its answer any more.
+    ``detach`` is for the view: whether the migration goes on after the client's disconnect.
     """
 
     platform = Name(required=True)
@@ -86,7 +86,7 @@ class MigrateRequest(Request):
 
     @post_load
     def _make(self, data: dict[str, Any], **_kwargs: Any) -> tuple[StoredSchemaRequest, bool]:  # noqa: ANN401
-        """The wish, and whether it is detached."""
+        """Return the request, and whether it is detached."""
         wanted = StoredSchemaRequest(
             platform=data["platform"],
             schema_name=data["schema_name"],
@@ -123,7 +123,7 @@ class UndoBody(Request):
 
 
 def _only(data: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The databases that a body names, by either field; None for all."""
+    """Return the databases that a body names, by either field; None for all."""
     one = one_of(data, "database_id", "uuid", required=False)
     if one is not None and "database_ids" in data:
         raise InvalidRequest("database_id names one database, only a list of them: send one of the two")
@@ -133,9 +133,9 @@ def _only(data: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def one_of(data: Mapping[str, Any], name: str, other: str, *, required: bool = True) -> Any:  # noqa: ANN401 - of any type
-    """The field that has two names; None if it is neither required nor there.
+    """Return the field that has two names; None if it is missing and not required.
 
-    :raises InvalidRequest: it is missing, or given twice with different values
+    :raises InvalidRequest: it is missing, or both names have different values
     """
     found = [data[one] for one in (name, other) if one in data]
     if len(found) == 2 and found[0] != found[1]:

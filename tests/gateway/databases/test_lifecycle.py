@@ -249,7 +249,7 @@ def test_a_configured_template_is_copied_and_one_in_use_is_named(connections, ad
     with psycopg.connect(postgres_url, dbname=template) as session:
         session.execute("CREATE TABLE given (id int)")
         session.commit()
-        with pytest.raises(ConnectionFailed, match=f"template database {template} while somebody is connected"):
+        with pytest.raises(ConnectionFailed, match=f"template database {template} while a session is connected"):
             maker.create(owner, nothing)
     _, found = maker.create(owner, lambda c: c.execute("SELECT to_regclass('given')::text").fetchone())
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.databases.stamps import Stamp, answers_to, stamp_beginning
+from gateway.databases.stamps import Stamp, answers_to, stamp_prefix
 from gateway.naming import DatabaseOwner, schema_database, tenant_database
 
 OWNERS = [
@@ -28,9 +28,9 @@ def test_a_stamp_is_read_as_it_was_written(owner: DatabaseOwner) -> None:
 @pytest.mark.parametrize("owner", OWNERS)
 def test_a_stamp_has_the_prefix_of_its_platform(owner: DatabaseOwner) -> None:
     text = Stamp(owner=owner).to_text()
-    assert text.startswith(stamp_beginning(owner.platform))
-    assert text.startswith(stamp_beginning())
-    assert not text.startswith(stamp_beginning(owner.platform[:-1]))
+    assert text.startswith(stamp_prefix(owner.platform))
+    assert text.startswith(stamp_prefix())
+    assert not text.startswith(stamp_prefix(owner.platform[:-1]))
 
 
 @pytest.mark.parametrize(
