@@ -112,14 +112,14 @@ class Comparison:
         if diff and run_new_files(self._session, order_types(schema.types), _new_names(diff)):
             diff = self._undeclared(lambda item: item.change_type == "add_type")
         self._changes.run_what_works(diff)
-        self.types_altered = self.add_enum_values()
+        self.types_altered = len(self.add_enum_values())
         self._expect_migrations()
 
-    def add_enum_values(self) -> int:
-        """Add the values that enums lack, and return their number."""
+    def add_enum_values(self) -> tuple[tuple[str, str], ...]:
+        """Add the values that enums lack, and return each with the label of its type."""
         diff = self._undeclared(lambda item: item.change_type == "add_enum_value", actual=self._situation.before)
         self._changes.run(diff)
-        return len(diff.changes)
+        return tuple((item.table, item.name or "") for item in diff.changes)
 
     def judge_ahead(self) -> None:
         """Refuse, before something is committed, what is dangerous and changed by none of the migrations.

@@ -73,6 +73,18 @@ def differences_from_new(actual: Catalog, desired: DesiredSchema, left: Collecti
         here, there = change.from_type or "not there", change.to_type or "not there"
         what = change.change_type.replace("_", " ")
         yield " ".join(f"{subject} ({what}): here {here}, in a new database {there}; {cause}".split())
+    yield from _validated(actual, desired.fresh)
+
+
+def _validated(actual: Catalog, fresh: Catalog) -> Iterator[str]:
+    """Yield a sentence for each constraint that is declared NOT VALID and was validated: that is not undone."""
+    for relation in fresh.relations:
+        found = actual.relation_by_label.get(relation.label)
+        validated = {(c.name, c.definition) for c in found.constraints if not c.unvalidated} if found else set()
+        for constraint in relation.constraints:
+            if constraint.unvalidated and (constraint.name, constraint.definition) in validated:
+                subject = f"{relation.label}.{constraint.name}"
+                yield f"{subject}: here validated, in a new database NOT VALID; VALIDATE CONSTRAINT was run"
 
 
 def bare_name(label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Final
@@ -44,6 +45,7 @@ from migrations_engine.report import DeployReport, SeederResult, SeederValidatio
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
+from migrations_engine.stale_names import stale_names
 from migrations_engine.tracking import Recording, Records, lock_kept, read_note
 from migrations_engine.verification import Finding, verify
 
@@ -76,9 +78,9 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
                 message = f"{exc.message}; a deploy would commit the value before, which a dry run cannot"
                 raise MigrationFailed(message, file=exc.file, server=exc.server) from exc
             elif sqlstate != LOCK_NOT_AVAILABLE:
-                raise
+                raise _with_notes(exc, warnings) from None
             elif not lock_wait.goes_on():
-                raise lock_wait.explained(exc) from exc
+                raise _with_notes(lock_wait.explained(exc), warnings) from exc
         except psycopg.Error as exc:
             server = ServerMessage.of(exc)
             if connection.closed:
@@ -158,9 +160,18 @@ def _commit_enum_values(
     """
     with connection.transaction():
         opening = Opening.of(connection, schema, options, take_lock(connection, options))
-        if not _Deploy(opening, [], None).add_enum_values():
+        if not (added := _Deploy(opening, [], None).add_enum_values()):
             raise reason
-    return ["new enum values were committed before the rest of the deploy, which already uses them"]
+    values = ", ".join(f"{label}.{value}" for label, value in added)
+    return [f"new enum values were committed before the rest of the deploy, which already uses them: {values}"]
+
+
+def _with_notes(error: EngineError, notes: Sequence[str]) -> EngineError:
+    """Return *error*, which also says what stays of the deploy."""
+    if notes:
+        error.message = f"{error.message} ({'; '.join(notes)}; they stay, and a later deploy goes on from there)"
+        error.args = (error.message,)
+    return error
 
 
 class _Deploy:
@@ -195,10 +206,10 @@ class _Deploy:
         self._runner = MigrationRunner(self._session, self._records, self._functions, add_declared)
         self._extensions_installed = 0
 
-    def add_enum_values(self) -> int:
-        """Add the declared values that enums lack, to be committed before the rest, and return their number."""
+    def add_enum_values(self) -> tuple[tuple[str, str], ...]:
+        """Add the declared values that enums lack, to be committed before the rest; return each with its type."""
         if self._comparison is None:
-            return 0
+            return ()
         added = self._comparison.add_enum_values()
         record_changes(self._records, self._session, self._options)
         return added
@@ -260,6 +271,7 @@ class _Deploy:
             self._session.warnings += [
                 f"not as the migrations make it in a new database: {text}" for text in differences
             ]
+        self._session.warnings += stale_names(self._schema, self._opening.there, remaining.actual)
         warnings = comparison.desired.warnings
         outcome = Outcome(
             schema=self._schema,

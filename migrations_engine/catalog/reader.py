@@ -142,9 +142,15 @@ def _ask(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed, tim
             row = cursor.execute(query).fetchone()
     except psycopg.errors.QueryCanceled:
         return f"it took longer than {timeout_ms} ms"
-    except (psycopg.OperationalError, psycopg.errors.UnsafeNewEnumValueUsage):
-        raise  # the connection, or a lock that the deploy waited for: not this query's matter
-    except psycopg.Error as exc:
+    except (
+        psycopg.errors.LockNotAvailable,
+        psycopg.errors.DeadlockDetected,
+        psycopg.errors.UnsafeNewEnumValueUsage,
+    ):
+        raise  # the deploy's matter, which is tried again
+    except psycopg.Error as exc:  # the server of a foreign table cannot be reached, for one
+        if connection.closed:
+            raise
         return exc.diag.message_primary or str(exc)
     assert row is not None
     return int(row[0])

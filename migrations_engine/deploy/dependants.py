@@ -22,11 +22,11 @@ _STEP: Final = "tables"
 class Dependant:
     """An object that uses another one."""
 
-    kind: (
-        str  #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``check``, ``default``, ``routine`` or ``other``
-    )
+    #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``check``, ``domain check``, ``default``, ``routine`` or
+    #: ``other``
+    kind: str
     name: str  #: of the view, as a label; of the trigger, policy … on *holder*; of the column that has the default
-    holder: str | None  #: label of the relation that it belongs to
+    holder: str | None  #: label of the relation or domain that it belongs to
     description: str  #: as PostgreSQL describes it
     statement: str | None  #: what drops it; None where that would lose something
     identity: str  #: as ``pg_identify_object`` gives it
@@ -93,6 +93,9 @@ class Dependants:
 
 
 def _has(catalog: Catalog, item: Dependant) -> bool:
+    if item.kind == "domain check":
+        domain = catalog.type_by_label.get(item.holder or "")
+        return domain is not None and item.name in dict(domain.checks)
     relation = catalog.relation_by_label.get(item.name if item.kind == "view" else item.holder or "")
     if relation is None or item.kind == "view":
         return relation is not None

@@ -100,7 +100,9 @@ WITH RECURSIVE root AS (
     SELECT o.*, i.identity, i.type, pg_describe_object(o.classid, o.objid, 0) AS description,
            coalesce(w.ev_class, g.tgrelid, p.polrelid, nullif(k.conrelid, 0), e.adrelid, x.indrelid) AS holder_oid,
            coalesce(w.rulename, g.tgname, p.polname, k.conname, a.attname, c.relname) AS object_name,
-           c.relkind, k.contype, a.attgenerated, r.prokind
+           c.relkind, k.contype, a.attgenerated, r.prokind,
+           CASE WHEN k.contype = 'c' AND k.contypid <> 0 THEN
+                (SELECT d.identity FROM pg_identify_object('pg_catalog.pg_type'::regclass, k.contypid, 0) d) END AS domain
       FROM object o
      CROSS JOIN LATERAL pg_identify_object(o.classid, o.objid, 0) i
       LEFT JOIN pg_catalog.pg_class c ON o.classid = 'pg_catalog.pg_class'::regclass AND c.oid = o.objid
@@ -120,10 +122,10 @@ WITH RECURSIVE root AS (
 )
 SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I') THEN 'index'
             WHEN n.type IN ('rule', 'trigger', 'policy') THEN n.type
-            WHEN n.contype = 'c' THEN 'check' WHEN n.attgenerated = '' THEN 'default'
+            WHEN n.domain IS NOT NULL THEN 'domain check' WHEN n.contype = 'c' THEN 'check' WHEN n.attgenerated = '' THEN 'default'
             WHEN n.prokind IS NOT NULL THEN 'routine' ELSE 'other' END AS kind,
        CASE WHEN n.relkind IN ('v', 'm') THEN regexp_replace(n.identity, '^public\.', '') ELSE n.object_name END AS name,
-       regexp_replace(h.identity, '^public\.', '') AS holder, n.description, n.identity,
+       regexp_replace(coalesce(h.identity, n.domain), '^public\.', '') AS holder, n.description, n.identity,
        CASE WHEN n.relkind = 'v' THEN format('DROP VIEW %%s', n.identity)
             WHEN n.relkind = 'm' THEN format('DROP MATERIALIZED VIEW %%s', n.identity)
             WHEN n.relkind IN ('i', 'I') THEN format('DROP INDEX %%s', n.identity)
@@ -131,6 +133,7 @@ SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I'
                 THEN format('DROP %%s %%I ON %%s', upper(n.type), n.object_name, h.identity)
             WHEN n.contype = 'c' AND h.identity IS NOT NULL
                 THEN format('ALTER TABLE %%s DROP CONSTRAINT %%I', h.identity, n.object_name)
+            WHEN n.domain IS NOT NULL THEN format('ALTER DOMAIN %%s DROP CONSTRAINT %%I', n.domain, n.object_name)
             WHEN n.attgenerated = '' THEN format('ALTER TABLE %%s ALTER COLUMN %%I DROP DEFAULT', h.identity, n.object_name)
             WHEN n.prokind IS NOT NULL THEN format('DROP ROUTINE %%s', n.identity) END AS statement
   FROM named n

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,9 @@ from migrations_engine.diff.difference import Difference, Verdict, dataloss, inc
 from migrations_engine.diff.expression import canonical, canonical_default
 from migrations_engine.diff.sides import RelationSides, is_settled
 from migrations_engine.diff.type_change import TypeName, classify_type_change
-from migrations_engine.model import Catalog, Column, ColumnUser, Sequence, Type
+from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Sequence, Type
 
 _SET_EXPRESSION_SINCE: Final = 170000  #: ``ALTER COLUMN … SET EXPRESSION`` came with PostgreSQL 17
-#: What PostgreSQL will not change a column's type under, and what cannot be taken away and put back around the change.
-_IMMOVABLE_USERS: Final = frozenset({"generated column"})
 _LATER_ROWS: Final = "only rows that are added later are concerned"
 _PROPERTIES: Final = ("storage", "compression", "statistics")
 
@@ -38,12 +36,19 @@ class ColumnComparison:
     types: Mapping[str, Type]  #: the application's types by label
     users: tuple[ColumnUser, ...]  #: of any column of the database
     server_version: int
+    made_again: frozenset[str]  #: names of generated columns that can only be dropped and added again
 
     @classmethod
     def of(cls, sides: RelationSides, actual: Catalog, complete: Catalog) -> ColumnComparison:
         """Compare what *sides* has, in a database that is *actual* and is to be *complete*."""
         types = {**actual.type_by_label, **complete.type_by_label}
-        return cls(sides=sides, types=types, users=actual.column_users, server_version=actual.server_version)
+        return cls(
+            sides=sides,
+            types=types,
+            users=actual.column_users,
+            server_version=actual.server_version,
+            made_again=frozenset(_made_again(sides, actual, types)),
+        )
 
     def differences(self) -> Iterator[Difference]:
         """Every difference of a column, in the declared order; then the columns that are there but not wanted."""
@@ -55,9 +60,9 @@ class ColumnComparison:
             if found is not None:
                 former = sides.former.column(declared.name) if sides.former else None
                 yield from self._altered(ColumnSides(found=found, declared=declared, complete=complete, former=former))
-            elif not complete.inherited:
+            elif not complete.inherited and not self._follows_a_type:
                 yield self._missing(declared, complete)
-        for column in sides.found.columns:
+        for column in sides.found.columns if not self._follows_a_type else ():
             if (column.local or not column.inherited) and self._is_unwanted(column):
                 verdict = dataloss("the column is declared no more; its values would be lost")
                 yield self._difference("drop_column", column, None, (column.type, None), verdict)
@@ -84,6 +89,11 @@ class ColumnComparison:
             if self._type_verdict(found, complete).compatibility != "safe":
                 return True
         return False
+
+    @property
+    def _follows_a_type(self) -> bool:
+        """Whether the table's columns are the attributes of a composite type."""
+        return self.sides.found.of_type is not None and self.sides.found.of_type == self.sides.complete.of_type
 
     def _is_unwanted(self, column: Column) -> bool:
         sides = self.sides
@@ -133,7 +143,12 @@ class ColumnComparison:
         return safe("rows that are there get NULL")
 
     def _altered(self, sides: ColumnSides) -> Iterator[Difference]:
-        if not sides.complete.inherited:
+        if sides.found.name in self.made_again:
+            verdict = safe("a generated column has no values of its own, and is made again", rewrites=True)
+            texts = (_generation(sides.found), _generation(sides.complete))
+            yield self._difference("remake_generated_column", sides.found, sides.complete, texts, verdict)
+            return
+        if not sides.complete.inherited and not self._follows_a_type:
             yield from self._type(sides)
             yield from self._collation(sides)
         yield from self._generated(sides)
@@ -158,13 +173,10 @@ class ColumnComparison:
     def _obstacle(self, column: Column) -> str | None:
         """Say what PostgreSQL would refuse to change *column*'s type under, in words."""
         relation = self.sides.found
-        for user in self.users:
-            if (user.relation, user.column) == (relation.label, column.name) and user.kind in _IMMOVABLE_USERS:
-                return f"the {user.kind} {user.name} uses the column"
-        name = re.escape(column.name)
-        if re.search(rf'(?<![\w"]){name}(?![\w"])|"{name}"', relation.partition_key or ""):
-            return "the column is in the partition key"
-        return None
+        for user in _generated_from(relation, self.users):
+            if user.column == column.name and user.name not in self.made_again:
+                return f"the generated column {user.name} uses the column"
+        return "the column is in the partition key" if _is_in_partition_key(column, relation) else None
 
     def _collation(self, sides: ColumnSides) -> Iterator[Difference]:
         old, new = sides.found, sides.complete
@@ -174,18 +186,15 @@ class ColumnComparison:
             yield self._difference("alter_column_collation", old, new, texts, verdict)
 
     def _generated(self, sides: ColumnSides) -> Iterator[Difference]:
-        def key(column: Column) -> Hashable:
-            return column.generated, canonical(column.default) if column.generated else None
-
         old, new = sides.found, sides.complete
-        if is_settled(old, sides.declared, new, key):
+        if is_settled(old, sides.declared, new, _expression):
             return
         if new.generated is None and old.generated == "STORED":
             verdict = safe("the computed values stay, and are computed no more")
-        elif old.generated and old.generated == new.generated and self.server_version >= _SET_EXPRESSION_SINCE:
+        elif old.generated and new.generated:
             verdict = safe("the values are computed anew", rewrites=new.generated == "STORED")
         elif old.generated:
-            verdict = incompatible("this server cannot change how a generated column is computed")
+            verdict = incompatible("the values of a virtual column are not stored")
         else:
             verdict = incompatible("computed values would replace those that are there")
         yield self._difference("alter_column_generated", old, new, (_generation(old), _generation(new)), verdict)
@@ -269,6 +278,44 @@ class ColumnComparison:
             change_type = f"alter_column_{name}" if name in _PROPERTIES else "alter_column_option"
             verdict = safe(f"{name} concerns how values are kept, not what they are")
             yield self._difference(change_type, sides.found, sides.complete, (have, wish), verdict)
+
+
+def _made_again(sides: RelationSides, actual: Catalog, types: Mapping[str, Type]) -> Iterator[str]:
+    """Yield the generated columns that PostgreSQL cannot change in place: drop and add them, as they hold no data."""
+    found, complete = sides.found, sides.complete
+    users = _generated_from(found, actual.column_users)
+    for wanted in complete.columns:
+        old, declared = found.column(wanted.name), sides.declared.column(wanted.name)
+        if old is None or declared is None or not (old.generated and wanted.generated) or wanted.inherited:
+            continue
+        in_place = old.generated == wanted.generated and actual.server_version >= _SET_EXPRESSION_SINCE
+        is_other = not is_settled(old, declared, wanted, _expression) and not in_place
+        used = [user.column for user in users if user.name == wanted.name]
+        if is_other or any(_becomes_wider(name, sides, types) for name in used):
+            yield wanted.name
+
+
+def _becomes_wider(name: str, sides: RelationSides, types: Mapping[str, Type]) -> bool:
+    """Whether a column gets a type that holds all its values."""
+    old, declared, new = (side.column(name) for side in (sides.found, sides.declared, sides.complete))
+    if old is None or declared is None or new is None or new.inherited or old.type in (declared.type, new.type):
+        return False
+    return classify_type_change(old.type, new.type, types).compatibility == "safe"
+
+
+def _generated_from(relation: Relation, users: Iterable[ColumnUser]) -> list[ColumnUser]:
+    """Return the uses of *relation*'s columns by its own generated columns."""
+    label = relation.label
+    return [user for user in users if (user.relation, user.holder, user.kind) == (label, label, "generated column")]
+
+
+def _is_in_partition_key(column: Column, relation: Relation) -> bool:
+    name = re.escape(column.name)
+    return bool(re.search(rf'(?<![\w"]){name}(?![\w"])|"{name}"', relation.partition_key or ""))
+
+
+def _expression(column: Column) -> Hashable:
+    return column.generated, canonical(column.default) if column.generated else None
 
 
 def own_default(column: Column) -> str | None:

@@ -31,9 +31,9 @@ def dataloss(reason: str) -> Verdict:
     return Verdict("dataloss", reason)
 
 
-def incompatible(reason: str) -> Verdict:
-    """It takes a migration that says how."""
-    return Verdict("incompatible", f"{reason}; use a migration")
+def incompatible(reason: str, instructions: str | None = None) -> Verdict:
+    """It takes a migration that says how; where that is known, *instructions* are its statements."""
+    return Verdict("incompatible", f"{reason}; use a migration{f': {instructions}' if instructions else ''}")
 
 
 def unless_refused(reason: str) -> Verdict:

@@ -64,11 +64,28 @@ def diff_table(sides: RelationSides) -> Iterator[Difference]:
         have, asked, wish = (getattr(side, attribute) for side in (sides.found, sides.declared, sides.complete))
         if have not in (asked, wish):
             texts = tuple(", ".join(value) if isinstance(value, tuple) else value for value in (have, wish))
-            yield _altered(sides, change_type, (texts[0], texts[1]), incompatible(f"{what} would change"))
+            verdict = incompatible(f"{what} would change", _instructions(attribute, sides))
+            yield _altered(sides, change_type, (texts[0], texts[1]), verdict)
     yield from _persistence(sides)
     yield from _switches(sides)
     yield from _clustering(sides)
     yield from diff_options(sides)
+
+
+def _instructions(attribute: str, sides: RelationSides) -> str | None:
+    """Return the statements with which a migration makes a table a partition or child of another one, or ends that."""
+    found, wanted = sides.found, sides.complete
+    old, new = found.partition_bound, wanted.partition_bound
+    if attribute == "partition_bound" or (attribute == "parents" and old is not None and old == new):
+        lines = [f"ALTER TABLE {parent} DETACH PARTITION {found.label}" for parent in found.parents if old]
+        lines += [f"ALTER TABLE {parent} ATTACH PARTITION {found.label} {new}" for parent in wanted.parents if new]
+    elif attribute == "parents" and old == new:
+        former, later = found.parents, wanted.parents
+        lines = [f"ALTER TABLE {found.label} NO INHERIT {parent}" for parent in former if parent not in later]
+        lines += [f"ALTER TABLE {found.label} INHERIT {parent}" for parent in later if parent not in former]
+    else:
+        return None
+    return "; ".join(lines)
 
 
 def diff_options(sides: RelationSides) -> Iterator[Difference]:

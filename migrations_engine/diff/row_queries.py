@@ -10,9 +10,10 @@ from typing import Final, TypeAlias
 from psycopg import sql
 
 from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.type_alterations import columns_of_type
 from migrations_engine.diff.type_change import TypeName
 from migrations_engine.diff.value_loss import loss_condition
-from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation, Type
 
 _EXCLUDED: Final = re.compile(
     r"EXCLUDE USING \w+ \((?P<elements>.* WITH (?:OPERATOR\([^)]*\)|[^\s)]+))\)(?: INCLUDE \([^)]*\))?"
@@ -36,15 +37,16 @@ class _Situation:
 def row_queries(
     changes: Sequence[Difference], actual: Catalog, wanted: Catalog
 ) -> tuple[tuple[int, RowQuery | None], ...]:
-    """A SELECT of one number for every dangerous difference of a relation that is there, by its place in ``changes``.
+    """Return a SELECT of one number for every dangerous difference of a table or domain, by its place in ``changes``.
 
     None where no query can tell. Differences that are safe by nature, or concern no rows, are left out.
     """
     situation = _Situation(changes, actual, wanted)
     return tuple(
-        (place, _row_query(difference, situation))
+        (place, _domain_query(difference, actual) if difference.relation is None else _row_query(difference, situation))
         for place, difference in enumerate(changes)
-        if difference.compatibility != "safe" and difference.relation is not None and difference.relation.is_table
+        if difference.compatibility != "safe"
+        and (difference.relation.is_table if difference.relation is not None else difference.verdict.decided_by_rows)
     )
 
 
@@ -63,6 +65,22 @@ def _row_query(difference: Difference, situation: _Situation) -> RowQuery | None
             _Rows(relation, situation).only(), wanted.keys, nulls_equal=nulls_equal, predicate=wanted.predicate
         )
     return None
+
+
+def _domain_query(difference: Difference, actual: Catalog) -> RowQuery:
+    """Count the values of columns that a new constraint of their domain refuses."""
+    domain, check = difference.found, difference.to_text or ""
+    assert isinstance(domain, Type)
+    broken = (
+        sql.SQL("value IS NULL") if check == "NOT NULL" else sql.SQL("NOT ({})").format(_text(check[len("CHECK ") :]))
+    )
+    counts: list[sql.Composable] = [
+        sql.SQL("(SELECT count(*) FROM (SELECT {}::{} AS value FROM ONLY {}) AS found WHERE {})").format(
+            sql.Identifier(column.name), _text(domain.base), sql.Identifier(relation.schema, relation.name), broken
+        )
+        for relation, column in columns_of_type(domain.label, actual)
+    ]
+    return sql.SQL("SELECT {}").format(sql.SQL(" + ").join(counts)) if counts else _NONE
 
 
 def _column_query(difference: Difference, relation: Relation, column: Column, situation: _Situation) -> RowQuery | None:

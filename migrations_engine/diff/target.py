@@ -20,7 +20,7 @@ from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from migrations_engine.diff.expression import canonical, canonical_default, without_casts
-from migrations_engine.diff.types import type_shape
+from migrations_engine.diff.type_alterations import type_shape
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
 
 #: What a table is made with; the rest of its own attributes concerns who sees rows, and how they are kept.

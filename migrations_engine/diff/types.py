@@ -1,13 +1,13 @@
-"""Comparing types and sequences. Only an enum's new values are a change that a deploy may make by itself."""
+"""Comparing types and sequences: what is new, what is there no more, and how a sequence counts."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
 from migrations_engine.diff.columns import sequence_verdict
-from migrations_engine.diff.difference import Difference, dataloss, incompatible, safe
-from migrations_engine.diff.expression import canonical
+from migrations_engine.diff.difference import Difference, dataloss, safe
 from migrations_engine.diff.sides import is_settled
+from migrations_engine.diff.type_alterations import altered_type, renamed_constraints, type_shape
 from migrations_engine.diff.type_change import TypeName
 from migrations_engine.model import Catalog, Sequence, Type
 
@@ -26,9 +26,9 @@ def diff_types(actual: Catalog, declared: Catalog, complete: Catalog, formerly: 
             verdict = safe(f"the {wanted.kind} type is new")
             yield Difference(change_type="add_type", table=label, wanted=wanted, to_text=wanted.kind, verdict=verdict)
         elif not is_settled(found, asked, wanted, type_shape):
-            yield from _altered(found, wanted)
+            yield from altered_type(found, wanted, actual)
         else:
-            yield from _renamed_constraints(found, asked, wanted)
+            yield from renamed_constraints(found, asked, wanted)
     for found in actual.types:
         label = found.label
         known = label in declared.type_by_label or label in complete.type_by_label
@@ -106,104 +106,3 @@ def _altered_sequence(found: Sequence, wanted: Sequence) -> Difference:
         to_text=wanted.type,
         verdict=verdict,
     )
-
-
-def _altered(found: Type, wanted: Type) -> Iterator[Difference]:
-    label = found.label
-    if found.kind == wanted.kind == "enum" and _is_subsequence(found.values, wanted.values):
-        verdict = safe("values that are there stay as they are")
-        for value in wanted.values:
-            if value not in found.values:
-                yield Difference(
-                    change_type="add_enum_value",
-                    table=label,
-                    name=value,
-                    found=found,
-                    wanted=wanted,
-                    to_text=value,
-                    verdict=verdict,
-                )
-        return
-    yield Difference(
-        change_type="alter_type",
-        table=label,
-        found=found,
-        wanted=wanted,
-        from_text=_described(found),
-        to_text=_described(wanted),
-        verdict=incompatible(_what_differs(found, wanted)),
-    )
-
-
-def _renamed_constraints(found: Type, asked: Type, wanted: Type) -> Iterator[Difference]:
-    """The constraints of a domain that only their names tell apart from the wanted ones."""
-    if _constraints(found) in (_constraints(asked), _constraints(wanted)):
-        return
-    had = [item for item in _constraints(found) if item not in _constraints(wanted)]
-    has = [item for item in _constraints(wanted) if item not in _constraints(found)]
-    for (_, old), (_, new) in zip(had, has, strict=True):
-        yield Difference(
-            change_type="rename_domain_constraint",
-            table=found.label,
-            name=old,
-            found=found,
-            wanted=wanted,
-            from_text=old,
-            to_text=new,
-            verdict=safe("only the constraint's name changes"),
-        )
-
-
-def _constraints(domain: Type) -> list[tuple[str, str]]:
-    """What the constraints of a domain say, and their names, in an order that does not depend on the names first."""
-    not_null = [("NOT NULL", domain.not_null_name)] if domain.not_null_name else []
-    return sorted([*((canonical(definition) or "", name) for name, definition in domain.checks), *not_null])
-
-
-def _what_differs(found: Type, wanted: Type) -> str:
-    if found.kind != wanted.kind:
-        return f"the {found.kind} would become a {wanted.kind}"
-    if found.kind == "enum":
-        missing = [value for value in found.values if value not in wanted.values]
-        return f"without the values {', '.join(missing)}" if missing else "its values would change their order"
-    if found.kind == "composite":
-        before, after = (
-            {(item.name, item.type, item.collation) for item in side.attributes} for side in (found, wanted)
-        )
-        names = sorted({name for name, *_ in before ^ after})
-        return f"the attributes {', '.join(names)} differ" if names else "its attributes would change their order"
-    parts = {
-        "base type": found.base != wanted.base,
-        "collation": found.collation != wanted.collation,
-        "NOT NULL": found.not_null != wanted.not_null,
-        "default": canonical(found.default) != canonical(wanted.default),
-        "checks": _checks(found) != _checks(wanted),
-        "details": found.details != wanted.details,
-    }
-    return f"its {', '.join(part for part, differs in parts.items() if differs)} would change"
-
-
-def _described(type_: Type) -> str:
-    if type_.kind == "enum":
-        return f"enum ({', '.join(type_.values)})"
-    if type_.kind == "composite":
-        return f"composite ({', '.join(f'{item.name} {item.type}' for item in type_.attributes)})"
-    words = [type_.kind, type_.base or "", f"DEFAULT {type_.default}" if type_.default is not None else ""]
-    words += ["NOT NULL" if type_.not_null else "", *(definition for _, definition in type_.checks)]
-    return " ".join(word for word in words if word)
-
-
-def _is_subsequence(some: tuple[str, ...], all_: tuple[str, ...]) -> bool:
-    rest = iter(all_)
-    return all(value in rest for value in some)
-
-
-def _checks(type_: Type) -> frozenset[str | None]:
-    return frozenset(canonical(definition) for _, definition in type_.checks)
-
-
-def type_shape(type_: Type) -> Hashable:
-    """All that is compared of a type."""
-    attributes = tuple((item.name, item.type, item.collation) for item in type_.attributes)
-    restrictions = (type_.base, type_.collation, type_.not_null, canonical(type_.default), _checks(type_))
-    return type_.kind, type_.values, attributes, restrictions, type_.details

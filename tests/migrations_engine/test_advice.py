@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -99,6 +100,36 @@ def test_advice_works_when_followed(tenant, refusal: Refusal):
     followed = refusal.refused if refusal.advised is None else refusal.advised
     tenant.register(followed, force=refusal.advised is None)
     assert tenant.register(followed).schema_validation.is_empty
+
+
+PARENT = "CREATE TABLE h (a int) PARTITION BY RANGE (a); "
+PLAIN = "CREATE TABLE p (a int); CREATE TABLE q (a int); "
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            PARENT + "CREATE TABLE t PARTITION OF h FOR VALUES FROM (0) TO (9);",
+            PARENT + "CREATE TABLE t PARTITION OF h FOR VALUES FROM (0) TO (99);",
+        ),
+        (PARENT + "CREATE TABLE t (a int);", PARENT + "CREATE TABLE t PARTITION OF h DEFAULT;"),
+        (PARENT + "CREATE TABLE t PARTITION OF h DEFAULT;", PARENT + "CREATE TABLE t (a int);"),
+        (PLAIN + "CREATE TABLE t (b int) INHERITS (p);", PLAIN + "CREATE TABLE t (b int) INHERITS (q);"),
+    ],
+    ids=["bounds of a partition", "a table becomes a partition", "a partition becomes a table", "another parent"],
+)
+def test_the_statements_that_a_refusal_gives_make_the_change(tenant, before: str, after: str):
+    tenant.register({"tables/t.pssql": before})
+    tenant.execute("INSERT INTO t (a) VALUES (5)")
+    with pytest.raises(EngineError) as failure:
+        tenant.migrate({"tables/t.pssql": after})
+    statements = re.search(r"use a migration: (ALTER TABLE .*?); rows not", failure.value.message)[1]
+    advised = {"tables/t.pssql": after, "migrations/001.pssql": statements}
+    report = tenant.migrate(advised)
+    assert tenant.rows("SELECT a FROM t") == [(5,)]
+    assert {change.file for change in report.schema_validation.incompatible_changes} == {"migrations/001.pssql"}
+    assert tenant.migrate(advised | {"seeders/none.pssql": ""}).schema_validation.is_empty
 
 
 def test_what_no_migration_mentions_is_refused_before_one_outside_a_transaction(tenant):

@@ -39,7 +39,77 @@ TR = "CREATE OR REPLACE FUNCTION tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
 GIVEN = "CREATE TRIGGER g BEFORE {} ON t FOR EACH ROW EXECUTE FUNCTION tr();"
 MADE = "tables/t.pssql declares {}, migrations/001.pssql {}; new databases get {}"
 
+GENERATED = (
+    "CREATE TABLE t (a {0}, g bigint GENERATED ALWAYS AS (a * {1}) STORED CHECK (g >= 0), UNIQUE (g));"
+    "CREATE INDEX t_g ON t (g, a); CREATE VIEW v AS SELECT g FROM t; COMMENT ON COLUMN t.g IS 'x';"
+    "GRANT SELECT (g) ON t TO pg_monitor;"
+)
+
 HISTORIES = (
+    History(
+        name="a column grows under a generated one that views, indexes, checks and rights use",
+        versions=(tables(GENERATED.format("int", 2)), tables(GENERATED.format("bigint", 2))),
+        rows="INSERT INTO t (a) VALUES (1), (2)",
+    ),
+    History(
+        name="a generated column is computed otherwise",
+        versions=(tables(GENERATED.format("int", 2)), tables(GENERATED.format("int", 3))),
+        rows="INSERT INTO t (a) VALUES (1), (2)",
+    ),
+    History(
+        name="a composite type grows that columns, views and functions use",
+        versions=tuple(
+            {
+                "types/c.pssql": f"CREATE TYPE c AS ({attributes});",
+                "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, x c, y c[]); CREATE VIEW v AS SELECT (x).a, x FROM t;",
+                "functions/f.pssql": "CREATE FUNCTION f(p c) RETURNS SETOF c LANGUAGE sql AS $$ SELECT (x).* FROM t WHERE x = p $$;",
+            }
+            for attributes in ("a int", "a int, b text")
+        ),
+        rows="INSERT INTO t VALUES (1, '(1)', '{(1)}')",
+    ),
+    History(
+        name="an attribute changes its type, and another one goes, of a composite type that only functions use",
+        versions=tuple(
+            {
+                "types/c.pssql": f"CREATE TYPE c AS ({attributes});",
+                "functions/f.pssql": f"CREATE FUNCTION f() RETURNS c LANGUAGE sql AS $$ SELECT {row} $$;",
+            }
+            for attributes, row in (("a int, b text", "1, 'x'::text"), ("a bigint", "1::bigint"))
+        ),
+    ),
+    History(
+        name="a domain gets a default, another check and NOT NULL, and loses a check",
+        versions=tuple(
+            {"types/d.pssql": f"CREATE DOMAIN d AS int {rules};", "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a d);"}
+            for rules in (
+                "CONSTRAINT x CHECK (VALUE > 0) CONSTRAINT y CHECK (VALUE < 99)",
+                "DEFAULT 5 NOT NULL CONSTRAINT x CHECK (VALUE > 1)",
+            )
+        ),
+        rows="INSERT INTO t VALUES (1, 2), (2, 3)",
+    ),
+    History(
+        name="a function that the check of a domain uses changes its signature",
+        versions=tuple(
+            {
+                "types/d.pssql": "CREATE DOMAIN d AS int CONSTRAINT x CHECK (good(VALUE));",
+                "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a d);",
+                "functions/good.pssql": f"CREATE FUNCTION good({name} int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';",
+            }
+            for name in ("p_a", "p_b")
+        ),
+        rows="INSERT INTO t VALUES (1, 2)",
+    ),
+    History(
+        name="a constraint that is declared NOT VALID was validated by hand",
+        versions=tuple(
+            tables(T + "ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID;" + more)
+            for more in ("", "CREATE INDEX i ON t (a);")
+        ),
+        rows="ALTER TABLE t VALIDATE CONSTRAINT k",
+        differs=True,
+    ),
     History(
         name="a migration drops a view to make room for another one of its columns",
         versions=(tables(T + VIEW), tables(T + "CREATE VIEW v AS SELECT b, a, id FROM t;", "DROP VIEW v;")),

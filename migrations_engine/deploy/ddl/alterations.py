@@ -36,6 +36,7 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "alter_column_default": columns.alter_default,
     "alter_column_identity": columns.alter_identity,
     "alter_column_generated": columns.alter_generated,
+    "remake_generated_column": columns.remake_generated,
     "set_not_null": columns.set_not_null,
     "drop_not_null": columns.drop_not_null,
     "validate_not_null": columns.validate_not_null,
@@ -55,6 +56,15 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "alter_index_targets": members.alter_targets,
     "alter_statistics_targets": members.alter_targets,
     "rename_domain_constraint": types.rename_constraint,
+    "add_domain_constraint": types.add_domain_constraint,
+    "drop_domain_constraint": types.drop_domain_constraint,
+    "alter_domain_constraint": types.alter_domain_constraint,
+    "alter_domain_default": types.alter_domain_default,
+    "set_domain_not_null": types.set_domain_not_null,
+    "drop_domain_not_null": types.drop_domain_not_null,
+    "add_attribute": types.add_attribute,
+    "drop_attribute": types.drop_attribute,
+    "alter_attribute_type": types.alter_attribute_type,
     **{f"add_{kind}": members.add_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
     **{f"drop_{kind}": members.drop_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
     **{f"alter_{kind}": members.alter_attachment for kind in ("index", "statistics", "rule", "trigger", "policy")},
@@ -76,6 +86,8 @@ _MADE_AGAIN = frozenset(
     change_type("alter", kind)
     for kind in ("constraint", "index", "statistics", "rule", "trigger", "policy", *objects.KINDS)
 )
+#: Changes of a column under which nothing that uses it can stay.
+_OF_COLUMNS_IN_USE: Final = frozenset({"alter_column_type", "remake_generated_column"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +183,7 @@ class _Work:
             cannot_stay = difference.change_type == "alter_view" and not _is_replaceable(difference)
             if difference.change_type == "drop_view" or cannot_stay:
                 views.setdefault(difference.table, difference)
-            if difference.change_type == "alter_column_type":
+            if difference.change_type in _OF_COLUMNS_IN_USE:
                 for user in self._diff.actual.column_users:
                     if user.kind == "view" and (user.relation, user.column) == (difference.table, difference.name):
                         views.setdefault(user.name, difference)
@@ -220,7 +232,7 @@ class _Work:
         """Take away and put back the triggers, rules and policies that use a column whose type changes."""
         done = {(item.table, item.change_type.partition("_")[2], item.name) for item in self._safe}
         for difference in self._safe:
-            if difference.change_type != "alter_column_type":
+            if difference.change_type not in _OF_COLUMNS_IN_USE:
                 continue
             for user in self._diff.actual.column_users:
                 key = (user.holder or "", user.kind, user.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from psycopg import sql
 
@@ -26,6 +27,8 @@ from migrations_engine.deploy.ddl.types import create_sequence, sequence_options
 from migrations_engine.diff import Difference
 from migrations_engine.model import Column, Relation, Sequence
 
+#: The types of variable length whose own storage is MAIN; that of all others of PostgreSQL is EXTENDED.
+_KEPT_INLINE: Final = frozenset({"numeric", "inet", "cidr"})
 REWRITES = "rewrites the table, nobody can use it meanwhile"
 
 
@@ -121,6 +124,14 @@ def alter_generated(difference: Difference) -> Iterator[Step]:
         yield _alter_column(difference, "SET EXPRESSION AS (", define(wanted.default), ")", effect=effect)
 
 
+def remake_generated(difference: Difference) -> Iterator[Step]:
+    """Drop a generated column and add it again, around a change of the columns that it is computed from."""
+    relation, wanted = relation_of(difference), wanted_of(difference, Column)
+    name = sql.Identifier(wanted.name)
+    yield alter(relation, Phase.COLUMNS, "DROP COLUMN", name, effect=REWRITES, together=True)
+    yield from add_column(difference)
+
+
 def set_not_null(difference: Difference) -> Iterator[Step]:
     """Require a value of rows from now on. Only one that is not checked is ever safe."""
     yield _require_from_now_on(relation_of(difference), wanted_of(difference, Column))
@@ -157,7 +168,9 @@ def drop_not_null(difference: Difference) -> Iterator[Step]:
 
 def alter_storage(difference: Difference) -> Iterator[Step]:
     """Say how long values are stored."""
-    yield _alter_column(difference, "SET STORAGE", difference.to_text or "DEFAULT")
+    yield _alter_column(
+        difference, "SET STORAGE", difference.to_text or _own_storage(found_of(difference, Column).type)
+    )
 
 
 def alter_compression(difference: Difference) -> Iterator[Step]:
@@ -188,6 +201,12 @@ def _alter_column(difference: Difference, *parts: Part, effect: str = "") -> Ste
     relation, name = relation_of(difference), sql.Identifier(difference.name or "")
     phase = Phase.COLUMNS if relation.is_table else Phase.BEHAVIOUR  # a view may get the column just before
     return alter(relation, phase, "ALTER COLUMN", name, *parts, effect=effect)
+
+
+def _own_storage(type_: str) -> str:
+    """Return the storage of a type's values; by name where it is known, because DEFAULT came with PostgreSQL 16."""
+    base = type_.partition("(")[0]
+    return "DEFAULT" if "." in base else "MAIN" if base in _KEPT_INLINE else "EXTENDED"
 
 
 def _not_null(relation: Relation, column: Column) -> list[Part]:

@@ -31,9 +31,7 @@ _UNQUALIFIED: Final = re.compile(r'"(?:[^"]|"")*"|[^".]+')
 
 
 def create_table(table: Relation, parents: Sequence[Relation]) -> Iterator[Step]:
-    """Make a table with all that belongs to it, however its file made it; foreign tables are made by their files."""
-    if table.kind == "foreign table":
-        return
+    """Make a table with all that belongs to it, however its file made it."""
     for column in table.columns:
         yield from _override(table, column, parents) if column.inherited else complete_column(table, column)
     yield Step(Phase.TABLES, _create_table(table))
@@ -61,6 +59,8 @@ def _create_table(table: Relation) -> sql.Composable:
         kind = join("OF", table.of_type)
     else:
         kind = join(body, f"INHERITS ({parents})" if parents else None)
+    if table.kind == "foreign table":
+        return join("CREATE FOREIGN TABLE", named(table), kind, "SERVER", table.server, _options_of_server(table))
     return join(
         "CREATE UNLOGGED TABLE" if table.unlogged else "CREATE TABLE",
         named(table),
@@ -69,6 +69,12 @@ def _create_table(table: Relation) -> sql.Composable:
         join("USING", sql.Identifier(table.access_method)) if table.access_method else None,
         options("WITH", table.options),
     )
+
+
+def _options_of_server(table: Relation) -> sql.Composable | None:
+    pairs = [option.partition("=")[::2] for option in table.options]
+    given = sql.SQL(", ").join(join(sql.Identifier(name), sql.Literal(value)) for name, value in pairs)
+    return join("OPTIONS (", given, ")") if pairs else None
 
 
 def _override(table: Relation, column: Column, parents: Sequence[Relation]) -> Iterator[Step]:

@@ -72,6 +72,67 @@ def rename_constraint(difference: Difference) -> Iterator[Step]:
         yield Step(phase, join("ALTER DOMAIN", name, renamed))
 
 
+def alter_domain_default(difference: Difference) -> Iterator[Step]:
+    """Set or drop the default of a domain."""
+    default = wanted_of(difference, Type).default
+    yield _alter_type(difference, "DROP DEFAULT" if default is None else f"SET DEFAULT {default}")
+
+
+def set_domain_not_null(difference: Difference) -> Iterator[Step]:
+    """Let a domain have no NULL."""
+    name = wanted_of(difference, Type).not_null_name
+    yield _alter_type(difference, *(["ADD CONSTRAINT", sql.Identifier(name), "NOT NULL"] if name else ["SET NOT NULL"]))
+
+
+def drop_domain_not_null(difference: Difference) -> Iterator[Step]:
+    """Let a domain be NULL."""
+    yield _alter_type(difference, "DROP NOT NULL")
+
+
+def add_domain_constraint(difference: Difference) -> Iterator[Step]:
+    """Add a check to a domain, which PostgreSQL makes all columns of the domain pass."""
+    name, definition = sql.Identifier(difference.name or ""), define(difference.to_text)
+    yield _alter_type(difference, "ADD CONSTRAINT", name, definition)
+
+
+def drop_domain_constraint(difference: Difference) -> Iterator[Step]:
+    """Drop a check of a domain."""
+    yield _alter_type(difference, "DROP CONSTRAINT", sql.Identifier(difference.name or ""), phase=Phase.DROP)
+
+
+def alter_domain_constraint(difference: Difference) -> Iterator[Step]:
+    """Put another check in the place of one."""
+    yield from drop_domain_constraint(difference)
+    yield from add_domain_constraint(difference)
+
+
+def add_attribute(difference: Difference) -> Iterator[Step]:
+    """Add an attribute behind the others, and a column to the tables that are made of the type."""
+    yield _alter_type(difference, "ADD ATTRIBUTE", *_attribute(difference), "CASCADE")
+
+
+def drop_attribute(difference: Difference) -> Iterator[Step]:
+    """Drop an attribute that no column has values of."""
+    yield _alter_type(difference, "DROP ATTRIBUTE", sql.Identifier(difference.name or ""), phase=Phase.DROP)
+
+
+def alter_attribute_type(difference: Difference) -> Iterator[Step]:
+    """Change the type of an attribute that no column has values of."""
+    name, *type_ = _attribute(difference)
+    yield _alter_type(difference, "ALTER ATTRIBUTE", name, "TYPE", *type_)
+
+
+def _attribute(difference: Difference) -> list[Part]:
+    attribute = next(item for item in wanted_of(difference, Type).attributes if item.name == difference.name)
+    return [sql.Identifier(attribute.name), attribute.type, collate(attribute.collation)]
+
+
+def _alter_type(difference: Difference, *parts: Part, phase: Phase = Phase.BASICS) -> Step:
+    type_ = found_of(difference, Type)
+    word = "ALTER DOMAIN" if type_.kind == "domain" else "ALTER TYPE"
+    return Step(phase, join(word, sql.Identifier(type_.schema, type_.name), *parts))
+
+
 def add_enum_value(difference: Difference) -> Iterator[Step]:
     """Add a value in its declared place; those before it have been added by then."""
     found, wanted = found_of(difference, Type), wanted_of(difference, Type)

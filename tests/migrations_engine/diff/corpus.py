@@ -199,7 +199,9 @@ COLUMNS = [
     Case(name="plain and generated", one=_table("a int, b int"), other=_table("a int, b int GENERATED ALWAYS AS (a + 1) STORED"), rows="INSERT INTO t VALUES (1, 7), (1, NULL)",
          there=("incompatible alter_column_generated t.b 1",), back=("safe alter_column_generated t.b",)),
     Case(name="type under a generated column", one=_table("a int, b bigint GENERATED ALWAYS AS (a + 1) STORED"), other=_table("a bigint, b bigint GENERATED ALWAYS AS (a + 1) STORED"),
-         there=("incompatible alter_column_type t.a 0",), back=("dataloss alter_column_type t.a 0",)),
+         there=("safe alter_column_type t.a", "safe remake_generated_column t.b"), back=("dataloss alter_column_type t.a 0",)),
+    Case(name="type under a generated column that a view shows", one=_table("a int, b bigint GENERATED ALWAYS AS (a + 1) STORED", "CREATE VIEW v AS SELECT b FROM t"), other=_table("a bigint, b bigint GENERATED ALWAYS AS (a + 1) STORED", "CREATE VIEW v AS SELECT b FROM t"), rows="INSERT INTO t VALUES (1)",
+         there=("safe alter_column_type t.a", "safe remake_generated_column t.b"), back=("dataloss alter_column_type t.a 0",)),
     Case(name="storage", one=_table("a text"), other="CREATE TABLE t (a text); ALTER TABLE t ALTER a SET STORAGE EXTERNAL",
          there=("safe alter_column_storage t.a",), back=("safe alter_column_storage t.a",)),
     Case(name="compression", one=_table("a text"), other="CREATE TABLE t (a text COMPRESSION pglz)", there=("safe alter_column_compression t.a",), back=("safe alter_column_compression t.a",)),
@@ -345,6 +347,7 @@ BEHAVIOUR = [
          there=("safe grant_privilege t.a", "safe grant_privilege t", "safe grant_privilege t"), back=("safe revoke_privilege t.a", "safe revoke_privilege t", "safe revoke_privilege t")),
 ]  # fmt: skip
 
+_DOMAIN = "CREATE DOMAIN d AS int {}; CREATE TABLE t (a d, b d, c int); CREATE TABLE u (x d)"
 _PARTITIONED = (
     "CREATE TABLE t (a int, b int{}) PARTITION BY RANGE (a); CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (1) TO (9);"
 )
@@ -388,10 +391,24 @@ OBJECTS = [
     Case(name="order of enum values", one=_ENUM.format("'a', 'b'"), other=_ENUM.format("'b', 'a'"), there=("incompatible alter_type mood",), back=("incompatible alter_type mood",)),
     Case(name="enum", one="", other=_ENUM.format("'a'"), there=("safe add_type mood",), back=("safe drop_type mood",)),
     Case(name="domain", one="", other="CREATE DOMAIN d AS varchar(9) COLLATE \"C\" DEFAULT 'x' NOT NULL CONSTRAINT c CHECK (VALUE <> '')", there=("safe add_type d",), back=("safe drop_type d",)),
-    Case(name="check of a domain", one="CREATE DOMAIN d AS int", other="CREATE DOMAIN d AS int CHECK (VALUE > 0)", there=("incompatible alter_type d",), back=("incompatible alter_type d",)),
-    Case(name="default of a domain", one="CREATE DOMAIN d AS int", other="CREATE DOMAIN d AS int DEFAULT 1", there=("incompatible alter_type d",), back=("incompatible alter_type d",)),
+    Case(name="check of a domain", one="CREATE DOMAIN d AS int", other="CREATE DOMAIN d AS int CHECK (VALUE > 0)", there=("safe add_domain_constraint d.d_check 0",), back=("safe drop_domain_constraint d.d_check",)),
+    Case(name="check of a domain with values", one=_DOMAIN.format(""), other=_DOMAIN.format("CONSTRAINT c CHECK (VALUE > 0)"), rows="INSERT INTO t VALUES (1, 0, 5), (NULL, 2, -1)", there=("dataloss add_domain_constraint d.c 1",), back=("safe drop_domain_constraint d.c",)),
+    Case(name="another check of a domain", one=_DOMAIN.format("CONSTRAINT c CHECK (VALUE > 0)"), other=_DOMAIN.format("CONSTRAINT c CHECK (VALUE > 1)"), rows="INSERT INTO t VALUES (2, 3, 4)", rows_back="INSERT INTO t VALUES (2, 3, 4)",
+         there=("safe alter_domain_constraint d.c 0",), back=("safe alter_domain_constraint d.c 0",)),
+    Case(name="check of a domain not validated", one="CREATE DOMAIN d AS int; CREATE TABLE t (a d)", other="CREATE DOMAIN d AS int; CREATE TABLE t (a d); ALTER DOMAIN d ADD CONSTRAINT c CHECK (VALUE > 0) NOT VALID", rows="INSERT INTO t VALUES (0)",
+         there=("safe add_domain_constraint d.c",), back=("safe drop_domain_constraint d.c",)),
+    Case(name="check of a domain in arrays", one="CREATE DOMAIN d AS int; CREATE TABLE t (a d[])", other="CREATE DOMAIN d AS int CONSTRAINT c CHECK (VALUE > 0); CREATE TABLE t (a d[])", there=("incompatible add_domain_constraint d.c",), back=("safe drop_domain_constraint d.c",)),
+    Case(name="domain and NULL", one=_DOMAIN.format(""), other=_DOMAIN.format("NOT NULL"), rows="INSERT INTO t VALUES (NULL, 1, 1), (NULL, NULL, 1)", there=("dataloss set_domain_not_null d 3",), back=("safe drop_domain_not_null d",)),
+    Case(name="default of a domain", one="CREATE DOMAIN d AS int", other="CREATE DOMAIN d AS int DEFAULT 1", there=("safe alter_domain_default d",), back=("safe alter_domain_default d",)),
+    Case(name="base type of a domain", one="CREATE DOMAIN d AS int", other="CREATE DOMAIN d AS bigint", there=("incompatible alter_type d",), back=("incompatible alter_type d",)),
     Case(name="composite", one="", other="CREATE TYPE c AS (a int, b text COLLATE \"C\")", there=("safe add_type c",), back=("safe drop_type c",)),
-    Case(name="attributes of a composite", one="CREATE TYPE c AS (a int)", other="CREATE TYPE c AS (a int, b int)", there=("incompatible alter_type c",), back=("incompatible alter_type c",)),
+    Case(name="attributes of a composite", one="CREATE TYPE c AS (a int)", other="CREATE TYPE c AS (a int, b int)", there=("safe add_attribute c.b",), back=("safe drop_attribute c.b",)),
+    Case(name="attributes of a composite with values", one="CREATE TYPE c AS (a int); CREATE TABLE t (x c, y c[])", other="CREATE TYPE c AS (a int, b text COLLATE \"C\"); CREATE TABLE t (x c, y c[])", rows="INSERT INTO t VALUES ('(1)', '{(1)}')",
+         there=("safe add_attribute c.b",), back=("dataloss drop_attribute c.b",)),
+    Case(name="order of attributes", one="CREATE TYPE c AS (a int, b int)", other="CREATE TYPE c AS (b int, a int)", there=("incompatible alter_type c",), back=("incompatible alter_type c",)),
+    Case(name="type of an attribute", one="CREATE TYPE c AS (a int, b text)", other="CREATE TYPE c AS (a text, b text)", there=("safe alter_attribute_type c.a",), back=("safe alter_attribute_type c.a",)),
+    Case(name="type of an attribute with values", one="CREATE TYPE c AS (a int); CREATE DOMAIN d AS c; CREATE TABLE t (x d)", other="CREATE TYPE c AS (a bigint); CREATE DOMAIN d AS c; CREATE TABLE t (x d)", there=("incompatible alter_attribute_type c.a",), back=("incompatible alter_attribute_type c.a",)),
+    Case(name="attributes of the rows of a table", one="CREATE TYPE c AS (a int); CREATE TABLE t OF c", other="CREATE TYPE c AS (a int, b int); CREATE TABLE t OF c", there=("safe add_attribute c.b",), back=("dataloss drop_attribute c.b",)),
     Case(name="range", one="", other="CREATE TYPE r AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = float8mi)", there=("safe add_type r",), back=("safe drop_type r",)),
     Case(name="subtype of a range", one="CREATE TYPE r AS RANGE (SUBTYPE = float8)", other="CREATE TYPE r AS RANGE (SUBTYPE = int8)", there=("incompatible alter_type r",), back=("incompatible alter_type r",)),
     Case(name="enum and domain", one=_ENUM.format("'a'"), other="CREATE DOMAIN mood AS text", there=("incompatible alter_type mood",), back=("incompatible alter_type mood",)),

@@ -60,7 +60,7 @@ def summary(difference: Difference) -> str:
 
 
 def test_there_are_enough_cases():
-    assert len(NUMBERS) == len([*CASES, *OBJECT_CASES]) >= 390
+    assert len(NUMBERS) == len([*CASES, *OBJECT_CASES]) >= 400
 
 
 @pytest.mark.parametrize("direction", directions(CASES))

@@ -1,0 +1,79 @@
+"""Functions in PL/pgSQL that name a table or column which a deploy has removed.
+
+PostgreSQL checks their bodies only when they run, and knows of no dependency. So their text is searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.model import Catalog
+from migrations_engine.schema import Schema
+from migrations_engine.source.lexer import Kind, content_of, name_of, tokens
+
+_LANGUAGE: Final = "plpgsql"
+#: What the name of a table follows, beside ``INSERT INTO``: an INTO alone stands before variables.
+_BEFORE_TABLES: Final = frozenset({"from", "join", "update", "only", "using"})
+
+
+@dataclass(slots=True)
+class _Body:
+    """The names in a function's text."""
+
+    words: set[str] = field(default_factory=set)
+    tables: set[str] = field(default_factory=set)  #: those that stand where a table does
+    own: set[str] = field(default_factory=set)  #: tables that the function makes, and common table expressions
+
+
+def stale_names(schema: Schema, before: Catalog, after: Catalog) -> Iterator[str]:
+    """Yield a sentence for each file of a function that names what was there *before* and is not *after*.
+
+    A name that something else has now is left out, and so is a column that stands beside no name of its table.
+    """
+    there = {relation.name for relation in after.relations}
+    tables = {relation.name for relation in before.relations} - there
+    left = {column.name for relation in after.relations for column in relation.columns}
+    columns = {
+        (relation.name, column.name)
+        for relation in before.relations
+        for column in relation.columns
+        if relation.name in there and column.name not in left
+    }
+    for file in schema.functions if tables or columns else ():
+        if _LANGUAGE not in file.text.lower():
+            continue
+        body = _Body()
+        _read(file.text, body)
+        gone = sorted(body.tables & tables - body.own)
+        gone += sorted(f"{table}.{name}" for table, name in columns if table in body.tables and name in body.words)
+        if gone:
+            yield (
+                f"{file.label} names {', '.join(gone)}, which is no longer there; PostgreSQL checks PL/pgSQL only when "
+                "it runs"
+            )
+
+
+def _read(text: str, body: _Body) -> None:
+    """Collect the names in *text*, and in the bodies of functions in it."""
+    last = ("", "", "")  #: the tokens before, names as PostgreSQL folds them
+    table = ""  #: the name that stands where a table does, and may be its schema
+    try:
+        for token in tokens(text):
+            name = name_of(token.text) if token.kind in (Kind.WORD, Kind.QUOTED) else None
+            if token.kind in (Kind.DOLLAR, Kind.STRING) and last[-1] == "as":
+                _read(content_of(token.text) or "", body)
+            elif token.text == "(" and last[-1] == "as":
+                body.own.add(last[-2])
+            elif name is not None:
+                body.words.add(name)
+                if last[-1] in _BEFORE_TABLES or last[-2:] == ("insert", "into") or last[-2:] == (table, "."):
+                    table = name
+                    body.tables.add(name)
+                elif last[-1] == "table" or last == ("if", "not", "exists"):
+                    body.own.add(name)
+            last = (*last[1:], name or token.text)
+    except SchemaExtractionFailed:  # a string that is no SQL
+        return

@@ -1,0 +1,42 @@
+"""Functions in PL/pgSQL that name what a deploy removes: PostgreSQL says nothing until they run, so the deploy does."""
+
+from __future__ import annotations
+
+import pytest
+
+T = "CREATE TABLE t (id int PRIMARY KEY, a int); CREATE TABLE u (id int);"
+RENAMED = {
+    "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, b int); CREATE TABLE w (id int);",
+    "migrations/001.pssql": "ALTER TABLE t RENAME a TO b; ALTER TABLE u RENAME TO w;",
+}
+
+
+def function(body: str) -> dict[str, str]:
+    text = f"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ DECLARE x int; BEGIN {body} END $$;"
+    return {"functions/f.pssql": text}
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ("PERFORM a FROM t;", "t.a"),
+        ("UPDATE public.t SET a = 1;", "t.a"),
+        ("INSERT INTO t (id, a) VALUES (1, 2);", "t.a"),
+        ('DELETE FROM "u" WHERE id = 1;', "u"),
+        ("SELECT s.id INTO x FROM t AS s JOIN u USING (id);", "u"),
+        ("PERFORM id FROM t;", None),
+        ("-- FROM u\n RAISE NOTICE 'FROM u, t.a';", None),
+        ("WITH u AS (SELECT 1 AS id) SELECT id INTO x FROM u;", None),
+        ("CREATE TEMP TABLE IF NOT EXISTS u (id int); PERFORM id FROM u;", None),
+        ("SELECT 1 INTO x; PERFORM id FROM w;", None),
+    ],
+)
+def test_a_function_that_names_what_is_gone_is_named_in_a_warning(tenant, body: str, names: str | None):
+    tenant.register({"tables/t.pssql": T} | function(body))
+    report = tenant.migrate(RENAMED | function(body))
+    expected = [
+        f"functions/f.pssql names {names}, which is no longer there; PostgreSQL checks PL/pgSQL only when it runs"
+    ]
+    assert [text for text in report.warnings if "PL/pgSQL" in text] == (expected if names else [])
+    again = tenant.migrate(RENAMED | function(body) | {"seeders/none.pssql": ""})
+    assert not any("PL/pgSQL" in text for text in again.warnings)
