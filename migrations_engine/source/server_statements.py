@@ -59,13 +59,13 @@ def refuse_server_statements(schema: Schema) -> None:
 def server_statement(statement: SqlStatement) -> str | None:
     """Return the first words of a statement that reaches beyond its database (``ALTER ROLE``); None for others."""
     first, second, *_ = (*statement.words, "", "")
-    if first in _VERBS:
-        return f"{first} {second}" if second in _SHARED and not _is_user_mapping(statement) else _other(statement)
+    if first in _VERBS and second in _SHARED and not _is_user_mapping(statement):
+        return f"{first} {second}"
     if first == "COMMENT":
         kind = "".join(statement.words[2:3])
         return f"COMMENT ON {kind}" if kind in _COMMENTED else None
     if first in {"GRANT", "REVOKE"}:
-        return _grant(first, statement)
+        return _grant(first, Cursor(statement.text))
     if first == "SECURITY":
         return _label(statement)
     if first == "SET" and _BECOMING & set(statement.words[1:4]):
@@ -81,6 +81,8 @@ def _refusal(file: SchemaFile, statement: SqlStatement, name: str) -> SchemaExtr
 
 
 def _other(statement: SqlStatement) -> str | None:
+    if statement.words[:2] == ("CREATE", "SCHEMA"):
+        return _grant_in_schema(statement)
     return next((" ".join(words) for words in _OTHERS if statement.words[: len(words)] == words), None)
 
 
@@ -97,9 +99,20 @@ def _becoming(statement: SqlStatement) -> str | None:
     return "SET SESSION AUTHORIZATION" if words and words[0] in _BECOMING else None
 
 
-def _grant(verb: str, statement: SqlStatement) -> str | None:
-    """Return whether it grants a right on a database, tablespace or parameter, or membership of a role (no ON)."""
+def _grant_in_schema(statement: SqlStatement) -> str | None:
+    """Return the same of the elements of a ``CREATE SCHEMA``, of which a GRANT may be one."""
     cursor = Cursor(statement.text)
+    while cursor.skip_to("grant"):
+        if not cursor.accept("option") and (name := _grant("GRANT", cursor)) is not None:
+            return name
+    return None
+
+
+def _grant(verb: str, cursor: Cursor) -> str | None:
+    """Return whether it grants a right on a database, tablespace or parameter, or membership of a role (no ON).
+
+    :param cursor: before or behind the verb
+    """
     while (word := cursor.take()) and word != "on":
         if word in {"to", "from"}:
             return f"{verb} of a role"

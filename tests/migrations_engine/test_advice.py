@@ -157,3 +157,17 @@ def test_a_renamed_table_is_not_a_new_one(tenant):
     renamed = {"tables/t.pssql": "CREATE TABLE renamed (id int PRIMARY KEY, a int);"}
     report = tenant.migrate(renamed | {"migrations/001.pssql": "ALTER TABLE t RENAME TO renamed;"})
     assert (report.tables_created, report.schema_validation.dataloss_changes) == (0, ())
+
+
+def test_a_refusal_names_the_enum_values_that_stay(tenant):
+    first = {
+        "types/m.pssql": "CREATE TYPE m AS ENUM ('a');",
+        "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, x m);",
+    }
+    using = "ALTER TABLE t ALTER x SET DEFAULT 'b';"
+    then = first | {"types/m.pssql": "CREATE TYPE m AS ENUM ('a', 'b');", "migrations/001.pssql": using}
+    tenant.register(first)
+    with pytest.raises(EngineError, match=r"division by zero .*already uses them: m\.b; they stay"):
+        tenant.migrate(then | {"migrations/002.pssql": "SELECT 1 / 0;"})
+    assert tenant.rows("SELECT enum_range(NULL::m)::text") == [("{a,b}",)]
+    assert tenant.migrate(then).migrations_applied == 1

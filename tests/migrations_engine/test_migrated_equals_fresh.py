@@ -53,7 +53,8 @@ def test_migrated_equals_fresh(make_tenant, evolution: Evolution):
     fresh.register(after)
     assert structure_of(migrated.conninfo) == structure_of(fresh.conninfo)
     for tenant in (migrated, fresh):
-        assert statements_of(tenant, after) == ["BEGIN", "SELECT", "SELECT", "SELECT", "COMMIT"]
+        # The mark of objects that most applications have none of takes one statement more.
+        assert statements_of(tenant, after) in (["BEGIN", *["SELECT"] * number, "COMMIT"] for number in (3, 4))
         report = tenant.migrate(after)
         assert report.schema_validation.is_empty
         assert (report.migrations_applied, report.functions_updated, report.functions_dropped) == (0, 0, 0)

@@ -36,6 +36,9 @@ REFUSED = {
     "GRANT CREATE ON TABLESPACE x TO y": "GRANT ON TABLESPACE",
     "GRANT SET ON PARAMETER work_mem TO y": "GRANT ON PARAMETER",
     'GRANT admin, "Staff" TO joe': "GRANT of a role",
+    "CREATE SCHEMA s CREATE TABLE t (a int) GRANT SELECT ON t TO a WITH GRANT OPTION GRANT ALL ON DATABASE x TO y": (
+        "GRANT ON DATABASE"
+    ),
     "REVOKE ADMIN OPTION FOR admin FROM joe": "REVOKE of a role",
     "SECURITY LABEL FOR selinux ON DATABASE x IS 'y'": "SECURITY LABEL ON DATABASE",
     "SECURITY LABEL ON ROLE x IS 'y'": "SECURITY LABEL ON ROLE",
@@ -62,6 +65,7 @@ ALLOWED = (
     "COMMENT ON TABLE database IS 'DROP DATABASE x'",
     "COMMENT ON COLUMN role.database IS 'x'",
     "GRANT SELECT ON users TO app",
+    "CREATE SCHEMA s GRANT SELECT ON t TO a WITH GRANT OPTION CREATE VIEW v AS SELECT 1 FROM database",
     "GRANT SELECT (role, database), UPDATE (a) ON role TO app",
     "GRANT SELECT ON database TO app",
     "GRANT SELECT ON database, role TO app",
