@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,6 +50,19 @@ class Change:
 def spelled(case: Case, text: str) -> str:
     """The SQL of one side of a case, with names that no other case uses for what belongs to no schema."""
     return text.replace("#", "" if case.alone else f"_case{NUMBERS[case.name]}")
+
+
+def comparable(catalog: Catalog) -> object:
+    """What a catalog says, less the order of columns and of what has none."""
+
+    def ordered(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: ordered(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return sorted((ordered(item) for item in value), key=repr)
+        return value
+
+    return ordered(json.loads(catalog.to_json()))
 
 
 class Laboratory:

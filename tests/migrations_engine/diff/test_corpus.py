@@ -8,7 +8,6 @@ application makes it, which then gets the name of the case.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,11 +21,10 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from migrations_engine.diff import Difference, diff_catalogs
-from migrations_engine.model import Catalog
 from tests.support.servers import ServerUrls
 from tests.support.structure import structure_of
 
-from .conftest import NUMBERS, VERSIONS, Change, Laboratory, spelled
+from .conftest import NUMBERS, VERSIONS, Change, Laboratory, comparable, spelled
 from .corpus import CASES, Case
 from .object_corpus import OBJECT_CASES
 
@@ -206,16 +204,3 @@ def new_database(url: str) -> Iterator[str]:
             for (subscription,) in connection.execute("SELECT subname FROM pg_subscription").fetchall():
                 connection.execute(sql.SQL("DROP SUBSCRIPTION {}").format(sql.Identifier(subscription)))
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def comparable(catalog: Catalog) -> object:
-    """What a catalog says, less the order of columns and of what has none."""
-
-    def ordered(value: object) -> object:
-        if isinstance(value, dict):
-            return {key: ordered(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return sorted((ordered(item) for item in value), key=repr)
-        return value
-
-    return ordered(json.loads(catalog.to_json()))

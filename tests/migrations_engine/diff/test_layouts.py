@@ -1,0 +1,94 @@
+"""Cases of the corpus as applications write them: a file per object, everything in one file, migrations alone.
+
+Some of them; ``TEST_LAYOUTS_EVERY=1`` takes all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from migrations_engine.source.statements import split
+from tests.migrations_engine.conftest import Tenant
+from tests.support.servers import ServerUrls
+
+from .conftest import Laboratory, comparable, spelled
+from .corpus import CASES, Case
+from .object_corpus import OBJECT_CASES
+
+EVERY = int(os.environ.get("TEST_LAYOUTS_EVERY", "75"))
+VERSION = 18
+
+
+def is_done(case: Case) -> bool:
+    """Whether an ordinary role can have it, and a deploy does the whole of it."""
+    text = case.one + case.other
+    by_people = case.named or case.alike or case.alone or "#" in text or "vector" in text or case.since > VERSION
+    return not by_people and all(text.startswith("safe ") and " drop_type " not in text for text in case.there)
+
+
+SAMPLE = [case for case in (*CASES, *OBJECT_CASES) if is_done(case)][::EVERY]
+
+
+def a_file_per_object(text: str) -> dict[str, str]:
+    folders = {"TYPE": "types", "DOMAIN": "types", "FUNCTION": "functions"}
+    return {
+        f"{folders.get((*statement.words, '', '')[1], 'tables')}/{number:02}.pssql": statement.text + ";"
+        for number, statement in enumerate(split(text))
+    }
+
+
+def one_file(text: str) -> dict[str, str]:
+    return {"tables/all.pssql": text}
+
+
+@pytest.fixture(scope="session")
+def laboratory(laboratories: Callable[[int], tuple[Laboratory, Laboratory]]) -> Laboratory:
+    return laboratories(VERSION)[0]
+
+
+@pytest.fixture
+def make_tenant(server_urls: Callable[[int], ServerUrls]) -> Iterator[Callable[[], Tenant]]:
+    url, names = server_urls(VERSION).ordinary, []
+    with psycopg.connect(url, autocommit=True) as admin:
+
+        def make() -> Tenant:
+            names.append(f"test_layouts_{os.getpid()}_{len(names)}")
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[-1])))
+            return Tenant(make_conninfo(url, dbname=names[-1]))
+
+        yield make
+        for name in names:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def versions(laboratory: Laboratory, case: Case, layout: str) -> tuple[dict[str, str], dict[str, str]]:
+    one, other = (spelled(case, text) for text in (case.one, case.other))
+    if layout == "migrations":
+        statements = b";\n".join(laboratory.change(case, "there").statements).decode()
+        first = {"migrations/001.pssql": one} if one.strip() else {}
+        return first, first | {"migrations/002.pssql": statements or "SELECT 1"}
+    files = one_file if layout == "one file" else a_file_per_object
+    return files(one), files(other)
+
+
+@pytest.mark.parametrize("layout", ["a file per object", "one file", "migrations"])
+@pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.name)
+def test_an_old_database_is_what_a_new_one_is(
+    laboratory: Laboratory, make_tenant: Callable[[], Tenant], case: Case, layout: str
+):
+    before, after = versions(laboratory, case, layout)
+    old, new = make_tenant(), make_tenant()
+    old.register(before)
+    if case.rows and layout != "migrations":
+        old.execute(case.rows)
+    report = old.migrate(after)
+    new.register(after)
+    assert report.differences == ()
+    assert comparable(old.catalog()) == comparable(new.catalog())
+    assert old.migrate(after | {"seeders/none.pssql": ""}).schema_validation.is_empty
