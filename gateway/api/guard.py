@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import RequestRedirect
 
 from gateway.errors import AddressNotAllowed, Unauthorized
 from gateway.routes import Access, Key, Route, route_of_nothing, route_of_rule
@@ -58,6 +60,8 @@ class Guard:
         caller = request.environ[_CALLER] = self.admit(route, request.environ)
         if request.view_args and (platform := request.view_args.get("platform")) is not None:
             caller.check_platform(platform)
+        if isinstance(request.routing_exception, RequestRedirect):
+            raise NotFound  # a route has one spelling
 
     def admit(self, route: Route | None, environ: dict[str, Any]) -> Caller:
         """Return the caller of a request to *route*, if it is admitted; None means a route without a row.
