@@ -15,6 +15,15 @@ from typing import Any, Final
 
 import click
 
+from gateway.fleet_output import (
+    show_json,
+    show_lines,
+    show_plan,
+    show_progress,
+    show_status,
+    show_table,
+    undone_rows,
+)
 from gateway.gateway_client import DirectTransport, GatewayClient, HttpTransport, RequestRefused
 from gateway.settings import Settings, SettingsError
 
@@ -60,6 +69,23 @@ def fleet_command(command: Command) -> Command:
     return run
 
 
+def schema_command(command: Command) -> Command:
+    """Add the arguments PLATFORM and SCHEMA and the option ``--only`` to *command*, which gets them as ``target``.
+
+    ``target`` is the part of a request's body that names the databases.
+    """
+
+    @click.argument("platform")
+    @click.argument("schema")
+    @click.option("--only", multiple=True, metavar="ID", help="Only this database; may be repeated.")
+    @wraps(command)
+    def run(client: GatewayClient, *, platform: str, schema: str, only: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
+        target = {"platform": platform, "schema_name": schema, **({"only": list(only)} if only else {})}
+        command(client, target=target, **options)
+
+    return run
+
+
 def add_fleet_commands(group: click.Group) -> None:
     """Add the commands of this module to *group*."""
     for command in (status, plan, migrate, undo, databases, schemas):
@@ -71,63 +97,48 @@ def add_fleet_commands(group: click.Group) -> None:
 @click.option("--schema", metavar="NAME", help="Only the databases of this stored schema.")
 @fleet_command
 def status(client: GatewayClient, *, as_json: bool, platform: str, schema: str | None) -> None:
-    """Show what each database of PLATFORM is at, and how those changed by hand differ. Ends with 3 if one lags."""
+    """Show the version of each database of PLATFORM, and changes by hand. Ends with 3 if one is not current."""
     answer = client.get(f"/platform/{platform}/status", schema=schema)
     if as_json:
         click.echo(json.dumps(answer))
     else:
         for one in answer["schemas"]:
-            _show_status(one)
+            show_status(one)
     if any(database["state"] != "current" for one in answer["schemas"] for database in one["databases"]):
         sys.exit(NOT_CURRENT)
 
 
 @click.command()
-@click.argument("platform")
-@click.argument("schema")
-@click.option("--only", multiple=True, metavar="ID", help="A database; may be repeated.")
-@click.option("--force", is_flag=True, help="Do what loses data, too.")
+@click.option("--force", is_flag=True, help="Accept what loses data.")
 @fleet_command
-def plan(
-    client: GatewayClient, *, as_json: bool, platform: str, schema: str, only: tuple[str, ...], force: bool
-) -> None:
+@schema_command
+def plan(client: GatewayClient, *, as_json: bool, target: dict[str, Any], force: bool) -> None:
     """Show what migrating the databases of PLATFORM to the current version of SCHEMA would do. Changes nothing."""
-    body = {"platform": platform, "schema_name": schema, "force": force, "dry_run": True, **_only(only)}
     try:
-        answer = client.post("/v2/migrate", body)
+        answer = client.post("/v2/migrate", {**target, "force": force, "dry_run": True})
     except RequestRefused as exc:
         if "groups" in exc.answer and not as_json:
-            _show_plan(exc.answer)
+            show_plan(exc.answer)
         raise
     if as_json:
         click.echo(json.dumps(answer))
     else:
-        _show_plan(answer)
+        show_plan(answer)
 
 
 @click.command()
-@click.argument("platform")
-@click.argument("schema")
-@click.option("--only", multiple=True, metavar="ID", help="A database; may be repeated.")
-@click.option("--first", type=click.IntRange(min=1), metavar="N", help="Only N of those that are not there yet.")
-@click.option("--force", is_flag=True, help="Do what loses data, too.")
-@click.option("--continue-on-error", is_flag=True, help="Go on to the next database when one has failed.")
-@click.option("--undo", type=click.Choice(["keep"]), help="Keep a copy of each database that is migrated.")
-@click.option("--detach", is_flag=True, help="Let it go on when this command is interrupted.")
+@click.option("--first", type=click.IntRange(min=1), metavar="N", help="Only N of those that are not current.")
+@click.option("--force", is_flag=True, help="Accept what loses data.")
+@click.option("--continue-on-error", is_flag=True, help="Continue with the next database when one has failed.")
+@click.option("--undo", type=click.Choice(["keep"]), help="Keep copies of databases that lose data.")
+@click.option("--detach", is_flag=True, help="Continue when this command is interrupted.")
 @fleet_command
-def migrate(
-    client: GatewayClient,
-    *,
-    as_json: bool,
-    platform: str,
-    schema: str,
-    only: tuple[str, ...],
-    **options: Any,  # noqa: ANN401
-) -> None:
+@schema_command
+def migrate(client: GatewayClient, *, as_json: bool, target: dict[str, Any], **options: Any) -> None:  # noqa: ANN401
     """Bring the databases of PLATFORM to the current version of SCHEMA, and show each as it is done."""
     given = {name: value for name, value in options.items() if value not in (None, False)}
-    lines = client.lines("/v2/migrate", {"platform": platform, "schema_name": schema, **_only(only), **given})
-    show = _as_json if as_json else _with_progress if sys.stdout.isatty() else _plainly
+    lines = client.lines("/v2/migrate", {**target, **given})
+    show = show_json if as_json else show_progress if sys.stdout.isatty() else show_lines
     summary = show(lines)
     if summary is None:
         raise RequestRefused("the answer was cut off; GET /admin/deploys or status show the result")
@@ -136,26 +147,21 @@ def migrate(
 
 
 @click.command()
-@click.argument("platform")
-@click.argument("schema")
-@click.option("--only", multiple=True, metavar="ID", help="A database; may be repeated.")
-@click.option("--force", is_flag=True, help="Lose what has been written since the migration.")
+@click.option("--force", is_flag=True, help="Lose rows that have been written since.")
 @fleet_command
-def undo(
-    client: GatewayClient, *, as_json: bool, platform: str, schema: str, only: tuple[str, ...], force: bool
-) -> None:
+@schema_command
+def undo(client: GatewayClient, *, as_json: bool, target: dict[str, Any], force: bool) -> None:
     """Put databases back to the copies that a migration with --undo keep has made."""
-    body = {"platform": platform, "schema_name": schema, "force": force, **_only(only)}
     try:
-        answer = client.post("/v2/undo", body)
+        answer = client.post("/v2/undo", {**target, "force": force})
     except RequestRefused as exc:
         if not as_json:
-            _table(("database", "status", "why"), _undone(exc.answer))
+            show_table(("database", "status", "why"), undone_rows(exc.answer))
         raise
     if as_json:
         click.echo(json.dumps(answer))
     else:
-        _table(("database", "status", "why"), _undone(answer))
+        show_table(("database", "status", "why"), undone_rows(answer))
 
 
 @click.command()
@@ -171,7 +177,7 @@ def databases(client: GatewayClient, *, as_json: bool, platform: str) -> None:
         (one["name"], one["type"], one.get("schema_name"), one.get("size_mb"), one.get("created_at"))
         for one in answer["databases"]
     ]
-    _table(("database", "type", "schema", "MB", "created"), rows)
+    show_table(("database", "type", "schema", "MB", "created"), rows)
 
 
 @click.command()
@@ -188,114 +194,4 @@ def schemas(client: GatewayClient, *, as_json: bool, platform: str) -> None:
         for one in answer["schemas"]
         for version in one["versions"]
     ]
-    _table(("schema", "version", "checksum", "stored", "from"), rows)
-
-
-def _undone(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
-    return [(one["database"], one["status"], one.get("message")) for one in answer.get("databases", ())]
-
-
-def _only(ids: tuple[str, ...]) -> dict[str, Any]:
-    return {"only": list(ids)} if ids else {}
-
-
-def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print a table on a terminal; in a pipe, lines of tab-separated fields."""
-    texts = [["" if value is None else str(value) for value in row] for row in rows]
-    if not sys.stdout.isatty():
-        for row in texts:
-            click.echo("\t".join(row))
-        return
-    from rich.console import Console  # noqa: PLC0415 - only terminals need it
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(*columns, box=None)
-    for row in texts:
-        table.add_row(*map(Text, row))
-    Console().print(table)
-
-
-def _show_status(schema: dict[str, Any]) -> None:
-    of_what = f"{schema['schema_name']}, version {schema['version']}" if schema.get("schema_name") else "version 1"
-    click.echo(f"{of_what}: {schema['count']} databases")
-    _table(
-        ("database", "state", "version", "deployed", "by request"),
-        [
-            (one["database_name"], one["state"], one.get("version"), one.get("deployed_at"), one.get("request_id"))
-            for one in schema["databases"]
-        ],
-    )
-    for group in schema["groups"]:
-        for line in group["differences"]:
-            click.echo(f"{', '.join(group['databases'])}: {line}")
-
-
-def _show_plan(answer: dict[str, Any]) -> None:
-    for group in answer["groups"]:
-        click.echo(f"{group['count']} alike ({', '.join(group['databases'][:5])}{' …' if group['count'] > 5 else ''}):")
-        if group.get("error"):
-            click.echo(f"  would fail: {group['error']}")
-        for statement in group.get("plan") or ():
-            effect = f"  -- {statement['effect']}" if statement.get("effect") else ""
-            click.echo(f"  {statement['sql'].strip()}{effect}")
-        if not group.get("error") and not group.get("plan"):
-            click.echo("  nothing to do")
-    for one in answer["databases"]:
-        for change in (one.get("schema_validation") or {}).get("dataloss_changes", ()):
-            rows = change["rows_at_risk"]
-            at_risk = "an unknown number of" if rows is None else rows
-            click.echo(f"{one['database']}: {change['table']}: {change['change_type']}: {at_risk} rows at risk")
-    if answer.get("estimated_ms") is not None:
-        click.echo(f"about {answer['estimated_ms'] / 1000:.1f} s at most")
-
-
-def _as_json(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
-    summary = None
-    for line in lines:
-        click.echo(json.dumps(line))
-        summary = line if line["event"] == "summary" else None
-    return summary
-
-
-def _plainly(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
-    for line in lines:
-        if line["event"] == "summary":
-            click.echo(_total(line))
-            return line
-        if line["event"] == "database":
-            click.echo(_fate(line))
-    return None
-
-
-def _with_progress(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415 - only terminals need it
-
-    with Progress("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
-        task = progress.add_task("migrating", total=None)
-        for line in lines:
-            if line["event"] == "summary":
-                progress.console.print(Text(_total(line)))
-                return line
-            if line["event"] == "begin":
-                progress.update(task, total=line["total"])
-                continue
-            progress.advance(task)
-            if line["status"] != "completed":
-                progress.console.print(Text(_fate(line)))
-    return None
-
-
-def _fate(line: dict[str, Any]) -> str:
-    return f"{line['database']}\t{line['status']}" + (f"\t{line['message']}" if line.get("message") else "")
-
-
-def _total(line: dict[str, Any]) -> str:
-    counts = {
-        "updated": len(line.get("databases_updated", ())),
-        "failed": len(line.get("databases_failed", ())),
-        "left": len(line.get("databases_skipped", ())),
-    }
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "updated")
-    return f"{line['status']}: {told}"
+    show_table(("schema", "version", "checksum", "stored", "from"), rows)
