@@ -32,12 +32,12 @@ _BEGIN: Final = Query(sql=b"BEGIN", types=())
 _COMMIT: Final = Query(sql=b"COMMIT", types=())
 
 # The client's text stands here only when the server has understood it alone, as one whole statement: then nothing in it
-# can end the parentheses around it. A whole row is ``r.*``, which no column's name can be taken for, and a row over the
-# limit comes back as NULL.
+# can end the parentheses around it. A whole row is ``r.*``, which no column's name can be taken for. Of a row over the
+# limit, one byte more than the limit is sent.
 _RENDERED: Final = (
     b"WITH r AS (\n%b\n)"
-    b" SELECT CASE WHEN pg_catalog.int4le(pg_catalog.octet_length(s.j), %d) THEN pg_catalog.convert_to(s.j, 'UTF8') END"
-    b" FROM (SELECT pg_catalog.row_to_json(r.*)::pg_catalog.text AS j FROM r OFFSET 0) AS s"
+    b" SELECT pg_catalog.substr("
+    b"pg_catalog.convert_to(pg_catalog.row_to_json(r.*)::pg_catalog.text, 'UTF8'), 1, %d) FROM r"
 )
 
 
@@ -79,7 +79,9 @@ def run_direct(session: CallSession, query: DirectQuery) -> DirectRows:
         run(session.run(_ONLY_READ, (), _ignore, seconds=GRACE_SECONDS))
     types = _understand(session, Query(sql=text, types=()), query)
     values = _encode(session, types, query.params)
-    rendered = Query(sql=_RENDERED % (text, query.max_bytes), types=types, many_rows=True, result_format=Format.BINARY)
+    rendered = Query(
+        sql=_RENDERED % (text, query.max_bytes + 1), types=types, many_rows=True, result_format=Format.BINARY
+    )
     try:
         session.parameter_types(rendered)
     except ServerRefused as exc:

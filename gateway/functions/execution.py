@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
@@ -16,6 +17,7 @@ from gateway.functions.statements import Query, render_statement
 from gateway.steps import ELSEWHERE, Steps
 
 GRACE_SECONDS: Final = 10.0  #: after its time-out, for the server to say so; then the connection is given up
+_NULL: Final = b"null"  #: a record that is NULL
 _QUERY_CANCELED: Final = "57014"
 
 #: Zero means none, which is not for a function to decide.
@@ -27,26 +29,27 @@ _SET_TIMEOUT: Final = Query(
 
 
 class RowCollector:
-    """Takes results as they come, and refuses more when the answer has grown over the limit."""
+    """Collects rows, and refuses more when the answer has grown over its limit."""
 
     def __init__(self, max_bytes: int) -> None:
         self.rows: list[bytes] = []
-        self.too_large = False
         self._room = max_bytes
 
-    def accept(self, result: PGresult) -> bool:
-        """Take the rows of a result. Gives whether there is room for more."""
-        value_of = result.get_value
-        for number in range(result.ntuples):
-            self.add(value_of(number, 0))
-        return not self.too_large
+    @property
+    def too_large(self) -> bool:
+        """Whether the rows, with what separates them, are over the limit."""
+        return self._room < 0
 
-    def add(self, row: bytes | None) -> None:
-        """Take a row; None is one over the limit, which the statement itself leaves out."""
-        if row is not None:
-            self._room -= len(row) + 1
-            self.rows.append(row)
-        self.too_large |= row is None or self._room < 0
+    def accept(self, result: PGresult) -> bool:
+        """Take the rows of a result. Return whether there is room for more."""
+        value_of = result.get_value
+        self.add([value_of(number, 0) or _NULL for number in range(result.ntuples)])
+        return self._room >= 0
+
+    def add(self, rows: Sequence[bytes]) -> None:
+        """Take rows, each a JSON value."""
+        self._room -= sum(map(len, rows)) + len(rows)
+        self.rows += rows
 
 
 def execute(
@@ -67,7 +70,9 @@ def execute(
     :raises ResponseTooLarge, ClientGone: as QueryTimeout, unless the server was done before it could be told to stop
     :raises ConnectionBroken: the connection ended
     """
-    timeout_ms = yield from _apply_timeout(session, plan, statement_timeout_ms)
+    timeout_ms, own_timeout = statement_timeout_ms, plan.signature.statement_timeout
+    if own_timeout is not None:
+        timeout_ms = yield from _apply_timeout(session, own_timeout, statement_timeout_ms)
     collector = RowCollector(max_bytes)
     accept = collector.accept
     output: list[PGresult] = []
@@ -84,7 +89,7 @@ def execute(
         yield from session.run(plan.statement, values, accept, seconds=seconds, for_client=True, cleaning=cleaning)
         if output and output[0].ntuples:
             yield ELSEWHERE
-            collector.add(_render(session, output[0]))
+            collector.add([_render(session, output[0])])
     except ServerRefused as exc:
         if exc.sqlstate == _QUERY_CANCELED and monotonic() - began >= timeout_ms / 1000:
             raise QueryTimeout(
@@ -101,14 +106,11 @@ def execute(
     return collector.rows
 
 
-def _apply_timeout(session: CallSession, plan: CallPlan, default_ms: int) -> Steps[int]:
-    """The time-out in milliseconds that holds for the call: the session's, or the function's own.
+def _apply_timeout(session: CallSession, wanted: str, default_ms: int) -> Steps[int]:
+    """Set the function's own time-out, or the session's if it is 0, and return the milliseconds.
 
     PostgreSQL starts the clock before it looks at the settings of the function, so they are made to hold beforehand.
     """
-    wanted = plan.signature.statement_timeout
-    if wanted is None:
-        return default_ms
     own = yield from _set_timeout(session, wanted)
     return own or (yield from _set_timeout(session, str(default_ms)))
 

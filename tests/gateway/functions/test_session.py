@@ -166,6 +166,26 @@ def test_statements_stay_prepared_over_cleaning(ready, owner):
     assert [name for name in session._prepared.values() if name]
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "planned_for_every_call"),
+    [
+        ("first_ones", "SELECT generate_series(1, p)", False),
+        ("one_of_many", "SELECT id FROM many WHERE p IS NULL OR id = p", True),
+    ],
+)
+def test_a_call_is_planned_anew_only_where_its_values_matter(ready, owner, name, body, planned_for_every_call):
+    owner.execute("CREATE TABLE IF NOT EXISTS many AS SELECT id FROM generate_series(1, 5000) AS id")
+    owner.execute("CREATE INDEX ON many (id)")
+    owner.execute("ANALYZE many")
+    owner.execute(f"CREATE FUNCTION {name}(p integer) RETURNS SETOF integer STABLE LANGUAGE sql AS '{body}'".encode())
+    for _ in range(9):
+        assert ready.value(name, [1]) == 1
+    plans = "SELECT generic_plans > 0 FROM pg_prepared_statements WHERE position(%s IN statement) > 0"
+    run(session_of(ready.registry.connection).settle())
+    generic = ready.registry.connection.execute(plans, [name], prepare=False).fetchone()
+    assert generic == (not planned_for_every_call,)
+
+
 def test_a_session_forgets_the_statements_it_used_first(ready, owner, monkeypatch):
     monkeypatch.setattr("gateway.functions.session.MAX_PREPARED", 3)
     for number in range(6):
