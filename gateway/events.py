@@ -4,43 +4,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 
-@dataclass(frozen=True, slots=True)
-class CallFinished:
+class CallFinished(NamedTuple):
     """A call that had a connection to its database has ended, with or without success."""
 
     platform: str
     seconds: float  #: including the wait for the connection
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionLeased:
+class ConnectionLeased(NamedTuple):
     """A connection was leased to a call, or to a query of the gateway's own."""
 
     database: str
     was_idle: bool  #: False if the call waited for a connection, or made a new one
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFailed:
+class RequestFailed(NamedTuple):
     """A request was answered with an error."""
 
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallWasSlow:
+class CallWasSlow(NamedTuple):
     """A call took at least SLOW_CALL_MS."""
 
     platform: str
     function: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallFailed:
+class CallFailed(NamedTuple):
     """A function that was called raised an error, or ran into the statement timeout."""
 
     platform: str
@@ -48,23 +42,20 @@ class CallFailed:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseWaited:
+class LeaseWaited(NamedTuple):
     """A lease found no idle connection, and has waited for one or tried to make one."""
 
     seconds: float
     has_leased: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionEvicted:
+class ConnectionEvicted(NamedTuple):
     """An idle connection was closed to make room for another database's, or because its database was changed."""
 
     database: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeployEnded:
+class DeployEnded(NamedTuple):
     """A deploy to one database has ended."""
 
     purpose: str  #: ``register`` or ``migrate``
@@ -72,22 +63,19 @@ class DeployEnded:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseMigrated:
+class DatabaseMigrated(NamedTuple):
     """A database of a migration of many has been dealt with."""
 
     status: str  #: as the answer has it
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateLookedUp:
+class TemplateLookedUp(NamedTuple):
     """A database was made that may be a copy of a template."""
 
     found: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRefusedByRate:
+class RequestRefusedByRate(NamedTuple):
     """A request was refused because its platform has sent as many as it may."""
 
     platform: str  #: ``key_name_of`` a platform with a limit of its own, or ``other``
