@@ -26,7 +26,6 @@ from gateway.functions import SignatureCache, session_options
 from gateway.functions.session import CLEANING
 from gateway.naming import tenant_database
 from gateway.operations.call_function import FunctionCall, call_function
-from gateway.steps import Steps
 
 CALLS = 3000
 ROUNDS = 5
@@ -47,9 +46,8 @@ class InTurn:
     def __init__(self, connections: Sequence[psycopg.Connection[Any]]) -> None:
         self._next = itertools.cycle(connections).__next__
 
-    def lease_steps(self, _: str) -> Steps[psycopg.Connection[Any]]:
+    def take_idle(self, _: str) -> psycopg.Connection[Any]:
         """Return the next connection."""
-        yield from ()
         return self._next()
 
     def give_back(self, connection: psycopg.Connection[Any]) -> None:

@@ -18,7 +18,7 @@ from psycopg_pool.pool import MaintenanceTask
 from gateway.errors import ClientGone, GatewayError, PoolExhausted
 from gateway.events import ConnectionLeased, LeaseWaited, emit
 from gateway.pools.budget import Budget
-from gateway.pools.connection import CountedConnection
+from gateway.pools.connection import CountedConnection, Link
 from gateway.pools.connector import Connector
 from gateway.pools.table import database_key
 from gateway.pools.waiter import Waiter
@@ -28,6 +28,8 @@ Cleaner: TypeAlias = Callable[[psycopg.Connection], None]
 NeedsCleaning: TypeAlias = Callable[[psycopg.Connection], bool]
 
 GROW_SECONDS: Final = 0.02  #: within which a short call ends and gives its connection back, so that none has to be made
+MOST_QUEUED: Final = 0.3  #: of a pool's leases, from which on a connection is made without waiting for that
+QUEUED_WEIGHT: Final = 0.05  #: of the last lease in that share
 THREADS: Final = 2  #: so that one session that is slow to clean does not hold up all others
 _log = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
             num_workers=1,
         )
         self.used_at = monotonic()
+        self._queued_share = 0.0  # of the leases since the last connection was made; under the pool's lock
         self._key = database_key(database)
         self._connector = connector
         self._budget = budget
@@ -171,25 +174,37 @@ class TenantPool(ConnectionPool[CountedConnection]):
         :raises PoolClosed: the pool is not the database's any more
         """
         with self._lock:
+            connection = self.take_idle()
+            if connection is not None:
+                return connection
+            if self._closed:
+                raise PoolClosed(self.name)
             self._stats[self._REQUESTS_NUM] += 1
+            self._stats[self._REQUESTS_QUEUED] += 1
+            waiter: Waiter[CountedConnection] = Waiter(key=self._key)
+            waiter.leads = not self._growing
+            self._growing = True
+            self._queued_share += QUEUED_WEIGHT * (1.0 - self._queued_share)
+            self._waiting.append(waiter)
+        began, connection = monotonic(), None
+        try:
+            connection = yield from self._queue_steps(waiter, began + timeout)
+        finally:
+            emit(LeaseWaited(monotonic() - began, connection is not None))
+        connection._pool = self
+        emit(ConnectionLeased(self.name, was_idle=False))
+        return connection
+
+    def take_idle(self) -> CountedConnection | None:
+        """Return an idle connection until :meth:`give_back`; None if there is none just now."""
+        with self._lock:
             connection = self._pop_idle()
             if connection is None:
-                if self._closed:
-                    raise PoolClosed(self.name)
-                self._stats[self._REQUESTS_QUEUED] += 1
-                waiter: Waiter[CountedConnection] = Waiter(key=self._key)
-                waiter.leads = not self._growing
-                self._growing = True
-                self._waiting.append(waiter)
-        was_idle = connection is not None
-        if connection is None:
-            began = monotonic()
-            try:
-                connection = yield from self._queue_steps(waiter, began + timeout)
-            finally:
-                emit(LeaseWaited(monotonic() - began, connection is not None))
+                return None
+            self._stats[self._REQUESTS_NUM] += 1
+            self._queued_share *= 1.0 - QUEUED_WEIGHT
         connection._pool = self
-        emit(ConnectionLeased(self.name, was_idle))
+        emit(ConnectionLeased(self.name, was_idle=True))
         return connection
 
     def _queue_steps(self, waiter: Waiter[CountedConnection], deadline: float) -> Steps[CountedConnection]:
@@ -244,7 +259,13 @@ class TenantPool(ConnectionPool[CountedConnection]):
             raise
         with self._lock:
             self._nconns += 1
+            self._queued_share = 0.0  # there may be enough of them now
         return connection
+
+    @property
+    def needs_more(self) -> bool:
+        """Whether no connection is in use that could be given back, or too few are for all who come."""
+        return not self.in_use_count or self._queued_share > MOST_QUEUED
 
     def _fail_hopeless(self, error: GatewayError) -> None:
         """Who waits in a pool without any connection would meet the same error, one after the other."""
@@ -273,27 +294,11 @@ class TenantPool(ConnectionPool[CountedConnection]):
 
     def _keep(self, conn: CountedConnection) -> None:
         """Put a clean connection back, unless it is broken, too old, or needed as a slot elsewhere."""
-        if not conn.lost and conn._created_at > self._drained_at and conn._expire_at > monotonic():
-            self._add_to_pool(conn)
-        else:
-            self._discard(conn)
-
-    def _discard(self, conn: CountedConnection) -> None:
         conn._pool = None
+        link = conn.link
+        is_old = conn._created_at <= self._drained_at or conn._expire_at <= monotonic()
         with self._lock:
-            self._nconns -= 1
-        conn.close()
-
-    def _add_to_pool(self, conn: CountedConnection) -> None:
-        conn._pool = None
-        with self._lock:
-            link = conn.link
-            if link is None or conn.lost or self._closed:
-                keep = False
-            else:
-                front = cast("Waiter[CountedConnection] | None", next(iter(self._waiting), None))
-                keep = not (self._budget.contended and self._budget.yields(link.slot, front))
-            if keep and link is not None:
+            if link is not None and not (is_old or conn.lost or self._closed or self._is_needed_elsewhere(link)):
                 while self._waiting:
                     if self._waiting.popleft().set(conn):
                         return
@@ -301,6 +306,19 @@ class TenantPool(ConnectionPool[CountedConnection]):
                     self._pool.append(conn)
                     return
         self._discard(conn)
+
+    def _is_needed_elsewhere(self, link: Link) -> bool:
+        """Under the lock: whether a connection given back must be closed for somebody who waits in another pool."""
+        if not self._budget.contended:
+            return False
+        front = cast("Waiter[CountedConnection] | None", next(iter(self._waiting), None))
+        return self._budget.yields(link.slot, front)
+
+    def _discard(self, conn: CountedConnection) -> None:
+        conn._pool = None
+        with self._lock:
+            self._nconns -= 1
+        conn.close()
 
 
 class Turn:
@@ -360,8 +378,8 @@ class Turn:
     def patience(self) -> float:
         """How many seconds more a thread need not block, because a connection may be given back before that."""
         if self._patient_until is None:
-            self._patient_until = monotonic() + (GROW_SECONDS if self._pool.in_use_count else 0.0)
-        return self._patient_until - monotonic()
+            self._patient_until = monotonic() + GROW_SECONDS
+        return 0.0 if self._pool.needs_more else self._patient_until - monotonic()
 
 
 def _none_became_free() -> PoolExhausted:

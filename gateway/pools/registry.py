@@ -127,6 +127,10 @@ class ConnectionRegistry:
         """
         return Lease(self, database, self._seconds(wait_timeout_seconds))
 
+    def take_idle(self, database: str) -> CountedConnection | None:
+        """Return an idle connection until :meth:`give_back`; None if there is none just now."""
+        return self.worker_pools.take_idle(database)
+
     def lease_steps(self, database: str, wait_timeout_seconds: float | None = None) -> Steps[CountedConnection]:
         """The same connection until :meth:`give_back`, for work written as steps.
 

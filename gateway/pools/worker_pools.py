@@ -128,6 +128,14 @@ class WorkerPools:
         self._watcher.stop()
         self._table.close()
 
+    def take_idle(self, database: str) -> CountedConnection | None:
+        """Return an idle connection until it is given back; None if there is none just now."""
+        pool = self._pools.get(database)
+        if pool is None:
+            return None
+        pool.used_at = monotonic()
+        return pool.take_idle()
+
     def lease_steps(self, database: str, timeout: float) -> Steps[CountedConnection]:
         """A connection until it is given back to its pool, waited for up to *timeout* seconds.
 

@@ -15,7 +15,6 @@ from psycopg_pool.pool import WaitingClient
 from gateway.pools import pool, waiter
 
 RECORDED: Final[dict[str, str]] = {
-    "ConnectionPool._add_to_pool": "665bc77d08b8",
     "ConnectionPool._check_open": "95268fde0018",
     "ConnectionPool._connect": "13e743f298dc",
     "ConnectionPool._open": "11d8d4d6206a",

@@ -28,6 +28,9 @@ class OneAtATime:
         self.connection: psycopg.Connection | None = None
         self.leases = 0
 
+    def take_idle(self, _: str) -> None:
+        return None
+
     def lease_steps(self, _: str) -> Steps[psycopg.Connection]:
         yield from ()
         self.leases += 1

@@ -209,6 +209,30 @@ def test_a_waiter_that_stops_leaves_its_place_to_the_next(make_registry, databas
     assert pool.idle_count == 1
 
 
+def test_a_pool_makes_a_connection_at_once_when_many_of_its_leases_have_waited(make_registry, databases):
+    registry, (name,) = make_registry(), databases(1)
+    pool = registry.pool_of(name)
+
+    def lease_that_waits() -> bool:
+        """Wait until the leased connection is given back. Return whether another one was to be made at once."""
+        with registry.lease(name):
+            steps = registry.lease_steps(name)
+            turn = next(steps)
+            at_once = turn.needs_thread and turn.patience() == 0
+        with pytest.raises(StopIteration) as stop:
+            steps.send(Event.READY)
+        registry.give_back(stop.value.value)
+        return at_once
+
+    assert not lease_that_waits()
+    wait_until(lease_that_waits)
+    for _ in range(30):
+        with registry.lease(name):
+            pass
+    assert not lease_that_waits()
+    assert pool.idle_count == 1
+
+
 def test_a_connection_passed_to_a_waiter_that_has_stopped_is_not_lost(make_registry, databases):
     registry, (name,) = make_registry(max_total_connections=1), databases(1)
     with registry.lease(name) as connection:
