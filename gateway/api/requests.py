@@ -152,9 +152,13 @@ def check_is_json(environ: dict[str, Any]) -> None:
 
     :raises UnsupportedMediaType: not JSON
     """
-    content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if content_type != "application/json" and not content_type.endswith("+json"):
+    content_type = environ.get("CONTENT_TYPE", "")
+    if content_type != "application/json" and not _is_json(content_type.partition(";")[0].strip().lower()):
         raise UnsupportedMediaType("the body must be JSON, with Content-Type: application/json")
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def read_json(environ: dict[str, Any], max_bytes: int) -> dict[str, Any]:

@@ -33,6 +33,8 @@ _EXPECTED: Final = frozenset(
     map(int, (ExecStatus.TUPLES_OK, ExecStatus.TUPLES_CHUNK, ExecStatus.SINGLE_TUPLE, ExecStatus.COMMAND_OK))
 )
 _FAILED: Final = frozenset(map(int, (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)))
+#: The statuses of a statement's last result; others are followed by more of its rows.
+_LAST: Final = frozenset(map(int, (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK))) | _FAILED
 _PIPELINE_SYNC: Final = int(ExecStatus.PIPELINE_SYNC)
 _PIPELINE_OFF: Final = int(PipelineStatus.OFF)
 _CONNECTION_OK: Final = int(ConnStatus.OK)
@@ -170,8 +172,8 @@ class ServerWait:
 class _Outcome:
     """What has become of the statements of one message.
 
-    :ivar failed: the first statement that did not succeed
-    :ivar refused: the server's error with it, unless we have caused it by cancelling
+    :ivar failed: the number of the first statement that did not succeed
+    :ivar refused: the server's error with it, unless it was caused by cancelling
     """
 
     __slots__ = ("cancelled", "failed", "gone", "refused")
@@ -182,21 +184,16 @@ class _Outcome:
         self.gone = self.cancelled = False
 
     def fail(self, number: int, result: PGresult) -> None:
-        """Note an error; those that follow from it do not count."""
+        """Note an error; those that follow from it do not count.
+
+        :raises ConnectionBroken: it is no error, but something that the server was not asked for
+        """
+        if result.status not in _FAILED:
+            raise ConnectionBroken(f"the server answered with what was not asked for: {result.status}", sent=True)
         if self.failed is None:
             self.failed = number
             if not self.cancelled:
                 self.refused = ServerRefused(result)
-
-    def check(self) -> None:
-        """Raise what is to be raised.
-
-        :raises ClientGone, ServerRefused: see :meth:`Exchange.receive`
-        """
-        if self.gone:
-            raise ClientGone("the client closed its connection; the call was cancelled")
-        if self.refused is not None:
-            raise self.refused
 
 
 class Exchange:
@@ -210,57 +207,51 @@ class Exchange:
         self._pgconn: PGconn = connection.pgconn
         self._wait = ServerWait(connection.pgconn.socket)
 
-    def receive(self, accept: Accept, *, seconds: float, for_client: bool = False) -> Steps[None]:
-        """Read the answer to what was sent, to its end, whatever happens.
+    def receive(
+        self, accepts: Sequence[Accept | None], *, seconds: float, for_client: bool = False, essential: int = 1
+    ) -> Steps[bool]:
+        """Read the answers to the statements that were sent in one message, to their end. Return whether all succeeded.
 
-        :param accept: takes each result; if it wants no more, the statement is cancelled
+        :param accepts: one for each statement. It takes each result, and says whether more is wanted: if not, the
+            statement is cancelled. None ignores the results
         :param seconds: after which the server is given up
-        :param for_client: the statement is cancelled too when the client is gone
-        :raises ServerRefused: the answer is an error
-        :raises ClientGone: the client is gone; the statement was cancelled
+        :param for_client: the statements are cancelled too when the client is gone
+        :param essential: of how many statements, from the first on, errors are raised
+        :raises ServerRefused: the answer to an essential statement is an error
+        :raises ClientGone: the client is gone, and the statement was cancelled
         :raises ConnectionBroken: the connection ended, or the time was over
         """
-        outcome = yield from self._receive([accept], seconds, for_client)
-        outcome.check()
-
-    def receive_pipeline(
-        self, accepts: Sequence[Accept | None], *, seconds: float, for_client: bool, essential: int
-    ) -> Steps[bool]:
-        """Read the answers to the statements of a pipeline that ends with a synchronization, as :meth:`receive` does.
-
-        :param accepts: one for each statement; None ignores its results
-        :param essential: of how many statements, from the first on, errors are raised
-        :return: whether all statements have succeeded
-        :raises ServerRefused, ClientGone, ConnectionBroken: as :meth:`receive`
-        """
-        outcome = yield from self._receive(accepts, seconds, for_client)
-        if outcome.failed is None or outcome.failed < essential:
-            outcome.check()
-        return outcome.failed is None
-
-    def _receive(self, accepts: Sequence[Accept | None], seconds: float, for_client: bool) -> Steps[_Outcome]:
-        wait = self._wait
+        pgconn, wait, outcome = self._pgconn, self._wait, _Outcome()
         wait.deadline, wait.for_client = monotonic() + seconds, for_client
-        outcome = _Outcome()
         try:
             yield from self._read_results(accepts, outcome)
         except psycopg.Error as exc:
             raise ConnectionBroken(f"the connection was lost: {exc}", sent=True) from exc
-        if self._pgconn.status != _CONNECTION_OK:
+        if pgconn.status != _CONNECTION_OK:
             refused = outcome.refused
             raise ConnectionBroken(f"the connection was lost: {refused or 'no reason given'}", sent=True) from refused
-        return outcome
+        if outcome.gone and (outcome.failed is None or outcome.failed < essential):
+            raise ClientGone("the client closed its connection; the call was cancelled")
+        if outcome.failed is None:
+            return True
+        if outcome.refused is not None and outcome.failed < essential:
+            raise outcome.refused
+        return False
 
     def _read_results(self, accepts: Sequence[Accept | None], outcome: _Outcome) -> Steps[None]:
         pgconn = self._pgconn
         pipelined = pgconn.pipeline_status != _PIPELINE_OFF
-        number = 0
+        is_busy, get_result = pgconn.is_busy, pgconn.get_result
         if pgconn.flush():  # a long value does not fit into the socket at once
             yield from self._send_rest(outcome)
-        is_busy, get_result = pgconn.is_busy, pgconn.get_result
+        number = 0
         while True:
-            if is_busy():
-                yield from self._wait_for_result(outcome)
+            while is_busy():
+                event = yield self._wait
+                if event is Event.READY:
+                    pgconn.consume_input()
+                else:
+                    yield from self._give_up(event, outcome)
             result = get_result()
             if result is None:
                 if not pipelined:
@@ -275,21 +266,18 @@ class Exchange:
                     yield from self._cancel()
             elif status == _PIPELINE_SYNC:
                 return
-            elif status in _FAILED:
+            else:
                 outcome.fail(number, result)
-            else:
-                raise ConnectionBroken(f"the server answered with what was not asked for: {status}", sent=True)
+            if pipelined and status in _LAST:
+                get_result()  # the end of the statement's results, which libpq has no need to wait for
+                number += 1
 
-    def _wait_for_result(self, outcome: _Outcome) -> Steps[None]:
-        while self._pgconn.is_busy():
-            event = yield self._wait
-            if event is Event.READY:
-                self._pgconn.consume_input()
-            elif event is Event.GONE:
-                outcome.gone = True
-                yield from self._cancel()
-            else:
-                raise ConnectionBroken("the server did not answer in time", sent=True)
+    def _give_up(self, event: Event, outcome: _Outcome) -> Steps[None]:
+        """Wait no more for the statements themselves."""
+        if event is Event.LATE:
+            raise ConnectionBroken("the server did not answer in time", sent=True)
+        outcome.gone = True
+        yield from self._cancel()
 
     def _send_rest(self, outcome: _Outcome) -> Steps[None]:
         """Send on until the server has all."""
@@ -315,8 +303,3 @@ class Exchange:
         assert connection is not None  # it is leased to whoever takes these steps
         connection.cancel_safe(timeout=CANCEL_SECONDS)
         self._wait.deadline, self._wait.for_client = monotonic() + CANCEL_SECONDS, False
-
-
-def ignore(_: PGresult) -> bool:
-    """Accept any result and keep nothing of it."""
-    return True

@@ -14,7 +14,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from gateway.functions.protocol import SENDING, Accept, ConnectionBroken, Exchange, ServerRefused, ignore
+from gateway.functions.protocol import SENDING, Accept, ConnectionBroken, Exchange, ServerRefused
 from gateway.functions.statements import Query
 from gateway.steps import Steps, run
 
@@ -98,8 +98,18 @@ class CallSession:
         self._forgets_all = False  # the server has prepared statements that are not in _prepared
         self.dblink: str | None = None  #: the schema of the database's extension dblink
         self._seen_until = 0.0  # the server was there just before
+        self._found_foreign = False  # the last look has found statements that SQL has prepared
+        self.checked: object = None  #: what the caller has found this connection to be good for
         self.dirty = False  #: a call may have left something behind, and no cleaning has begun
         self.cleaning = False  #: cleaning was sent, and its answer not yet read
+
+    def is_ready(self) -> bool:
+        """Whether a call may be made without :meth:`settle`."""
+        return (
+            not (self.dirty or self.cleaning)
+            and monotonic() <= self._seen_until
+            and self._pgconn.transaction_status == _IDLE
+        )
 
     def settle(self) -> Steps[None]:
         """Make the session ready for a call: cleaned, and with the server still at the other end.
@@ -134,19 +144,13 @@ class CallSession:
 
     def _end_cleaning(self) -> Steps[None]:
         """Read the answer to the cleaning, which has been there for a while, as a rule."""
-        foreign = 0
-
-        def accept(result: PGresult) -> bool:
-            nonlocal foreign
-            foreign = result.ntuples
-            return True
-
+        self._found_foreign = False
         self._pgconn.consume_input()
-        yield from self._exchange.receive(accept, seconds=CLEANING_SECONDS)
+        yield from self._exchange.receive((self._look,), seconds=CLEANING_SECONDS)
         self.cleaning = False
         while self._pgconn.notifies() is not None:
             pass
-        if foreign:
+        if self._found_foreign:
             self.forget_prepared()
             self.begin_cleaning()
 
@@ -187,23 +191,26 @@ class CallSession:
         :raises ClientGone: the client is gone; the statement was cancelled
         :raises ConnectionBroken: the connection ended
         """
-        name = yield from self._prepare_if_repeated(statement, seconds)
+        name = self._prepared.pop(statement, b"")
+        if name:
+            self._prepared[statement] = name  # as the one used last
+        else:
+            name = yield from self._prepare_if_repeated(statement, seconds, known=name is None)
         self.dirty = True
-        format_ = statement.result_format
-        if name is not None and cleaning and _PIPELINES and not (self.dblink or self._dropped or self._forgets_all):
+        if name and cleaning and _PIPELINES and not (self.dblink or self._dropped or self._forgets_all):
             if not self._cleaning_prepared:
                 yield from self._prepare_cleaning()
             self._send_with_cleaning(name, values, statement)
             yield from self._receive_with_cleaning(accept, seconds=seconds, for_client=for_client)
             return
         with SENDING:
-            if name is None:
-                self._pgconn.send_query_params(statement.sql, values, statement.types, None, format_)
+            if name:
+                self._pgconn.send_query_prepared(name, values, None, statement.result_format)
             else:
-                self._pgconn.send_query_prepared(name, values, None, format_)
+                self._pgconn.send_query_params(statement.sql, values, statement.types, None, statement.result_format)
             if statement.many_rows:
                 self._limit_rows_in_memory()
-        yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client)
+        yield from self._exchange.receive((accept,), seconds=seconds, for_client=for_client)
 
     def _send_with_cleaning(self, name: bytes, values: Sequence[bytes | None], statement: Query) -> None:
         """Send a prepared statement, a commit, and the cleaning, all in one message: the server wakes up once.
@@ -227,34 +234,35 @@ class CallSession:
 
     def _receive_with_cleaning(self, accept: Accept, *, seconds: float, for_client: bool) -> Steps[None]:
         pgconn = self._pgconn
-        foreign = 0
-
-        def accept_foreign(result: PGresult) -> bool:
-            nonlocal foreign
-            foreign += result.ntuples
-            return True
-
-        accepts = (accept, None, None, accept_foreign, *_IGNORED)
+        self._found_foreign = False
         try:
-            clean = yield from self._exchange.receive_pipeline(
-                accepts, seconds=seconds, for_client=for_client, essential=_ESSENTIAL
+            clean = yield from self._exchange.receive(
+                (accept, None, None, self._look, *_IGNORED),
+                seconds=seconds,
+                for_client=for_client,
+                essential=_ESSENTIAL,
             )
         finally:
             if pgconn.status == _CONNECTION_OK and pgconn.transaction_status != _ACTIVE:
                 pgconn.exit_pipeline_mode()
         while pgconn.notifies() is not None:
             pass
-        if clean and not foreign:
+        if clean and not self._found_foreign:
             self.dirty = False
             self._seen_until = monotonic() + TRUSTED_SECONDS
         else:
             self.forget_prepared()
 
+    def _look(self, result: PGresult) -> bool:
+        """Take the result of FOREIGN_STATEMENTS, which is the last one of those that are given."""
+        self._found_foreign = result.ntuples > 0
+        return True
+
     def _prepare_cleaning(self) -> Steps[None]:
         for name, command in _PREPARED_CLEANING.items():
             with SENDING:
                 self._pgconn.send_prepare(name, command)
-            yield from self._exchange.receive(ignore, seconds=CLEANING_SECONDS)
+            yield from self._exchange.receive((None,), seconds=CLEANING_SECONDS)
         self._cleaning_prepared = True
 
     def ask(self, query: bytes, values: Sequence[bytes | None]) -> list[bytes]:
@@ -299,7 +307,7 @@ class CallSession:
 
         with SENDING:
             self._pgconn.send_query_params(query, values, types, None, result_format)
-        run(self._exchange.receive(accept, seconds=ASK_SECONDS))
+        run(self._exchange.receive((accept,), seconds=ASK_SECONDS))
         (result,) = results
         return result
 
@@ -316,10 +324,10 @@ class CallSession:
 
         with SENDING:
             self._pgconn.send_prepare(b"", statement.sql, statement.types)
-        run(self._exchange.receive(ignore, seconds=ASK_SECONDS))
+        run(self._exchange.receive((None,), seconds=ASK_SECONDS))
         with SENDING:
             self._pgconn.send_describe_prepared(b"")
-        run(self._exchange.receive(accept, seconds=ASK_SECONDS))
+        run(self._exchange.receive((accept,), seconds=ASK_SECONDS))
         return tuple(types)
 
     def forget_prepared(self) -> None:
@@ -334,17 +342,20 @@ class CallSession:
         else:
             self._pgconn.set_single_row_mode()
 
-    def _prepare_if_repeated(self, statement: Query, seconds: float) -> Steps[bytes | None]:
-        """The name under which a statement is prepared, from its second use on."""
-        name = self._prepared.pop(statement, b"")  # and in again, as the one used last
-        if name is None:
+    def _prepare_if_repeated(self, statement: Query, seconds: float, *, known: bool) -> Steps[bytes | None]:
+        """Prepare a statement at its second use, and return its name then.
+
+        :param known: it was used before
+        """
+        name = None
+        if known:
             self._counter += 1
             name = b"stonescriptdb_gateway_%d" % self._counter
             with SENDING:
                 self._pgconn.send_prepare(name, statement.sql, statement.types)
-            yield from self._exchange.receive(ignore, seconds=seconds)
-        self._remember(statement, name or None)
-        return name or None
+            yield from self._exchange.receive((None,), seconds=seconds)
+        self._remember(statement, name)
+        return name
 
     def _remember(self, statement: Query, name: bytes | None) -> None:
         self._prepared[statement] = name

@@ -95,26 +95,32 @@ def on_database(
     reached = False
     try:
         while True:
-            connection = yield from _lease(services, owner)
+            connection, session = yield from _lease(services, owner)
             reached = True
             try:
-                return (yield from _on_session(connection, name, work))
+                if not session.is_ready():
+                    yield from session.settle()
+                return (yield from work(session))
+            except ServerRefused as exc:  # a question of the gateway's own
+                raise exc.as_query_failed(name) from exc
             except ConnectionBroken as exc:
                 connection.close()
                 attempts -= 1
                 if exc.sent or attempts == 0:
                     raise ConnectionFailed("the connection to PostgreSQL was lost during the call") from exc
             finally:
+                if session.dirty:
+                    _begin_cleaning(connection, session)
                 services.registry.give_back(connection)
     finally:
         if reached:
             emit(CallFinished(owner.platform, perf_counter() - began))
 
 
-def _lease(services: Services, owner: DatabaseOwner) -> Steps[CountedConnection]:
-    """A pooled connection to the database that calls for *owner* reach, whoever was remembered as its owner before.
+def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConnection, CallSession]]:
+    """Return a connection to the database that calls for *owner* reach, whoever was remembered as its owner before.
 
-    :raises DatabaseNotFound: there is none, told at once
+    :raises DatabaseNotFound: there is none
     :raises DatabaseNameConflict: the database of this name is somebody else's
     """
     directory, registry = services.directory, services.registry
@@ -124,15 +130,21 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[CountedConnection]
             yield ELSEWHERE
             database = directory.find_for_call(owner)
         try:
-            connection = yield from registry.lease_steps(database.name)
+            connection = registry.take_idle(database.name)
+            if connection is None:
+                connection = yield from registry.lease_steps(database.name)
         except DatabaseNotFound:
             connection = None
         if connection is not None:
+            session = session_of(connection)
+            if session.checked is database:
+                return connection, session
             try:
                 if not directory.was_asked(connection):
                     yield ELSEWHERE
                 if directory.is_open_on(connection, database):
-                    return connection
+                    session.checked = database
+                    return connection, session
             except BaseException:
                 registry.give_back(connection)
                 raise
@@ -144,19 +156,12 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[CountedConnection]
     raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **owner_facts(owner))
 
 
-def _on_session(connection: CountedConnection, name: str, work: Callable[[CallSession], Steps[T]]) -> Steps[T]:
-    session = session_of(connection)
-    yield from session.settle()
-    try:
-        return (yield from work(session))
-    except ServerRefused as exc:  # a question of the gateway's own
-        raise exc.as_query_failed(name) from exc
-    finally:
-        if session.dirty and not connection.closed:
-            try:
-                session.begin_cleaning()
-            except psycopg.Error:
-                connection.close()
+def _begin_cleaning(connection: CountedConnection, session: CallSession) -> None:
+    if not connection.closed:
+        try:
+            session.begin_cleaning()
+        except psycopg.Error:
+            connection.close()
 
 
 def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> Steps[list[bytes]]:

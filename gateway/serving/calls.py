@@ -68,9 +68,14 @@ class Calls:
         """Have a call look again at *until* whether it needs a thread."""
         self._patient.append((until, call))
 
+    @property
+    def are_patient(self) -> bool:
+        """Whether :meth:`end_patience` is to be called at some time."""
+        return bool(self._patient)
+
     def seconds_of_patience(self) -> float:
-        """How long :meth:`end_patience` need not be called."""
-        return max(0.0, self._patient[0][0] - monotonic()) if self._patient else _NEVER
+        """How long :meth:`end_patience` need not be called, where :attr:`are_patient`."""
+        return max(0.0, self._patient[0][0] - monotonic())
 
     def end_patience(self) -> None:
         """Let the calls look again whose time has come."""

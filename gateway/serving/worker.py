@@ -102,6 +102,7 @@ class Worker(BaseWorker):
         self._clients: dict[Client, None] = {}
         self._heads = HeadReader()
         self._listening = False
+        self._only_home = self.places.for_calls[0] if len(self.places.for_calls) == 1 else None
         self._inboxes: set[int] = set()
         self._vacant: set[int] = set()
         self._health = Threads("health", _HEALTH_THREADS, float("inf"))
@@ -121,8 +122,11 @@ class Worker(BaseWorker):
         self._stop()
 
     def _run_once(self, seconds: float) -> None:
-        self._loop.run_once(min(seconds, self._calls.seconds_of_patience()))
-        self._calls.end_patience()
+        if self._calls.are_patient:
+            self._loop.run_once(min(seconds, self._calls.seconds_of_patience()))
+            self._calls.end_patience()
+        else:
+            self._loop.run_once(seconds)
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
         """A signal has come, whose handler has run."""
@@ -297,8 +301,8 @@ class Worker(BaseWorker):
 
     def _home_of_call(self, body: bytes) -> int:
         """The place where a call is to be made."""
-        if len(self.places.for_calls) == 1:
-            return self.places.for_calls[0]
+        if self._only_home is not None:
+            return self._only_home
         database = self._calls.home_of(body)
         return self.place if database is None else self.places.home(database)
 
