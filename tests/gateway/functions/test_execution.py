@@ -110,7 +110,7 @@ def test_a_timeout_that_a_function_raises_itself_is_its_error(ready):
     [
         (1, MAX_RESPONSE_BYTES - 100, True),
         (1, MAX_RESPONSE_BYTES, False),
-        (1, 50_000_000, False),
+        (1, 5_000_000, False),  # which PostgreSQL renders well within the statement timeout
         (9, MAX_RESPONSE_BYTES // 10, True),
         (11, MAX_RESPONSE_BYTES // 10, False),
         (1_000_000, 5, False),
@@ -139,7 +139,7 @@ def test_a_query_whose_answer_is_over_the_limit_is_stopped(ready, owner):
 
 def test_a_single_value_over_the_limit_never_reaches_the_gateway(ready):
     with pytest.raises(ResponseTooLarge):
-        ready.rows("one_of", [50_000_000])
+        ready.rows("one_of", [5_000_000])
     with pytest.raises(ResponseTooLarge):
         ready.rows("put_out", [MAX_RESPONSE_BYTES])
     assert ready.rows("put_out", [3]) == [{"result": "xxx"}]
