@@ -1,7 +1,7 @@
 """A deploy repeated in a database that is equal to one where it has succeeded.
 
 The comparison and the plan cost many times what the statements do, and databases of one schema are mostly alike. So the
-first database of a starting point gets the whole deploy, and the others the statements that it came to.
+first database of a starting point gets the whole deploy, and the others get the statements that it sent.
 
 Invariants:
 

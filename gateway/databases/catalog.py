@@ -36,7 +36,7 @@ class Connections(Protocol):
 
 @contextmanager
 def refusals(doing: str, **facts: str | None) -> Iterator[None]:
-    """Turn the driver's errors into ours.
+    """Raise the driver's errors as errors of the gateway.
 
     :param doing: what was tried, to follow "PostgreSQL refused to"
     :raises ConnectionFailed: the connection was lost, or the server is going down (SQLSTATE classes 08 and 57P), or

@@ -1,4 +1,4 @@
-"""Which databases there are and whose they are, by their stamps."""
+"""The databases of the server and their owners, by their stamps."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class DatabaseDirectory:
         return self._reachable(owned(row, owner, roles=self._roles))
 
     def owner_of(self, name: str) -> DatabaseOwner | None:
-        """Return whose the database called *name* is; None if there is none, or it has no stamp."""
+        """Return the owner of the database *name*; None if there is none, or it has no stamp."""
         with refusals("look up a database"), self._session() as session:
             row = read_named(session, name)
         if row is None or row.stamp is None or not _owns(self._roles, row, row.stamp):

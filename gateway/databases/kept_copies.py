@@ -112,7 +112,7 @@ class KeptCopies:
         return made
 
     def seal(self, copy: KeptCopy, mark: str | None) -> None:
-        """Let *copy* be what the database can be put back to, instead of any older one of it.
+        """Make *copy* the one that undo restores, and drop older copies of the database.
 
         :param mark: None if it is not known, so that putting it back has to be forced
         """
@@ -146,7 +146,7 @@ class KeptCopies:
             return tuple(copy for copy in _copies(session) if copy.mark is not None)
 
     def put_back(self, copy: KeptCopy, database: ManagedDatabase) -> None:
-        """Let *copy* take the place of *database*, which is dropped; its sessions are cut off.
+        """Replace *database* by *copy*, and drop it; its sessions are terminated.
 
         :raises ConnectionFailed: there are sessions in it that do not end
         """
@@ -174,7 +174,7 @@ class KeptCopies:
                 drop_database(session, aside)
 
     def expire(self) -> tuple[str, ...]:
-        """Drop the copies whose time is over, and what a crash has left, and return their names."""
+        """Drop expired copies and what a crash has left, and return their names."""
         with self._connections.dedicated(self._maintenance_database) as session, refusals("drop copies"):
             session.autocommit = True
             rows = session.execute(_QUERIES["undone"], {"prefix": _PREFIX, "comment": _UNDONE}).fetchall()

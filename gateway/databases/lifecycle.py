@@ -188,7 +188,7 @@ class DatabaseLifecycle:
             drop_database(session, name)
 
     def remove_unfinished(self) -> tuple[str, ...]:
-        """Drop the databases whose making was cut short by the end of its process, and return their names."""
+        """Drop the databases that a killed process was creating, and return their names."""
         session_of = self._connections.dedicated(self._maintenance_database)
         with session_of as session, refusals("remove unfinished databases"):
             session.autocommit = True

@@ -12,13 +12,13 @@ import psycopg
 from gateway.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
-_ALONE_SECONDS: Final = 5.0  #: for the sessions in a database to end that have been told to
+_ALONE_SECONDS: Final = 5.0  #: until the other sessions of a database have ended
 _POLL_SECONDS: Final = 0.05
 
 
 @dataclass(slots=True, kw_only=True)
 class WrittenRows:
-    """What PostgreSQL counts of the rows written to each table, by oid, before a migration and by it.
+    """The number of rows written to each table, by oid, before a migration and by it, as PostgreSQL counts them.
 
     :ivar before: with the file of each table; None if it is not known
     :ivar own: what the migration has written; None until it is about to commit
@@ -58,7 +58,7 @@ class WrittenRows:
 
 
 def read_mark(connection: psycopg.Connection[Any]) -> str | None:
-    """Return what is different as soon as rows of the application's tables have been written.
+    """Return a text that changes when rows of the application's tables are written.
 
     None if that is not known, because other sessions are connected to the database of *connection*.
     """
@@ -69,7 +69,7 @@ def read_mark(connection: psycopg.Connection[Any]) -> str | None:
 
 
 def _counts(connection: psycopg.Connection[Any]) -> Mapping[int, tuple[int, int]] | None:
-    """Return the rows ever written to each table, and its file, by oid; None if that is not known."""
+    """Return the number of rows ever written to each table, and its file, by oid; None if they are not known."""
     if not _wait_until_alone(connection):
         return None
     rows = connection.execute(_QUERIES["writes"]).fetchall()
@@ -77,9 +77,9 @@ def _counts(connection: psycopg.Connection[Any]) -> Mapping[int, tuple[int, int]
 
 
 def _wait_until_alone(connection: psycopg.Connection[Any]) -> bool:
-    """Wait until no other session is connected to the database; return whether that came about in time.
+    """Wait until no other session is connected to the database, and return False after a timeout.
 
-    A session keeps its counts to itself for up to ten seconds, and publishes all when it ends.
+    A session reports its counts up to ten seconds late, and all of them when it ends.
     """
     deadline = time.monotonic() + _ALONE_SECONDS
     while _has_others(connection):

@@ -29,13 +29,13 @@ _INTERNAL_ERROR: Final = "XX000"
 T = TypeVar("T")
 TRIES: Final = 4  #: with signatures that turn out to have changed; more than one change meets few calls
 
-#: The server has forgotten a prepared statement, has another of the name, or would now give other columns.
+#: The prepared statement is gone or replaced, or its result has other columns now.
 _PREPARED_ANEW: Final = frozenset({"26000", "42P05", _NOT_SUPPORTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCall:
-    """A function, whose database it is in, and the values for it as ``parse_json`` gives them."""
+    """A function, the owner of its database, and its arguments as ``parse_json`` returns them."""
 
     owner: DatabaseOwner
     function: str
@@ -52,7 +52,7 @@ class CallAnswer:
 
 
 def call_function(services: Services, call: FunctionCall, peer: Peer | None = None) -> CallAnswer:
-    """Call a function in this thread, and give its rows as PostgreSQL renders them.
+    """Call a function in this thread, and return its rows as JSON rendered by PostgreSQL.
 
     :param peer: when it is gone, the call is cancelled
     :raises GatewayError: as :func:`call_steps`
@@ -61,7 +61,7 @@ def call_function(services: Services, call: FunctionCall, peer: Peer | None = No
 
 
 def call_steps(services: Services, call: FunctionCall) -> Steps[CallAnswer]:
-    """Call a function and give its rows as PostgreSQL renders them.
+    """Call a function and return its rows as JSON rendered by PostgreSQL.
 
     :raises FunctionNotFound: there is none that may be called
     :raises InvalidRequest: the values do not fit any function of the name, or more than one
@@ -234,7 +234,7 @@ def _needs_describing(refused: ServerRefused) -> bool:
 def _explained(
     refused: InvalidRequest | Misfit | ServerRefused, session: CallSession, call: FunctionCall, routine: Routine
 ) -> GatewayError:
-    """What a refusal means to who called."""
+    """Return the error for the client of a call that PostgreSQL refused."""
     if isinstance(refused, InvalidRequest):
         return refused
     if isinstance(refused, Misfit):
@@ -253,7 +253,7 @@ def _explained(
 
 
 class ConcurrencyLimit:
-    """How many requests for each database this process has under way.
+    """The number of running requests of this process for each database.
 
     Most of a flood waits for a connection to its one database, each with a thread. What is let in of it is less than
     the threads there are, so that there is always one for the requests of others.
@@ -264,7 +264,7 @@ class ConcurrencyLimit:
         self._under_way: dict[str, int] = {}  # under _lock; databases without a request are not in it
 
     def enter(self, database: str, most: int) -> None:
-        """Count one more, which ends with :meth:`leave`.
+        """Count one more request, until :meth:`leave`.
 
         :raises PoolExhausted: there are *most* already; it is not counted
         """

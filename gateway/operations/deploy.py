@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployTerms:
-    """How a deploy is wanted, wherever its schema comes from.
+    """The options of a deploy request.
 
     :ivar force: do what loses data all the same
     :ivar dry_run: do everything, then roll it back
@@ -51,9 +51,9 @@ class DeployTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployRequest(DeployTerms):
-    """A wish to bring databases to the schema in *archive*.
+    """A request to bring databases to the schema in *archive*.
 
-    :ivar owner: whose database; for a whole platform, its main one
+    :ivar owner: the owner of the database; for a whole platform, of its main database
     """
 
     owner: DatabaseOwner
@@ -89,7 +89,7 @@ def deploy(
     proven: ProvenDeploys | None = None,
     before_commit: Callable[[psycopg.Connection[Any]], None] | None = None,
 ) -> DeployReport:
-    """Bring the database of *connection*, which is *owner*'s or is to become it, to *schema*.
+    """Deploy *schema* to the database of *connection*, which belongs or will belong to *owner*.
 
     :param stamp: what the database's comment must be before and after; None for one that has no stamp yet
     :param proven: deploys of the same request to other databases, to be repeated in this one where it is like those

@@ -23,7 +23,7 @@ State = Literal["current", "behind", "drifted", "not_deployed", "unreachable"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseStatus:
-    """One database.
+    """The status of one database.
 
     :ivar state: ``drifted`` means changed since its last deploy
     :ivar version: of the stored schema, counted from 1; None for contents that were never stored
@@ -39,7 +39,7 @@ class DatabaseStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlikeDatabases:
-    """Databases that are in the same state in every respect.
+    """Databases with the same fingerprint and state.
 
     :ivar differences: from what was deployed, a line each; only of drifted ones
     """
@@ -128,7 +128,7 @@ def _schema_status(
 
 
 def _status_of_version_1(services: Services, members: Sequence[ManagedDatabase]) -> SchemaStatus:
-    """Compare databases whose schema travels with requests with the one that was deployed to last."""
+    """Compare the databases of version 1 with the schema that was deployed last to any of them."""
     inspected = inspect_all(services, members)
     deployed = [one for _, one in inspected if isinstance(one, Inspection) and one.deployed_at is not None]
     newest = max(deployed, key=lambda one: str(one.deployed_at), default=None)

@@ -39,9 +39,9 @@ class CopyRules:
 
     @contextmanager
     def kept_copy(self, database: ManagedDatabase) -> Iterator[BeforeCommit | None]:
-        """Keep a copy of *database* as it is before the block, if that is wanted and needed.
+        """Keep a copy of *database* as it is before the block, if that is requested and needed.
 
-        Yields what the migration has to call before it commits. If the block fails, the copy is dropped.
+        Yield the function that the migration has to call before its commit. If the block fails, the copy is dropped.
 
         :raises UndoRefused: there is no space for it; then nothing is migrated
         """

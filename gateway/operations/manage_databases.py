@@ -68,7 +68,7 @@ def drop_database(services: Services, owner: DatabaseOwner, confirmation: str) -
 
 
 def find_adoptable(services: Services, platform: str, schema_name: str | None = None) -> tuple[DatabaseOwner, ...]:
-    """Whose the databases without a stamp would be whose names begin as those of *platform* do.
+    """Return the owners that databases without a stamp would get, if their names begin with the name of *platform*.
 
     The ids are taken from the databases' names, in which an id like ``clinic-001`` is ``clinic_001``.
 

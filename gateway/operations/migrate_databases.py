@@ -19,7 +19,7 @@ from migrations_engine import Schema
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSchemaRequest(DeployTerms):
-    """A wish to bring databases to the current version of a stored schema.
+    """A request to bring databases to the current version of a stored schema.
 
     :ivar only: the ids of some of them; None for all
     :ivar first: of those that are not there yet, only so many; the others are left for another time

@@ -19,7 +19,7 @@ _LOGGED_COUNTS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigratedDatabase:
-    """What became of one database.
+    """The result for one database.
 
     :ivar report: only of one that succeeded
     :ivar error: only of one that failed
@@ -52,7 +52,7 @@ class PlatformMigration:
 
     @property
     def databases_failed(self) -> tuple[str, ...]:
-        """Those whose deploy did not succeed; they are as they were."""
+        """The databases whose deploy failed; they are unchanged."""
         return tuple(result.database for result in self.databases if result.status == "failed")
 
     @property
@@ -112,7 +112,7 @@ class PlatformMigration:
 
     @property
     def verification(self) -> Verification:
-        """What is verified in all databases that came to be verified; the log says in which one it is not."""
+        """The parts verified in all databases that were verified; the log names those that failed."""
         found = [(result.database, result.report.verification) for result in self.databases if result.report]
         for result in self.databases:
             if result.error and (fact := result.error.facts.get("verification")) is not None:

@@ -18,7 +18,7 @@ from migrations_engine import Schema
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedGroup:
-    """Databases for which a migration would do the same.
+    """Databases with the same plan.
 
     :ivar example: what it did in the largest of them, which was tried
     :ivar tried_ms: how long that took, and so the most that one of them should take
@@ -41,7 +41,7 @@ class MigrationPlan:
 def plan_migration(
     services: Services, databases: Sequence[ManagedDatabase], schema: Schema, terms: DeployTerms
 ) -> MigrationPlan:
-    """Try *schema* out, in one of the databases that are alike, or in each where rows are at risk.
+    """Make a dry run of *schema* in one database of each group, or in all of a group with rows at risk.
 
     :param terms: of a dry run
     """

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def reconcile(services: Services) -> tuple[str, ...]:
-    """Mend what can be mended, and return a sentence for each thing that was or that needs a person.
+    """Repair what can be repaired, and return a sentence for each repair and for what has to be done by hand.
 
     Stamps are the truth about databases, records about schemas. What is cut short in either leaves something that only
     its maker would have known, which is removed; a platform that has databases and no record is recorded again.

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutRules:
-    """When a roll-out stops. Running deploys are always finished.
+    """Rules for stopping a roll-out. Running deploys are always finished.
 
     :ivar stop_after: after which failures no further deploys start
     :ivar is_wanted: called before each database; False counts as a failure
@@ -87,7 +87,7 @@ def migrate_one(
     proven: ProvenDeploys | None = None,
     copies: CopyRules | None = None,
 ) -> MigratedDatabase:
-    """Deploy to one database. A fault of ours in one must not hide what became of the others, so it is a result too.
+    """Deploy to one database. An internal error is a result too, so that it does not hide those of other databases.
 
     :param proven: deploys of the same request to other databases
     :param copies: of the same request; None for a request about this database alone

@@ -17,7 +17,7 @@ from migrations_engine import Schema, SchemaExtractionFailed, read_folder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRequest:
-    """A wish to store the schema in *archive*.
+    """A request to store the schema in *archive*.
 
     :ivar sent_by: the address it comes from
     """

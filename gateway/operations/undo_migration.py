@@ -16,7 +16,7 @@ from gateway.services import Services
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoRequest:
-    """A wish to put databases back.
+    """A request to restore databases from their copies.
 
     :ivar only: the ids of some of them; None for all that have a copy
     :ivar force: also those in which rows have been written since
@@ -39,7 +39,7 @@ class UndoneDatabase:
 
 
 def undo_migration(services: Services, wanted: UndoRequest) -> tuple[UndoneDatabase, ...]:
-    """Put databases of a stored schema back to what they were before their last migration with ``undo``.
+    """Restore databases of a stored schema from the copies of their last migration with ``undo``.
 
     Failures of databases are in the result and not raised.
 

@@ -1,4 +1,4 @@
-"""Migrations that are under way or have ended, as every worker and every gateway of DATA_DIR sees them.
+"""Running and ended migrations, as seen by every worker and every gateway of DATA_DIR.
 
 Each has a file that is replaced while it goes on, and a lock that its process holds: one whose lock is free and that
 has not ended was interrupted.
@@ -32,7 +32,7 @@ _WRITTEN_EVERY_SECONDS: Final = 0.5
 class LoggedDeploy:
     """A migration of one or many databases.
 
-    :ivar databases: the fate of those that are done, by name: ``completed``, ``failed`` …
+    :ivar databases: the results so far, by name: ``completed``, ``failed`` …
     """
 
     id: str

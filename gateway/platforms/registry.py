@@ -180,7 +180,7 @@ class PlatformRegistry:
         return None
 
     def earlier_folders(self) -> Mapping[str, tuple[Path, ...]]:
-        """Return the schema folders of each platform whose record is still the Rust gateway's."""
+        """Return the schema folders of each platform that has a record of the Rust gateway."""
         found = {}
         for path in sorted(self._data_dir.glob(f"[!.]*/{RECORD_FILE}")):
             with suppress(OSError, UnicodeDecodeError):
@@ -235,9 +235,9 @@ class PlatformRegistry:
 
 
 def check_schema_name(platform: str, schema_name: str) -> None:
-    """Check that a schema of *platform* may be called so.
+    """Check the name of a schema of *platform*.
 
-    :raises InvalidRequest: it may not
+    :raises InvalidRequest: it is not allowed
     """
     schema_database(platform, schema_name, _SHORTEST)
     if schema_name in (RECORD_FILE, EARLIER_FILE):
@@ -255,9 +255,9 @@ def _version_of(upload: SchemaUpload) -> SchemaVersion:
 
 
 def _show(folder: Path, schema_name: str, version: SchemaVersion) -> bool:
-    """Let the link of the schema lead to *version*, and return whether it did not.
+    """Point the link of the schema to *version*, and return whether that changed it.
 
-    A folder that stands in its place, made by an earlier gateway or by a person, is moved beside the versions.
+    A folder in its place, from an earlier gateway or made by hand, is moved to the versions.
     """
     link, target = folder / schema_name, f"{VERSIONS_FOLDER}/{schema_name}/{version.checksum}"
     if link.is_symlink() and str(link.readlink()) == target:

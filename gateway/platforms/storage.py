@@ -23,7 +23,7 @@ _NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR
 
 @contextmanager
 def storage_failures(doing: str) -> Iterator[None]:
-    """Turn the operating system's refusals into an error that says what to do.
+    """Raise errors of the operating system as ``StorageFailed``.
 
     :param doing: what was tried, to follow "the gateway could not"
     :raises StorageFailed: the disk is full, read-only, broken …
@@ -40,7 +40,7 @@ def storage_failures(doing: str) -> Iterator[None]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold *folder* for one writer: of all threads, all workers, and all gateways that use it. Readers need no lock.
+    """Hold the lock on *folder*, against all threads, workers and gateways that write to it. Readers need no lock.
 
     The kernel releases the lock when its holder ends, also if it is killed.
     """

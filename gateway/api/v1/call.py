@@ -111,9 +111,9 @@ def read_call_body(environ: dict[str, Any], read: Callable[[], bytes]) -> tuple[
 
 
 def _address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
-    """Return whose database and which function *body* names. The same few are asked for all day.
+    """Return the owner of the database and the function that *body* names, from a cache if possible.
 
-    Only what was read without an error is remembered, so that of all fields the function alone may be long.
+    Only what was read without an error is cached, so no field but the function can be long.
     """
     function = body.get("function")
     if isinstance(function, str) and len(function) <= _LONGEST_REMEMBERED:

@@ -79,8 +79,8 @@ class MigratedDatabaseShape(Shape):
         """Add the fields that the answer to a failed deploy would have."""
         if result.error is None:
             return data
-        told = {name: shape_of_fact(value) for name, value in result.error.facts.items()}
-        return {**told, **data, "message": result.error.message}
+        facts = {name: shape_of_fact(value) for name, value in result.error.facts.items()}
+        return {**facts, **data, "message": result.error.message}
 
 
 class MigrateAnswer(Shape):
