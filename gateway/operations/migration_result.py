@@ -1,4 +1,4 @@
-"""What became of the databases of a migration, each and all together."""
+"""The results of a migration: for each database, and summed up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MigratedDatabase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformMigration:
-    """What became of all of them, in the order in which they were taken."""
+    """The results for all databases, in the order of the roll-out."""
 
     databases: tuple[MigratedDatabase, ...]
     dry_run: bool
