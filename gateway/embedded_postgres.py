@@ -52,7 +52,7 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 """
 
-#: Who may log in how. Over the socket, which only this user can reach, the gateway's own role needs no password; the
+#: The rules for logins. Over the socket, which only this user can reach, the gateway's own role needs no password; the
 #: roles of platforms have one each, so that PLATFORM_ROLES keeps them apart here, too.
 _LOGINS: Final = f"""\
 # Written by stonescriptdb-gateway at every start.

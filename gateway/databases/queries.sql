@@ -1,7 +1,7 @@
 -- Ownership of databases. The stamp is the comment on the database: pg_shdescription can be read from every database.
 
 -- name: database_named
--- The database of a name, whoever it belongs to. A DROP that was interrupted leaves one that cannot be connected to.
+-- The database of a name, of any owner. A DROP that was interrupted leaves one that cannot be connected to.
 SELECT d.oid::int8 AS oid, d.datname::text AS name, d.datconnlimit = -2 AS is_half_dropped, s.description AS comment,
     pg_catalog.pg_get_userbyid(d.datdba)::text AS role
 FROM pg_catalog.pg_database AS d
@@ -28,7 +28,7 @@ WHERE
 ORDER BY d.datname
 
 -- name: unstamped_databases
--- Databases without a stamp that somebody could adopt.
+-- Databases without a stamp, which can be adopted.
 SELECT d.oid::int8 AS oid, d.datname::text AS name, false AS is_half_dropped, s.description AS comment,
     pg_catalog.pg_get_userbyid(d.datdba)::text AS role
 FROM pg_catalog.pg_database AS d
@@ -147,7 +147,7 @@ WHERE
 ORDER BY o.name
 
 -- name: open_to_public
--- Whether everybody may connect to a database.
+-- Whether PUBLIC may connect to a database.
 SELECT EXISTS (
     SELECT FROM pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) AS granted
     WHERE granted.grantee = 0 AND granted.privilege_type = 'CONNECT'

@@ -94,7 +94,7 @@ class CopyRules:
 
 
 def loses_or_rewrites(report: DeployReport) -> bool:
-    """Return whether the deploy of a dry run's *report* would lose data or rewrite a table, as far as can be told."""
+    """Return whether the deploy of a dry run's *report* would lose data or rewrite a table, as far as known."""
     validation = report.schema_validation
     if validation.dataloss_changes or validation.incompatible_changes or report.left_out:
         return True

@@ -116,7 +116,7 @@ class Budget:
         table.states[slot] = IDLE
 
     def closing(self, slot: int) -> None:
-        """Mark it as closing: the backend was told to end."""
+        """Mark it as closing: PostgreSQL ends the backend."""
         self._table.states[slot] = CLOSING
 
     def lost(self, slot: int) -> None:

@@ -31,7 +31,7 @@ _ESCAPED = re.compile(r"([\\\s])")
 _QUOTED = re.compile(r"([\\'])")
 _WAITED_FOR: Final = {PollingStatus.READING: select.POLLIN, PollingStatus.WRITING: select.POLLOUT}
 
-GOODBYE_SECONDS: Final = 5.0  #: after which a backend that was told to end is treated as an orphan
+GOODBYE_SECONDS: Final = 5.0  #: after which a backend that should end is treated as an orphan
 
 
 class CountedConnection(psycopg.Connection[TupleRow]):

@@ -1,8 +1,8 @@
 -- name: backends_still_there
 -- Which of these backends of ours have not ended, each with the seconds since it was found without an owner: a session
--- that began later has only the same process id. Those that are ours beyond doubt are told to end: their client is gone.
+-- that started later has only the same process id. Those of the gateway are terminated: their client has ended.
 SELECT pid,
-       CASE WHEN starts_with(application_name, 'stonescriptdb-gateway') THEN pg_terminate_backend(pid) END AS told
+       CASE WHEN starts_with(application_name, 'stonescriptdb-gateway') THEN pg_terminate_backend(pid) END AS terminated
   FROM unnest(%s::int[], %s::float8[]) AS orphan (pid, seconds)
        JOIN pg_stat_activity USING (pid)
  WHERE pg_has_role(usesysid, 'USAGE')

@@ -136,7 +136,7 @@ class TableSnapshot:
 
     @property
     def ending(self) -> int:
-        """Return the number of backends that were told to end and have not ended yet."""
+        """Return the number of terminated backends that have not ended yet."""
         return self.states.count(CLOSING)
 
     def slots(self, state: int, *, key: int | None = None) -> list[int]:

@@ -36,7 +36,7 @@ FREE: Final = 0  #: no connection
 CONNECTING: Final = 1  #: taken, the connection is being made or has just been refused
 BUSY: Final = 2  #: leased, dedicated, or being cleaned
 IDLE: Final = 3  #: in its pool; may be evicted
-CLOSING: Final = 4  #: PostgreSQL was told to end the backend; free when the socket shows that it has
+CLOSING: Final = 4  #: PostgreSQL ends the backend; free when the socket shows that it has
 LOST: Final = 5  #: no process here has the connection any more, but its backend may live on
 
 _MUTEX: Final = 0  #: the byte of the file whose record lock is the mutex; those after it are the workers'

@@ -1,4 +1,4 @@
-"""What systemd is told about the service, by the protocol of ``sd_notify``: when it can serve, reloads and stops."""
+"""Notifies systemd about the service, by the protocol of ``sd_notify``: when it is ready, reloads and stops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_SECONDS: Final = 0.2  #: between two questions whether PostgreSQL answers
 
 
 class ServiceManager:
-    """systemd, or nobody if the gateway was not started by it."""
+    """systemd; notifications do nothing if it has not started the gateway."""
 
     def __init__(self) -> None:
         """Take the address out of the environment: gunicorn would say READY before any worker can serve."""

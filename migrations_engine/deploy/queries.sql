@@ -1,5 +1,5 @@
 -- name: storage
--- Where each relation of the application is stored, by oid: a plan tells of locks and rewrites of what was there before.
+-- Where each relation of the application is stored, by oid: a plan shows locks and rewrites of existing relations.
 SELECT coalesce(json_object_agg(oid, pg_relation_filenode(oid)::bigint), '{}')
   FROM pg_catalog.pg_class
  WHERE relkind IN ('r', 'p', 'm', 'i', 'I')
@@ -39,7 +39,7 @@ SELECT substr(setting, length('search_path=') + 1)
    AND s.setrole = 0 AND setting LIKE 'search\_path=%%'
 
 -- name: deferred_constraints
--- The constraints and constraint triggers that wait for the end of the transaction unless told otherwise.
+-- The constraints and constraint triggers that are initially deferred.
 SELECT string_agg(format('%I.%I', n.nspname, k.conname), ', ')
   FROM (SELECT DISTINCT connamespace, conname FROM pg_catalog.pg_constraint WHERE condeferred) AS k
   JOIN pg_catalog.pg_namespace AS n ON n.oid = k.connamespace
@@ -142,7 +142,7 @@ SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I'
  ORDER BY n.depth DESC, n.description
 
 -- name: blockers
--- Whom a session waits for. Of other roles' sessions an ordinary role sees the number and no more.
+-- The sessions that block a session. Of other roles' sessions an ordinary role sees only the number.
 SELECT b.pid, coalesce(a.application_name, '') AS application, coalesce(a.usename::text, '') AS role,
        coalesce(a.state, CASE WHEN b.pid = 0 THEN 'prepared transaction' ELSE 'state unknown' END) AS state,
        coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::int AS transaction_seconds,

@@ -2,7 +2,7 @@
 SELECT FROM pg_catalog.pg_database WHERE datname = %(name)s
 
 -- name: unused_databases
--- Databases of a name with the given prefix to which nobody is connected.
+-- Databases of a name with the given prefix and without a session.
 SELECT datname
   FROM pg_catalog.pg_database d
  WHERE starts_with(datname, %(prefix)s)

@@ -54,7 +54,7 @@ _PAIRS: Final[Mapping[tuple[str, str], LiteralString]] = {
 def loss_condition(
     column: sql.Identifier, old_type: str, new_type: str, types: Mapping[str, Type], server_version: int
 ) -> sql.Composable | None:
-    """Return a condition for values of *column*, not null, that would be lost; None if no query can tell.
+    """Return a condition for values of *column*, not null, that would be lost; None if no query can find them.
 
     :param types: the application's types by label, as they will be
     """

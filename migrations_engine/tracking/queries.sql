@@ -78,7 +78,7 @@ SELECT current_database(),
        shobj_description((SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), 'pg_database')
 
 -- name: lock_session
--- The deploy lock once more, for the whole session: whoever has it in a transaction gets it at once.
+-- The deploy lock once more, for the whole session: its holder in a transaction gets it at once.
 SELECT pg_advisory_lock(hashtextextended('stonescriptdb gateway deploy', 0))
 
 -- name: unlock_session

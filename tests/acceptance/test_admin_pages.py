@@ -1,4 +1,4 @@
-"""The operator's page: who may see it, what it shows, that it changes nothing unasked, and how browsers draw it."""
+"""The operator's page: its access, its contents, that it changes nothing unasked, and its display in browsers."""
 
 from __future__ import annotations
 

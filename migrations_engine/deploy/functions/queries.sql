@@ -30,7 +30,7 @@ SELECT p.oid::bigint AS oid, format('%%s%%s', p.oid, p.ctid) AS version, i.ident
  ORDER BY p.oid
 
 -- name: routines_named
--- Routines of the given names, with what tells whether a new one takes an old one's place.
+-- Routines of the given names, with the columns that show whether a new one replaces an old one.
 SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types, i.identity
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace

@@ -41,7 +41,7 @@ def test_an_address_inside_is_admitted(address) -> None:
         if route.key not in (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS, Key.ADMIN_PAGE):
             admit(route, address, settings())
             continue
-        with pytest.raises(Unauthorized):  # there is no key, and these are for nobody then
+        with pytest.raises(Unauthorized):  # no key is set, and these routes are closed then
             admit(route, address, settings())
 
 

@@ -78,7 +78,7 @@ def test_a_client_that_has_ended_its_sending_is_closed_at_once(
 
 def test_a_lingering_client_gets_the_answer_and_is_closed_when_it_closes(connected: Connected) -> None:
     connected.client.begin()
-    connected.end.sendall(b"x" * 100_000)  # what nobody reads would take the answer from it
+    connected.end.sendall(b"x" * 100_000)  # closing with unread data would discard the answer
     connected.client.answer(ANSWER, last=True)
     assert connected.client.state is State.LINGERING
     assert connected.end.recv(1000) == ANSWER
@@ -120,7 +120,7 @@ def test_a_client_that_closes_its_socket_is_noticed(connected: Connected) -> Non
     connected.end.close()
     connected.run_until(lambda: connected.client.state is State.GONE)
     assert connected.owner.abandoned_clients == [connected.client]
-    assert connected.owner.closed_clients == []  # whoever works on the request may still look at the socket
+    assert connected.owner.closed_clients == []  # the call may still use the socket
     connected.client.answer(ANSWER, last=False)
     assert connected.owner.closed_clients == [connected.client]
 

@@ -1,4 +1,4 @@
-"""What systemd is told, as it hears it: in datagrams."""
+"""The notifications for systemd, as datagrams."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_at_the_limit_the_client_with_the_earliest_deadline_is_closed() -> None:
                 end.send(b"P")  # from now on, it has less time than one that has sent nothing
                 worker._loop.run_once(1)
             if number == 2:
-                next(iter(worker._clients)).begin()  # the first: who is being answered stays
+                next(iter(worker._clients)).begin()  # the first: a client that is being answered stays
         assert ends[1].recv(1) == b""
         assert ends[2].recv(1) == b""
         assert [client.state for client in worker._clients] == [State.BUSY, State.WAITING]

@@ -1,5 +1,5 @@
 """Every pair of the corpus in both directions: what it is judged to be, that the safe part makes itself away, and pg_dump
-as the judge: what it tells apart, the model tells apart; and what was altered, it does not tell from new.
+as the judge: the model distinguishes what it distinguishes, and its dump of an altered database equals a new one's.
 
 Most cases share a database per stage, so that one dump shows all of them: each is made in the schema ``public``, as an
 application makes it, which then gets the name of the case.
