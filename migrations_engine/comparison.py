@@ -71,9 +71,9 @@ class Comparison:
         self._added_early = False
         self._expected: tuple[Change, ...] = ()  #: what the migrations are about to do, with the rows that concerns
         self.validation = SchemaValidation()  #: what the migrations did, and what differed when they had run
-        self.accepted: tuple[Change, ...] = ()  #: dangerous differences that stay, because somebody forced it
+        self.accepted: tuple[Change, ...] = ()  #: dangerous differences that stay, because they were forced
         self.types_altered = 0
-        self._has_counted = False  #: some verdict has depended on the rows that are there
+        self._has_counted = False  #: some verdict has depended on existing rows
 
     @property
     def desired(self) -> DesiredSchema:
@@ -179,7 +179,7 @@ class Comparison:
         self._add(self._counted(self._difference()))
 
     def remaining(self) -> CatalogDiff:
-        """What differs still, now that all was done; on tables that keep a forced difference, more than that may."""
+        """Return the remaining differences; tables with a forced difference may have further ones."""
         diff = self._difference(formerly=self._situation.desired.declared)
         tables = {change.table for change in self.accepted}
         for change in without((item.as_change() for item in diff.changes), [change.key for change in self.left]):
@@ -192,7 +192,7 @@ class Comparison:
         return tuple(differences_from_new(actual, self.desired, self.left))
 
     def _difference(self, formerly: Catalog | None = None) -> CatalogDiff:
-        """What differs from what the database should be."""
+        """Return the differences between the database and its target."""
         situation, desired = self._situation, self._situation.desired
         actual = read_catalog(self._session.connection)
         if actual == desired.complete == desired.declared:
@@ -215,7 +215,7 @@ class Comparison:
         )
 
     def _undeclared(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
-        """What is declared and not there, before migrations have run; less what one of them gives a new name."""
+        """Return what is declared and missing before the migrations, without what one of them renames."""
         declared = self._situation.desired.declared
         actual = actual or read_catalog(self._session.connection)
         diff = diff_catalogs(actual=actual, declared=declared, complete=declared)

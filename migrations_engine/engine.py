@@ -154,7 +154,7 @@ def _commit_enum_values(
 ) -> list[str]:
     """Add the new enum values in a transaction of their own, and return a warning that says so.
 
-    PostgreSQL lets nobody use a value before the transaction that added it has committed.
+    PostgreSQL refuses the use of a value before the transaction that added it has committed.
 
     :raises EngineError: *reason*, when there is no declared value to add
     """
@@ -200,7 +200,7 @@ class _Deploy:
         self.groups = group_by_transaction(self._pending)
         self._declared = Catalog()  #: in a new database with migrations: what is declared, before they have run
         self._comparison = None if opening.is_new else self._compare_existing()
-        self._before = opening.there  #: what was there, with the names that migrations gave to tables and columns
+        self._before = opening.there  #: the earlier state, with the new names after migrations
         self._names: Names = {}
         add_declared = self._comparison.add_early if self._comparison is not None else lambda: False
         self._runner = MigrationRunner(self._session, self._records, self._functions, add_declared)
@@ -248,7 +248,7 @@ class _Deploy:
                     self._opening.comment.restore()
 
     def finish(self) -> DeployReport:
-        """What the migrations left open of the tables, then functions, seeders and verification, and the records."""
+        """Deploy the remaining differences of tables, functions and seeders, then verify and record."""
         comparison = self._comparison or self._compare_new()
         if self._comparison is not None and self._pending:
             self._list_migrations(comparison)

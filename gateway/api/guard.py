@@ -13,7 +13,7 @@ from werkzeug.routing import RequestRedirect
 
 from gateway.errors import AddressNotAllowed, Unauthorized
 from gateway.routes import Access, Key, Route, route_of_nothing, route_of_rule
-from gateway.security.api_keys import ANYBODY, ApiKeys, Caller
+from gateway.security.api_keys import ANONYMOUS, ApiKeys, Caller
 from gateway.security.networks import Address, client_address, is_in, read_address
 from gateway.settings import Settings
 
@@ -73,9 +73,9 @@ class Guard:
         :raises Unauthorized: the key is wrong, or is not the admin key where that is needed
         """
         if route is None:
-            raise ANYBODY.refused(AddressNotAllowed("this route is closed: it has no rule"))
+            raise ANONYMOUS.refused(AddressNotAllowed("this route is closed: it has no rule"))
         if route.access is Access.OPEN:
-            return ANYBODY
+            return ANONYMOUS
         verdict = self._judge(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR"))
         objection = verdict.administration if route.access is Access.ADMIN else verdict.objection
         if objection is not None:
@@ -134,7 +134,7 @@ def caller_of(environ: dict[str, Any]) -> Caller:
 def _shown_key(environ: dict[str, Any], *, basic: bool) -> str | None:
     """Return the key in the request's headers; an empty one is none.
 
-    :param basic: it may also be the password of HTTP Basic, whatever the user name
+    :param basic: it may also be the password of HTTP Basic, with any user name
     """
     key: str | None = environ.get("HTTP_X_API_KEY")
     if key:

@@ -117,7 +117,7 @@ def load(schema: Schema, data: Mapping[str, Any], caller: Caller) -> Any:  # noq
 
 
 def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow nests lists and objects
-    """Say what is wrong with a field, beginning with its name."""
+    """Return the problem of a field as a sentence that starts with its name."""
     first = problems
     while not isinstance(first, str):
         first = next(iter(first.values() if isinstance(first, Mapping) else first))
@@ -135,9 +135,9 @@ def adding_facts(**facts: str | None) -> Iterator[None]:
 
 
 def single_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The fields of a query string or form.
+    """Return the fields of a query string or form.
 
-    :raises InvalidRequest: one is given twice
+    :raises InvalidRequest: one is repeated
     """
     values: dict[str, str] = {}
     for name, value in pairs:
@@ -162,11 +162,11 @@ def _is_json(media_type: str) -> bool:
 
 
 def read_json(environ: dict[str, Any], max_bytes: int) -> dict[str, Any]:
-    """The JSON object in the body.
+    """Return the JSON object in the body.
 
-    :raises UnsupportedMediaType: it does not say that it is JSON
+    :raises UnsupportedMediaType: the content type is not JSON
     :raises RequestEntityTooLarge: it is longer than *max_bytes*
-    :raises InvalidRequest: it is not JSON in UTF-8, not an object, or does not arrive whole
+    :raises InvalidRequest: it is not JSON in UTF-8, not an object, or incomplete
     """
     check_is_json(environ)
     try:

@@ -103,7 +103,7 @@ def run_direct(session: CallSession, query: DirectQuery) -> DirectRows:
 def _run_without_rows(
     session: CallSession, statement: Query, values: Sequence[bytes | None], query: DirectQuery
 ) -> DirectRows:
-    """Run what returns no rows; if it does return some, which nobody has rendered, take back what it did."""
+    """Run a statement without rows. If it returns rows after all, which are not rendered, roll it back."""
     results: list[tuple[int, int]] = []
 
     def accept(result: PGresult) -> bool:
@@ -180,7 +180,7 @@ def only_reads(cause: str | None = None) -> QueryFailed:
 
 
 def _understand(session: CallSession, statement: Query, query: DirectQuery) -> tuple[int, ...]:
-    """The types of a statement's parameters, if it is one whole statement that the server understands."""
+    """Return the types of the parameters of a text that is one whole valid statement."""
     try:
         return session.parameter_types(statement)
     except ServerRefused as exc:

@@ -60,14 +60,14 @@ def execute(
     statement_timeout_ms: int,
     max_bytes: int,
 ) -> Steps[list[bytes]]:
-    """The rows of the answer, each a JSON object as PostgreSQL renders it.
+    """Return the rows of the answer, each a JSON object as PostgreSQL renders it.
 
     :param statement_timeout_ms: the session's, for functions that do not set their own
     :param max_bytes: of all rows together
 
     :raises ServerRefused: the server refused the statement, or the function raised an error
-    :raises QueryTimeout: the call was stopped, and what it did rolled back
-    :raises ResponseTooLarge, ClientGone: as QueryTimeout, unless the server was done before it could be told to stop
+    :raises QueryTimeout: the call was cancelled, and rolled back
+    :raises ResponseTooLarge, ClientGone: as QueryTimeout, unless the server had finished before the cancel
     :raises ConnectionBroken: the connection ended
     """
     timeout_ms, own_timeout = statement_timeout_ms, plan.signature.statement_timeout
@@ -109,7 +109,7 @@ def execute(
 def _apply_timeout(session: CallSession, wanted: str, default_ms: int) -> Steps[int]:
     """Set the function's own time-out, or the session's if it is 0, and return the milliseconds.
 
-    PostgreSQL starts the clock before it looks at the settings of the function, so they are made to hold beforehand.
+    PostgreSQL starts the timer before it applies the settings of the function, so they are set before the call.
     """
     own = yield from _set_timeout(session, wanted)
     return own or (yield from _set_timeout(session, str(default_ms)))
@@ -127,7 +127,7 @@ def _set_timeout(session: CallSession, wanted: str) -> Steps[int]:
 
 
 def _render(session: CallSession, output: PGresult) -> bytes:
-    """What a procedure gave back as a JSON row: CALL can be part of no query that would render it."""
+    """Return the outputs of a procedure as a JSON row, since CALL cannot be part of a query that renders them."""
     columns = range(output.nfields)
     statement = render_statement([output.ftype(column) for column in columns])
     rendered = session.ask_row(statement, [output.get_value(0, column) for column in columns])

@@ -80,7 +80,7 @@ class ServerRefused(Exception):
         return self.sqlstate == _UNDEFINED_OBJECT and CHANGED in self.cause
 
     def as_query_failed(self, name: str) -> QueryFailed:
-        """The answer to who called *name*, with PostgreSQL's own words."""
+        """Return the error for the call of *name*, with PostgreSQL's own message."""
         return QueryFailed(
             f"{name} failed: {self.cause}",
             cause=self.cause,
@@ -214,12 +214,12 @@ class Exchange:
 
         :param accepts: one for each statement. It takes each result, and says whether more is wanted: if not, the
             statement is cancelled. None ignores the results
-        :param seconds: after which the server is given up
+        :param seconds: after which the connection is given up
         :param for_client: the statements are cancelled too when the client is gone
         :param essential: of how many statements, from the first on, errors are raised
         :raises ServerRefused: the answer to an essential statement is an error
         :raises ClientGone: the client is gone, and the statement was cancelled
-        :raises ConnectionBroken: the connection ended, or the time was over
+        :raises ConnectionBroken: the connection ended, or *seconds* have passed
         """
         pgconn, wait, outcome = self._pgconn, self._wait, _Outcome()
         wait.deadline, wait.for_client = monotonic() + seconds, for_client
@@ -297,9 +297,9 @@ class Exchange:
             yield from self._cancel()
 
     def _cancel(self) -> Steps[None]:
-        """Tell the server to stop, which it must have done soon then."""
+        """Cancel the statement; the server must end it soon."""
         yield ELSEWHERE
         connection = self._connection()
-        assert connection is not None  # it is leased to whoever takes these steps
+        assert connection is not None  # it is leased to the caller of these steps
         connection.cancel_safe(timeout=CANCEL_SECONDS)
         self._wait.deadline, self._wait.for_client = monotonic() + CANCEL_SECONDS, False

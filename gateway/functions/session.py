@@ -1,4 +1,4 @@
-"""One connection as calls use it: its prepared statements, its waiting, and bringing it back to its beginning."""
+"""One connection as calls use it: its prepared statements, its waits, and the cleaning of its session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRUSTED_SECONDS: Final = (
     0.1  #: for which a server that has answered is not looked for; its going is noticed by the pools
 )
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
-CLEANING_SECONDS: Final = 5.0  #: for a session to come back to its beginning
+CLEANING_SECONDS: Final = 5.0  #: for the cleaning of a session
 ASK_SECONDS: Final = 10.0  #: for the gateway's own questions about functions
 
 #: Everything a function can leave behind, but for the gateway's own prepared statements, as DISCARD ALL has it.
@@ -40,7 +40,7 @@ CLEANING: Final = (
 _PREPARED_CLEANING: Final = {b"stonescriptdb_gateway_clean_%d" % n: command for n, command in enumerate(CLEANING)}
 
 #: A row for every statement that was prepared in SQL. The gateway prepares by the
-#: protocol, which no function can: whatever replaced one of its statements under the same name is found here.
+#: protocol, which no function can: a replacement of one of its statements under the same name is found here.
 FOREIGN_STATEMENTS: Final = b"SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql"
 
 #: For databases with the extension dblink, in this schema. Whether there is an unnamed connection can only be tried.
@@ -59,11 +59,11 @@ _CONNECTION_OK: Final = int(ConnStatus.OK)
 _ACTIVE: Final = int(TransactionStatus.ACTIVE)
 _IDLE: Final = int(TransactionStatus.IDLE)
 _IN_TRANSACTION: Final = (int(TransactionStatus.INTRANS), int(TransactionStatus.INERROR))
-_IN_CHUNKS: Final = psycopg.capabilities.has_stream_chunked()  # libpq 17 and newer; older ones give row by row
+_IN_CHUNKS: Final = psycopg.capabilities.has_stream_chunked()  # libpq 17 and newer; older ones return row by row
 
 
 def session_options(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[str, str]:
-    """The settings that every session for calls begins with, and comes back to, whatever role or database say."""
+    """Return the initial settings of every session for calls, which override those of role and database."""
     return {
         "TimeZone": "UTC",
         "DateStyle": "ISO",
@@ -81,10 +81,10 @@ def session_options(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
 
 
 class CallSession:
-    """What the gateway knows of a connection it makes calls on. Used by one thread at a time.
+    """The state of a connection for calls. Used by one thread at a time.
 
-    Between two calls the cleaning of the session is under way: it is sent when a call ends and its answer is read when
-    the next one begins, so that nobody waits for it.
+    Between two calls the session is being cleaned: the commands are sent when a call ends and their answer is read when
+    the next one starts, so that no call waits for it.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -97,7 +97,7 @@ class CallSession:
         self._cleaning_prepared = False  # the statements of _PREPARED_CLEANING are
         self._forgets_all = False  # the server has prepared statements that are not in _prepared
         self.dblink: str | None = None  #: the schema of the database's extension dblink
-        self._seen_until = 0.0  # the server was there just before
+        self._seen_until = 0.0  # the server answered just before
         self._found_foreign = False  # the last look has found statements that SQL has prepared
         self.checked: object = None  #: what the caller has found this connection to be good for
         self.dirty = False  #: a call may have left something behind, and no cleaning has begun
@@ -114,7 +114,7 @@ class CallSession:
     def settle(self) -> Steps[None]:
         """Make the session ready for a call: cleaned, and with the server still at the other end.
 
-        :raises ConnectionBroken: it cannot be used any more
+        :raises ConnectionBroken: it cannot be used again
         """
         try:
             if self.dirty:
@@ -131,7 +131,7 @@ class CallSession:
             raise ConnectionBroken("the connection is in the middle of something", sent=False)
 
     def begin_cleaning(self) -> None:
-        """Send what brings the session back to its beginning, and do not wait for it.
+        """Send the commands that clean the session, without waiting for their answer.
 
         :raises psycopg.Error: the connection is broken
         """
@@ -155,7 +155,7 @@ class CallSession:
             self.begin_cleaning()
 
     def _cleaning(self) -> bytes:
-        """The commands in one message, whose last result has a row for each prepared statement that is not ours."""
+        """Return the commands in one message; the last result has a row for each prepared statement of a function."""
         in_transaction = self._pgconn.transaction_status in _IN_TRANSACTION
         if not (self._counter or in_transaction or self.dblink):
             return b"DISCARD ALL"  # there are no prepared statements to keep, and for a new backend this is less work
@@ -180,12 +180,12 @@ class CallSession:
         for_client: bool = False,
         cleaning: bool = False,
     ) -> Steps[None]:
-        """Run a statement that may call anything, and give each result to *accept*.
+        """Run a statement that may call anything, and pass each result to *accept*.
 
-        :param accept: says whether it wants more; if not, the statement is cancelled
-        :param seconds: after which the server is given up; its own time-out ends a statement before that
-        :param for_client: cancelled too when the client is gone
-        :param cleaning: let the cleaning travel with the statement, where it can; then the session is not dirty
+        :param accept: returns whether to continue; if not, the statement is cancelled
+        :param seconds: after which the connection is given up; the server's own timeout ends a statement earlier
+        :param for_client: cancel it also when the client disconnects
+        :param cleaning: send the cleaning with the statement, if possible; then the session is clean
             afterwards. Not for statements that end transactions themselves
         :raises ServerRefused: the server ended the statement with an error
         :raises ClientGone: the client is gone; the statement was cancelled
@@ -266,7 +266,7 @@ class CallSession:
         self._cleaning_prepared = True
 
     def ask(self, query: bytes, values: Sequence[bytes | None]) -> list[bytes]:
-        """The first column of every row of a query of the gateway's own, which leaves nothing behind. Blocks.
+        """Return the first column of every row of a query of the gateway's own, which needs no cleaning. Blocks.
 
         :raises ServerRefused, ConnectionBroken: as ``run``
         """
@@ -274,7 +274,7 @@ class CallSession:
         return [result.get_value(number, 0) or b"" for number in range(result.ntuples)]
 
     def ask_row(self, query: Query, values: Sequence[bytes | None]) -> list[bytes]:
-        """The JSON of every column of the first row of such a query.
+        """Return the JSON of every column of the first row of such a query.
 
         :raises ServerRefused, ConnectionBroken: as ``run``
         """
@@ -312,7 +312,7 @@ class CallSession:
         return result
 
     def parameter_types(self, statement: Query) -> tuple[int, ...]:
-        """The types the server gives the parameters of a statement that is not run.
+        """Return the types that the server infers for the parameters of a statement, without running it.
 
         :raises ServerRefused, ConnectionBroken: as ``run``
         """
@@ -371,7 +371,7 @@ def _disconnecting(schema: str) -> bytes:
 
 
 def session_of(connection: psycopg.Connection[Any]) -> CallSession:
-    """The session of a connection, which lives as long as the connection does."""
+    """Return the session of a connection, which is freed with it."""
     session = _SESSIONS.get(connection)
     if session is None:
         session = _SESSIONS[connection] = CallSession(connection)
@@ -379,18 +379,18 @@ def session_of(connection: psycopg.Connection[Any]) -> CallSession:
 
 
 def needs_cleaning(connection: psycopg.Connection[Any]) -> bool:
-    """Whether a connection given back must be cleaned before anybody else has it.
+    """Return whether a returned connection must be cleaned before its next lease.
 
-    Not if no call was made on it, and not if its cleaning is under way: the next call reads how that ended.
+    Not if no call was made on it, and not if its cleaning was sent already: the next call reads the answer.
     """
     session = _SESSIONS.get(connection)
     return session is not None and session.dirty
 
 
 def clean(connection: psycopg.Connection[Any]) -> None:
-    """Bring a session back to its beginning, and wait for that.
+    """Clean a session, and wait for the answer.
 
-    :raises ConnectionBroken: it cannot be used any more
+    :raises ConnectionBroken: it cannot be used again
     """
     run(session_of(connection).settle())
 

@@ -26,14 +26,14 @@ class Query:
 
     sql: bytes
     types: tuple[int, ...]
-    many_rows: bool = False  #: it may give more than one row
+    many_rows: bool = False  #: it may return more than one row
     result_format: Format = Format.TEXT
 
 
-# No name of a schema can be mistaken for one of these: a whole row is taken as ``r.*``, which means the relation and
+# No name of a schema can be mistaken for one of these: a whole row is written as ``r.*``, which means the relation and
 # never a column; every other name is the only one that is visible where it stands; and operators are functions, or have
-# their schema, because a bare one is looked up along the search_path. The row leaves as UTF-8 in a bytea, whatever the
-# function has made of client_encoding.
+# their schema, because a bare one is looked up along the search_path. The row is returned as UTF-8 in a bytea, also if
+# the function has changed client_encoding.
 #
 # Of a row over the limit, one byte more than the limit is sent. The condition has no row to look at, and so PostgreSQL
 # checks it once, before it runs the function: if the name does not mean any more what it meant when the signature was
@@ -88,7 +88,7 @@ class _Call:
 
 
 def call_statement(binding: Binding, types: Sequence[int], routine: Routine, *, max_row_bytes: int) -> Query:
-    """The statement that calls a function with the values of *binding*, whose types are *types*."""
+    """Return the statement that calls a function with the values of *binding*, whose types are *types*."""
     signature = binding.signature
     outputs = [parameter.type for parameter in signature.parameters if parameter.output]
     text = _text_of(
@@ -148,7 +148,7 @@ def _compose(call: _Call) -> bytes:
 
 
 def probe_statement(binding: Binding, count: int, types: Sequence[int]) -> Query:
-    """A statement never run, only understood: it leaves the choice among the functions of one name to PostgreSQL."""
+    """Return a statement that is only prepared, so that PostgreSQL chooses among the functions of one name."""
     signature = binding.signature
     names = [parameter.name for parameter in binding.inputs] if binding.named else [""] * count
     arguments = sql.SQL(", ").join(_Argument(name, number, False).as_sql() for number, name in enumerate(names, 1))
@@ -158,7 +158,7 @@ def probe_statement(binding: Binding, count: int, types: Sequence[int]) -> Query
 
 
 def render_statement(types: Sequence[int]) -> Query:
-    """A statement that makes JSON of each value that a procedure gave back. No name is in it, and so no encoding."""
+    """Return a statement that renders each output of a procedure as JSON. It has no names, and so no encoding."""
     rendered = (_RENDERED % number for number in range(1, len(types) + 1))
     return Query(sql=b"SELECT " + b", ".join(rendered), types=tuple(types), result_format=Format.BINARY)
 
@@ -178,7 +178,7 @@ def _arguments(binding: Binding) -> Iterable[_Argument]:
 
 
 def _unchanged(call: _Call) -> sql.Composed:
-    """The condition that the name still means what it meant when the signature was read."""
+    """Return the condition that the name still resolves to the function of the cached signature."""
     if call.is_one_of_several:
         schema = sql.Identifier(call.schema).as_string(None)
         return _ONE_OF_SEVERAL.format(name=sql.Literal(call.name), schema=sql.Literal(schema), oids=_OIDS)

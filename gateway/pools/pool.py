@@ -27,7 +27,7 @@ from gateway.steps import Event, Peer, Steps, run
 Cleaner: TypeAlias = Callable[[psycopg.Connection], None]
 NeedsCleaning: TypeAlias = Callable[[psycopg.Connection], bool]
 
-GROW_SECONDS: Final = 0.02  #: within which a short call ends and gives its connection back, so that none has to be made
+GROW_SECONDS: Final = 0.02  #: within which a short call ends and returns its connection, so that no new one is needed
 MOST_QUEUED: Final = 0.3  #: of a pool's leases, from which on a connection is made without waiting for that
 QUEUED_WEIGHT: Final = 0.05  #: of the last lease in that share
 THREADS: Final = 2  #: so that one session that is slow to clean does not hold up all others
@@ -40,7 +40,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
     psycopg_pool keeps the idle connections, their age, the queue of waiting threads and the statistics. Different here
     is where connections come from: the thread that needs one takes a slot of the budget and connects itself, one
     thread of a pool at a time, so that an error reaches the request at once and 200 pools need no thread of their own.
-    A connection that ends is not replaced until somebody needs one.
+    A connection that ends is replaced only when one is needed.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class TenantPool(ConnectionPool[CountedConnection]):
         clean: Cleaner | None,
         needs_cleaning: NeedsCleaning,
     ) -> None:
-        """Without a connection, and closed; ``open`` it.
+        """Create a closed pool without connections; ``open`` it.
 
         :param submit: run a task soon, on another thread
-        :param clean: brings a session back to its beginning; runs on another thread, after the connection was given
-            back and before it is given out again
-        :param needs_cleaning: whether a connection given back has to be cleaned at all; cheap. One that need not may
-            be in the middle of a statement: its cleaning is under way, and whoever has it next reads the answer
+        :param clean: cleans a session; runs on another thread, after the connection was returned
+            and before it is leased again
+        :param needs_cleaning: whether a returned connection has to be cleaned at all; cheap. One that need not may
+            be in the middle of a statement: its cleaning was sent, and the next lease reads the answer
         """
         super().__init__(
             connector.pooled_conninfo(database),
@@ -114,12 +114,12 @@ class TenantPool(ConnectionPool[CountedConnection]):
 
     @property
     def idle_count(self) -> int:
-        """How many connections nobody uses."""
+        """Return the number of idle connections."""
         return len(self._pool)
 
     @property
     def in_use(self) -> bool:
-        """Whether a connection is given out, or somebody waits for one."""
+        """Return whether a connection is leased, or a caller waits for one."""
         return bool(self._waiting) or self.in_use_count > 0
 
     @property
@@ -163,14 +163,14 @@ class TenantPool(ConnectionPool[CountedConnection]):
         return run(self.lease_steps(self.timeout if timeout is None else timeout))
 
     def putconn(self, conn: CountedConnection) -> None:
-        """Give a connection back."""
+        """Return a connection to the pool."""
         self.give_back(conn)
 
     def lease_steps(self, timeout: float) -> Steps[CountedConnection]:
         """Return a connection, until :meth:`give_back`; wait for it in turn, up to *timeout* seconds.
 
-        :raises GatewayError: there is none, and none can be made
-        :raises ClientGone: the client is gone, for whom it was wanted
+        :raises GatewayError: none is idle, and none can be made
+        :raises ClientGone: the client of the work has disconnected
         :raises PoolClosed: the pool is not the database's any more
         """
         with self._lock:
@@ -238,7 +238,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         return self._grow(waiter, deadline)
 
     def _pass_lead(self) -> None:
-        """Under the lock: the next in the queue may make a connection, if nobody gives it one first."""
+        """Let the next in the queue make a connection, unless one is returned first. Under the lock."""
         self._growing = bool(self._waiting)
         if self._waiting:
             first = cast(Waiter[CountedConnection], self._waiting[0])
@@ -268,7 +268,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         return not self.in_use_count or self._queued_share > MOST_QUEUED
 
     def _fail_hopeless(self, error: GatewayError) -> None:
-        """Who waits in a pool without any connection would meet the same error, one after the other."""
+        """Fail all waiters of a pool without connections: each would get the same error, one after the other."""
         with self._lock:
             if self._nconns:
                 return
@@ -308,7 +308,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         self._discard(conn)
 
     def _is_needed_elsewhere(self, link: Link) -> bool:
-        """Under the lock: whether a connection given back must be closed for somebody who waits in another pool."""
+        """Return whether a returned connection must be closed for a waiter of another pool. Under the lock."""
         if not self._budget.contended:
             return False
         front = cast("Waiter[CountedConnection] | None", next(iter(self._waiting), None))
@@ -336,7 +336,7 @@ class Turn:
         self._waiter = waiter
         self._patient_until: float | None = None
 
-    def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - who leads the queue connects, whoever goes
+    def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - the first of the queue connects
         """Wait in this thread."""
         try:
             self.connection = self._pool.wait_in_turn(self._waiter, self.deadline)
@@ -345,10 +345,10 @@ class Turn:
         return Event.READY
 
     def result(self, event: Event) -> CountedConnection:
-        """Return what has come of waiting.
+        """Return the result of the wait.
 
         :raises GatewayError: there was no connection
-        :raises ClientGone: nobody wants one any more
+        :raises ClientGone: the client of the work has disconnected
         """
         if event is Event.GONE:
             raise ClientGone("the client closed its connection while its call waited for its turn")

@@ -57,21 +57,21 @@ class ConnectionRegistry:
         needs_reset: NeedsCleaning = lambda _: True,
         login_to: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
-        """Nothing is opened yet.
+        """Create a registry that opens nothing yet.
 
         :param conninfo: of the maintenance database, as libpq takes it
-        :param max_total_connections: that may exist at any moment: all databases, all workers sharing *slots_path*, and
-            one that is kept for looking after connections that were lost
+        :param max_total_connections: that may exist at any time: all databases, all workers sharing *slots_path*, and
+            one that is reserved for checking lost connections
         :param max_connections_per_pool: to one database, all workers; does not hold for the maintenance database
         :param max_pools: databases this process keeps connections to; more only while all of them are in use
-        :param idle_timeout_seconds: after which a connection nobody used is closed
+        :param idle_timeout_seconds: after which an idle connection is closed
         :param max_lifetime_seconds: after which a connection is closed instead of being put back
         :param wait_timeout_seconds: how long a lease waits for its turn
         :param slots_path: the file through which the workers of this machine share the budget; one per PostgreSQL
-        :param session_options: settings each session of a pool begins with; dedicated connections have the server's
-        :param reset: brings a session given back to its beginning, on another thread
-        :param needs_reset: whether a session given back has to be reset at all. One that need not may be in the middle
-            of a statement: its cleaning is under way, and whoever leases it next reads the answer, or calls *reset*
+        :param session_options: initial settings of each session of a pool; dedicated connections have the server's
+        :param reset: cleans the session of a returned connection, on another thread
+        :param needs_reset: whether a returned connection has to be reset at all. One that need not may be in the middle
+            of a statement: its cleaning was sent, and the next lease reads the answer, or calls *reset*
         :param login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
         """
         self._options = PoolOptions(
@@ -119,10 +119,10 @@ class ConnectionRegistry:
         return self._worker_pools
 
     def lease(self, database: str, *, wait_timeout_seconds: float | None = None) -> Lease:
-        """A pooled autocommit connection, to be used in a ``with`` statement by one thread.
+        """Lease a pooled autocommit connection, for a ``with`` statement in one thread.
 
         :raises PoolExhausted: none became free within the wait limit
-        :raises ConnectionFailed: PostgreSQL is away, or refuses the connection
+        :raises ConnectionFailed: PostgreSQL is unreachable, or refuses the connection
         :raises DatabaseNotFound: the server has no such database
         """
         return Lease(self, database, self._seconds(wait_timeout_seconds))
@@ -132,10 +132,10 @@ class ConnectionRegistry:
         return self.worker_pools.take_idle(database)
 
     def lease_steps(self, database: str, wait_timeout_seconds: float | None = None) -> Steps[CountedConnection]:
-        """The same connection until :meth:`give_back`, for work written as steps.
+        """Lease such a connection until :meth:`give_back`, for work written as steps.
 
         :raises GatewayError: as :meth:`lease`
-        :raises ClientGone: the client is gone, for whom it was wanted
+        :raises ClientGone: the client of the work has disconnected
         """
         return self.worker_pools.lease_steps(database, self._seconds(wait_timeout_seconds))
 
@@ -145,10 +145,10 @@ class ConnectionRegistry:
 
     @contextmanager
     def dedicated(self, database: str, *, wait_timeout_seconds: float | None = None) -> Iterator[CountedConnection]:
-        """An autocommit connection of one's own, within the budget, for administration and deploys.
+        """Open a separate autocommit connection, within the budget, for administration and deploys.
 
-        It is made anew with the server's own settings, goes before calls when connections are scarce, and at the end
-        of the ``with`` statement its backend is gone, or is being looked after.
+        It is a new one with the server's own settings and has precedence over calls when connections are scarce. At the
+        end of the ``with`` statement its backend has ended, or is checked as an orphan.
 
         :raises GatewayError: as ``lease``
         """
@@ -164,15 +164,15 @@ class ConnectionRegistry:
         self.worker_pools.budget.changed(database_key(database))
 
     def changes(self, database: str) -> int:
-        """A number that becomes another one whenever a worker says ``changed``; rarely also for no reason."""
+        """Return a number that changes whenever a worker calls ``changed``; rarely also for no reason."""
         return self.worker_pools.budget.changes(database_key(database))
 
     def statistics(self) -> PoolStatistics:
-        """The state of the budget now. Asks nothing of PostgreSQL."""
+        """Return the state of the budget. Does not query PostgreSQL."""
         return self.worker_pools.statistics()
 
     def occupancy(self) -> Occupancy:
-        """Return who has the connections of the budget now, and who waits for one. Asks nothing of PostgreSQL."""
+        """Return the holders of connections of the budget, and the waiters. Does not query PostgreSQL."""
         return self.worker_pools.occupancy()
 
     def has_lost_connections(self) -> bool:
@@ -180,7 +180,7 @@ class ConnectionRegistry:
         return self.worker_pools.budget.has_lost()
 
     def pool_of(self, database: str) -> TenantPool:
-        """The pool of a database, made now if there is none."""
+        """Return the pool of a database, creating it if needed."""
         return self.worker_pools.pool_of(database)
 
     def _seconds(self, wait_timeout_seconds: float | None) -> float:

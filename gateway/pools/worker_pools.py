@@ -42,7 +42,7 @@ class PoolStatistics:
     """The budget over all workers of the machine, and what this process asked of it."""
 
     active_pools: int  #: databases that have a connection
-    total_connections: int  #: connections that exist, those just beginning and ending included
+    total_connections: int  #: connections that exist, starting and ending ones included
     max_total_connections: int
     hits: int  #: leases of this process served by an idle connection
     misses: int  #: leases of this process that had to wait, or to connect
@@ -137,15 +137,15 @@ class WorkerPools:
         return pool.take_idle()
 
     def lease_steps(self, database: str, timeout: float) -> Steps[CountedConnection]:
-        """A connection until it is given back to its pool, waited for up to *timeout* seconds.
+        """Lease a connection until it is returned to its pool; wait for it up to *timeout* seconds.
 
         :raises GatewayError: as ``ConnectionRegistry.lease``
-        :raises ClientGone: the client is gone, for whom it was wanted
+        :raises ClientGone: the client of the work has disconnected
         """
         while True:
             try:
                 return (yield from self.pool_of(database).lease_steps(timeout))
-            except PoolClosed:  # to make room for another pool, just now; when closing there are no pools to give
+            except PoolClosed:  # evicted for another pool just now; while closing there are no pools
                 continue
 
     def give_back(self, connection: CountedConnection) -> None:
@@ -154,7 +154,7 @@ class WorkerPools:
 
     @contextmanager
     def dedicated(self, database: str, timeout: float) -> Iterator[CountedConnection]:
-        """A connection outside the pools, see ``ConnectionRegistry.dedicated``."""
+        """Open a connection outside the pools, see ``ConnectionRegistry.dedicated``."""
         self._check_open()
         connection = self._connector.dedicated(database, monotonic() + timeout)
         try:
@@ -176,7 +176,7 @@ class WorkerPools:
                 link.gone.wait(max(0.0, deadline - monotonic()))
 
     def statistics(self) -> PoolStatistics:
-        """The state of the budget now. Asks nothing of PostgreSQL."""
+        """Return the state of the budget. Does not query PostgreSQL."""
         connections, databases = self.budget.existing(held_only=self._connector.outage.known)
         with self._lock:
             counts = self._past.copy()
@@ -192,11 +192,11 @@ class WorkerPools:
         )
 
     def occupancy(self) -> Occupancy:
-        """Return who has the connections of the budget now, and who waits for one, over all workers."""
+        """Return the holders of connections of the budget, and the waiters, over all workers."""
         return self.budget.occupancy()
 
     def pool_of(self, database: str) -> TenantPool:
-        """The pool of a database, made now if there is none."""
+        """Return the pool of a database, creating it if needed."""
         pool = self._pools.get(database)
         if pool is None:
             pool = self._make_pool(database)

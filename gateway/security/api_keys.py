@@ -119,4 +119,4 @@ class Caller:
         return error
 
 
-ANYBODY: Final = Caller(ApiKeys({}))  #: where no key is asked for
+ANONYMOUS: Final = Caller(ApiKeys({}))  #: where no key is asked for

@@ -57,7 +57,7 @@ class Calls:
         del self._under_way[client]
 
     def end_overdue(self, now: float) -> None:
-        """Tell the calls whose waits are over that they are, and look whether clients that said goodbye are there."""
+        """Resume the calls whose deadline has passed, and probe clients that have ended their sending."""
         for client, call in list(self._under_way.items()):
             if call.deadline < now:
                 call.be_late()
@@ -115,17 +115,17 @@ class LoopCall:
         self._advance(None)
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - libpq finds out which
-        """The server has answered, or broken the connection."""
+        """Resume the call after the server has answered, or closed the connection."""
         self._stop_waiting()
         self._advance(Event.READY)
 
     def be_late(self) -> None:
-        """The deadline has passed."""
+        """Resume the call after its deadline."""
         self._stop_waiting()
         self._advance(Event.LATE)
 
     def abandon(self) -> None:
-        """The client is gone. A thread finds that out for itself."""
+        """Resume the call after its client has disconnected. A thread notices that by itself."""
         wait = self._wait
         if isinstance(wait, Turn) or (isinstance(wait, ServerWait) and wait.for_client):
             self._stop_waiting()

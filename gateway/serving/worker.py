@@ -34,7 +34,7 @@ MAX_HEAD_BYTES: Final = 64 * 1024  #: of a request line and its headers
 STOP_SECONDS: Final = 2.0  #: a stopping worker answers what comes on kept connections for so long
 TICK_SECONDS: Final = 0.5  #: between two looks at what has waited for too long
 
-_HEALTH_THREADS: Final = 8  #: made when first needed; each answers within a second, whatever happens
+_HEALTH_THREADS: Final = 8  #: started when first needed; each request is answered within a second
 _CALL: Final = f"{CALL.method} {CALL.path} ".encode()
 _FULL: Final = (errno.EMFILE, errno.ENFILE)
 
@@ -81,11 +81,11 @@ class Worker(BaseWorker):
 
     Invariants:
 
-    1. The loop never waits for a client, a thread or PostgreSQL. A client gets a thread when the head of its request
-       is there as a whole, so one that sends a byte and waits costs none.
+    1. The loop never waits for a client, a thread or PostgreSQL. A client gets a thread when the whole head of its
+       request was received, so one that sends a byte and waits needs none.
     2. Requests for health, deploys, and everything else have threads of their own, so that none waits for another
-       kind: health is answered when all calls wait for PostgreSQL, and calls when many deploys are under way.
-    3. A request that is at home in another place (see ``places.py``) is handed over to it once, and stays there.
+       kind: health is answered when all calls wait for PostgreSQL, and calls while many deploys run.
+    3. A request that belongs to another place (see ``places.py``) is handed over to it once, and stays there.
 
     :ivar places: those of this gateway; set before the fork, as ``place``, which is this worker's own
     """
@@ -129,7 +129,7 @@ class Worker(BaseWorker):
             self._loop.run_once(seconds)
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
-        """A signal has come, whose handler has run."""
+        """Empty the pipe after a signal, whose handler has run."""
         with suppress(BlockingIOError):
             os.read(self.PIPE[0], 4096)
 
@@ -147,7 +147,7 @@ class Worker(BaseWorker):
             self._work_at({self.place} | self._vacant_places())
 
     def _vacant_places(self) -> set[int]:
-        """The places that this worker has to look after, because nobody has been there at the last look and now."""
+        """Return the places that this worker has to serve, because they were vacant at the last check and now."""
         others = [place for place in range(self.places.count) if place != self.place]
         before, self._vacant = self._vacant, {place for place in others if not self.places.is_taken(place)}
         is_first = all(place in self._vacant for place in others if place < self.place)
@@ -251,7 +251,7 @@ class Worker(BaseWorker):
             self._read(client, may_move=False)
 
     def make_room(self) -> None:
-        """Close the connection of the client that must send soonest; without any such, accept no more for a moment."""
+        """Close the waiting client with the earliest deadline; without one, stop accepting until the next tick."""
         waiting = (client for client in self._clients if client.state is State.WAITING)
         first = min(waiting, key=lambda client: client.deadline, default=None)
         if first is None:
@@ -268,7 +268,7 @@ class Worker(BaseWorker):
         self._calls.abandon(client)
 
     def received(self, client: Client) -> None:
-        """Have a request answered if it is there, here or where it is at home."""
+        """Answer the request if it was received, here or at its place."""
         self._read(client, may_move=True)
 
     def _read(self, client: Client, *, may_move: bool) -> None:
@@ -300,18 +300,18 @@ class Worker(BaseWorker):
             threads.submit(partial(self._answer, client), partial(self._refuse, client))
 
     def _home_of_call(self, body: bytes) -> int:
-        """The place where a call is to be made."""
+        """Return the place of a call."""
         if self._only_home is not None:
             return self._only_home
         database = self._calls.home_of(body)
         return self.place if database is None else self.places.home(database)
 
     def _home_of(self, work: Work) -> int:
-        """The place where another request is to be answered."""
+        """Return the place of a request that is no call."""
         return self.places.for_deploys if work is Work.DEPLOY else self.place
 
     def _hand_over(self, client: Client, place: int) -> bool:
-        """Give a client to the worker at *place*, unless that is this one, or nobody is there."""
+        """Hand a client over to the worker at *place*, unless that is this one, or the place is vacant."""
         if place in self._inboxes or not self.places.is_taken(place):
             return False
         if not self.places.send(place, client.socket, client.data):
@@ -348,10 +348,10 @@ class Worker(BaseWorker):
 
 
 def keep_signals_for_workers() -> None:
-    """Let a signal to stop wait until the worker it is for can listen. In the master, before it forks any.
+    """Block signals to stop until a new worker has its handlers. In the master, before it forks any.
 
     From the fork until then a worker has the master's handlers, which only note a signal for the master's own loop: the
-    worker would go on, until the master loses its patience and kills it.
+    worker would go on until the master kills it after a timeout.
     """
     _release_signals()  # a master that another has started, on SIGUSR2, inherits what was held back at that fork
     os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals)

@@ -22,7 +22,7 @@ class HasRowQueries(Protocol):
     """A comparison that wants rows counted."""
 
     def row_queries(self) -> Iterable[tuple[int, sql.SQL | sql.Composed | None]]:
-        """A SELECT of one number for each place; None where no query can answer."""
+        """Return a SELECT of one number for each position, or None where no query can count."""
 
     def with_answers(self, answers: Mapping[int, int | str]) -> Self:
         """Itself with the number of rows by place, or why they could not be counted."""

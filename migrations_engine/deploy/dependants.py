@@ -29,7 +29,7 @@ class Dependant:
     holder: str | None  #: label of the relation or domain that it belongs to
     description: str  #: as PostgreSQL describes it
     statement: str | None  #: what drops it; None where that would lose something
-    identity: str  #: as ``pg_identify_object`` gives it
+    identity: str  #: as ``pg_identify_object`` returns it
 
 
 class Dependants:

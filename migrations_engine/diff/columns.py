@@ -20,7 +20,7 @@ _PROPERTIES: Final = ("storage", "compression", "statistics")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnSides:
-    """One column that is there and declared, on all sides."""
+    """One column that exists and is declared, on all sides."""
 
     found: Column
     declared: Column
@@ -51,7 +51,7 @@ class ColumnComparison:
         )
 
     def differences(self) -> Iterator[Difference]:
-        """Every difference of a column, in the declared order; then the columns that are there but not wanted."""
+        """Return every difference of a column, in the declared order; then the columns that are not wanted."""
         sides = self.sides
         for declared in sides.declared.columns:
             found, complete = sides.found.column(declared.name), sides.complete.column(declared.name)
@@ -68,7 +68,7 @@ class ColumnComparison:
                 yield self._difference("drop_column", column, None, (column.type, None), verdict)
 
     def view_differences(self) -> Iterator[Difference]:
-        """What is said about the columns of a view, which follow from its query otherwise."""
+        """Return the differences of a view's columns; everything else about them follows from its query."""
         sides = self.sides
         for declared in sides.declared.columns:
             complete = sides.complete.column(declared.name)
@@ -124,7 +124,7 @@ class ColumnComparison:
         )
 
     def _missing(self, declared: Column, complete: Column) -> Difference:
-        """The column as migrations leave it; as declared, where a migration has yet to fill what it then requires."""
+        """Return the column as migrations leave it; as declared if a pending migration fills it before NOT NULL."""
         wanted, verdict = complete, self._added(complete)
         if verdict.compatibility != "safe" and self._added(declared).compatibility == "safe":
             wanted, verdict = declared, self._added(declared)
@@ -137,10 +137,10 @@ class ColumnComparison:
         filled = column.default is not None or column.sequence is not None or column.generated is not None
         if filled or (is_domain and domain is not None and domain.default is not None):
             rewrites = column.sequence is not None or column.generated == "STORED"
-            return safe("rows that are there get its default", rewrites=rewrites)
+            return safe("existing rows get its default", rewrites=rewrites)
         if required:
-            return dataloss("NOT NULL without a default: rows that are there would have no value")
-        return safe("rows that are there get NULL")
+            return dataloss("NOT NULL without a default: existing rows would have no value")
+        return safe("existing rows get NULL")
 
     def _altered(self, sides: ColumnSides) -> Iterator[Difference]:
         if sides.found.name in self.made_again:
@@ -196,7 +196,7 @@ class ColumnComparison:
         elif old.generated:
             verdict = incompatible("the values of a virtual column are not stored")
         else:
-            verdict = incompatible("computed values would replace those that are there")
+            verdict = incompatible("computed values would replace existing ones")
         yield self._difference("alter_column_generated", old, new, (_generation(old), _generation(new)), verdict)
 
     def _identity(self, sides: ColumnSides) -> Iterator[Difference]:
@@ -235,7 +235,7 @@ class ColumnComparison:
             yield self._difference("drop_not_null", old, new, ("NOT NULL", "NULL"), verdict)
 
     def _not_null_constraint(self, sides: ColumnSides) -> Iterator[Difference]:
-        """What the constraint is called, and whom and what it concerns, where both sides have one of their own."""
+        """Compare name and scope of the constraint, if both sides have one of their own."""
         old, new = sides.found, sides.complete
         if old.not_null_name is None or new.not_null_name is None:
             return
@@ -268,7 +268,7 @@ class ColumnComparison:
             yield self._difference("alter_sequence", old, new, texts, verdict)
 
     def _properties(self, sides: ColumnSides) -> Iterator[Difference]:
-        """What concerns how values are kept. A property that nobody declared was set by hand and stays."""
+        """Compare storage properties. An undeclared property was set by hand and stays."""
         found, declared, complete = (_properties(side) for side in (sides.found, sides.declared, sides.complete))
         former = _properties(sides.former) if sides.former else {}
         for name in {**found, **complete}:
@@ -319,7 +319,7 @@ def _expression(column: Column) -> Hashable:
 
 
 def own_default(column: Column) -> str | None:
-    """What the column's default looks like, that of serial included."""
+    """Return the column's default, that of serial included."""
     if column.sequence is not None and column.is_serial:
         return f"nextval('{column.sequence.qualified}'::regclass)"
     return None if column.generated or column.identity else column.default

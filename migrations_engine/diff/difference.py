@@ -27,17 +27,17 @@ def safe(reason: str, *, rewrites: bool = False) -> Verdict:
 
 
 def dataloss(reason: str) -> Verdict:
-    """Values may be lost or refused."""
+    """Return the verdict for a change that may lose values or be refused."""
     return Verdict("dataloss", reason)
 
 
 def incompatible(reason: str, instructions: str | None = None) -> Verdict:
-    """It takes a migration that says how; where that is known, *instructions* are its statements."""
+    """Return the verdict for a change that needs a migration; *instructions* are its statements, if known."""
     return Verdict("incompatible", f"{reason}; use a migration{f': {instructions}' if instructions else ''}")
 
 
 def unless_refused(reason: str) -> Verdict:
-    """Rows may stand against it: dangerous until they were looked at."""
+    """Return the verdict for a change that rows may violate: dangerous until they were counted."""
     return Verdict("dataloss", reason, decided_by_rows=True)
 
 
@@ -62,7 +62,7 @@ class Difference:
         return self.verdict.compatibility
 
     def as_change(self) -> Change:
-        """The difference as a deploy reports it."""
+        """Return the difference as a deploy reports it."""
         return Change(
             table=self.table,
             change_type=self.change_type,
@@ -75,7 +75,7 @@ class Difference:
         )
 
     def counted(self, rows: int | str) -> Self:
-        """The difference once the rows that stand against it, or would lose something, are counted, or why not."""
+        """Return the difference with the number of rows at risk, or the reason why they were not counted."""
         verdict = self.verdict
         if isinstance(rows, str):
             return replace(self, verdict=verdict._replace(reason=f"{verdict.reason}; rows not counted: {rows}"))

@@ -1,4 +1,4 @@
-"""Comparing tables and views as wholes: whether they are there, and what they are."""
+"""Compares tables and views as wholes: their existence, kind and properties."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PERSISTENCE: Final = {True: "unlogged", False: "logged"}
 
 
 def added(relation: Relation) -> Difference:
-    """A relation that is declared and not there."""
+    """Return the difference for a missing relation."""
     return Difference(
         change_type="add_table" if relation.is_table else "add_view",
         table=relation.label,
@@ -34,7 +34,7 @@ def added(relation: Relation) -> Difference:
 
 
 def dropped(relation: Relation) -> Difference:
-    """A relation that the last deploy declared, and that is declared no more."""
+    """Return the difference for a relation that is no longer declared."""
     rows = dataloss("the table is declared no more; its rows would be lost")
     none = safe(f"the {relation.kind} is declared no more; it holds no rows of its own")
     return Difference(
@@ -48,7 +48,7 @@ def dropped(relation: Relation) -> Difference:
 
 
 def diff_kind(sides: RelationSides) -> Difference | None:
-    """The difference when a relation is of another kind altogether; there is no comparing further then."""
+    """Return the difference of kinds, if any; then nothing else is compared."""
     old, new = sides.found.kind, sides.complete.kind
     if old in (sides.declared.kind, new):
         return None
@@ -89,7 +89,7 @@ def _instructions(attribute: str, sides: RelationSides) -> str | None:
 
 
 def diff_options(sides: RelationSides) -> Iterator[Difference]:
-    """Differences of storage parameters. One that nobody declared was set by hand and stays."""
+    """Return differences of storage parameters. An undeclared one was set by hand and stays."""
     found, declared, complete = (_options(side) for side in (sides.found, sides.declared, sides.complete))
     former = _options(sides.former) if sides.former else {}
     verdict = safe("an option concerns how rows are kept or reached, not what they are")
@@ -127,9 +127,9 @@ def _persistence(sides: RelationSides) -> Iterator[Difference]:
 
 
 def _switches(sides: RelationSides) -> Iterator[Difference]:
-    """What says who sees or replicates rows. What nobody declared was switched on by hand and stays."""
+    """Compare row security and replication. An undeclared setting was switched on by hand and stays."""
     for attribute in ("row_security", "force_row_security", "replica_identity"):
-        verdict = safe("no row changes; who sees or replicates it does")
+        verdict = safe("no row changes; its visibility or replication does")
         yield from _switch(sides, attribute, f"alter_{attribute}", verdict)
 
 

@@ -39,7 +39,7 @@ def row_queries(
 ) -> tuple[tuple[int, RowQuery | None], ...]:
     """Return a SELECT of one number for every dangerous difference of a table or domain, by its place in ``changes``.
 
-    None where no query can tell. Differences that are safe by nature, or concern no rows, are left out.
+    None if no query can count. Differences that are always safe, or concern no rows, are left out.
     """
     situation = _Situation(changes, actual, wanted)
     return tuple(
@@ -104,7 +104,7 @@ def _count(relation: Relation, condition: sql.Composable) -> RowQuery:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """A table's rows as they will be once the columns that the same diff adds are there."""
+    """A table's rows with the values of the columns that the same diff adds."""
 
     relation: Relation
     situation: _Situation
@@ -114,7 +114,7 @@ class _Rows:
         return _Rows(self.relation, self.situation, without_children=True)
 
     def source(self) -> sql.Composable:
-        """What to select from. The table's own name is the alias, because deparsed conditions may use it."""
+        """Return the FROM item. The table's own name is the alias, because deparsed conditions may use it."""
         alias = sql.Identifier(self.relation.name)
         table: sql.Composable = sql.Identifier(self.relation.schema, self.relation.name)
         if self.without_children and self.relation.kind == "table":

@@ -1,13 +1,13 @@
-"""What a database should be, decided from what its schema says, what its migrations make, and what is there.
+"""The target catalog of a database, computed from its schema, its migrations and its present state.
 
-A table, column, type, default or constraint follows what happened last. Where a migration makes it other than declared:
+A table, column, type, default or constraint follows the latest change. Where a migration and the declaration differ:
 
-1. what a migration of this deploy has just changed stays;
-2. what is declared otherwise than at the last deploy is wanted as declared now;
-3. what is there stays if it is as declared; else what the migrations make is wanted.
+1. a change by a migration of this deploy stays;
+2. a declaration that has changed since the last deploy is the target;
+3. the present state stays if it is as declared; else the target is the result of the migrations.
 
-What holds no rows (views, indexes, triggers, rules, policies, rights, comments) is wanted as declared, whatever a
-migration did to it, as long as what it is made of is there. What only a migration made, or somebody by hand, stays as
+Objects without rows (views, indexes, triggers, rules, policies, rights, comments) are wanted as declared, also if a
+migration changed them, if their dependencies exist. Objects made only by a migration, or by hand, stay as they are.
 it is.
 """
 
@@ -23,7 +23,7 @@ from migrations_engine.diff.expression import canonical, canonical_default, with
 from migrations_engine.diff.type_alterations import type_shape
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
 
-#: What a table is made with; the rest of its own attributes concerns who sees rows, and how they are kept.
+#: Attributes with which a table is created; the others concern the visibility and storage of rows.
 _LASTING: Final = ("unlogged", "partition_key", "partition_bound", "parents", "of_type", "server", "access_method")
 _SWITCHES: Final = ("row_security", "force_row_security", "replica_identity", "clustered_on")
 #: Attributes of a column that only make sense together.
@@ -55,7 +55,7 @@ L = TypeVar("L", bound=_Labelled)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What is said about a database, and what is there."""
+    """The declarations about a database, and its present state."""
 
     declared: Catalog  #: what ``types/`` and ``tables/`` make in an empty database
     complete: Catalog  #: what they make there together with every migration
@@ -126,7 +126,7 @@ def target_catalog(sources: Sources) -> Catalog:
 
 
 def column_value(column: Column) -> Hashable:
-    """What a column gets when no value is given: all that can be compared of its default, identity or expression."""
+    """Return the comparable parts of a column's default, identity or expression."""
     options = column.sequence.options if column.sequence else None
     if column.generated:
         return "generated", column.generated, canonical(column.default)
@@ -136,7 +136,7 @@ def column_value(column: Column) -> Hashable:
 
 
 def _all_sides(sources: Sources, items: Callable[[Catalog], dict[str, U]]) -> dict[str, _Sides[U]]:
-    """What each source has, by label."""
+    """Return the objects of each source, by label."""
     declared, complete, actual, before, former = (
         items(side) if side is not None else {}
         for side in (sources.declared, sources.complete, sources.actual, sources.before, sources.former)
@@ -185,7 +185,7 @@ def _is_table(sides: _Sides[Relation]) -> bool:
 
 
 def _by_use(views: dict[str, Relation]) -> list[str]:
-    """The labels of *views*, each after those it reads."""
+    """Return the labels of *views*, each after those it reads."""
     ordered: list[str] = []
     pending = sorted(views)
     while pending:
@@ -205,7 +205,7 @@ def _without_users_of(relation: Relation, complete: Relation | None, columns: It
 
 
 def _table(sides: _Sides[Relation]) -> Relation | None:
-    """The table as it should be; None where it should not be there."""
+    """Return the target of the table; None if it should not exist."""
     if sides.declared is None:
         was_declared = sides.former is not None
         return sides.actual if sides.complete is not None or not was_declared else None
@@ -236,7 +236,7 @@ def _view(sides: _Sides[Relation]) -> Relation | None:
 
 
 def _of_type(declared: Column | None, migrated: Column) -> Column:
-    """The column of a view as it is declared, but of the type that migrations have given to what it shows."""
+    """Return the declared column of a view, with the type that migrations have given to its source."""
     return replace(declared, type=migrated.type, collation=migrated.collation) if declared else migrated
 
 
@@ -256,7 +256,7 @@ def _columns(sides: _Sides[Relation]) -> Iterator[Column]:
 
 
 def _column(sides: _Sides[Column]) -> Column:
-    """The column put together from what is wanted of each of its attributes."""
+    """Return the column with the target of each of its attributes."""
     parts: list[tuple[tuple[str, ...], Callable[[Column], Hashable]]] = [
         (_TYPE, attrgetter(*_TYPE)),
         (_VALUE, column_value),
@@ -289,7 +289,7 @@ def _constraints(sides: _Sides[Relation]) -> Iterator[Constraint]:
 
 
 def _with_attachments(sides: _Sides[Relation]) -> Relation:
-    """The relation as declared, with what migrations or somebody by hand attached to it, set or switched on besides."""
+    """Return the declared relation with the additions that migrations or people have made to it."""
     declared, actual = sides.declared, sides.actual
     assert declared is not None
     if actual is None:
@@ -359,7 +359,7 @@ def _comments(sources: Sources) -> tuple[tuple[str, str, str], ...]:
 def _with_extras(
     declared: Sequence[T], complete: Sequence[T], actual: Sequence[T], former: Sequence[T]
 ) -> tuple[T, ...]:
-    """What is declared and what is there besides, less what was declared once and is not any more."""
+    """Return declared and additional objects, without those that are no longer declared."""
     return (*declared, *(item for item in actual if item not in declared and (item in complete or item not in former)))
 
 
@@ -369,7 +369,7 @@ def _shape(item: object) -> Hashable:
 
 
 def _like(item: N, pool: Iterable[N]) -> N | None:
-    """The one of *pool* that is the same: by its name and shape if possible, else by its shape, else by its name."""
+    """Return the matching object of *pool*: by name and definition if possible, else by definition, else by name."""
     pool = [*pool]
     alike = [other for other in pool if _shape(other) == _shape(item)]
     named = [other for other in pool if other.name == item.name]

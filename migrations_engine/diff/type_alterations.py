@@ -166,7 +166,7 @@ def _unless_values_refuse(reason: str, domain: Type, actual: Catalog) -> Verdict
 
 
 def renamed_constraints(found: Type, asked: Type, wanted: Type) -> Iterator[Difference]:
-    """The constraints of a domain that only their names tell apart from the wanted ones."""
+    """Yield the constraints of a domain that differ from the wanted ones by name alone."""
     if _constraints(found) in (_constraints(asked), _constraints(wanted)):
         return
     had = [item for item in _constraints(found) if item not in _constraints(wanted)]
@@ -185,7 +185,7 @@ def renamed_constraints(found: Type, asked: Type, wanted: Type) -> Iterator[Diff
 
 
 def _constraints(domain: Type) -> list[tuple[str, str]]:
-    """What the constraints of a domain say, and their names, in an order that does not depend on the names first."""
+    """Return definitions and names of a domain's constraints, ordered by definition first."""
     not_null = [("NOT NULL", domain.not_null_name)] if domain.not_null_name else []
     return sorted([*((canonical(definition) or "", name) for name, definition in domain.checks), *not_null])
 

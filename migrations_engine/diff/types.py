@@ -67,13 +67,13 @@ def diff_sequences(
 
 
 def _own_sequences(catalog: Catalog) -> dict[str, Sequence]:
-    """The sequences that are a column's own, by label."""
+    """Return the sequences that columns own, by label."""
     columns = [column for relation in catalog.relations for column in relation.columns]
     return {column.sequence.label: column.sequence for column in columns if column.sequence is not None}
 
 
 def _by_use(catalog: Catalog) -> list[Type]:
-    """The types of a catalog, each after those it is made of."""
+    """Return the types of a catalog, each after those it depends on."""
     ordered: list[Type] = []
     pending = list(catalog.types)
 

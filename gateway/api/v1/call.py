@@ -24,7 +24,7 @@ from gateway.functions import parse_json
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.operations.call_function import ConcurrencyLimit, FunctionCall, call_steps
 from gateway.routes import CALL
-from gateway.security.api_keys import ANYBODY, Caller
+from gateway.security.api_keys import ANONYMOUS, Caller
 from gateway.services import Services
 from gateway.steps import Steps, run
 
@@ -130,7 +130,7 @@ def _known_address(items: tuple[tuple[str, Any], ...]) -> tuple[DatabaseOwner, s
 
 
 def _read_address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
-    found: tuple[DatabaseOwner, str] = load(_CALL_REQUEST, body, ANYBODY)
+    found: tuple[DatabaseOwner, str] = load(_CALL_REQUEST, body, ANONYMOUS)
     return found
 
 

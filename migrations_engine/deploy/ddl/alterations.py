@@ -81,7 +81,7 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "grant_privilege": comments.grant_privilege,
     "revoke_privilege": comments.revoke_privilege,
 }
-#: What loses its comments because it is dropped and made anew.
+#: Objects that lose their comments because they are dropped and created again.
 _MADE_AGAIN = frozenset(
     change_type("alter", kind)
     for kind in ("constraint", "index", "statistics", "rule", "trigger", "policy", *objects.KINDS)
@@ -111,9 +111,9 @@ class _Task(NamedTuple):
 
 
 def alterations(diff: CatalogDiff) -> tuple[Alteration, ...]:
-    """The statements for the safe differences of *diff*, in the order in which they work.
+    """Return the statements for the safe differences of *diff*, in a valid order.
 
-    Once all ran, comparing again finds none of these differences.
+    After all have run, another comparison finds none of these differences.
     """
     tasks = sorted(_Work(diff).tasks(), key=lambda task: task.step.phase)
     return tuple(_together(tasks))
@@ -268,6 +268,6 @@ def _is_replaceable(difference: Difference) -> bool:
 
 
 def _statements(difference: Difference) -> tuple[Step, ...]:
-    """The statements for *difference*, in order; none for what other parts of a deploy make, or is left in place."""
+    """Return the statements for *difference*, in order; none if another step makes it, or it is left in place."""
     make = _MAKERS.get(difference.change_type)
     return tuple(make(difference)) if make is not None else ()

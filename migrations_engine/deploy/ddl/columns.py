@@ -29,7 +29,7 @@ from migrations_engine.model import Column, Relation, Sequence
 
 #: The types of variable length whose own storage is MAIN; that of all others of PostgreSQL is EXTENDED.
 _KEPT_INLINE: Final = frozenset({"numeric", "inet", "cidr"})
-REWRITES = "rewrites the table, nobody can use it meanwhile"
+REWRITES = "rewrites the table, which cannot be used meanwhile"
 
 
 def set_properties(relation: Relation, column: Column, phase: Phase) -> Iterator[Step]:
@@ -55,7 +55,7 @@ def add_column(difference: Difference) -> Iterator[Step]:
 
 
 def define_column(relation: Relation, column: Column) -> sql.Composable:
-    """The column's definition, as it stands in a CREATE TABLE or behind ADD COLUMN."""
+    """Return the column's definition, for CREATE TABLE or ADD COLUMN."""
     compression = f"COMPRESSION {column.compression}" if column.compression else None
     not_null = _not_null(relation, column) if column.not_null and not column.not_null_unvalidated else []
     collation = collate(column.collation)
@@ -63,7 +63,7 @@ def define_column(relation: Relation, column: Column) -> sql.Composable:
 
 
 def complete_column(relation: Relation, column: Column) -> Iterator[Step]:
-    """What a new column needs besides its definition: before it the sequence of a serial one, after it properties."""
+    """Return the further steps for a new column: before it the sequence of a serial one, after it its properties."""
     if column.is_serial and column.sequence is not None:
         yield Step(Phase.BASICS, create_sequence(column.sequence))
     if column.not_null_unvalidated:
@@ -85,7 +85,7 @@ def alter_type(difference: Difference) -> Iterator[Step]:
 
 
 def alter_default(difference: Difference) -> Iterator[Step]:
-    """Set or drop the default; serial gets its sequence, which goes on behind the numbers that are there."""
+    """Set or drop the default; serial gets its sequence, which continues after the existing numbers."""
     relation, wanted = relation_of(difference), wanted_of(difference, Column)
     if wanted.is_serial and wanted.sequence is not None:
         sequence = sql.Literal(named(wanted.sequence).as_string(None))
@@ -149,13 +149,13 @@ def alter_not_null(difference: Difference) -> Iterator[Step]:
 
 
 def rename_not_null(difference: Difference) -> Iterator[Step]:
-    """Give the constraint its new name."""
+    """Rename the constraint."""
     relation, new = relation_of(difference), wanted_of(difference, Column).not_null_name or ""
     yield from rename_constraint_of(relation, difference.from_text or "", new)
 
 
 def rename_sequence(difference: Difference) -> Iterator[Step]:
-    """Give the sequence of a column its new name."""
+    """Rename the sequence of a column."""
     found, wanted = found_of(difference, Column).sequence, wanted_of(difference, Column).sequence
     if found is not None and wanted is not None:
         yield Step(Phase.BEHAVIOUR, join("ALTER SEQUENCE", named(found), "RENAME TO", sql.Identifier(wanted.name)))

@@ -78,7 +78,7 @@ def _options_of_server(table: Relation) -> sql.Composable | None:
 
 
 def _override(table: Relation, column: Column, parents: Sequence[Relation]) -> Iterator[Step]:
-    """What a column that comes from *parents* has of its own."""
+    """Return the properties of a column that it does not inherit from *parents*."""
     name = sql.Identifier(column.name)
     above = [inherited for parent in parents if (inherited := parent.column(column.name)) is not None]
     has_own_default = all(inherited.default != column.default for inherited in above)
@@ -147,7 +147,7 @@ def alter_force_row_security(difference: Difference) -> Iterator[Step]:
 
 
 def alter_replica_identity(difference: Difference) -> Iterator[Step]:
-    """Say what replicas tell rows apart by."""
+    """Set the replica identity."""
     identity = wanted_of(difference, Relation).replica_identity or "DEFAULT"
     yield alter(relation_of(difference), Phase.CONSTRAINTS, "REPLICA IDENTITY", identity)
 

@@ -63,7 +63,7 @@ def add_type(difference: Difference) -> Iterator[Step]:
 
 
 def rename_constraint(difference: Difference) -> Iterator[Step]:
-    """Give a domain's constraint its new name, by way of another one if it is taken yet."""
+    """Rename a domain's constraint, by way of a temporary name if the new one is still taken."""
     domain = found_of(difference, Type)
     name = sql.Identifier(domain.schema, domain.name)
     taken = {check for check, _ in domain.checks} | {domain.not_null_name}
@@ -175,7 +175,7 @@ def alter_sequence(difference: Difference) -> Iterator[Step]:
 
 
 def create_sequence(sequence: Sequence, *, even_if_there: bool = False) -> sql.Composable:
-    """The statement that makes a sequence; with *even_if_there*, one left from before is taken as it is."""
+    """Return the statement that creates a sequence; with *even_if_there*, an existing one is kept unchanged."""
     start = "CREATE UNLOGGED SEQUENCE" if sequence.unlogged else "CREATE SEQUENCE"
     return join(
         start,

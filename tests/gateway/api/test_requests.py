@@ -10,7 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway.api.requests import Flag, Name, Request, TenantId, load, read_json, single_values
 from gateway.errors import InvalidRequest
-from gateway.security.api_keys import ANYBODY
+from gateway.security.api_keys import ANONYMOUS
 
 
 class Sample(Request):
@@ -28,7 +28,7 @@ def environ(body: bytes, content_type: str = "application/json") -> dict[str, ob
 
 def test_all_wrong_fields_are_named_at_once() -> None:
     with pytest.raises(InvalidRequest) as raised:
-        load(Sample(), {"platform": "a%b", "tenant_id": "../x", "force": "perhaps", "databse_id": "7"}, ANYBODY)
+        load(Sample(), {"platform": "a%b", "tenant_id": "../x", "force": "perhaps", "databse_id": "7"}, ANONYMOUS)
     assert set(raised.value.facts["fields"]) == {"platform", "tenant_id", "force", "label", "databse_id"}
     for said in (
         "platform has a character that is not allowed",
@@ -52,19 +52,19 @@ def test_all_wrong_fields_are_named_at_once() -> None:
 )
 def test_the_message_is_a_sentence_about_the_wrong_field(field, value, wrong) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        load(Sample(), {"platform": "a", "label": "x", field: value}, ANYBODY)
+        load(Sample(), {"platform": "a", "label": "x", field: value}, ANONYMOUS)
     assert raised.value.message == wrong
 
 
 @pytest.mark.parametrize("platform", [None, 17, "", ["a"], {"a": 1}, "İ", "_x"])
 def test_a_platform_is_a_name(platform) -> None:
     with pytest.raises(InvalidRequest, match=r"^platform "):
-        load(Sample(), {"platform": platform, "label": "x"}, ANYBODY)
+        load(Sample(), {"platform": platform, "label": "x"}, ANONYMOUS)
 
 
 @pytest.mark.parametrize(("given", "read"), [(None, None), ("", None), ("null", None), ("main", None), ("b-1", "b-1")])
 def test_a_tenant_id_may_mean_the_main_database(given, read) -> None:
-    assert load(Sample(), {"platform": "a", "tenant_id": given, "label": "x"}, ANYBODY)["tenant_id"] == read
+    assert load(Sample(), {"platform": "a", "tenant_id": given, "label": "x"}, ANONYMOUS)["tenant_id"] == read
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_a_tenant_id_may_mean_the_main_database(given, read) -> None:
     ],
 )  # fmt: skip
 def test_a_flag_is_read_as_forms_and_shells_write_it(given, read) -> None:
-    assert load(Sample(), {"platform": "a", "label": "x", "force": given}, ANYBODY)["force"] is read
+    assert load(Sample(), {"platform": "a", "label": "x", "force": given}, ANONYMOUS)["force"] is read
 
 
 @pytest.mark.parametrize("given", [1, 0, "2", "ja", None, [], [True], {}])
 def test_other_values_of_a_flag_are_refused(given) -> None:
     with pytest.raises(InvalidRequest, match=r"^force "):
-        load(Sample(), {"platform": "a", "label": "x", "force": given}, ANYBODY)
+        load(Sample(), {"platform": "a", "label": "x", "force": given}, ANONYMOUS)
 
 
 def test_a_field_of_a_query_string_may_not_be_repeated() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import PlatformIsolationViolation, Unauthorized
-from gateway.security.api_keys import ANYBODY, ApiKeys, Caller
+from gateway.security.api_keys import ANONYMOUS, ApiKeys, Caller
 
 KEYS = ApiKeys({"SHOP": ("old", "new"), "MY_APP": ("m",), "ADMIN": ("a",)})
 
@@ -20,7 +20,7 @@ def test_a_key_is_matched_as_a_whole() -> None:
 def test_a_platform_accepts_its_own_key_and_the_admin_key(platform) -> None:
     fitting = {"shop": "SHOP", "SHOP": "SHOP", "my-app": "MY_APP", "my_app": "MY_APP", "My.App": "MY_APP"}.get(platform)
     Caller(KEYS, "ADMIN").check_platform(platform)
-    ANYBODY.check_platform(platform)
+    ANONYMOUS.check_platform(platform)
     for name in ("SHOP", "MY_APP"):
         if name == fitting or len(platform) > 63:  # what is no name at all is refused when it is read
             Caller(KEYS, name).check_platform(platform)
