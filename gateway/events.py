@@ -43,14 +43,14 @@ class CallFailed(NamedTuple):
 
 
 class LeaseWaited(NamedTuple):
-    """A lease found no idle connection, and has waited for one or tried to make one."""
+    """A lease found no idle connection, and waited for one or tried to open one."""
 
     seconds: float
     has_leased: bool
 
 
 class ConnectionEvicted(NamedTuple):
-    """An idle connection was closed to make room for another database's, or because its database was changed."""
+    """An idle connection was closed to make room for another database, or because its database changed."""
 
     database: str
 
@@ -64,19 +64,19 @@ class DeployEnded(NamedTuple):
 
 
 class DatabaseMigrated(NamedTuple):
-    """A database of a migration of many has been dealt with."""
+    """A database of a migration has ended, or was skipped."""
 
     status: str  #: as the answer has it
 
 
 class TemplateLookedUp(NamedTuple):
-    """A database was made that may be a copy of a template."""
+    """A template was looked up for a new database."""
 
     found: bool
 
 
 class RequestRefusedByRate(NamedTuple):
-    """A request was refused because its platform has sent as many as it may."""
+    """A request was refused by a rate limit."""
 
     platform: str  #: ``key_name_of`` a platform with a limit of its own, or ``other``
 

@@ -1,4 +1,4 @@
-"""Administration: the databases of a platform, new ones for its tenants, and the end of one."""
+"""Administration: list, create and drop the databases of a platform."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BYTES_PER_MB: Final = 2**20
 
 
 class ListRequest(Request):
-    """The query string of the listing."""
+    """The query string of ``/admin/databases``."""
 
     platform = Name(required=True)
 
 
 class CreateTenantRequest(Request):
-    """The body of a tenant's creation. A tenant has to be named; ``main`` names the main database."""
+    """The body of ``/admin/create-tenant``. ``tenant_id`` is required; ``main`` is the main database."""
 
     platform = Name(required=True)
     tenant_id = fields.String(required=True, validate=validate.Length(min=1, error="must not be empty"))
@@ -38,7 +38,7 @@ class CreateTenantRequest(Request):
 
 
 class CopyTenantRequest(CreateTenantRequest):
-    """The same, and the database that the new one may be a copy of."""
+    """The body of ``/admin/create-tenant-db``."""
 
     template = fields.String(
         load_default=None,
@@ -52,7 +52,7 @@ class CopyTenantRequest(CreateTenantRequest):
 
 
 class DropRequest(Request):
-    """The body of a drop: whose database, and its name once more."""
+    """The body of ``/admin/drop-database``."""
 
     platform = Name(required=True)
     tenant_id = fields.String(validate=validate.Length(min=1, error="must not be empty"))
@@ -74,7 +74,7 @@ class DropRequest(Request):
 
 
 class DatabaseShape(Shape):
-    """A database in the listing; made from a ManagedDatabase."""
+    """An entry of ``/admin/databases``; dumped from a ManagedDatabase."""
 
     name = fields.String()
     type = fields.String(attribute="owner.kind")
@@ -88,7 +88,7 @@ class DatabaseShape(Shape):
 
 @blueprint.get("/databases")
 def databases() -> ResponseReturnValue:
-    """List a platform's databases, those of both versions."""
+    """List the databases of a platform, of both versions."""
     query = single_values(request.args.items(multi=True))
     platform = load(ListRequest(), query, caller_of(request.environ))["platform"]
     with adding_facts(platform=platform):
@@ -98,7 +98,7 @@ def databases() -> ResponseReturnValue:
 
 @blueprint.post("/create-tenant")
 def create_tenant() -> ResponseReturnValue:
-    """Make an empty database for a tenant."""
+    """Create an empty database for a tenant."""
     services = current_services()
     owner = load(CreateTenantRequest(), _body(services), caller_of(request.environ))
     with adding_facts(**owner_facts(owner)):
@@ -109,7 +109,7 @@ def create_tenant() -> ResponseReturnValue:
 
 @blueprint.post("/create-tenant-db")
 def create_tenant_db() -> ResponseReturnValue:
-    """Make a database for a tenant, empty or as a copy of a template."""
+    """Create a database for a tenant, empty or as a copy of a template."""
     services = current_services()
     owner, template = load(CopyTenantRequest(), _body(services), caller_of(request.environ))
     with adding_facts(**owner_facts(owner)):

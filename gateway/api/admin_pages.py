@@ -1,7 +1,7 @@
-"""The operator's page ``/admin/``: read by a browser, which sends the admin key as the password of HTTP Basic.
+"""The operator's pages under ``/admin/``. The browser sends the admin key as the password of HTTP Basic.
 
-A browser sends that by itself, also with what another site makes it send. So only these routes take it, nothing but the
-form changes anything, and the form needs a token that no other site can read.
+Browsers also send this password with requests that other sites cause. Therefore only these routes accept it, only the
+form for a call changes anything, and the form needs a token that other sites cannot read.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _SAME_SITE: Final = ("same-origin", "none")
 
 @blueprint.get("/")
 def overview() -> Response:
-    """Show how the gateway is: connections, functions, platforms and deploys under way."""
+    """Show connections, slow and failing functions, platforms and running deploys."""
     services = current_services()
     databases: tuple[ManagedDatabase, ...] = ()
     problem = None
@@ -74,7 +74,7 @@ def overview() -> Response:
 
 @blueprint.get("/pages/platform/<platform>")
 def platform_page(platform: str) -> Response:
-    """Show every database of a platform: its version, size and drift. Asks each of them."""
+    """Show the version, size and drift of every database of a platform. Queries each of them."""
     services = current_services()
     schemas = fleet_status(services, platform)
     return html_page(render("platform.html", platform=platform, schemas=schemas, moment=moment))
@@ -82,13 +82,13 @@ def platform_page(platform: str) -> Response:
 
 @blueprint.get("/pages/deploys")
 def deploys_page() -> Response:
-    """Show the deploys under way and the last ones that have ended."""
+    """Show the running deploys and the last ones that ended."""
     return html_page(render("deploys.html", deploys=current_services().deploy_log.deploys()))
 
 
 @blueprint.get("/pages/deploys/<deploy>")
 def deploy_page(deploy: str) -> Response:
-    """Show what a deploy did, or would do, to each database."""
+    """Show the report of a deploy, or the plan of a dry run, for each database."""
     log = current_services().deploy_log
     found = next((one for one in log.deploys() if one.id == deploy), None)
     if found is None:
@@ -98,14 +98,14 @@ def deploy_page(deploy: str) -> Response:
 
 @blueprint.get("/pages/call")
 def call_page() -> Response:
-    """Show the form that calls a function."""
+    """Show the form for a call."""
     values = {name: request.args.get(name, "") for name in _FORM_FIELDS}
     return _call_form(values)
 
 
 @blueprint.post("/pages/call")
 def try_call() -> Response:
-    """Call the function that the form names, and show its rows under the form."""
+    """Call a function as the form says, and show its rows."""
     services, environ = current_services(), request.environ
     values = dict.fromkeys(_FORM_FIELDS, "") | single_values(_form_pairs(services.settings))
     unknown = [name for name in values if name not in _FORM_FIELDS]
@@ -136,7 +136,7 @@ def try_call() -> Response:
 
 @blueprint.errorhandler(GatewayError)
 def fail(error: GatewayError) -> Response:
-    """Answer as everywhere, or with a page to who wants one; ask a browser without the key for it."""
+    """Return the error as JSON, or as a page if the client prefers HTML; with 401, let browsers ask for the key."""
     answer = answer_failure(error, request_id_of(request.environ))
     response = respond(answer)
     if request.accept_mimetypes.best_match(("application/json", "text/html")) == "text/html":
@@ -149,7 +149,7 @@ def fail(error: GatewayError) -> Response:
 
 @blueprint.after_request
 def protect(response: Response) -> Response:
-    """Add the headers that every page has, also to errors that another handler has answered."""
+    """Add the security headers to every answer under these routes, also to errors."""
     return protected(response)
 
 
@@ -165,7 +165,7 @@ def _health(services: Services) -> dict[str, Any]:
 
 
 def _budget(services: Services, databases: tuple[ManagedDatabase, ...]) -> dict[str, Any]:
-    """Return who has connections and who waits for one, by database; those in use and waited for first."""
+    """Return the connections and waiting requests of each database; databases with most of them first."""
     occupancy = services.registry.occupancy()
     names = {database_key(one.name): one.name for one in databases}
     names[database_key(services.settings.maintenance_database)] = services.settings.maintenance_database
@@ -174,14 +174,14 @@ def _budget(services: Services, databases: tuple[ManagedDatabase, ...]) -> dict[
         rows[key]["states"][state] += count
     for key, waiting in occupancy.waiting.items():
         rows[key]["waiting"] = waiting
-    listed = [{"database": names.get(key, "(looking after connections, or a database being made)"), **row}
+    listed = [{"database": names.get(key, "(connection checks, or a database being created)"), **row}
               for key, row in rows.items()]  # fmt: skip
     listed.sort(key=lambda row: (-len(row["waiting"]), -row["states"]["busy"], row["database"]))
     return {"workers": occupancy.workers, "waiting": sum(map(len, occupancy.waiting.values())), "rows": listed}
 
 
 def _platforms(services: Services, databases: tuple[ManagedDatabase, ...]) -> list[dict[str, Any]]:
-    """Return every platform that is registered, or has databases of version 1."""
+    """Return the platforms that are registered or have databases of version 1."""
     found: dict[str, dict[str, Any]] = {}
 
     def row(name: str) -> dict[str, Any]:
@@ -197,13 +197,13 @@ def _platforms(services: Services, databases: tuple[ManagedDatabase, ...]) -> li
 
 
 def _series(metric: str) -> list[tuple[Mapping[str, str], int]]:
-    """Return the labels and counts of a metric, the highest first."""
+    """Return the labels and counts of a metric, sorted by count."""
     series = [(labels, int(count)) for labels, count in counted_metrics().series(metric)]
     return sorted(series, key=lambda one: -one[1])[:_SHOWN_SERIES]
 
 
 def _form_pairs(settings: Settings) -> list[tuple[str, str]]:
-    """Return the fields of the form that a browser has sent.
+    """Return the fields of the form in the request.
 
     :raises UnsupportedMediaType, InvalidRequest: it is not such a form
     """
@@ -223,7 +223,7 @@ def _call_form(values: Mapping[str, str], *, status: int = 200, **shown: Any) ->
 
 
 def _texts_of_rows(answer: str) -> Iterator[str]:
-    """Return each row of an answer as it is written there, so that no number loses a digit."""
+    """Yield the JSON text of each row unchanged, so that numbers keep all digits."""
     decoder, at = json.JSONDecoder(), 1
     while answer[at] != "]":
         _, end = decoder.raw_decode(answer, at)
@@ -232,6 +232,6 @@ def _texts_of_rows(answer: str) -> Iterator[str]:
 
 
 def _token(settings: Settings) -> str:
-    """Return what the form has to send along: known to the pages, and the same for all workers and gateways."""
+    """Return the CSRF token of the form, which all workers and gateways with the same key share."""
     (key, *_) = settings.api_keys[ADMIN_KEY]
     return hmac.new(key.encode(), b"the form of /admin/pages/call", "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""``GET /metrics``: numbers for Prometheus, over all workers.
+"""``GET /metrics``: metrics for Prometheus, summed over all workers.
 
-Each worker counts in files of its own, which prometheus_client maps into memory; whichever worker is asked adds up all
-of them. What a worker has counted outlives it: the master folds the files of ended workers into one.
+Each worker counts in its own files, which prometheus_client maps into memory. The worker that answers sums up the files
+of all workers. The master folds the files of ended workers into one, so that no count is lost.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ _log: Final = logging.getLogger(__name__)
 
 blueprint: Final = Blueprint("metrics", __name__)
 _EXTENSION: Final = "gateway metrics"
-_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  #: where prometheus_client looks for the files of all processes
-_KINDS: Final = ("counter", "histogram")  #: whose files are worth more than their worker
+_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  #: the directory of prometheus_client's files
+_KINDS: Final = ("counter", "histogram")  #: of files that are kept after the end of their worker
 _GAUGES: Final = "gauge_mostrecent"
-_ENDED: Final = "ended"  #: stands for all ended workers, where a file's name has the process id
-_process: Final = {"id": os.getpid()}  #: asked for whenever something is counted; the system would take longer
-_Values: Final[Any] = MmapedDict  #: a file of values, which has no types
+_ENDED: Final = "ended"  #: in place of the process id, in the names of the files of all ended workers
+_process: Final = {"id": os.getpid()}  #: read for every count; os.getpid() takes longer
+_Values: Final[Any] = MmapedDict  #: a file of values; untyped
 _DOUBLE: Final = struct.Struct("d")
-_FILE_BYTES: Final = 2**16  #: with which prometheus_client begins a file
-_ENTRY_BYTES: Final = 40  #: at most, that a value takes in a file besides its key
-_UNREADABLE: Final = (OSError, struct.error, RuntimeError)  #: as prometheus_client says it
+_FILE_BYTES: Final = 2**16  #: the initial size of prometheus_client's files
+_ENTRY_BYTES: Final = 40  #: the maximum size of a value in a file, without its key
+_UNREADABLE: Final = (OSError, struct.error, RuntimeError)  #: what prometheus_client raises
 SLOW_CALLS: Final = "db_gateway_slow_calls"
 FAILED_CALLS: Final = "db_gateway_failed_calls"
 _DEPLOY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-#: The pools' counters have been called so from the beginning; prometheus_client lets every counter end in _total.
+#: These counters were always named so; prometheus_client appends _total to every counter.
 _POOL_COUNTERS: Final = re.compile(r"^((?:# (?:HELP|TYPE) )?db_gateway_pool_(?:hits|misses))_total", re.MULTILINE)
 
 
@@ -88,39 +88,41 @@ class _Cell:
 
 
 class Metrics:
-    """What is counted. Made once, before the workers are forked."""
+    """The metrics of a gateway. Created once, before the workers are forked."""
 
     def __init__(self, app: Flask) -> None:
-        """Count everything from now on, in a directory of this gateway's own."""
-        # In memory where there is a place for that: no cleaner of old files comes there, and disks get full.
+        """Listen to all events, and create a directory for the files of this gateway."""
+        # In memory if possible: disks get full, and old files in /tmp may be removed.
         memory = "/dev/shm"  # noqa: S108 - what is made there is a folder of its own
         folder = memory if os.access(memory, os.W_OK) else None
         os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="stonescriptdb-gateway-metrics-", dir=folder)
-        # prometheus_client has made its choice when it was imported, by a variable that was not set then.
+        # prometheus_client chose its class at import time, when the variable was not set.
         values.ValueClass = values.MultiProcessValue(lambda: _process["id"])  # type: ignore[no-untyped-call]
-        counter = partial(Counter, registry=None)  # what is told comes from the files
+        counter = partial(Counter, registry=None)  # exposed from the files
         gauge = partial(Gauge, registry=None, multiprocess_mode="mostrecent")
         self._queries = counter(
-            "db_gateway_queries", "Calls that reached their database, also those that failed there.", ["platform"]
+            "db_gateway_queries", "Calls that reached their database, including failed ones.", ["platform"]
         )
         self._durations = Histogram(
             "db_gateway_query_duration_seconds",
-            "How long these took, with the wait for a connection.",
+            "Duration of these calls, including the wait for a connection.",
             ["platform"],
             buckets=_BUCKETS,
             registry=None,
         )
         self._hits = counter("db_gateway_pool_hits", "Leases served by an idle connection.", ["database"])
         self._misses = counter(
-            "db_gateway_pool_misses", "Leases that waited for a connection, or connected.", ["database"]
+            "db_gateway_pool_misses", "Leases that waited for a connection, or opened one.", ["database"]
         )
         self._errors = counter("db_gateway_errors", "Requests answered with an error.", ["type"])
         self._count_rare_events(counter)
         self._pools = gauge("db_gateway_active_pools", "Databases that have a connection.")
         self._connections = gauge("db_gateway_total_connections", "Connections to PostgreSQL.")
-        self._most = gauge("db_gateway_max_total_connections", "Connections that may exist: the budget.")
-        self._states = gauge("db_gateway_connections", "Connections to PostgreSQL by what they do.", ["state"])
-        self._waiting = gauge("db_gateway_budget_waiting", "Pools and deploys that wait for room in the budget.")
+        self._most = gauge("db_gateway_max_total_connections", "The budget: the maximum of connections to PostgreSQL.")
+        self._states = gauge("db_gateway_connections", "Connections to PostgreSQL by state.", ["state"])
+        self._waiting = gauge(
+            "db_gateway_budget_waiting", "Pools and deploys that wait for a connection of the budget."
+        )
         app.before_request(_leave_out_unknown_routes)
         self._exporter = PrometheusMetrics(
             app,
@@ -145,21 +147,23 @@ class Metrics:
         )
         waits = Histogram(
             "db_gateway_pool_wait_seconds",
-            "How long leases took that found no idle connection, and whether they got one.",
+            "Duration of leases that found no idle connection.",
             ["leased"],
             buckets=_BUCKETS,
             registry=None,
         )
         deploys = Histogram(
             "db_gateway_deploy_duration_seconds",
-            "How long deploys to one database took, by their result: done, dry_run, or an error's code.",
+            "Duration of deploys to one database, by result: done, dry_run, or the code of the error.",
             ["purpose", "result"],
             buckets=_DEPLOY_BUCKETS,
             registry=None,
         )
-        evictions = counter("db_gateway_pool_evictions", "Idle connections closed to make room.", ["database"])
-        migrated = counter("db_gateway_migrated_databases", "Databases of migrations of many.", ["status"])
-        templates = counter("db_gateway_template_lookups", "New databases that could be copies.", ["found"])
+        evictions = counter(
+            "db_gateway_pool_evictions", "Idle connections closed to make room for others.", ["database"]
+        )
+        migrated = counter("db_gateway_migrated_databases", "Databases of migrations, by their status.", ["status"])
+        templates = counter("db_gateway_template_lookups", "Template lookups for new databases.", ["found"])
         refused = counter("db_gateway_rate_limited", "Requests refused by a rate limit.", ["platform"])
         listen(CallWasSlow, lambda event: slow.labels(event.platform, event.function).inc())
         listen(CallFailed, lambda event: failed.labels(event.platform, event.function, event.code).inc())
@@ -225,35 +229,35 @@ class Metrics:
 
 @PrometheusMetrics.do_not_track()  # type: ignore[untyped-decorator]
 def _do_not_track() -> None:
-    """Mark the request."""
+    """Mark the current request as not counted."""
 
 
 def _leave_out_unknown_routes() -> None:
-    """Keep the exporter from counting a request that no route answers: anybody can make up methods, each a series."""
+    """Do not count requests without a route: every invented method would be a new series."""
     if request.url_rule is None:
         _do_not_track()
 
 
 def count(app: Flask) -> None:
-    """Begin to count, in the process that will fork the workers."""
+    """Start to count. In the master, before it forks."""
     app.extensions[_EXTENSION] = Metrics(app)
 
 
 def counted_metrics() -> Metrics:
-    """Return what this gateway counts."""
+    """Return the metrics of this gateway."""
     return cast(Metrics, current_app.extensions[_EXTENSION])
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Tell all numbers. PostgreSQL is not asked for any."""
+    """Return all metrics, without a query to PostgreSQL."""
     registry = current_services().registry
     text = counted_metrics().text(registry.statistics(), registry.occupancy())
     return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def begin(pid: int) -> None:
-    """Make a new worker's files, in the worker. If that fails, the worker works on and counts nothing.
+    """Create the files of a new worker, in the worker. If that fails, the worker counts nothing.
 
     Space is reserved, because a mapped file that cannot grow kills its process.
     """
@@ -263,16 +267,16 @@ def begin(pid: int) -> None:
         for kind in (*_KINDS, _GAUGES):
             file = directory / f"{kind}_{pid}.db"
             if not file.exists():
-                _reserve(file.with_suffix(".new"), _FILE_BYTES).rename(file)  # a reader never finds it empty
+                _reserve(file.with_suffix(".new"), _FILE_BYTES).rename(file)  # readers never see an empty file
     except OSError as exc:
         remove_listeners()
         _log.error("this worker's numbers will be missing from /metrics: %s", exc)
 
 
 def fold(living: Collection[int]) -> None:
-    """Keep what ended workers have counted, and remove their files. In the master, which no file may stop.
+    """Add the counts of ended workers to one file, and remove theirs. In the master; never raises for a file.
 
-    What cannot be folded now is left for the next time: it is told as long as it is there.
+    A file that cannot be folded now is tried again next time, and is included in the metrics until then.
     """
     directory = Path(os.environ[_DIRECTORY])
     try:
@@ -285,13 +289,13 @@ def fold(living: Collection[int]) -> None:
                     _add(left, directory / f"{kind}_{_ENDED}.db")
                 left.unlink()
     except BlockingIOError:
-        pass  # somebody is reading
+        pass  # another process is reading
     except _UNREADABLE as exc:
         _log.error("what a worker has counted stays in its own file: %s", exc)
 
 
 def end() -> None:
-    """Remove all files, when the gateway stops. In the master."""
+    """Remove all files, in the master, when the gateway stops."""
     shutil.rmtree(os.environ[_DIRECTORY], ignore_errors=True)
 
 
@@ -317,7 +321,7 @@ def _reserve(file: Path, size: int) -> Path:
 
 @contextmanager
 def _files(operation: int) -> Iterator[None]:
-    """Hold the files still: for reading, or to fold some of them."""
+    """Lock the files, shared for reading or exclusive for folding."""
     with (Path(os.environ[_DIRECTORY]) / "lock").open("a") as lock:
         fcntl.flock(lock, operation)
         yield

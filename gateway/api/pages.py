@@ -1,4 +1,4 @@
-"""Pages for people: rendered here, with one style, without scripts and without anything from elsewhere."""
+"""HTML pages: rendered on the server, with one style, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _TEMPLATES: Final = "templates"
 
 
 def render(template: str, **values: Any) -> str:  # noqa: ANN401 - what the template shows
-    """Return the page that *template* makes of *values*; every value is escaped."""
+    """Return *template* rendered with *values*, which are escaped."""
     return _environment().get_template(template).render(values)
 
 
 def html_page(text: str, status: int = 200) -> Response:
-    """Return *text* as an answer that may load, run and send nothing but its own style and forms."""
+    """Return *text* as a response with a strict content security policy."""
     return protected(Response(text, status, mimetype="text/html"))
 
 

@@ -132,7 +132,7 @@ class PlatformMigration:
 
 
 def report_for_log(result: MigratedDatabase) -> dict[str, Any]:
-    """Return what the log of deploys keeps of a database's result, as JSON; long plans and texts are cut."""
+    """Return the report of a database for the log of deploys, as JSON; long plans and texts are truncated."""
     if result.error is not None:
         validation = result.error.facts.get("schema_validation") or SchemaValidation()
         error = {"code": getattr(result.error, "engine_code", result.error.code), "message": result.error.message}

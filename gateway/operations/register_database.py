@@ -62,7 +62,7 @@ def register_database(services: Services, wanted: DeployRequest) -> RegisteredDa
 
 
 def _record(services: Services, wanted: DeployRequest, started_at: str, result: MigratedDatabase) -> None:
-    """Keep the record of a registration that has changed something, or has failed."""
+    """Log a registration that changed something or failed."""
     deploy = LoggedDeploy(
         id=new_id(wanted.request_id),
         platform=wanted.owner.platform,

@@ -1,4 +1,4 @@
-"""How log lines look, as text or as JSON, for the gateway and for gunicorn alike."""
+"""The format of log lines of the gateway and of gunicorn: text, JSON, or fields of the journal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TextFormatter(logging.Formatter):
         return f"{_timestamp(record)} {record.levelname} {self.format_bare(record)}"
 
     def format_bare(self, record: logging.LogRecord) -> str:
-        """Return the same without the time and the level, for who keeps these beside the text."""
+        """Return the line without the time and the level, which the journal stores separately."""
         facts = "".join(f" {name}={_word(value)}" for name, value in _facts(record).items())
         line = f"{record.name} {_printable(record.getMessage())}{facts}"
         if record.exc_info:
@@ -83,7 +83,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class JournalHandler(logging.Handler):
-    """Sends lines to systemd's journal with their facts as fields: ``journalctl REQUEST_ID=…``."""
+    """Sends lines to systemd's journal, with their facts as fields: ``journalctl REQUEST_ID=…``."""
 
     def __init__(self, address: Path = JournaldTransport.SOCKET_PATH) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class JournalHandler(logging.Handler):
         self._formatter = TextFormatter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send the line; what the journal does not take goes to standard error."""
+        """Send the line; if the journal refuses it, write it to standard error."""
         fields = {name: _printable(str(value)) for name, value in _facts(record).items()}
         fields |= {
             "MESSAGE": self._formatter.format_bare(record),
@@ -106,7 +106,7 @@ class JournalHandler(logging.Handler):
 
 
 class GunicornLogger(Logger):
-    """gunicorn's log goes where the gateway's goes; there is no access log, whose preparation costs every request."""
+    """Sends gunicorn's log lines to the gateway's handler. There is no access log, which would cost every request."""
 
     def setup(self, cfg: Config) -> None:
         """Take the place of gunicorn's own handlers."""

@@ -11,14 +11,14 @@ from typing import Final
 
 _log: Final = logging.getLogger(__name__)
 _VARIABLE: Final = "NOTIFY_SOCKET"
-_POLL_SECONDS: Final = 0.2  #: between two questions whether PostgreSQL answers
+_POLL_SECONDS: Final = 0.2  #: between checks of PostgreSQL
 
 
 class ServiceManager:
     """systemd; notifications do nothing if it has not started the gateway."""
 
     def __init__(self) -> None:
-        """Take the address out of the environment: gunicorn would say READY before any worker can serve."""
+        """Remove the address from the environment, because gunicorn would send READY before a worker is ready."""
         self._address = os.environ.pop(_VARIABLE, None)
 
     def ready_when(self, can_serve: Callable[[], bool]) -> None:
@@ -32,7 +32,7 @@ class ServiceManager:
         self._send("READY=1\nSTATUS=serving")
 
     def reloading(self) -> None:
-        """Send RELOADING; the next worker that can serve sends READY again."""
+        """Send RELOADING. The first new worker that is ready sends READY again."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns() // 1000}\nSTATUS=replacing the workers")
 
     def stopping(self) -> None:

@@ -1,1 +1,1 @@
-"""The description of the interface: an OpenAPI document made from the schemas and the table of routes, and its page."""
+"""The description of the API: an OpenAPI document generated from the schemas and the table of routes, and a page."""

@@ -1,4 +1,4 @@
-"""The bodies of successful answers as a whole, where a view puts them together from smaller shapes."""
+"""The bodies of successful answers that views compose from smaller shapes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from gateway.api.v2.responses import (
     UndoneDatabaseShape,
 )
 
-#: JSON of any kind, as marshmallow's plugin for apispec describes it.
 _ROWS: Final[dict[str, Any]] = {"description": "The rows as PostgreSQL renders them; the columns keep their order."}
 
 

@@ -1,4 +1,4 @@
-"""``GET /docs``: the description as a page that needs nothing from elsewhere."""
+"""``GET /docs``: the OpenAPI document as an HTML page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REFERENCE: Final = "#/components/schemas/"
 
 @blueprint.get("/docs")
 def docs() -> Response:
-    """Show every operation with its fields, its errors and an example."""
+    """Return the page."""
     return html_page(_page())
 
 
@@ -34,7 +34,7 @@ def _page() -> str:
 
 
 def _shown(method: str, path: str, operation: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of an operation."""
+    """Return the values of an operation for the template."""
     answers = operation["responses"]
     status = min(answers)
     media_type, body = next(iter(operation.get("requestBody", {}).get("content", {}).items()), ("", None))
@@ -80,7 +80,7 @@ def _row(name: str, schema: dict[str, Any], required: bool) -> dict[str, str]:
 
 
 def _as_curl(method: str, path: str, media_type: str, example: dict[str, Any]) -> str:
-    """Return a shell command that sends *example*."""
+    """Return a curl command that sends *example*."""
     if media_type == "application/x-www-form-urlencoded":
         return "The page sends it."
     url = f"$DB_GATEWAY_URL{path.replace('{platform}', 'myapp')}"

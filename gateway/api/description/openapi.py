@@ -47,13 +47,13 @@ _TYPES: Final[dict[type[fields.Field[Any]], dict[str, Any]]] = {
 _INTRODUCTION: Final = f"""\
 The gateway between applications and PostgreSQL: it deploys schemas and calls functions.
 
-Names (`platform`, `tenant_id`, `schema_name`, `database_id`) are {ALLOWED_CHARACTERS}. A body field that is not listed
-is refused. An answer may get more fields in a later version.
+Names (`platform`, `tenant_id`, `schema_name`, `database_id`) consist of {ALLOWED_CHARACTERS}. Unknown fields in
+requests are refused. Later versions may add fields to answers.
 
-Every answer has the header `{REQUEST_ID_HEADER}`: the request's own if it has one, else a new one. The log has the
-request under it.
+Every answer has the header `{REQUEST_ID_HEADER}`, with the value of the request's header or a new one. The log contains
+it.
 """
-#: The statuses of codes that have more than one, or are not in the table.
+#: The statuses of each code.
 _STATUSES: Final[dict[str, tuple[int, ...]]] = {
     **{row.code: (row.status,) for row in ERROR_TABLE if row.status != 403 or row.code != "unauthorized"},
     "query_failed": tuple(sorted({OTHER_SQLSTATE_STATUS, *(row.status for row in SQLSTATE_TABLE)})),
@@ -77,9 +77,9 @@ class ErrorAnswer(Shape):
          "databases_failed", "databases_skipped"}
     )  # fmt: skip
 
-    error = fields.String(metadata={"description": "What went wrong, as a code."})
-    message = fields.String(metadata={"description": "What went wrong and what to do about it, for people."})
-    request_id = fields.String(metadata={"description": "Under which the gateway's log has the request."})
+    error = fields.String(metadata={"description": "The code of the error."})
+    message = fields.String(metadata={"description": "The cause and the remedy, for people."})
+    request_id = fields.String(metadata={"description": "The id of the request in the gateway's log."})
     database = fields.String()
     platform = fields.String()
     tenant_id = fields.String()
@@ -94,12 +94,12 @@ class ErrorAnswer(Shape):
     fields_ = fields.Dict(
         values=fields.String(),
         data_key="fields",
-        metadata={"description": "What is wrong with each field of the request."},
+        metadata={"description": "The error of each wrong field of the request."},
     )
     schema_validation = fields.Nested(ValidationShape)
     verification = fields.Nested(VerificationShape)
     databases = fields.List(
-        fields.Dict(), metadata={"description": "What became of each database, if several were to be changed."}
+        fields.Dict(), metadata={"description": "The result of each database, if several were to be changed."}
     )
     databases_updated = fields.List(fields.String())
     databases_failed = fields.List(fields.String())
@@ -150,7 +150,7 @@ def _component_name(schema: type[Schema] | Schema) -> str:
 
 
 def _describe_type(_converter: Any, field: fields.Field[Any], **_kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - apispec's hook
-    """Say what the gateway's own types of fields are in JSON."""
+    """Return the JSON Schema of the gateway's own field types."""
     if isinstance(field, Moment):
         return {"type": ["string", "null"] if field.allow_none else "string", "format": "date-time"}
     if type(field) is fields.Raw and field.name in ARCHIVES:
@@ -159,13 +159,13 @@ def _describe_type(_converter: Any, field: fields.Field[Any], **_kwargs: Any) ->
 
 
 def _add_components(spec: APISpec) -> None:
-    """Add every schema of the operations, and say of those of answers which fields are always there."""
+    """Add all schemas of the operations, and mark the required fields of answers."""
     schemas: list[Schema] = [ErrorAnswer()]
     for operation in OPERATIONS.values():
         used = (operation.body, operation.form, operation.page_form, operation.answer)
         schemas += [one for one in used if one is not None]
     for name, schema in {_component_name(schema): schema for schema in schemas}.items():
-        if name not in spec.components.schemas:  # it may be part of an earlier one
+        if name not in spec.components.schemas:  # it may be nested in an earlier one
             spec.components.schema(name, schema=schema)
     always = {_component_name(shape): shape for shape in _shapes(Shape)}
     for name, described in spec.components.schemas.items():
@@ -217,12 +217,12 @@ def _query_parameters(plugin: MarshmallowPlugin, operation: Operation) -> list[d
     found: list[dict[str, Any]] = plugin.converter.schema2parameters(operation.query, location="query")
     for one in found:
         one["example"] = (operation.example or {})[one["name"]]
-        one["schema"].pop("default", None)  # which is null: not given
+        one["schema"].pop("default", None)  # null, which stands for an absent field
     return found
 
 
 def _security(key: Key) -> list[dict[str, list[str]]]:
-    """Say which keys a route takes; the empty requirement stands for none, where no key has been set."""
+    """Return the security requirements of a route; an empty one if a key is needed only where it is set."""
     if key is Key.NONE:
         return [{}]
     keys: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
@@ -256,7 +256,7 @@ def _answers(route: Route, operation: Operation) -> dict[int, dict[str, Any]]:
 
 
 def _codes_of_route(route: Route, operation: Operation) -> Iterable[str]:
-    """Return the errors that follow from what is known of every route."""
+    """Return the codes of errors that follow from a route's row and its kind of body."""
     if route.work is Work.HEALTH:
         return ("invalid_request", "internal_error")
     codes = ["invalid_request", "internal_error", "pool_exhausted"]

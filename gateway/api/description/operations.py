@@ -1,4 +1,4 @@
-"""What each route is for, what it is asked and what it answers: a row for each row of the table of routes."""
+"""The descriptions of all routes: summary, request, answer and errors of each row of the table of routes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from gateway.api.v2.requests import (
 )
 
 V1, V2, ADMIN, PAGES, HEALTH, SELF = TAGS = (
-    "Version 1", "Version 2", "Administration", "Operator's page", "Health and numbers", "Description"
+    "Version 1", "Version 2", "Administration", "Operator's page", "Health and metrics", "Description"
 )  # fmt: skip
 
-#: Error codes that several routes have besides those that follow from their rows in the table of routes.
+#: Error codes of several routes, besides those that follow from their rows in the table of routes.
 _DATABASE: Final = ("database_name_conflict", "connection_failed", "pool_exhausted")
 _CALL: Final = (*_DATABASE, "database_not_found", "query_failed", "query_timeout")
 _DEPLOY: Final = (
@@ -40,13 +40,13 @@ _PARAMS: Final[dict[str, Any]] = {
 
 
 class CallBody(CallRequest):
-    """The body of ``/call`` as a whole."""
+    """The body of ``/call``, with ``params``."""
 
     params = fields.Raw(metadata=_PARAMS)
 
 
 class QueryRequestBody(QueryBody):
-    """The body of ``/query`` as a whole."""
+    """The body of ``/query``, with ``params``."""
 
     params = fields.List(fields.Raw(), metadata={"description": "The values of $1, $2 … in their order."})
 
@@ -64,23 +64,23 @@ class TryCallForm(CallRequest):
     """The form of ``/admin/pages/call``."""
 
     params = fields.String(metadata={"description": "A JSON list or object."})
-    token = fields.String(required=True, metadata={"description": "What the page has put into the form."})
+    token = fields.String(required=True, metadata={"description": "The hidden field of the page's form."})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What is said of one route.
+    """The description of a route.
 
     :ivar body: of a JSON request
     :ivar form: of a multipart form
-    :ivar page_form: of a form that a page sends
+    :ivar page_form: of an HTML form
     :ivar query: the query string
     :ivar answer: of success; None for one that is not JSON
     :ivar media_type: of success
-    :ivar lines: it may also be answered as lines of JSON, on request
-    :ivar is_200_for_php: its success is 200 with PHP_CLIENT_COMPATIBILITY
-    :ivar conflicts: codes that have the status 409 here, and another one elsewhere
-    :ivar errors: the codes of its errors, besides those of every route of its kind
+    :ivar lines: whether the answer is lines of JSON on request
+    :ivar is_200_for_php: whether its success is 200 with PHP_CLIENT_COMPATIBILITY
+    :ivar conflicts: codes with the status 409 here and another one elsewhere
+    :ivar errors: further error codes
     :ivar example: of the body, the form or the query string
     :ivar answer_example: of the answer
     """
@@ -131,7 +131,7 @@ _CREATED: Final = {
 _PLATFORMS: Final = {"platforms": [{"name": "myapp", "schemas": 2, "databases": 5}], "count": 1}
 _CREATE: Final = Operation(
     tag=V2,
-    summary="Make a database of a stored schema",
+    summary="Create a database of a stored schema",
     body=CreateRequest(),
     status=201,
     answer=answers.CreatedAnswer(),
@@ -145,8 +145,8 @@ _CREATE: Final = Operation(
 OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/health"): Operation(
         tag=HEALTH,
-        summary="How the gateway is",
-        text="Answered within a second and with 200 also when PostgreSQL is away; `status` is then `degraded`.",
+        summary="State of the gateway",
+        text="Answers within a second, and with 200 even if PostgreSQL is unreachable; then `status` is `degraded`.",
         answer=answers.HealthAnswer(),
         answer_example={
             "status": "healthy", "version": "2.0.0", "postgres_connected": True, "active_pools": 12,
@@ -155,27 +155,27 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/health/live"): Operation(
         tag=HEALTH,
-        summary="Whether this process answers",
+        summary="Liveness of the process",
         answer=answers.StatusAnswer(),
         answer_example={"status": "alive"},
     ),
     ("GET", "/health/ready"): Operation(
         tag=HEALTH,
-        summary="Whether requests can be served",
+        summary="Readiness to serve requests",
         text="503 `connection_failed` while PostgreSQL does not answer.",
         answer=answers.StatusAnswer(),
         errors=("connection_failed",),
         answer_example={"status": "ready"},
     ),
     ("GET", "/metrics"): Operation(
-        tag=HEALTH, summary="Numbers for Prometheus, over all workers", media_type="text/plain"
+        tag=HEALTH, summary="Metrics for Prometheus, summed over all workers", media_type="text/plain"
     ),
     ("GET", "/openapi.json"): Operation(tag=SELF, summary="This document"),
     ("GET", "/docs"): Operation(tag=SELF, summary="This document as a page", media_type="text/html"),
     ("POST", "/call"): Operation(
         tag=V1,
         summary="Call a function",
-        text="Values are converted to the types of the function's parameters, and rows to JSON, by PostgreSQL.",
+        text="PostgreSQL converts the values to the types of the parameters, and the rows to JSON.",
         body=CallBody(),
         answer=answers.RowsAnswer(),
         errors=(*_CALL, "function_not_found"),
@@ -194,8 +194,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", "/register"): Operation(
         tag=V1,
-        summary="Bring one database to the schema that is sent along, and make it if it is missing",
-        text="Sent by every container at every start. What is unchanged costs nothing.",
+        summary="Deploy a schema to one database, and create the database if it is missing",
+        text="Containers send it at every start. It is idempotent.",
         form=DeployForm(""),
         answer=RegisterAnswer(),
         errors=_DEPLOY,
@@ -211,9 +211,9 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", "/migrate"): Operation(
         tag=V1,
-        summary="Bring a tenant's database, or all of a platform, to the schema that is sent along",
-        text="The first database goes alone. If a database fails the answer is 409 and says which were updated, have "
-        "failed, and were left alone.",
+        summary="Deploy a schema to the database of a tenant, or to all databases of a platform",
+        text="The first database is deployed alone. If a database fails, the answer is 409 and lists the updated, "
+        "failed and skipped databases.",
         form=DeployForm(""),
         answer=MigrateAnswer(),
         errors=(*_DEPLOY, "database_not_found"),
@@ -235,7 +235,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/platform/<platform>/schema"): Operation(
         tag=V2,
         summary="Store a schema",
-        text="It becomes the current version once it has been read whole. Databases are not touched.",
+        text="It becomes the current version. No database is changed.",
         form=SchemaForm(platform="", sent_by=None, request_id=""),
         status=201,
         answer=answers.UploadAnswer(),
@@ -272,8 +272,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/platform/<platform>/status"): Operation(
         tag=V2,
-        summary="What every database of a platform is at, and which are alike",
-        text="Asks every database once. A database whose `state` is `drifted` is not as its last deploy left it.",
+        summary="Version and drift of every database of a platform",
+        text="Queries every database. A `drifted` database was changed since its last deploy.",
         query=DatabasesQuery(),
         answer=answers.FleetAnswer(),
         errors=(*_DATABASE, *_STORED),
@@ -290,9 +290,9 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/database/create"): _CREATE,
     ("POST", "/v2/migrate"): Operation(
         tag=V2,
-        summary="Bring one database, or all of a stored schema, to its current version",
-        text="With `Accept: application/x-ndjson` each database has a line of its own when its fate is known; the last "
-        "line is the summary.",
+        summary="Migrate one database, or all of a stored schema, to its current version",
+        text="With `Accept: application/x-ndjson` the answer has a line for each database when it is done, and a "
+        "summary in the last line.",
         body=MigrateRequest(""),
         answer=answers.StoredMigrationAnswer(),
         lines=True,
@@ -304,7 +304,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", "/v2/migrate-all"): Operation(
         tag=V2,
-        summary="The same for all databases of a stored schema",
+        summary="Migrate all databases of a stored schema",
         body=MigrateAllRequest(""),
         answer=answers.StoredMigrationAnswer(),
         lines=True,
@@ -316,7 +316,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", "/v2/undo"): Operation(
         tag=V2,
-        summary="Put databases back to what they were before a migration that has kept copies",
+        summary="Restore databases from the copies that a migration with `undo` kept",
         body=UndoBody(),
         answer=answers.UndoAnswer(),
         errors=(*_DATABASE, *_STORED, "migration_failed", "database_not_found"),
@@ -325,7 +325,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/admin/databases"): Operation(
         tag=ADMIN,
-        summary="List a platform's databases, those of both versions",
+        summary="List the databases of a platform, of both versions",
         query=ListRequest(),
         answer=answers.DatabasesAnswer(),
         errors=_DATABASE,
@@ -334,7 +334,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/admin/deploys"): Operation(
         tag=ADMIN,
-        summary="List the migrations under way and the last hundred, the newest first",
+        summary="List the running and the last hundred deploys, newest first",
         answer=answers.DeploysAnswer(),
         answer_example={"deploys": [], "count": 0},
     ),
@@ -347,7 +347,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", "/admin/create-tenant"): Operation(
         tag=ADMIN,
-        summary="Make an empty database for a tenant",
+        summary="Create an empty database for a tenant",
         body=CreateTenantRequest(),
         status=201,
         answer=answers.TenantAnswer(),
@@ -357,7 +357,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", "/admin/create-tenant-db"): Operation(
         tag=ADMIN,
-        summary="Make a database for a tenant, empty or as a copy of a template",
+        summary="Create a database for a tenant, empty or as a copy of a template",
         body=CopyTenantRequest(),
         status=201,
         answer=answers.TenantDatabaseAnswer(),
@@ -377,7 +377,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", "/admin/database/create"): Operation(
         tag=ADMIN,
-        summary="Make a database of a stored schema, with the statuses that older PHP clients know",
+        summary="Create a database of a stored schema, with the statuses that older PHP clients know",
         body=CreateRequest(),
         answer=answers.CreatedAnswer(),
         conflicts=("database_already_exists",),
@@ -387,7 +387,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/admin/"): Operation(
         tag=PAGES,
-        summary="How the gateway is: connections, functions, platforms",
+        summary="Overview: connections, functions, platforms",
         text="Off with ADMIN_PAGE=off. A browser sends the admin key as the password of HTTP Basic.",
         media_type="text/html",
     ),
@@ -398,13 +398,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         errors=(*_DATABASE, *_STORED),
     ),
     ("GET", "/admin/pages/deploys"): Operation(
-        tag=PAGES, summary="Deploys under way and ended", media_type="text/html"
+        tag=PAGES, summary="Running and ended deploys", media_type="text/html"
     ),
     ("GET", "/admin/pages/deploys/<deploy>"): Operation(
-        tag=PAGES, summary="What a deploy did to each database", media_type="text/html"
+        tag=PAGES, summary="Report of a deploy", media_type="text/html"
     ),
     ("GET", "/admin/pages/call"): Operation(
-        tag=PAGES, summary="The form that calls a function", media_type="text/html"
+        tag=PAGES, summary="The form for a call", media_type="text/html"
     ),
     ("POST", "/admin/pages/call"): Operation(
         tag=PAGES,
