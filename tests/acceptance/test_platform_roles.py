@@ -196,6 +196,64 @@ def test_no_deploy_reaches_anything(walled: Gateway, files: dict[str, str], unha
     assert call(walled, MINE, "count_secrets").json["rows"] == [{"count_secrets": 1}]
 
 
+OF_EXTENSION = "traps.similarity(text, text)"
+
+#: Functions and operators that fit some arguments better than those of pg_catalog do. They note who calls.
+TRAPS = """
+    CREATE SCHEMA traps;
+    CREATE TABLE traps.caught (role name, trap text);
+    CREATE FUNCTION traps.note(trap text) RETURNS boolean LANGUAGE plpgsql
+        AS 'BEGIN INSERT INTO traps.caught VALUES (current_user, trap); RETURN true; END';
+    DO $do$
+    DECLARE types text[] := '{name,text,varchar,oid,regclass,regproc,regtype,integer}';
+        one text; two text; trap text;
+    BEGIN
+        FOREACH one IN ARRAY types LOOP FOREACH two IN ARRAY types LOOP
+            EXECUTE format('CREATE FUNCTION traps.compare(%1$s, %2$s) RETURNS boolean LANGUAGE sql
+                AS $$ SELECT traps.note(''%1$s, %2$s'') $$', one, two);
+            FOREACH trap IN ARRAY '{=,<>,~,~~,||}'::text[] LOOP
+                EXECUTE format('CREATE OPERATOR traps.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = traps.compare)',
+                    trap, one, two);
+            END LOOP;
+            FOREACH trap IN ARRAY '{format,quote_ident,set_config,current_setting,array_append,replace}'::text[] LOOP
+                EXECUTE format('CREATE FUNCTION traps.%1$I(%2$s, %3$s) RETURNS text LANGUAGE sql
+                    AS $$ SELECT traps.note(''%1$s'')::text $$', trap, one, two);
+            END LOOP;
+        END LOOP; END LOOP;
+    END $do$;
+"""
+
+
+def test_an_extension_s_script_runs_no_code_of_the_platform(
+    walled: Gateway, superuser: psycopg.Connection, unharmed
+) -> None:
+    """It runs as a superuser, whoever installs a trusted extension, with the extension's schema on the search path."""
+    here = {"tenant_id": "traps"}
+    form = {"platform": MINE, **here, "schema": make_archive(SCHEMA)}
+    assert walled.post_form("/register", form, key(MINE)).status == 200
+    answer = call(walled, MINE, "run", TRAPS, **here)
+    assert answer.status == 200, answer.json
+    trusted = "SELECT DISTINCT name FROM pg_available_extension_versions WHERE trusted AND name <> 'plpgsql' ORDER BY 1"
+    installed = []
+    for (extension,) in superuser.execute(trusted).fetchall():
+        if call(walled, MINE, "run", f"CREATE EXTENSION {extension} SCHEMA traps CASCADE", **here).status == 200:
+            installed.append(extension)
+    assert len(installed) >= 5
+    with psycopg.connect(conninfo_url(superuser, f"mine_{RUN}_traps")) as inside:
+        callers = inside.execute("SELECT DISTINCT role FROM traps.caught").fetchall()
+        assert [role for (role,) in callers if role != ROLE(MINE)] == []
+        inside.execute("SET LOCAL search_path = traps")  # where a superuser would step into one
+        inside.execute("SELECT relname = 'pg_class'::regclass FROM pg_class LIMIT 1")
+        assert inside.execute("SELECT DISTINCT trap FROM traps.caught").fetchall() == [("name, regclass",)]
+    for attack in (
+        "CREATE EXTENSION file_fdw", "CREATE EXTENSION dblink", "ALTER EXTENSION plpgsql ADD FUNCTION traps.note(text)",
+        f"ALTER FUNCTION {OF_EXTENSION} OWNER TO CURRENT_USER", f"DROP FUNCTION {OF_EXTENSION}",
+        "CREATE FUNCTION load() RETURNS int LANGUAGE c AS '/tmp/x', 'y'",
+        "CREATE FUNCTION load(cstring) RETURNS int LANGUAGE internal AS 'int4in'",
+    ):  # fmt: skip
+        assert call(walled, MINE, "run", attack, **here).json["error"] == "query_failed", attack
+
+
 def test_a_forged_stamp_is_not_trusted(walled: Gateway, superuser: psycopg.Connection, unharmed) -> None:
     form = {"platform": MINE, "tenant_id": "forger", "schema": make_archive(SCHEMA)}
     assert walled.post_form("/register", form, key(MINE)).status == 200
