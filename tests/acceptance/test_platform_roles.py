@@ -38,6 +38,8 @@ SCHEMA = {
 }
 STAMP = json.dumps({"stonescriptdb_gateway": 1, "platform": VICTIM, "tenant_id": "forged", "created_at": None})
 
+SECRETS_WITHOUT_TEXT = "CREATE TABLE secrets (id serial PRIMARY KEY);\n"
+LOSE_TEXT = "ALTER TABLE secrets DROP COLUMN what;\n"
 #: What a platform's SQL may try against another's database, its role and the gateway's. None may succeed.
 ATTACKS = [
     f"COMMENT ON DATABASE {VICTIMS} IS '{STAMP}'", f"COMMENT ON DATABASE {VICTIMS} IS NULL",
@@ -295,6 +297,46 @@ def test_everything_else_works_as_without_platform_roles(walled: Gateway, superu
         "SELECT usename FROM pg_stat_activity WHERE datname LIKE %s", [f"mine\\_{RUN}%"]
     ).fetchall()  # fmt: skip
     assert {name for (name,) in left} <= {ROLE(MINE)}
+
+
+def test_an_undone_migration_gives_the_database_back_to_its_platform(walled: Gateway, superuser, url: str) -> None:
+    """The copy is kept, and put back, behind the same wall as the database."""
+    here = {"platform": MINE, "schema_name": "kept"}
+
+    def post(path: str, **more: str):
+        answer = walled.post_json(path, {**here, **more}, key(MINE))
+        assert answer.status in (200, 201), answer.json
+        return answer.json
+
+    def store(files: dict[str, str]) -> None:
+        form = {"schema_name": "kept", "schema": make_archive({**SCHEMA, **files})}
+        assert walled.post_form(f"/platform/{MINE}/schema", form, key(MINE)).status == 201
+
+    walled.post_json("/platform/register", {"platform": MINE}, key(MINE))
+    store({})
+    post("/database/create", database_id="u")
+    store({"tables/secrets.sql": SECRETS_WITHOUT_TEXT, "seeders/secrets.sql": "", "migrations/1.sql": LOSE_TEXT})
+    post("/v2/migrate", undo="keep")
+    copies_of_mine = (
+        "SELECT datname FROM pg_database WHERE starts_with(datname, '_stonescriptdb_gateway_undo_')"
+        " AND NOT datallowconn AND strpos(shobj_description(oid, 'pg_database'), %s) > 0"
+    )
+    copies = [name for (name,) in superuser.execute(copies_of_mine, [MINE]).fetchall()]
+    assert len(copies) == 1
+    roles = PlatformRoles(walled.data_dir / ".platform-roles", maintenance_database="postgres")
+    for role in (MINE, VICTIM):
+        login = {"user": ROLE(role), "password": roles.password_of(ROLE(role)), "dbname": copies[0]}
+        with pytest.raises(psycopg.OperationalError, match=r"not currently accepting|permission denied"):
+            psycopg.connect(make_conninfo(url, **login))
+    post("/v2/undo")
+    address = {"schema_name": "kept", "database_id": "u"}
+    assert call(walled, MINE, "whoami", **address).json["rows"] == [{"whoami": ROLE(MINE)}]
+    text = call(walled, MINE, "run", "UPDATE secrets SET what = 'mine again'", **address)
+    assert text.status == 200, text.json
+    (rights,) = superuser.execute(
+        "SELECT datacl::text[] FROM pg_database WHERE datname = %s", [f"mine_{RUN}_kept_u"]
+    ).fetchone()
+    assert [right.partition("=")[0] for right in rights] == [ROLE(MINE)]
 
 
 def test_the_gateway_s_role_can_terminate_sessions_of_platforms_roles(walled: Gateway, url: str) -> None:
