@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, Final, TypeAlias
@@ -39,6 +39,7 @@ POLYMORPHIC: Final = ANY_ELEMENT | ANY_ARRAY | ANY_OTHER
 _BY_CLASS: Final = {type(None): None, bool: BOOLEAN, str: TEXT, dict: JSONB}
 _BY_WIDTH: Final = (INTEGER, BIGINT, NUMERIC)
 Encoder: TypeAlias = Callable[[JsonValue], bytes | None]  #: a parameter as the protocol takes it, None for NULL
+MAX_CHARACTERS: Final = 2**26  #: of an array or a composite as PostgreSQL reads it, eight times the longest request
 _WHOLE: Final = re.compile(r"-?[0-9]{1,40}\.0+")
 LONGEST_INTEGER: Final = 40  #: digits up to which ``1e3`` is written out; PostgreSQL's integers have at most 20
 
@@ -62,6 +63,7 @@ class ValueType:
     form: Form
     element: ValueType | None = None  #: of an array
     delimiter: str = ","  #: between an array's elements
+    positions: Mapping[str, int] = field(default_factory=dict, compare=False)  #: of the fields, by their names
     fields: tuple[tuple[str, ValueType], ...] = ()  #: of a composite, in its order
 
 
@@ -106,7 +108,8 @@ def _resolve_own(row: TypeRow, rows: Mapping[int, TypeRow], known: dict[int, Val
         return ValueType(oid=oid, base=oid, form=Form.ARRAY, element=element, delimiter=row["delimiter"])
     if row["fields"] is not None:
         fields = tuple((field["name"], _resolve(field["type"], rows, known)) for field in row["fields"])
-        return ValueType(oid=oid, base=oid, form=Form.COMPOSITE, fields=fields)
+        positions = {name: at for at, (name, _) in enumerate(fields)}
+        return ValueType(oid=oid, base=oid, form=Form.COMPOSITE, positions=positions, fields=fields)
     return ValueType(oid=oid, base=oid, form=Form.SCALAR)
 
 
@@ -256,7 +259,8 @@ def _array(value: JsonValue, kind: ValueType) -> str:
         return _array_of_texts(value, kind.delimiter)
     if classes == {JsonNumber} and kind.element.form is Form.SCALAR:
         return "{" + kind.delimiter.join([number.text for number in value]) + "}"
-    parts = []
+    parts: list[str] = []
+    size = 0
     for item in value:
         if item is None:
             parts.append("NULL")
@@ -264,6 +268,7 @@ def _array(value: JsonValue, kind: ValueType) -> str:
             parts.append(_array(item, kind))
         else:
             parts.append(_quoted(write(item, kind.element)))
+        size = _checked_size(size + len(parts[-1]))
     return "{" + kind.delimiter.join(parts) + "}"
 
 
@@ -278,16 +283,31 @@ def _array_of_texts(texts: list[str], delimiter: str) -> str:
 def _composite(value: JsonValue, kind: ValueType) -> str:
     if not isinstance(value, dict):
         return _scalar(value, kind)
-    names = [name for name, _ in kind.fields]
-    if unknown := value.keys() - set(names):
-        raise InvalidRequest(
-            f"params has an object with the field {min(unknown)!r}; the type's fields are {', '.join(names)}"
-        )
-    parts = []
-    for name, field in kind.fields:
-        item = value.get(name)
-        parts.append("" if item is None else _quoted(_WRITERS[field.form](item, field)))
+    parts = [""] * len(kind.fields)
+    size = len(parts)
+    for name, item in value.items():
+        at = kind.positions.get(name)
+        if at is None:
+            known = ", ".join(kind.positions)
+            raise InvalidRequest(f"params has an object with the field {name!r}; the type's fields are {known}")
+        if item is not None:
+            _, part = kind.fields[at]
+            parts[at] = _quoted(_WRITERS[part.form](item, part))
+            size = _checked_size(size + len(parts[at]))
     return "(" + ",".join(parts) + ")"
+
+
+def _checked_size(size: int) -> int:
+    """Return *size* if an array or a composite may have as many characters.
+
+    Each level of nesting doubles the backslashes, and a field that is not given takes a comma, so that a short value
+    may become very long.
+    """
+    if size > MAX_CHARACTERS:
+        raise InvalidRequest(
+            f"params has an array or object of more than {MAX_CHARACTERS} characters as PostgreSQL reads it; pass json"
+        )
+    return size
 
 
 def _quoted(text: str) -> str:

@@ -9,12 +9,13 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.errors import FunctionNotFound, GatewayError
+from gateway.errors import FunctionNotFound, GatewayError, InvalidRequest
+from gateway.functions import values
 from gateway.functions.json_values import parse_json
 from gateway.functions.resolution import MAX_ARGUMENTS, Misfit, plan_call
 from gateway.functions.signatures import Parameter, Routine, Signature, SignatureCache
 from gateway.functions.statements import _known_text_of
-from gateway.functions.values import POLYMORPHIC, builtin_type, read_types
+from gateway.functions.values import INTEGER, POLYMORPHIC, builtin_type, encoder_of, read_types
 
 INTEGERS, TEXTS, ANY_ARRAY, NUMBERS, TEXT, JSONB = 1007, 1009, 2277, 1231, 25, 3802
 
@@ -219,3 +220,30 @@ def test_what_is_remembered_of_functions_is_bounded_in_bytes(functions, paramete
     assert kept < 2 * 2**18
     assert cache.find("db", "f0") is None
     assert cache.find("db", f"f{functions - 1}") is not None
+
+
+def test_objects_cost_what_they_have_and_not_what_their_type_has(monkeypatch):
+    wide = row_type(20_000, {f"f{number}": INTEGER for number in range(1600)})
+    array = {"oid": 20_001, "base": 0, "element": 20_000, "delimiter": ",", "fields": None}
+    encode = encoder_of(read_types([20_001], lambda _: [wide, array])[20_001])
+    count = 1000
+    assert steps_of(lambda: encode([{"f7": 1}] * count)) < 40 * count
+    monkeypatch.setattr(values, "MAX_CHARACTERS", 2**16)
+    with pytest.raises(InvalidRequest, match="characters as PostgreSQL reads it"):
+        encode([{}] * (2**16 // 1600 + 1))
+
+
+def test_nested_quotes_do_not_grow_without_end(monkeypatch):
+    monkeypatch.setattr(values, "MAX_CHARACTERS", 2**16)
+    rows = [row_type(20_000, {"a": TEXT}), *(row_type(20_000 + level, {"a": 19_999 + level}) for level in range(1, 40))]
+    encode = encoder_of(read_types([20_039], lambda _: rows)[20_039])
+    value: dict[str, object] = {"a": '"'}
+    for _ in range(39):
+        value = {"a": value}
+    with pytest.raises(InvalidRequest, match="characters as PostgreSQL reads it"):
+        encode(value)
+
+
+def row_type(oid: int, fields: dict[str, int]) -> dict[str, object]:
+    parts = [{"name": name, "type": of_field} for name, of_field in fields.items()]
+    return {"oid": oid, "base": 0, "element": None, "delimiter": ",", "fields": parts}
