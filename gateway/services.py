@@ -19,6 +19,7 @@ from gateway.functions import SignatureCache, clean, needs_cleaning, session_opt
 from gateway.platforms import DeployLog, PlatformRegistry
 from gateway.pools import ConnectionRegistry
 from gateway.pools.server_check import ServerCheck
+from gateway.security.concurrency import ConcurrencyLimit
 from gateway.settings import Settings
 from migrations_engine import DesiredSchemas, ScratchDatabases
 
@@ -31,6 +32,7 @@ class Services:
 
     :ivar roles: the roles of platforms; None if PLATFORM_ROLES is off
     :ivar deploy_turns: limits the deploys of this process, so that none waits for connections that others hold
+    :ivar concurrency: limits the calls and queries of this process for each database
     :ivar started_at: ``time.monotonic()`` of the gateway's start, the same in all its workers
     """
 
@@ -46,6 +48,7 @@ class Services:
     deploy_log: DeployLog
     copies: KeptCopies
     deploy_turns: Semaphore
+    concurrency: ConcurrencyLimit
     server_check: ServerCheck
     started_at: float
 
@@ -126,6 +129,7 @@ def build_services(settings: Settings) -> Services:
             roles=roles,
         ),
         deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
+        concurrency=ConcurrencyLimit(settings.requests_per_database),
         server_check=ServerCheck(ping, doubts=registry.has_lost_connections),
         started_at=time.monotonic(),
     )

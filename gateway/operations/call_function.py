@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 from time import perf_counter
 from typing import Final, TypeVar
 
 import psycopg
 
-from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest, PoolExhausted
+from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest
 from gateway.events import CallFinished, emit
 from gateway.functions.execution import execute
 from gateway.functions.protocol import ConnectionBroken, ServerRefused
@@ -250,33 +249,3 @@ def _explained(
             sqlstate=state,
         )
     return refused.as_query_failed(name)
-
-
-class ConcurrencyLimit:
-    """The number of running requests of this process for each database.
-
-    Most of a flood waits for a connection to its one database, each with a thread. What is let in of it is less than
-    the threads there are, so that there is always one for the requests of others.
-    """
-
-    def __init__(self) -> None:
-        self._lock: Final = Lock()
-        self._under_way: dict[str, int] = {}  # under _lock; databases without a request are not in it
-
-    def enter(self, database: str, most: int) -> None:
-        """Count one more request, until :meth:`leave`.
-
-        :raises PoolExhausted: there are *most* already; it is not counted
-        """
-        with self._lock:
-            count = self._under_way.get(database, 0)
-            if count >= most:
-                raise PoolExhausted(f"{count} calls for this database are under way or waiting already; try again")
-            self._under_way[database] = count + 1
-
-    def leave(self, database: str) -> None:
-        """Count one less."""
-        with self._lock:
-            count = self._under_way.pop(database) - 1
-            if count:
-                self._under_way[database] = count

@@ -22,7 +22,7 @@ from gateway.errors import GatewayError, InvalidRequest, QueryFailed, QueryTimeo
 from gateway.events import CallFailed, CallWasSlow, emit
 from gateway.functions import parse_json
 from gateway.naming import DatabaseOwner, owner_facts
-from gateway.operations.call_function import ConcurrencyLimit, FunctionCall, call_steps
+from gateway.operations.call_function import FunctionCall, call_steps
 from gateway.routes import CALL
 from gateway.security.api_keys import ANONYMOUS, Caller
 from gateway.services import Services
@@ -33,7 +33,6 @@ blueprint: Final = Blueprint("call", __name__)
 PEER: Final = "gunicorn.socket"  #: in the environ: what has the client's socket
 STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CALL_REQUEST: Final = CallRequest()
-CONCURRENCY: Final = ConcurrencyLimit()
 _REMEMBERED: Final = 4096  #: addresses
 _LONGEST_REMEMBERED: Final = 128  #: characters of a function's name; PostgreSQL has none longer, with its schema
 
@@ -71,11 +70,11 @@ def _answer_steps(
         raise InvalidRequest("params must be a list or an object", fields={"params": "must be a list or an object"})
     database = owner.database_name
     try:
-        CONCURRENCY.enter(database, services.settings.requests_per_database)
+        services.concurrency.enter(database)
         try:
             result = yield from call_steps(services, FunctionCall(owner=owner, function=function, params=params))
         finally:
-            CONCURRENCY.leave(database)
+            services.concurrency.leave(database)
     except GatewayError as exc:
         exc.add_facts(**owner_facts(owner))
         if isinstance(exc, QueryFailed | QueryTimeout):

@@ -12,7 +12,7 @@ from gateway.api.bodies import read_body
 from gateway.api.guard import caller_of
 from gateway.api.requests import adding_facts, current_services, load
 from gateway.api.responses import Answer, request_id_of, respond
-from gateway.api.v1.call import CONCURRENCY, PEER, read_call_body
+from gateway.api.v1.call import PEER, read_call_body
 from gateway.api.v1.requests import QueryBody
 from gateway.errors import InvalidRequest
 from gateway.naming import owner_facts
@@ -41,11 +41,11 @@ def query() -> ResponseReturnValue:
     )
     database = owner.database_name
     with adding_facts(**owner_facts(owner)):
-        CONCURRENCY.enter(database, services.settings.requests_per_database)
+        services.concurrency.enter(database)
         try:
             result = run_query(services, wanted)
         finally:
-            CONCURRENCY.leave(database)
+            services.concurrency.leave(database)
     affected = b"" if result.rows_affected is None else b',"rows_affected":%d' % result.rows_affected
     return respond(
         Answer(
