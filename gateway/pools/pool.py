@@ -30,6 +30,7 @@ NeedsCleaning: TypeAlias = Callable[[psycopg.Connection], bool]
 GROW_SECONDS: Final = 0.02  #: within which a short call ends and returns its connection, so that no new one is needed
 MOST_QUEUED: Final = 0.3  #: of a pool's leases, from which on a connection is made without waiting for that
 QUEUED_WEIGHT: Final = 0.05  #: of the last lease in that share
+NO_ROOM_SHARE: Final = -1.0  #: where a connection could not be made: the next attempt is some twenty queued leases away
 THREADS: Final = 2  #: so that one session that is slow to clean does not hold up all others
 _log = logging.getLogger(__name__)
 
@@ -250,6 +251,8 @@ class TenantPool(ConnectionPool[CountedConnection]):
         slot = self._budget.acquire(waiter, deadline, self._connector.outage.check)
         if slot is None:
             assert waiter.conn is not None
+            with self._lock:
+                self._queued_share = NO_ROOM_SHARE
             return waiter.conn
         make = partial(self._connect, max(1.0, deadline - monotonic()))
         try:

@@ -233,6 +233,29 @@ def test_a_pool_makes_a_connection_at_once_when_many_of_its_leases_have_waited(m
     assert pool.idle_count == 1
 
 
+def test_a_full_pool_does_not_try_again_at_once_to_make_a_connection(make_registry, databases):
+    registry, (name,) = make_registry(max_connections_per_pool=1), databases(1)
+    pool = registry.pool_of(name)
+
+    def wait_in_thread() -> None:
+        with registry.lease(name):
+            pass
+
+    with registry.lease(name):
+        for _ in range(20):
+            steps = registry.lease_steps(name)
+            next(steps)
+            with pytest.raises(ClientGone):
+                steps.send(Event.GONE)
+        assert pool.needs_more
+        thread = threading.Thread(target=wait_in_thread)
+        thread.start()
+        wait_until(lambda: registry.worker_pools.budget.contended)
+    thread.join()
+    with registry.lease(name):
+        assert not pool.needs_more
+
+
 def test_a_connection_passed_to_a_waiter_that_has_stopped_is_not_lost(make_registry, databases):
     registry, (name,) = make_registry(max_total_connections=1), databases(1)
     with registry.lease(name) as connection:
