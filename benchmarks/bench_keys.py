@@ -36,7 +36,7 @@ FUNCTION: Final = "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
 
 
 def cpu_seconds(gateway: Gateway) -> float:
-    """User and system time of the workers so far."""
+    """Return the user and system time of the workers so far."""
     fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in gateway.worker_pids()]
     return sum(int(one[11]) + int(one[12]) for one in fields) / TICKS
 
@@ -66,7 +66,7 @@ def over_http(gateway: Gateway, requests: int) -> None:
 
 
 def of_comparing() -> None:
-    """The lookup itself, without HTTP: its time must not depend on how much of a key is right."""
+    """Measure the comparison alone, whose time must not depend on how much of a key is right."""
     keys = ApiKeys({"SHOP": (RIGHT,), "OTHER": (KEYS["another platform's key"],)})
     times: dict[str, list[int]] = {kind: [] for kind in KEYS}
     for _ in range(LOOKUPS):

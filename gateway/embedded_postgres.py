@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own in a folder, for the demo, development and tests: made, started, stopped."""
+"""A PostgreSQL server in a folder of its own, for the demo, development and tests."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from gateway.postgres_programs import (
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
 
 SUPERUSER: Final = "postgres"
-SYSTEM_USER: Final = "pgserver"  #: runs the server when the gateway runs as root, which PostgreSQL refuses
-ROLE: Final = "gateway"  #: what the gateway logs in as: an ordinary role that may make databases, as in production
+SYSTEM_USER: Final = "pgserver"  #: runs the server if the gateway runs as root, because PostgreSQL refuses to
+ROLE: Final = "gateway"  #: the role of the gateway: an ordinary role with CREATEDB, as in production
 START_TIMEOUT_SECONDS: Final = 60.0  #: long enough for crash recovery of a development database
 STOP_TIMEOUT_SECONDS: Final = 60.0
 MAX_SOCKET_PATH_BYTES: Final = 107  #: sun_path of a Unix socket address, without its final zero byte
@@ -69,7 +69,7 @@ class EmbeddedPostgres:
     :param directory: for its data and log; created if missing
     :param programs: the server's programs; by default those of the default package
     :param durable: False trades crash safety for speed, for tests
-    :param makes_roles: the gateway's role may make roles, which PLATFORM_ROLES needs
+    :param makes_roles: give the gateway's role CREATEROLE, which PLATFORM_ROLES needs
     :raises EmbeddedPostgresError: the default package is not installed
     """
 
@@ -102,7 +102,7 @@ class EmbeddedPostgres:
         return f"postgresql://{role}@/postgres?host={quote(str(self._run_directory), safe='')}"
 
     def start(self) -> None:
-        """Make the folder's data when it is new, and start the server.
+        """Create the data directory if it is missing, and start the server.
 
         :raises EmbeddedPostgresError: the folder is in use or of another version, or the server does not come up
         """
@@ -129,7 +129,7 @@ class EmbeddedPostgres:
             raise
 
     def stop(self) -> None:
-        """End all sessions and stop the server; does nothing when it is not running."""
+        """Terminate all sessions and stop the server. Does nothing if it is not running."""
         if self._owner_pid == os.getpid() and self._process is not None:
             self._process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
             try:
@@ -217,7 +217,7 @@ class EmbeddedPostgres:
         unfinished.rename(self._data)
 
     def _choose_run_directory(self) -> None:
-        """Use a directory with a short and plain name where the data's cannot stand in PostgreSQL's settings."""
+        """Use a temporary directory for the socket if the name of the data directory is too long or unsuitable."""
         path = os.fsencode(self._data / _SOCKET_NAME)
         # libpq reads a comma as the end of a host, PostgreSQL a colon as the end of a path
         if len(path) > MAX_SOCKET_PATH_BYTES or b"," in path or b":" in path:
@@ -247,7 +247,7 @@ class EmbeddedPostgres:
             )
 
     def _launch(self) -> None:
-        """Start the server in a session of its own: Ctrl-C in a terminal must reach the gateway first, never it."""
+        """Start the server in a session of its own, so that Ctrl-C in a terminal reaches the gateway only."""
         with self._log.open("ab") as log:
             start_of_log = log.tell()
             self._process = subprocess.Popen(
@@ -268,7 +268,10 @@ class EmbeddedPostgres:
             time.sleep(0.02)
 
     def _make_role(self) -> None:
-        """Make the gateway's role if it is missing; databases from before there was one belong to the superuser."""
+        """Create the gateway's role if it is missing.
+
+        Databases of older versions belong to the superuser; the role is then made a member of it.
+        """
         role = sql.Identifier(ROLE)
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:
             if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
@@ -279,7 +282,7 @@ class EmbeddedPostgres:
                 connection.execute(sql.SQL("ALTER ROLE {} CREATEROLE").format(role))
 
     def _is_ready(self) -> bool:
-        """Whether the server has written that it is ready, on the last line of its pid file."""
+        """Return whether the last line of the server's pid file says that it is ready."""
         with suppress(FileNotFoundError):
             return (self._data / "postmaster.pid").read_text(encoding="utf-8").rstrip().endswith("ready")
         return False
@@ -293,7 +296,7 @@ class EmbeddedPostgres:
             os.chown(path, self._user.pw_uid, self._user.pw_gid)
 
     def _as_user(self) -> dict[str, Any]:
-        """Arguments of a subprocess that may not be root: PostgreSQL refuses to run as root."""
+        """Return the arguments of a subprocess that must not run as root."""
         # Started in "/", because the unprivileged user may not be allowed in the folder the gateway was started in.
         common = {"cwd": "/", "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}}
         if self._user is None:
@@ -302,7 +305,7 @@ class EmbeddedPostgres:
 
 
 def _unprivileged_user() -> pwd.struct_passwd:
-    """Return the system user the server runs as when the gateway runs as root, made when missing."""
+    """Return the system user that runs the server if the gateway runs as root; it is created if missing."""
     with suppress(KeyError):
         return pwd.getpwnam(SYSTEM_USER)
     try:

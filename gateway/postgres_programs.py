@@ -1,4 +1,4 @@
-"""Where the programs of a PostgreSQL server are: in a package from the index, or in a folder of the machine."""
+"""The programs of a PostgreSQL server: from a Python package, or in a folder of the machine."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PACKAGES: Final[Mapping[int, _Package]] = {
 
 
 def packaged_programs(version: int = DEFAULT_VERSION) -> Programs:
-    """Return the programs of *version* that a Python package has brought; the package's own code is not run.
+    """Return the programs of *version* from their Python package, without importing the package.
 
     :raises EmbeddedPostgresError: there is no such package, or it is not installed
     """
@@ -95,7 +95,7 @@ def programs_in(folder: Path) -> Programs:
 
 
 def trusted_vector_control(programs: Programs) -> str | None:
-    """Return a control file with which an ordinary role may install pgvector; None where it cannot be or is not had."""
+    """Return a control file that lets ordinary roles install pgvector; None without pgvector or on old servers."""
     if programs.version < FIRST_VERSION_WITH_CONTROL_PATH:
         return None
     result = subprocess.run([programs.folder / "pg_config", "--sharedir"], capture_output=True, text=True, check=True)
@@ -109,7 +109,7 @@ def trusted_vector_control(programs: Programs) -> str | None:
 
 
 def let_others_run(programs: Programs) -> None:
-    """Undo a strict umask at installation time; programs of the machine are left as they are."""
+    """Make packaged programs executable for all users, if they were installed with a strict umask."""
     if not programs.packaged:
         return
     let_others_through(programs.folder)
@@ -122,7 +122,7 @@ def let_others_run(programs: Programs) -> None:
 
 
 def let_others_through(path: Path) -> None:
-    """Make the folders on the way to *path* passable for every user."""
+    """Make the parent directories of *path* accessible for every user."""
     for folder in path.resolve().parents:
         if not folder.stat().st_mode & stat.S_IXOTH:
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH)

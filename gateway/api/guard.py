@@ -1,4 +1,4 @@
-"""Access, decided by the route that will answer, before anything else of a request is read."""
+"""Access control: decided by the route that will answer, before the body of the request is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.security.rate_limits import RateLimits
 
 _CALLER: Final = "gateway.caller"  #: in the environ
-_ALWAYS: Final = (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS, Key.ADMIN_PAGE)  #: keys that are needed also where none is set
+_ALWAYS: Final = (Key.PLATFORM_ALWAYS, Key.ADMIN_ALWAYS, Key.ADMIN_PAGE)  #: required even if no key is configured
 _ADMIN_ALWAYS: Final = (Key.ADMIN_ALWAYS, Key.ADMIN_PAGE)
 _REMEMBERED: Final = 4096  #: addresses; a gateway sees its few application servers
 _LONGEST_REMEMBERED: Final = 128  #: characters of an X-Forwarded-For; one proxy writes an address, two write two
@@ -29,17 +29,18 @@ _LONGEST_REMEMBERED: Final = 128  #: characters of an X-Forwarded-For; one proxy
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What is against letting an address in; None where nothing is."""
+    """The reasons to refuse an address; None if it is admitted."""
 
     address: str
     objection: str | None
-    administration: str | None  #: also where the route is one of administration
+    administration: str | None  #: on routes of the administration
 
 
 class Guard:
-    """The rules of networks and keys, as the settings have them and the table of routes applies them.
+    """The networks and keys of the settings, applied as the table of routes says.
 
-    What is remembered has short keys: a verdict on an address, and on an ``X-Forwarded-For`` only from a trusted proxy.
+    Verdicts are cached by address, and by ``X-Forwarded-For`` only if a trusted proxy sent it. Long values are not
+    cached, so that clients cannot fill the memory.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -51,7 +52,7 @@ class Guard:
         self._judge_forwarded = lru_cache(maxsize=_REMEMBERED)(self._find_forwarded)
 
     def admit_flask(self, request: Request) -> None:
-        """Let a request pass that Flask has found a view for, or none. :func:`caller_of` it is known afterwards.
+        """Check a request after Flask has matched its URL, and store the caller for :func:`caller_of`.
 
         :raises GatewayError: as :meth:`admit`, and if the caller may not name the platform that the path names
         """

@@ -1,4 +1,4 @@
-"""API keys: whose key a caller has shown, and for which platforms it may be used."""
+"""API keys: the owner of the key in a request, and the platforms it is valid for."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ApiKeys:
     """
 
     def __init__(self, keys: Mapping[str, Sequence[str]]) -> None:
-        """Keep the digests of *keys*.
+        """Store the digests of *keys*.
 
-        :param keys: by the name of whose they are: ``key_name_of`` a platform, or ADMIN_KEY
+        :param keys: by owner: ``key_name_of`` a platform, or ADMIN_KEY
         """
         self._secret = secrets.token_bytes(32)
         digests = [(self._digest(key), name) for name, of_name in keys.items() for key in of_name]
@@ -44,7 +44,7 @@ class ApiKeys:
 
     @property
     def admin_has_key(self) -> bool:
-        """Whether there is an admin key."""
+        """Whether an admin key is configured."""
         return ADMIN_KEY in self._names
 
     def platform_has_key(self, platform: str) -> bool:
@@ -52,7 +52,7 @@ class ApiKeys:
         return key_name_of(platform) in self._names
 
     def name_of(self, key: str) -> str | None:
-        """Return whose key *key* is, or None for a wrong one."""
+        """Return the owner of *key*, or None if the key is wrong."""
         digest = self._digest(key)
         known, name = self._by_digest.get(digest, (bytes(_DIGEST_BYTES), ""))
         return name if compare_digest(known, digest) else None
@@ -79,18 +79,18 @@ class Caller:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the admin key was shown."""
+        """Whether the request has the admin key."""
         return self.name == ADMIN_KEY
 
     def check_platform(self, platform: str) -> None:
-        """Return if this caller may name *platform*, and now. Called once for a request.
+        """Check that this caller may name *platform* now. Called once per request.
 
-        :raises Unauthorized: the platform has a key, and the caller has shown none; or it needs one and has none
-        :raises PlatformIsolationViolation: the key is another platform's
-        :raises RateLimited: the platform has sent more than it may
+        :raises Unauthorized: the platform has a key and the request has none, or the route requires one and it has none
+        :raises PlatformIsolationViolation: the key belongs to another platform
+        :raises RateLimited: the platform has reached its rate limit
         """
         if len(platform) > MAX_DATABASE_NAME_BYTES:
-            return  # no platform is called so, which is what the request will be refused for
+            return  # no platform can have this name, and the request will be refused for it
         self._check_key(platform)
         if self.rate_limits is not None:
             self.rate_limits.count(platform)
@@ -113,10 +113,10 @@ class Caller:
             )
 
     def refused(self, error: GatewayError, platform: str | None = None) -> GatewayError:
-        """Return *error*, of which the log has the reason and the address now."""
+        """Log the refusal with its reason and the address, and return *error*."""
         named = {} if platform is None else {"platform": platform}
         _log.warning("refused: %s", error.message, extra={"address": self.address, "key_of": self.name, **named})
         return error
 
 
-ANONYMOUS: Final = Caller(ApiKeys({}))  #: where no key is asked for
+ANONYMOUS: Final = Caller(ApiKeys({}))  #: for routes that require no key

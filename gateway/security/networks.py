@@ -48,5 +48,5 @@ def read_address(text: str) -> Address | None:
 
 
 def is_in(address: Address, networks: tuple[Network, ...]) -> bool:
-    """Whether one of *networks* contains *address*."""
+    """Return whether one of *networks* contains *address*."""
     return any(address in network for network in networks)

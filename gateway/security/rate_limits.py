@@ -1,7 +1,7 @@
 """Rate limits of platforms, counted over all workers of the gateway.
 
-The counters are in a file without a name, mapped into memory before the workers are forked: all of them, and those that
-replace them, count in the same place, and it is gone with the gateway.
+The counters are in an unnamed file that is mapped into memory before the workers are forked. All workers, and
+those that replace them, share it; it is deleted when the gateway ends.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _WORD: Final = 8
 
 
 class SharedCounters(Storage):
-    """Counters of open windows, for the workers that are forked after it was made.
+    """Counters of open windows, shared by the workers that are forked afterwards.
 
-    Invariant: every look and every write is under the lock of the file, which the kernel frees when its holder dies;
-    the threads of one process take turns by a lock of their own, because a process has the file's lock as a whole.
+    Invariant: every access is under the lock of the file, which the kernel releases if its holder dies. The threads of
+    a process use a lock of their own in addition, because a process holds the lock of a file as a whole.
     """
 
     STORAGE_SCHEME: Final = ["gateway"]  # type: ignore[misc]  # the library's own name for where it finds storages
@@ -42,7 +42,7 @@ class SharedCounters(Storage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the gateway runs
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open while the gateway runs
         self._file.truncate(3 * _WORD * _COUNTERS)
         view = memoryview(mmap.mmap(self._file.fileno(), 3 * _WORD * _COUNTERS))
         size = _WORD * _COUNTERS
@@ -52,7 +52,7 @@ class SharedCounters(Storage):
         self._threads = threading.Lock()
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count *amount* more in the window of *key*, which begins now if none is open, and return its count."""
+        """Add *amount* to the window of *key*, which starts now if none is open, and return its count."""
         with self._locked() as now:
             place = self._place(_number(key), now)
             if self._keys[place] != _number(key) or self._ends[place] <= now:
@@ -61,7 +61,7 @@ class SharedCounters(Storage):
             return int(self._counts[place])
 
     def get(self, key: str) -> int:
-        """Return the count in the window of *key*, 0 if none is open."""
+        """Return the count of the window of *key*, 0 if none is open."""
         with self._locked() as now:
             place = self._place(_number(key), now)
             return int(self._counts[place]) if self._is_open(place, key, now) else 0
@@ -80,21 +80,21 @@ class SharedCounters(Storage):
                 self._ends[place] = 0.0
 
     def reset(self) -> int:
-        """End all windows, and return how many there can be."""
+        """End all windows, and return the number of places."""
         with self._locked():
             for place in range(_COUNTERS):
                 self._ends[place] = 0.0
         return _COUNTERS
 
     def check(self) -> bool:
-        """Return that the counters can be used, as they always can."""
+        """Return whether the counters can be used: always."""
         return True
 
     def _is_open(self, place: int, key: str, now: float) -> bool:
         return bool(self._keys[place] == _number(key) and self._ends[place] > now)
 
     def _place(self, number: int, now: float) -> int:
-        """Where the window of a key is; else where it can be: a free place, or that of the smallest count."""
+        """Return the place of a key's window, else a free place, else the place with the smallest count."""
         places = [(number + step) % _COUNTERS for step in range(_TRIED)]
         for place in places:
             if self._keys[place] == number:
@@ -115,10 +115,10 @@ class RateLimits:
     """The limits of requests for each platform, over all clients."""
 
     def __init__(self, default: str | None, of_platforms: Mapping[str, str]) -> None:
-        """Count from now on; before the workers are forked.
+        """Create the counters. Must be called before the workers are forked.
 
-        :param default: of every platform that has no limit of its own, like ``100/second``
-        :param of_platforms: by ``key_name_of`` the platform
+        :param default: the limit of platforms without a limit of their own, like ``100/second``
+        :param of_platforms: limits by ``key_name_of`` the platform
         """
         self._default = parse(default) if default else None
         self._own: dict[str, RateLimitItem] = {name: parse(limit) for name, limit in of_platforms.items()}
@@ -127,7 +127,7 @@ class RateLimits:
     def count(self, platform: str) -> None:
         """Count a request that names *platform*.
 
-        :raises RateLimited: the platform has sent as many as it may until the window ends
+        :raises RateLimited: the limit of the current window is reached
         """
         name = key_name_of(platform)
         limit = self._own.get(name, self._default)
@@ -136,10 +136,10 @@ class RateLimits:
         emit(RequestRefusedByRate(name if name in self._own else "other"))
         seconds = max(1, ceil(self._limiter.get_window_stats(limit, name).reset_time - time.time()))
         raise RateLimited(
-            f"the platform has sent more than {limit}; try again in {seconds} s", platform=platform, retry_after=seconds
+            f"the rate limit of {limit} is reached; try again in {seconds} s", platform=platform, retry_after=seconds
         )
 
 
 def _number(key: str) -> int:
-    """Eight bytes that stand for a key, and are not 0."""
+    """Return an integer of eight bytes for a key, never 0."""
     return int.from_bytes(blake2b(key.encode(), digest_size=_WORD).digest(), "little") or 1
