@@ -10,7 +10,7 @@ from marshmallow import fields, post_load, validate
 
 from gateway.api.guard import caller_of
 from gateway.api.requests import Name, Request, adding_facts, current_services, load, read_json, single_values
-from gateway.api.responses import NUMBER, Moment, Shape, ok
+from gateway.api.responses import NUMBER, Shape, Timestamp, ok
 from gateway.errors import InvalidRequest
 from gateway.naming import MAX_DATABASE_NAME_BYTES, DatabaseOwner, owner_facts, schema_database, tenant_database
 from gateway.operations.manage_databases import create_empty_database, create_from_template, drop_database
@@ -80,10 +80,10 @@ class DatabaseShape(Shape):
     type = fields.String(attribute="owner.kind")
     tenant_id = fields.String(attribute="owner.tenant_id", allow_none=True)
     size_mb = fields.Function(lambda one: one.size_bytes and round(one.size_bytes / _BYTES_PER_MB, 2), metadata=NUMBER)
-    created_at = Moment(allow_none=True)
+    created_at = Timestamp(allow_none=True)
     schema_name = fields.String(attribute="owner.schema_name", allow_none=True)
     database_id = fields.String(attribute="owner.database_id", allow_none=True)
-    adopted_at = Moment(allow_none=True)
+    adopted_at = Timestamp(allow_none=True)
 
 
 @blueprint.get("/databases")

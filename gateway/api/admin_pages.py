@@ -26,7 +26,7 @@ from gateway.api.health import VERSION
 from gateway.api.metrics import FAILED_CALLS, SLOW_CALLS, counted_metrics
 from gateway.api.pages import html_page, protected, render
 from gateway.api.requests import current_services, load, single_values
-from gateway.api.responses import moment, request_id_of, respond
+from gateway.api.responses import format_time, request_id_of, respond
 from gateway.api.v1.requests import CallRequest
 from gateway.databases import ManagedDatabase
 from gateway.errors import GatewayError, InvalidRequest
@@ -77,7 +77,7 @@ def platform_page(platform: str) -> Response:
     """Show the version, size and drift of every database of a platform. Queries each of them."""
     services = current_services()
     schemas = fleet_status(services, platform)
-    return html_page(render("platform.html", platform=platform, schemas=schemas, moment=moment))
+    return html_page(render("platform.html", platform=platform, schemas=schemas, format_time=format_time))
 
 
 @blueprint.get("/pages/deploys")

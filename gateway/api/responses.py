@@ -83,7 +83,7 @@ def request_id_of(environ: dict[str, Any]) -> str:
     return known
 
 
-def moment(at: datetime | None) -> str | None:
+def format_time(at: datetime | None) -> str | None:
     """Return a time in UTC in the format of answers: ``2024-01-15T10:30:00Z``."""
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
@@ -97,11 +97,11 @@ class Shape(Schema):
     sometimes: ClassVar[frozenset[str]] = frozenset()
 
 
-class Moment(fields.Field[datetime]):
-    """A time in UTC, as :func:`moment` writes it."""
+class Timestamp(fields.Field[datetime]):
+    """A time in UTC, as :func:`format_time` writes it."""
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:  # noqa: ANN401, ARG002
-        return moment(value)
+        return format_time(value)
 
 
 class ChangeShape(Shape):

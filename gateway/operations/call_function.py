@@ -117,10 +117,10 @@ def on_database(
 
 
 def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConnection, CallSession]]:
-    """Return a connection to the database that calls for *owner* reach, whoever was remembered as its owner before.
+    """Lease a connection to the database for calls of *owner*, after a check of the cached owner.
 
     :raises DatabaseNotFound: there is none
-    :raises DatabaseNameConflict: the database of this name is somebody else's
+    :raises DatabaseNameConflict: the database of this name is another owner's
     """
     directory, registry = services.directory, services.registry
     for _ in range(2):

@@ -229,7 +229,7 @@ TRAPS = """
 def test_an_extension_s_script_runs_no_code_of_the_platform(
     walled: Gateway, superuser: psycopg.Connection, unharmed
 ) -> None:
-    """It runs as a superuser, whoever installs a trusted extension, with the extension's schema on the search path."""
+    """A trusted extension is installed as a superuser, for every role, with its schema on the search path."""
     here = {"tenant_id": "traps"}
     form = {"platform": MINE, **here, "schema": make_archive(SCHEMA)}
     assert walled.post_form("/register", form, key(MINE)).status == 200

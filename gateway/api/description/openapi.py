@@ -19,8 +19,8 @@ from gateway.api.requests import Flag, Name, Seed, TenantId
 from gateway.api.responses import (
     REQUEST_ID_HEADER,
     Answer,
-    Moment,
     Shape,
+    Timestamp,
     ValidationShape,
     VerificationShape,
     respond,
@@ -151,7 +151,7 @@ def _component_name(schema: type[Schema] | Schema) -> str:
 
 def _describe_type(_converter: Any, field: fields.Field[Any], **_kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - apispec's hook
     """Return the JSON Schema of the gateway's own field types."""
-    if isinstance(field, Moment):
+    if isinstance(field, Timestamp):
         return {"type": ["string", "null"] if field.allow_none else "string", "format": "date-time"}
     if type(field) is fields.Raw and field.name in ARCHIVES:
         return {"type": "string", "contentMediaType": "application/gzip", "format": "binary"}

@@ -8,12 +8,12 @@ from gateway.api.responses import (
     BOOLEAN,
     INTEGER,
     TEXT_OR_NULL,
-    Moment,
     PlannedStatementShape,
     SeederShape,
     Shape,
+    Timestamp,
     ValidationShape,
-    moment,
+    format_time,
 )
 
 
@@ -25,14 +25,14 @@ class StoredSchemaShape(Shape):
     has_migrations = fields.Function(lambda version: "migrations" in version.folders, metadata=BOOLEAN)
     has_seeders = fields.Function(lambda version: "seeders" in version.folders, metadata=BOOLEAN)
     checksum = fields.String()
-    stored_at = Moment()
+    stored_at = Timestamp()
 
 
 class SchemaVersionShape(Shape):
     """A version of a schema in its history; made from a SchemaVersion."""
 
     checksum = fields.String()
-    stored_at = Moment()
+    stored_at = Timestamp()
     sent_by = fields.String(allow_none=True)
     request_id = fields.String()
 
@@ -43,7 +43,7 @@ class SchemaDatabaseShape(Shape):
     id = fields.String(attribute="owner.database_id")
     database_name = fields.String(attribute="name")
     schema_name = fields.String(attribute="owner.schema_name")
-    created_at = Moment(allow_none=True)
+    created_at = Timestamp(allow_none=True)
 
 
 class DatabaseStatusShape(Shape):
@@ -58,7 +58,7 @@ class DatabaseStatusShape(Shape):
     version = fields.Integer(allow_none=True)
     checksum = fields.String(attribute="inspection.schema_checksum", allow_none=True)
     deployed_at = fields.Function(
-        lambda one: one.inspection and moment(one.inspection.deployed_at), metadata=TEXT_OR_NULL
+        lambda one: one.inspection and format_time(one.inspection.deployed_at), metadata=TEXT_OR_NULL
     )
     request_id = fields.String(attribute="inspection.request_id", allow_none=True)
     error = fields.Function(lambda one: one.error and one.error.message, metadata=TEXT_OR_NULL)
@@ -104,7 +104,7 @@ class UndoneDatabaseShape(Shape):
 
     database = fields.String()
     status = fields.String()
-    kept_at = Moment(allow_none=True)
+    kept_at = Timestamp(allow_none=True)
     message = fields.Function(lambda one: one.error and one.error.message, metadata=TEXT_OR_NULL)
 
 
