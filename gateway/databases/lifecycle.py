@@ -103,13 +103,16 @@ class DatabaseLifecycle:
             try:
                 with self._connections.dedicated(temporary) as connection:
                     if template and copied is not None:
-                        result = template.claim(connection, copied)
+                        with refusals("record a copied database", **owner_facts(owner)):
+                            result = template.claim(connection, copied)
                     else:
                         result = prepare(connection)
-                        note = template.note(connection, result) if template else None
+                        with refusals("read a new database", **owner_facts(owner)):
+                            note = template.note(connection, result) if template else None
                 if template and note is not None:
-                    second = self._temporary_name(session)
-                    self._templates.keep(session, template, note, source=temporary, temporary=second)
+                    with refusals("make a template", **owner_facts(owner)):
+                        second = self._temporary_name(session)
+                        self._templates.keep(session, template, note, source=temporary, temporary=second)
                 if publish:
                     published = self._publish(session, temporary, owner)
                 return published, result

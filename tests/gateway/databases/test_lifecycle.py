@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from gateway.databases import DatabaseDirectory, DatabaseLifecycle, catalog
+from gateway.databases import DatabaseDirectory, DatabaseLifecycle, TemplateUse, catalog
 from gateway.databases.name_locks import try_lock
 from gateway.errors import (
     ConnectionFailed,
@@ -85,6 +87,25 @@ def test_a_failing_preparation_leaves_nothing(maker, platform, databases_named) 
     with pytest.raises(ValueError, match="not this time"):
         maker.create(tenant_database(platform), fail)
     assert databases_named(platform) == []
+    assert databases_named(TEMPORARY) == []
+
+
+def test_a_connection_that_is_lost_beside_a_template_is_reported_as_such(
+    connections, platform, databases_named
+) -> None:
+    maker = DatabaseLifecycle(connections, maintenance_database="postgres", wait_seconds=30, most_templates=1)
+
+    def cut(connection: psycopg.Connection, _: object) -> Mapping[str, str]:
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return {}
+
+    use = TemplateUse(content=platform, family=None, note=lambda *_: {}, claim=cut)
+    with pytest.raises(ConnectionFailed):
+        maker.create(tenant_database(platform, "a"), nothing, template=replace(use, note=cut))
+    maker.create(tenant_database(platform, "b"), nothing, template=use)
+    with pytest.raises(ConnectionFailed):
+        maker.create(tenant_database(platform, "c"), nothing, template=use)
+    assert databases_named(platform) == [f"{platform}_b"]
     assert databases_named(TEMPORARY) == []
 
 
