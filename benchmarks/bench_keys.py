@@ -1,4 +1,4 @@
-"""What wrong keys cost over HTTP, relative to as many right calls, and whether the time tells how a key is wrong.
+"""The cost of wrong keys over HTTP, relative to as many right calls, and whether the time depends on the wrong key.
 
 Run ``PYTHONPATH=. python benchmarks/bench_keys.py [--requests 10000]``. Requests of all kinds take turns on one
 connection, so that other work of the machine meets all kinds alike. The CPU time is the worker's, measured in turns of
