@@ -276,7 +276,11 @@ FROM (
                                   WHERE e.classid = 'pg_catalog.pg_type'::regclass AND e.objid = t.oid)),
             'comments', (SELECT json_agg(json_build_array(o.type, o.identity, d.description) ORDER BY o.type, o.identity)
                 FROM pg_catalog.pg_description AS d
-                CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS o
+                CROSS JOIN LATERAL (
+                    -- PostgreSQL 15 says it of a transform as no statement does.
+                    SELECT i.type, CASE i.type WHEN 'transform' THEN replace(i.identity, ' on language ', ' language ')
+                                               ELSE i.identity END AS identity
+                    FROM pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i) AS o
                 WHERE d.objoid >= 16384 AND d.classoid NOT IN (
                         'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_extension'::regclass, 'pg_catalog.pg_largeobject'::regclass)
                   AND o.identity !~ '_stonescriptdb_gateway_'
@@ -600,7 +604,9 @@ WITH member AS MATERIALIZED (
     WHERE acl.acl IS NOT NULL
     GROUP BY acl.tableoid, acl.oid
 )
-SELECT json_strip_nulls(json_agg(json_build_object('kind', i.type, 'identity', i.identity, 'definition', o.definition,
+SELECT json_strip_nulls(json_agg(json_build_object('kind', i.type,
+                                                   'identity', replace(i.identity, CASE i.type WHEN 'transform' THEN ' on language ' ELSE '' END, ' language '),
+                                                   'definition', o.definition,
                                                    'parts', to_json(o.parts || p.granted || p.revoked)) ORDER BY o.rank, i.identity))::text
 FROM object AS o
 LEFT JOIN privileges AS p ON p.tableoid = o.tableoid AND p.oid = o.oid
