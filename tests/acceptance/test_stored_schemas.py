@@ -267,3 +267,17 @@ def test_older_php_clients_receive_the_statuses_they_expect(gateway, start_gatew
     assert upload(older, platform, "tenant_db", SHOP).status == 200
     assert create(older, platform, "b").status == 200
     assert create(older, platform, "b").status == 400
+
+
+def test_a_migration_adds_missing_seeded_rows_on_request(gateway, platform) -> None:
+    gateway.post_json("/platform/register", {"platform": platform})
+    upload(gateway, platform, "tenant_db", {k: v for k, v in SHOP.items() if not k.startswith("seeders/")})
+    assert create(gateway, platform, "one").status == 201
+    upload(gateway, platform, "tenant_db", SHOP)
+    refused = migrate(gateway, platform)
+    assert (refused.status, refused.json["error"]) == (409, "migration_failed")
+    assert "id = 1 (seeders/users.pssql)" in refused.body.decode()
+    assert migrate(gateway, platform, seed="maybe").status == 400
+    added = migrate(gateway, platform, seed="insert")
+    assert (added.status, added.json["seeder_validations"]) == (200, [{"table": "users", "expected": 2, "found": 2}])
+    assert migrate(gateway, platform).status == 200
