@@ -28,7 +28,8 @@ VERSION = 18
 def is_done(case: Case) -> bool:
     """Whether an ordinary role can have it, and a deploy does the whole of it."""
     text = case.one + case.other
-    by_people = case.named or case.alike or case.alone or "#" in text or "vector" in text or case.since > VERSION
+    of_a_superuser = any(words in text for words in ("#", "vector", "OPERATOR CLASS"))
+    by_people = case.named or case.alike or case.alone or of_a_superuser or "DROP " in text or case.since > VERSION
     return not by_people and all(text.startswith("safe ") and " drop_type " not in text for text in case.there)
 
 
