@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe, unless_refused
-from migrations_engine.diff.expression import canonical, canonical_default
+from migrations_engine.diff.expression import canonical_default
+from migrations_engine.diff.generated_columns import columns_made_again, expression, generated_from, generation
 from migrations_engine.diff.sides import RelationSides, is_settled
 from migrations_engine.diff.type_change import TypeName, classify_type_change
 from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Sequence, Type
 
-_SET_EXPRESSION_SINCE: Final = 170000  #: ``ALTER COLUMN … SET EXPRESSION`` came with PostgreSQL 17
 _LATER_ROWS: Final = "only rows that are added later are concerned"
 _PROPERTIES: Final = ("storage", "compression", "statistics")
 
@@ -47,7 +47,7 @@ class ColumnComparison:
             types=types,
             users=actual.column_users,
             server_version=actual.server_version,
-            made_again=frozenset(_made_again(sides, actual, types)),
+            made_again=frozenset(columns_made_again(sides, actual, types)),
         )
 
     def differences(self) -> Iterator[Difference]:
@@ -145,7 +145,7 @@ class ColumnComparison:
     def _altered(self, sides: ColumnSides) -> Iterator[Difference]:
         if sides.found.name in self.made_again:
             verdict = safe("a generated column has no values of its own, and is made again", rewrites=True)
-            texts = (_generation(sides.found), _generation(sides.complete))
+            texts = (generation(sides.found), generation(sides.complete))
             yield self._difference("remake_generated_column", sides.found, sides.complete, texts, verdict)
             return
         if not sides.complete.inherited and not self._follows_a_type:
@@ -173,7 +173,7 @@ class ColumnComparison:
     def _obstacle(self, column: Column) -> str | None:
         """Say what PostgreSQL would refuse to change *column*'s type under, in words."""
         relation = self.sides.found
-        for user in _generated_from(relation, self.users):
+        for user in generated_from(relation, self.users):
             if user.column == column.name and user.name not in self.made_again:
                 return f"the generated column {user.name} uses the column"
         return "the column is in the partition key" if _is_in_partition_key(column, relation) else None
@@ -187,7 +187,7 @@ class ColumnComparison:
 
     def _generated(self, sides: ColumnSides) -> Iterator[Difference]:
         old, new = sides.found, sides.complete
-        if is_settled(old, sides.declared, new, _expression):
+        if is_settled(old, sides.declared, new, expression):
             return
         if new.generated is None and old.generated == "STORED":
             verdict = safe("the computed values stay, and are computed no more")
@@ -197,7 +197,7 @@ class ColumnComparison:
             verdict = incompatible("the values of a virtual column are not stored")
         else:
             verdict = incompatible("computed values would replace existing ones")
-        yield self._difference("alter_column_generated", old, new, (_generation(old), _generation(new)), verdict)
+        yield self._difference("alter_column_generated", old, new, (generation(old), generation(new)), verdict)
 
     def _identity(self, sides: ColumnSides) -> Iterator[Difference]:
         old, new = sides.found, sides.complete
@@ -280,42 +280,9 @@ class ColumnComparison:
             yield self._difference(change_type, sides.found, sides.complete, (have, wish), verdict)
 
 
-def _made_again(sides: RelationSides, actual: Catalog, types: Mapping[str, Type]) -> Iterator[str]:
-    """Yield the generated columns that PostgreSQL cannot change in place: drop and add them, as they hold no data."""
-    found, complete = sides.found, sides.complete
-    users = _generated_from(found, actual.column_users)
-    for wanted in complete.columns:
-        old, declared = found.column(wanted.name), sides.declared.column(wanted.name)
-        if old is None or declared is None or not (old.generated and wanted.generated) or wanted.inherited:
-            continue
-        in_place = old.generated == wanted.generated and actual.server_version >= _SET_EXPRESSION_SINCE
-        is_other = not is_settled(old, declared, wanted, _expression) and not in_place
-        used = [user.column for user in users if user.name == wanted.name]
-        if is_other or any(_becomes_wider(name, sides, types) for name in used):
-            yield wanted.name
-
-
-def _becomes_wider(name: str, sides: RelationSides, types: Mapping[str, Type]) -> bool:
-    """Whether a column gets a type that holds all its values."""
-    old, declared, new = (side.column(name) for side in (sides.found, sides.declared, sides.complete))
-    if old is None or declared is None or new is None or new.inherited or old.type in (declared.type, new.type):
-        return False
-    return classify_type_change(old.type, new.type, types).compatibility == "safe"
-
-
-def _generated_from(relation: Relation, users: Iterable[ColumnUser]) -> list[ColumnUser]:
-    """Return the uses of *relation*'s columns by its own generated columns."""
-    label = relation.label
-    return [user for user in users if (user.relation, user.holder, user.kind) == (label, label, "generated column")]
-
-
 def _is_in_partition_key(column: Column, relation: Relation) -> bool:
     name = re.escape(column.name)
     return bool(re.search(rf'(?<![\w"]){name}(?![\w"])|"{name}"', relation.partition_key or ""))
-
-
-def _expression(column: Column) -> Hashable:
-    return column.generated, canonical(column.default) if column.generated else None
 
 
 def own_default(column: Column) -> str | None:
@@ -334,10 +301,6 @@ def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
 
 def _identity(column: Column) -> str | None:
     return f"GENERATED {column.identity} AS IDENTITY" if column.identity else None
-
-
-def _generation(column: Column) -> str | None:
-    return f"GENERATED ALWAYS AS ({column.default}) {column.generated}" if column.generated else None
 
 
 def _properties(column: Column) -> dict[str, str]:
