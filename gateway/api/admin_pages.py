@@ -31,6 +31,7 @@ from gateway.api.v1.requests import CallRequest
 from gateway.databases import ManagedDatabase
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.functions import parse_json
+from gateway.naming import check_name
 from gateway.operations.call_function import FunctionCall, call_steps
 from gateway.operations.fleet_status import fleet_status
 from gateway.pools import database_key
@@ -76,7 +77,7 @@ def overview() -> Response:
 def platform_page(platform: str) -> Response:
     """Show the version, size and drift of every database of a platform. Queries each of them."""
     services = current_services()
-    schemas = fleet_status(services, platform)
+    schemas = fleet_status(services, check_name(platform, field="platform"))
     return html_page(render("platform.html", platform=platform, schemas=schemas, format_time=format_time))
 
 

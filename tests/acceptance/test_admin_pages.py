@@ -16,7 +16,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.schemas import SHOP
-from tests.support.running_gateway import Answer, Gateway, running_gateway
+from tests.support.running_gateway import Answer, Gateway, free_port, running_gateway
 
 KEY = "key-of-the-operator"
 HOSTILE = "<script>alert(1)</script>"
@@ -100,6 +100,17 @@ def test_the_overview_shows_platforms_connections_and_functions(operated: Gatewa
     assert "No call took 1000 ms" in text
 
 
+def test_the_overview_works_while_postgresql_is_unreachable(start_gateway) -> None:
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/postgres"
+    gateway = start_gateway(DATABASE_URL=url, API_KEY_ADMIN=KEY, WORKERS="1", POOL_WAIT_TIMEOUT_SECS="1")
+    text = page(gateway, "/admin/")
+    assert '<span class="bad">does not answer</span>' in text
+    assert "The databases cannot be listed" in text
+    failed = gateway.get("/admin/pages/platform/a", basic(KEY))
+    assert (failed.status, failed.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert failed.headers["Retry-After"]
+
+
 def test_a_platform_shows_its_databases_and_how_they_drifted(operated: Gateway, shop: str, postgres_url: str) -> None:
     with psycopg.connect(make_conninfo(postgres_url, dbname=f"{shop}_grace"), autocommit=True) as session:
         session.execute(f'ALTER TABLE users ADD COLUMN "{HOSTILE}" int')
@@ -151,6 +162,25 @@ def test_no_other_site_can_send_the_form(operated: Gateway, shop: str) -> None:
     assert send(operated, {"Content-Type": "text/plain"}, **fields).status == 415
     assert send(operated, **fields, unknown="1").status == 400
     assert operated.call(shop, "count_users", tenant_id="ada").json["rows"] == before
+
+
+def test_hostile_requests_are_refused_and_never_fail(operated: Gateway) -> None:
+    for path in (
+        "/admin/pages/platform/%00", "/admin/pages/platform/%ff", "/admin/pages/platform/" + "a" * 300,
+        "/admin/pages/deploys/%00", "/admin/pages/deploys/%ff", "/admin/pages/deploys/" + "a" * 300, "/admin/?x=%ff",
+        "/admin/pages/call?platform=%ff&function=%00", "/admin/pages/call?platform=a&platform=b",
+    ):  # fmt: skip
+        assert operated.get(path, basic(KEY)).status in (200, 400, 404), path
+    token = re.search(r'name="token" value="(\w+)"', page(operated, "/admin/pages/call"))[1]
+    form = {"Content-Type": "application/x-www-form-urlencoded", **basic(KEY)}
+    for body in (
+        b"", b"&", b"=", b"\xff=\xff", b"token=%ff", b"token=" + b"x" * 100_000, b"a=1&a=2", b"x&" * 100,
+        f"token={token}".encode(), f"token={token}&platform=%00&function=f".encode(),
+        f"token={token}&platform=a&function=f&params=".encode() + b"[" * 10_000,
+        f"token={token}&platform=a&function=f&params=1e999999999".encode(),
+    ):  # fmt: skip
+        status = operated.request("POST", "/admin/pages/call", body, form).status
+        assert status in (400, 403, 404), (status, body[:80])
 
 
 def test_pages_load_run_and_frame_nothing(operated: Gateway, shop: str) -> None:
