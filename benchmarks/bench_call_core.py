@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -25,7 +24,8 @@ from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.functions import SignatureCache, session_options
 from gateway.functions.session import CLEANING
 from gateway.naming import tenant_database
-from gateway.operations.call_function import FunctionCall, call_function
+from gateway.operations.call_function import FunctionCall, call_steps
+from gateway.steps import run
 
 CALLS = 3000
 ROUNDS = 5
@@ -55,7 +55,7 @@ class InTurn:
 
 
 def services_on(connections: Sequence[psycopg.Connection[Any]]) -> Any:  # noqa: ANN401 - only what a call needs
-    """Return the services that ``call_function`` needs."""
+    """Return the services that ``call_steps`` needs."""
     found = SimpleNamespace(name="bench", oid=1)
     return SimpleNamespace(
         settings=SimpleNamespace(max_connections_per_pool=1, max_response_bytes=2**25, statement_timeout_ms=30_000),
@@ -114,7 +114,7 @@ def main() -> None:
         services = services_on(connections)
         for label, params in (("by order", [1]), ("by name", {"count": 1}), ("100 rows", [100])):
             call = FunctionCall(owner=tenant_database("bench"), function="get_rows", params=params)
-            measure(f"call_function, {label}", partial(call_function, services, call), pids)
+            measure(f"call_steps, {label}", lambda call=call: run(call_steps(services, call)), pids)
 
 
 if __name__ == "__main__":

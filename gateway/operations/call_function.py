@@ -19,7 +19,7 @@ from gateway.functions.signatures import Routine, describe
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.pools import CountedConnection
 from gateway.services import Services
-from gateway.steps import ELSEWHERE, Peer, Steps, run
+from gateway.steps import ELSEWHERE, Steps
 
 _BAD_VALUE: Final = ("22", "23502", "23514")  #: SQLSTATEs that are the client's fault wherever they come from
 _NO_PRIVILEGE: Final = "42501"
@@ -48,15 +48,6 @@ class CallAnswer:
     rows: bytes
     row_count: int
     execution_time_ms: float
-
-
-def call_function(services: Services, call: FunctionCall, peer: Peer | None = None) -> CallAnswer:
-    """Call a function in this thread, and return its rows as JSON rendered by PostgreSQL.
-
-    :param peer: when it is gone, the call is cancelled
-    :raises GatewayError: as :func:`call_steps`
-    """
-    return run(call_steps(services, call), peer)
 
 
 def call_steps(services: Services, call: FunctionCall) -> Steps[CallAnswer]:

@@ -54,7 +54,7 @@ def run_query(services: Services, wanted: QueryRequest) -> QueryAnswer:
     """Run one statement and return its rows as PostgreSQL renders them.
 
     :raises InvalidRequest: it is not one statement of the kinds that are allowed, or PostgreSQL does not understand it
-    :raises GatewayError: as :func:`~gateway.operations.call_function.call_function`
+    :raises GatewayError: as :func:`~gateway.operations.call_function.call_steps`
     """
     began = perf_counter()
     outcome = "internal_error"

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.functions import SignatureCache, parse_json, session_options
 from gateway.naming import tenant_database
-from gateway.operations.call_function import CallAnswer, FunctionCall, call_function
+from gateway.operations.call_function import CallAnswer, FunctionCall, call_steps
 from gateway.steps import Steps, run
 
 STATEMENT_TIMEOUT_MS = 2_500  # time enough for every call that is not to be timed out
@@ -78,7 +78,7 @@ class Caller:
     def answer(self, function: str, params: Any = (), peer: Any = None) -> CallAnswer:
         """Call with *params* as Python has them, or as the bytes of their JSON."""
         read = parse_json(params if isinstance(params, bytes) else json.dumps(params).encode())
-        return call_function(self.services, FunctionCall(owner=self.owner, function=function, params=read), peer)
+        return run(call_steps(self.services, FunctionCall(owner=self.owner, function=function, params=read)), peer)
 
     def rows(self, function: str, params: Any = ()) -> list[dict[str, Any]]:
         return json.loads(self.answer(function, params).rows)

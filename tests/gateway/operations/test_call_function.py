@@ -14,10 +14,11 @@ from psycopg.conninfo import make_conninfo
 
 from gateway.errors import ConnectionFailed, DatabaseNotFound, FunctionNotFound, QueryTimeout
 from gateway.naming import DatabaseOwner, tenant_database
-from gateway.operations.call_function import FunctionCall, call_function
+from gateway.operations.call_function import FunctionCall, call_steps
 from gateway.operations.deploy import dedicated_to
 from gateway.services import Services, build_services
 from gateway.settings import Settings
+from gateway.steps import run
 
 FUNCTIONS = b"""
 CREATE FUNCTION backend() RETURNS integer LANGUAGE sql AS 'SELECT pg_backend_pid()';
@@ -49,7 +50,7 @@ def owner(services: Services, platform: str) -> DatabaseOwner:
 def call(services: Services, owner: DatabaseOwner) -> Callable[..., Any]:
     def call(function: str, *params: object) -> Any:
         wanted = FunctionCall(owner=owner, function=function, params=list(params))
-        (row,) = json.loads(call_function(services, wanted).rows)
+        (row,) = json.loads(run(call_steps(services, wanted)).rows)
         return row[function]
 
     return call
@@ -131,7 +132,7 @@ def test_what_does_not_exist(services, owner, call):
         call("no_such_function")
     missing = FunctionCall(owner=tenant_database(owner.platform, "nobody"), function="echo", params=[1])
     with pytest.raises(DatabaseNotFound):
-        call_function(services, missing)
+        run(call_steps(services, missing))
 
 
 def test_after_a_database_is_recreated_its_new_functions_are_called(services, owner, call):
