@@ -25,13 +25,17 @@ _CREATE_ROUTINE: Final = re.compile(r"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION
 
 
 class _Parts(NamedTuple):
-    routines: SchemaFile | None
+    """The parts of a file, which keeps them. So a file that is about routines alone is not among them, but *whole*."""
+
+    whole: bool = False
+    routines: SchemaFile | None = None
     attachments: tuple[SchemaFile, ...] = ()
 
 
 def routine_files(schema: Schema) -> tuple[SchemaFile, ...]:
     """Return the files of ``functions/``, reduced to what is about routines."""
-    return tuple(part for file in schema.functions if (part := _parts(file).routines) is not None)
+    found = (file if _parts(file).whole else _parts(file).routines for file in schema.functions)
+    return tuple(part for part in found if part is not None)
 
 
 def attachment_files(schema: Schema) -> tuple[SchemaFile, ...]:
@@ -65,8 +69,9 @@ def _parts(file: SchemaFile) -> _Parts:
         if _sets(statement):
             settings.append(statement)
     if not attachments:
-        return _Parts(file)
-    return _Parts(_reduced(file, routines) if len(routines) > len(settings) else None, tuple(attachments))
+        return _Parts(whole=True)
+    rest = _reduced(file, routines) if len(routines) > len(settings) else None
+    return _Parts(routines=rest, attachments=tuple(attachments))
 
 
 def _is_attachment(statement: SqlStatement) -> bool:
