@@ -50,7 +50,7 @@ class LeaseWaited(NamedTuple):
 
 
 class ConnectionEvicted(NamedTuple):
-    """An idle connection was closed to make room for another database, or because its database changed."""
+    """An idle connection was evicted for another database, or closed because its database changed."""
 
     database: str
 

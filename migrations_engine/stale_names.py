@@ -29,9 +29,9 @@ class _Body:
 
 
 def stale_names(schema: Schema, before: Catalog, after: Catalog) -> Iterator[str]:
-    """Yield a sentence for each file of a function that names what was there *before* and is not *after*.
+    """Yield a sentence for each file of a function that names an object which exists *before* and not *after*.
 
-    A name that something else has now is left out, and so is a column that stands beside no name of its table.
+    A name that another object has now is left out, and so is a column without a name of its table beside it.
     """
     there = {relation.name for relation in after.relations}
     tables = {relation.name for relation in before.relations} - there

@@ -159,9 +159,7 @@ class Metrics:
             buckets=_DEPLOY_BUCKETS,
             registry=None,
         )
-        evictions = counter(
-            "db_gateway_pool_evictions", "Idle connections closed to make room for others.", ["database"]
-        )
+        evictions = counter("db_gateway_pool_evictions", "Idle connections evicted for other databases.", ["database"])
         migrated = counter("db_gateway_migrated_databases", "Databases of migrations, by their status.", ["status"])
         templates = counter("db_gateway_template_lookups", "Template lookups for new databases.", ["found"])
         refused = counter("db_gateway_rate_limited", "Requests refused by a rate limit.", ["platform"])

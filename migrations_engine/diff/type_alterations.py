@@ -1,7 +1,7 @@
-"""Comparing a type that is there with what it is declared to be.
+"""Compares an existing type with its declaration.
 
-An enum takes new values. A domain or a composite type may change in everything that takes no value away, and that no
-value of a column stands against. All else takes a migration.
+An enum may get new values. A domain or a composite type may change in every way that loses no value and that no
+value of a column violates. Every other change needs a migration.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _part(
 def _enum_parts(found: Type, wanted: Type) -> list[Difference] | None:
     if not _is_subsequence(found.values, wanted.values):
         return None
-    verdict = safe("values that are there stay as they are")
+    verdict = safe("existing values stay as they are")
     new = [value for value in wanted.values if value not in found.values]
     return [_part("add_enum_value", (found, wanted), value, (None, value), verdict) for value in new]
 
@@ -121,7 +121,7 @@ def _composite_parts(found: Type, wanted: Type, actual: Catalog) -> list[Differe
             verdict = incompatible("columns have values of it") if stored else safe(_NOT_STORED)
             parts.append(_part("alter_attribute_type", sides, name, (old.type, new.type), verdict))
     for name in added:
-        verdict = safe("it is NULL in values that are there")
+        verdict = safe("it is NULL in existing values")
         parts.append(_part("add_attribute", sides, name, (None, after[name].type), verdict))
     return parts
 
@@ -134,7 +134,7 @@ def _domain_parts(found: Type, wanted: Type, actual: Catalog) -> list[Difference
     if canonical(found.default) != canonical(wanted.default):
         texts = (found.default, wanted.default)
         parts.append(_part("alter_domain_default", sides, None, texts, safe(_LATER_VALUES)))
-    checked = _unless_values_refuse("values that are there may be refused", found, actual)
+    checked = _unless_values_refuse("existing values may be refused", found, actual)
     if wanted.not_null and not found.not_null:
         parts.append(_part("set_domain_not_null", sides, None, ("NULL", "NOT NULL"), checked))
     elif found.not_null and not wanted.not_null:

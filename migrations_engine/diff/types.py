@@ -1,4 +1,4 @@
-"""Comparing types and sequences: what is new, what is there no more, and how a sequence counts."""
+"""Compares types and sequences: new and missing ones, and the parameters of sequences."""
 
 from __future__ import annotations
 
