@@ -53,11 +53,13 @@ class Server(EmbeddedPostgres):
         with self.observe() as connection:
             return connection.execute("SHOW log_disconnections").fetchone() == ("on",)
 
-    def most_alive(self, after: int) -> tuple[int, int]:
+    def most_alive(self, after: int, *, start: str = "received") -> tuple[int, int]:
         """Return the maximum of connections at once, and to one database, by the server's log after a byte offset.
 
         A backend is logged before it enters pg_stat_activity and after it has left it, and the lines are in order: so
-        this is exact, unlike a sample, which is read row by row while backends start and end.
+        this is exact, unlike a sample, which is read row by row while backends start and end. Where the gateway learns
+        from pg_stat_activity that a lost backend has ended, the next one may be received before that is logged; then
+        *start* is "authorized", which is logged when a backend is surely in pg_stat_activity.
         """
         lines = self.log.read_bytes()[after:].decode(errors="replace").splitlines()
         events = [match.groups() for line in lines if (match := LOGGED.match(line))]
@@ -70,7 +72,7 @@ class Server(EmbeddedPostgres):
         per_database: Counter[str] = Counter()
         most = most_per_database = 0
         for pid, what, _ in events:
-            if what == "received" and pid in databases:
+            if what == start and pid in databases:
                 alive.add(pid)
                 per_database[databases[pid]] += 1
                 most_per_database = max(most_per_database, per_database[databases[pid]])
