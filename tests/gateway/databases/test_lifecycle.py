@@ -279,10 +279,10 @@ def test_a_configured_template_is_copied_and_one_in_use_is_named(connections, ad
 
 @pytest.fixture
 def eager_autovacuum(superuser):
-    """Let autovacuum look at the databases each second, and return a function that waits until it is in one."""
+    """Let autovacuum look at databases each second, and return a function that waits until it is at one's table t."""
 
     def be_there(database: str) -> None:
-        query = "SELECT FROM pg_stat_activity WHERE datname = %s AND backend_type = 'autovacuum worker'"
+        query = "SELECT FROM pg_stat_activity WHERE datname = %s AND query ~ '^autovacuum: VACUUM .*public.t'"
         wait_until(lambda: superuser.execute(query, [database]).fetchone() is not None)
 
     superuser.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
