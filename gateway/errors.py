@@ -163,3 +163,18 @@ class ResponseTooLarge(GatewayError):
     """The answer exceeds MAX_RESPONSE_BYTES."""
 
     code = "query_failed"
+
+
+def drop_tracebacks(error: BaseException) -> None:
+    """Remove the tracebacks of *error* and of the errors that led to it.
+
+    A frame often references the error that it raised, and so itself, with the body of the request: without this, many
+    megabytes would stay in memory until the garbage collector runs.
+    """
+    left, seen = [error], set()
+    while left:
+        one = left.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            left += [before for before in (one.__cause__, one.__context__) if before is not None]

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from gateway import errors
 from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of, respond, shape_of_fact, to_json
-from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge
+from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge, drop_tracebacks
 from gateway.events import RequestFailed, emit
 
 OTHER_SQLSTATE_STATUS: Final = 500  #: of every other SQLSTATE that PostgreSQL itself uses
@@ -239,23 +239,8 @@ def answer_failure(error: BaseException, request_id: str, *, status: int | None 
         answer = _answer(500, {"error": "internal_error", "message": _INTERNAL}, request_id)
     if answer.status == 500 and not isinstance(error, QueryFailed | ResponseTooLarge):  # those are the application's
         _log.error("a request failed: %s", error, exc_info=error, extra={"request_id": request_id})
-    _drop_tracebacks(error)
+    drop_tracebacks(error)
     return answer
-
-
-def _drop_tracebacks(error: BaseException) -> None:
-    """Take the tracebacks off *error* and the errors before it.
-
-    A frame often keeps the error that it raised, and so itself, with the request's body: many megabytes of a few such
-    requests, until the garbage collector looks.
-    """
-    left, seen = [error], set()
-    while left:
-        one = left.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
-            one.__traceback__ = None
-            left += [before for before in (one.__cause__, one.__context__) if before is not None]
 
 
 def _answer_refusal(error: GatewayError, request_id: str, status: int) -> Answer:

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Final, Literal, TypeVar
 
 from gateway.databases import ManagedDatabase
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, drop_tracebacks
 from gateway.events import DatabaseMigrated, emit
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
@@ -111,11 +111,13 @@ def migrate_one(
                 before_commit=before_commit,
             )
     except GatewayError as exc:
+        drop_tracebacks(exc)
         return MigratedDatabase(database=database.name, status="failed", error=exc)
     except Exception as exc:  # noqa: BLE001 - see the docstring
         _log.exception("migration failed", extra={"database": database.name, "request_id": terms.request_id})
         error = GatewayError("the gateway failed; its log has more under this request_id", **facts)
         error.__cause__ = exc
+        drop_tracebacks(error)
         return MigratedDatabase(database=database.name, status="failed", error=error)
     validation = report.schema_validation
     warned = report.warnings or validation.dataloss_changes or validation.incompatible_changes

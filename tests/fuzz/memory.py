@@ -19,6 +19,7 @@ HEADER_BYTES = 15_000  #: of a key in a header, which may not
 HEADERS_FOR_A_KEY = 10  #: requests, since a header has so little room: still 500 times 10 times 15 kB are 75 MB
 PATH_BYTES = 7_500  #: of a key in a path, which may be half as long
 DEPLOYS = f"{PLATFORM}-deploys"  #: the platform of the archives, whose schema has one function
+DEPLOY_BYTES = 3 * LARGE_BYTES  #: of a key in an archive, of which fewer are sent, because a deploy takes its time
 PARAMETERS = 90  #: of each of the functions with large signatures
 
 FUNCTION = "CREATE FUNCTION one(VARIADIC p text[]) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM unnest(p)';"
@@ -102,20 +103,26 @@ def _paths(number: int) -> Iterator[KeyRequest]:
 
 def _archives(number: int) -> Iterator[KeyRequest]:
     """Schemas that differ in a large comment; their text is compared and not kept."""
-    yield _deploy({"functions/one.sql": f"-- {_large(number)}\n{FUNCTION}"}, {200})
+    yield _deploy({"functions/one.sql": f"-- {_large(number, DEPLOY_BYTES)}\n{FUNCTION}"}, {200})
 
 
 def _schemas(number: int) -> Iterator[KeyRequest]:
-    """Schemas of 200 columns each, which mean something else each time."""
+    """Schemas of 80 columns each, all different."""
     tables = (
         f"CREATE TABLE t{number}_{table} ({', '.join(f'{_parameter(number, column)} text' for column in range(40))});"
-        for table in range(5)
+        for table in range(2)
     )
     yield _deploy({"functions/one.sql": FUNCTION, "tables/all.sql": "".join(tables)}, {200})
 
 
 def _bad_archives(number: int) -> Iterator[KeyRequest]:
-    yield _deploy({"functions/one.sql": f"SELECT '{_large(number)}"}, {400, 409})
+    yield _deploy({"functions/one.sql": f"SELECT '{_large(number, DEPLOY_BYTES)}"}, {400, 409})
+
+
+def _failing_migrations(number: int) -> Iterator[KeyRequest]:
+    yield _deploy(
+        {"functions/one.sql": FUNCTION, "migrations/1.sql": f"SELECT 1 / 0; -- {_large(number, DEPLOY_BYTES)}"}, {409}
+    )
 
 
 def _deploy(files: Mapping[str, str], statuses: set[int]) -> KeyRequest:
@@ -142,12 +149,14 @@ KEYS: Mapping[str, Callable[[int], Iterator[KeyRequest]]] = {
     "archives": _archives,
     "schemas": _schemas,
     "bad archives": _bad_archives,
+    "failing migrations": _failing_migrations,
 }
 
 #: The kinds whose keys have no room for a megabyte.
 SMALL: Final = frozenset(
     ["shapes of params", "functions", "paths", "X-Forwarded-For", "X-Request-ID", "X-API-Key", "unknown headers"]
 )
+DEPLOYS_OF: Final = frozenset(["archives", "schemas", "bad archives", "failing migrations"])
 
 
 def growth(database_url: str, folder: Path, *, keys: int, small_keys: int) -> Iterator[tuple[str, float]]:
@@ -155,7 +164,7 @@ def growth(database_url: str, folder: Path, *, keys: int, small_keys: int) -> It
 
     It has one worker, which so gets them all. At first is when it has seen a few of each kind.
 
-    :param keys: how many of a megabyte each
+    :param keys: how many of a megabyte each; of archives a third, of three megabytes
     :param small_keys: how many of the kinds whose keys cannot be large
     :raises AssertionError: a request was answered otherwise than it is to be
     """
@@ -164,10 +173,11 @@ def growth(database_url: str, folder: Path, *, keys: int, small_keys: int) -> It
             answer = gateway.register(platform, {"functions/all.sql": _schema(functions)})
             assert answer.status == 200, answer.body
         for kind in KEYS:
-            _send(gateway, kind, range(8))
+            _send(gateway, kind, range(2 if kind in DEPLOYS_OF else 8))
         before = resident_megabytes(gateway)
         for kind in KEYS:
-            _send(gateway, kind, range(small_keys if kind in SMALL else keys))
+            count = small_keys if kind in SMALL else keys // 3 if kind in DEPLOYS_OF else keys
+            _send(gateway, kind, range(count))
             yield kind, resident_megabytes(gateway) - before
 
 
