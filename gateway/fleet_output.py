@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from textwrap import indent
 from typing import Any
 
 import click
+
+from gateway.sql_layout import lay_out
 
 
 def undone_rows(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -56,7 +59,7 @@ def show_plan(answer: dict[str, Any]) -> None:
             click.echo(f"  would fail: {group['error']}")
         for statement in group.get("plan") or ():
             effect = f"  -- {statement['effect']}" if statement.get("effect") else ""
-            click.echo(f"  {statement['sql'].strip()}{effect}")
+            click.echo(indent(f"{lay_out(statement['sql'])}{effect}", "  "))
         if not group.get("error") and not group.get("plan"):
             click.echo("  nothing to do")
     for one in answer["databases"]:

@@ -12,6 +12,8 @@ import orjson
 from flask import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.sql_layout import lay_out
+
 _TEMPLATES: Final = "templates"
 
 
@@ -57,6 +59,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["style"] = _style()
+    environment.filters["lay_out"] = lay_out
     environment.filters["json"] = _indented
     environment.filters["megabytes"] = _megabytes
     return environment
