@@ -15,6 +15,11 @@ def lay_out(statement: str) -> str:
 
     What has several lines already was laid out by its author or by PostgreSQL, and stays as it is. So does what is
     long, or has a dollar quote: sqlparse would change the text within.
+
+    >>> print(lay_out("UPDATE t SET a = 1 WHERE b"))
+    UPDATE t
+    SET a = 1
+    WHERE b
     """
     statement = statement.strip()
     if len(statement) > _LONGEST or "\n" in statement or "$" in statement:
