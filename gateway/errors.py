@@ -36,6 +36,11 @@ class InvalidRequest(GatewayError):
 
     code = "invalid_request"
 
+    @classmethod
+    def of_field(cls, name: str, message: str) -> InvalidRequest:
+        """Return the refusal of the one field *name*."""
+        return cls(message, fields={name: message})
+
 
 class Unauthorized(GatewayError):
     """The key or token is missing or wrong."""

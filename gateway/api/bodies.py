@@ -141,10 +141,10 @@ class _PartReader:
         if not name:
             raise InvalidRequest("a part of the form has no name")
         if name in self.parts:
-            raise InvalidRequest(f"{name} is given twice", fields={name: f"{name} is given twice"})
+            raise InvalidRequest.of_field(name, f"{name} is given twice")
         if name in self._archives and any(other in self.parts for other in self._archives):
             message = f"{' and '.join(self._archives)} are names of one part: send one of them"
-            raise InvalidRequest(message, fields={name: message})
+            raise InvalidRequest.of_field(name, message)
         self._name = name
 
     def _continue(self, data: bytes) -> None:

@@ -146,9 +146,8 @@ def _run(
 
 def _encode(session: CallSession, types: Sequence[int], params: Sequence[JsonValue]) -> list[bytes | None]:
     if len(types) != len(params):
-        raise InvalidRequest(
-            f"the query has {len(types)} parameters, and params has {len(params)} values",
-            fields={"params": f"must have {len(types)} values"},
+        raise InvalidRequest.of_field(
+            "params", f"the query has {len(types)} parameters, and params has {len(params)} values"
         )
 
     def read_graph(oids: list[int]) -> Iterable[Mapping[str, Any]]:

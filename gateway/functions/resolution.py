@@ -87,14 +87,14 @@ def bind(routine: Routine, params: Sequence[JsonValue] | dict[str, JsonValue]) -
             raise Misfit(
                 f"params {_name_problem(routine, tuple(params))}; ",
                 routine.candidates,
-                fields={"params": "does not fit"},
+                fields={"params": "params does not fit the function"},
             )
     in_order = [binding for one in routine.candidates if (binding := _in_order(one, len(params)))]
     if not in_order:
         raise Misfit(
             f"params has {len(params)} values, which does not fit ",
             routine.candidates,
-            fields={"params": "has too many or too few values"},
+            fields={"params": "params has too many or too few values"},
         )
     return in_order
 

@@ -203,7 +203,7 @@ def _attempt(session: CallSession, services: Services, call: FunctionCall, routi
             services.signatures.weigh(call.owner.database_name, call.function)
         values = plan.encode(call.params)
     except RecursionError:
-        raise InvalidRequest("params are nested too deeply", fields={"params": "are nested too deeply"}) from None
+        raise InvalidRequest.of_field("params", "params are nested too deeply") from None
     return (
         yield from execute(
             session,

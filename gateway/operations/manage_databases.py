@@ -56,9 +56,8 @@ def drop_database(services: Services, owner: DatabaseOwner, confirmation: str) -
     """
     name = owner.database_name
     if confirmation != name:
-        raise InvalidRequest(
-            f"confirm must repeat the name of the database to be dropped, {name!r}",
-            fields={"confirm": "is not the database's name"},
+        raise InvalidRequest.of_field(
+            "confirm", f"confirm must repeat the name of the database to be dropped, {name!r}"
         )
     with deploy_turn(services):
         services.lifecycle.drop(owner)

@@ -89,18 +89,18 @@ def _only_statement(wanted: QueryRequest) -> str:
         try:
             statements = split_statements(wanted.query)
         except SchemaExtractionFailed as exc:
-            raise InvalidRequest(f"query is not readable: {exc.message}", fields={"query": "is not readable"}) from None
+            raise InvalidRequest.of_field("query", f"query is not readable: {exc.message}") from None
         if len(statements) != 1:
             problem = f"query must be one statement, and has {len(statements)}"
     if problem is not None:
-        raise InvalidRequest(problem, fields={"query": problem})
+        raise InvalidRequest.of_field("query", problem)
     (statement,) = statements
     verb = statement.words[0] if statement.words else "SELECT" if statement.text.startswith("(") else ""
     if verb in _WRITING and not wanted.may_write:
         raise only_reads()
     if verb not in _READING | _WRITING:
         kinds = ", ".join(sorted(_READING)) + "; with a key that may write also " + ", ".join(sorted(_WRITING))
-        raise InvalidRequest(f"query must begin with one of {kinds}", fields={"query": f"must be one of {kinds}"})
+        raise InvalidRequest.of_field("query", f"query must begin with one of {kinds}")
     return statement.text
 
 

@@ -161,6 +161,7 @@ def test_a_form_route_takes_forms(gateway: Gateway, path: str) -> None:
 def test_every_wrong_part_is_named(gateway: Gateway, path: str, fields: dict, named: set[str]) -> None:
     body = refused(gateway.post_form(path, fields), 400, "invalid_request")
     assert set(body["fields"]) == named
+    assert all(text in body["message"] for text in body["fields"].values())
     assert all(name in body["message"] for name in named)
 
 
@@ -180,6 +181,7 @@ def test_every_wrong_part_is_named(gateway: Gateway, path: str, fields: dict, na
 def test_every_wrong_field_of_a_call_is_named(gateway: Gateway, body: dict, named: set[str]) -> None:
     answer = refused(gateway.post_json("/call", body), 400, "invalid_request")
     assert set(answer["fields"]) == named
+    assert all(text in answer["message"] for text in answer["fields"].values())
 
 
 @pytest.mark.parametrize(

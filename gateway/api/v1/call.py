@@ -67,7 +67,7 @@ def _answer_steps(
     owner, function = _address(body)
     caller.check_platform(owner.platform)
     if not isinstance(params, list | dict):
-        raise InvalidRequest("params must be a list or an object", fields={"params": "must be a list or an object"})
+        raise InvalidRequest.of_field("params", "params must be a list or an object")
     database = owner.database_name
     try:
         services.concurrency.enter(database)

@@ -30,7 +30,7 @@ def query() -> ResponseReturnValue:
     body, params = read_call_body(environ, partial(read_body, environ, services.settings.max_request_bytes))
     owner, text = load(QueryBody(), body, caller)
     if not isinstance(params, list):
-        raise InvalidRequest("params must be a list: $1 is its first value", fields={"params": "must be a list"})
+        raise InvalidRequest.of_field("params", "params must be a list: $1 is its first value")
     wanted = QueryRequest(
         owner=owner,
         query=text,

@@ -140,7 +140,7 @@ def one_of(data: Mapping[str, Any], name: str, other: str, *, required: bool = T
     found = [data[one] for one in (name, other) if one in data]
     if len(found) == 2 and found[0] != found[1]:
         message = f"{name} and {other} are two names of one field and must not differ"
-        raise InvalidRequest(message, fields={name: message})
+        raise InvalidRequest.of_field(name, message)
     if required and not found:
-        raise InvalidRequest(f"{name} is required", fields={name: f"{name} is required"})
+        raise InvalidRequest.of_field(name, f"{name} is required")
     return found[0] if found else None
