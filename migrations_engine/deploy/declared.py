@@ -16,14 +16,13 @@ from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.attachments import attachment_files
-from migrations_engine.source.names import ObjectName, created_name, insert_target
+from migrations_engine.source.attachments import SETTING_WORDS, attachment_files
+from migrations_engine.source.names import ROUTINE_KINDS, ObjectName, created_name, insert_target
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 from migrations_engine.tracking import DeployState
 
-_HARMLESS: Final = frozenset({"COMMENT", "GRANT", "REVOKE", "SET"})
-_ROUTINES: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
+_HARMLESS: Final = SETTING_WORDS | {"SET"}
 
 NewNames = Collection[tuple[str, str]]  #: schema and name of each relation and type that is declared and not there
 
@@ -141,7 +140,7 @@ def _is_about(statement: SqlStatement, new: NewNames) -> bool | None:
     made = created_name(statement)
     altered = alter_table_actions(statement)
     target = insert_target(statement)
-    if {*statement.words[:1]} <= _HARMLESS or (made is not None and made.kind in _ROUTINES):
+    if {*statement.words[:1]} <= _HARMLESS or (made is not None and made.kind in ROUTINE_KINDS):
         return None
     if altered is not None:
         schema, name = altered.table

@@ -11,11 +11,10 @@ from typing import Final, NamedTuple
 
 from migrations_engine.schema import Schema, SchemaFile, checksum_of, once_per_file
 from migrations_engine.source.lexer import folded_tokens, occurs
-from migrations_engine.source.names import created_name
+from migrations_engine.source.names import ROUTINE_KINDS, created_name
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
-ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
 SETTING_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
 _ALTERED_WITH_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE", "DEFAULT", "EXTENSION"}
 _ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})

@@ -12,14 +12,13 @@ from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.names import ObjectName, created_name
+from migrations_engine.source.names import ROUTINE_KINDS, ObjectName, created_name
 from migrations_engine.source.references import mentions, references
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
 _RELATIONS: Final = {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"}
 _TYPES: Final = {"TYPE", "DOMAIN"}
-_ROUTINES: Final = {"FUNCTION", "PROCEDURE", "AGGREGATE"}
 _MAKERS_AT_MOST: Final = 16  #: files that make a type or function of the same name, among which one is looked for
 
 _Name = TypeVar("_Name", bound=Hashable)
@@ -128,7 +127,7 @@ def _read(file: SchemaFile) -> _File:
                 read.relations.add(_qualified(ObjectName(created.schema, created.name)))
             elif created.kind in _TYPES:
                 read.types.add(created.name)
-            elif created.kind in _ROUTINES:
+            elif created.kind in ROUTINE_KINDS:
                 read.routines.add(created.name)
     return read
 

@@ -148,6 +148,8 @@ _KIND_NAMES: Final = (
 _KINDS: Final = {kind: tuple(kind.lower().split()) for kind in _KIND_NAMES.split("|")}
 _QUERY_STARTS: Final = (("select",), ("with",), ("values", "("), ("table",), ("(",))
 _NAMELESS: Final = {"INDEX", "STATISTICS"}
+#: The kinds that :func:`created_name` returns for what can be called.
+ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
 _ON_A_TABLE: Final = {"INDEX": "on", "TRIGGER": "on", "POLICY": "on", "RULE": "to"}
 
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from migrations_engine.deploy.functions.routines import MadeRoutine
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.attachments import ROUTINE_KINDS
-from migrations_engine.source.names import created_name
+from migrations_engine.source.attachments import SETTING_WORDS
+from migrations_engine.source.names import ROUTINE_KINDS, created_name
 from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployedFunction, DeployState
 
 _RUNNING: Final = (("DO",), ("SELECT",), ("CALL",))
-_SETTING: Final = frozenset({"GRANT", "REVOKE", "COMMENT", "ALTER"})
+_SETTING: Final = SETTING_WORDS | {"ALTER"}
 _NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
 
 
