@@ -78,6 +78,11 @@ def drop_database(session: psycopg.Connection[Any], name: str) -> None:
         session.execute(drop)
 
 
+def comment_on_database(session: psycopg.Connection[Any], name: str, text: str) -> None:
+    """Make *text* the comment of the database: an ownership stamp, or a record of what it is for."""
+    session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatabaseRow:
     """A database as the catalog has it."""

@@ -14,14 +14,14 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
 from psycopg import errors, sql
 
-from gateway.databases.catalog import Connections, drop_database, refusals
+from gateway.databases.catalog import Connections, comment_on_database, drop_database, refusals
 from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp
 from gateway.errors import ConnectionFailed, UndoRefused
@@ -108,7 +108,7 @@ class KeptCopies:
             made = KeptCopy(name=name, stamp=stamp, oid=database.oid, kept_at=_now(), request_id=request_id, mark=None)
             with refusals("copy a database", **owner_facts(database.owner)):
                 self._without_sessions(database.name, database.owner, lambda: session.execute(statement))
-                _comment(session, name, made.to_comment())
+                comment_on_database(session, name, made.to_comment())
         return made
 
     def seal(self, copy: KeptCopy, mark: str | None) -> None:
@@ -118,15 +118,8 @@ class KeptCopies:
         """
         with self._connections.dedicated(self._maintenance_database) as session, refusals("keep a copy"):
             session.autocommit = True
-            sealed = KeptCopy(
-                name=copy.name,
-                stamp=copy.stamp,
-                oid=copy.oid,
-                kept_at=copy.kept_at,
-                request_id=copy.request_id,
-                mark=mark or UNKNOWN_MARK,
-            )
-            _comment(session, copy.name, sealed.to_comment())
+            sealed = replace(copy, mark=mark or UNKNOWN_MARK)
+            comment_on_database(session, copy.name, sealed.to_comment())
             for other in _copies(session):
                 if other.oid == copy.oid and other.name != copy.name:
                     drop_database(session, other.name)
@@ -165,8 +158,8 @@ class KeptCopies:
                     else:
                         opened = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
                         session.execute(opened.format(sql.Identifier(database.name)))
-                    _comment(session, database.name, copy.stamp.to_text())
-                    _comment(session, aside, _UNDONE)
+                    comment_on_database(session, database.name, copy.stamp.to_text())
+                    comment_on_database(session, aside, _UNDONE)
 
             with refusals("put a copy back", **owner_facts(owner)):
                 drop_database(session, aside)
@@ -233,10 +226,6 @@ def _copies(session: psycopg.Connection[Any]) -> list[KeptCopy]:
 
 def _rename(session: psycopg.Connection[Any], name: str, to: str) -> None:
     session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(to)))
-
-
-def _comment(session: psycopg.Connection[Any], name: str, text: str) -> None:
-    session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text)))
 
 
 def _now() -> datetime:

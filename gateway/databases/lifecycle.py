@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import sql
 
-from gateway.databases.catalog import Connections, drop_database, read_named, refusals
+from gateway.databases.catalog import Connections, comment_on_database, drop_database, read_named, refusals
 from gateway.databases.directory import owned
 from gateway.databases.name_locks import NameLocks, try_lock, unlock
 from gateway.databases.roles import PlatformRoles
@@ -176,7 +176,7 @@ class DatabaseLifecycle:
             if publish:
                 stamp = Stamp(owner=owner, adopted_at=_now(), comment=row.comment if row else None)
                 with refusals("stamp a database", **owner_facts(owner)):
-                    _write_stamp(session, name, stamp)
+                    comment_on_database(session, name, stamp.to_text())
             return result
 
     def drop(self, owner: DatabaseOwner) -> None:
@@ -257,7 +257,7 @@ class DatabaseLifecycle:
                 except psycopg.errors.DuplicateDatabase:
                     # Made meanwhile by hand, or by a gateway with another maintenance database and so other locks.
                     raise _already_exists(owner) from None
-                _write_stamp(session, name, Stamp(owner=owner, created_at=_now()))
+                comment_on_database(session, name, Stamp(owner=owner, created_at=_now()).to_text())
         except DatabaseAlreadyExists:
             self._refuse_existing(session, owner)
             raise
@@ -293,11 +293,6 @@ class DatabaseLifecycle:
         """Advisory locks belong to the database they are taken in, so the names they guard say which that is."""
         row = session.execute(_QUERIES["current_database_oid"]).fetchone()
         return f"{_TEMPORARY}{row[0] if row else 0}_"
-
-
-def _write_stamp(session: psycopg.Connection[Any], name: str, stamp: Stamp) -> None:
-    comment = sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(stamp.to_text()))
-    session.execute(comment)
 
 
 def _already_exists(owner: DatabaseOwner) -> DatabaseAlreadyExists:

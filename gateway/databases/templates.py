@@ -15,7 +15,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, Generic, TypeVar
@@ -23,7 +23,7 @@ from typing import Any, Final, Generic, TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from gateway.databases.catalog import drop_database
+from gateway.databases.catalog import comment_on_database, drop_database
 from gateway.databases.name_locks import try_lock, unlock
 from gateway.naming import RESERVED_PREFIX
 from gateway.queries import load_queries
@@ -179,7 +179,7 @@ class TemplateDatabases:
                 session.execute(
                     sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(temporary), sql.Identifier(name))
                 )
-                _comment(session, made)
+                comment_on_database(session, made.name, made.to_comment())
         except psycopg.Error:
             if not session.closed:
                 drop_database(session, temporary)
@@ -190,16 +190,7 @@ class TemplateDatabases:
         if _now() - template.used_at < _REFRESH_AFTER or not try_lock(session, template.name):
             return
         try:
-            _comment(
-                session,
-                _Template(
-                    name=template.name,
-                    family=template.family,
-                    used_at=_now(),
-                    size_bytes=template.size_bytes,
-                    note=template.note,
-                ),
-            )
+            comment_on_database(session, template.name, replace(template, used_at=_now()).to_comment())
         except errors.InvalidCatalogName:  # dropped meanwhile
             pass
         finally:
@@ -244,14 +235,6 @@ def _strategy(session: psycopg.Connection[Any], size_bytes: int) -> str:
     if session.info.server_version >= _CLONING_SINCE:
         session.execute("SET file_copy_method = clone")
     return "FILE_COPY"
-
-
-def _comment(session: psycopg.Connection[Any], template: _Template) -> None:
-    session.execute(
-        sql.SQL("COMMENT ON DATABASE {} IS {}").format(
-            sql.Identifier(template.name), sql.Literal(template.to_comment())
-        )
-    )
 
 
 def _now() -> datetime:

@@ -107,9 +107,8 @@ def _register_once(services: Services, wanted: DeployRequest, schema: Schema) ->
         database = services.directory.find(owner)
     except DatabaseNotFound:
         template = None
-        if (
-            owner.kind == "tenant" and not wanted.dry_run
-        ):  # a platform has one main database, so a template would not be used
+        # A platform has one main database, for which a template would be used once.
+        if owner.kind == "tenant" and not wanted.dry_run:
             template = schema_template(
                 owner=owner, checksum=schema.checksum, schema=lambda: schema, terms=wanted, family=None
             )
