@@ -2,7 +2,7 @@
 
 from gateway.functions.json_values import JsonNumber, dump_json, parse_json
 from gateway.functions.session import clean, needs_cleaning, session_options
-from gateway.functions.signatures import SignatureCache
+from gateway.functions.signature_cache import SignatureCache
 
 __all__ = [
     "JsonNumber",

@@ -16,7 +16,8 @@ from gateway.functions.json_values import JsonValue
 from gateway.functions.protocol import ServerRefused
 from gateway.functions.session import CallSession
 from gateway.functions.statements import Query
-from gateway.functions.values import encoder_of, parse_rows, read_types
+from gateway.functions.value_types import parse_rows, read_types
+from gateway.functions.values import encoder_of
 from gateway.queries import load_queries
 from gateway.steps import Peer, run
 

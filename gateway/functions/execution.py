@@ -9,9 +9,9 @@ from typing import Final
 from psycopg.pq.abc import PGresult
 
 from gateway.errors import QueryTimeout, ResponseTooLarge
+from gateway.functions.call_plans import CallPlan
 from gateway.functions.json_values import dump_json
 from gateway.functions.protocol import ServerRefused
-from gateway.functions.resolution import CallPlan
 from gateway.functions.session import CallSession
 from gateway.functions.statements import Query, render_statement
 from gateway.steps import ELSEWHERE, Steps

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from operator import itemgetter
-from threading import Lock
-from time import monotonic
 from typing import Any, Final, Protocol, TypeVar
 
-from gateway.errors import FunctionNotFound
-from gateway.functions.values import POLYMORPHIC, ValueType, parse_rows, read_types
+from gateway.functions.value_types import POLYMORPHIC, ValueType, parse_rows, read_types
 from gateway.naming import RESERVED_PREFIX
 from gateway.queries import load_queries
 
-MAX_AGE_SECONDS: Final = 60.0  #: after which a signature is read again: what a call's own check does not see changes
-MAX_BYTES: Final = 12 * 2**20  #: remembered per process, over all databases: some 3,000 routines of usual size
 MAX_PLANS: Final = 200  #: and as many statements per routine; clients choose the labels of their values freely
 
 VOID: Final = 2278
@@ -25,13 +20,12 @@ RECORD: Final = 2249
 #: event_trigger, internal, unknown, pg_ddl_command, and the handlers of languages, wrappers, indexes, samples, tables.
 NOT_FOR_CLIENTS: Final = frozenset({2275, 1263, 2287, 2276, 2279, 3838, 2281, 705, 32, 2280, 3115, 325, 3310, 269})
 
-_LONGEST_NAME: Final = 63  #: bytes; the type ``name`` would cut a longer one, and find another function
+LONGEST_NAME: Final = 63  #: bytes; the type ``name`` would cut a longer one, and find another function
 _ROUTINE_BYTES: Final = 2000  #: about what a routine takes in memory, without what follows
 _SIGNATURE_BYTES: Final = 700
 _PART_BYTES: Final = 200  #: of a parameter, a type, or a field of one, without its name
 _PLAN_BYTES: Final = 900  #: without its statement and without what each value adds
 _VALUE_BYTES: Final = 150
-_LONGEST_MEANING: Final = 2 * _LONGEST_NAME + 1  #: characters of a schema, a dot and a name
 _OF_DBLINK: Final = "dblink_get_connections"  #: looked up with every name: the extension is installed
 _QUERIES: Final = load_queries("gateway.functions")
 _INPUT_MODES: Final = frozenset("ibv")
@@ -148,81 +142,6 @@ class Routine:
         return _ROUTINE_BYTES + signatures + self.plans.size
 
 
-class SignatureCache:
-    """The routines of all databases that were called lately. A miss is never remembered, so a 404 is always true."""
-
-    def __init__(
-        self, *, schemas: Sequence[str], changes: Callable[[str], int] = lambda _: 0, max_bytes: int = MAX_BYTES
-    ) -> None:
-        """Remember nothing yet.
-
-        :param schemas: where callable functions are, in the order they are looked through
-        :param changes: a number that is another one after every deploy to a database; cheap
-        :param max_bytes: of all routines together, about
-        """
-        self._schemas = tuple(schemas)
-        self._changes = changes
-        self._max_bytes = max_bytes
-        self._lock = Lock()  # guards changes of what follows; a reader needs a single operation of a dictionary only
-        self._known: dict[tuple[str, str], tuple[float, int, Routine]] = {}  # in the order in which they were read
-        self._sizes: dict[tuple[str, str], int] = {}
-        self._size = 0
-
-    def find(self, database: str, name: str) -> Routine | None:
-        """Return the cached routine of *name*, unless it is too old or from before a deploy.
-
-        :raises FunctionNotFound: the name is too long for a function
-        """
-        if len(name) > _LONGEST_MEANING:
-            raise FunctionNotFound(f"no function has a name of {len(name)} characters", function=name[:_LONGEST_NAME])
-        known = self._known.get((database, name))
-        if known is None or known[0] < monotonic() - MAX_AGE_SECONDS or known[1] != self._changes(database):
-            return None
-        return known[2]
-
-    def read(self, asker: Asker, database: str, name: str) -> Routine:
-        """Read the routine from the server. Return the cached object if it has not changed.
-
-        :raises FunctionNotFound: no function of this name may be called
-        """
-        read_at, changes = monotonic(), self._changes(database)
-        with self._lock:
-            known = self._forget((database, name))
-        routine = read_routine(asker, name, self._schemas)
-        if routine is None:
-            raise FunctionNotFound(f"no function {name!r} may be called here", function=name)
-        if known is not None and known[2] == routine:
-            routine = known[2]
-        with self._lock:
-            self._known[database, name] = (read_at, changes, routine)
-        self.weigh(database, name)
-        return routine
-
-    def weigh(self, database: str, name: str) -> None:
-        """Count what is remembered of *name*, to which a plan was added, and forget the oldest where all is too much.
-
-        Without a limit in bytes a client's long labels, or a schema's long names, would fill the memory.
-        """
-        key = (database, name)
-        with self._lock:
-            known = self._known.get(key)
-            if known is None:
-                return
-            size = known[2].size
-            self._size += size - self._sizes.get(key, 0)
-            self._sizes[key] = size
-            if self._size > self._max_bytes:
-                for oldest in list(self._known):
-                    if self._size <= self._max_bytes * 9 // 10:
-                        break
-                    self._forget(oldest)
-
-    def _forget(self, key: tuple[str, str]) -> tuple[float, int, Routine] | None:
-        """Forget a routine, under the lock, and return what was known of it."""
-        self._size -= self._sizes.pop(key, 0)
-        return self._known.pop(key, None)
-
-
 def _size_of_types(types: dict[int, ValueType]) -> int:
     """About how many bytes types take with what they are made of; *types* has them by identity, and then all."""
     size, left = 0, list(types.values())
@@ -240,7 +159,7 @@ def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | N
     """Return the routine of *name*: as written, else folded as by PostgreSQL, else with its schema."""
     meanings = list(_meanings(name, schemas))
     try:
-        names = _array_of(name for _, name in [*meanings, ("", _OF_DBLINK)] if len(name.encode()) <= _LONGEST_NAME)
+        names = _array_of(name for _, name in [*meanings, ("", _OF_DBLINK)] if len(name.encode()) <= LONGEST_NAME)
     except UnicodeEncodeError:
         return None
     rows = [] if b"\0" in names else asker.ask_rows(_QUERIES["routines"], [names])

@@ -11,9 +11,10 @@ import psycopg
 
 from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest
 from gateway.events import CallFinished, emit
+from gateway.functions.call_plans import known_plan, plan_call
 from gateway.functions.execution import execute
 from gateway.functions.protocol import ConnectionBroken, ServerRefused
-from gateway.functions.resolution import Misfit, Params, known_plan, plan_call
+from gateway.functions.resolution import Misfit, Params
 from gateway.functions.session import CallSession, session_of
 from gateway.functions.signatures import Routine, describe
 from gateway.naming import DatabaseOwner, owner_facts

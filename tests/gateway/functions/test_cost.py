@@ -11,11 +11,14 @@ import pytest
 
 from gateway.errors import FunctionNotFound, GatewayError, InvalidRequest
 from gateway.functions import values
+from gateway.functions.call_plans import plan_call
 from gateway.functions.json_values import parse_json
-from gateway.functions.resolution import MAX_ARGUMENTS, Misfit, plan_call
-from gateway.functions.signatures import Parameter, Routine, Signature, SignatureCache
+from gateway.functions.resolution import MAX_ARGUMENTS, Misfit
+from gateway.functions.signature_cache import SignatureCache
+from gateway.functions.signatures import Parameter, Routine, Signature
 from gateway.functions.statements import _known_text_of
-from gateway.functions.values import INTEGER, POLYMORPHIC, builtin_type, encoder_of, read_types
+from gateway.functions.value_types import INTEGER, POLYMORPHIC, builtin_type, read_types
+from gateway.functions.values import encoder_of
 
 INTEGERS, TEXTS, ANY_ARRAY, NUMBERS, TEXT, JSONB = 1007, 1009, 2277, 1231, 25, 3802
 

@@ -80,7 +80,7 @@ def test_a_function_cannot_do_without_a_timeout(ready):
 
 
 def test_a_changed_timeout_of_a_function_is_noticed(ready, owner, monkeypatch):
-    monkeypatch.setattr("gateway.functions.signatures.MAX_AGE_SECONDS", 0)
+    monkeypatch.setattr("gateway.functions.signature_cache.MAX_AGE_SECONDS", 0)
     assert ready.value("nap", [0.1]) == 1
     owner.execute("ALTER FUNCTION nap SET statement_timeout = '30ms'")
     with pytest.raises(QueryTimeout, match="30 ms"):

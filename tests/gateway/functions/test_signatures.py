@@ -90,7 +90,7 @@ def test_a_function_that_joins_an_extension_stops_being_callable(caller, owner, 
 
 def test_every_pseudo_type_of_the_server_is_known(owner):
     from gateway.functions.signatures import NOT_FOR_CLIENTS, RECORD, VOID
-    from gateway.functions.values import POLYMORPHIC
+    from gateway.functions.value_types import POLYMORPHIC
 
     found = {oid for (oid,) in owner.execute("SELECT oid::integer FROM pg_type WHERE typtype = 'p'")}
     assert found | {1263} == NOT_FOR_CLIENTS | POLYMORPHIC | {RECORD, VOID}
