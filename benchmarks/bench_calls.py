@@ -31,8 +31,7 @@ from typing import Any, Self, TypeVar
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from gateway.embedded_postgres import EmbeddedPostgres
-from gateway.postgres_programs import packaged_programs
+from gateway.embedded_postgres import EmbeddedPostgres, packaged_programs
 
 WORKERS, THREADS, CLIENTS = 2, 8, 8
 ROUNDS = 3  #: of the compared runs, alternating

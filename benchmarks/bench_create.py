@@ -16,8 +16,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from gateway.embedded_postgres import EmbeddedPostgres
-from gateway.postgres_programs import packaged_programs
+from gateway.embedded_postgres import EmbeddedPostgres, packaged_programs
 from tests.support.running_gateway import Gateway, make_archive, running_gateway
 
 TABLES = 40

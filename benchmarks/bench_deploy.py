@@ -17,8 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from gateway.embedded_postgres import EmbeddedPostgres
-from gateway.postgres_programs import packaged_programs
+from gateway.embedded_postgres import EmbeddedPostgres, packaged_programs
 from migrations_engine import DeployOptions, DesiredSchemas, Schema, SchemaFile, deploy_schema
 from migrations_engine.queries import load_queries
 

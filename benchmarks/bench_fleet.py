@@ -21,8 +21,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from gateway.embedded_postgres import EmbeddedPostgres
-from gateway.postgres_programs import packaged_programs
+from gateway.embedded_postgres import EmbeddedPostgres, packaged_programs
 from migrations_engine.queries import load_queries
 from tests.support.running_gateway import Gateway, make_archive, running_gateway
 

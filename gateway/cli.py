@@ -17,9 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from gateway.embedded_postgres import (
+    DEFAULT_VERSION,
+    PACKAGES,
+    EmbeddedPostgres,
+    EmbeddedPostgresError,
+    packaged_programs,
+    programs_in,
+)
 from gateway.fleet_commands import add_fleet_commands
-from gateway.postgres_programs import DEFAULT_VERSION, PACKAGES, packaged_programs, programs_in
 from gateway.serving.logs import configure_logging
 from gateway.settings import ADMIN_KEY, DOTENV_PATH, Settings, SettingsError, unknown_names
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gateway.postgres_programs import DEFAULT_VERSION
+from gateway.embedded_postgres import DEFAULT_VERSION
 from tests.support.running_gateway import Gateway, running_gateway
 from tests.support.servers import Servers, ServerUrls
 

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from gateway.postgres_programs import packaged_programs
+from gateway.embedded_postgres import packaged_programs
 from tests.acceptance.conftest import ADMIN_KEY, CAFE, CAFE_KEY, SHOP, SHOP_KEY, headers
 from tests.acceptance.statements import READING, STATEMENTS, WRITING
 from tests.support.running_gateway import Gateway, make_archive

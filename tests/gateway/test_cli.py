@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.postgres_programs import packaged_programs
+from gateway.embedded_postgres import packaged_programs
 from tests.support.running_gateway import free_port, running_gateway
 from tests.support.waiting import wait_until
 

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.embedded_postgres import EmbeddedPostgres
-from gateway.postgres_programs import Programs, packaged_programs, programs_in
+from gateway.embedded_postgres import EmbeddedPostgres, Programs, packaged_programs, programs_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from gateway.postgres_programs import packaged_programs
+from gateway.embedded_postgres import packaged_programs
 
 _PG_DUMP = packaged_programs(18).folder / "pg_dump"  # dumps every older version, too
 _STATEMENT = re.compile(r"(?:^(?!--|\\|SET |SELECT pg_catalog\.set_config|\n).+\n)+", re.MULTILINE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -13,25 +12,21 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Final, Self
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
-from gateway.postgres_programs import (
+from gateway.embedded_postgres.programs import (
     EmbeddedPostgresError,
     Programs,
-    let_others_run,
-    let_others_through,
     packaged_programs,
     trusted_vector_control,
 )
-
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
+from gateway.embedded_postgres.system_user import SystemUser
 
 SUPERUSER: Final = "postgres"
-SYSTEM_USER: Final = "pgserver"  #: runs the server if the gateway runs as root, because PostgreSQL refuses to
 ROLE: Final = "gateway"  #: the role of the gateway: an ordinary role with CREATEDB, as in production
 START_TIMEOUT_SECONDS: Final = 60.0  #: long enough for crash recovery of a development database
 STOP_TIMEOUT_SECONDS: Final = 60.0
@@ -82,7 +77,7 @@ class EmbeddedPostgres:
         self._durable = durable
         self._makes_roles = makes_roles
         self._programs = programs or packaged_programs()
-        self._user = _unprivileged_user() if os.geteuid() == 0 else None
+        self._user = SystemUser.for_server()
         self._lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._short_directory: Path | None = None
@@ -111,9 +106,7 @@ class EmbeddedPostgres:
             self._take_lock()
             self._check_version()
             self._owner_pid = os.getpid()
-            if self._user is not None:
-                let_others_through(self._data)
-                let_others_run(self._programs)
+            self._user.allow_access(self._data, self._programs)
             if not self._data.exists():
                 self._make_data()
             self._choose_run_directory()
@@ -191,7 +184,7 @@ class EmbeddedPostgres:
         if unfinished.exists():
             shutil.rmtree(unfinished)
         unfinished.mkdir(mode=0o700)
-        self._give_to_user(unfinished)
+        self._user.give(unfinished)
         locale = ["--no-locale"]  # of the operating system's locales none is everywhere
         if self._programs.version >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -208,7 +201,7 @@ class EmbeddedPostgres:
             capture_output=True,
             text=True,
             check=False,
-            **self._as_user(),
+            **self._user.subprocess_arguments(),
         )
         if result.returncode != 0:
             raise EmbeddedPostgresError(f"initdb failed in {unfinished}: {_last_line(result.stderr)}")
@@ -222,7 +215,7 @@ class EmbeddedPostgres:
         # libpq reads a comma as the end of a host, PostgreSQL a colon as the end of a path
         if len(path) > MAX_SOCKET_PATH_BYTES or b"," in path or b":" in path:
             self._short_directory = Path(tempfile.mkdtemp(prefix="stonescriptdb-pg-"))
-            self._give_to_user(self._short_directory)
+            self._user.give(self._short_directory)
 
     def _write_configuration(self) -> None:
         # A path stands in double quotes inside the quoted list, so that spaces in it are harmless.
@@ -243,7 +236,7 @@ class EmbeddedPostgres:
                 [self._programs.folder / "pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data],
                 capture_output=True,
                 check=False,  # the file may be stale, and then there is nothing to stop
-                **self._as_user(),
+                **self._user.subprocess_arguments(),
             )
 
     def _launch(self) -> None:
@@ -256,7 +249,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **self._as_user(),
+                **self._user.subprocess_arguments(),
             )
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self._is_ready():
@@ -289,35 +282,7 @@ class EmbeddedPostgres:
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
-        self._give_to_user(path)
-
-    def _give_to_user(self, path: Path) -> None:
-        if self._user is not None:
-            os.chown(path, self._user.pw_uid, self._user.pw_gid)
-
-    def _as_user(self) -> dict[str, Any]:
-        """Return the arguments of a subprocess that must not run as root."""
-        # Started in "/", because the unprivileged user may not be allowed in the folder the gateway was started in.
-        common = {"cwd": "/", "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}}
-        if self._user is None:
-            return common
-        return {**common, "user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
-
-
-def _unprivileged_user() -> pwd.struct_passwd:
-    """Return the system user that runs the server if the gateway runs as root; it is created if missing."""
-    with suppress(KeyError):
-        return pwd.getpwnam(SYSTEM_USER)
-    try:
-        subprocess.run(
-            ["useradd", "--system", "--shell", "/usr/sbin/nologin", SYSTEM_USER], capture_output=True, check=True
-        )
-        return pwd.getpwnam(SYSTEM_USER)
-    except (OSError, subprocess.CalledProcessError, KeyError) as exc:
-        raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root, and the system user {SYSTEM_USER!r} cannot be made: {exc}; "
-            "make it, or start the gateway as an ordinary user"
-        ) from exc
+        self._user.give(path)
 
 
 def _last_line(text: str, wanted: str = "") -> str:

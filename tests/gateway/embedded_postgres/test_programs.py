@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.postgres_programs import PACKAGES, EmbeddedPostgresError, packaged_programs, programs_in
+from gateway.embedded_postgres import PACKAGES, EmbeddedPostgresError, packaged_programs, programs_in
 
 
 def program(folder: Path, name: str, script: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import stat
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,23 +105,3 @@ def trusted_vector_control(programs: Programs) -> str | None:
         return None
     version = re.search(r"^default_version = '(.+)'", own, re.MULTILINE)
     return _TRUSTED_VECTOR.format(scripts=str(scripts).replace("'", "''"), version=version[1]) if version else None
-
-
-def let_others_run(programs: Programs) -> None:
-    """Make packaged programs executable for all users, if they were installed with a strict umask."""
-    if not programs.packaged:
-        return
-    let_others_through(programs.folder)
-    root = programs.folder.parent
-    if (programs.folder / "postgres").stat().st_mode & stat.S_IROTH:
-        return
-    for path in (root, *root.rglob("*")):
-        mode = path.stat().st_mode
-        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
-
-
-def let_others_through(path: Path) -> None:
-    """Make the parent directories of *path* accessible for every user."""
-    for folder in path.resolve().parents:
-        if not folder.stat().st_mode & stat.S_IXOTH:
-            folder.chmod(folder.stat().st_mode | stat.S_IXOTH)

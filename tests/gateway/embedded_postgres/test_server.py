@@ -13,8 +13,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from gateway.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
-from gateway.postgres_programs import packaged_programs, programs_in
+from gateway.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, packaged_programs, programs_in
 
 EXTENSIONS = [
     "citext",
