@@ -25,9 +25,10 @@ from gateway.embedded_postgres import (
     packaged_programs,
     programs_in,
 )
+from gateway.environment import ADMIN_KEY
 from gateway.fleet_commands import add_fleet_commands
 from gateway.serving.logs import configure_logging
-from gateway.settings import ADMIN_KEY, DOTENV_PATH, Settings, SettingsError, unknown_names
+from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
 
 if TYPE_CHECKING:
     from gateway.naming import DatabaseOwner

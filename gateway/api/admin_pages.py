@@ -29,6 +29,7 @@ from gateway.api.requests import current_services, load, single_values
 from gateway.api.responses import format_time, request_id_of, respond
 from gateway.api.v1.requests import CallRequest
 from gateway.databases import ManagedDatabase
+from gateway.environment import ADMIN_KEY
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.functions import parse_json
 from gateway.naming import check_name
@@ -36,7 +37,7 @@ from gateway.operations.call_function import FunctionCall, call_steps
 from gateway.operations.fleet_status import fleet_status
 from gateway.pools import database_key
 from gateway.services import Services
-from gateway.settings import ADMIN_KEY, Settings
+from gateway.settings import Settings
 from gateway.steps import run
 
 blueprint: Final = Blueprint("admin_pages", __name__, url_prefix="/admin")

@@ -24,9 +24,9 @@ from typing import Any, Final
 import psycopg
 from psycopg import errors, sql
 
+from gateway.environment import key_name_of
 from gateway.errors import GatewayError
 from gateway.queries import load_queries
-from gateway.settings import key_name_of
 
 _QUERIES = load_queries("gateway.databases")
 _SECRET_BYTES: Final = 32

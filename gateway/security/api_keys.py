@@ -10,9 +10,9 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
+from gateway.environment import ADMIN_KEY, key_name_of
 from gateway.errors import GatewayError, PlatformIsolationViolation, Unauthorized
 from gateway.naming import MAX_DATABASE_NAME_BYTES
-from gateway.settings import ADMIN_KEY, key_name_of
 
 if TYPE_CHECKING:
     from gateway.security.rate_limits import RateLimits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from gateway.settings import Network
+from gateway.environment import Network
 
 Address = IPv4Address | IPv6Address
 

@@ -21,9 +21,9 @@ from limits import RateLimitItem, parse
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
+from gateway.environment import key_name_of
 from gateway.errors import RateLimited
 from gateway.events import RequestRefusedByRate, emit
-from gateway.settings import key_name_of
 
 _COUNTERS: Final = 4096  #: windows that can be open at once; a platform has one
 _TRIED: Final = 16  #: places in which a window may be

@@ -14,10 +14,10 @@ from gateway.api.requests import adding_facts, current_services, load
 from gateway.api.responses import Answer, request_id_of, respond
 from gateway.api.v1.call import PEER, read_call_body
 from gateway.api.v1.requests import QueryBody
+from gateway.environment import key_name_of
 from gateway.errors import InvalidRequest
 from gateway.naming import owner_facts
 from gateway.operations.run_query import QueryRequest, run_query
-from gateway.settings import key_name_of
 
 blueprint: Final = Blueprint("query", __name__)
 
