@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from gateway.databases.catalog import Connections, comment_on_database, drop_database, read_named, refusals
 from gateway.databases.directory import owned
-from gateway.databases.name_locks import NameLocks, try_lock, unlock
+from gateway.databases.name_locks import NameLocks
 from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp
 from gateway.databases.templates import TemplateDatabases, TemplateUse
+from gateway.databases.unpublished import CLOSED, UnpublishedDatabases
 from gateway.errors import (
     ConnectionFailed,
     DatabaseAlreadyExists,
@@ -26,16 +25,10 @@ from gateway.errors import (
     DatabaseNotRecorded,
 )
 from gateway.events import TemplateLookedUp, emit
-from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
-from gateway.queries import load_queries
+from gateway.naming import DatabaseOwner, owner_facts
 
 Prepared = TypeVar("Prepared")
 Prepare = Callable[[psycopg.Connection[Any]], Prepared]
-
-_log = logging.getLogger(__name__)
-_QUERIES = load_queries("gateway.databases")
-_TEMPORARY: Final = f"{RESERVED_PREFIX}new_"
-_CLOSED: Final = sql.SQL(" ALLOW_CONNECTIONS false")
 
 
 class DatabaseLifecycle:
@@ -60,7 +53,7 @@ class DatabaseLifecycle:
         """
         self._roles = roles
         self._templates = TemplateDatabases(most_templates)
-        self._empty = new_database_template
+        self._unpublished = UnpublishedDatabases(new_database_template, roles=roles)
         self._connections = connections
         self._maintenance_database = maintenance_database
         self._locks = NameLocks(connections, maintenance_database=maintenance_database, wait_seconds=wait_seconds)
@@ -90,35 +83,53 @@ class DatabaseLifecycle:
         with self._locks.held(owner.database_name) as session:
             self._refuse_existing(session, owner)
             with refusals("make a database", **owner_facts(owner)):
-                self._remove_leftovers(session)
-                temporary = self._temporary_name(session)
-                closed = self._prepare_role(session, owner)
+                self._unpublished.remove_leftovers(session)
+                temporary = self._unpublished.new_name(session)
+                closed = self._unpublished.prepare_role(session, owner)
                 copied = self._templates.copy(session, template, temporary, closed=closed) if template else None
                 if template:
                     emit(TemplateLookedUp(copied is not None))
                 if copied is None:
-                    self._make_temporary(session, temporary, closed=closed)
-                self._give(session, temporary, owner)
-            published = note = None
+                    self._unpublished.create_empty(session, temporary, closed=closed)
+                self._unpublished.give(session, temporary, owner)
+            published = None
             try:
-                with self._connections.dedicated(temporary) as connection:
-                    if template and copied is not None:
-                        with refusals("record a copied database", **owner_facts(owner)):
-                            result = template.claim(connection, copied)
-                    else:
-                        result = prepare(connection)
-                        with refusals("read a new database", **owner_facts(owner)):
-                            note = template.note(connection, result) if template else None
-                if template and note is not None:
-                    with refusals("make a template", **owner_facts(owner)):
-                        second = self._temporary_name(session)
-                        self._templates.keep(session, template, note, source=temporary, temporary=second)
+                result = self._fill(session, temporary, owner, prepare=prepare, template=template, copied=copied)
                 if publish:
                     published = self._publish(session, temporary, owner)
                 return published, result
             finally:
                 if published is None:
-                    self._drop_temporary(session, temporary)
+                    self._unpublished.drop(session, temporary)
+
+    def _fill(
+        self,
+        session: psycopg.Connection[Any],
+        temporary: str,
+        owner: DatabaseOwner,
+        *,
+        prepare: Prepare[Prepared],
+        template: TemplateUse[Prepared] | None,
+        copied: Mapping[str, Any] | None,
+    ) -> Prepared:
+        """Prepare a new database and make a template of it, or record the owner of a copy of a template.
+
+        :param copied: the note of the template that was copied, if any
+        """
+        note = None
+        with self._connections.dedicated(temporary) as connection:
+            if template and copied is not None:
+                with refusals("record a copied database", **owner_facts(owner)):
+                    return template.claim(connection, copied)
+            result = prepare(connection)
+            if template:
+                with refusals("read a new database", **owner_facts(owner)):
+                    note = template.note(connection, result)
+        if template and note is not None:
+            with refusals("make a template", **owner_facts(owner)):
+                second = self._unpublished.new_name(session)
+                self._templates.keep(session, template, note, source=temporary, temporary=second)
+        return result
 
     def create_copy(self, owner: DatabaseOwner, source: str) -> ManagedDatabase:
         """Create *owner*'s database as a copy of the database *source*, with everything in it.
@@ -129,11 +140,11 @@ class DatabaseLifecycle:
         with self._locks.held(owner.database_name) as session:
             self._refuse_existing(session, owner)
             with refusals("copy a database", **owner_facts(owner)):
-                self._remove_leftovers(session)
-                temporary = self._temporary_name(session)
+                self._unpublished.remove_leftovers(session)
+                temporary = self._unpublished.new_name(session)
                 copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (temporary, source)))
-                if self._prepare_role(session, owner):
-                    copy += _CLOSED
+                if self._unpublished.prepare_role(session, owner):
+                    copy += CLOSED
                 self._connections.forget(source)
                 try:
                     session.execute(copy)
@@ -141,10 +152,10 @@ class DatabaseLifecycle:
                     message = f"{source!r} cannot be copied while others are connected to it; try again"
                     raise ConnectionFailed(message, cause=exc.diag.message_detail, **owner_facts(owner)) from exc
             try:
-                self._give(session, temporary, owner)
+                self._unpublished.give(session, temporary, owner)
                 return self._publish(session, temporary, owner)
             except BaseException:
-                self._drop_temporary(session, temporary)
+                self._unpublished.drop(session, temporary)
                 raise
 
     def adopt(self, owner: DatabaseOwner, prepare: Prepare[Prepared], *, publish: bool = True) -> Prepared:
@@ -195,7 +206,7 @@ class DatabaseLifecycle:
         session_of = self._connections.dedicated(self._maintenance_database)
         with session_of as session, refusals("remove unfinished databases"):
             session.autocommit = True
-            return self._remove_leftovers(session)
+            return self._unpublished.remove_leftovers(session)
 
     def _refuse_existing(self, session: psycopg.Connection[Any], owner: DatabaseOwner) -> None:
         with refusals("look up a database", **owner_facts(owner)):
@@ -208,44 +219,6 @@ class DatabaseLifecycle:
         except DatabaseNotFound:
             return
         raise _already_exists(owner)
-
-    def _temporary_name(self, session: psycopg.Connection[Any]) -> str:
-        """Yield a new name that *session* has locked, which marks it as in use."""
-        name = f"{self._temporary_prefix(session)}{secrets.token_hex(8)}"
-        try_lock(session, name)
-        return name
-
-    def _prepare_role(self, session: psycopg.Connection[Any], owner: DatabaseOwner) -> bool:
-        """Make the role that is to own the database, and return whether there is to be one."""
-        if self._roles is not None:
-            self._roles.ensure(session, owner.platform)
-        return self._roles is not None
-
-    def _give(self, session: psycopg.Connection[Any], temporary: str, owner: DatabaseOwner) -> None:
-        """Open a new database to the role of its platform alone, where there is one."""
-        if self._roles is not None:
-            with refusals("make a platform's role the owner of a database", **owner_facts(owner)):
-                self._roles.give(session, temporary, owner.platform)
-
-    def _make_temporary(self, session: psycopg.Connection[Any], name: str, *, closed: bool) -> None:
-        """Create an empty UTF-8 database, optionally *closed* to connections."""
-        encoding = session.execute(_QUERIES["template_encoding"], {"template": self._empty}).fetchone()
-        if encoding == ("UTF8",):
-            template: sql.Composable = sql.SQL("TEMPLATE {}").format(sql.Identifier(self._empty))
-        else:
-            # The server was set up for another encoding. Only locale C goes with every one, and only in template0.
-            template = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
-        try:
-            statement = sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + template
-            session.execute(statement + _CLOSED if closed else statement)
-        except psycopg.errors.ObjectInUse as exc:
-            raise ConnectionFailed(
-                f"PostgreSQL cannot copy the template database {self._empty} while a session is connected to it; "
-                "try again, or close that session",
-                cause=exc.diag.message_primary,
-                sqlstate=exc.sqlstate,
-                detail=exc.diag.message_detail,
-            ) from exc
 
     def _publish(self, session: psycopg.Connection[Any], temporary: str, owner: DatabaseOwner) -> ManagedDatabase:
         name = owner.database_name
@@ -267,32 +240,6 @@ class DatabaseLifecycle:
             self._roles.forget(temporary)
             self._roles.remember(name, owner.platform)
         return published
-
-    def _drop_temporary(self, session: psycopg.Connection[Any], name: str) -> None:
-        """Drop what is still under its temporary name. A failure here must not hide why it was not published."""
-        if self._roles is not None:
-            self._roles.forget(name)
-        try:
-            drop_database(session, name)
-        except psycopg.Error:
-            _log.warning("the unfinished database %s is left for the next request to remove", name, exc_info=True)
-
-    def _remove_leftovers(self, session: psycopg.Connection[Any]) -> tuple[str, ...]:
-        """Drop unfinished databases of ended processes: those without a lock on their name."""
-        removed = []
-        parameters = {"prefix": self._temporary_prefix(session)}
-        for (name,) in session.execute(_QUERIES["unfinished_databases"], parameters).fetchall():
-            if try_lock(session, name):
-                drop_database(session, name)
-                unlock(session, name)
-                removed.append(name)
-        return tuple(removed)
-
-    @staticmethod
-    def _temporary_prefix(session: psycopg.Connection[Any]) -> str:
-        """Advisory locks belong to the database they are taken in, so the names they guard say which that is."""
-        row = session.execute(_QUERIES["current_database_oid"]).fetchone()
-        return f"{_TEMPORARY}{row[0] if row else 0}_"
 
 
 def _already_exists(owner: DatabaseOwner) -> DatabaseAlreadyExists:

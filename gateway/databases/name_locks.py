@@ -68,6 +68,15 @@ def unlock(session: psycopg.Connection[Any], name: str) -> None:
     session.execute(_QUERIES["unlock"], {"name": name})
 
 
+def lockable_prefix(session: psycopg.Connection[Any], prefix: str) -> str:
+    """Return *prefix* with the oid of *session*'s database, for names that are locked there.
+
+    Advisory locks belong to a database, so processes with another maintenance database do not see them.
+    """
+    row = session.execute(_QUERIES["current_database_oid"]).fetchone()
+    return f"{prefix}{row[0] if row else 0}_"
+
+
 def _waited_too_long(name: str) -> SchemaDeployError:
     return SchemaDeployError(
         "migration_failed",

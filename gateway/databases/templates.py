@@ -24,7 +24,7 @@ import psycopg
 from psycopg import errors, sql
 
 from gateway.databases.catalog import comment_on_database, drop_database
-from gateway.databases.name_locks import try_lock, unlock
+from gateway.databases.name_locks import lockable_prefix, try_lock, unlock
 from gateway.naming import RESERVED_PREFIX
 from gateway.queries import load_queries
 
@@ -92,7 +92,7 @@ class _Template:
 
 
 class TemplateDatabases:
-    """The templates of a server. Every session given here is one to the maintenance database, in autocommit."""
+    """The templates of a server. Every session is one in the maintenance database, in autocommit."""
 
     def __init__(self, most: int) -> None:
         """Keep *most* of them; 0 for none."""
@@ -198,7 +198,7 @@ class TemplateDatabases:
 
     def _evict(self, session: psycopg.Connection[Any], use: TemplateUse[Any], name: str) -> None:
         """Drop what *use*'s template, *name*, has replaced, and those unused for longest that are too many."""
-        rows = session.execute(_QUERIES["templates"], {"prefix": _prefix(session)}).fetchall()
+        rows = session.execute(_QUERIES["templates"], {"prefix": lockable_prefix(session, _PREFIX)}).fetchall()
         templates = [found for row in rows if (found := _Template.from_row(*row)) is not None and found.name != name]
         replaced = [one for one in templates if use.family is not None and one.family == use.family]
         others = sorted((one for one in templates if one not in replaced), key=lambda one: one.used_at)
@@ -218,14 +218,8 @@ def differs_when_copied(connection: psycopg.Connection[Any], seeded: Sequence[st
     return row is None or bool(row[0])
 
 
-def _prefix(session: psycopg.Connection[Any]) -> str:
-    """Advisory locks belong to the database they are taken in, so the names they guard say which that is."""
-    row = session.execute(_QUERIES["current_database_oid"]).fetchone()
-    return f"{_PREFIX}{row[0] if row else 0}_"
-
-
 def _name(session: psycopg.Connection[Any], use: TemplateUse[Any]) -> str:
-    return f"{_prefix(session)}{sha256(use.content.encode()).hexdigest()[:20]}"
+    return f"{lockable_prefix(session, _PREFIX)}{sha256(use.content.encode()).hexdigest()[:20]}"
 
 
 def _strategy(session: psycopg.Connection[Any], size_bytes: int) -> str:
