@@ -1,4 +1,4 @@
-"""The command line: serve, check-config, adopt, demo; what it asks of a gateway is in ``fleet_commands``."""
+"""The command line: ``serve``, ``check-config`` and ``demo``; the other commands are in ``commands``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
+from gateway.commands import add_fleet_commands, add_owner_commands
+from gateway.commands.local import prepare_data_directory, read_settings
 from gateway.embedded_postgres import (
     DEFAULT_VERSION,
     PACKAGES,
@@ -26,13 +27,7 @@ from gateway.embedded_postgres import (
     programs_in,
 )
 from gateway.environment import ADMIN_KEY
-from gateway.fleet_commands import add_fleet_commands
-from gateway.serving.logs import configure_logging
-from gateway.settings import DOTENV_PATH, Settings, SettingsError, unknown_names
-
-if TYPE_CHECKING:
-    from gateway.naming import DatabaseOwner
-    from gateway.services import Services
+from gateway.settings import DOTENV_PATH, Settings, unknown_names
 
 _log: Final = logging.getLogger(__name__)
 
@@ -48,6 +43,7 @@ def main() -> None:
 
 
 add_fleet_commands(main)
+add_owner_commands(main)
 
 
 @main.command()
@@ -81,7 +77,7 @@ def serve(embedded_directory: Path | None, postgres_version: str | None, postgre
         raise click.UsageError("--postgres-version and --postgres-bin are about --embedded, which is not given")
     signal.signal(signal.SIGTERM, _leave)  # until gunicorn handles signals itself
     settings = gunicorn_configuration.SETTINGS
-    _prepare_data_directory(settings)
+    prepare_data_directory(settings)
     _check_address(settings)
     with ExitStack() as started:
         if embedded_directory is not None:
@@ -106,8 +102,8 @@ def serve(embedded_directory: Path | None, postgres_version: str | None, postgre
 @main.command("check-config")
 def check_config() -> None:
     """Read the settings and say what they are, or what is wrong with them."""
-    settings = _read_settings()
-    _prepare_data_directory(settings)
+    settings = read_settings()
+    prepare_data_directory(settings)
     if DOTENV_PATH.exists():
         for name in unknown_names(DOTENV_PATH):
             click.echo(f"Warning: {DOTENV_PATH} sets {name}, which is no setting of the gateway", err=True)
@@ -128,7 +124,7 @@ def demo() -> None:
     """Start PostgreSQL and the gateway in ./.demo, register the example platform, and make two calls."""
     from gateway.demo import DemoError, run_demo  # noqa: PLC0415 - only this command needs it
 
-    settings = dataclasses.replace(_read_settings(), gateway_host="127.0.0.1")
+    settings = dataclasses.replace(read_settings(), gateway_host="127.0.0.1")
     _check_address(settings)
     try:
         run_demo(settings.gateway_port)
@@ -136,164 +132,8 @@ def demo() -> None:
         raise click.ClickException(str(exc)) from exc
 
 
-@main.command()
-@click.argument("platform")
-@click.option("--tenant-id", "tenant_ids", multiple=True, metavar="ID", help="A tenant's database; may be repeated.")
-@click.option("--schema", "schema_name", metavar="NAME", help="Of version 2: databases of this stored schema.")
-@click.option("--database-id", "database_ids", multiple=True, metavar="ID", help="With --schema; may be repeated.")
-@click.option("--all", "every", is_flag=True, help="Every database without an owner that is named as one of these.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def adopt(
-    *,
-    platform: str,
-    tenant_ids: tuple[str, ...],
-    schema_name: str | None,
-    database_ids: tuple[str, ...],
-    every: bool,
-    yes: bool,
-) -> None:
-    """Record databases that were made by hand, or by an earlier gateway, as PLATFORM's.
-
-    Without --tenant-id, --schema and --all it is the platform's main database. Nothing in the databases changes. What
-    would be adopted is shown first.
-    """
-    from gateway.naming import schema_database, tenant_database  # noqa: PLC0415 - only this command needs these
-    from gateway.operations.manage_databases import adopt_database, check_adoptable, find_adoptable  # noqa: PLC0415
-
-    ids = database_ids if schema_name else tenant_ids
-    if every and ids:
-        raise click.UsageError("--all excludes --tenant-id and --database-id")
-    if bool(database_ids) > bool(schema_name) or (schema_name and (tenant_ids or not (every or ids))):
-        raise click.UsageError("--schema goes with --database-id or --all, and --tenant-id with neither")
-    with _opened_services(_read_settings()) as services:
-        if every:
-            owners = find_adoptable(services, platform, schema_name)
-        else:
-            named = [schema_database(platform, schema_name, one) for one in ids] if schema_name else None
-            owners = tuple(dict.fromkeys(named or (tenant_database(platform, one) for one in ids or (None,))))
-            for owner in owners:
-                check_adoptable(services, owner)
-        if not owners:
-            click.echo(f"There is no database without an owner that is named as one of {platform!r}'s.")
-            return
-        for owner in owners:
-            click.echo(f"{owner.database_name}: {_role_of(owner)} of platform {platform}")
-        if every:
-            click.echo("An id spelt otherwise in the application (x-1 for x_1) has to be given by itself.")
-        if not yes:
-            click.confirm(f"Adopt {len(owners)}?", abort=True)
-        for owner in owners:
-            adopt_database(services, owner)
-            click.echo(f"Adopted {owner.database_name}")
-
-
-@main.command("platform-roles")
-@click.option("--platform", "platforms", multiple=True, metavar="NAME", help="Only this platform's; may be repeated.")
-@click.option("--new-passwords", is_flag=True, help="Only set the roles' passwords, when DATA_DIR's secret was lost.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -> None:
-    """Make platforms' roles the owners of their existing databases, for PLATFORM_ROLES=on.
-
-    Each platform gets a role, which becomes the owner of its databases and of the gateway's objects in them;
-    CONNECT is revoked from all others. The gateway may run meanwhile, with PLATFORM_ROLES=off. The changes are
-    shown first; the command may be repeated.
-    """
-    from gateway.databases import PlatformRoles  # noqa: PLC0415 - only this command needs these
-    from gateway.operations.move_databases import databases_to_move, move_database, renew_passwords  # noqa: PLC0415
-
-    settings = _read_settings()
-    roles = PlatformRoles(settings.role_secret_file, maintenance_database=settings.maintenance_database)
-    with _opened_services(settings) as services:
-        if new_passwords:
-            for platform in renew_passwords(services, roles):
-                click.echo(f"Set the password of {roles.role_of(platform)}")
-            return
-        moves = databases_to_move(services)
-        if platforms:
-            moves = [move for move in moves if move.database.owner.platform in platforms]
-        if not moves:
-            click.echo("Every database is its platform's role's alone already.")
-            return
-        for move in moves:
-            door = ", open to every role" if move.is_open else ""
-            click.echo(f"{move.database.name}: owned by {move.database.role}{door}; becomes {move.role}'s alone")
-        if not yes:
-            click.confirm(f"Move {len(moves)}?", abort=True)
-        for move in moves:
-            move_database(services, roles, move)
-            click.echo(f"Moved {move.database.name}")
-    click.echo("When all are moved, set PLATFORM_ROLES=on and restart the gateway.")
-
-
-@contextmanager
-def _opened_services(settings: Settings) -> Iterator[Services]:
-    """Return services for a command that works on databases of every owner, as the gateway's own role."""
-    from gateway.errors import GatewayError  # noqa: PLC0415 - only these commands need them
-    from gateway.services import build_services  # noqa: PLC0415
-
-    _prepare_data_directory(settings)
-    configure_logging("error", settings.log_format)
-    services = build_services(dataclasses.replace(settings, platform_roles=False))
-    services.open()
-    try:
-        yield services
-    except GatewayError as exc:
-        cause = exc.facts.get("cause")
-        raise click.ClickException(f"{exc}: {cause}" if cause else str(exc)) from exc
-    finally:
-        services.close()
-
-
-@main.command()
-def mend() -> None:
-    """Compare the records in DATA_DIR with the databases, and mend what a crash has left.
-
-    A gateway does the same when it starts.
-    """
-    from gateway.errors import GatewayError  # noqa: PLC0415 - only this command needs these
-    from gateway.operations.reconcile import reconcile  # noqa: PLC0415
-    from gateway.services import build_services  # noqa: PLC0415
-
-    settings = _read_settings()
-    _prepare_data_directory(settings)
-    configure_logging("error", settings.log_format)
-    services = build_services(settings)
-    services.open()
-    try:
-        for line in reconcile(services) or ("There is nothing to mend.",):
-            click.echo(line)
-    except GatewayError as exc:
-        raise click.ClickException(str(exc)) from exc
-    finally:
-        services.close()
-
-
-def _role_of(owner: DatabaseOwner) -> str:
-    if owner.schema_name:
-        return f"database {owner.database_id} of schema {owner.schema_name}"
-    return f"tenant {owner.tenant_id}" if owner.tenant_id else "the main database"
-
-
 def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
-
-
-def _read_settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except SettingsError as exc:
-        for problem in exc.problems:
-            click.echo(f"Error: {problem}", err=True)
-        sys.exit(1)
-
-
-def _prepare_data_directory(settings: Settings) -> None:
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise click.ClickException(f"DATA_DIR {settings.data_dir} cannot be made: {exc.strerror}") from exc
-    if not os.access(settings.data_dir, os.R_OK | os.W_OK | os.X_OK):
-        raise click.ClickException(f"DATA_DIR {settings.data_dir} is not writable for this user")
 
 
 def _check_address(settings: Settings) -> None:

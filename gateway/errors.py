@@ -30,6 +30,16 @@ class GatewayError(Exception):
         known = {name: value for name, value in facts.items() if value is not None}
         self.facts = {**known, **self.facts}
 
+    @property
+    def text(self) -> str:
+        """The message and its cause, for where there is a single field or line for both."""
+        return with_cause(self.message, self.facts.get("cause"))
+
+
+def with_cause(message: str, cause: str | None) -> str:
+    """Return *message*, followed by *cause* unless that is part of it."""
+    return message if not cause or cause in message else f"{message}: {cause}"
+
 
 class InvalidRequest(GatewayError):
     """A field is missing, malformed or unknown; the message names it."""

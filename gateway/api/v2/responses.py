@@ -61,7 +61,7 @@ class DatabaseStatusShape(Shape):
         lambda one: one.inspection and format_time(one.inspection.deployed_at), metadata=TEXT_OR_NULL
     )
     request_id = fields.String(attribute="inspection.request_id", allow_none=True)
-    error = fields.Function(lambda one: one.error and one.error.message, metadata=TEXT_OR_NULL)
+    error = fields.Function(lambda one: one.error and one.error.text, metadata=TEXT_OR_NULL)
 
 
 class AlikeDatabasesShape(Shape):
@@ -95,7 +95,7 @@ class PlannedGroupShape(Shape):
     status = fields.String(attribute="example.status")
     plan = fields.List(fields.Nested(PlannedStatementShape), attribute="example.report.plan")
     schema_validation = fields.Nested(ValidationShape, attribute="example.report.schema_validation")
-    error = fields.Function(lambda group: group.example.error and group.example.error.message, metadata=TEXT_OR_NULL)
+    error = fields.Function(lambda group: group.example.error and group.example.error.text, metadata=TEXT_OR_NULL)
     tried_ms = fields.Integer(allow_none=True)
 
 
@@ -105,7 +105,7 @@ class UndoneDatabaseShape(Shape):
     database = fields.String()
     status = fields.String()
     kept_at = Timestamp(allow_none=True)
-    message = fields.Function(lambda one: one.error and one.error.message, metadata=TEXT_OR_NULL)
+    message = fields.Function(lambda one: one.error and one.error.text, metadata=TEXT_OR_NULL)
 
 
 class LoggedDeployShape(Shape):

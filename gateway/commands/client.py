@@ -6,11 +6,13 @@ import dataclasses
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from http.client import HTTPException
 from typing import Any, Final, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from gateway.errors import with_cause
 from gateway.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
@@ -23,6 +25,11 @@ class RequestRefused(Exception):
         super().__init__(message)
         self.answer = dict(answer or {"error": "connection_failed", "message": message})
 
+    @classmethod
+    def of_answer(cls, answer: Mapping[str, Any]) -> RequestRefused:
+        """Return the refusal that *answer*, the gateway's, says."""
+        return cls(with_cause(answer["message"], answer.get("cause")), answer)
+
 
 class Transport(Protocol):
     """What carries a request to a gateway."""
@@ -32,7 +39,7 @@ class Transport(Protocol):
     ) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
         """Return the status and the lines of the answer.
 
-        :raises RequestRefused: the gateway cannot be reached
+        :raises RequestRefused: the gateway cannot be reached, or the answer was cut off
         """
 
 
@@ -60,13 +67,13 @@ class GatewayClient:
     def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the lines of a streamed answer as they arrive.
 
-        :raises RequestRefused: the answer is an error
+        :raises RequestRefused: the answer is an error, or was cut off
         """
         headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson"}
         with self._transport.send("POST", path, json.dumps(body).encode(), headers) as (status, lines):
             if status != 200:
                 raise _refused(b"".join(lines))
-            yield from map(json.loads, lines)
+            yield from map(_parsed, lines)
 
     def _whole(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
@@ -74,15 +81,27 @@ class GatewayClient:
             text = b"".join(lines)
         if not 200 <= status < 300:
             raise _refused(text)
-        answer: dict[str, Any] = json.loads(text)
-        return answer
+        return _parsed(text)
 
 
 class HttpTransport:
-    """Over HTTP, to a gateway that runs."""
+    """Over HTTP, to a running gateway."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        """Send nothing yet; *key* goes with every request."""
+        """Send nothing yet; *key* goes with every request.
+
+        :raises RequestRefused: *url* is no URL of HTTP, or no header can have *key*
+        """
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise RequestRefused(f"{url!r} is not the URL of a gateway, such as http://127.0.0.1:9000")
+        key = (key or "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise RequestRefused("the key has characters that no header can have")
         self._url = url.rstrip("/")
         self._headers = {"X-API-Key": key} if key else {}
 
@@ -91,19 +110,20 @@ class HttpTransport:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
         """As the protocol has it."""
-        request = urllib.request.Request(  # noqa: S310 - the user names the URL
+        request = urllib.request.Request(  # noqa: S310 - the URL was checked
             self._url + path, body, {**self._headers, **headers}, method=method
         )
         try:
-            with urllib.request.urlopen(request) as response:  # noqa: S310
-                yield response.status, iter(response)
+            response = urllib.request.urlopen(request)  # noqa: S310
         except urllib.error.HTTPError as exc:
-            yield exc.code, iter(exc)
-        except (urllib.error.URLError, OSError) as exc:
-            reason = getattr(exc, "reason", exc)
+            response = exc
+        except (OSError, HTTPException, ValueError) as exc:
+            reason = " ".join(str(getattr(exc, "reason", exc)).split())
             raise RequestRefused(
                 f"no gateway answers at {self._url} ({reason}); name another with --url, or use --direct"
             ) from exc
+        with response:
+            yield response.status, _until_cut_off(response)
 
 
 class DirectTransport:
@@ -140,10 +160,25 @@ class DirectTransport:
             response.close()
 
 
-def _refused(text: bytes) -> RequestRefused:
+def _until_cut_off(response: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from response
+    except (OSError, HTTPException) as exc:
+        raise RequestRefused(f"the answer was cut off ({exc}); GET /admin/deploys or status show the result") from exc
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(text)
-        cause = f": {answer['cause']}" if answer.get("cause") else ""
-        return RequestRefused(f"{answer['message']}{cause}", answer)
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise RequestRefused("what answers is no gateway, or its answer was cut off")
+    return answer
+
+
+def _refused(text: bytes) -> RequestRefused:
+    try:
+        return RequestRefused.of_answer(_parsed(text))
+    except KeyError:
         return RequestRefused("what answers is no gateway")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -72,8 +74,11 @@ def test_from_status_over_a_plan_to_a_migration(run, gateway, fleet) -> None:
     assert [one["state"] for one in json.loads(behind.stdout)["schemas"][0]["databases"]] == ["behind", "behind"]
     planned = run("plan", fleet, "shop")
     assert planned.returncode == 0
-    assert f"2 alike ({fleet}_shop_a, {fleet}_shop_b):" in planned.stdout
-    assert "ALTER TABLE users ADD COLUMN email text" in planned.stdout
+    assert planned.stdout.splitlines()[:3] == [
+        f"2 databases alike ({fleet}_shop_a, {fleet}_shop_b):",
+        "  -- migrations/1.sql: AccessExclusiveLock on users",
+        "  ALTER TABLE users ADD COLUMN email text;",
+    ]
     done = run("migrate", fleet, "shop", "--first", "1")
     assert (done.returncode, done.stdout.splitlines()) == (
         0,
@@ -101,6 +106,74 @@ def test_a_failure_exits_with_1_and_prints_the_reason(run, gateway, fleet) -> No
     assert nobody.returncode == 1
     assert "no gateway answers at http://127.0.0.1:1" in nobody.stderr
     assert run("migrate", fleet).returncode == 2
+
+
+def test_databases_that_cannot_be_connected_to_are_named_with_the_reason(run, fleet, superuser) -> None:
+    name, reason = f"{fleet}_shop_a", "is not currently accepting connections"
+    superuser.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    status, planned = run("status", fleet), run("plan", fleet, "shop")
+    migrated = run("migrate", fleet, "shop", "--continue-on-error")
+    assert (status.returncode, planned.returncode, migrated.returncode) == (3, 1, 1)
+    assert f"{name}\tunreachable" in status.stdout
+    for text in (status.stdout, planned.stdout, planned.stderr, migrated.stdout, migrated.stderr):
+        assert reason in text
+    assert migrated.stdout.splitlines()[-1] == "failed: 1 updated, 1 failed"
+
+
+def test_names_with_spaces_and_names_that_are_none(run, gateway) -> None:
+    name = f"my shop.{os.getpid()}"
+    assert gateway.post_json("/platform/register", {"platform": name}).status == 201
+    for command in ("status", "databases", "schemas"):
+        assert (run(command, name).returncode, run(command, "../x").returncode) == (0, 2)
+    assert run("status", name).stdout == f"{name} has no stored schema and no database\n"
+    assert "platform" in run("status", "").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--url", "nosuch"], "is not the URL of a gateway"),
+        (["--url", "ftp://127.0.0.1:1"], "is not the URL of a gateway"),
+        (["--url", "http://127.0.0.1:x"], "is not the URL of a gateway"),
+        (["--key", "secret\nkey"], "characters that no header can have"),
+        (["--direct"], "DATA_DIR"),
+    ],
+)
+def test_what_no_request_can_be_sent_with_is_refused_in_one_line(run, arguments, reason) -> None:
+    result = run("status", "shop", *arguments, DATA_DIR="/dev/null/data")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert reason in result.stderr
+    assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "no gateway answers"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "no gateway"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[1, 2]\r\n\n", "no gateway"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n{}", "no gateway"),
+        (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1c\r\n{"event":"begin","total":40}\n\r\n', "cut off"),
+        (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"event":"be', "cut off"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"event":"begin","total":40}\n', "cut off"),
+    ],
+)
+def test_what_is_no_answer_of_a_gateway_is_reported_in_one_line(run, answer, reason) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+
+        def serve() -> None:
+            with listener.accept()[0] as client:
+                client.recv(65536)
+                client.sendall(answer)
+
+        threads.submit(serve)
+        result = run("migrate", "shop", "shop", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert reason in result.stderr
 
 
 def test_databases_and_versions_are_listed(run, gateway, fleet) -> None:

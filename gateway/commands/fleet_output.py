@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterator
 from textwrap import indent
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from gateway.errors import with_cause
 from gateway.sql_layout import lay_out
+
+_NAMED: Final = 5  #: of the databases of a group
 
 
 def undone_rows(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -37,8 +40,10 @@ def show_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
 
 def show_status(schema: dict[str, Any]) -> None:
     """Print the databases of one schema, and how drifted ones differ from what was deployed."""
-    of_what = f"{schema['schema_name']}, version {schema['version']}" if schema.get("schema_name") else "version 1"
-    click.echo(f"{of_what}: {schema['count']} databases")
+    of_what = schema.get("schema_name") or "version 1 of the interface"
+    if schema.get("version"):
+        of_what += f", version {schema['version']}"
+    click.echo(f"{of_what}: {_count(schema['count'], 'database')}")
     show_table(
         ("database", "state", "version", "deployed", "by request"),
         [
@@ -46,27 +51,29 @@ def show_status(schema: dict[str, Any]) -> None:
             for one in schema["databases"]
         ],
     )
+    for database in schema["databases"]:
+        if database.get("error"):
+            click.echo(f"{database['database_name']}: {database['error']}")
     for group in schema["groups"]:
         for line in group["differences"]:
-            click.echo(f"{', '.join(group['databases'])}: {line}")
+            click.echo(f"{_some(group['databases'])}: {line}")
 
 
 def show_plan(answer: dict[str, Any]) -> None:
-    """Print the statements for each group of identical databases, and the rows at risk."""
+    """Print the statements for each group of identical databases, and the rows at risk in each database."""
     for group in answer["groups"]:
-        click.echo(f"{group['count']} alike ({', '.join(group['databases'][:5])}{' …' if group['count'] > 5 else ''}):")
+        alike = " alike" if group["count"] > 1 else ""
+        click.echo(f"{_count(group['count'], 'database')}{alike} ({_some(group['databases'])}):")
         if group.get("error"):
             click.echo(f"  would fail: {group['error']}")
         for statement in group.get("plan") or ():
-            effect = f"  -- {statement['effect']}" if statement.get("effect") else ""
-            click.echo(indent(f"{lay_out(statement['sql'])}{effect}", "  "))
+            click.echo(indent(_planned(statement), "  "))
         if not group.get("error") and not group.get("plan"):
             click.echo("  nothing to do")
     for one in answer["databases"]:
-        for change in (one.get("schema_validation") or {}).get("dataloss_changes", ()):
-            rows = change["rows_at_risk"]
-            at_risk = "an unknown number of" if rows is None else rows
-            click.echo(f"{one['database']}: {change['table']}: {change['change_type']}: {at_risk} rows at risk")
+        validation = one.get("schema_validation") or {}
+        for change in (*validation.get("dataloss_changes", ()), *validation.get("incompatible_changes", ())):
+            click.echo(f"{one['database']}: {_change(change)}")
     if answer.get("estimated_ms") is not None:
         click.echo(f"about {answer['estimated_ms'] / 1000:.1f} s at most")
 
@@ -111,8 +118,33 @@ def show_progress(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
     return None
 
 
+def _planned(statement: dict[str, Any]) -> str:
+    """Return a statement that can be pasted into psql, after a line of its origin and its effect."""
+    origin = ": ".join(text for text in (statement.get("file") or statement["step"], statement.get("effect")) if text)
+    sql = lay_out(statement["sql"])
+    return f"-- {origin}\n{sql}" + ("" if sql.endswith(";") else ";")
+
+
+def _change(change: dict[str, Any]) -> str:
+    subject = f"{change['table']}.{change['column']}" if change.get("column") else change["table"]
+    rows = change["rows_at_risk"]
+    at_risk = "an unknown number of rows" if rows is None else _count(rows, "row")
+    return f"{subject}: {change['change_type']}: {at_risk} at risk"
+
+
+def _count(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _some(names: list[str]) -> str:
+    """Return the first of *names*, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def _database_line(line: dict[str, Any]) -> str:
-    return f"{line['database']}\t{line['status']}" + (f"\t{line['message']}" if line.get("message") else "")
+    message = with_cause(line["message"], line.get("cause")) if line.get("message") else ""
+    return "\t".join(text for text in (line["database"], line["status"], message) if text)
 
 
 def _summary_line(line: dict[str, Any]) -> str:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, Final
+from urllib.parse import quote
 
 import click
 
-from gateway.fleet_output import (
+from gateway.commands.client import DirectTransport, GatewayClient, HttpTransport, RequestRefused
+from gateway.commands.fleet_output import (
     show_json,
     show_lines,
     show_plan,
@@ -24,8 +26,9 @@ from gateway.fleet_output import (
     show_table,
     undone_rows,
 )
-from gateway.gateway_client import DirectTransport, GatewayClient, HttpTransport, RequestRefused
-from gateway.settings import Settings, SettingsError
+from gateway.commands.local import prepare_data_directory, read_settings
+from gateway.errors import InvalidRequest
+from gateway.naming import check_name
 
 FAILED: Final = 1
 NOT_CURRENT: Final = 3
@@ -33,11 +36,21 @@ NOT_CURRENT: Final = 3
 Command = Callable[..., None]
 
 
+def _platform_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Check the name of a platform, which becomes a part of a path."""
+    try:
+        return check_name(value, field="platform")
+    except InvalidRequest as exc:
+        raise click.BadParameter(exc.message) from exc
+
+
 @contextmanager
 def _client(url: str, key: str | None, *, direct: bool) -> Iterator[GatewayClient]:
     with ExitStack() as stack:
         if direct:
-            transport = DirectTransport(Settings.from_environment())
+            settings = read_settings()
+            prepare_data_directory(settings)
+            transport = DirectTransport(settings)
             stack.callback(transport.close)
             yield GatewayClient(transport)
         else:
@@ -61,10 +74,6 @@ def fleet_command(command: Command) -> Command:
                 click.echo(json.dumps(exc.answer))
             click.echo(f"Error: {exc}", err=True)
             sys.exit(FAILED)
-        except SettingsError as exc:
-            for problem in exc.problems:
-                click.echo(f"Error: {problem}", err=True)
-            sys.exit(FAILED)
 
     return run
 
@@ -75,7 +84,7 @@ def schema_command(command: Command) -> Command:
     ``target`` is the part of a request's body that names the databases.
     """
 
-    @click.argument("platform")
+    @click.argument("platform", callback=_platform_name)
     @click.argument("schema")
     @click.option("--only", multiple=True, metavar="ID", help="Only this database; may be repeated.")
     @wraps(command)
@@ -93,17 +102,19 @@ def add_fleet_commands(group: click.Group) -> None:
 
 
 @click.command()
-@click.argument("platform")
+@click.argument("platform", callback=_platform_name)
 @click.option("--schema", metavar="NAME", help="Only the databases of this stored schema.")
 @fleet_command
 def status(client: GatewayClient, *, as_json: bool, platform: str, schema: str | None) -> None:
     """Show the version of each database of PLATFORM, and changes by hand. Ends with 3 if one is not current."""
-    answer = client.get(f"/platform/{platform}/status", schema=schema)
+    answer = client.get(f"/platform/{quote(platform)}/status", schema=schema)
     if as_json:
         click.echo(json.dumps(answer))
     else:
         for one in answer["schemas"]:
             show_status(one)
+        if not answer["schemas"]:
+            click.echo(f"{platform} has no stored schema and no database")
     if any(database["state"] != "current" for one in answer["schemas"] for database in one["databases"]):
         sys.exit(NOT_CURRENT)
 
@@ -143,7 +154,7 @@ def migrate(client: GatewayClient, *, as_json: bool, target: dict[str, Any], **o
     if summary is None:
         raise RequestRefused("the answer was cut off; GET /admin/deploys or status show the result")
     if summary["status"] == "failed":
-        raise RequestRefused(summary["message"], summary)
+        raise RequestRefused.of_answer(summary)
 
 
 @click.command()
@@ -165,7 +176,7 @@ def undo(client: GatewayClient, *, as_json: bool, target: dict[str, Any], force:
 
 
 @click.command()
-@click.argument("platform")
+@click.argument("platform", callback=_platform_name)
 @fleet_command
 def databases(client: GatewayClient, *, as_json: bool, platform: str) -> None:
     """List the databases of PLATFORM with their sizes."""
@@ -181,11 +192,11 @@ def databases(client: GatewayClient, *, as_json: bool, platform: str) -> None:
 
 
 @click.command()
-@click.argument("platform")
+@click.argument("platform", callback=_platform_name)
 @fleet_command
 def schemas(client: GatewayClient, *, as_json: bool, platform: str) -> None:
     """List the stored schemas of PLATFORM with all their versions."""
-    answer = client.get(f"/platform/{platform}/schemas")
+    answer = client.get(f"/platform/{quote(platform)}/schemas")
     if as_json:
         click.echo(json.dumps(answer))
         return

@@ -1,0 +1,136 @@
+"""The commands about the owners of databases: adopt, platform-roles, mend.
+
+They need no running gateway: they use the settings, PostgreSQL and DATA_DIR themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.commands.local import opened_services, read_settings
+
+if TYPE_CHECKING:
+    from gateway.naming import DatabaseOwner
+    from gateway.settings import Settings
+
+
+def add_owner_commands(group: click.Group) -> None:
+    """Add the commands of this module to *group*."""
+    for command in (adopt, platform_roles, mend):
+        group.add_command(command)
+
+
+@click.command()
+@click.argument("platform")
+@click.option("--tenant-id", "tenant_ids", multiple=True, metavar="ID", help="A tenant's database; may be repeated.")
+@click.option("--schema", "schema_name", metavar="NAME", help="Of version 2: databases of this stored schema.")
+@click.option("--database-id", "database_ids", multiple=True, metavar="ID", help="With --schema; may be repeated.")
+@click.option("--all", "every", is_flag=True, help="Every database without an owner that is named as one of these.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def adopt(
+    *,
+    platform: str,
+    tenant_ids: tuple[str, ...],
+    schema_name: str | None,
+    database_ids: tuple[str, ...],
+    every: bool,
+    yes: bool,
+) -> None:
+    """Record databases that were made by hand, or by an earlier gateway, as PLATFORM's.
+
+    Without --tenant-id, --schema and --all it is the platform's main database. Nothing in the databases changes. What
+    would be adopted is shown first.
+    """
+    from gateway.naming import schema_database, tenant_database  # noqa: PLC0415 - only this command needs these
+    from gateway.operations.manage_databases import adopt_database, check_adoptable, find_adoptable  # noqa: PLC0415
+
+    ids = database_ids if schema_name else tenant_ids
+    if every and ids:
+        raise click.UsageError("--all excludes --tenant-id and --database-id")
+    if bool(database_ids) > bool(schema_name) or (schema_name and (tenant_ids or not (every or ids))):
+        raise click.UsageError("--schema goes with --database-id or --all, and --tenant-id with neither")
+    with opened_services(_of_every_owner(read_settings())) as services:
+        if every:
+            owners = find_adoptable(services, platform, schema_name)
+        else:
+            named = [schema_database(platform, schema_name, one) for one in ids] if schema_name else None
+            owners = tuple(dict.fromkeys(named or (tenant_database(platform, one) for one in ids or (None,))))
+            for owner in owners:
+                check_adoptable(services, owner)
+        if not owners:
+            click.echo(f"There is no database without an owner that is named as one of {platform!r}'s.")
+            return
+        for owner in owners:
+            click.echo(f"{owner.database_name}: {_role_of(owner)} of platform {platform}")
+        if every:
+            click.echo("An id spelt otherwise in the application (x-1 for x_1) has to be given by itself.")
+        if not yes:
+            click.confirm(f"Adopt {len(owners)}?", abort=True)
+        for owner in owners:
+            adopt_database(services, owner)
+            click.echo(f"Adopted {owner.database_name}")
+
+
+@click.command("platform-roles")
+@click.option("--platform", "platforms", multiple=True, metavar="NAME", help="Only this platform's; may be repeated.")
+@click.option("--new-passwords", is_flag=True, help="Only set the roles' passwords, when DATA_DIR's secret was lost.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -> None:
+    """Make platforms' roles the owners of their existing databases, for PLATFORM_ROLES=on.
+
+    Each platform gets a role, which becomes the owner of its databases and of the gateway's objects in them;
+    CONNECT is revoked from all others. The gateway may run meanwhile, with PLATFORM_ROLES=off. The changes are
+    shown first; the command may be repeated.
+    """
+    from gateway.databases import PlatformRoles  # noqa: PLC0415 - only this command needs these
+    from gateway.operations.move_databases import databases_to_move, move_database, renew_passwords  # noqa: PLC0415
+
+    settings = read_settings()
+    roles = PlatformRoles(settings.role_secret_file, maintenance_database=settings.maintenance_database)
+    with opened_services(_of_every_owner(settings)) as services:
+        if new_passwords:
+            for platform in renew_passwords(services, roles):
+                click.echo(f"Set the password of {roles.role_of(platform)}")
+            return
+        moves = databases_to_move(services)
+        if platforms:
+            moves = [move for move in moves if move.database.owner.platform in platforms]
+        if not moves:
+            click.echo("Every database is its platform's role's alone already.")
+            return
+        for move in moves:
+            door = ", open to every role" if move.is_open else ""
+            click.echo(f"{move.database.name}: owned by {move.database.role}{door}; becomes {move.role}'s alone")
+        if not yes:
+            click.confirm(f"Move {len(moves)}?", abort=True)
+        for move in moves:
+            move_database(services, roles, move)
+            click.echo(f"Moved {move.database.name}")
+    click.echo("When all are moved, set PLATFORM_ROLES=on and restart the gateway.")
+
+
+@click.command()
+def mend() -> None:
+    """Compare the records in DATA_DIR with the databases, and mend what a crash has left.
+
+    A gateway does the same when it starts.
+    """
+    from gateway.operations.reconcile import reconcile  # noqa: PLC0415 - only this command needs it
+
+    with opened_services(read_settings()) as services:
+        for line in reconcile(services) or ("There is nothing to mend.",):
+            click.echo(line)
+
+
+def _of_every_owner(settings: Settings) -> Settings:
+    """Return *settings* for work on databases of every owner, as the gateway's own role."""
+    return dataclasses.replace(settings, platform_roles=False)
+
+
+def _role_of(owner: DatabaseOwner) -> str:
+    if owner.schema_name:
+        return f"database {owner.database_id} of schema {owner.schema_name}"
+    return f"tenant {owner.tenant_id}" if owner.tenant_id else "the main database"
