@@ -4,7 +4,8 @@ Invariants:
 
 1. A copy does not allow connections. Its comment has its owner's stamp, but another prefix than a stamp, so it is not
    listed and not served.
-2. A copy takes the database's place in one transaction: both renames, its stamp and its opening.
+2. A copy gets its name together with its comment. Before that it is an unpublished database.
+3. A copy takes the database's place in one transaction: both renames, its stamp, its properties and its opening.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import psycopg
 from psycopg import errors, sql
 
 from gateway.databases.catalog import Connections, comment_on_database, drop_database, refusals
+from gateway.databases.properties import copy_properties
 from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp
+from gateway.databases.unpublished import CLOSED, UnpublishedDatabases
 from gateway.errors import ConnectionFailed, UndoRefused
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from gateway.queries import load_queries
@@ -100,15 +103,23 @@ class KeptCopies:
         with self._connections.dedicated(self._maintenance_database) as session:
             session.autocommit = True
             self._check_space(session, database)
-            name = f"{_PREFIX}{database.oid}_{int(time.time() * 1000):x}"
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false").format(
-                sql.Identifier(name), sql.Identifier(database.name)
+            temporary = UnpublishedDatabases.new_name(session)
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(temporary), sql.Identifier(database.name)
             )
-            stamp = Stamp.from_text(database.stamp) or Stamp(owner=database.owner)
-            made = KeptCopy(name=name, stamp=stamp, oid=database.oid, kept_at=_now(), request_id=request_id, mark=None)
+            made = KeptCopy(
+                name=f"{_PREFIX}{database.oid}_{int(time.time() * 1000):x}",
+                stamp=Stamp.from_text(database.stamp) or Stamp(owner=database.owner),
+                oid=database.oid,
+                kept_at=_now(),
+                request_id=request_id,
+                mark=None,
+            )
             with refusals("copy a database", **owner_facts(database.owner)):
-                self._without_sessions(database.name, database.owner, lambda: session.execute(statement))
-                comment_on_database(session, name, made.to_comment())
+                self._without_sessions(database.name, database.owner, lambda: session.execute(statement + CLOSED))
+                with session.transaction():
+                    _rename(session, temporary, made.name)
+                    comment_on_database(session, made.name, made.to_comment())
         return made
 
     def seal(self, copy: KeptCopy, mark: str | None) -> None:
@@ -138,17 +149,21 @@ class KeptCopies:
         with self._connections.lease(self._maintenance_database) as session, refusals("list copies"):
             return tuple(copy for copy in _copies(session) if copy.mark is not None)
 
-    def put_back(self, copy: KeptCopy, database: ManagedDatabase) -> None:
+    def put_back(self, copy: KeptCopy, database: ManagedDatabase) -> tuple[str, ...]:
         """Replace *database* by *copy*, and drop it; its sessions are terminated.
+
+        Return the properties of the database, such as settings by a superuser, that the copy could not be given.
 
         :raises ConnectionFailed: there are sessions in it that do not end
         """
         owner = database.owner
         aside = f"{_PREFIX}{database.oid}_undone"
+        refused: tuple[str, ...] = ()
         with self._connections.dedicated(self._maintenance_database) as session:
             session.autocommit = True
 
             def swap() -> None:
+                nonlocal refused
                 session.execute(_QUERIES["cut_off"], {"name": database.name})
                 with session.transaction():
                     _rename(session, database.name, aside)
@@ -160,11 +175,13 @@ class KeptCopies:
                         session.execute(opened.format(sql.Identifier(database.name)))
                     comment_on_database(session, database.name, copy.stamp.to_text())
                     comment_on_database(session, aside, _UNDONE)
+                    refused = copy_properties(session, aside, database.name)
 
             with refusals("put a copy back", **owner_facts(owner)):
                 drop_database(session, aside)
                 self._without_sessions(database.name, owner, swap)
                 drop_database(session, aside)
+        return refused
 
     def expire(self) -> tuple[str, ...]:
         """Drop expired copies and what a crash has left, and return their names."""

@@ -167,21 +167,53 @@ SELECT pg_catalog.pg_terminate_backend(a.pid)
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datname = %(name)s AND a.pid <> pg_catalog.pg_backend_pid()
 
+-- name: properties_of_database
+SELECT pg_catalog.pg_get_userbyid(d.datdba)::text AS owner, d.datconnlimit AS connection_limit,
+    d.datacl IS NOT NULL AS has_privileges
+FROM pg_catalog.pg_database AS d WHERE d.datname = %(name)s
+
+-- name: privileges_on_database
+-- The privileges that have been granted, also those of the owner; without a grantee they are those of PUBLIC.
+SELECT r.rolname::text AS grantee, granted.privilege_type AS privilege, granted.is_grantable
+FROM pg_catalog.pg_database AS d
+CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) AS granted
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = granted.grantee
+WHERE d.datname = %(name)s
+
+-- name: settings_of_database
+-- ALTER DATABASE … SET, and with a role ALTER ROLE … IN DATABASE … SET.
+SELECT r.rolname::text AS role, pg_catalog.split_part(one.setting, '=', 1) AS name,
+    pg_catalog.substr(one.setting, pg_catalog.strpos(one.setting, '=') + 1) AS value
+FROM pg_catalog.pg_db_role_setting AS s
+JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+CROSS JOIN LATERAL unnest(s.setconfig) WITH ORDINALITY AS one (setting, place)
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
+WHERE d.datname = %(name)s
+ORDER BY r.rolname NULLS FIRST, one.place
+
 -- name: mark_of_rows
--- The rows ever inserted, updated and deleted, and the files they are in, which TRUNCATE and rewriting replace.
-SELECT concat(
-    coalesce(sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del), 0), ' ',
-    md5(coalesce(string_agg(concat(t.relid, ':', pg_catalog.pg_relation_filenode(t.relid)), ',' ORDER BY t.relid), '')))
+-- The rows ever inserted, updated and deleted, also in large objects and in the records of deploys; the files they are
+-- in, which TRUNCATE and rewriting replace; and the values of sequences.
+SELECT concat_ws(' ',
+    (SELECT concat_ws(' ',
+        coalesce(sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del), 0),
+        md5(string_agg(concat(t.relid, ':', pg_catalog.pg_relation_filenode(t.relid)), ',' ORDER BY t.relid)))
+     FROM pg_catalog.pg_stat_all_tables AS t
+     WHERE t.relid >= 16384 AND t.schemaname !~ '^pg_'
+        OR t.relid IN ('pg_catalog.pg_largeobject'::regclass, 'pg_catalog.pg_largeobject_metadata'::regclass)),
+    (SELECT md5(string_agg(concat(s.seqrelid, ':', pg_catalog.pg_sequence_last_value(s.seqrelid)), ',' ORDER BY s.seqrelid))
+     FROM pg_catalog.pg_sequence AS s
+     WHERE pg_catalog.has_sequence_privilege(s.seqrelid, 'SELECT, USAGE')))
     AS mark
-FROM pg_catalog.pg_stat_user_tables AS t
-WHERE NOT starts_with(t.relname, '_stonescriptdb_gateway_')
 
 -- name: writes
--- The rows ever written to each table of the application, and its file, which TRUNCATE and rewriting replace.
+-- The rows ever written to each table of the application and to large objects, and the table's file, which TRUNCATE and
+-- rewriting replace.
 SELECT t.relid::int8 AS oid, t.n_tup_ins + t.n_tup_upd + t.n_tup_del AS writes,
     coalesce(pg_catalog.pg_relation_filenode(t.relid), 0)::int8 AS file
-FROM pg_catalog.pg_stat_user_tables AS t
-WHERE NOT starts_with(t.relname, '_stonescriptdb_gateway_')
+FROM pg_catalog.pg_stat_all_tables AS t
+WHERE t.relid >= 16384 AND t.schemaname !~ '^pg_' AND NOT starts_with(t.relname, '_stonescriptdb_gateway_')
+    OR t.relid IN ('pg_catalog.pg_largeobject'::regclass, 'pg_catalog.pg_largeobject_metadata'::regclass)
 
 -- name: writes_of_transaction
 -- The rows that this transaction has written to each table.
@@ -189,6 +221,7 @@ SELECT t.oid::int8, pg_catalog.pg_stat_get_xact_tuples_inserted(t.oid) + pg_cata
     + pg_catalog.pg_stat_get_xact_tuples_deleted(t.oid)
 FROM pg_catalog.pg_class AS t
 WHERE t.relkind IN ('r', 'p', 'm') AND t.oid >= 16384
+    OR t.oid IN ('pg_catalog.pg_largeobject'::regclass, 'pg_catalog.pg_largeobject_metadata'::regclass)
 
 -- name: writes_to_dropped
 -- The rows ever written by others to those of some tables that this transaction has dropped.

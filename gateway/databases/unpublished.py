@@ -38,7 +38,8 @@ class UnpublishedDatabases:
         self._template = template
         self._roles = roles
 
-    def new_name(self, session: psycopg.Connection[Any]) -> str:
+    @staticmethod
+    def new_name(session: psycopg.Connection[Any]) -> str:
         """Return a new name, which *session* has locked."""
         name = f"{lockable_prefix(session, _PREFIX)}{secrets.token_hex(8)}"
         try_lock(session, name)

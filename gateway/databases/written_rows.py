@@ -58,7 +58,7 @@ class WrittenRows:
 
 
 def read_mark(connection: psycopg.Connection[Any]) -> str | None:
-    """Return a text that changes when rows of the application's tables are written.
+    """Return a text that changes when rows, large objects or sequences are written, or another deploy is recorded.
 
     None if that is not known, because other sessions are connected to the database of *connection*.
     """

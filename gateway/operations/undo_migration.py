@@ -30,12 +30,25 @@ class UndoRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoneDatabase:
-    """What became of one database."""
+    """What became of one database.
+
+    :ivar not_restored: properties of the database that its copy could not be given
+    """
 
     database: str
     status: Literal["restored", "failed"]
     kept_at: datetime
+    not_restored: tuple[str, ...] = ()
     error: GatewayError | None = None
+
+    @property
+    def message(self) -> str | None:
+        """What has to be said about it, if anything."""
+        if self.error is not None:
+            return self.error.text
+        if self.not_restored:
+            return f"restored without {', '.join(self.not_restored)}, which the gateway's role may not set"
+        return None
 
 
 def undo_migration(services: Services, wanted: UndoRequest) -> tuple[UndoneDatabase, ...]:
@@ -73,12 +86,14 @@ def _undo(services: Services, copy: KeptCopy, *, force: bool) -> UndoneDatabase:
                 )
             if not force:
                 _refuse_written(services, copy, database)
-            services.copies.put_back(copy, database)
+            not_restored = services.copies.put_back(copy, database)
     except GatewayError as exc:
         return UndoneDatabase(database=owner.database_name, status="failed", kept_at=copy.kept_at, error=exc)
     services.directory.forget(owner)
     services.registry.changed(owner.database_name)
-    return UndoneDatabase(database=owner.database_name, status="restored", kept_at=copy.kept_at)
+    return UndoneDatabase(
+        database=owner.database_name, status="restored", kept_at=copy.kept_at, not_restored=not_restored
+    )
 
 
 def _refuse_written(services: Services, copy: KeptCopy, database: ManagedDatabase) -> None:
@@ -88,7 +103,7 @@ def _refuse_written(services: Services, copy: KeptCopy, database: ManagedDatabas
     if mark != copy.mark:
         why = "may have been written, as it is in use" if mark is None else "have been written"
         raise UndoRefused(
-            f"rows of {database.name!r} {why} since the migration of {copy.kept_at.isoformat()}, and would be lost; "
-            "send force to lose them",
+            f"rows of {database.name!r} {why} since the migration of {copy.kept_at.isoformat()}, or it has been "
+            "deployed to again, and that would be lost; send force to lose it",
             **owner_facts(database.owner),
         )

@@ -103,6 +103,50 @@ def test_rows_written_since_are_not_lost_by_mistake(gateway, fleet, connect) -> 
     assert gateway.call(fleet, "count_users", tenant_id="shop_a").json["rows"] == [{"count_users": 2}]
 
 
+def test_sequences_and_large_objects_written_since_are_not_lost_by_mistake(gateway, fleet, connect) -> None:
+    assert migrate(gateway, fleet).status == 200  # which changes nothing, and so is no reason to refuse
+    with connect("a") as connection, connect("b") as other:
+        connection.execute("SELECT nextval('users_id_seq')")
+        other.execute("SELECT lo_create(0)")
+    refused = undo(gateway, fleet)
+    assert (refused.status, [one["status"] for one in refused.json["databases"]]) == (409, ["failed", "failed"])
+    assert undo(gateway, fleet, force=True).status == 200
+
+
+def test_a_later_deploy_is_not_undone_by_mistake(gateway, fleet) -> None:
+    store(gateway, fleet, {**WITHOUT_BODY, "migrations/2.sql": "ALTER TABLE notes ADD COLUMN later int;"})
+    assert migrate(gateway, fleet, only=["a"]).status == 200
+    refused = undo(gateway, fleet)
+    assert (refused.status, [one["status"] for one in refused.json["databases"]]) == (409, ["failed", "restored"])
+    assert "deployed to again" in refused.json["databases"][0]["message"]
+
+
+PROPERTIES = """
+    SELECT datacl::text, datconnlimit, pg_get_userbyid(datdba),
+           ARRAY(SELECT setconfig::text FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0)
+      FROM pg_database AS d WHERE datname = %s"""
+
+
+def test_an_undone_database_has_its_settings_and_privileges(gateway, fleet, admin, superuser) -> None:
+    name = f"{fleet}_shop_a"
+    for statement in (
+        f'ALTER DATABASE {name} SET search_path = "$user", public, "Odd, one"',
+        f"ALTER DATABASE {name} SET work_mem = '7MB'",
+        f"ALTER DATABASE {name} SET application_name = 'it''s'",
+        f"ALTER DATABASE {name} CONNECTION LIMIT 50",
+        f"REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC",
+        f"GRANT CONNECT ON DATABASE {name} TO pg_monitor WITH GRANT OPTION",
+    ):
+        admin.execute(statement)
+    before = admin.execute(PROPERTIES, [name]).fetchone()
+    superuser.execute(f"ALTER DATABASE {name} SET log_statement = 'ddl'")
+    undone = undo(gateway, fleet)
+    assert (undone.status, undone.json["databases"][1]["message"]) == (200, None)
+    assert "without the setting log_statement (permission denied" in undone.json["databases"][0]["message"]
+    assert admin.execute(PROPERTIES, [name]).fetchone() == before
+    assert gateway.call(fleet, "count_users", tenant_id="shop_a").status == 200
+
+
 def test_an_unchanged_or_failed_migration_leaves_no_copy(gateway, fleet, admin) -> None:
     migrate(gateway, fleet, undo="keep")
     assert copies(admin, fleet) == 2

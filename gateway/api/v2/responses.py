@@ -105,7 +105,7 @@ class UndoneDatabaseShape(Shape):
     database = fields.String()
     status = fields.String()
     kept_at = Timestamp(allow_none=True)
-    message = fields.Function(lambda one: one.error and one.error.text, metadata=TEXT_OR_NULL)
+    message = fields.String(allow_none=True)
 
 
 class LoggedDeployShape(Shape):

@@ -1,0 +1,66 @@
+"""The properties of a database that CREATE DATABASE does not copy: owner, connection limit, settings and privileges."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from gateway.queries import load_queries
+
+_QUERIES = load_queries("gateway.databases")
+#: Their stored values are lists of quoted names, which a string literal would quote once more.
+_LISTS: Final = frozenset(
+    {"local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries",
+     "temp_tablespaces", "unix_socket_directories"}
+)  # fmt: skip
+
+
+def copy_properties(session: psycopg.Connection[Any], source: str, target: str) -> tuple[str, ...]:
+    """Give the database *target*, a copy, the properties of *source*, at the end of the transaction of *session*.
+
+    Return a description of each property that the session's role may not set.
+    """
+    with session.cursor(row_factory=dict_row) as cursor:
+        properties = cursor.execute(_QUERIES["properties_of_database"], {"name": source}).fetchone()
+        privileges = cursor.execute(_QUERIES["privileges_on_database"], {"name": source}).fetchall()
+        settings = cursor.execute(_QUERIES["settings_of_database"], {"name": source}).fetchall()
+    assert properties is not None
+    database = sql.Identifier(target)
+    refused: list[str] = []
+
+    def attempt(what: str, *statements: sql.Composed) -> None:
+        try:
+            with session.transaction():
+                for statement in statements:
+                    session.execute(statement)
+        except psycopg.Error as exc:
+            refused.append(f"{what} ({exc.diag.message_primary})")
+
+    if properties["has_privileges"]:
+        grants = [sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, CURRENT_USER").format(database)]
+        for one in privileges:
+            grantee = sql.SQL("PUBLIC") if one["grantee"] is None else sql.Identifier(one["grantee"])
+            option = sql.SQL(" WITH GRANT OPTION" if one["is_grantable"] else "")
+            privilege = sql.SQL(one["privilege"])
+            grants.append(sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(privilege, database, grantee, option))
+        attempt("privileges", *grants)
+    limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, properties["connection_limit"])
+    attempt("the connection limit", limit)
+    for one in settings:
+        role, name, value = one["role"], one["name"], one["value"]
+        of_what = sql.SQL("DATABASE {}").format(database)
+        if role is not None:
+            of_what = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) + of_what
+        alter = sql.SQL("ALTER {} SET {} ").format(of_what, sql.SQL(".").join(map(sql.Identifier, name.split("."))))
+        what = f"the setting {name}" + (f" of role {role}" if role is not None else "")
+        if name in _LISTS:
+            local = sql.SQL("SELECT pg_catalog.set_config({}, {}, true)").format(name, value)
+            attempt(what, local, alter + sql.SQL("FROM CURRENT"))
+        else:
+            attempt(what, alter + sql.SQL("TO {}").format(value))
+    owner = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(properties["owner"]))
+    attempt("the owner", owner)
+    return tuple(refused)
