@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Response
 from marshmallow import Schema, fields
 
+from gateway.api.description import examples
 from gateway.api.description.operations import OPERATIONS, TAGS, Operation
 from gateway.api.errors import ERROR_TABLE, OTHER_SQLSTATE_STATUS, SQLSTATE_TABLE
 from gateway.api.health import VERSION
@@ -192,7 +193,7 @@ def _operation(plugin: MarshmallowPlugin, route: Route, operation: Operation) ->
         described["description"] = operation.text
     parameters = [_path_parameter(name) for name in _VARIABLE.findall(route.path)]
     if operation.query is not None:
-        parameters += _query_parameters(plugin, operation)
+        parameters += _query_parameters(plugin, operation.query, examples.REQUESTS[route.method, route.path])
     if parameters:
         described["parameters"] = parameters
     for media_type, schema in (
@@ -201,7 +202,7 @@ def _operation(plugin: MarshmallowPlugin, route: Route, operation: Operation) ->
         ("application/x-www-form-urlencoded", operation.page_form),
     ):
         if schema is not None:
-            content = {"schema": _reference(schema), "example": operation.example}
+            content = {"schema": _reference(schema), "example": examples.REQUESTS[route.method, route.path]}
             described["requestBody"] = {"required": True, "content": {media_type: content}}
     return described
 
@@ -211,12 +212,11 @@ def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema, "example": "myapp"}
 
 
-def _query_parameters(plugin: MarshmallowPlugin, operation: Operation) -> list[dict[str, Any]]:
-    assert operation.query is not None
+def _query_parameters(plugin: MarshmallowPlugin, query: Schema, example: Mapping[str, Any]) -> list[dict[str, Any]]:
     assert plugin.converter is not None
-    found: list[dict[str, Any]] = plugin.converter.schema2parameters(operation.query, location="query")
+    found: list[dict[str, Any]] = plugin.converter.schema2parameters(query, location="query")
     for one in found:
-        one["example"] = (operation.example or {})[one["name"]]
+        one["example"] = example[one["name"]]
         one["schema"].pop("default", None)  # null, which stands for an absent field
     return found
 
@@ -234,7 +234,8 @@ def _security(key: Key) -> list[dict[str, list[str]]]:
 def _answers(route: Route, operation: Operation) -> dict[int, dict[str, Any]]:
     content: dict[str, Any] = {operation.media_type: {}}
     if operation.answer is not None:
-        content = {"application/json": {"schema": _reference(operation.answer), "example": operation.answer_example}}
+        example = examples.ANSWERS[route.method, route.path]
+        content = {"application/json": {"schema": _reference(operation.answer), "example": example}}
         if operation.lines:
             content["application/x-ndjson"] = {"schema": {"type": "string"}}
     headers = {REQUEST_ID_HEADER: {"$ref": "#/components/headers/RequestId"}}
