@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.api.guard import Guard
 from gateway.errors import GatewayError
+from gateway.events import Events
 from gateway.routes import CALL
 from gateway.settings import Settings
 
@@ -32,7 +33,7 @@ def cost(admit: Callable[[], None]) -> float:
 
 
 def request(settings: Settings, key: str | None = None) -> Callable[[], None]:
-    guard = Guard(settings)
+    guard = Guard(settings, Events())
     environ = {"REMOTE_ADDR": "127.0.0.1"} | ({} if key is None else {"HTTP_X_API_KEY": key})
 
     def admit() -> None:

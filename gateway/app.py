@@ -24,10 +24,10 @@ def create_app(settings: Settings) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # a route has one spelling
     services = app.extensions[EXTENSION] = build_services(settings)
-    register_error_handlers(app)
-    metrics.count(app)
+    register_error_handlers(app, services.events)
+    metrics.count(app, services.events)
 
-    guard = Guard(settings)
+    guard = Guard(settings, services.events)
 
     @app.before_request
     def admit() -> None:

@@ -96,25 +96,28 @@ Event = TypeVar(
     RequestRefusedByRate,
 )
 _log: Final = logging.getLogger(__name__)
-_listeners: Final[dict[type, Callable[[Any], None]]] = {}
 
 
-def listen(event_type: type[Event], listener: Callable[[Event], None]) -> None:
-    """Call *listener* with every event of the type, in the thread that emits it. Replaces an earlier listener."""
-    _listeners[event_type] = listener
+class Events:
+    """The listeners of one process. Every part that emits events has the same object."""
 
+    def __init__(self) -> None:
+        self._listeners: dict[type, Callable[[Any], None]] = {}
 
-def emit(event: Event) -> None:
-    """Call the listener of the event, if any. A listener that raises is removed: it must not fail a request."""
-    listener = _listeners.get(type(event))
-    if listener is not None:
-        try:
-            listener(event)
-        except Exception:  # noqa: BLE001 - logged
-            _listeners.pop(type(event), None)
-            _log.exception("%s is no longer counted in this process", type(event).__name__)
+    def listen(self, event_type: type[Event], listener: Callable[[Event], None]) -> None:
+        """Call *listener* with every event of the type, in the thread that emits it. Replaces an earlier listener."""
+        self._listeners[event_type] = listener
 
+    def emit(self, event: Event) -> None:
+        """Call the listener of the event, if any. A listener that raises is removed: it must not fail a request."""
+        listener = self._listeners.get(type(event))
+        if listener is not None:
+            try:
+                listener(event)
+            except Exception:  # noqa: BLE001 - logged
+                self._listeners.pop(type(event), None)
+                _log.exception("%s is no longer counted in this process", type(event).__name__)
 
-def remove_listeners() -> None:
-    """Remove every listener of this process."""
-    _listeners.clear()
+    def remove_listeners(self) -> None:
+        """Remove every listener."""
+        self._listeners.clear()

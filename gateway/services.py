@@ -15,6 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from gateway.databases import DatabaseDirectory, DatabaseLifecycle, KeptCopies, PlatformRoles
+from gateway.events import Events
 from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
 from gateway.platforms import DeployLog, PlatformRegistry
 from gateway.pools import ConnectionRegistry
@@ -37,6 +38,7 @@ class Services:
     """
 
     settings: Settings
+    events: Events
     registry: ConnectionRegistry
     directory: DatabaseDirectory
     lifecycle: DatabaseLifecycle
@@ -80,6 +82,7 @@ def build_services(settings: Settings) -> Services:
     roles = None
     if settings.platform_roles:
         roles = PlatformRoles(settings.role_secret_file, maintenance_database=maintenance)
+    events = Events()
     registry = ConnectionRegistry(
         conninfo=settings.conninfo,
         max_total_connections=settings.max_total_connections,
@@ -95,6 +98,7 @@ def build_services(settings: Settings) -> Services:
         reset=clean,
         needs_reset=needs_cleaning,
         login_to=roles.login_to if roles else lambda _: {},
+        events=events,
     )
 
     def ping() -> None:
@@ -103,6 +107,7 @@ def build_services(settings: Settings) -> Services:
 
     return Services(
         settings=settings,
+        events=events,
         registry=registry,
         directory=DatabaseDirectory(registry, maintenance_database=maintenance, roles=roles),
         lifecycle=DatabaseLifecycle(
@@ -112,6 +117,7 @@ def build_services(settings: Settings) -> Services:
             most_templates=settings.template_databases,
             new_database_template=settings.new_database_template,
             roles=roles,
+            events=events,
         ),
         roles=roles,
         signatures=SignatureCache(schemas=settings.callable_schemas, changes=registry.changes),

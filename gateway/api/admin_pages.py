@@ -16,14 +16,14 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from gateway.api.bodies import read_body
 from gateway.api.errors import answer_failure
 from gateway.api.guard import caller_of
 from gateway.api.health import VERSION
-from gateway.api.metrics import FAILED_CALLS, SLOW_CALLS, counted_metrics
+from gateway.api.metrics import FAILED_CALLS, SLOW_CALLS, metrics_of
 from gateway.api.pages import html_page, protected, render
 from gateway.api.requests import current_services, load, single_values
 from gateway.api.responses import format_time, request_id_of, respond
@@ -130,7 +130,7 @@ def try_call() -> Response:
         owner, function = load(CallRequest(), facts, caller)
         result = run(call_steps(services, FunctionCall(owner=owner, function=function, params=params)))
     except GatewayError as exc:
-        answer = answer_failure(exc, request_id_of(environ))
+        answer = answer_failure(exc, request_id_of(environ), current_services().events)
         return _call_form(values, error=json.loads(answer.body), status=answer.status)
     rows = "\n".join(islice(_texts_of_rows(result.rows.decode()), _SHOWN_ROWS))
     return _call_form(values, result=result, rows=rows)
@@ -139,7 +139,7 @@ def try_call() -> Response:
 @blueprint.errorhandler(GatewayError)
 def fail(error: GatewayError) -> Response:
     """Return the error as JSON, or as a page if the client prefers HTML; with 401, let browsers ask for the key."""
-    answer = answer_failure(error, request_id_of(request.environ))
+    answer = answer_failure(error, request_id_of(request.environ), current_services().events)
     response = respond(answer)
     if request.accept_mimetypes.best_match(("application/json", "text/html")) == "text/html":
         response.data = render("error.html", error=json.loads(answer.body))
@@ -200,7 +200,7 @@ def _platforms(services: Services, databases: tuple[ManagedDatabase, ...]) -> li
 
 def _series(metric: str) -> list[tuple[Mapping[str, str], int]]:
     """Return the labels and counts of a metric, sorted by count."""
-    series = [(labels, int(count)) for labels, count in counted_metrics().series(metric)]
+    series = [(labels, int(count)) for labels, count in metrics_of(current_app).series(metric)]
     return sorted(series, key=lambda one: -one[1])[:_SHOWN_SERIES]
 
 

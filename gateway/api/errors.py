@@ -11,9 +11,9 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from gateway import errors
-from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of, respond, shape_of_fact, to_json
+from gateway.api.responses import REQUEST_ID_HEADER, Answer, Headers, request_id_of, respond, shape_of_fact, to_json
 from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge, drop_tracebacks
-from gateway.events import RequestFailed, emit
+from gateway.events import Events, RequestFailed
 
 OTHER_SQLSTATE_STATUS: Final = 500  #: of every other SQLSTATE that PostgreSQL itself uses
 APPLICATION_SQLSTATE_STATUS: Final = 400  #: of a class PostgreSQL does not use: raised by the application's own code
@@ -226,60 +226,52 @@ def status_of_sqlstate(sqlstate: str | None) -> int:
     return OTHER_SQLSTATE_STATUS if _SERVER_CLASSES.match(sqlstate) else APPLICATION_SQLSTATE_STATUS
 
 
-def answer_failure(error: BaseException, request_id: str, *, status: int | None = None) -> Answer:
+def answer_failure(error: BaseException, request_id: str, events: Events, *, status: int | None = None) -> Answer:
     """Return the answer to a request that ended in *error*; faults of the gateway are logged with their trace.
 
+    :param events: where the failure is emitted
     :param status: for routes whose clients expect another status than the table's
     """
+    headers: Headers = ()
     if isinstance(error, GatewayError):
-        answer = _answer_refusal(error, request_id, status or status_of(error))
+        status = status or status_of(error)
+        body, headers = _describe_refusal(error, status)
     elif isinstance(error, HTTPException) and error.code is not None and error.code < 500:
-        answer = _answer_http(error, error.code, request_id)
+        status = error.code
+        body, headers = _describe_http_error(error, status)
     else:
-        answer = _answer(500, {"error": "internal_error", "message": _INTERNAL}, request_id)
-    if answer.status == 500 and not isinstance(error, QueryFailed | ResponseTooLarge):  # those are the application's
+        status, body = 500, {"error": "internal_error", "message": _INTERNAL}
+    if status == 500 and not isinstance(error, QueryFailed | ResponseTooLarge):  # those are the application's
         _log.error("a request failed: %s", error, exc_info=error, extra={"request_id": request_id})
+    events.emit(RequestFailed(body["error"]))
     drop_tracebacks(error)
-    return answer
+    return Answer(status=status, body=to_json({**body, "request_id": request_id}), headers=headers)
 
 
-def _answer_refusal(error: GatewayError, request_id: str, status: int) -> Answer:
+def _describe_refusal(error: GatewayError, status: int) -> tuple[dict[str, Any], Headers]:
     facts = dict(error.facts)
     retry_after = facts.pop("retry_after", RETRY_AFTER_SECONDS)
-    code = code_of(error)
+    shown = {name: shape_of_fact(fact) for name, fact in facts.items()}
     headers = (("Retry-After", str(retry_after)),) if status in (429, 503) else ()
-    told = {name: shape_of_fact(fact) for name, fact in facts.items()}
-    return _answer(status, {"error": code, "message": error.message, **told}, request_id, headers)
+    return {"error": code_of(error), "message": error.message, **shown}, headers
 
 
-def _answer_http(error: HTTPException, status: int, request_id: str) -> Answer:
-    """Return the answer for an error of HTTP. A status that is not in the table means a malformed request."""
+def _describe_http_error(error: HTTPException, status: int) -> tuple[dict[str, Any], Headers]:
+    """Return the body and headers for an error of HTTP. One whose status is not in the table is a malformed request."""
     headers = tuple((name, value) for name, value in error.get_headers() if name.lower() != "content-type")
-    said_by_us = error.description != type(error).description
-    message = str(error.description) if said_by_us else _MESSAGES.get(status, str(error.description))
-    body = {"error": _CODES.get(status, "invalid_request"), "message": message}
-    return _answer(status, body, request_id, headers)
+    is_own_message = error.description != type(error).description
+    message = str(error.description) if is_own_message else _MESSAGES.get(status, str(error.description))
+    return {"error": _CODES.get(status, "invalid_request"), "message": message}, headers
 
 
-def _answer(
-    status: int,
-    body: dict[str, Any],
-    request_id: str,
-    headers: tuple[tuple[str, str], ...] = (),
-) -> Answer:
-    emit(RequestFailed(body["error"]))
-    body["request_id"] = request_id
-    return Answer(status=status, body=to_json(body), headers=headers)
-
-
-def register_error_handlers(app: Flask) -> None:
+def register_error_handlers(app: Flask, events: Events) -> None:
     """Answer every error in the gateway's form, and add the request's id to every answer."""
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:
-        return respond(answer_failure(error, request_id_of(request.environ)))
+        return respond(answer_failure(error, request_id_of(request.environ), events))
 
     @app.after_request
-    def tell_request_id(response: Response) -> Response:
+    def add_request_id(response: Response) -> Response:
         response.headers[REQUEST_ID_HEADER] = request_id_of(request.environ)
         return response

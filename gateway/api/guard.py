@@ -12,6 +12,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import RequestRedirect
 
 from gateway.errors import AddressNotAllowed, Unauthorized
+from gateway.events import Events
 from gateway.routes import Access, Key, Route, route_of_nothing, route_of_rule
 from gateway.security.api_keys import ANONYMOUS, ApiKeys, Caller
 from gateway.security.networks import Address, client_address, is_in, read_address
@@ -43,10 +44,14 @@ class Guard:
     cached, so that clients cannot fill the memory.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, events: Events) -> None:
+        """Compile the rules.
+
+        :param events: where refusals by rate limits are emitted
+        """
         self._settings = settings
         self._keys = ApiKeys(settings.api_keys)
-        self._rate_limits = _rate_limits_of(settings)
+        self._rate_limits = _rate_limits_of(settings, events)
         self._anybody = Caller(self._keys, rate_limits=self._rate_limits)
         self._judge_peer = lru_cache(maxsize=_REMEMBERED)(self._find_peer)
         self._judge_forwarded = lru_cache(maxsize=_REMEMBERED)(self._find_forwarded)
@@ -153,9 +158,9 @@ def _password(credentials: str) -> str | None:
         return None
 
 
-def _rate_limits_of(settings: Settings) -> RateLimits | None:
+def _rate_limits_of(settings: Settings, events: Events) -> RateLimits | None:
     if settings.rate_limit is None and not settings.rate_limits:
         return None
     from gateway.security.rate_limits import RateLimits  # noqa: PLC0415 - takes a third of a second to load
 
-    return RateLimits(settings.rate_limit, settings.rate_limits)
+    return RateLimits(settings.rate_limit, settings.rate_limits, events=events)

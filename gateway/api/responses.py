@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import getrandbits
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 import orjson
 from flask import Response
@@ -20,6 +20,8 @@ BOOLEAN: Final[dict[str, Any]] = {"type": "boolean"}
 INTEGER: Final[dict[str, Any]] = {"type": "integer"}
 NUMBER: Final[dict[str, Any]] = {"type": ["number", "null"]}
 TEXT_OR_NULL: Final[dict[str, Any]] = {"type": ["string", "null"]}
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 _REQUEST_ID_KEY: Final = "gateway.request_id"
@@ -36,7 +38,7 @@ class Answer:
 
     status: int
     body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
 
 
 def to_json(body: Any) -> bytes:  # noqa: ANN401 - JSON of any kind

@@ -24,7 +24,7 @@ from gateway.errors import (
     DatabaseNotMoved,
     DatabaseNotRecorded,
 )
-from gateway.events import TemplateLookedUp, emit
+from gateway.events import Events, TemplateLookedUp
 from gateway.naming import DatabaseOwner, owner_facts
 
 Prepared = TypeVar("Prepared")
@@ -43,6 +43,7 @@ class DatabaseLifecycle:
         most_templates: int = 0,
         new_database_template: str = "template0",
         roles: PlatformRoles | None = None,
+        events: Events | None = None,
     ) -> None:
         """Connect nothing yet.
 
@@ -50,8 +51,10 @@ class DatabaseLifecycle:
         :param most_templates: template databases to keep on the server
         :param new_database_template: what empty databases are copies of
         :param roles: that own the databases of their platforms; None where the gateway's own does
+        :param events: where lookups of templates are emitted
         """
         self._roles = roles
+        self._events = events or Events()
         self._templates = TemplateDatabases(most_templates)
         self._unpublished = UnpublishedDatabases(new_database_template, roles=roles)
         self._connections = connections
@@ -88,7 +91,7 @@ class DatabaseLifecycle:
                 closed = self._unpublished.prepare_role(session, owner)
                 copied = self._templates.copy(session, template, temporary, closed=closed) if template else None
                 if template:
-                    emit(TemplateLookedUp(copied is not None))
+                    self._events.emit(TemplateLookedUp(copied is not None))
                 if copied is None:
                     self._unpublished.create_empty(session, temporary, closed=closed)
                 self._unpublished.give(session, temporary, owner)

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import psycopg
 
 from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest
-from gateway.events import CallFinished, emit
+from gateway.events import CallFinished
 from gateway.functions.call_plans import known_plan, plan_call
 from gateway.functions.execution import execute
 from gateway.functions.protocol import ConnectionBroken, ServerRefused
@@ -105,7 +105,7 @@ def on_database(
                 services.registry.give_back(connection)
     finally:
         if reached:
-            emit(CallFinished(owner.platform, perf_counter() - began))
+            services.events.emit(CallFinished(owner.platform, perf_counter() - began))
 
 
 def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConnection, CallSession]]:

@@ -13,7 +13,7 @@ import psycopg
 
 from gateway.databases import ManagedDatabase
 from gateway.errors import DatabaseNotFound, PoolExhausted, SchemaDeployError
-from gateway.events import DeployEnded, emit
+from gateway.events import DeployEnded
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.services import Services
 from migrations_engine import (
@@ -123,7 +123,7 @@ def deploy(
         result = exc.engine_code
         raise
     finally:
-        emit(DeployEnded(purpose, result, time.monotonic() - began))
+        services.events.emit(DeployEnded(purpose, result, time.monotonic() - began))
     _log.info("%s done", purpose, extra=_told(wanted, facts))
     return report
 

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeVar
 
 from gateway.databases import ManagedDatabase
 from gateway.errors import GatewayError, drop_tracebacks
-from gateway.events import DatabaseMigrated, emit
+from gateway.events import DatabaseMigrated
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
 from gateway.operations.keep_copy import CopyRules
@@ -62,7 +62,7 @@ def roll_out(
                 if result.error and rules.stop_after == "any":
                     stopped.set()
                 progress.done(result.database, result.status, report_for_log(result))
-                emit(DatabaseMigrated(result.status))
+                services.events.emit(DatabaseMigrated(result.status))
                 rules.finished(result)
                 return result
 

@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool, PoolClosed
 from psycopg_pool.pool import MaintenanceTask
 
 from gateway.errors import ClientGone, GatewayError, PoolExhausted
-from gateway.events import ConnectionLeased, LeaseWaited, emit
+from gateway.events import ConnectionLeased, Events, LeaseWaited
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection, Link
 from gateway.pools.connector import Connector
@@ -56,6 +56,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         max_lifetime_seconds: float,
         clean: Cleaner | None,
         needs_cleaning: NeedsCleaning,
+        events: Events,
     ) -> None:
         """Create a closed pool without connections; ``open`` it.
 
@@ -85,6 +86,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         self._budget = budget
         self._submit = submit
         self._needs_cleaning = needs_cleaning
+        self._events = events
 
     def _open(self) -> None:
         self._check_open()
@@ -191,9 +193,9 @@ class TenantPool(ConnectionPool[CountedConnection]):
         try:
             connection = yield from self._queue_steps(waiter, began + timeout)
         finally:
-            emit(LeaseWaited(monotonic() - began, connection is not None))
+            self._events.emit(LeaseWaited(monotonic() - began, connection is not None))
         connection._pool = self
-        emit(ConnectionLeased(self.name, was_idle=False))
+        self._events.emit(ConnectionLeased(self.name, was_idle=False))
         return connection
 
     def take_idle(self) -> CountedConnection | None:
@@ -205,7 +207,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
             self._stats[self._REQUESTS_NUM] += 1
             self._queued_share *= 1.0 - QUEUED_WEIGHT
         connection._pool = self
-        emit(ConnectionLeased(self.name, was_idle=True))
+        self._events.emit(ConnectionLeased(self.name, was_idle=True))
         return connection
 
     def _queue_steps(self, waiter: Waiter[CountedConnection], deadline: float) -> Steps[CountedConnection]:

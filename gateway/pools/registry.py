@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gateway.errors import ConnectionFailed
+from gateway.events import Events
 from gateway.pools.budget import Occupancy
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import maintenance_database
@@ -56,6 +57,7 @@ class ConnectionRegistry:
         reset: Cleaner | None = None,
         needs_reset: NeedsCleaning = lambda _: True,
         login_to: Callable[[str], Mapping[str, str]] = lambda _: {},
+        events: Events | None = None,
     ) -> None:
         """Create a registry that opens nothing yet.
 
@@ -73,6 +75,7 @@ class ConnectionRegistry:
         :param needs_reset: whether a returned connection has to be reset at all. One that need not may be in the middle
             of a statement: its cleaning was sent, and the next lease reads the answer, or calls *reset*
         :param login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
+        :param events: where leases and evictions are emitted
         """
         self._options = PoolOptions(
             conninfo=conninfo,
@@ -90,6 +93,7 @@ class ConnectionRegistry:
             clean=reset,
             needs_cleaning=needs_reset,
             login_to=login_to,
+            events=events or Events(),
         )
         self._worker_pools: WorkerPools | None = None
 

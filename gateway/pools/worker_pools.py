@@ -18,7 +18,7 @@ import psycopg
 from psycopg_pool import PoolClosed
 
 from gateway.errors import ConnectionFailed
-from gateway.events import ConnectionEvicted, emit
+from gateway.events import ConnectionEvicted, Events
 from gateway.pools.budget import Budget, Occupancy
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import Connector, failure
@@ -63,6 +63,7 @@ class PoolOptions:
     clean: Cleaner | None
     needs_cleaning: NeedsCleaning
     login_to: Callable[[str], Mapping[str, str]]
+    events: Events
 
 
 class WorkerPools:
@@ -219,6 +220,7 @@ class WorkerPools:
             max_lifetime_seconds=self._options.max_lifetime_seconds,
             clean=self._options.clean,
             needs_cleaning=self._options.needs_cleaning,
+            events=self._options.events,
         )
         with self._lock:
             self._check_open()
@@ -263,7 +265,7 @@ class WorkerPools:
     def _evict(self, slot: int) -> None:
         connection = self._watcher.connection_of(slot)
         if connection is not None and self._close_if_idle(connection):
-            emit(ConnectionEvicted(connection.database))
+            self._options.events.emit(ConnectionEvicted(connection.database))
 
     def _on_lost(self, connection: CountedConnection | None) -> None:
         self._close_if_idle(connection)

@@ -23,7 +23,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from gateway.environment import key_name_of
 from gateway.errors import RateLimited
-from gateway.events import RequestRefusedByRate, emit
+from gateway.events import Events, RequestRefusedByRate
 
 _COUNTERS: Final = 4096  #: windows that can be open at once; a platform has one
 _TRIED: Final = 16  #: places in which a window may be
@@ -114,12 +114,14 @@ class SharedCounters(Storage):
 class RateLimits:
     """The limits of requests for each platform, over all clients."""
 
-    def __init__(self, default: str | None, of_platforms: Mapping[str, str]) -> None:
+    def __init__(self, default: str | None, of_platforms: Mapping[str, str], *, events: Events) -> None:
         """Create the counters. Must be called before the workers are forked.
 
         :param default: the limit of platforms without a limit of their own, like ``100/second``
         :param of_platforms: limits by ``key_name_of`` the platform
+        :param events: where refusals are emitted
         """
+        self._events = events
         self._default = parse(default) if default else None
         self._own: dict[str, RateLimitItem] = {name: parse(limit) for name, limit in of_platforms.items()}
         self._limiter = FixedWindowRateLimiter(SharedCounters())
@@ -133,7 +135,7 @@ class RateLimits:
         limit = self._own.get(name, self._default)
         if limit is None or self._limiter.hit(limit, name):
             return
-        emit(RequestRefusedByRate(name if name in self._own else "other"))
+        self._events.emit(RequestRefusedByRate(name if name in self._own else "other"))
         seconds = max(1, ceil(self._limiter.get_window_stats(limit, name).reset_time - time.time()))
         raise RateLimited(
             f"the rate limit of {limit} is reached; try again in {seconds} s", platform=platform, retry_after=seconds

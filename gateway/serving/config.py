@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from gateway.api import metrics
+from gateway.api.metrics import metrics_of
 from gateway.operations.reconcile import reconcile_at_start
 from gateway.services import Services
 from gateway.serving.logs import GunicornLogger, configure_logging
@@ -25,6 +25,12 @@ from gateway.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
 
+    class Master(Arbiter):
+        """gunicorn's master process, with what :func:`on_starting` adds to it."""
+
+        places: Places
+        service_manager: ServiceManager
+
 
 def _read_settings() -> Settings:
     try:
@@ -34,8 +40,6 @@ def _read_settings() -> Settings:
 
 
 SETTINGS: Final = _read_settings()
-SERVICE_MANAGER: Final = ServiceManager()
-PLACES: Final = Places(SETTINGS.workers)
 configure_logging(SETTINGS.log_level, SETTINGS.log_format)
 
 # What follows are gunicorn's names.
@@ -70,8 +74,10 @@ LARGE_BLOCK_BYTES: Final = 2**18
 _M_MMAP_THRESHOLD: Final = -3  # in glibc's malloc.h
 
 
-def on_starting(_server: Arbiter) -> None:
+def on_starting(server: Master) -> None:
     """Prepare the master."""
+    server.places = Places(SETTINGS.workers)
+    server.service_manager = ServiceManager()
     keep_signals_for_workers()
     _return_large_blocks()
 
@@ -86,55 +92,56 @@ def _return_large_blocks() -> None:
         mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
-def when_ready(server: Arbiter) -> None:
+def when_ready(server: Master) -> None:
     """Leave what was loaded alone from now on: looking through it for garbage would copy it into every worker."""
     gc.collect()
     gc.freeze()
     stop = server.stop
 
     def announced_stop(graceful: bool = True) -> None:
-        SERVICE_MANAGER.stopping()
+        server.service_manager.stopping()
         stop(graceful)  # type: ignore[no-untyped-call]
 
     server.stop = announced_stop  # type: ignore[method-assign]  # there is no hook for the start of a stop
 
 
-def on_reload(_server: Arbiter) -> None:
+def on_reload(server: Master) -> None:
     """Announce a reload, in the master."""
-    SERVICE_MANAGER.reloading()
+    server.service_manager.reloading()
 
 
 def post_worker_init(worker: Worker) -> None:
     """Announce that the gateway can serve, in the worker, once PostgreSQL answers."""
     check = worker.app.wsgi().extensions["gateway"].server_check
-    Thread(target=SERVICE_MANAGER.ready_when, args=(check.is_connected,), name="ready", daemon=True).start()
+    Thread(target=worker.service_manager.ready_when, args=(check.is_connected,), name="ready", daemon=True).start()
 
 
-def pre_fork(server: Arbiter, worker: Worker) -> None:
+def pre_fork(server: Master, worker: Worker) -> None:
     """Assign a worker its place, in the master."""
-    worker.places = PLACES
-    worker.place = PLACES.next_place(other.place for other in server.WORKERS.values())
+    worker.service_manager = server.service_manager
+    worker.places = server.places
+    worker.place = server.places.next_place(other.place for other in server.WORKERS.values())
 
 
-def post_fork(_server: Arbiter, worker: Worker) -> None:
+def post_fork(_server: Master, worker: Worker) -> None:
     """Open the worker's pools, now that it is a process of its own."""
-    metrics.begin(os.getpid())
+    metrics_of(worker.app.wsgi()).begin(os.getpid())
     services: Services = worker.app.wsgi().extensions["gateway"]
     services.open()
-    if worker.place == PLACES.for_deploys and services.platforms.all():
+    if worker.place == worker.places.for_deploys and services.platforms.all():
         Thread(target=reconcile_at_start, args=(services,), name="reconcile", daemon=True).start()
 
 
-def child_exit(server: Arbiter, _worker: Worker) -> None:
+def child_exit(server: Master, _worker: Worker) -> None:
     """Keep what a worker has counted, in the master, however the worker ended."""
-    metrics.fold({os.getpid(), *server.WORKERS})
+    metrics_of(server.app.wsgi()).files.fold({os.getpid(), *server.WORKERS})
 
 
-def on_exit(_server: Arbiter) -> None:
+def on_exit(server: Master) -> None:
     """Leave no files behind, in the master, when it ends in an orderly way."""
-    metrics.end()
+    metrics_of(server.app.wsgi()).files.remove()
 
 
-def worker_exit(_server: Arbiter, worker: Worker) -> None:
+def worker_exit(_server: Master, worker: Worker) -> None:
     """Close the worker's connections, in the worker, when it ends in an orderly way."""
     worker.app.wsgi().extensions["gateway"].close()

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.api.responses import REQUEST_ID_HEADER
-from gateway.events import RequestFailed, emit
+from gateway.events import Events, RequestFailed
 
 _BUSY: Final = "all of this worker's threads are busy; try again"
 
@@ -20,11 +20,13 @@ _BUSY: Final = "all of this worker's threads are busy; try again"
 class Threads:
     """Threads for requests of one kind. For the loop's thread."""
 
-    def __init__(self, name: str, count: int, wait_seconds: float) -> None:
+    def __init__(self, name: str, count: int, wait_seconds: float, events: Events) -> None:
         """Start no thread before it is needed.
 
         :param wait_seconds: how long a task waits for a thread before it is refused
+        :param events: where refusals are emitted
         """
+        self._events = events
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._wait_seconds = wait_seconds
         # In the order in which they get a thread.
@@ -45,6 +47,7 @@ class Threads:
                 return
             self._queue.popleft()
             if task.cancel():
+                self._events.emit(RequestFailed("pool_exhausted"))
                 refuse(error_answer("503 Service Unavailable", "pool_exhausted", _BUSY, "Retry-After: 1\r\n"))
 
     def shut_down(self) -> None:
@@ -54,7 +57,6 @@ class Threads:
 
 def error_answer(status: str, code: str, message: str, header: str = "", *, request_id: str = "") -> bytes:
     """Return the answer to a request that never reaches the application, after which the connection is closed."""
-    emit(RequestFailed(code))
     request_id = request_id or uuid.uuid4().hex
     error: dict[str, Any] = {"error": code, "message": message, "request_id": request_id}
     body = orjson.dumps(error)

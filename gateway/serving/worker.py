@@ -25,6 +25,7 @@ from gateway.serving.client import Client, State
 from gateway.serving.heads import MAX_BODY_BYTES, HeadReader
 from gateway.serving.loop import READABLE, Loop
 from gateway.serving.places import Places
+from gateway.serving.service_manager import ServiceManager
 from gateway.serving.threads import Threads
 from gateway.serving.wsgi import Answered, answer_unreadable, serve
 
@@ -88,8 +89,10 @@ class Worker(BaseWorker):
     3. A request that belongs to another place (see ``places.py``) is handed over to it once, and stays there.
 
     :ivar places: those of this gateway; set before the fork, as ``place``, which is this worker's own
+    :ivar service_manager: of this gateway; set before the fork
     """
 
+    service_manager: ServiceManager
     places: Places
     place: int
 
@@ -97,6 +100,7 @@ class Worker(BaseWorker):
         """Serve until a signal says to stop; gunicorn calls this."""
         services: Services = self.app.wsgi().extensions["gateway"]
         settings = services.settings
+        self._events = services.events
         allow_descriptors(2 * settings.max_total_connections + self.cfg.worker_connections)
         self._loop = Loop()
         self._clients: dict[Client, None] = {}
@@ -105,9 +109,9 @@ class Worker(BaseWorker):
         self._only_home = self.places.for_calls[0] if len(self.places.for_calls) == 1 else None
         self._inboxes: set[int] = set()
         self._vacant: set[int] = set()
-        self._health = Threads("health", _HEALTH_THREADS, float("inf"))
-        self._deploys = Threads("deploy", settings.threads, settings.deploy_wait_timeout_seconds)
-        self._others = Threads("request", settings.request_threads, settings.pool_wait_timeout_seconds)
+        self._health = Threads("health", _HEALTH_THREADS, float("inf"), self._events)
+        self._deploys = Threads("deploy", settings.threads, settings.deploy_wait_timeout_seconds, self._events)
+        self._others = Threads("request", settings.request_threads, settings.pool_wait_timeout_seconds, self._events)
         self._calls = Calls(self._loop, self._others, self.wsgi.wsgi_app, is_stopping=lambda: not self.alive)
         self._listeners = [Listener(listener, self) for listener in self.sockets]
         self._loop.watch(self.PIPE[0], self)  # which every signal makes readable
@@ -278,7 +282,7 @@ class Worker(BaseWorker):
             if len(data) > MAX_HEAD_BYTES:
                 client.leave()
                 too_large = LimitRequestHeaders(f"more than {MAX_HEAD_BYTES} bytes")  # type: ignore[no-untyped-call]
-                answer_unreadable(client, too_large)
+                answer_unreadable(client, too_large, self._events)
                 client.part(at_once=False)
             return
         head = self._heads.read(data[:end]) if data.startswith(_CALL) else None
@@ -328,7 +332,7 @@ class Worker(BaseWorker):
         """Answer a request, in a thread."""
         answered = Answered(last=True)
         try:
-            answered = serve(self.cfg, self.wsgi, client, stopping=lambda: not self.alive)
+            answered = serve(self.cfg, self.wsgi, client, self._events, stopping=lambda: not self.alive)
         finally:
             self._loop.post(partial(self._answered, client, answered))
 

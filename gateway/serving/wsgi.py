@@ -29,6 +29,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.http.wsgi import create
 
+from gateway.events import Events, RequestFailed
 from gateway.serving.client import WRITE_SECONDS, Client
 from gateway.serving.threads import error_answer
 
@@ -172,7 +173,9 @@ class Answered:
     ahead: bytes = b""
 
 
-def serve(config: Config, application: Application, client: Client, *, stopping: Callable[[], bool]) -> Answered:
+def serve(
+    config: Config, application: Application, client: Client, events: Events, *, stopping: Callable[[], bool]
+) -> Answered:
     """Answer one request of *client*, also if it fails; see :func:`answer_request`."""
     try:
         return answer_request(config, application, client, stopping=stopping)
@@ -182,11 +185,11 @@ def serve(config: Config, application: Application, client: Client, *, stopping:
         if exc.errno not in _GONE:
             _log.exception("a client's connection failed")
     except Exception as exc:  # noqa: BLE001 - answered and logged in one place
-        answer_unreadable(client, exc)
+        answer_unreadable(client, exc, events)
     return Answered(last=True)
 
 
-def answer_unreadable(client: Client, error: BaseException) -> None:
+def answer_unreadable(client: Client, error: BaseException, events: Events) -> None:
     """Answer a request that gunicorn could not read, or whose handling broke outside the application."""
     request_id = uuid.uuid4().hex
     status, code, message = describe_error(error)
@@ -195,6 +198,7 @@ def answer_unreadable(client: Client, error: BaseException) -> None:
     else:
         # Only its kind: the text quotes the request, and a broken header may hold a key.
         _log.info("unreadable request: %s", type(error).__name__, extra={"request_id": request_id})
+    events.emit(RequestFailed(code))
     answer = error_answer(status, code, message, request_id=request_id)
     with suppress(OSError):  # the client may have disconnected, and then needs no answer
         client.socket.send(client.rest_of(answer), socket.MSG_DONTWAIT)

@@ -19,7 +19,7 @@ from gateway.api.requests import check_is_json, current_services, load
 from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of, respond
 from gateway.api.v1.requests import CallRequest
 from gateway.errors import GatewayError, InvalidRequest, QueryFailed, QueryTimeout
-from gateway.events import CallFailed, CallWasSlow, emit
+from gateway.events import CallFailed, CallWasSlow
 from gateway.functions import parse_json
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.operations.call_function import FunctionCall, call_steps
@@ -78,10 +78,11 @@ def _answer_steps(
     except GatewayError as exc:
         exc.add_facts(**owner_facts(owner))
         if isinstance(exc, QueryFailed | QueryTimeout):
-            emit(CallFailed(owner.platform, function, exc.code))
+            services.events.emit(CallFailed(owner.platform, function, exc.code))
         raise
     if result.execution_time_ms >= services.settings.slow_call_ms:
-        _note_slow_call(environ, owner, function, result.execution_time_ms)
+        services.events.emit(CallWasSlow(owner.platform, function))
+        _log_slow_call(environ, owner, function, result.execution_time_ms)
     return Answer(
         status=200,
         body=b'{"rows":%b,"row_count":%d,"execution_time_ms":%d}'
@@ -89,8 +90,7 @@ def _answer_steps(
     )
 
 
-def _note_slow_call(environ: dict[str, Any], owner: DatabaseOwner, function: str, took_ms: float) -> None:
-    emit(CallWasSlow(owner.platform, function))
+def _log_slow_call(environ: dict[str, Any], owner: DatabaseOwner, function: str, took_ms: float) -> None:
     facts = {"database": owner.database_name, "function": function, "took_ms": round(took_ms)}
     _log.warning("slow call", extra={**facts, "request_id": request_id_of(environ)})
 
@@ -169,7 +169,7 @@ class CallDoor:
             caller = self._guard.admit(CALL, environ)
             return (yield from _answer_steps(self._services, environ, caller, read))
         except Exception as exc:  # noqa: BLE001 - answered and logged in one place
-            return answer_failure(exc, request_id_of(environ))
+            return answer_failure(exc, request_id_of(environ), self._services.events)
 
     def home_of(self, body: bytes) -> str | None:
         """Return the database that a call's body names, if it names one."""

@@ -35,7 +35,7 @@ def create_for_php_clients() -> ResponseReturnValue:
     try:
         return ok(_create(current_services()))
     except DatabaseAlreadyExists as exc:
-        return respond(answer_failure(exc, request_id_of(request.environ), status=409))
+        return respond(answer_failure(exc, request_id_of(request.environ), current_services().events, status=409))
 
 
 def _create(services: Services) -> dict[str, Any]:

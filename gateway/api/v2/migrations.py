@@ -148,9 +148,9 @@ def _lines(
             is_wanted=lambda: is_wanted is _always or (not closed.is_set() and is_wanted()), finished=finished
         )
         try:
-            summary = _summary(migration, migrate_stored(services, migration, rules), request_id)
+            summary = _summary(services, migration, migrate_stored(services, migration, rules), request_id)
         except Exception as exc:  # noqa: BLE001 - it becomes the last line, and is logged
-            summary = {"status": "failed", **orjson.loads(answer_failure(exc, request_id).body)}
+            summary = {"status": "failed", **orjson.loads(answer_failure(exc, request_id, services.events).body)}
         summary.pop("databases", None)
         lines.put({"event": "summary", **summary})
         lines.put(None)
@@ -166,10 +166,13 @@ def _lines(
         thread.join()
 
 
-def _summary(migration: StoredMigration, result: PlatformMigration, request_id: str) -> dict[str, Any]:
+def _summary(
+    services: Services, migration: StoredMigration, result: PlatformMigration, request_id: str
+) -> dict[str, Any]:
     if result.failure is None:
         return _answer(migration, result)
-    failed: dict[str, Any] = orjson.loads(answer_failure(migration_failure(result, result.failure), request_id).body)
+    answer = answer_failure(migration_failure(result, result.failure), request_id, services.events)
+    failed: dict[str, Any] = orjson.loads(answer.body)
     return {"status": "failed", **failed}
 
 

@@ -42,7 +42,7 @@ def register_platform() -> ResponseReturnValue:
     except PlatformAlreadyRegistered as exc:
         if not services.settings.php_client_compatibility:
             raise
-        return respond(answer_failure(exc, request_id_of(request.environ), status=409))
+        return respond(answer_failure(exc, request_id_of(request.environ), services.events, status=409))
     message = "Platform registered. Use POST /platform/{platform}/schema to add schemas."
     return ok({"status": "registered", "platform": platform, "message": message}, created_status(services))
 

@@ -11,6 +11,7 @@ from werkzeug.exceptions import ImATeapot, InternalServerError, MethodNotAllowed
 from gateway import errors
 from gateway.api.errors import ERROR_TABLE, answer_failure, code_of, status_of, status_of_sqlstate
 from gateway.errors import GatewayError
+from gateway.events import Events
 from migrations_engine import Change, SchemaValidation, Verification
 
 IN_THE_TABLE = {kind for row in ERROR_TABLE for kind in row.raised_as}
@@ -63,12 +64,12 @@ def test_a_failed_query_has_the_status_of_its_sqlstate(sqlstate, status) -> None
 
 
 def body_of(error: BaseException) -> dict:
-    return json.loads(answer_failure(error, "id-1").body)
+    return json.loads(answer_failure(error, "id-1", Events()).body)
 
 
 def test_a_refusal_has_code_message_facts_and_id_in_this_order() -> None:
     error = errors.DatabaseNotFound("no such database", database="a_main", platform="a", tenant_id=None)
-    answer = answer_failure(error, "id-1")
+    answer = answer_failure(error, "id-1", Events())
     assert answer.status == 404
     assert answer.body == (
         b'{"error":"database_not_found","message":"no such database","database":"a_main","platform":"a",'
@@ -78,11 +79,11 @@ def test_a_refusal_has_code_message_facts_and_id_in_this_order() -> None:
 
 @pytest.mark.parametrize("error", [errors.ConnectionFailed("x"), errors.PoolExhausted("x")])
 def test_a_retryable_failure_has_a_retry_after_header(error) -> None:
-    assert answer_failure(error, "").headers == (("Retry-After", "1"),)
+    assert answer_failure(error, "", Events()).headers == (("Retry-After", "1"),)
 
 
 def test_a_failure_with_its_own_delay_has_it_in_the_header() -> None:
-    answer = answer_failure(errors.ConnectionFailed("x", retry_after=7), "")
+    answer = answer_failure(errors.ConnectionFailed("x", retry_after=7), "", Events())
     assert answer.headers == (("Retry-After", "7"),)
     assert b"retry_after" not in answer.body
 
@@ -93,7 +94,7 @@ def test_an_engine_s_failure_has_its_own_code_and_its_findings() -> None:
         "migration_failed", "blocked",
         schema_validation=SchemaValidation(dataloss_changes=(change,)), verification=Verification(error_log=("bad",)),
     )  # fmt: skip
-    answer = answer_failure(error, "")
+    answer = answer_failure(error, "", Events())
     told = json.loads(answer.body)
     assert (answer.status, told["error"]) == (409, "migration_failed")
     assert told["schema_validation"]["dataloss_changes"] == [
@@ -107,7 +108,7 @@ def test_an_engine_s_failure_has_its_own_code_and_its_findings() -> None:
 def test_errors_of_http_have_a_code_of_the_gateway() -> None:
     assert body_of(NotFound())["error"] == "not_found"
     assert body_of(ImATeapot())["error"] == "invalid_request"
-    answer = answer_failure(MethodNotAllowed(valid_methods=["POST"]), "")
+    answer = answer_failure(MethodNotAllowed(valid_methods=["POST"]), "", Events())
     assert (answer.status, answer.headers) == (405, (("Allow", "POST"),))
 
 
@@ -116,7 +117,7 @@ def test_errors_of_http_have_a_code_of_the_gateway() -> None:
 )
 def test_an_unexpected_error_is_in_the_log_and_not_in_the_answer(error, caplog) -> None:
     with caplog.at_level(logging.ERROR):
-        answer = answer_failure(error, "id-1")
+        answer = answer_failure(error, "id-1", Events())
     assert answer.status == 500
     assert b"secret" not in answer.body
     assert json.loads(answer.body)["error"] == "internal_error"
@@ -127,5 +128,5 @@ def test_an_unexpected_error_is_in_the_log_and_not_in_the_answer(error, caplog) 
 
 def test_a_refusal_is_not_logged_as_a_fault(caplog) -> None:
     for error in (errors.InvalidRequest("x"), errors.QueryFailed("x", sqlstate="XX000"), errors.ResponseTooLarge("x")):
-        answer_failure(error, "")
+        answer_failure(error, "", Events())
     assert caplog.records == []

@@ -9,6 +9,7 @@ from flask import Flask, request
 
 from gateway.api.guard import Guard
 from gateway.errors import AddressNotAllowed, Unauthorized
+from gateway.events import Events
 from gateway.routes import CALL, ROUTES, Access, Key, Route
 from gateway.settings import Settings
 
@@ -24,7 +25,7 @@ def settings(**changes: object) -> Settings:
 
 def admit(route: Route | None, address: str, settings: Settings, forwarded_for: str | None = None) -> None:
     headers = {} if forwarded_for is None else {"HTTP_X_FORWARDED_FOR": forwarded_for}
-    Guard(settings).admit(route, {"REMOTE_ADDR": address, **headers})
+    Guard(settings, Events()).admit(route, {"REMOTE_ADDR": address, **headers})
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
@@ -68,7 +69,7 @@ def test_a_trusted_proxy_speaks_for_its_clients() -> None:
 
 
 def test_caches_have_few_and_short_keys() -> None:
-    guard = Guard(settings(trusted_proxies=(ip_network("198.51.100.1/32"),)))
+    guard = Guard(settings(trusted_proxies=(ip_network("198.51.100.1/32"),)), Events())
     for number in range(6000):
         forwarded_for = f"{'203.0.113.9, ' * (number % 2000)}{INSIDE}"
         guard.admit(CALL, {"REMOTE_ADDR": "198.51.100.1", "HTTP_X_FORWARDED_FOR": forwarded_for})
@@ -78,7 +79,7 @@ def test_caches_have_few_and_short_keys() -> None:
 
 
 def test_ten_thousand_wrong_keys_leave_nothing_behind() -> None:
-    guard = Guard(settings(api_keys={"SHOP": ("a-key",)}))
+    guard = Guard(settings(api_keys={"SHOP": ("a-key",)}), Events())
     known = dict(guard._keys._by_digest)
     for number in range(10_000):
         with pytest.raises(Unauthorized):
@@ -100,7 +101,7 @@ PATHS = [
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "get"])
 def test_no_spelling_reaches_a_view_that_the_guard_has_not_admitted(method) -> None:
     """The guard checks the view that the framework has chosen."""
-    guard = Guard(settings(allowed_admin_networks=(ip_network("10.0.0.0/8"),)))
+    guard = Guard(settings(allowed_admin_networks=(ip_network("10.0.0.0/8"),)), Events())
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False
     reached = []

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.errors import RateLimited
+from gateway.events import Events
 from gateway.security.rate_limits import RateLimits, SharedCounters
 
 PROCESSES, THREADS, EACH = 4, 3, 40
@@ -38,7 +39,7 @@ def count_in_child(limits: RateLimits, platform: str) -> int:
 
 
 def test_processes_and_threads_share_one_limit() -> None:
-    limits = RateLimits("100/hour", {})
+    limits = RateLimits("100/hour", {}, events=Events())
     pipes = [count_in_child(limits, "shop") for _ in range(PROCESSES)]
     totals = []
     for pipe in pipes:
@@ -52,7 +53,7 @@ def test_processes_and_threads_share_one_limit() -> None:
 
 
 def test_a_killed_process_blocks_no_other() -> None:
-    limits = RateLimits("100/hour", {})
+    limits = RateLimits("100/hour", {}, events=Events())
     if (child := os.fork()) == 0:
         with limits._limiter.storage._locked():  # type: ignore[attr-defined]
             os._exit(9)
@@ -61,14 +62,14 @@ def test_a_killed_process_blocks_no_other() -> None:
 
 
 def test_a_platform_may_have_a_limit_of_its_own_however_it_is_written() -> None:
-    limits = RateLimits("2/hour", {"MY_APP": "5/hour"})
+    limits = RateLimits("2/hour", {"MY_APP": "5/hour"}, events=Events())
     assert [passed(limits, platform, 9) for platform in ("a", "my-app", "my_app", "b")] == [2, 5, 0, 2]
-    only_one = RateLimits(None, {"MY_APP": "1/hour"})
+    only_one = RateLimits(None, {"MY_APP": "1/hour"}, events=Events())
     assert [passed(only_one, platform, 9) for platform in ("a", "My.App")] == [9, 1]
 
 
 def test_the_answer_has_the_end_of_the_window(monkeypatch) -> None:
-    limits = RateLimits("3/minute", {})
+    limits = RateLimits("3/minute", {}, events=Events())
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
     assert passed(limits, "shop", 5) == 3

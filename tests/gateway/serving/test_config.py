@@ -11,6 +11,7 @@ import pytest
 #: After a large block was freed, glibc would take smaller ones from the heap, and keep them when they are free.
 PROGRAM = """
 import ctypes
+from types import SimpleNamespace
 from gateway.serving import config
 
 class Info(ctypes.Structure):
@@ -18,7 +19,7 @@ class Info(ctypes.Structure):
 
 mallinfo = ctypes.CDLL(None).mallinfo2
 mallinfo.restype = Info
-config.on_starting(None)
+config.on_starting(SimpleNamespace())
 large = bytearray(2**24)
 del large
 before = mallinfo().hblks
