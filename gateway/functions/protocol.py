@@ -25,7 +25,9 @@ _DATATYPE_MISMATCH: Final = "42804"  #: of a polymorphic parameter; the one erro
 # The end of the context of an error in reading a value is ``unnamed portal parameter $1 = '...'``, of an empty value
 # ``''``, in the language of lc_messages, the dollar not in all of them. In all of them the lines about functions have
 # quotes or parentheses.
-_OF_PARAMETER: Final = re.compile(r"""(?:\A|\n)[^\n"'«»„“”(:]*[0-9][^\n"'«»„“”(:]*(?:'(?:\.\.\.)?')?\Z""")
+# The context may have megabytes, such as the text of a statement that the function runs: no part of the pattern can
+# match what an earlier part can, so the search takes one pass.
+_OF_PARAMETER: Final = re.compile(r"""(?:\A|\n)[^\n"'«»„“”(:0-9]*[0-9][^\n"'«»„“”(:]*(?:'(?:\.\.\.)?')?\Z""")
 
 CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
 PROBE_MILLISECONDS: Final = 1000  #: between two looks whether a client that has ended its sending is still there

@@ -14,19 +14,32 @@ from gateway.databases import TemplateUse
 from gateway.databases.templates import differs_when_copied
 from gateway.naming import DatabaseOwner
 from gateway.operations.deploy import DeployTerms
-from migrations_engine import DeployReport, Schema, SchemaFile, SeederResult, claim_copy
+from migrations_engine import DeployReport, Schema, SchemaFile, SeederResult, claim_copy, split_statements
 
 _RANDOM: Final = r"random|uuid|gen_salt|txid|xact_id"  #: in the names of functions with a new result each time
-_MOMENT: Final = re.compile(
-    rf"\b\w*(?:{_RANDOM})\w*\s*\("
-    r"|\b(?:now|timeofday|\w+_timestamp|current_setting|set_config|version|pg_backend_pid)\s*\("
-    r"|\b(?:current_(?:date|time|timestamp|database|catalog|user|role)|localtime(?:stamp)?|session_user)\b"
+#: The names of such functions, and of those with a result that depends on time, place or role.
+_MOMENTARY: Final = re.compile(
+    rf"\w*?(?:{_RANDOM})\w*|now|timeofday|\w+?_timestamp|current_setting|set_config|version|pg_backend_pid",
+    re.IGNORECASE,
+)
+#: What means the present without being called.
+_PRESENT: Final = re.compile(
+    r"\b(?:current_(?:date|time|timestamp|database|catalog|user|role)|localtime(?:stamp)?|session_user)\b"
     r"|'(?:now|today|tomorrow|yesterday)'",
     re.IGNORECASE,
 )
+# A file may have megabytes, and a word, a string or a comment of it as well. So no repetition here gives back what it
+# has matched, and a comment without an end is matched too: each search takes one pass.
+_CALLED: Final = re.compile(r'\b(\w++)"?+\s*+\(')
 #: Comments, and string literals without a word that PostgreSQL takes for the present.
-_SILENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/|'(?!(?:now|today|tomorrow|yesterday)')(?:[^']|'')*'", re.I | re.S)
-_CHANGES_ROWS: Final = re.compile(r"^\s*(?:insert|update|delete|copy|do|with|select|call|merge)\b", re.I | re.M)
+_SILENT: Final = re.compile(
+    r"--[^\n]*+|/\*.*?(?:\*/|(?P<unclosed>\Z))|(?P<string>'(?!(?:now|today|tomorrow|yesterday)')(?:[^']++|'')*+')",
+    re.IGNORECASE | re.DOTALL,
+)
+#: The first words of statements that may add or change rows.
+_CHANGES_ROWS: Final = frozenset(
+    {"INSERT", "UPDATE", "DELETE", "DO", "WITH", "SELECT", "CALL", "MERGE", "EXECUTE", "EXPLAIN"}
+)
 _COUNTS: Final = (
     "extensions_installed",
     "types_deployed",
@@ -76,14 +89,25 @@ def depends_on_moment(schema: Schema) -> bool:
     """
     functions = {file.stem.lower() for file in schema.functions}
     return any(_is_momentary(file, functions) for file in schema.seeders) or any(
-        _CHANGES_ROWS.search(file.text) and _is_momentary(file, functions) for file in schema.migrations
+        _is_momentary(file, functions) and _changes_rows(file) for file in schema.migrations
     )
+
+
+def _changes_rows(file: SchemaFile) -> bool:
+    return any(not _CHANGES_ROWS.isdisjoint(statement.words[:1]) for statement in split_statements(file.text))
 
 
 def _is_momentary(file: SchemaFile, functions: set[str]) -> bool:
     # Where quotes may mean something else, in bodies and escapes, the text is looked at as it stands.
-    text = file.text if "$" in file.text or "\\" in file.text else _SILENT.sub("''", file.text)
-    if _MOMENT.search(text):
-        return True
-    called = {name.lower() for name in re.findall(r"(\w+)\s*\(", text)}
-    return not called.isdisjoint(functions)
+    text = file.text if "$" in file.text or "\\" in file.text else _SILENT.sub(_silence, file.text)
+    called = set(_CALLED.findall(text))
+    return _PRESENT.search(text) is not None or any(
+        name.lower() in functions or _MOMENTARY.fullmatch(name) for name in called
+    )
+
+
+def _silence(found: re.Match[str]) -> str:
+    """Return a blank for a comment, and an empty string for a string."""
+    if found["unclosed"] is not None:
+        return found[0]
+    return "''" if found["string"] else " "

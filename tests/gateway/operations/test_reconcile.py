@@ -11,11 +11,9 @@ from psycopg import sql
 
 from gateway.naming import RESERVED_PREFIX, schema_database
 from gateway.operations.reconcile import reconcile
-from gateway.operations.schema_template import depends_on_moment
 from gateway.platforms import SchemaUpload
 from gateway.services import Services, build_services
 from gateway.settings import Settings
-from migrations_engine import Schema, SchemaFile
 
 
 @pytest.fixture
@@ -66,22 +64,3 @@ def test_remains_of_a_killed_process_are_removed(services, recorded, tmp_path, a
         f"{recorded}/shop: the link now leads to the current version",
     ]
     assert admin.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("INSERT INTO t VALUES (1, 'Right now (live)'), (2, 'it''s random()');", False),
-        ("-- now() would be wrong here\nINSERT INTO t VALUES (1);", False),
-        ("INSERT INTO t VALUES (1, 'a', now());", True),
-        ("INSERT INTO t VALUES (1, 'a', CURRENT_DATE);", True),
-        ("INSERT INTO t VALUES ('don''t', 'now');", True),
-        ("INSERT INTO t VALUES (1, public.gen_random_uuid ());", True),
-        ("DO $$ BEGIN INSERT INTO t VALUES ('x', random()); END $$;", True),
-        ("INSERT INTO t SELECT made_by_us(1);", True),
-    ],
-)
-def test_expressions_that_depend_on_the_time_are_found_in_text(text, expected) -> None:
-    seeder = SchemaFile(folder="seeders", path="t.sql", content=text.encode())
-    function = SchemaFile(folder="functions", path="made_by_us.sql", content=b"")
-    assert depends_on_moment(Schema(seeders=(seeder,), functions=(function,))) is expected

@@ -12,7 +12,6 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import pytest
 
@@ -28,6 +27,7 @@ from migrations_engine.source.lexer import occurs, pieces
 from migrations_engine.source.names import created_name, dropped_names
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import directive, split
+from tests.support.cost import grows_faster_than_the_input, repeated
 
 FRAGMENTS = (
     *("a", "Z", "9", " ", "\n", "\r", "\t", "'", "''", '"', '""', "$", "$$", "$a$", "$a", "$1", "E'", "e'a'", "\\"),
@@ -35,33 +35,6 @@ FRAGMENTS = (
     *("1e+", "0x", "_", ":", "::", ":=", ";", "(", ")", "[", "]", ",", "U&'", 'u&"', "x'", "n'", "é", "begin "),
     *(" atomic ", "case ", "end ", "create function f", "do ", "\\restrict a\n", "-- gateway: x\n", "😀"),
 )
-SMALL = 3000  #: characters; the largest text has eight times as many
-
-
-def cpu_seconds(read: Callable[[str], object], text: str) -> float:
-    before = time.thread_time()
-    with suppress(SchemaExtractionFailed):
-        read(text)
-    return time.thread_time() - before
-
-
-def grows_faster_than_the_input(read: Callable[[str], object], shape: Callable[[int], str]) -> bool:
-    """Compare the CPU time for 1, 2, 4 and 8 times the input: for eight times it may be twenty times as long.
-
-    A quadratic cost takes 64 times as long. A single bad result may be caused by another program, so the best of some
-    attempts counts. Times below a few milliseconds are not compared.
-    """
-    texts = [shape(SMALL * factor) for factor in (1, 2, 4, 8)]
-    best = [cpu_seconds(read, text) for text in texts]
-    for _ in range(6):
-        if best[-1] < 0.005 or best[-1] <= 20 * best[0]:
-            return False
-        best = [min(known, cpu_seconds(read, text)) for known, text in zip(best, texts, strict=True)]
-    return True
-
-
-def repeated(before: str, unit: str, after: str = "") -> Callable[[int], str]:
-    return lambda size: before + unit * ((size - len(before) - len(after)) // len(unit)) + after
 
 
 def read_all(text: str) -> None:
