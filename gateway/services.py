@@ -79,27 +79,11 @@ class Services:
 def build_services(settings: Settings) -> Services:
     """Return the services for *settings*. Opens nothing."""
     maintenance = settings.maintenance_database
+    events = Events()
     roles = None
     if settings.platform_roles:
         roles = PlatformRoles(settings.role_secret_file, maintenance_database=maintenance)
-    events = Events()
-    registry = ConnectionRegistry(
-        conninfo=settings.conninfo,
-        max_total_connections=settings.max_total_connections,
-        max_connections_per_pool=settings.max_connections_per_pool,
-        max_pools=settings.max_pools,
-        idle_timeout_seconds=settings.pool_idle_timeout_seconds,
-        max_lifetime_seconds=settings.pool_max_lifetime_seconds,
-        wait_timeout_seconds=settings.pool_wait_timeout_seconds,
-        slots_path=_budget_file(settings),
-        session_options=session_options(
-            statement_timeout_ms=settings.statement_timeout_ms, lock_timeout_ms=settings.lock_timeout_ms
-        ),
-        reset=clean,
-        needs_reset=needs_cleaning,
-        login_to=roles.login_to if roles else lambda _: {},
-        events=events,
-    )
+    registry = _build_registry(settings, roles, events)
 
     def ping() -> None:
         with registry.lease(maintenance) as connection:
@@ -138,6 +122,26 @@ def build_services(settings: Settings) -> Services:
         concurrency=ConcurrencyLimit(settings.requests_per_database),
         server_check=ServerCheck(ping, doubts=registry.has_lost_connections),
         started_at=time.monotonic(),
+    )
+
+
+def _build_registry(settings: Settings, roles: PlatformRoles | None, events: Events) -> ConnectionRegistry:
+    return ConnectionRegistry(
+        conninfo=settings.conninfo,
+        max_total_connections=settings.max_total_connections,
+        max_connections_per_pool=settings.max_connections_per_pool,
+        max_pools=settings.max_pools,
+        idle_timeout_seconds=settings.pool_idle_timeout_seconds,
+        max_lifetime_seconds=settings.pool_max_lifetime_seconds,
+        wait_timeout_seconds=settings.pool_wait_timeout_seconds,
+        slots_path=_budget_file(settings),
+        session_options=session_options(
+            statement_timeout_ms=settings.statement_timeout_ms, lock_timeout_ms=settings.lock_timeout_ms
+        ),
+        reset=clean,
+        needs_reset=needs_cleaning,
+        login_to=roles.login_to if roles else lambda _: {},
+        events=events,
     )
 
 

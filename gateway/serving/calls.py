@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
-from functools import partial
+from functools import lru_cache, partial
 from time import monotonic, time
 from typing import Any, Final
 
@@ -199,21 +199,9 @@ _HEAD: Final = (
 )
 
 
-class _Date:
-    """The header's value, made once a second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._text = b""
-
-    def now(self) -> bytes:
-        second = int(time())
-        if second != self._second:
-            self._second, self._text = second, formatdate(second, usegmt=True).encode()
-        return self._text
-
-
-_DATE: Final = _Date()
+@lru_cache(maxsize=1)
+def _date_of(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
 
 
 def http_answer(answer: Answer, request_id: str, *, last: bool) -> bytes:
@@ -226,7 +214,7 @@ def http_answer(answer: Answer, request_id: str, *, last: bool) -> bytes:
         more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode("latin-1")
     return _HEAD % (
         _LINES[answer.status],
-        _DATE.now(),
+        _date_of(int(time())),
         b"close" if last else b"keep-alive",
         len(answer.body),
         request_id.encode(),
