@@ -40,9 +40,10 @@ def show_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
 
 def show_status(schema: dict[str, Any]) -> None:
     """Print the databases of one schema, and how drifted ones differ from what was deployed."""
-    of_what = schema.get("schema_name") or "version 1 of the interface"
-    if schema.get("version"):
-        of_what += f", version {schema['version']}"
+    of_what = "version 1 of the interface"
+    if schema.get("schema_name"):
+        version = f"version {schema['version']}" if schema.get("version") else "which is not stored; upload it again"
+        of_what = f"{schema['schema_name']}, {version}"
     click.echo(f"{of_what}: {_count(schema['count'], 'database')}")
     show_table(
         ("database", "state", "version", "deployed", "by request"),

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import psycopg
 
 from gateway.databases import ManagedDatabase
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, PlatformNotFound
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy_turn, engine_errors
 from gateway.operations.roll_out import in_parallel
-from gateway.platforms import Platform
+from gateway.platforms import StoredSchema
 from gateway.services import Services
 from migrations_engine import Inspection, describe_drift, inspect_database
 
@@ -52,7 +52,10 @@ class AlikeDatabases:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaStatus:
-    """All databases of one stored schema, or with ``schema_name`` None those of version 1."""
+    """All databases of one stored schema, or with ``schema_name`` None those of version 1.
+
+    :ivar checksum: of the current version; None for a schema that is not stored, and for none deployed yet
+    """
 
     schema_name: str | None
     checksum: str | None
@@ -64,20 +67,26 @@ class SchemaStatus:
 def fleet_status(services: Services, platform: str, schema_name: str | None = None) -> tuple[SchemaStatus, ...]:
     """Return the state of every database of *platform*, or only of those of one schema.
 
-    Each database is asked once; what drifted ones differ in is found out once for those that are alike.
+    Each database is queried once; the drift of databases that are alike is described once. Databases of a schema that
+    is not stored, because its record was lost, are listed, too.
 
-    :raises PlatformNotFound, SchemaNotFound: they are not registered; version 1 needs no registration
+    :raises PlatformNotFound, SchemaNotFound: it is not registered and has no database
     """
     databases = services.directory.of_platform(platform)
-    of_version_1 = [one for one in databases if one.owner.kind != "schema"]
-    found = []
+    try:
+        stored = services.platforms.get(platform).schemas
+    except PlatformNotFound:
+        if not databases:
+            raise
+        stored = {}
+    names = sorted({*stored, *(one.owner.schema_name for one in databases if one.owner.schema_name is not None)})
     if schema_name is not None:
-        services.platforms.schema(platform, schema_name)
-    if schema_name is not None or not of_version_1 or len(of_version_1) < len(databases):
-        record = services.platforms.get(platform)
-        for name in [schema_name] if schema_name is not None else sorted(record.schemas):
-            members = [one for one in databases if one.owner.schema_name == name]
-            found.append(_schema_status(services, record, name, members))
+        names = [schema_name] if schema_name in names else [services.platforms.schema(platform, schema_name).name]
+    found = [
+        _schema_status(services, name, stored.get(name), [one for one in databases if one.owner.schema_name == name])
+        for name in names
+    ]
+    of_version_1 = [one for one in databases if one.owner.kind != "schema"]
     if schema_name is None and of_version_1:
         found.append(_status_of_version_1(services, of_version_1))
     return tuple(found)
@@ -106,9 +115,10 @@ def _inspecting(services: Services, database: ManagedDatabase) -> Iterator[psyco
 
 
 def _schema_status(
-    services: Services, platform: Platform, name: str, members: Sequence[ManagedDatabase]
+    services: Services, name: str, stored: StoredSchema | None, members: Sequence[ManagedDatabase]
 ) -> SchemaStatus:
-    versions = [version.checksum for version in platform.schemas[name].versions]
+    versions = [version.checksum for version in stored.versions] if stored is not None else []
+    current = versions[-1] if versions else None
     statuses = []
     for database, found in inspect_all(services, members):
         if isinstance(found, GatewayError):
@@ -116,12 +126,12 @@ def _schema_status(
             continue
         checksum = found.schema_checksum
         version = len(versions) - versions[::-1].index(checksum) if checksum in versions else None
-        state = _state(found, versions[-1])
+        state = _state(found, current)
         statuses.append(DatabaseStatus(database=database, state=state, version=version, inspection=found))
     return SchemaStatus(
         schema_name=name,
-        checksum=versions[-1],
-        version=len(versions),
+        checksum=current,
+        version=len(versions) or None,
         databases=tuple(statuses),
         groups=_with_differences(services, _alike(statuses)),
     )

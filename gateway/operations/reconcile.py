@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
-from gateway.errors import GatewayError, PlatformNotFound, SchemaNotFound
+from gateway.errors import GatewayError, PlatformNotFound, SchemaNotFound, StorageFailed
 from gateway.operations.import_schemas import import_schemas
 from gateway.services import Services
 
@@ -32,6 +32,8 @@ def reconcile(services: Services) -> tuple[str, ...]:
             found.append(_without_schema(platform, schema_name, count))
         except SchemaNotFound:
             found.append(_without_schema(platform, schema_name, count))
+        except StorageFailed:  # which mending the platforms has found, too
+            continue
     return tuple(found)
 
 

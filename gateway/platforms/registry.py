@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from gateway.platforms.storage import (
     locked,
     make_folder,
     point_link,
+    read_tree,
     remove_leftovers,
     storage_failures,
     write_file,
@@ -107,14 +108,20 @@ class PlatformRegistry:
             raise StorageFailed(f"{path} is damaged: {exc}; restore it from a backup", platform=platform) from exc
         return found
 
-    def all(self) -> tuple[Platform, ...]:
-        """Every registered platform, ordered by name. One whose record cannot be read is logged and left out."""
+    def all(self, unreadable: Callable[[StorageFailed], None] | None = None) -> tuple[Platform, ...]:
+        """Every registered platform, ordered by name, but for those whose record cannot be read.
+
+        :param unreadable: called for each of these; they are logged if it is None
+        """
         found = []
         for path in sorted(self._data_dir.glob(f"[!.]*/{RECORD_FILE}")):
             try:
                 found.append(self.get(path.parent.name))
             except StorageFailed as exc:
-                _log.error("%s", exc.message)
+                if unreadable is not None:
+                    unreadable(exc)
+                else:
+                    _log.error("%s", exc.message)
         return tuple(found)
 
     def schema(self, platform: str, schema_name: str) -> StoredSchema:
@@ -138,7 +145,7 @@ class PlatformRegistry:
     def store(self, platform: str, schema_name: str, upload: SchemaUpload) -> SchemaVersion:
         """Make *upload* the current version of the schema; the versions before it are kept.
 
-        What is current already is not stored again.
+        What is current already is no new version; its files are written again if they have been changed or lost.
 
         :raises PlatformNotFound: the platform has not been registered
         :raises InvalidRequest: a file or the schema cannot have the name it has
@@ -146,27 +153,27 @@ class PlatformRegistry:
         """
         check_schema_name(platform, schema_name)
         with self._changing(platform) as (folder, record):
+            self._write_versions(platform, {schema_name: upload})
             known = record.schemas.get(schema_name)
             if known is None or known.current.checksum != upload.checksum:
-                changed = self._with_versions(record, {schema_name: upload})
+                changed = _with_versions(record, {schema_name: upload})
                 write_file(folder / RECORD_FILE, changed.to_text())
                 known = changed.schemas[schema_name]
             current = known.current
             _show(folder, schema_name, current)
         return current
 
-    def _with_versions(self, record: Platform, uploads: Mapping[str, SchemaUpload]) -> Platform:
-        """Write the folders of new versions, and return *record* with these as the current ones."""
-        schemas = dict(record.schemas)
-        folder = self._data_dir / record.name / VERSIONS_FOLDER
+    def _write_versions(self, platform: str, uploads: Mapping[str, SchemaUpload]) -> None:
+        """Write the folders of the versions that *uploads* are; those that are complete stay as they are."""
+        folder = self._data_dir / platform / VERSIONS_FOLDER
         make_folder(folder)
         for name, upload in uploads.items():
             make_folder(folder / name)
             remove_leftovers(folder / name)
-            write_tree(folder / name / upload.checksum, upload.files)
-            known = schemas[name].versions if name in schemas else ()
-            schemas[name] = StoredSchema(name=name, versions=(*known, _version_of(upload)))
-        return replace(record, schemas=schemas)
+            version = folder / name / upload.checksum
+            if version.is_dir() and read_tree(version) != upload.files:
+                version.rename(folder / name / _found_name())
+            write_tree(version, upload.files)
 
     def earlier(self, platform: str) -> EarlierPlatform | None:
         """Return what the Rust gateway recorded of *platform*, imported or not; None if it did not."""
@@ -203,17 +210,18 @@ class PlatformRegistry:
                 return
             write_file(folder / EARLIER_FILE, text)
             record = Platform(name=platform, registered_at=earlier.registered_at)
-            write_file(folder / RECORD_FILE, self._with_versions(record, uploads).to_text())
+            self._write_versions(platform, uploads)
+            write_file(folder / RECORD_FILE, _with_versions(record, uploads).to_text())
             for name, upload in uploads.items():
                 _show(folder, name, _version_of(upload))
 
     def mend(self) -> tuple[str, ...]:
         """Remove what writers that were killed have left, and let every link lead to its current version.
 
-        Return a sentence for each thing that was mended.
+        Return a sentence for each thing that was mended, and for each platform whose record cannot be read.
         """
         done: list[str] = []
-        for platform in self.all():
+        for platform in self.all(lambda exc: done.append(exc.message)):
             with self._changing(platform.name, done) as (folder, record):
                 for name, schema in record.schemas.items():
                     count = remove_leftovers(folder / VERSIONS_FOLDER / name)
@@ -244,6 +252,15 @@ def check_schema_name(platform: str, schema_name: str) -> None:
         raise InvalidRequest(f"schema_name must not be {schema_name!r}, which is the name of a record")
 
 
+def _with_versions(record: Platform, uploads: Mapping[str, SchemaUpload]) -> Platform:
+    """Return *record* with *uploads* as the current versions."""
+    schemas = dict(record.schemas)
+    for name, upload in uploads.items():
+        known = schemas[name].versions if name in schemas else ()
+        schemas[name] = StoredSchema(name=name, versions=(*known, _version_of(upload)))
+    return replace(record, schemas=schemas)
+
+
 def _version_of(upload: SchemaUpload) -> SchemaVersion:
     return SchemaVersion(
         checksum=upload.checksum,
@@ -263,9 +280,14 @@ def _show(folder: Path, schema_name: str, version: SchemaVersion) -> bool:
     if link.is_symlink() and str(link.readlink()) == target:
         return False
     if link.exists() and not link.is_symlink():
-        link.rename(folder / VERSIONS_FOLDER / schema_name / f"found-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
+        link.rename(folder / VERSIONS_FOLDER / schema_name / _found_name())
     point_link(link, target)
     return True
+
+
+def _found_name() -> str:
+    """Return the name under which a folder is kept whose place is needed."""
+    return f"found-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
 
 
 def _now() -> datetime:

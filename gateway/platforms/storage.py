@@ -103,6 +103,11 @@ def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
     _flush_folder(folder.parent)
 
 
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Return the files in *folder*, by their relative paths."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def point_link(link: Path, target: str) -> None:
     """Let the symbolic link *link* lead to *target*, in one step."""
     if link.is_symlink() and str(link.readlink()) == target:

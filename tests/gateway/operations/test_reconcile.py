@@ -9,7 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from gateway.errors import SchemaNotFound
 from gateway.naming import RESERVED_PREFIX, schema_database
+from gateway.operations.fleet_status import fleet_status
 from gateway.operations.reconcile import reconcile
 from gateway.platforms import SchemaUpload
 from gateway.services import Services, build_services
@@ -49,6 +51,31 @@ def test_a_lost_record_is_restored_and_a_lost_schema_named(services, recorded, t
     assert of(recorded, reconcile(services)) == [f"{recorded}: has databases and no record; recorded it again", missing]
     assert of(recorded, reconcile(services)) == [missing]
     assert services.platforms.get(recorded).schemas == {}
+
+
+def test_databases_of_a_schema_that_is_not_stored_are_in_the_status(services, recorded, tmp_path) -> None:
+    for lost in (tmp_path / recorded / "platform.json", tmp_path / recorded):
+        [status] = fleet_status(services, recorded)
+        assert (status.schema_name, len(status.databases)) == ("shop", 1)
+        shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    [status] = fleet_status(services, recorded, "shop")
+    assert (status.version, status.checksum) == (None, None)
+    reconcile(services)
+    assert [one.schema_name for one in fleet_status(services, recorded)] == ["shop"]
+    with pytest.raises(SchemaNotFound):
+        fleet_status(services, recorded, "nosuch")
+
+
+def test_a_record_that_cannot_be_read_is_named_and_the_others_are_repaired(services, recorded, tmp_path) -> None:
+    record = tmp_path / recorded / "platform.json"
+    text = record.read_text()
+    record.write_text(text[:40])
+    (tmp_path / f"{recorded}z").mkdir()
+    (tmp_path / f"{recorded}z" / "platform.json").write_text(text.replace(recorded, f"{recorded}z"))
+    (tmp_path / f"{recorded}z" / ".incoming-0000").write_text("half")
+    lines = [line for line in reconcile(services) if recorded in line]
+    assert lines[0].startswith(f"{record} is damaged: ")
+    assert f"{recorded}z: removed an unfinished record" in lines
 
 
 def test_remains_of_a_killed_process_are_removed(services, recorded, tmp_path, admin: psycopg.Connection) -> None:

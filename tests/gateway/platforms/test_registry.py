@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -106,6 +107,23 @@ def test_a_folder_in_the_place_of_the_link_is_kept_aside(registry, tmp_path) -> 
     registry.store("a", "s", upload(1))
     assert content(tmp_path / "a" / "s") == upload(1).files
     assert [path.read_text() for path in tmp_path.rglob("old.sql")] == ["--"]
+
+
+@pytest.mark.parametrize("damage", ["change", "lose a file", "add", "lose"])
+def test_another_upload_restores_files_that_were_changed_or_lost(registry, tmp_path, damage) -> None:
+    registry.register("a")
+    stored = registry.folder("a", "s", registry.store("a", "s", upload(1)))
+    if damage == "lose":
+        shutil.rmtree(stored)
+    elif damage == "lose a file":
+        (stored / "tables/a.sql").unlink()
+    else:
+        (stored / "tables" / ("a.sql" if damage == "change" else "b.sql")).write_text("-- by hand")
+    registry.store("a", "s", upload(1))
+    assert files_of(registry, "a", "s") == content(tmp_path / "a" / "s") == upload(1).files
+    assert len(registry.schema("a", "s").versions) == 1
+    kept = [path.read_text() for path in stored.parent.glob("found-*/tables/[ab].sql")]
+    assert ("-- by hand" in kept) == (damage in ("change", "add"))
 
 
 @pytest.mark.parametrize("name", ["tables/a.sql/b.sql", f"tables/{'n' * 300}.sql"])
