@@ -41,11 +41,12 @@ FROM (
             FROM pg_catalog.pg_namespace AS n
             WHERE (n.oid >= 16384 OR n.nspname = 'public') AND n.nspname !~ '^pg_'
         ), use AS MATERIALIZED (
-            SELECT classid, objid, refobjid, refobjsubid
+            SELECT classid, objid, objsubid, refobjid, refobjsubid
             FROM pg_catalog.pg_depend
-            WHERE refclassid = 'pg_catalog.pg_class'::regclass AND refobjid >= 16384 AND classid IN (
+            WHERE refclassid = 'pg_catalog.pg_class'::regclass AND refobjid >= 16384 AND (classid IN (
                 'pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_policy'::regclass,
                 'pg_catalog.pg_attrdef'::regclass, 'pg_catalog.pg_proc'::regclass)
+                OR classid = 'pg_catalog.pg_class'::regclass AND objid = refobjid)
         ), relation AS MATERIALIZED (
             SELECT c.oid, n.name AS schema, c.relname AS name, n.prefix || quote_ident(c.relname) AS label,
                    quote_ident(n.name) || '.' || quote_ident(c.relname) AS qualified,
@@ -316,6 +317,13 @@ FROM (
                     WHERE d.refobjid = e.adrelid
                       AND d.refobjsubid NOT IN (0, e.adnum) AND g.attgenerated <> ''
                     UNION ALL
+                    -- The same on PostgreSQL 14, where the column itself depends on those that it is computed from.
+                    SELECT d.refobjid, d.refobjsubid, 'generated column', g.attname, v.label
+                    FROM use AS d
+                    JOIN pg_catalog.pg_attribute AS g ON g.attrelid = d.objid AND g.attnum = d.objsubid AND g.attgenerated <> ''
+                    JOIN relation AS v ON v.oid = d.objid
+                    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+                    UNION ALL
                     SELECT d.refobjid, d.refobjsubid, 'function', d.objid::regprocedure::text, NULL
                     FROM use AS d
                     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.refobjsubid > 0
@@ -350,7 +358,14 @@ FROM (
                       SELECT n.prefix || quote_ident(t.typname), t.typowner
                       FROM pg_catalog.pg_type AS t
                       JOIN namespace AS n ON n.oid = t.typnamespace
-                      WHERE t.typtype IN ('e', 'd', 'r')) AS owned
+                      WHERE t.typtype IN ('e', 'd', 'r')
+                      UNION ALL
+                      SELECT regexp_replace(p.oid::regprocedure::text, '^public\.', ''), p.proowner
+                      FROM pg_catalog.pg_proc AS p
+                      WHERE p.oid >= 16384 AND p.proowner <> quote_ident(current_user)::regrole
+                        AND p.pronamespace IN (SELECT n.oid FROM namespace AS n)
+                        AND NOT EXISTS (SELECT FROM member AS e
+                                        WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid)) AS owned
                 WHERE owned.owner <> quote_ident(current_user)::regrole
                 UNION ALL
                 SELECT format('column %I of %s, declared by the child itself', a.attname, r.label)
@@ -620,7 +635,8 @@ SELECT coalesce(json_agg(format('user mapping for %s on the server %I', m.usenam
 FROM pg_catalog.pg_user_mappings AS m
 
 -- name: publications
--- Publications as objects; PostgreSQL 15 and newer.
+-- Publications as objects. PostgreSQL 14 has no columns for rows and columns, which then are those of absent, and no
+-- catalog of schemas, which are found by what they depend on.
 SELECT json_strip_nulls(json_agg(json_build_object(
            'kind', 'publication', 'identity', quote_ident(p.pubname),
            'definition', format('CREATE PUBLICATION %I%s WITH (publish = %L, publish_via_partition_root = %s%s)', p.pubname,
@@ -638,12 +654,17 @@ SELECT json_strip_nulls(json_agg(json_build_object(
                                           HAVING count(*) > 0),
                                          ' WHERE (' || pg_get_expr(r.prqual, r.prrelid) || ')') AS added,
                                   format('TABLE ONLY %s', r.prrelid::regclass) AS dropped
-                           FROM pg_catalog.pg_publication_rel AS r
-                           WHERE r.prpubid = p.oid
+                           FROM (SELECT NULL::int2vector AS prattrs, NULL::pg_node_tree AS prqual) AS absent
+                           CROSS JOIN LATERAL (SELECT prrelid, prattrs, prqual FROM pg_catalog.pg_publication_rel
+                                               WHERE prpubid = p.oid) AS r
                            UNION ALL
-                           SELECT format('TABLES IN SCHEMA %s', s.pnnspid::regnamespace), format('TABLES IN SCHEMA %s', s.pnnspid::regnamespace)
-                           FROM pg_catalog.pg_publication_namespace AS s
-                           WHERE s.pnpubid = p.oid) AS published)
+                           SELECT format('TABLES IN SCHEMA %s', s.refobjid::regnamespace),
+                                  format('TABLES IN SCHEMA %s', s.refobjid::regnamespace)
+                           FROM pg_catalog.pg_depend AS d
+                           JOIN pg_catalog.pg_depend AS s
+                             ON s.classid = d.classid AND s.objid = d.objid AND s.refclassid = 'pg_catalog.pg_namespace'::regclass
+                           WHERE d.classid = to_regclass('pg_catalog.pg_publication_namespace')
+                             AND d.refclassid = 'pg_catalog.pg_publication'::regclass AND d.refobjid = p.oid) AS published)
        ) ORDER BY p.pubname))::text
 FROM pg_catalog.pg_publication AS p
 
@@ -718,6 +739,27 @@ CROSS JOIN LATERAL (
     WHERE NOT EXISTS (SELECT FROM aclexplode(acl.acl) AS x
                       WHERE (i.grantee, i.privilege_type) = (x.grantee, x.privilege_type))
 ) AS p
+
+-- name: input_is_valid
+-- What pg_input_is_valid says on PostgreSQL 16 and newer. json_to_record calls the input function of the type with its
+-- modifier, which a cast of the text does not; to a json column it assigns the text as it is.
+CREATE FUNCTION pg_temp.input_is_valid(value text, type text) RETURNS boolean LANGUAGE plpgsql AS $function$
+DECLARE
+    known CONSTANT regtype := type;
+BEGIN
+    IF known IN ('json'::regtype, 'jsonb'::regtype) THEN
+        EXECUTE format('SELECT $1::%s', known) USING value;
+    ELSE
+        EXECUTE format('SELECT FROM json_to_record(json_build_object(''value'', $1)) AS given(value %s)', type) USING value;
+    END IF;
+    RETURN true;
+EXCEPTION
+    WHEN lock_not_available OR deadlock_detected OR unsafe_new_enum_value_usage THEN
+        RAISE;
+    WHEN OTHERS THEN
+        RETURN false;
+END
+$function$
 
 -- name: guards
 -- For the transaction of one question: it changes nothing, ends in time, and sees all rows or fails.

@@ -14,8 +14,7 @@ from migrations_engine.model import Catalog, Names, ObjectNames
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
-_OBJECTS: Final = ("objects", "publications")
-_PUBLICATIONS_SINCE: Final = 150000  #: publications of schemas, columns and rows, which the query reads
+_INPUT_IS_VALID_SINCE: Final = 160000  #: before, a substitute for ``pg_input_is_valid`` is created
 
 
 class HasRowQueries(Protocol):
@@ -44,8 +43,7 @@ def read_catalog(connection: psycopg.Connection) -> Catalog:
         text, has_objects, has_privileges, _ = row
         queries: dict[str, tuple[str, ...]] = {"privileges": ("privileges",)} if has_privileges else {}
         if has_objects:
-            newer = connection.info.server_version >= _PUBLICATIONS_SINCE
-            queries |= {"objects": _OBJECTS[: 2 if newer else 1], "uncovered": ("user_mappings",)}
+            queries |= {"objects": ("objects", "publications"), "uncovered": ("user_mappings",)}
         if queries:
             text = _read_more(cursor, text, queries)
     return Catalog.from_json(text)
@@ -138,6 +136,8 @@ def _ask(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed, tim
             connection.transaction(force_rollback=True),
             connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor,
         ):
+            if connection.info.server_version < _INPUT_IS_VALID_SINCE:
+                cursor.execute(_QUERIES["input_is_valid"])
             cursor.execute(_QUERIES["guards"], {"timeout": str(timeout_ms)})
             row = cursor.execute(query).fetchone()
     except psycopg.errors.QueryCanceled:

@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from migrations_engine import DeployOptions, deploy_schema
+from tests.support.servers import require_vector, server_versions
 from tests.support.structure import structure_of
 
 from .conftest import Tenant, schema_of
@@ -21,7 +22,7 @@ _SENT = re.compile(r"\tF\t\d+\t(?:Query|Parse)\t (?:\"\" )?\"(.*?)\"\n(?=\d{4}-\
 _COMMENTS = re.compile(r"--[^\n]*\n")
 
 
-@pytest.fixture(params=[16, 18], ids=lambda version: f"pg{version}")
+@pytest.fixture(params=server_versions(16, 18), ids=lambda version: f"pg{version}")
 def make_tenant(request, server_urls) -> Iterator[Callable[[], Tenant]]:
     urls = server_urls(request.param)
     url = (
@@ -46,6 +47,7 @@ def make_tenant(request, server_urls) -> Iterator[Callable[[], Tenant]]:
 def test_migrated_equals_fresh(make_tenant, evolution: Evolution):
     before, after = evolution.same | evolution.before, evolution.same | evolution.after
     migrated, fresh = make_tenant(), make_tenant()
+    require_vector(migrated.conninfo, repr(after))
     migrated.register(before)
     if evolution.rows:
         migrated.execute(evolution.rows)

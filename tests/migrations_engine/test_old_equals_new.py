@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support.servers import require_vector
 from tests.support.structure import structure_of
 
 from .conftest import Tenant
@@ -437,6 +438,7 @@ HISTORIES = (
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 def test_an_old_database_is_what_a_new_one_is(tenant: Tenant, make_database: Callable[[], str], history: History):
+    require_vector(tenant.conninfo, repr(history.versions))
     first, *later = history.versions
     tenant.register(first)
     if history.rows:

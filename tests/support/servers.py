@@ -8,7 +8,38 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from gateway.embedded_postgres import EmbeddedPostgres, Programs, packaged_programs, programs_in
+
+
+def server_versions(*packaged: int) -> tuple[int, ...]:
+    """Return the major versions that a test runs on: *packaged* ones, or that of the one server that is named."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        with psycopg.connect(given) as connection:
+            return (connection.info.server_version // 10000,)
+    if folder := os.environ.get("TEST_POSTGRES_BIN"):
+        return (programs_in(Path(folder)).version,)
+    return packaged
+
+
+def has_vector(connection: psycopg.Connection) -> bool:
+    """Whether pgvector can be installed on the server of *connection*."""
+    return bool(connection.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchall())
+
+
+def require_vector(url: str, text: str) -> None:
+    """Skip the test if *text* needs pgvector, and the server behind *url* does not have it."""
+    if "vector" in text.replace("tsvector", ""):
+        with psycopg.connect(url) as connection:
+            if not has_vector(connection):
+                pytest.skip("this PostgreSQL has no pgvector")
+
+
+def some_extension(connection: psycopg.Connection) -> str:
+    """Return the name of an extension that the server has: pgvector, or one of contrib."""
+    return "vector" if has_vector(connection) else "citext"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

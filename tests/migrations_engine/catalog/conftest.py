@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.support.servers import ServerUrls
+from tests.support.servers import ServerUrls, server_versions
 
 
-@pytest.fixture(scope="session", params=(16, 18), ids=lambda version: f"pg{version}")
+@pytest.fixture(scope="session", params=server_versions(16, 18), ids=lambda version: f"pg{version}")
 def server(request, server_urls: Callable[[int], ServerUrls]) -> Iterator[psycopg.Connection]:
     """A superuser's connection: the catalog also has what only a superuser can make."""
     name = f"test_catalog_{os.getpid()}_{request.param}"

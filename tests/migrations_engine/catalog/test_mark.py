@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from migrations_engine.catalog import read_mark
+from tests.support.servers import some_extension
 
 OBJECTS = """
     CREATE SCHEMA app; CREATE TABLE t (id serial PRIMARY KEY, a int, b text); CREATE SEQUENCE s; CREATE INDEX i ON t (a);
@@ -34,7 +35,7 @@ CHANGES = [
     "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor", "ALTER POLICY p ON t USING (false)", "DROP POLICY p ON t",
     "COMMENT ON TABLE t IS 'x'", "COMMENT ON COLUMN t.a IS 'x'", "COMMENT ON FUNCTION f() IS 'x'", "DROP TRIGGER g ON t",
     "ALTER STATISTICS st SET STATISTICS 5", "DROP STATISTICS st", "ALTER PUBLICATION pub ADD TABLE h1", "DROP CAST (mood AS d)",
-    "ALTER PUBLICATION pub SET (publish = 'insert')", "ALTER COLLATION c RENAME TO cc", "CREATE EXTENSION vector",
+    "ALTER PUBLICATION pub SET (publish = 'insert')", "ALTER COLLATION c RENAME TO cc", "CREATE EXTENSION {extension}",
     "ALTER TEXT SEARCH CONFIGURATION ts ADD MAPPING FOR word WITH simple", "CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)",
 ]  # fmt: skip
 
@@ -43,10 +44,10 @@ def unseen(database, objects, changes):
     """Return those of *changes*, each made in a database with *objects* and then undone, that leave the mark as it was."""
     with database.transaction():  # a number of its own, as of another session's transaction
         database.execute(objects.encode())
-    before, found = read_mark(database), []
+    before, found, extension = read_mark(database), [], some_extension(database)
     for change in changes:
         with database.transaction(force_rollback=True):
-            database.execute(change.encode())
+            database.execute(change.replace("{extension}", extension).encode())
             if read_mark(database) == before:
                 found.append(change)
     assert read_mark(database) == before
@@ -61,7 +62,7 @@ NEW_OBJECTS = [
     "CREATE SCHEMA sales", "CREATE TABLE u (a int)", "CREATE TABLE u AS SELECT 1 AS a", "ALTER TABLE t ALTER a SET DEFAULT 1",
     "CREATE SEQUENCE q", "CREATE INDEX j ON t (b)", "CREATE VIEW w AS SELECT 1 AS a", "CREATE TYPE pair AS (a int, b int)",
     "CREATE TYPE span AS RANGE (subtype = int)", "ALTER TYPE mood ADD VALUE 'b'", "ALTER TABLE h ATTACH PARTITION h1 FOR VALUES IN (1)",
-    "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE POLICY q ON t USING (true)", "CREATE EXTENSION vector",
+    "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE POLICY q ON t USING (true)", "CREATE EXTENSION {extension}",
     "CREATE STATISTICS x ON a, b FROM t", "CREATE PUBLICATION p", "CREATE PUBLICATION p FOR TABLE t", "CREATE CAST (mood AS d) WITH INOUT",
     "CREATE COLLATION x FROM \"C\"", "CREATE TEXT SEARCH DICTIONARY x (TEMPLATE = simple)", "CREATE FOREIGN DATA WRAPPER x",
     "CREATE TEXT SEARCH CONFIGURATION x (PARSER = default)", "CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)",

@@ -18,12 +18,12 @@ from migrations_engine.catalog import count_rows_at_risk, read_catalog
 from migrations_engine.deploy.ddl.alterations import alterations
 from migrations_engine.diff import CatalogDiff, diff_catalogs
 from migrations_engine.model import Catalog
-from tests.support.servers import ServerUrls
+from tests.support.servers import ServerUrls, has_vector, server_versions
 
 from .corpus import CASES, Case
 from .object_corpus import OBJECT_CASES
 
-VERSIONS = (16, 18)
+VERSIONS = server_versions(16, 18)
 NUMBERS = {case.name: number for number, case in enumerate([*CASES, *OBJECT_CASES])}
 _numbers = count()
 
@@ -71,9 +71,14 @@ class Laboratory:
     def __init__(self, connection: psycopg.Connection, version: int) -> None:
         connection.prepare_threshold = None
         self.connection = connection
+        self.has_vector = has_vector(connection)
         self.version = version
         self._catalogs: dict[str, Catalog] = {}
         self._changes: dict[tuple[str, str, bool], Change] = {}
+
+    def knows(self, case: Case) -> bool:
+        """Whether the server has all that *case* needs; pgvector is not part of every PostgreSQL."""
+        return self.version >= case.since and (self.has_vector or "vector" not in case.one + case.other)
 
     def catalog_of(self, text: str) -> Catalog:
         if text not in self._catalogs:
@@ -152,7 +157,8 @@ def _laboratory(urls: ServerUrls, version: int) -> Iterator[Laboratory]:
         dropper = stack.enter_context(psycopg.connect(urls.superuser, autocommit=True))
         stack.callback(dropper.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         with psycopg.connect(make_conninfo(urls.superuser, dbname=name)) as superuser:
-            superuser.execute("CREATE EXTENSION vector")
+            if has_vector(superuser):
+                superuser.execute("CREATE EXTENSION vector")
         conninfo = make_conninfo(urls.ordinary, dbname=name)
         connection = stack.enter_context(psycopg.connect(conninfo, autocommit=True))
         yield Laboratory(connection, version)

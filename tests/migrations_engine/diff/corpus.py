@@ -226,7 +226,7 @@ CONSTRAINTS = [
     Case(name="unique that holds", one=_table("a int"), other=_table("a int UNIQUE"), rows="INSERT INTO t VALUES (1), (NULL), (NULL)",
          there=("safe add_constraint t.t_a_key 0",), back=("safe drop_constraint t.t_a_key",)),
     Case(name="unique without distinct NULLs", one=_table("a int"), other=_table("a int, UNIQUE NULLS NOT DISTINCT (a)"), rows="INSERT INTO t VALUES (1), (NULL), (NULL)",
-         there=("dataloss add_constraint t.t_a_key 1",), back=("safe drop_constraint t.t_a_key",)),
+         there=("dataloss add_constraint t.t_a_key 1",), back=("safe drop_constraint t.t_a_key",), since=15),
     Case(name="deferrable unique with an included column", one=_table("a int, b int"), other=_table("a int, b int, UNIQUE (a) INCLUDE (b) DEFERRABLE INITIALLY DEFERRED"),
          there=("safe add_constraint t.t_a_b_key 0",), back=("safe drop_constraint t.t_a_b_key",)),
     Case(name="primary key", one=_table("a int NOT NULL"), other=_table("a int PRIMARY KEY"), rows="INSERT INTO t VALUES (1), (2)",

@@ -15,14 +15,14 @@ from psycopg.conninfo import make_conninfo
 
 from migrations_engine.source.statements import split
 from tests.migrations_engine.conftest import Tenant
-from tests.support.servers import ServerUrls
+from tests.support.servers import ServerUrls, server_versions
 
 from .conftest import Laboratory, comparable, spelled
 from .corpus import CASES, Case
 from .object_corpus import OBJECT_CASES
 
 EVERY = int(os.environ.get("TEST_LAYOUTS_EVERY", "75"))
-VERSION = 18
+(VERSION,) = server_versions(18)
 
 
 def is_done(case: Case) -> bool:

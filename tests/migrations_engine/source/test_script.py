@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from migrations_engine.errors import SchemaExtractionFailed
@@ -179,6 +179,7 @@ def test_the_server_finds_the_same_statements(
 ) -> None:
     sql = "".join(f"{before}SELECT{between}{value}{before}{end}" for before, value, between, end in selects)
 
+    assume("\v" not in sql or connection.info.server_version >= 160000)  # white space since then
     whole = connection.execute(sql.encode())
     values = [whole.fetchall()] if selects else []
     while whole.nextset():

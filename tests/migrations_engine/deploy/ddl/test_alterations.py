@@ -154,7 +154,8 @@ def test_an_undeclared_view_is_recreated_unchanged(bench):
     for alteration in alterations(diff):
         bench.connection.execute(alteration.sql)
     after = read_catalog(bench.connection)
-    assert after.relation_by_label["mine"].definition == " SELECT (a + 1) AS b\n   FROM public.t"
+    definition = after.relation_by_label["mine"].definition
+    assert definition.replace("t.a", "a") == " SELECT (a + 1) AS b\n   FROM public.t"  # PostgreSQL 14 writes t.a
     assert [(p.label, p.grantee) for p in after.privileges] == [("mine", None)]
 
 
