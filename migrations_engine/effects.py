@@ -73,6 +73,10 @@ def differences_from_new(actual: Catalog, desired: DesiredSchema, left: Collecti
         here, there = change.from_type or "not there", change.to_type or "not there"
         what = change.change_type.replace("_", " ")
         yield " ".join(f"{subject} ({what}): here {here}, in a new database {there}; {cause}".split())
+    by_hand = "it was made or dropped by hand, or by a file that is gone"
+    for line in sorted({*actual.uncovered} ^ {*desired.fresh.uncovered}):
+        place = "here, not in a new database" if line in actual.uncovered else "not here, in a new database"
+        yield f"{line}: {place}; {by_hand}"
     yield from _validated(actual, desired.fresh)
 
 

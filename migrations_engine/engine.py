@@ -23,6 +23,7 @@ from migrations_engine.deploy.migrations import (
     pending_migrations,
     runs_outside_transaction,
 )
+from migrations_engine.deploy.ownership import with_owners
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE, DeploySession
 from migrations_engine.deploy_record import (
@@ -78,7 +79,7 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
                 message = f"{exc.message}; a deploy would commit the value before, which a dry run cannot"
                 raise MigrationFailed(message, file=exc.file, server=exc.server) from exc
             elif sqlstate != LOCK_NOT_AVAILABLE:
-                raise _with_notes(exc, warnings) from None
+                raise _with_notes(with_owners(exc, connection), warnings) from None
             elif not lock_wait.goes_on():
                 raise _with_notes(lock_wait.explained(exc), warnings) from exc
         except psycopg.Error as exc:
@@ -87,9 +88,8 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
                 raise DeployInterrupted(
                     f"the connection to PostgreSQL was lost: {server.message}", server=server
                 ) from exc
-            raise MigrationFailed(
-                f"PostgreSQL refused a statement of the deploy: {server.message}", server=server
-            ) from exc
+            refused = MigrationFailed(f"PostgreSQL refused a statement of the deploy: {server.message}", server=server)
+            raise with_owners(refused, connection) from exc
 
 
 def _attempt(

@@ -153,3 +153,47 @@ SELECT b.pid, coalesce(a.application_name, '') AS application, coalesce(a.usenam
 
 -- name: transactions_open
 SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE virtualtransaction = ANY (%(transactions)s))
+
+-- name: objects_of_other_roles
+-- The objects of this database that belong to a role whose rights the deploying one does not have, with what gives each
+-- to it. Sequences of columns and indexes go with their table.
+SELECT i.type, i.identity, coalesce(btrim(i.name, '"'), a.object_names[cardinality(a.object_names)]) AS name,
+       quote_ident(pg_get_userbyid(o.owner)) AS owner,
+       CASE WHEN i.type <> 'extension' THEN
+            format('ALTER %s %s OWNER TO %I',
+                   CASE i.type WHEN 'composite type' THEN 'TYPE' WHEN 'statistics object' THEN 'STATISTICS'
+                               WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER' ELSE upper(i.type) END,
+                   i.identity, current_user) END AS command
+  FROM (SELECT tableoid, oid, nspowner AS owner FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_'
+         UNION ALL
+        SELECT c.tableoid, c.oid, c.relowner FROM pg_catalog.pg_class c
+         WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND NOT EXISTS (
+               SELECT FROM pg_catalog.pg_depend d
+                WHERE d.classid = c.tableoid AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)
+         UNION ALL
+        SELECT t.tableoid, t.oid, t.typowner FROM pg_catalog.pg_type t
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                            WHERE d.classid = t.tableoid AND d.objid = t.oid AND d.deptype = 'i'
+                              AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = d.refobjid AND c.relkind = 'c'))
+         UNION ALL SELECT tableoid, oid, proowner FROM pg_catalog.pg_proc
+         UNION ALL SELECT tableoid, oid, collowner FROM pg_catalog.pg_collation
+         UNION ALL SELECT tableoid, oid, conowner FROM pg_catalog.pg_conversion
+         UNION ALL SELECT tableoid, oid, oprowner FROM pg_catalog.pg_operator
+         UNION ALL SELECT tableoid, oid, opcowner FROM pg_catalog.pg_opclass
+         UNION ALL SELECT tableoid, oid, opfowner FROM pg_catalog.pg_opfamily
+         UNION ALL SELECT tableoid, oid, dictowner FROM pg_catalog.pg_ts_dict
+         UNION ALL SELECT tableoid, oid, cfgowner FROM pg_catalog.pg_ts_config
+         UNION ALL SELECT tableoid, oid, stxowner FROM pg_catalog.pg_statistic_ext
+         UNION ALL SELECT tableoid, oid, fdwowner FROM pg_catalog.pg_foreign_data_wrapper
+         UNION ALL SELECT tableoid, oid, srvowner FROM pg_catalog.pg_foreign_server
+         UNION ALL SELECT tableoid, oid, lanowner FROM pg_catalog.pg_language
+         UNION ALL SELECT tableoid, oid, pubowner FROM pg_catalog.pg_publication
+         UNION ALL SELECT tableoid, oid, evtowner FROM pg_catalog.pg_event_trigger
+         UNION ALL SELECT tableoid, oid, extowner FROM pg_catalog.pg_extension) AS o
+ CROSS JOIN LATERAL pg_identify_object(o.tableoid, o.oid, 0) i
+ CROSS JOIN LATERAL pg_identify_object_as_address(o.tableoid, o.oid, 0) a
+ WHERE (o.oid >= 16384 OR o.tableoid = 'pg_catalog.pg_namespace'::regclass AND i.identity = 'public')
+   AND NOT pg_has_role(o.owner, 'USAGE')
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = o.tableoid AND d.objid = o.oid AND d.deptype = 'e')
+ ORDER BY 1, 2
