@@ -282,7 +282,10 @@ FROM (
                     SELECT i.type, CASE i.type WHEN 'transform' THEN replace(i.identity, ' on language ', ' language ')
                                                ELSE i.identity END AS identity
                     FROM pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i) AS o
-                WHERE d.objoid >= 16384 AND d.classoid NOT IN (
+                WHERE (d.objoid >= 16384
+                       OR d.classoid = 'pg_catalog.pg_namespace'::regclass AND d.objoid = 'public'::regnamespace
+                          AND d.description <> 'standard public schema')
+                  AND d.classoid NOT IN (
                         'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_extension'::regclass, 'pg_catalog.pg_largeobject'::regclass)
                   AND o.identity !~ '_stonescriptdb_gateway_'
                   AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = d.classoid AND e.objid = d.objoid)),
@@ -360,6 +363,10 @@ FROM (
                       JOIN namespace AS n ON n.oid = t.typnamespace
                       WHERE t.typtype IN ('e', 'd', 'r')
                       UNION ALL
+                      SELECT n.prefix || quote_ident(x.stxname), x.stxowner
+                      FROM pg_catalog.pg_statistic_ext AS x
+                      JOIN namespace AS n ON n.oid = x.stxnamespace
+                      UNION ALL
                       SELECT regexp_replace(p.oid::regprocedure::text, '^public\.', ''), p.proowner
                       FROM pg_catalog.pg_proc AS p
                       WHERE p.oid >= 16384 AND p.proowner <> quote_ident(current_user)::regrole
@@ -372,6 +379,19 @@ FROM (
                 FROM relation AS r
                 JOIN attribute AS a ON a.relation = r.oid AND a.is_local
                 WHERE r.relpartbound IS NULL
+                UNION ALL
+                SELECT format('storage parameters %s of the index of the constraint %I on %s',
+                              array_to_string(i.reloptions, ', '), k.conname, r.label)
+                FROM relation AS r
+                JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid AND k.contype IN ('p', 'u', 'x')
+                JOIN pg_catalog.pg_class AS i ON i.oid = k.conindid AND i.reloptions IS NOT NULL
+                UNION ALL
+                SELECT format('dependence of the %s %s on the extension %I', o.type, o.identity, e.extname)
+                FROM pg_catalog.pg_depend AS d
+                JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+                CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS o
+                WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'x'
+                  AND d.classid <> 'pg_catalog.pg_proc'::regclass
                 UNION ALL
                 SELECT format('tablespace %s of %s', r.reltablespace, r.label)
                 FROM relation AS r
@@ -629,10 +649,31 @@ CROSS JOIN LATERAL pg_identify_object(o.tableoid, o.oid, 0) AS i
 WHERE o.oid >= 16384
   AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = o.tableoid AND e.objid = o.oid)
 
--- name: user_mappings
--- What is known of user mappings: their options may be secret.
-SELECT coalesce(json_agg(format('user mapping for %s on the server %I', m.usename, m.srvname)), '[]')::text
-FROM pg_catalog.pg_user_mappings AS m
+-- name: mappings_and_owners
+-- What is known by name only: user mappings, whose options may be secret, and objects that belong to another role.
+SELECT coalesce(json_agg(DISTINCT line), '[]')::text
+FROM (
+    SELECT format('user mapping for %s on the server %I', m.usename, m.srvname) AS line
+    FROM pg_catalog.pg_user_mappings AS m
+    UNION ALL
+    SELECT format('owner of the %s %s, %I', o.type, o.identity, pg_get_userbyid(owned.owner))
+    FROM (SELECT tableoid, oid, collowner AS owner FROM pg_catalog.pg_collation
+          UNION ALL SELECT tableoid, oid, conowner FROM pg_catalog.pg_conversion
+          UNION ALL SELECT tableoid, oid, oprowner FROM pg_catalog.pg_operator
+          UNION ALL SELECT tableoid, oid, opcowner FROM pg_catalog.pg_opclass
+          UNION ALL SELECT tableoid, oid, opfowner FROM pg_catalog.pg_opfamily
+          UNION ALL SELECT tableoid, oid, dictowner FROM pg_catalog.pg_ts_dict
+          UNION ALL SELECT tableoid, oid, cfgowner FROM pg_catalog.pg_ts_config
+          UNION ALL SELECT tableoid, oid, srvowner FROM pg_catalog.pg_foreign_server
+          UNION ALL SELECT tableoid, oid, fdwowner FROM pg_catalog.pg_foreign_data_wrapper
+          UNION ALL SELECT tableoid, oid, lanowner FROM pg_catalog.pg_language
+          UNION ALL SELECT tableoid, oid, pubowner FROM pg_catalog.pg_publication
+          UNION ALL SELECT tableoid, oid, evtowner FROM pg_catalog.pg_event_trigger) AS owned
+    CROSS JOIN LATERAL pg_identify_object(owned.tableoid, owned.oid, 0) AS o
+    WHERE owned.oid >= 16384 AND owned.owner <> quote_ident(current_user)::regrole
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS e
+                      WHERE e.classid = owned.tableoid AND e.objid = owned.oid AND e.deptype = 'e')
+) AS lines
 
 -- name: publications
 -- Publications as objects. PostgreSQL 14 has no columns for rows and columns, which then are those of absent, and no

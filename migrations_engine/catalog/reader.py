@@ -43,7 +43,7 @@ def read_catalog(connection: psycopg.Connection) -> Catalog:
         text, has_objects, has_privileges, _ = row
         queries: dict[str, tuple[str, ...]] = {"privileges": ("privileges",)} if has_privileges else {}
         if has_objects:
-            queries |= {"objects": ("objects", "publications"), "uncovered": ("user_mappings",)}
+            queries |= {"objects": ("objects", "publications"), "uncovered": ("mappings_and_owners",)}
         if queries:
             text = _read_more(cursor, text, queries)
     return Catalog.from_json(text)

@@ -101,7 +101,8 @@ SELECT json_build_object(
                                           p.prosecdef, p.proleakproof, p.proisstrict, p.proretset, p.provolatile,
                                           p.proparallel, p.prorettype, p.proallargtypes::text, p.proargmodes::text,
                                           p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
-                                          p.proconfig::text)) AS fingerprint
+                                          p.proconfig::text, nullif(p.prosupport::oid, 0)::regproc::text, p.protrftypes::text,
+                                          (SELECT a::text FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid))) AS fingerprint
                                  FROM pg_catalog.pg_proc p
                                 CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
                                 WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace,
@@ -190,7 +191,8 @@ UPDATE public._stonescriptdb_gateway_functions f
                                    p.prosecdef, p.proleakproof, p.proisstrict, p.proretset, p.provolatile,
                                    p.proparallel, p.prorettype, p.proallargtypes::text, p.proargmodes::text,
                                    p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
-                                   p.proconfig::text))
+                                   p.proconfig::text, nullif(p.prosupport::oid, 0)::regproc::text, p.protrftypes::text,
+                                   (SELECT a::text FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid)))
   FROM pg_catalog.pg_proc p
  CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
  WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
