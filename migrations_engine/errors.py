@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     import psycopg
 
     from migrations_engine.report import SchemaValidation, Verification
 
+_LONGEST: Final = 100_000  #: characters of a text of the server; a statement may raise an error with megabytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerMessage:
-    """What PostgreSQL said about a statement it refused."""
+    """What PostgreSQL said about a statement it refused. Of texts that are very long, the first characters."""
 
     message: str
     sqlstate: str | None = None
@@ -26,12 +28,16 @@ class ServerMessage:
         """Read the diagnostic fields of *error*; without them (a lost connection) its own text is the message."""
         diag = error.diag
         return cls(
-            message=diag.message_primary or str(error).strip() or type(error).__name__,
+            message=_cut(diag.message_primary) or _cut(str(error).strip()) or type(error).__name__,
             sqlstate=error.sqlstate,
-            detail=diag.message_detail,
-            hint=diag.message_hint,
-            context=diag.context,
+            detail=_cut(diag.message_detail),
+            hint=_cut(diag.message_hint),
+            context=_cut(diag.context),
         )
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
 
 
 class EngineError(Exception):

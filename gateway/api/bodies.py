@@ -65,7 +65,7 @@ def body_pieces(environ: dict[str, Any], max_bytes: int) -> Iterator[bytes]:
 
 
 def _check_is_plain(environ: dict[str, Any]) -> None:
-    if environ.get("HTTP_CONTENT_ENCODING", "identity") not in ("identity", ""):
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() not in ("identity", ""):
         raise UnsupportedMediaType("the body must be sent as it is, without Content-Encoding")
 
 

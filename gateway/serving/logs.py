@@ -24,13 +24,19 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\
 #: syslog's, by the levels of logging.
 _PRIORITIES: Final = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 _NO_WORD: Final = re.compile(r"[\s\"=]|^$")
+_LONGEST: Final = 10_000  #: characters of a message, a fact or a trace; an error of the server may have megabytes
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
     """Return the ``extra`` of the caller: request_id, database, duration and the like."""
     facts = {name: value for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES}
     trace: Mapping[str, str] = getattr(facts.get("request_id"), "trace", {})
-    return {**facts, **trace}
+    return {name: _cut(value) if isinstance(value, str) else value for name, value in {**facts, **trace}.items()}
+
+
+def _cut(text: str) -> str:
+    """Return the first characters of a text, and how many it has in all if these are not all."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
 
 
 class TextFormatter(logging.Formatter):
@@ -40,24 +46,31 @@ class TextFormatter(logging.Formatter):
         """Return the line, and under it, indented, the trace of an exception.
 
         A text from outside can be part of a message, a fact or an exception: it can neither begin a line that looks
-        like one of the gateway's own, nor pass for another fact.
+        like one of the gateway's own, nor pass for another fact. So a message with an equals sign is in quotes, as
+        facts are.
         """
         return f"{_timestamp(record)} {record.levelname} {self.format_bare(record)}"
 
     def format_bare(self, record: logging.LogRecord) -> str:
         """Return the line without the time and the level, which the journal stores separately."""
         facts = "".join(f" {name}={_word(value)}" for name, value in _facts(record).items())
-        line = f"{record.name} {_printable(record.getMessage())}{facts}"
+        message = _cut(record.getMessage())
+        line = f"{record.name} {_quoted(message) if '=' in message else _printable(message)}{facts}"
         if record.exc_info:
-            trace = self.formatException(record.exc_info).split("\n")
+            trace = _cut(self.formatException(record.exc_info)).split("\n")
             line = "\n  ".join((line, *map(_printable, trace)))
         return line
 
 
 def _word(value: object) -> str:
     """*value* as one word: in quotes where it has a space, a quote or an equals sign."""
-    text = _printable(str(value))
-    return f'"{text.replace(chr(34), chr(92) + chr(34))}"' if _NO_WORD.search(text) else text
+    text = str(value)
+    return _quoted(text) if _NO_WORD.search(text) else _printable(text)
+
+
+def _quoted(text: str) -> str:
+    """*text* in quotes; of what is in it, a backslash stands before each quote and each backslash."""
+    return '"' + _printable(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def _printable(text: str) -> str:
@@ -74,11 +87,11 @@ class JsonFormatter(logging.Formatter):
             "time": _timestamp(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage()),
             **_facts(record),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _cut(self.formatException(record.exc_info))
         return json.dumps(line, default=str)  # of any text, also what is no valid Unicode; orjson refuses that
 
 

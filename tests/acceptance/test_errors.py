@@ -94,6 +94,12 @@ def test_a_compressed_body_is_refused(gateway: Gateway, path: str) -> None:
         refused(gateway.request("POST", path, gzip.compress(b"{}"), headers), 415, "unsupported_media_type")
 
 
+def test_the_encoding_that_is_none_is_accepted_in_any_case(gateway: Gateway) -> None:
+    for encoding in ("identity", "Identity"):
+        headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+        refused(gateway.request("POST", "/call", b"{}", headers), 400, "invalid_request")
+
+
 @pytest.mark.parametrize("path", ["/call", "/admin/create-tenant", "/register"])
 @pytest.mark.parametrize(
     "chunks", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}xx0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"5\r\n{}"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -74,6 +75,24 @@ def test_no_logged_text_can_forge_a_line_or_a_fact(record, separator):
     assert "\x1b" not in first
     assert ' cause="boom' in first
     assert first.endswith('request_id=forged"')
+
+
+@pytest.mark.parametrize("text", ["x request_id=1", 'x" request_id=1 a="', 'x\\" request_id=1 a=\\"', "\\"])
+def test_a_message_or_a_fact_cannot_pass_for_another_fact(record, text):
+    record.exc_info = None
+    record.msg, record.args, record.cause = "failed: %s", (text,), text
+    line = TextFormatter().format(record).partition("gateway.x ")[2]
+    unquoted = re.sub(r'"(?:[^"\\]|\\.)*"', "", line)
+    assert re.findall(r"(\w+)=", unquoted) == ["request_id", "seconds", "cause"]
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_a_long_text_is_cut(record, formatter):
+    record.msg, record.args, record.cause = "%s", ("m" * 1_000_000,), "c" * 1_000_000
+    record.exc_info = (ValueError, ValueError("e" * 1_000_000), None)
+    line = formatter.format(record)
+    assert len(line) < 40_000
+    assert "1000000 characters" in line
 
 
 def test_the_journal_gets_the_line_and_its_facts_as_fields(record, tmp_path):

@@ -1,0 +1,21 @@
+"""What an error of the server becomes in a report."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from migrations_engine.errors import ServerMessage
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1, 1), (100_000, 100_000), (5_000_000, 100_000)])
+def test_the_texts_of_an_error_are_kept_up_to_a_length(connection: psycopg.Connection, length: int, kept: int) -> None:
+    with pytest.raises(psycopg.Error) as failure:
+        connection.execute(f"""DO $$ BEGIN
+            RAISE EXCEPTION '%', repeat('é', {length})
+            USING DETAIL = repeat('d', {length}), HINT = repeat('h', {length});
+        END $$""")
+    message = ServerMessage.of(failure.value)
+    for text, letter in ((message.message, "é"), (message.detail, "d"), (message.hint, "h")):
+        rest = "" if length == kept else f"… ({length} characters)"
+        assert text == letter * kept + rest
