@@ -15,9 +15,9 @@ JsonValue: TypeAlias = Any  #: None, bool, int, JsonNumber, str, list or dict, a
 
 MAX_INTEGER_DIGITS: Final = 18  #: an integer of so many digits fits 64 bits, and orjson reads it exactly
 
-# What orjson would round: a fraction, an exponent, or more digits than 64 bits hold. It may also match inside a
-# string, which costs only time.
-_INEXACT: Final = re.compile(rb"[0-9][.eE]|[0-9]{%d}" % (MAX_INTEGER_DIGITS + 1))
+# What orjson would change: a fraction, an exponent, more digits than 64 bits hold, or the sign of zero. It may also
+# match inside a string, which costs only time.
+_INEXACT: Final = re.compile(rb"[0-9][.eE]|[0-9]{%d}|(?<![0-9A-Za-z])-0" % (MAX_INTEGER_DIGITS + 1))
 
 
 @dataclass(slots=True)  # not frozen, which would take three times as long to make, and a body may be full of them
@@ -65,7 +65,7 @@ def _written(value: object) -> orjson.Fragment:
 
 
 def _integer(text: str) -> int | JsonNumber:
-    return int(text) if len(text.removeprefix("-")) <= MAX_INTEGER_DIGITS else JsonNumber(text)
+    return JsonNumber(text) if text == "-0" or len(text.removeprefix("-")) > MAX_INTEGER_DIGITS else int(text)
 
 
 def _no_number(text: str) -> NoReturn:

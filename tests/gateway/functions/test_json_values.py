@@ -14,7 +14,17 @@ from gateway.functions import JsonNumber, dump_json, parse_json
 
 @pytest.mark.parametrize(
     "text",
-    ["1.10", "-0.0", "1e400", "1E-400", "9223372036854775808", "123456789012345678901234567890", "0.1e1", "-1.5e+3"],
+    [
+        "1.10",
+        "-0",
+        "-0.0",
+        "1e400",
+        "1E-400",
+        "9223372036854775808",
+        "123456789012345678901234567890",
+        "0.1e1",
+        "-1.5e+3",
+    ],
 )
 def test_a_number_that_a_double_would_change_stays_as_it_is_written(text):
     assert parse_json(f'{{"a": [{text}]}}'.encode()) == {"a": [JsonNumber(text)]}
