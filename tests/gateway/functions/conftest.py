@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from gateway.events import Events
 from gateway.functions import SignatureCache, parse_json, session_options
 from gateway.naming import tenant_database
 from gateway.operations.call_function import CallAnswer, FunctionCall, call_steps
@@ -73,6 +74,7 @@ class Caller:
             registry=self.registry,
             directory=SimpleNamespace(remembered=lambda _: found, was_asked=lambda _: True, is_open_on=lambda *_: True),
             signatures=SignatureCache(schemas=schemas),
+            events=Events(),
         )
 
     def answer(self, function: str, params: Any = (), peer: Any = None) -> CallAnswer:
