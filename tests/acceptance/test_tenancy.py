@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import psycopg
-from psycopg import sql
 
+from gateway.databases.catalog import drop_database
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway
 
@@ -38,12 +38,11 @@ def test_a_platform_named_like_another_s_main_database_is_separate(gateway: Gate
 def test_a_database_dropped_and_made_again_is_noticed_by_every_worker(
     gateway: Gateway, admin: psycopg.Connection, platform: str
 ) -> None:
-    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(f"{platform}_x_1"))
     gateway.register(platform, SHOP, tenant_id="x-1")
     for _ in range(20):
         assert gateway.call(platform, "count_users", tenant_id="x-1").status == 200
 
-    admin.execute(drop)
+    drop_database(admin, f"{platform}_x_1")
     for _ in range(20):
         answer = gateway.call(platform, "count_users", tenant_id="x-1")
         assert (answer.status, answer.json["error"]) == (404, "database_not_found"), answer.body
@@ -53,7 +52,7 @@ def test_a_database_dropped_and_made_again_is_noticed_by_every_worker(
         conflict(gateway.call(platform, "count_users", tenant_id="x-1"))
         assert gateway.call(platform, "count_users", tenant_id="x_1").status == 200
 
-    admin.execute(drop)
+    drop_database(admin, f"{platform}_x_1")
     gateway.register(
         platform, {**SHOP, "seeders/users.pssql": "INSERT INTO users (name) VALUES ('A')"}, tenant_id="x-1"
     )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from gateway.databases.catalog import drop_database
 from migrations_engine import MigrationFailed
 from tests.support.structure import structure_of
 
@@ -143,7 +144,7 @@ def make(postgres_url: str) -> Callable[[], Tenant]:
 
         def database() -> Tenant:
             name = f"test_any_{next(numbers)}"
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop_database(admin, name)
             admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             return Tenant(make_conninfo(postgres_url, dbname=name))
 

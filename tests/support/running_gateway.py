@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import tarfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,9 +126,15 @@ def multipart(fields: Mapping[str, str | bytes]) -> tuple[bytes, str]:
 
 
 def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port without a listener.
+
+    It is below those that the kernel assigns to outgoing connections, because such a port may be taken before it is
+    used; and random, because tests run side by side.
+    """
+    while True:
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.randint(10_000, 30_000)))
+            return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
+from gateway.databases.catalog import drop_database
 from gateway.errors import ClientGone, ConnectionFailed, DatabaseNotFound, PoolExhausted
 from gateway.pools import ConnectionRegistry
 from gateway.steps import Event
@@ -473,7 +474,7 @@ def test_a_forgotten_database_can_be_renamed_at_once(make_registry, databases, a
 def test_a_database_dropped_by_force_is_missing_afterwards(make_registry, databases, admin):
     registry, (name,) = make_registry(), databases(1)
     pid_of(registry, name)
-    admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    drop_database(admin, name)
     wait_until(lambda: registry.pool_of(name).idle_count == 0)
     with pytest.raises(DatabaseNotFound), registry.lease(name):
         pass

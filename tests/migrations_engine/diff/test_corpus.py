@@ -20,6 +20,7 @@ from _pytest.mark import ParameterSet
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from gateway.databases.catalog import drop_database
 from migrations_engine.diff import Difference, diff_catalogs
 from tests.support.servers import ServerUrls, has_vector
 from tests.support.structure import structure_of
@@ -203,4 +204,4 @@ def new_database(url: str) -> Iterator[str]:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             for (subscription,) in connection.execute("SELECT subname FROM pg_subscription").fetchall():
                 connection.execute(sql.SQL("DROP SUBSCRIPTION {}").format(sql.Identifier(subscription)))
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_database(admin, name)

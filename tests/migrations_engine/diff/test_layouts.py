@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from gateway.databases.catalog import drop_database
 from migrations_engine.source.statements import split
 from tests.migrations_engine.conftest import Tenant
 from tests.support.servers import ServerUrls, server_versions
@@ -65,7 +66,7 @@ def make_tenant(server_urls: Callable[[int], ServerUrls]) -> Iterator[Callable[[
 
         yield make
         for name in names:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop_database(admin, name)
 
 
 def versions(laboratory: Laboratory, case: Case, layout: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.databases.catalog import drop_database
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
 from migrations_engine.deploy.ddl.alterations import alterations
 from migrations_engine.diff import diff_catalogs
@@ -33,7 +34,7 @@ class Bench:
 @pytest.fixture(scope="module")
 def workbench(postgres_url, superuser_url):
     with psycopg.connect(postgres_url, autocommit=True) as admin:
-        admin.execute("DROP DATABASE IF EXISTS test_alterations WITH (FORCE)")
+        drop_database(admin, "test_alterations")
         admin.execute("CREATE DATABASE test_alterations")
         with psycopg.connect(postgres_url, dbname="test_alterations", autocommit=True) as connection:
             yield connection
