@@ -32,6 +32,12 @@ from gateway.pools.watcher import Watcher
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 1.0  #: so that service is back about a second after the server is
 
+#: Deploys have deadlines of their own: the time-outs that a role or a database has for its applications do not apply.
+DEDICATED_OPTIONS: Final = {
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
 #: The observer's backend ends within two seconds even if its worker is killed and the network hides that.
 OBSERVER_OPTIONS: Final = {"statement_timeout": "1000", "idle_session_timeout": "1000"}
 END_SECONDS: Final = 5.0  #: how long to wait for the backend of a dedicated connection to be gone
@@ -119,7 +125,9 @@ class Connector:
         self.outage = Outage()
         self.at_once = one_address(conninfo)  #: see ``CountedConnection.connect``
         self._pooled = conninfo_of_server(conninfo, application_name=APPLICATION_NAME, session_options=session_options)
-        self._dedicated = conninfo_of_server(conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options={})
+        self._dedicated = conninfo_of_server(
+            conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=DEDICATED_OPTIONS
+        )
         self._observing = conninfo_of_server(
             conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=OBSERVER_OPTIONS
         )

@@ -70,7 +70,7 @@ class ConnectionRegistry:
         :param max_lifetime_seconds: after which a connection is closed instead of being put back
         :param wait_timeout_seconds: how long a lease waits for its turn
         :param slots_path: the file through which the workers of this machine share the budget; one per PostgreSQL
-        :param session_options: initial settings of each session of a pool; dedicated connections have the server's
+        :param session_options: initial settings of each session of a pool; dedicated connections have no time-outs
         :param reset: cleans the session of a returned connection, on another thread
         :param needs_reset: whether a returned connection has to be reset at all. One that need not may be in the middle
             of a statement: its cleaning was sent, and the next lease reads the answer, or calls *reset*

@@ -168,6 +168,14 @@ def test_lines_are_streamed_while_databases_finish(gateway, fleet) -> None:
     assert (missing.status, missing.json["error"]) == (404, "database_not_found")
 
 
+def test_time_outs_of_a_database_or_role_do_not_end_its_migration(gateway, fleet, admin) -> None:
+    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"):
+        admin.execute(f"ALTER DATABASE {name_of(fleet, 'a')} SET {name} = 1")
+    store(gateway, fleet, {**EMAIL, "migrations/002_slow.sql": "SELECT pg_sleep(0.05);"})
+    assert migrate(gateway, fleet, undo="keep").status == 200
+    assert set(states(gateway, fleet).values()) == {"current"}
+
+
 @contextmanager
 def migration_held_up(gateway: Gateway, platform: str, holder: psycopg.Connection, **more):
     """A migration that waits for a lock in its first database; its client and what is logged of it."""
