@@ -25,9 +25,9 @@ demo: setup
 test: setup
 	$(PYTEST) $(TESTS)
 
-# What needs no PostgreSQL, in less than a minute.
+# What needs no PostgreSQL and little time: less than a minute in all.
 test-quick: setup
-	$(PYTEST) -m "not server" $(TESTS)
+	$(PYTEST) -m "not server and not slow" $(TESTS)
 
 check: setup
 	$(VENV)/bin/ruff check .

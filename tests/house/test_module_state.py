@@ -97,10 +97,9 @@ def classes_with_state(trees: Iterable[ast.Module]) -> Iterator[str]:
 
 def state_of(tree: ast.Module, stateful: frozenset[str] = STATEFUL) -> list[str]:
     """The names of a module that are state."""
-    values, changed = assigned(tree), set(changed_in(tree))
-    rebound = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    changed = set(changed_in(tree))
     return sorted(
-        name for name, value in values.items() if name in changed | rebound or is_made_to_change(value, stateful)
+        name for name, value in assigned(tree).items() if name in changed or is_made_to_change(value, stateful)
     )
 
 

@@ -93,6 +93,7 @@ def test_a_damaged_record_is_not_taken_for_an_earlier_one(tmp_path) -> None:
             PlatformRegistry(tmp_path).get("myapp")
 
 
+@pytest.mark.slow
 def test_an_import_killed_anywhere_can_be_repeated(tmp_path) -> None:
     count, finished = 0, False
     while not finished:

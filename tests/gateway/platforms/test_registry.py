@@ -224,6 +224,7 @@ def killed_after(count: int, act: Callable[[], object]) -> bool:
     return status == 0
 
 
+@pytest.mark.slow
 def test_a_writer_killed_anywhere_leaves_the_old_or_the_new(registry, tmp_path) -> None:
     registry.register("a")
     registry.store("a", "s", upload(0))

@@ -371,6 +371,7 @@ def zlib_stored(data: bytes) -> bytes:
 
 
 class TestLimits:
+    @pytest.mark.slow
     def test_a_gigabyte_of_zeros_costs_little_memory(self) -> None:
         squeezer = zlib.compressobj(level=9, wbits=31)
         header = tarfile.TarInfo("tables/zeros.sql")

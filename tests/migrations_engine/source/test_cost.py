@@ -42,6 +42,7 @@ def read_all(text: str) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_thousand_shapes_cost_the_lexer_in_proportion_to_their_size() -> None:
     chance = random.Random(1)
     for _ in range(1000):
