@@ -1,4 +1,4 @@
-"""The parts that one process works with, and how they are wired from the settings."""
+"""The parts of one process, and how they are built from the settings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reading the bodies of requests within a limit: plain ones, and multipart forms with one archive in them.
 
-Werkzeug's decoder parses the forms. What its form parser adds is not used here: it takes a part for a file by whether
-it has a file name, and a part without one for text; here a part is the archive by its name alone.
+Werkzeug's decoder parses the forms. Its form parser is not used, because it decides by the file name whether a part is
+a file; here the name of the part decides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ARCHIVE: Final = "schema"  #: the part that is the archive
 _MAX_TEXT_BYTES: Final = 4096  #: of any other part; names have 63 at most
 _MAX_PARTS: Final = 100
 _MAX_OVERHEAD_BYTES: Final = 2**20  #: what a form may have besides the archive
-_IN_MEMORY_BYTES: Final = 2**20  #: of an archive; what is larger waits on disk
+_IN_MEMORY_BYTES: Final = 2**20  #: of an archive; a larger one is kept on disk
 
 
 def read_body(environ: dict[str, Any], max_bytes: int) -> bytes:
@@ -37,7 +37,7 @@ def read_body(environ: dict[str, Any], max_bytes: int) -> bytes:
     """
     _check_is_plain(environ)
     length = environ.get("CONTENT_LENGTH", "")
-    if length.isdecimal() and int(length) <= max_bytes:  # the way of nearly every call, so it is the short one
+    if length.isdecimal() and int(length) <= max_bytes:  # nearly every call
         body = _read(environ["wsgi.input"], int(length))
         if len(body) < int(length):
             raise InvalidRequest("the body ended before its announced length")
@@ -51,7 +51,7 @@ def body_pieces(environ: dict[str, Any], max_bytes: int) -> Iterator[bytes]:
     :raises UnsupportedMediaType, RequestEntityTooLarge, InvalidRequest: as :func:`read_body`
     """
     _check_is_plain(environ)
-    # The stream refuses to be read again at its limit, so that is set where only a body too long gets to.
+    # The stream raises an error if it is read at its limit, which therefore is one that only a too long body reaches.
     stream = get_input_stream(environ, max_content_length=max_bytes + 1)
     left = max_bytes
     while True:
@@ -70,7 +70,7 @@ def _check_is_plain(environ: dict[str, Any]) -> None:
 
 
 def _read(stream: IO[bytes], size: int) -> bytes:
-    """Read, and turn the server's errors about chunks that are none, and clients that are gone, into ours."""
+    """Read, and convert errors about malformed chunks and disconnected clients to the gateway's."""
     try:
         return stream.read(size)
     except (OSError, ClientDisconnected) as exc:
@@ -119,7 +119,7 @@ def _events(environ: dict[str, Any], boundary: bytes, max_bytes: int) -> Iterato
 
 
 class _PartReader:
-    """Puts the events of a form together to its parts."""
+    """Collects the parts of a form from the events of the decoder."""
 
     def __init__(self, archive: IO[bytes], archives: Collection[str], max_archive_bytes: int) -> None:
         self.parts: dict[str, str | IO[bytes]] = {}

@@ -19,8 +19,8 @@ from gateway.naming import check_name, check_tenant_id
 from gateway.security.api_keys import Caller
 from gateway.services import Services
 
-_TOLD_FIELDS: Final = 20  #: of the wrong ones; a request with more of them is no mistake in writing
-_TOLD_CHARACTERS: Final = 100  #: of a field's name
+_LISTED_FIELDS: Final = 20  #: of the wrong ones, in an error
+_NAME_CHARACTERS: Final = 100  #: of a field's name, in an error
 _TRUE: Final = frozenset({True, "true", "1", "yes", "on"})
 _FALSE: Final = frozenset({False, "false", "0", "no", "off", ""})
 
@@ -36,7 +36,7 @@ EXTENSION: Final = "gateway"  #: the key in Flask's ``extensions``
 
 
 class Name(fields.Field[str]):
-    """A platform, tenant, schema or database id: given back as it was sent, or refused."""
+    """The name of a platform or schema, or the id of a database; loaded unchanged."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:  # noqa: ANN401, ARG002
         try:
@@ -56,7 +56,7 @@ class TenantId(fields.Field[str | None]):
 
 
 class Flag(fields.Field[bool]):
-    """A yes or no: a JSON boolean, or one of the words that forms and shells use for it; empty is no."""
+    """A boolean: of JSON, or one of the words that forms and shells use; an empty string is False."""
 
     default_error_messages = {"invalid": "must be true or false"}  # noqa: RUF012 - marshmallow's own form
 
@@ -70,7 +70,7 @@ class Flag(fields.Field[bool]):
 
 
 class Seed(fields.String):
-    """What to do with seeded rows that are not there: ``insert`` them, or nothing for what the route does anyway."""
+    """``insert`` to add missing seeded rows; empty for the default of the route."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
         super().__init__(validate=OneOf(("insert", ""), error="must be insert"), **options)
@@ -98,7 +98,7 @@ class Request(Schema):
 def load(schema: Schema, data: Mapping[str, Any], caller: Caller) -> Any:  # noqa: ANN401 - what the schema makes
     """Return what *schema* makes of *data*.
 
-    Here the platform of a request becomes known, and so whether its caller may name it.
+    The platform of a request is known here, so whether the caller may name it is checked here.
 
     :raises Unauthorized, PlatformIsolationViolation: *caller* may not
     :raises InvalidRequest: with the wrong fields in the message, and under ``fields`` one by one
@@ -111,8 +111,8 @@ def load(schema: Schema, data: Mapping[str, Any], caller: Caller) -> Any:  # noq
     except ValidationError as exc:
         problems = exc.messages_dict
         names = chain(schema.fields, (name for name in data if name not in schema.fields))  # marshmallow keeps no order
-        told = islice((name for name in names if name in problems), _TOLD_FIELDS)
-        wrong = {name[:_TOLD_CHARACTERS]: _sentence(name, problems[name]) for name in told}
+        listed = islice((name for name in names if name in problems), _LISTED_FIELDS)
+        wrong = {name[:_NAME_CHARACTERS]: _sentence(name, problems[name]) for name in listed}
         raise InvalidRequest("; ".join(wrong.values()), fields=wrong) from None
 
 
@@ -121,7 +121,7 @@ def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow ne
     first = problems
     while not isinstance(first, str):
         first = next(iter(first.values() if isinstance(first, Mapping) else first))
-    return first if first.startswith(name) else f"{name[:_TOLD_CHARACTERS]} {first}"
+    return first if first.startswith(name) else f"{name[:_NAME_CHARACTERS]} {first}"
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def single_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def check_is_json(environ: dict[str, Any]) -> None:
-    """Look at what the body says it is.
+    """Check the content type of the body.
 
     :raises UnsupportedMediaType: not JSON
     """

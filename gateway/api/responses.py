@@ -1,4 +1,4 @@
-"""Answers before they become one framework's or another's, their request ids, and the shapes that several share."""
+"""Answers, independent of a framework; the ids of requests; and the shapes that several answers share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from marshmallow import Schema, fields
 
 from migrations_engine import SchemaValidation, Verification
 
-#: What the description says of a field that a function computes, of which nothing else says its type.
+#: The types of computed fields, for the description of the interface.
 BOOLEAN: Final[dict[str, Any]] = {"type": "boolean"}
 INTEGER: Final[dict[str, Any]] = {"type": "integer"}
 NUMBER: Final[dict[str, Any]] = {"type": ["number", "null"]}
@@ -42,7 +42,7 @@ class Answer:
 
 
 def to_json(body: Any) -> bytes:  # noqa: ANN401 - JSON of any kind
-    """*body* as JSON, its keys in their own order."""
+    """Return *body* as JSON, with the order of its keys."""
     return orjson.dumps(body)
 
 
@@ -121,7 +121,7 @@ class ChangeShape(Shape):
 
 
 class ValidationShape(Shape):
-    """All differences, by danger."""
+    """All differences, by compatibility."""
 
     safe_changes = fields.List(fields.Nested(ChangeShape))
     dataloss_changes = fields.List(fields.Nested(ChangeShape))
@@ -141,7 +141,7 @@ class VerificationShape(Shape):
 
 
 class SeederShape(Shape):
-    """What a seeder did on register."""
+    """The rows that a seeder inserted and skipped on register."""
 
     table = fields.String()
     inserted = fields.Integer()
@@ -149,7 +149,7 @@ class SeederShape(Shape):
 
 
 class SeederValidationShape(Shape):
-    """What of a seeder was found on migrate."""
+    """The rows of a seeder that were expected and found on migrate."""
 
     table = fields.String()
     expected = fields.Integer()

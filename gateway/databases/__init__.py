@@ -1,4 +1,4 @@
-"""Databases and their owners: the stamp in each database's comment, listing, making, adopting and dropping."""
+"""Databases and their owners: stamps in comments, listing, creation, adoption and drop."""
 
 from gateway.databases.catalog import Connections
 from gateway.databases.directory import DatabaseDirectory

@@ -1,4 +1,4 @@
-"""What this room asks of PostgreSQL: connections, its refusals as the gateway's errors, its rows as types."""
+"""The catalog of databases: its rows as types, statements about a database, and the conversion of errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _QUERIES = load_queries("gateway.databases")
 
 
 class Connections(Protocol):
-    """Where connections come from; every one of them is counted in the budget."""
+    """The source of connections, all of which are counted in the budget."""
 
     def lease(
         self, database: str, *, wait_timeout_seconds: float | None = None
@@ -31,7 +31,7 @@ class Connections(Protocol):
         """Open a separate connection; at the end it is closed and its backend has ended."""
 
     def forget(self, database: str) -> None:
-        """Close this process's idle connections to a database that is about to change its name or to go."""
+        """Close this process's idle connections to a database that is about to be renamed or dropped."""
 
 
 @contextmanager
@@ -96,7 +96,7 @@ class DatabaseRow:
 
     @cached_property
     def stamp(self) -> Stamp | None:
-        """What the comment says about the owner; None when it is no stamp."""
+        """The stamp in the comment, or None if the comment is not a stamp."""
         return Stamp.from_text(self.comment)
 
     def managed(self, stamp: Stamp) -> ManagedDatabase:

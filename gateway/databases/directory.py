@@ -34,9 +34,9 @@ class DatabaseDirectory:
     def __init__(
         self, connections: Connections, *, maintenance_database: str, roles: PlatformRoles | None = None
     ) -> None:
-        """Look at nothing yet.
+        """Create the directory; opens no connection.
 
-        :param roles: only their databases are platforms' databases, and they are logged in as
+        :param roles: which own the databases of their platforms, and log in to them; None without PLATFORM_ROLES
         """
         self._roles = roles
         self._connections = connections
@@ -85,11 +85,11 @@ class DatabaseDirectory:
         return database
 
     def forget(self, owner: DatabaseOwner) -> None:
-        """Look *owner* up again the next time: its database has turned out not to be what was remembered."""
+        """Remove *owner* from the cache, because its cached database has turned out to be another one."""
         self._remembered.pop(owner, None)
 
     def was_asked(self, connection: psycopg.Connection[Any]) -> bool:
-        """Whether :meth:`is_open_on` knows without asking the server."""
+        """Return whether :meth:`is_open_on` needs no query."""
         return connection in self._oids
 
     def is_open_on(self, connection: psycopg.Connection[Any], database: ManagedDatabase) -> bool:
@@ -104,15 +104,15 @@ class DatabaseDirectory:
         return oid == database.oid
 
     def of_platform(self, platform: str) -> tuple[ManagedDatabase, ...]:
-        """Every database of *platform*, ordered by name, with sizes."""
+        """Return every database of *platform*, ordered by name, with sizes."""
         return tuple(found for found in self._stamped(platform) if found.owner.platform == platform)
 
     def all(self) -> tuple[ManagedDatabase, ...]:
-        """Every database with a stamp, ordered by name, with sizes."""
+        """Return every database with a stamp, ordered by name, with sizes."""
         return self._stamped(None)
 
     def unstamped(self) -> tuple[str, ...]:
-        """Names of the databases that could be adopted; the maintenance database and our own are none."""
+        """Return the names of databases without a stamp, but for the maintenance database and the gateway's own."""
         with refusals("list databases"), self._session() as session:
             rows = read_rows(session, "unstamped_databases", {"prefix": stamp_prefix()})
         names = (row.name for row in rows if not row.name.startswith(RESERVED_PREFIX))
@@ -126,7 +126,7 @@ class DatabaseDirectory:
         return tuple(map(self._reachable, found))
 
     def _reachable(self, database: ManagedDatabase) -> ManagedDatabase:
-        """*database*, which connections are made to as its platform's role from now on."""
+        """Return *database*, after recording the role for connections to it."""
         if self._roles is not None and self._roles.remember(database.name, database.owner.platform):
             self._connections.forget(database.name)  # another platform has its name now
         return database
@@ -136,7 +136,10 @@ class DatabaseDirectory:
 
 
 def _oid_of_database(connection: psycopg.Connection[Any]) -> int:
-    """Which database a session is in. By libpq alone: psycopg's first cursor on a connection costs as much again."""
+    """Return the oid of the session's database.
+
+    It is queried with libpq alone, because psycopg's first cursor on a connection would double the cost.
+    """
     result = connection.pgconn.exec_(_QUERIES["path_in_database"])
     if result.status != ExecStatus.TUPLES_OK:
         raise error_from_result(result)
@@ -169,7 +172,7 @@ def owned(
 
 
 def _owns(roles: PlatformRoles | None, row: DatabaseRow, stamp: Stamp) -> bool:
-    """Whether the role of the platform that the stamp names owns the database: an owner can write any stamp."""
+    """Return whether the role of the stamp's platform owns the database, because an owner can write any stamp."""
     return roles is None or row.role == roles.role_of(stamp.owner.platform)
 
 

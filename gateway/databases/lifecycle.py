@@ -32,7 +32,7 @@ Prepare = Callable[[psycopg.Connection[Any]], Prepared]
 
 
 class DatabaseLifecycle:
-    """The only place that makes, stamps and drops the databases of owners."""
+    """Creates, stamps and drops the databases of owners; no other class does."""
 
     def __init__(
         self,
@@ -45,12 +45,12 @@ class DatabaseLifecycle:
         roles: PlatformRoles | None = None,
         events: Events | None = None,
     ) -> None:
-        """Connect nothing yet.
+        """Create the object; opens no connection.
 
-        :param wait_seconds: how long a request waits for another one that is making a database of the same name
+        :param wait_seconds: the wait limit for another request that creates a database of the same name
         :param most_templates: template databases to keep on the server
         :param new_database_template: what empty databases are copies of
-        :param roles: that own the databases of their platforms; None where the gateway's own does
+        :param roles: which own the databases of their platforms; None without PLATFORM_ROLES
         :param events: where lookups of templates are emitted
         """
         self._roles = roles

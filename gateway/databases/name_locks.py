@@ -1,4 +1,4 @@
-"""One maker at a time for a database name: over the threads of a worker, all workers, and all gateways of a server."""
+"""Locks on database names, over threads, workers and gateways: one request at a time creates a database of a name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.databases.catalog import Connections, refusals
 from gateway.errors import SchemaDeployError
 from gateway.queries import load_queries
 
-_POLL_SECONDS: Final = 0.05  #: what a waiter can be late by; short against the time of making a database
+_POLL_SECONDS: Final = 0.05  #: between attempts; short compared with creating a database
 _QUERIES = load_queries("gateway.databases")
 
 

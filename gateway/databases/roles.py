@@ -36,7 +36,7 @@ _INHERIT_OPTION_SINCE: Final = 160000  #: server version whose GRANT of a role s
 
 
 class PlatformRoles:
-    """The roles of platforms: their names, their passwords, and which database is reached as which."""
+    """The roles of platforms: their names, their passwords, and the role for each database."""
 
     def __init__(self, secret_file: Path, *, maintenance_database: str) -> None:
         """Create the object; reads and writes nothing yet.
@@ -47,7 +47,7 @@ class PlatformRoles:
         self._maintenance_database = maintenance_database
         # Both are changed by single operations only, which threads cannot see half done.
         self._platforms: dict[str, str] = {}  # database → platform, of all that this process may connect to
-        self._there: set[str] = set()  # platforms whose role is known to be there
+        self._existing: set[str] = set()  # platforms whose role is known to exist
 
     @staticmethod
     def role_of(platform: str) -> str:
@@ -56,15 +56,15 @@ class PlatformRoles:
         return f"platform_{key_name_of(platform).lower()[:_NAMED_CHARACTERS]}_{own}"
 
     def remember(self, database: str, platform: str) -> bool:
-        """Log in to *database* as *platform* from now on. Returns whether it was another's before."""
+        """Use *platform*'s role for *database* from now on. Return whether it was another platform's before."""
         before = self._platforms.get(database)
         self._platforms[database] = platform
         return before is not None and before != platform
 
     def login_to(self, database: str) -> dict[str, str]:
-        """Return the ``user`` and ``password`` to connect to *database* with; the gateway's own: nothing.
+        """Return the ``user`` and ``password`` for *database*; nothing for the maintenance database.
 
-        :raises GatewayError: it is not known whose it is
+        :raises GatewayError: its platform is not known
         """
         if database == self._maintenance_database:
             return {}
@@ -85,13 +85,13 @@ class PlatformRoles:
         :param renew: set its password again, if it exists
         :raises GatewayError: the gateway's role lacks the privilege
         """
-        if platform in self._there and not renew:
+        if platform in self._existing and not renew:
             return
         role = self.role_of(platform)
         missing = session.execute(_QUERIES["role_named"], {"name": role}).fetchone() is None
         if missing or renew:
             self._make(session, role, missing=missing)
-        self._there.add(platform)
+        self._existing.add(platform)
 
     def _make(self, session: psycopg.Connection[Any], role: str, *, missing: bool) -> None:
         name, encoding = sql.Identifier(role), session.info.encoding
@@ -126,7 +126,7 @@ class PlatformRoles:
         self.remember(database, platform)
 
     def forget(self, database: str) -> None:
-        """Connect to *database* no more: it is gone, or has another name."""
+        """Forget the role for *database*, which was dropped or renamed."""
         self._platforms.pop(database, None)
 
     @cached_property

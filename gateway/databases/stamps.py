@@ -1,4 +1,4 @@
-"""Whose a database is: the stamp in its comment, written and read here and nowhere else. No connection."""
+"""The stamp in the comment of a database, which names its owner. Only this module writes and reads stamps. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stamp:
 
     @classmethod
     def from_text(cls, comment: str | None) -> Stamp | None:
-        """Read the stamp in *comment*; None when it is no stamp: nothing, a person's words, or damaged."""
+        """Return the stamp in *comment*, or None if it is missing, damaged or another text."""
         try:
             record = json.loads(comment or "")
             if record[_VERSION_KEY] != _VERSION:
@@ -70,7 +70,7 @@ def stamp_prefix(platform: str | None = None) -> str:
 
 
 def answers_to(stamped: DatabaseOwner, asked: DatabaseOwner) -> bool:
-    """Whether calls for *asked* may reach the database of *stamped*: its owner, or its v2 name as a tenant id.
+    """Return whether calls for *asked* may reach the database of *stamped*: its owner, or its v2 name as a tenant id.
 
     Version 1 clients reach database ``d`` of schema ``s`` as tenant ``s_d``.
     """

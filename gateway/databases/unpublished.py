@@ -30,10 +30,10 @@ class UnpublishedDatabases:
     """The unpublished databases of a server. Every session is one in the maintenance database."""
 
     def __init__(self, template: str, *, roles: PlatformRoles | None) -> None:
-        """Connect nothing yet.
+        """Create the object; opens no connection.
 
         :param template: what empty databases are copies of
-        :param roles: that own the databases of their platforms; None where the gateway's own does
+        :param roles: which own the databases of their platforms; None without PLATFORM_ROLES
         """
         self._template = template
         self._roles = roles

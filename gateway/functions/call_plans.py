@@ -26,7 +26,7 @@ MAX_LABELS: Final = 6500  #: characters of all labels of a plan that is remember
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CallPlan:
-    """How a routine is called with values of one shape."""
+    """The plan of calls of a routine with values of one shape."""
 
     signature: Signature
     statement: Query
@@ -54,7 +54,7 @@ def known_plan(routine: Routine, params: Params) -> CallPlan | None:
 
 
 def plan_call(routine: Routine, params: Params, prober: Prober, *, max_row_bytes: int) -> CallPlan:
-    """Make the plan for values of this shape, and remember it with the routine.
+    """Return a new plan for values of this shape, and cache it with the routine.
 
     :param prober: asks PostgreSQL where several functions of the name fit
     :raises Misfit: no function of the name takes these values, or more than one would
@@ -69,7 +69,7 @@ def plan_call(routine: Routine, params: Params, prober: Prober, *, max_row_bytes
 
 
 def _may_be_remembered(params: Params) -> bool:
-    """Whether the shape of the values is small enough; clients choose their number and labels freely."""
+    """Return whether the shape of the values is small enough to be cached; clients choose their number and labels."""
     return len(params) <= MAX_ARGUMENTS and (isinstance(params, list) or sum(map(len, params)) <= MAX_LABELS)
 
 
@@ -102,7 +102,7 @@ def _make_plan(routine: Routine, binding: Binding, values: list[JsonValue], max_
 
 
 def _folded(values: list[JsonValue], rest: int) -> list[JsonValue]:
-    """Put the values from *rest* on into one list; a single list there is that list itself."""
+    """Return the values with those from *rest* on in one list; a single list there is used itself."""
     last = values[rest:]
     return [*values[:rest], last[0] if len(last) == 1 and isinstance(last[0], list) else last]
 

@@ -24,7 +24,7 @@ from gateway.functions.value_types import (
     natural_types,
 )
 
-PREFIX = "p_"  #: that a parameter's name may have and the client's key may lack, or the other way round
+PREFIX = "p_"  #: of parameters' names; clients may leave it out or add it
 
 _NUMBERS: Final = frozenset({20, 21, 23, 26, 700, 701, 790, 1700})  #: the integers, oid, real, double, money, numeric
 _WIDENING: Final = (21, 23, 20, 1700, 700, 701)  #: a number is taken implicitly for what comes later in this row
@@ -38,7 +38,7 @@ Params: TypeAlias = list[JsonValue] | dict[str, JsonValue]
 
 
 class Misfit(Exception):
-    """The values fit no signature, or several. The answer lists them, but only the server can print them."""
+    """The values fit no signature, or several. The error lists these, and only the server can print them."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Misfit(Exception):
 
 
 def bind(routine: Routine, params: Sequence[JsonValue] | dict[str, JsonValue]) -> list[Binding]:
-    """Every signature that the number and the names of *params* fit.
+    """Return a binding for every signature that the number and the names of *params* fit.
 
     :raises Misfit: there is none
     """
@@ -166,7 +166,7 @@ def _shown(labels: Sequence[str]) -> str:
 
 
 class Prober(Protocol):
-    """What can ask the server to understand a statement without running it."""
+    """A session that can have the server parse a statement without running it."""
 
     def parameter_types(self, statement: Query) -> tuple[int, ...]:
         """Return the types that the server infers for the statement's parameters.
@@ -212,14 +212,14 @@ def _types_to_ask_with(bindings: Sequence[Binding], values: Sequence[JsonValue])
 
 
 def _type_to_ask_with(value: JsonValue) -> int:
-    """Numbers and booleans say what they are; a string may be of any type, like a quoted literal in SQL."""
+    """Return the type of a number or boolean; a string may be of any type, like a quoted literal in SQL."""
     if isinstance(value, bool | int | JsonNumber):
         return natural_type(value) or UNKNOWN
     return UNKNOWN
 
 
 def _agreement(binding: Binding, asked: Sequence[int], resolved: Sequence[int]) -> tuple[int, int]:
-    """How well a signature agrees with what PostgreSQL made of the values; negative if it cannot be what it chose.
+    """Return how well a signature matches the types that PostgreSQL inferred; negative if it cannot be the chosen one.
 
     PostgreSQL prefers what needs the fewest conversions, and then the preferred type of a category.
     """
@@ -257,7 +257,7 @@ def _suits(binding: Binding, values: Sequence[JsonValue]) -> bool:
 
 
 def _could_be(value: JsonValue, kind: ValueType) -> bool:
-    """Whether a JSON value is of the kind that one would send for a type. Strings may be anything."""
+    """Return whether a JSON value may be meant for a type. A string may be meant for any."""
     if value is None or isinstance(value, str) or kind.oid in POLYMORPHIC or kind.form is Form.JSON:
         return True
     own_scalar = kind.form is Form.SCALAR and kind.base >= FIRST_USER_OID

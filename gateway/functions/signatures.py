@@ -1,4 +1,4 @@
-"""What may be called in a database: the signatures of its functions and procedures, as ``pg_proc`` has them."""
+"""The signatures of the functions and procedures of a database that may be called, from ``pg_proc``."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ T = TypeVar("T")
 
 
 class Asker(Protocol):
-    """What can ask the server."""
+    """A session that can query the server."""
 
     def ask(self, sql: bytes, values: Sequence[bytes]) -> list[bytes]:
         """Return the first column of every row."""
 
     def ask_rows(self, sql: bytes, values: Sequence[bytes]) -> list[dict[str, Any]]:
-        """Every row, by the names of its columns."""
+        """Return every row, by the names of its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class Plans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routine:
-    """The functions of one name and schema, among which the arguments choose."""
+    """The functions of one name in one schema; the arguments select one."""
 
     candidates: tuple[Signature, ...]
     same_name: tuple[int, ...]  #: oids of all that share the name, also of those that may not be called
@@ -135,7 +135,7 @@ class Routine:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes in memory, with its plans."""
+        """Its approximate size in memory, in bytes, with its plans."""
         types = {id(kind): kind for one in self.candidates for kind in one.types.values()}
         parameters = sum(_PART_BYTES + len(each.name) for one in self.candidates for each in one.parameters)
         signatures = _SIGNATURE_BYTES * len(self.candidates) + parameters + _size_of_types(types)
@@ -143,7 +143,7 @@ class Routine:
 
 
 def _size_of_types(types: dict[int, ValueType]) -> int:
-    """About how many bytes types take with what they are made of; *types* has them by identity, and then all."""
+    """Return the approximate size of types in bytes, with their parts, which are added to *types*, by identity."""
     size, left = 0, list(types.values())
     while left:
         kind = left.pop()
@@ -172,7 +172,7 @@ def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | N
 
 
 def describe(asker: Asker, candidates: Sequence[Signature]) -> list[str]:
-    """How PostgreSQL prints the signatures, for messages."""
+    """Return the signatures as PostgreSQL prints them, for messages."""
     oids = "{" + ",".join(str(one.oid) for one in candidates) + "}"
     printed = asker.ask(_QUERIES["arguments"], [oids.encode()])
     return [
@@ -201,7 +201,7 @@ def _meanings(name: str, schemas: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 
 def _fold(name: str) -> str:
-    """As PostgreSQL folds an unquoted name in a UTF-8 database: ASCII letters only."""
+    """Return *name* folded as PostgreSQL folds an unquoted name in a UTF-8 database: ASCII letters only."""
     return "".join(letter.lower() if letter.isascii() else letter for letter in name)
 
 
@@ -280,7 +280,7 @@ def _signature(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """Values given to a signature: the n-th value is for the n-th of ``inputs``.
+    """The values of a call, bound to a signature: the n-th value to the n-th of ``inputs``.
 
     ``rest`` is the index of the first value that goes, with all after it, into the array of a VARIADIC parameter,
     which is then the last of ``inputs``.

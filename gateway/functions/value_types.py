@@ -49,10 +49,10 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueType:
-    """A type, with domains already followed to what they are made of."""
+    """A type, with domains resolved."""
 
     oid: int  #: of the type itself, a domain's own
-    base: int  #: of what a domain is made of; else the same
+    base: int  #: of the type under a domain; else the same
     form: Form
     element: ValueType | None = None  #: of an array
     delimiter: str = ","  #: between an array's elements
@@ -143,7 +143,7 @@ def _type_of_integer(value: int) -> int:
 
 
 def common_type(found: Iterable[int | None]) -> int:
-    """One type for values of several natural types."""
+    """Return one type for values of several natural types."""
     kinds = {kind for kind in found if kind is not None}
     if not kinds:
         return TEXT
@@ -155,7 +155,7 @@ def common_type(found: Iterable[int | None]) -> int:
 
 
 def shape_of(value: JsonValue) -> tuple[bool, int | None]:
-    """All of a value that the choice of types, and of functions, depends on: whether it is a list, and of what."""
+    """Return what the choice of types and functions depends on: whether the value is a list, and its natural type."""
     return isinstance(value, list), natural_type(value)
 
 

@@ -20,7 +20,7 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,40}\.0+")
 
 
 def encoder_of(kind: ValueType) -> Encoder:
-    """How values of a type are sent."""
+    """Return the function that encodes values of a type."""
     write = _WRITERS[kind.form]
 
     def encode(value: JsonValue) -> bytes | None:
@@ -64,7 +64,7 @@ def _integer(value: JsonValue, kind: ValueType) -> str:
             return value.text.partition(".")[0]
         try:
             number = Decimal(value.text)
-        except InvalidOperation:  # an exponent beyond all bounds; PostgreSQL says so in its own words
+        except InvalidOperation:  # an exponent that is too large, which PostgreSQL refuses
             return value.text
         if number.adjusted() < LONGEST_INTEGER and number == number.to_integral_value():
             return format(number.to_integral_value(), "f")
@@ -113,7 +113,7 @@ def _array(value: JsonValue, kind: ValueType) -> str:
 
 
 def _array_of_texts(texts: list[str], delimiter: str) -> str:
-    """Do the same for texts alone, all quoted at once; they are joined by a character that none of them may have."""
+    """Return the array of texts, all escaped at once: joined by a character that none of them may contain."""
     joined = "\0".join(texts)
     if joined.count("\0") >= len(texts):
         return "\0"  # for the encoder to refuse

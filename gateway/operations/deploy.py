@@ -1,4 +1,4 @@
-"""One deploy to one database: the engine run for a request, and its errors in the gateway's words."""
+"""One deploy to one database: runs the engine for a request, and converts its errors to the gateway's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 class DeployTerms:
     """The options of a deploy request.
 
-    :ivar force: do what loses data all the same
+    :ivar force: apply changes that lose data
     :ivar dry_run: do everything, then roll it back
     :ivar undo: keep a copy of each database that is migrated
     :ivar add_seeds: add the seeded rows that are not there
@@ -124,21 +124,21 @@ def deploy(
         raise
     finally:
         services.events.emit(DeployEnded(purpose, result, time.monotonic() - began))
-    _log.info("%s done", purpose, extra=_told(wanted, facts))
+    _log.info("%s done", purpose, extra=_log_facts(wanted, facts))
     return report
 
 
 @contextmanager
 def engine_errors(wanted: DeployTerms, **facts: str | None) -> Iterator[None]:
-    """Turn the engine's errors into the gateway's, with what they know and with *facts*; the log has them too."""
+    """Convert the engine's errors to the gateway's, with their facts and *facts*, and log them."""
     try:
         yield
     except EngineError as exc:
-        _log.warning("deploy failed: %s", exc.message, extra=_told(wanted, {**facts, "file": exc.file}))
+        _log.warning("deploy failed: %s", exc.message, extra=_log_facts(wanted, {**facts, "file": exc.file}))
         raise _as_gateway_error(exc, facts) from exc
 
 
-def _told(wanted: DeployTerms, facts: dict[str, str | None]) -> dict[str, object]:
+def _log_facts(wanted: DeployTerms, facts: dict[str, str | None]) -> dict[str, object]:
     """Return the facts for a log line about a deploy."""
     known = {name: value for name, value in facts.items() if value is not None}
     return {**known, "request_id": wanted.request_id, "dry_run": wanted.dry_run}

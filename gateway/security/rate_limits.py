@@ -87,7 +87,7 @@ class SharedCounters(Storage):
         return _COUNTERS
 
     def check(self) -> bool:
-        """Return whether the counters can be used: always."""
+        """Return True: the counters can always be used."""
         return True
 
     def _is_open(self, place: int, key: str, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""``POST /call``: from a request to an answer in one function, which every door in front of it serves."""
+"""``POST /call``, for Flask, for WSGI servers without Flask, and for the event loop: the same steps for all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LONGEST_REMEMBERED: Final = 128  #: characters of a function's name; PostgreSQL
 
 @blueprint.post(CALL.path)
 def call() -> ResponseReturnValue:
-    """Call a function of the application's."""
+    """Call a function of the application."""
     services, environ = current_services(), request.environ
     steps = _answer_steps(services, environ, caller_of(environ), partial(_read_body, services, environ))
     return respond(run(steps, environ.get(PEER)))
@@ -134,10 +134,10 @@ def _read_address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
 
 
 class CallDoor:
-    """A short way for calls, in front of Flask: the same guard, the same function, the same errors."""
+    """WSGI middleware in front of Flask, which answers calls itself, with the same guard and errors."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]], services: Services, guard: Guard) -> None:
-        """Stand in front of *application*, where everything else goes."""
+        """Wrap *application*, which answers all other requests."""
         self._application = application
         self._services = services
         self._guard = guard

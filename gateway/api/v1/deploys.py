@@ -22,7 +22,7 @@ blueprint: Final = Blueprint("deploys", __name__)
 
 @blueprint.post("/register")
 def register() -> ResponseReturnValue:
-    """Bring one database to the archive's schema, and make it if it is missing."""
+    """Deploy the schema in the archive to one database, which is created if it is missing."""
     services = current_services()
     with reading_form(request.environ, services.settings.max_upload_bytes) as parts:
         wanted = load(DeployForm(request_id_of(request.environ)), parts, caller_of(request.environ))
@@ -33,7 +33,7 @@ def register() -> ResponseReturnValue:
 
 @blueprint.post("/migrate")
 def migrate() -> ResponseReturnValue:
-    """Bring a tenant's database, or without tenant_id all of the platform, to the archive's schema."""
+    """Deploy the schema in the archive to a tenant's database, or without tenant_id to all of the platform."""
     services = current_services()
     with reading_form(request.environ, services.settings.max_upload_bytes) as parts:
         wanted = load(DeployForm(request_id_of(request.environ)), parts, caller_of(request.environ))

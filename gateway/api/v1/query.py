@@ -1,4 +1,4 @@
-"""``POST /query``: one statement of the client's own, for platforms that have a key."""
+"""``POST /query``: one statement with bound values, for platforms that have a key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint: Final = Blueprint("query", __name__)
 
 @blueprint.post("/query")
 def query() -> ResponseReturnValue:
-    """Run the statement that the body has, and answer with its rows."""
+    """Run the statement in the body, and return its rows."""
     services, environ = current_services(), request.environ
     caller = caller_of(environ)
     body, params = read_call_body(environ, partial(read_body, environ, services.settings.max_request_bytes))

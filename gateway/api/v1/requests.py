@@ -1,4 +1,4 @@
-"""What version 1 is asked: the forms of deploys, and the body of a call."""
+"""The requests of version 1: the form of deploys, and the bodies of calls and queries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DeployForm(Request):
 
 
 class DatabaseAddress(Request):
-    """Whose database a call or a query is for."""
+    """The database of a call or a query."""
 
     platform = Name(required=True)
     tenant_id = TenantId(load_default=None, allow_none=True)
@@ -51,24 +51,24 @@ class DatabaseAddress(Request):
 
 
 class CallRequest(DatabaseAddress):
-    """The body of ``/call`` without its ``params``, which the functions' own types decide about."""
+    """The body of ``/call`` without its ``params``, which the types of the function check."""
 
     function = fields.String(required=True)
 
     @post_load
     def _find_owner(self, data: dict[str, Any], **_kwargs: Any) -> tuple[DatabaseOwner, str]:  # noqa: ANN401
-        """Whose database is meant, and the function's name."""
+        """Return the owner of the database, and the name of the function."""
         return _owner_in(data), data["function"]
 
 
 class QueryBody(DatabaseAddress):
-    """The body of ``/query`` without its ``params``, which the statement's own types decide about."""
+    """The body of ``/query`` without its ``params``, which the types of the statement check."""
 
     query = fields.String(required=True)
 
     @post_load
     def _find_owner(self, data: dict[str, Any], **_kwargs: Any) -> tuple[DatabaseOwner, str]:  # noqa: ANN401
-        """Whose database is meant, and the statement."""
+        """Return the owner of the database, and the statement."""
         return _owner_in(data), data["query"]
 
 

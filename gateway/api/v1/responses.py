@@ -1,4 +1,4 @@
-"""What version 1 answers, field by field in the order of the answers."""
+"""The answers of version 1, with their fields in order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RegisterAnswer(Shape):
 
 
 class MigratedDatabaseShape(Shape):
-    """One database's part in the answer of ``/migrate``; made from a MigratedDatabase.
+    """The result of one database in the answer of ``/migrate``; made from a MigratedDatabase.
 
     Of a failed or skipped database only the name, the status and the error are known.
     """
