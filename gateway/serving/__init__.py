@@ -1,1 +1,1 @@
-"""Serving: the only room that knows gunicorn."""
+"""Serving: the only package that imports gunicorn."""

@@ -1,1 +1,1 @@
-"""Changes → database: the only room that runs DDL, a module per step of a deploy."""
+"""The steps of a deploy, a module each. The only package that runs DDL."""

@@ -17,6 +17,7 @@ from gateway import errors
 from gateway.app import create_app
 from gateway.routes import ROUTES, route_of_rule
 from gateway.settings import Settings
+from migrations_engine.model import DEFAULT_SCHEMA
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,6 +87,16 @@ def test_every_error_has_a_status_of_its_own(error_class):
     assert [row.code for row in ERROR_TABLE if error_class in row.raised_as] == [error_class.code]
 
 
+def test_every_error_is_raised_or_has_kinds_that_are():
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "gateway").rglob("*.py"))
+    unused = [found.__name__ for found in error_classes() if len(re.findall(rf"\b{found.__name__}\(", code)) < 2]
+    assert [name for name in unused if not re.search(rf"raise {name}\b|\({name}\):", code)] == []
+
+
+def test_the_default_of_callable_schemas_is_the_schema_of_unqualified_names():
+    assert Settings.from_environment({}, None).callable_schemas == (DEFAULT_SCHEMA,)
+
+
 def test_every_route_has_a_row_in_the_table_of_routes(tmp_path):
     app = create_app(Settings.from_environment({"DATA_DIR": str(tmp_path)}, None))
     ways = [(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods]
@@ -111,6 +122,13 @@ def test_links_between_documents_are_not_dead(document):
         target = document.parent / path if path else document
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_name_existing_files(document):
+    folders = "gateway|migrations_engine|tests|benchmarks|scripts|systemd|monitoring|examples"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+)`", document.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def entry(path: Path) -> str:
