@@ -20,8 +20,8 @@ from migrations_engine import Schema
 class PlannedGroup:
     """Databases with the same plan.
 
-    :ivar example: what it did in the largest of them, which was tried
-    :ivar tried_ms: how long that took, and so the most that one of them should take
+    :ivar example: the result in the largest one, where the migration was tried
+    :ivar tried_ms: the duration of that, as an upper bound for each of them
     """
 
     databases: tuple[str, ...]
@@ -65,7 +65,7 @@ def plan_migration(
             others = [replace(example, database=one.name) for one in members[:-1]]
         results |= {one.database: one for one in (example, *others)}
     services.deploy_log.add(
-        logged_deploy(databases, terms), {one.database: report_for_log(one) for one in results.values()}
+        logged_deploy(services, databases, terms), {one.database: report_for_log(one) for one in results.values()}
     )
     at_once = min(services.settings.parallel_deploys, max(1, len(databases) - 1))
     return MigrationPlan(
@@ -80,7 +80,7 @@ def plan_migration(
 
 
 def _differs_by_rows(example: MigratedDatabase) -> bool:
-    """Whether what happened in one database depends on its rows."""
+    """Return whether the result of a database depends on its rows."""
     if example.report is None:
         return True
     validation = example.report.schema_validation

@@ -13,7 +13,7 @@ from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployRequest, dedicated_to, deploy, deploy_turn, read_schema
 from gateway.operations.migration_result import MigratedDatabase, report_for_log
 from gateway.operations.schema_template import schema_template
-from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
+from gateway.platforms.deploy_log import LoggedDeploy, now_text
 from gateway.services import Services
 from migrations_engine import DeployReport, Schema
 
@@ -64,7 +64,7 @@ def register_database(services: Services, wanted: DeployRequest) -> RegisteredDa
 def _record(services: Services, wanted: DeployRequest, started_at: str, result: MigratedDatabase) -> None:
     """Log a registration that changed something or failed."""
     deploy = LoggedDeploy(
-        id=new_id(wanted.request_id),
+        id=services.deploy_log.new_id(wanted.request_id),
         platform=wanted.owner.platform,
         schema_name=None,
         request_id=wanted.request_id,

@@ -17,7 +17,7 @@ from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
 from gateway.operations.keep_copy import CopyRules
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration, report_for_log
-from gateway.platforms.deploy_log import LoggedDeploy, new_id, now_text
+from gateway.platforms.deploy_log import LoggedDeploy, now_text
 from gateway.services import Services
 from migrations_engine import ProvenDeploys, Schema
 
@@ -51,7 +51,7 @@ def roll_out(
     started = time.monotonic()
     results: list[MigratedDatabase] = []
     if databases:
-        with services.deploy_log.running(logged_deploy(databases, terms)) as progress:
+        with services.deploy_log.running(logged_deploy(services, databases, terms)) as progress:
             stopped, proven, copies = Event(), ProvenDeploys(), CopyRules(services, schema, terms)
 
             def migrate(database: ManagedDatabase) -> MigratedDatabase:
@@ -126,16 +126,16 @@ def migrate_one(
 
 
 def in_parallel(services: Services, act: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    """Return what *act* makes of each, some at a time, so that calls keep most of the connection budget."""
+    """Return the results of *act* for each thing. Only some run at a time, to leave calls most of the connections."""
     with ThreadPoolExecutor(services.settings.parallel_deploys) as threads:
         return list(threads.map(act, things))
 
 
-def logged_deploy(databases: Sequence[ManagedDatabase], terms: DeployTerms) -> LoggedDeploy:
+def logged_deploy(services: Services, databases: Sequence[ManagedDatabase], terms: DeployTerms) -> LoggedDeploy:
     """Return the record of a deploy to *databases*, all of one platform, that begins now."""
     owner = databases[0].owner
     return LoggedDeploy(
-        id=new_id(terms.request_id),
+        id=services.deploy_log.new_id(terms.request_id),
         platform=owner.platform,
         schema_name=owner.schema_name,
         request_id=terms.request_id,

@@ -1,7 +1,7 @@
 """Running and ended migrations, as seen by every worker and every gateway of DATA_DIR.
 
-Each has a file that is replaced while it goes on, and a lock that its process holds: one whose lock is free and that
-has not ended was interrupted.
+Each has a file, which is replaced while it runs, and a lock, which its process holds. One that has not ended and whose
+lock is free was interrupted.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from glob import escape
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal
 
-from gateway.platforms.storage import write_file
+from gateway.platforms.storage import INCOMING, write_file
 
 _log = logging.getLogger(__name__)
 
 _FOLDER: Final = ".deploys"
 _KEPT: Final = 100  #: of those that have ended
 _WRITTEN_EVERY_SECONDS: Final = 0.5
+_LEFT_AFTER_SECONDS: Final = 3600.0  #: a file that is still being written then belongs to a killed process
+_ID_TIME: Final = "%Y%m%dT%H%M%S%f"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class LoggedDeploy:
 
 
 class DeployLog:
-    """The log under *data_dir*. What cannot be written is only logged: no migration fails for its record."""
+    """The log under *data_dir*. A failure to write is only logged: no migration fails because of its record."""
 
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / _FOLDER
@@ -97,7 +100,7 @@ class DeployLog:
             return ()
 
     def deploys(self) -> tuple[LoggedDeploy, ...]:
-        """All that are known, the newest first."""
+        """Return all known deploys, the newest first."""
         return tuple(found for path in self._files() if (found := self._read(path)) is not None)
 
     def _read(self, path: Path) -> LoggedDeploy | None:
@@ -123,19 +126,32 @@ class DeployLog:
             return False
         return False
 
+    def new_id(self, request_id: str) -> str:
+        """Return an id for a deploy. It sorts after all ids in the log, also if the clock has gone back."""
+        time_of_id = datetime.now(UTC)
+        with suppress(ValueError, OverflowError):  # there is none, or a file with another name
+            latest = max(self._ids(), default="").partition("-")[0]
+            time_of_id = max(time_of_id, datetime.strptime(f"{latest}Z", f"{_ID_TIME}%z") + timedelta(microseconds=1))
+        return f"{time_of_id:{_ID_TIME}}-{request_id[:40]}"
+
     def _prune(self) -> None:
+        """Remove the files of old deploys, also of those without a record, and what killed processes have left."""
         try:
-            for path in self._files()[_KEPT:]:
-                found = self._read(path)
-                if found is None or found.status != "running":
+            for deploy_id in sorted(self._ids(), reverse=True)[_KEPT:]:
+                if not self._is_held(deploy_id):
+                    for path in self._folder.glob(f"{escape(deploy_id)}.*"):
+                        path.unlink(missing_ok=True)
+            for path in self._folder.glob(f"{INCOMING}*"):
+                if time.time() - path.stat().st_mtime > _LEFT_AFTER_SECONDS:
                     path.unlink(missing_ok=True)
-                    self._lock_of(path.stem).unlink(missing_ok=True)
-                    self._reports_of(path.stem).unlink(missing_ok=True)
         except OSError as exc:
             _log.warning("old records of migrations cannot be removed: %s", exc)
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("[!.]*.json"), reverse=True)
+
+    def _ids(self) -> set[str]:
+        return {path.name.rpartition(".")[0] for path in self._folder.glob("[!.]*.*")}
 
     def _reports_of(self, deploy_id: str) -> Path:
         return self._folder / f"{deploy_id}.reports"
@@ -145,7 +161,7 @@ class DeployLog:
 
 
 class Progress:
-    """The record of a migration that goes on. Used by several threads."""
+    """The record of a running migration. Used by several threads."""
 
     def __init__(self, deploy: LoggedDeploy, path: Path, reports: Path) -> None:
         self._deploy = deploy
@@ -155,7 +171,7 @@ class Progress:
         self._written_at = 0.0
 
     def done(self, database: str, status: str, report: Mapping[str, Any]) -> None:
-        """Note what became of a database, and its report."""
+        """Record the result of a database, and its report."""
         with self._lock:
             self._deploy = replace(self._deploy, databases={**self._deploy.databases, database: status})
             try:
@@ -167,7 +183,7 @@ class Progress:
                 self.write()
 
     def end(self, status: Literal["completed", "failed"]) -> None:
-        """Note the end; the first one counts. A migration with a failed database has failed."""
+        """Record the end, unless it has been recorded. A migration with a failed database has failed."""
         with self._lock:
             if self._deploy.ended_at is None:
                 failed = "failed" in self._deploy.databases.values()
@@ -186,8 +202,3 @@ class Progress:
 def now_text() -> str:
     """Return the time in the format of records and answers."""
     return datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
-
-
-def new_id(request_id: str) -> str:
-    """Return an id for a migration; ids sort by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{request_id[:40]}"
