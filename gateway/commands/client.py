@@ -19,7 +19,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 class RequestRefused(Exception):
-    """The gateway has answered with an error, or not at all; ``answer`` is what it said."""
+    """The gateway has answered with an error, or not at all; ``answer`` is its JSON."""
 
     def __init__(self, message: str, answer: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -27,12 +27,12 @@ class RequestRefused(Exception):
 
     @classmethod
     def of_answer(cls, answer: Mapping[str, Any]) -> RequestRefused:
-        """Return the refusal that *answer*, the gateway's, says."""
+        """Return the refusal with the message and the cause in *answer*."""
         return cls(with_cause(answer["message"], answer.get("cause")), answer)
 
 
 class Transport(Protocol):
-    """What carries a request to a gateway."""
+    """Sends requests to a gateway."""
 
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
@@ -44,7 +44,7 @@ class Transport(Protocol):
 
 
 class GatewayClient:
-    """Requests as the commands make them."""
+    """Requests to a gateway, and their answers as JSON values."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -109,7 +109,7 @@ class HttpTransport:
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """As the protocol has it."""
+        """Send a request, see :class:`Transport`."""
         request = urllib.request.Request(  # noqa: S310 - the URL was checked
             self._url + path, body, {**self._headers, **headers}, method=method
         )
@@ -127,7 +127,7 @@ class HttpTransport:
 
 
 class DirectTransport:
-    """An application in this process, for where no gateway runs. Its rules of networks and keys do not count."""
+    """An application in this process, if no gateway is running. Its limits of networks and keys do not apply."""
 
     def __init__(self, settings: Settings) -> None:
         from gateway.app import create_app  # noqa: PLC0415 - Flask takes half a second to load
@@ -150,7 +150,7 @@ class DirectTransport:
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """As the protocol has it."""
+        """Send a request, see :class:`Transport`."""
         response = self._app.test_client().open(
             path, method=method, data=body, headers=dict(headers), environ_base={"REMOTE_ADDR": LOOPBACK}
         )

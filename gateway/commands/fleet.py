@@ -58,7 +58,7 @@ def _client(url: str, key: str | None, *, direct: bool) -> Iterator[GatewayClien
 
 
 def fleet_command(command: Command) -> Command:
-    """Add the common options to a command, pass it a client, and print refusals."""
+    """Add the common options to *command*, call it with a client, and print refusals."""
 
     @click.option("--url", envvar="DB_GATEWAY_URL", default="http://127.0.0.1:9000", show_default=True, metavar="URL")
     @click.option("--key", envvar="DB_GATEWAY_KEY", metavar="KEY", help="An API key, better in DB_GATEWAY_KEY.")

@@ -1,4 +1,4 @@
-"""What the commands about many databases print: tables, plans and progress."""
+"""The output of the commands about many databases: tables, plans and progress."""
 
 from __future__ import annotations
 

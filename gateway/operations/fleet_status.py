@@ -1,4 +1,4 @@
-"""See many databases as one: what each is at, which are alike, and how those that were changed by hand differ."""
+"""The status of many databases: the version of each, groups of identical ones, and differences of drifted ones."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def fleet_status(services: Services, platform: str, schema_name: str | None = No
 def inspect_all(
     services: Services, databases: Sequence[ManagedDatabase]
 ) -> list[tuple[ManagedDatabase, Inspection | GatewayError]]:
-    """Ask each database what it is at, some at a time; one that cannot be asked has its error."""
+    """Inspect each database, some at a time; the result of one that cannot be inspected is the error."""
 
     def inspect(database: ManagedDatabase) -> tuple[ManagedDatabase, Inspection | GatewayError]:
         try:
@@ -188,7 +188,7 @@ def _alike(statuses: Sequence[DatabaseStatus]) -> list[tuple[AlikeDatabases, Dat
 def _with_differences(
     services: Services, groups: Sequence[tuple[AlikeDatabases, DatabaseStatus]]
 ) -> tuple[AlikeDatabases, ...]:
-    """Say how those that have drifted differ from what was deployed to them, by one database of each group."""
+    """Return the groups with the differences of drifted ones from what was deployed, found in one of their members."""
 
     def describe(group: tuple[AlikeDatabases, DatabaseStatus]) -> AlikeDatabases:
         alike, member = group

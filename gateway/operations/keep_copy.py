@@ -28,7 +28,7 @@ _OVERWRITING: Final = re.compile(r"\bUPDATE\b", re.IGNORECASE)  #: INSERT … ON
 
 
 class CopyRules:
-    """Which databases of one migration need a copy, found out once for those that are alike. For several threads."""
+    """Decides which databases of one migration need a copy, once for databases that are alike. Thread-safe."""
 
     def __init__(self, services: Services, schema: Schema, terms: DeployTerms) -> None:
         self._services = services

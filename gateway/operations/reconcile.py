@@ -15,8 +15,8 @@ _log = logging.getLogger(__name__)
 def reconcile(services: Services) -> tuple[str, ...]:
     """Repair what can be repaired, and return a sentence for each repair and for what has to be done by hand.
 
-    Stamps are the truth about databases, records about schemas. What is cut short in either leaves something that only
-    its maker would have known, which is removed; a platform that has databases and no record is recorded again.
+    Stamps are authoritative for databases, records for schemas. Unfinished files and databases are removed; a platform
+    that has databases and no record is recorded again.
     """
     found = [*import_schemas(services), *services.platforms.mend()]
     found += [f"removed the unfinished database {name}" for name in services.lifecycle.remove_unfinished()]
@@ -38,7 +38,7 @@ def reconcile(services: Services) -> tuple[str, ...]:
 
 
 def reconcile_at_start(services: Services) -> None:
-    """Do so in the log; a start is not kept from serving by what cannot be mended now."""
+    """Reconcile, and log the result. An error is only logged, so that the gateway starts all the same."""
     try:
         for line in reconcile(services):
             _log.warning("reconciled: %s", line)

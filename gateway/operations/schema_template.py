@@ -1,4 +1,4 @@
-"""When a new database may be a copy of one that holds the schema already, and how a copy becomes its owner's."""
+"""Templates of schemas: whether a new database may be a copy of one, and how a copy gets its owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store schemas and read them again; list what there is of a platform."""
+"""Store schemas and read them again; list platforms, and the databases of their schemas."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StoreRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredUpload:
-    """What has become current; ``warnings`` name what of the archive was left alone."""
+    """The version that is current now; ``warnings`` name the parts of the archive that were ignored."""
 
     version: SchemaVersion
     warnings: tuple[str, ...]
@@ -87,7 +87,7 @@ def read_stored_schema(
 
 
 def list_platforms(services: Services) -> tuple[PlatformSummary, ...]:
-    """Every registered platform, by name."""
+    """Return every registered platform, by name."""
     databases = Counter(one.owner.platform for one in services.directory.all() if one.owner.kind == "schema")
     return tuple(
         PlatformSummary(name=one.name, schemas=len(one.schemas), databases=databases[one.name])

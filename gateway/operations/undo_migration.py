@@ -1,4 +1,4 @@
-"""Undo: databases put back to the copies that a migration has kept of them."""
+"""Undo: restore databases from the copies that a migration has kept of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UndoRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoneDatabase:
-    """What became of one database.
+    """The result of one database.
 
     :ivar not_restored: properties of the database that its copy could not be given
     """
@@ -43,7 +43,7 @@ class UndoneDatabase:
 
     @property
     def message(self) -> str | None:
-        """What has to be said about it, if anything."""
+        """The reason why it was not restored, or not completely; None if it was."""
         if self.error is not None:
             return self.error.text
         if self.not_restored:

@@ -1,4 +1,4 @@
-"""What ``platform.json`` says: a platform, its stored schemas, and the versions of each. No file is opened here."""
+"""The content of ``platform.json``: a platform, its stored schemas, and their versions. No file is opened here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StoredSchema:
 
     @property
     def current(self) -> SchemaVersion:
-        """What databases are made of and migrated to."""
+        """The version that databases are created from and migrated to."""
         return self.versions[-1]
 
     def find(self, checksum: str) -> SchemaVersion | None:

@@ -5,7 +5,7 @@ files of one version and never changes. ``{platform}/{schema}`` is a link to the
 
 Invariants:
 
-1. A record names only versions whose folders are complete: the folder is renamed into its place before the record is.
+1. A record names only versions whose folders are complete: a folder gets its name before the record is replaced.
 2. Writers hold the lock of the platform; readers follow the record that they have read, without a lock.
 3. Versions are never removed, so a reader's record stays valid.
 """
@@ -109,7 +109,7 @@ class PlatformRegistry:
         return found
 
     def all(self, unreadable: Callable[[StorageFailed], None] | None = None) -> tuple[Platform, ...]:
-        """Every registered platform, ordered by name, but for those whose record cannot be read.
+        """Return every registered platform, ordered by name, except those whose record cannot be read.
 
         :param unreadable: called for each of these; they are logged if it is None
         """
@@ -139,7 +139,7 @@ class PlatformRegistry:
         return found
 
     def folder(self, platform: str, schema_name: str, version: SchemaVersion) -> Path:
-        """Where the files of a version are."""
+        """Return the folder with the files of a version."""
         return self._data_dir / platform / VERSIONS_FOLDER / schema_name / version.checksum
 
     def store(self, platform: str, schema_name: str, upload: SchemaUpload) -> SchemaVersion:
@@ -216,7 +216,7 @@ class PlatformRegistry:
                 _show(folder, name, _version_of(upload))
 
     def mend(self) -> tuple[str, ...]:
-        """Remove what writers that were killed have left, and let every link lead to its current version.
+        """Remove unfinished files of killed writers, and let every link lead to its current version.
 
         Return a sentence for each thing that was mended, and for each platform whose record cannot be read.
         """
@@ -272,7 +272,7 @@ def _version_of(upload: SchemaUpload) -> SchemaVersion:
 
 
 def _show(folder: Path, schema_name: str, version: SchemaVersion) -> bool:
-    """Point the link of the schema to *version*, and return whether that changed it.
+    """Let the link of the schema lead to *version*, and return whether that changed it.
 
     A folder in its place, from an earlier gateway or made by hand, is moved to the versions.
     """

@@ -119,7 +119,7 @@ def point_link(link: Path, target: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove from *folder*, which must be locked, what writers that ended midway have left; return how much it was."""
+    """Remove unfinished files and folders from *folder*, which must be locked, and return their number."""
     found = list(folder.glob(f"{INCOMING}*"))
     for path in found:
         if path.is_dir() and not path.is_symlink():

@@ -24,14 +24,14 @@ blueprint: Final = Blueprint("schema_databases", __name__)
 
 @blueprint.post("/database/create")
 def create() -> ResponseReturnValue:
-    """Make a database of a stored schema."""
+    """Create a database of a stored schema."""
     services = current_services()
     return ok(_create(services), created_status(services))
 
 
 @blueprint.post("/admin/database/create")
 def create_for_php_clients() -> ResponseReturnValue:
-    """Do the same with the only two statuses that older clients know: 200, and 409 for an existing database."""
+    """Create one, with the two statuses that older clients know: 200, and 409 for an existing database."""
     try:
         return ok(_create(current_services()))
     except DatabaseAlreadyExists as exc:

@@ -1,4 +1,4 @@
-"""Migrations of many databases: ``/v2/migrate``, what they are at before and after, and which are under way."""
+"""Migrations of many databases: ``/v2/migrate``, their undo, the status of databases, and the log of deploys."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _HALF_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
 
 
 class ClientSocket(Protocol):
-    """Return the connection of a request, which the worker has added to the environ."""
+    """The connection of a request, which the worker has added to the environ."""
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """Return its descriptor."""
 
     def probe(self) -> None:
         """Find out whether a client that has closed its end still waits."""
@@ -54,13 +54,13 @@ def migrate() -> ResponseReturnValue:
 
 @blueprint.post("/v2/migrate-all")
 def migrate_all() -> ResponseReturnValue:
-    """Do the same for all databases of a schema."""
+    """Migrate all databases of a schema."""
     return _migrate(MigrateRequest(request_id_of(request.environ), exclude=("database_id", "uuid", "database_ids")))
 
 
 @blueprint.post("/v2/undo")
 def undo() -> ResponseReturnValue:
-    """Put databases back to what they were before a migration that has kept copies."""
+    """Restore databases from the copies that a migration has kept."""
     services = current_services()
     environ = request.environ
     wanted = load(UndoBody(), read_json(environ, services.settings.max_request_bytes), caller_of(environ))
@@ -77,7 +77,7 @@ def undo() -> ResponseReturnValue:
 
 @blueprint.get("/platform/<platform>/status")
 def status(platform: str) -> ResponseReturnValue:
-    """Say what every database of a platform, or of one of its schemas, is at, and which are alike."""
+    """Return the state of every database of a platform, or of one of its schemas, and the groups of identical ones."""
     services = current_services()
     check_name(platform, field="platform")
     query = single_values(request.args.items(multi=True))
@@ -89,7 +89,7 @@ def status(platform: str) -> ResponseReturnValue:
 
 @blueprint.get("/admin/deploys")
 def deploys() -> ResponseReturnValue:
-    """List the migrations under way and the last ones that have ended, the newest first."""
+    """List the running deploys and the last ones that have ended, the newest first."""
     found = current_services().deploy_log.deploys()
     return ok({"deploys": LoggedDeployShape(many=True).dump(found), "count": len(found)})
 
@@ -134,8 +134,8 @@ def _lines(
 ) -> Iterator[bytes]:
     """Yield a line for each database when it is done, then the summary.
 
-    The migration runs in a thread of its own. After the client's disconnect, this is closed at the next line; running
-    deploys end, and unless the migration is detached no further ones start.
+    The migration runs in a thread of its own. After the client's disconnect this generator is closed at the next
+    line: running deploys end, and no further ones start unless the migration is detached.
     """
     lines: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     closed = Event()
@@ -181,7 +181,7 @@ def _always() -> bool:
 
 
 def _client_waits(client: ClientSocket | None) -> Callable[[], bool]:
-    """Return what says whether the client that has sent the request still waits for the answer."""
+    """Return a function that returns whether *client* still waits for the answer."""
     if client is None:
         return _always
 

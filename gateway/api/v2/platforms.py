@@ -1,4 +1,4 @@
-"""Platforms and what they have: ``/platform…`` and ``/platforms``."""
+"""Platforms, their schemas and their databases: ``/platform…`` and ``/platforms``."""
 
 from __future__ import annotations
 
@@ -98,6 +98,6 @@ def platforms() -> ResponseReturnValue:
 
 
 def _versions(schema: StoredSchema) -> list[dict[str, Any]]:
-    """Every version of a schema, counted from 1, with its time and sender."""
+    """Return every version of a schema, counted from 1, with its time and sender."""
     shape = SchemaVersionShape()
     return [{"version": number, **shape.dump(one)} for number, one in enumerate(schema.versions, start=1)]

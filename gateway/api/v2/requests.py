@@ -1,4 +1,4 @@
-"""What version 2 is asked: the bodies, the form of an upload, and the query string of a listing."""
+"""The requests of version 2: bodies, the form of an upload, and the query string of a listing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What version 2 answers."""
+"""The answers of version 2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.api.responses import (
 
 
 class StoredSchemaShape(Shape):
-    """What a version of a schema has; made from a SchemaVersion."""
+    """The contents of a version of a schema; made from a SchemaVersion."""
 
     has_tables = fields.Function(lambda version: "tables" in version.folders, metadata=BOOLEAN)
     has_functions = fields.Function(lambda version: "functions" in version.folders, metadata=BOOLEAN)
@@ -47,7 +47,7 @@ class SchemaDatabaseShape(Shape):
 
 
 class DatabaseStatusShape(Shape):
-    """What one database is at; made from a DatabaseStatus."""
+    """The state of one database; made from a DatabaseStatus."""
 
     sometimes = frozenset({"checksum", "request_id"})
 
@@ -100,7 +100,7 @@ class PlannedGroupShape(Shape):
 
 
 class UndoneDatabaseShape(Shape):
-    """What became of a database that was to be put back; made from an UndoneDatabase."""
+    """The result of an undo for one database; made from an UndoneDatabase."""
 
     database = fields.String()
     status = fields.String()
@@ -109,7 +109,7 @@ class UndoneDatabaseShape(Shape):
 
 
 class LoggedDeployShape(Shape):
-    """A migration that is under way or has ended; made from a LoggedDeploy."""
+    """A deploy that is running or has ended; made from a LoggedDeploy."""
 
     id = fields.String()
     status = fields.String()
@@ -136,7 +136,7 @@ class PlatformShape(Shape):
 
 
 class CreateAnswer(Shape):
-    """What was made; from a RegisteredDatabase. ``status``, ``platform`` and ``schema_name`` come before it."""
+    """The created database; from a RegisteredDatabase. ``status``, ``platform`` and ``schema_name`` precede it."""
 
     database_name = fields.String(attribute="database")
     extensions_installed = fields.Integer(attribute="report.extensions_installed")
