@@ -1,4 +1,4 @@
-"""The log of deploys: in order also after the clock has gone back, limited in number, and free of what killed processes left."""
+"""The log of deploys: its order after the clock has gone back, its limit, and the remains of killed processes."""
 
 from __future__ import annotations
 
