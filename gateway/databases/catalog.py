@@ -39,8 +39,8 @@ def refusals(doing: str, **facts: str | None) -> Iterator[None]:
     """Raise the driver's errors as errors of the gateway.
 
     :param doing: what was tried, to follow "PostgreSQL refused to"
-    :raises ConnectionFailed: the connection was lost, or the server is going down (SQLSTATE classes 08 and 57P), or
-        the database is in use
+    :raises ConnectionFailed: the connection was lost, or the server is going down (SQLSTATE classes 08 and 57P), it is
+        a standby or read-only, or has no space or memory (class 53), or the database is in use
     :raises GatewayError: any other refusal, with PostgreSQL's message as the cause
     """
     try:
@@ -52,6 +52,9 @@ def refusals(doing: str, **facts: str | None) -> Iterator[None]:
         if isinstance(exc, psycopg.errors.ObjectInUse):
             message = f"PostgreSQL cannot {doing} while others are connected to it; end their sessions and try again"
             raise ConnectionFailed(message, cause=exc.diag.message_detail, sqlstate=state, **facts) from exc
+        if isinstance(exc, psycopg.errors.ReadOnlySqlTransaction) or state.startswith("53"):
+            message = f"PostgreSQL cannot {doing} now; see its message, and try again when that is mended"
+            raise ConnectionFailed(message, cause=exc.diag.message_primary, sqlstate=state, **facts) from exc
         raise GatewayError(
             f"PostgreSQL refused to {doing}",
             cause=exc.diag.message_primary,

@@ -306,6 +306,24 @@ def test_a_database_is_dropped_although_autovacuum_is_in_it(admin, existing, pos
     session.close()
 
 
+@pytest.mark.parametrize(
+    ("statement", "sqlstate"),
+    [
+        ("SET TRANSACTION READ ONLY; CREATE TABLE t ()", "25006"),  # as on a standby
+        ("DO $$ BEGIN RAISE EXCEPTION 'disk full' USING ERRCODE = '53100'; END $$", "53100"),
+        ("DO $$ BEGIN RAISE EXCEPTION 'too many clients' USING ERRCODE = '53300'; END $$", "53300"),
+    ],
+)
+def test_what_the_server_cannot_do_now_is_to_be_tried_again(connection, statement, sqlstate) -> None:
+    with (
+        pytest.raises(ConnectionFailed, match="cannot make a database now") as failure,
+        catalog.refusals("make a database", database="x"),
+    ):
+        connection.execute(statement)
+    assert (failure.value.facts["sqlstate"], failure.value.facts["database"]) == (sqlstate, "x")
+    assert failure.value.facts["cause"]
+
+
 def test_a_database_in_use_is_told_as_that(connection) -> None:
     """As PostgreSQL says it at once of a table; of a database it waits five seconds first."""
     connection.execute("CREATE TABLE t ()")
