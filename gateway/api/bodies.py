@@ -24,7 +24,7 @@ _PIECE_BYTES: Final = 2**16
 ARCHIVE: Final = "schema"  #: the part that is the archive
 _MAX_TEXT_BYTES: Final = 4096  #: of any other part; names have 63 at most
 _MAX_PARTS: Final = 100
-_MAX_OVERHEAD_BYTES: Final = 2**20  #: what a form may have besides the archive
+_MAX_OVERHEAD_BYTES: Final = 2**18  #: what a form may have besides the archive; headers of parts take long to parse
 _IN_MEMORY_BYTES: Final = 2**20  #: of an archive; a larger one is kept on disk
 
 
@@ -99,27 +99,36 @@ def reading_form(
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as archive:
         reader = _PartReader(archive, archives, max_archive_bytes)
         try:
-            for event in _events(environ, boundary.encode(), max_archive_bytes + _MAX_OVERHEAD_BYTES):
-                reader.take(event)
+            _read_parts(environ, boundary.encode(), reader, max_archive_bytes + _MAX_OVERHEAD_BYTES)
         except ValueError as exc:
             raise InvalidRequest(f"the form is not readable: {exc}") from None
         archive.seek(0)
         yield reader.parts
 
 
-def _events(environ: dict[str, Any], boundary: bytes, max_bytes: int) -> Iterator[Event]:
-    """Yield the decoder's events, reading the form in pieces."""
+def _read_parts(environ: dict[str, Any], boundary: bytes, reader: _PartReader, max_bytes: int) -> None:
+    """Read the form in pieces, and pass the decoder's events to *reader*.
+
+    :raises RequestEntityTooLarge: there is more than *max_bytes*, or more besides the archive than a form needs
+    """
     decoder = MultipartDecoder(boundary, max_parts=_MAX_PARTS)
+    received = 0
     for piece in chain(body_pieces(environ, max_bytes), [None]):
+        received += len(piece or b"")
         decoder.receive_data(piece)
         while not isinstance(event := decoder.next_event(), NeedData):
-            yield event
+            reader.take(event)
             if isinstance(event, Epilogue):
                 return
+        if received - reader.archive_bytes > _MAX_OVERHEAD_BYTES:
+            raise RequestEntityTooLarge(f"the form has more than {_MAX_OVERHEAD_BYTES} bytes besides the archive")
 
 
 class _PartReader:
-    """Collects the parts of a form from the events of the decoder."""
+    """Collects the parts of a form from the events of the decoder.
+
+    :ivar archive_bytes: received of the archive
+    """
 
     def __init__(self, archive: IO[bytes], archives: Collection[str], max_archive_bytes: int) -> None:
         self.parts: dict[str, str | IO[bytes]] = {}
@@ -128,6 +137,7 @@ class _PartReader:
         self._max_archive_bytes = max_archive_bytes
         self._name = ""
         self._text = bytearray()
+        self.archive_bytes = 0
 
     def take(self, event: Event) -> None:
         if isinstance(event, Field | File):
@@ -154,7 +164,8 @@ class _PartReader:
                 raise InvalidRequest(f"{self._name} is longer than {_MAX_TEXT_BYTES} bytes, or is no part of this form")
             return
         self._archive.write(data)
-        if self._archive.tell() > self._max_archive_bytes:
+        self.archive_bytes += len(data)
+        if self.archive_bytes > self._max_archive_bytes:
             raise RequestEntityTooLarge(f"the archive is larger than {self._max_archive_bytes} bytes")
 
     def _end(self) -> None:

@@ -111,3 +111,16 @@ def test_rubbish_is_refused_with_a_400(body, with_boundary) -> None:
     body = f"--{BOUNDARY}\r\n".encode() + body if with_boundary else body
     with suppress(GatewayError):
         read(environ(body))
+
+
+@pytest.mark.parametrize("unit", [b";", b'; a="b"', b" ", b'\\"', b"\r\nX: y"])
+def test_the_headers_of_parts_are_not_parsed_beyond_what_a_form_needs(unit) -> None:
+    plain = part("platform", b"")
+    long = plain.replace(b"\r\n\r\n", unit * (2**20 // len(unit)) + b"\r\n\r\n", 1)
+    with pytest.raises(RequestEntityTooLarge, match="besides the archive"):
+        read(environ(long))
+    archive = part("schema", ARCHIVE)
+    assert read(environ(plain, archive)) == {"platform": "", "schema": ARCHIVE}
+    many = [part(f"p{number}", b"x" * 4000) for number in range(90)]
+    with pytest.raises(RequestEntityTooLarge, match="besides the archive"):
+        read(environ(archive, *many))
