@@ -26,7 +26,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -37,7 +37,6 @@ WORKERS, THREADS, CLIENTS = 2, 8, 8
 ROUNDS = 3  #: of the compared runs, alternating
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 BENCHMARKS = Path(__file__).parent
-T = TypeVar("T")
 
 FUNCTION = """
 CREATE FUNCTION bench_rows(p_count integer)
@@ -234,7 +233,18 @@ def pgbench(binaries: Path, conninfo: str, seconds: float) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write("SELECT row_to_json(r)::text FROM bench_rows(1) r;\n")
         script.flush()
-        command = [binaries / "pgbench", "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "1", "-T", str(int(seconds))]
+        command = [
+            str(binaries / "pgbench"),
+            "-n",
+            "-M",
+            "prepared",
+            "-c",
+            str(CLIENTS),
+            "-j",
+            "1",
+            "-T",
+            str(int(seconds)),
+        ]
         output = subprocess.run(
             [*command, "-f", script.name, conninfo], check=True, capture_output=True, text=True
         ).stdout
@@ -297,7 +307,7 @@ def main() -> None:
             measure(postgres.url, folder, seconds, tenants)
 
 
-def in_turns(seconds: float, *runs: Callable[[float], T]) -> list[list[T]]:
+def in_turns(seconds: float, *runs: Callable[[float], Any]) -> list[list[Any]]:
     """Return the results of several alternating rounds, so that changes of the machine's load affect all of them."""
     rounds = [[run(seconds / ROUNDS) for run in runs] for _ in range(ROUNDS)]
     return [list(results) for results in zip(*rounds, strict=True)]
