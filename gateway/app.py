@@ -37,5 +37,5 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(views.blueprint)
     if settings.admin_page:
         app.register_blueprint(admin_pages.blueprint)
-    app.wsgi_app = call.CallDoor(app.wsgi_app, services, guard)  # type: ignore[method-assign]  # as Flask documents it
+    app.wsgi_app = call.CallMiddleware(app.wsgi_app, services, guard)  # type: ignore[method-assign]  # as Flask documents it
     return app

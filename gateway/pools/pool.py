@@ -339,7 +339,7 @@ class Turn:
         self.error: Exception | None = None
         self._pool = pool
         self._waiter = waiter
-        self._patient_until: float | None = None
+        self._grow_at: float | None = None
 
     def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - the first of the queue connects
         """Wait in this thread."""
@@ -380,11 +380,11 @@ class Turn:
         """Whether a connection is to be made, for which a thread has to block."""
         return self._waiter.leads and self._waiter.conn is None and self._waiter.error is None
 
-    def patience(self) -> float:
-        """How many seconds more a thread need not block, because a connection may be given back before that."""
-        if self._patient_until is None:
-            self._patient_until = monotonic() + GROW_SECONDS
-        return 0.0 if self._pool.needs_more else self._patient_until - monotonic()
+    def seconds_to_grow(self) -> float:
+        """Return the seconds until a thread has to connect, because no connection was given back before."""
+        if self._grow_at is None:
+            self._grow_at = monotonic() + GROW_SECONDS
+        return 0.0 if self._pool.needs_more else self._grow_at - monotonic()
 
 
 def _none_became_free() -> PoolExhausted:

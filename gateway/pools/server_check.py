@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.errors import GatewayError
 
-PATIENCE_SECONDS: Final = 0.7  #: how long a question may take; an answer about health is due within a second
+CHECK_SECONDS: Final = 0.7  #: timeout of a query; an answer about health is due within a second
 FRESH_SECONDS: Final = 0.5  #: how long an answer is cached, so that many checks cost PostgreSQL little
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class ServerCheck:
         self._answer = False
 
     def is_connected(self) -> bool:
-        """Whether PostgreSQL answers; False also when it has not done so within PATIENCE_SECONDS."""
+        """Whether PostgreSQL answers; False also when it has not done so within CHECK_SECONDS."""
         with self._lock:
             if time.monotonic() < self._answered_at + FRESH_SECONDS and not (self._answer and self._doubts()):
                 return self._answer
@@ -41,7 +41,7 @@ class ServerCheck:
                 self._asking = Event()
                 Thread(target=self._run, args=(self._asking,), name="server-check", daemon=True).start()
             asking = self._asking
-        if asking.wait(PATIENCE_SECONDS):
+        if asking.wait(CHECK_SECONDS):
             return self._answer
         with self._lock:
             if self._asking is asking:  # the next check need not wait as long

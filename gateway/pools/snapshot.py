@@ -26,7 +26,7 @@ RETURN_WEIGHT: Final = 0.05  #: of the one that came last in the share of those 
 ROTATION_SHARE: Final = 0.8
 ROTATION_RANK: Final = 0.875
 
-PATIENCE_SECONDS: Final = 0.2  #: within which a worker closes an idle connection it is asked for; it takes about 1 ms
+EVICTION_SECONDS: Final = 0.2  #: within which a worker closes a connection to be evicted; it takes about 1 ms
 
 
 def share_of_returning(share: float, away: float, longest_idle: float) -> float:
@@ -221,7 +221,7 @@ class TableSnapshot:
     def to_close(self, count: int, *, key: int | None = None) -> list[int]:
         """Return the idle slots to close so that *count* end; those requested recently are part of them.
 
-        Those requested PATIENCE_SECONDS ago are not: their worker may be stopped, or the requesting worker was killed
+        Those requested EVICTION_SECONDS ago are not: their worker may be stopped, or the requesting worker was killed
         before it could notify. They are requested again if nothing else is idle.
 
         :param key: only of this database, and then the longest idle
@@ -233,7 +233,7 @@ class TableSnapshot:
         asked = [slot for slot in idle if wanted[slot]]
         if asked:
             idle = [slot for slot in idle if not wanted[slot]]
-            ignored = [slot for slot in asked if wanted[slot] <= self.at - PATIENCE_SECONDS]
+            ignored = [slot for slot in asked if wanted[slot] <= self.at - EVICTION_SECONDS]
             count -= len(asked) - len(ignored)
         chosen = [idle[rank] for rank in ranks_to_close(count, len(idle), self.returning if key is None else 0.0)]
         return chosen + ignored[: max(0, count - len(chosen))] if asked else chosen

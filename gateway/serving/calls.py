@@ -12,7 +12,7 @@ from typing import Any, Final
 from gunicorn import SERVER
 
 from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of
-from gateway.api.v1.call import STATUS_LINES, CallDoor
+from gateway.api.v1.call import STATUS_LINES, CallMiddleware
 from gateway.functions.protocol import ServerWait
 from gateway.pools.pool import Turn
 from gateway.serving.client import Client, State
@@ -27,7 +27,9 @@ _NEVER: Final = float("inf")
 class Calls:
     """The calls that are under way in a worker, for clients of its loop."""
 
-    def __init__(self, loop: Loop, threads: Threads, door: CallDoor, *, is_stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, loop: Loop, threads: Threads, middleware: CallMiddleware, *, is_stopping: Callable[[], bool]
+    ) -> None:
         """Begin without a call.
 
         :param threads: take the steps that block
@@ -36,15 +38,15 @@ class Calls:
         self.loop = loop
         self.threads = threads
         self.is_stopping = is_stopping
-        self._door = door
+        self._middleware = middleware
         self._under_way: dict[Client, LoopCall] = {}
-        self._patient: deque[tuple[float, LoopCall]] = deque()  # until when each waits without a thread
+        self._delayed: deque[tuple[float, LoopCall]] = deque()  # until when each waits without a thread
 
     def begin(self, client: Client, head: PlainHead, body: bytes) -> None:
         """Make the call that *client* has sent."""
         client.begin()
         environ = {**head.environ, "REMOTE_ADDR": client.address[0]}
-        call = LoopCall(self, client, environ, self._door.answer_steps(environ, body), last=head.last)
+        call = LoopCall(self, client, environ, self._middleware.answer_steps(environ, body), last=head.last)
         self._under_way[client] = call
         call.begin()
 
@@ -64,27 +66,27 @@ class Calls:
             elif client.ended:
                 client.probe()
 
-    def be_patient(self, call: LoopCall, until: float) -> None:
-        """Have a call look again at *until* whether it needs a thread."""
-        self._patient.append((until, call))
+    def delay(self, call: LoopCall, until: float) -> None:
+        """Let *call* check again at the time *until* whether it needs a thread."""
+        self._delayed.append((until, call))
 
     @property
-    def are_patient(self) -> bool:
-        """Whether :meth:`end_patience` is to be called at some time."""
-        return bool(self._patient)
+    def has_delayed(self) -> bool:
+        """Return whether a call is delayed."""
+        return bool(self._delayed)
 
-    def seconds_of_patience(self) -> float:
-        """How long :meth:`end_patience` need not be called, where :attr:`are_patient`."""
-        return max(0.0, self._patient[0][0] - monotonic())
+    def seconds_of_delay(self) -> float:
+        """Return the seconds until :meth:`resume_delayed` must be called, if :attr:`has_delayed`."""
+        return max(0.0, self._delayed[0][0] - monotonic())
 
-    def end_patience(self) -> None:
-        """Let the calls look again whose time has come."""
-        while self._patient and self._patient[0][0] <= monotonic():
-            self._patient.popleft()[1].take_turn()
+    def resume_delayed(self) -> None:
+        """Let the calls check whose delay has ended."""
+        while self._delayed and self._delayed[0][0] <= monotonic():
+            self._delayed.popleft()[1].take_turn()
 
     def home_of(self, body: bytes) -> str | None:
         """Return the database that a call's body names, if it names one."""
-        return self._door.home_of(body)
+        return self._middleware.home_of(body)
 
 
 class LoopCall:
@@ -162,8 +164,8 @@ class LoopCall:
         turn = self._wait
         if not isinstance(turn, Turn) or not turn.has_news:
             return
-        if turn.needs_thread and (seconds := turn.patience()) > 0:
-            self._calls.be_patient(self, monotonic() + seconds)
+        if turn.needs_thread and (seconds := turn.seconds_to_grow()) > 0:
+            self._calls.delay(self, monotonic() + seconds)
             return
         self._stop_waiting()
         if turn.needs_thread:

@@ -126,9 +126,9 @@ class Worker(BaseWorker):
         self._stop()
 
     def _run_once(self, seconds: float) -> None:
-        if self._calls.are_patient:
-            self._loop.run_once(min(seconds, self._calls.seconds_of_patience()))
-            self._calls.end_patience()
+        if self._calls.has_delayed:
+            self._loop.run_once(min(seconds, self._calls.seconds_of_delay()))
+            self._calls.resume_delayed()
         else:
             self._loop.run_once(seconds)
 

@@ -35,8 +35,8 @@ from gateway.serving.threads import error_answer
 
 _log: Final = logging.getLogger(__name__)
 
-PATIENCE_SECONDS: Final = 20.0  #: how long a request's sender may keep a thread waiting, all its pauses together
-EARNED_BYTES_PER_SECOND: Final = 16 * 1024  #: a client that sends faster than this has no deadline
+READ_SECONDS: Final = 20.0  #: that all pauses in the sending of a request may take together
+MIN_BYTES_PER_SECOND: Final = 16 * 1024  #: a client that sends faster than this has no deadline
 _GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EAGAIN)
 DRAIN_SECONDS: Final = 5.0  #: for the rest of an unread body, before the connection is closed instead
 _SEND_TIMEOUT: Final = struct.pack("ll", int(WRITE_SECONDS), 0)
@@ -45,16 +45,16 @@ _TOGETHER_BYTES: Final = 64 * 1024  #: up to which a body is sent in one message
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class PatientSource:
-    """What gunicorn reads a request from: the bytes that have arrived already, then the socket, with an end to waiting.
+class TimedSource:
+    """The source of a request for gunicorn: the received bytes, then the socket, with a deadline.
 
-    Without that, as many clients as there are threads, each with half a body, would keep the worker from all others.
+    Without a deadline, clients that each send half a body would occupy all threads.
     """
 
     def __init__(self, client: Client) -> None:
         self._arrived = client.data
         self._socket = client.socket
-        self._patience_until = monotonic() + PATIENCE_SECONDS
+        self._deadline = monotonic() + READ_SECONDS
 
     def recv(self, size: int) -> bytes:
         """Return the received data, or the next data.
@@ -69,10 +69,10 @@ class PatientSource:
         except BlockingIOError:
             readable = select.poll()
             readable.register(self._socket, select.POLLIN)
-            if not readable.poll(max(0.0, self._patience_until - monotonic()) * 1000):
+            if not readable.poll(max(0.0, self._deadline - monotonic()) * 1000):
                 raise ConnectionResetError(errno.ECONNRESET, "the request arrives too slowly") from None
             data = self._socket.recv(size)
-        self._patience_until += len(data) / EARNED_BYTES_PER_SECOND
+        self._deadline += len(data) / MIN_BYTES_PER_SECOND
         return data
 
     def rest(self) -> bytes:
@@ -222,7 +222,7 @@ def answer_request(
     :param stopping: whether the worker takes no more requests
     :raises Exception: gunicorn's error for an unreadable request; ``OSError`` if the client has disconnected
     """
-    source = PatientSource(client)
+    source = TimedSource(client)
     parser = get_parser(config, source, client.address)  # type: ignore[no-untyped-call]
     request = next(parser)
     _check_transfer_coding(request.headers)

@@ -133,7 +133,7 @@ def _read_address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
     return found
 
 
-class CallDoor:
+class CallMiddleware:
     """WSGI middleware in front of Flask, which answers calls itself, with the same guard and errors."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]], services: Services, guard: Guard) -> None:

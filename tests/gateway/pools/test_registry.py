@@ -219,7 +219,7 @@ def test_a_pool_makes_a_connection_at_once_when_many_of_its_leases_have_waited(m
         with registry.lease(name):
             steps = registry.lease_steps(name)
             turn = next(steps)
-            at_once = turn.needs_thread and turn.patience() == 0
+            at_once = turn.needs_thread and turn.seconds_to_grow() == 0
         with pytest.raises(StopIteration) as stop:
             steps.send(Event.READY)
         registry.give_back(stop.value.value)

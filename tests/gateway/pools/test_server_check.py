@@ -13,7 +13,7 @@ from gateway.pools.server_check import ServerCheck
 
 @pytest.fixture
 def impatient(monkeypatch) -> None:
-    monkeypatch.setattr(server_check, "PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr(server_check, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(server_check, "FRESH_SECONDS", 0.0)
 
 
@@ -55,5 +55,5 @@ def test_a_hanging_server_is_queried_once_and_found_again_when_it_answers(impati
     assert hanging.is_set()
     assert len(asked) == 1
     back.set()
-    server_check.PATIENCE_SECONDS = 30
+    server_check.CHECK_SECONDS = 30
     assert check.is_connected()

@@ -73,7 +73,7 @@ def lease_and_return(registry, database: str) -> int:
 def test_the_longest_idle_connection_of_another_worker_is_evicted(
     other_worker, databases, make_registry, backends, monkeypatch
 ):
-    monkeypatch.setattr("gateway.pools.snapshot.PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("gateway.pools.snapshot.EVICTION_SECONDS", PATIENCE_SECONDS)
     names, other, registry = databases(4), other_worker(), make_registry(**SETTINGS)
     for name in names[:3]:
         other.tell(f"touch {name}")
