@@ -22,6 +22,7 @@ from gateway.commands.fleet_output import (
     show_lines,
     show_plan,
     show_progress,
+    show_remarks,
     show_status,
     show_table,
     undone_rows,
@@ -155,6 +156,8 @@ def migrate(client: GatewayClient, *, as_json: bool, target: dict[str, Any], **o
         raise RequestRefused("the answer was cut off; GET /admin/deploys or status show the result")
     if summary["status"] == "failed":
         raise RequestRefused.of_answer(summary)
+    if not as_json:
+        show_remarks(summary)
 
 
 @click.command()

@@ -79,6 +79,14 @@ def show_plan(answer: dict[str, Any]) -> None:
         click.echo(f"about {answer['estimated_ms'] / 1000:.1f} s at most")
 
 
+def show_remarks(summary: dict[str, Any]) -> None:
+    """Print the warnings of a migration, and the differences that were accepted, to standard error."""
+    validation = summary.get("schema_validation") or {}
+    accepted = (*validation.get("dataloss_changes", ()), *validation.get("incompatible_changes", ()))
+    for line in (*summary.get("warnings", ()), *map(_change, accepted)):
+        click.echo(f"Warning: {line}", err=True)
+
+
 def show_json(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
     """Print the lines of a migration as they are, and return the summary; None if the answer ended before it."""
     summary = None

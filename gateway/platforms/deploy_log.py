@@ -35,7 +35,7 @@ _ID_TIME: Final = "%Y%m%dT%H%M%S%f"
 class LoggedDeploy:
     """A migration of one or many databases.
 
-    :ivar databases: the results so far, by name: ``completed``, ``failed`` …
+    :ivar databases: the results so far, by name: ``completed``, ``failed``, ``skipped`` …
     """
 
     id: str
@@ -48,6 +48,11 @@ class LoggedDeploy:
     ended_at: str | None = None
     status: Literal["running", "completed", "failed", "interrupted"] = "running"
     databases: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """The number of databases that were tried."""
+        return sum(status != "skipped" for status in self.databases.values())
 
 
 class DeployLog:
@@ -183,11 +188,16 @@ class Progress:
                 self.write()
 
     def end(self, status: Literal["completed", "failed"]) -> None:
-        """Record the end, unless it has been recorded. A migration with a failed database has failed."""
+        """Record the end, unless it has been recorded.
+
+        A migration with a failed database has failed. One without, that has skipped some, was interrupted: its client
+        has disconnected.
+        """
         with self._lock:
             if self._deploy.ended_at is None:
-                failed = "failed" in self._deploy.databases.values()
-                self._deploy = replace(self._deploy, status="failed" if failed else status, ended_at=now_text())
+                results = self._deploy.databases.values()
+                ended = "failed" if "failed" in results else "interrupted" if "skipped" in results else status
+                self._deploy = replace(self._deploy, status=ended, ended_at=now_text())
                 self.write()
 
     def write(self) -> None:

@@ -120,7 +120,7 @@ class LoggedDeployShape(Shape):
     started_at = fields.String()
     ended_at = fields.String(allow_none=True)
     total = fields.Integer()
-    done = fields.Function(lambda deploy: len(deploy.databases), metadata=INTEGER)
+    done = fields.Integer()
     failed = fields.Function(
         lambda deploy: sum(status == "failed" for status in deploy.databases.values()), metadata=INTEGER
     )

@@ -89,6 +89,16 @@ def test_from_status_over_a_plan_to_a_migration(run, gateway, fleet) -> None:
     assert run("status", fleet, "--schema", "shop").returncode == 0
 
 
+def test_what_a_migration_warns_of_is_printed_to_standard_error(run, gateway, fleet) -> None:
+    store(gateway, fleet, {**SHOP, "tables/notes.sql": "CREATE TABLE notes (id int, body text);"})
+    assert run("migrate", fleet, "shop").stderr == ""
+    store(gateway, fleet, {**SHOP, "tables/notes.sql": "CREATE TABLE notes (id int);", "tests/a.sql": "SELECT 1;"})
+    forced = run("migrate", fleet, "shop", "--force")
+    assert (forced.returncode, forced.stdout.splitlines()[-1]) == (0, "completed_with_warnings: 2 updated")
+    assert "Warning: notes.body: drop_column: 0 rows at risk\n" in forced.stderr
+    assert all(line.startswith("Warning: ") for line in forced.stderr.splitlines())
+
+
 def test_a_failure_exits_with_1_and_prints_the_reason(run, gateway, fleet) -> None:
     store(gateway, fleet, {**SHOP, "migrations/1.sql": "SELECT 1/0;"})
     planned = run("plan", fleet, "shop")
