@@ -22,10 +22,10 @@ _STEP: Final = "tables"
 class Dependant:
     """An object that uses another one."""
 
-    #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``check``, ``domain check``, ``default``, ``routine`` or
-    #: ``other``
+    #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``check``, ``domain check``, ``default``,
+    #: ``generated column``, ``routine`` or ``other``
     kind: str
-    name: str  #: of the view, as a label; of the trigger, policy … on *holder*; of the column that has the default
+    name: str  #: of the view, as a label; of the trigger, policy … on *holder*; of the column, also of a default
     holder: str | None  #: label of the relation or domain that it belongs to
     description: str  #: as PostgreSQL describes it
     statement: str | None  #: what drops it; None where that would lose something
@@ -101,7 +101,7 @@ def _has(catalog: Catalog, item: Dependant) -> bool:
         return relation is not None
     if item.kind == "check":
         return any(constraint.name == item.name for constraint in relation.constraints)
-    if item.kind == "default":
+    if item.kind in ("default", "generated column"):
         column: Column | None = relation.column(item.name)
         return column is not None and column.default is not None
     return any((found.kind, found.name) == (item.kind, item.name) for found in relation.attachments)

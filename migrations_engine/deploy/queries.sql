@@ -67,6 +67,10 @@ WITH RECURSIVE root AS (
            coalesce((SELECT attnum FROM pg_catalog.pg_attribute
                       WHERE attrelid = to_regclass(%(relation)s::text) AND attname = %(column)s::text), 0)
      WHERE to_regclass(%(relation)s::text) IS NOT NULL AND %(constraint)s::text IS NULL
+), generated AS (
+    SELECT e.oid, e.adrelid, e.adnum
+      FROM pg_catalog.pg_attrdef e
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum AND a.attgenerated <> ''
 ), link AS (
     -- A view is its rule _RETURN; all others are themselves.
     SELECT CASE WHEN w.rulename = '_RETURN' THEN 'pg_catalog.pg_class'::regclass::oid ELSE d.classid END AS classid,
@@ -75,6 +79,11 @@ WITH RECURSIVE root AS (
            d.refclassid, d.refobjid, d.refobjsubid, d.deptype
       FROM pg_catalog.pg_depend d
       LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
+     WHERE NOT (d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.deptype IN ('a', 'i') AND EXISTS (
+         SELECT FROM generated g WHERE g.oid = d.objid AND (g.adrelid, g.adnum) = (d.refobjid, d.refobjsubid)))
+     UNION ALL
+    -- A generated column goes with its expression, and is computed again.
+    SELECT 'pg_catalog.pg_class'::regclass, adrelid, adnum, 'pg_catalog.pg_attrdef'::regclass, oid, 0, 'n' FROM generated
 ), found AS (
     SELECT classid, objid, objsubid, 0 AS depth FROM root
      UNION
@@ -83,7 +92,7 @@ WITH RECURSIVE root AS (
       JOIN link l ON l.refclassid = f.classid AND l.refobjid = f.objid AND f.objsubid IN (0, l.refobjsubid)
      WHERE (l.classid, l.objid) <> (f.classid, f.objid) AND f.depth < 40
        AND (l.deptype IN ('n', 'a') OR (l.deptype = 'i' AND l.classid = 'pg_catalog.pg_type'::regclass))
-       AND NOT (f.depth = 0 AND f.objsubid > 0 AND (
+       AND NOT (f.objsubid > 0 AND (
                 l.classid = 'pg_catalog.pg_constraint'::regclass
                 OR (l.classid = 'pg_catalog.pg_class'::regclass
                     AND EXISTS (SELECT FROM pg_catalog.pg_class i WHERE i.oid = l.objid AND i.relkind IN ('i', 'I', 'S')))
@@ -92,15 +101,18 @@ WITH RECURSIVE root AS (
                                  WHERE e.oid = l.objid AND e.adrelid = f.objid AND e.adnum = f.objsubid))
                 OR l.classid = 'pg_catalog.pg_statistic_ext'::regclass))
 ), object AS (
-    SELECT classid, objid, max(depth) AS depth
-      FROM found
-     WHERE depth > 0 AND (classid, objid) NOT IN (SELECT classid, objid FROM root)
-     GROUP BY classid, objid
+    SELECT f.classid, f.objid, max(f.depth) AS depth, coalesce(c.adnum, 0) AS objsubid
+      FROM found f
+      LEFT JOIN generated c ON f.classid = 'pg_catalog.pg_class'::regclass AND (c.adrelid, c.adnum) = (f.objid, f.objsubid)
+     WHERE f.depth > 0 AND (f.classid, f.objid, coalesce(c.adnum, 0)) NOT IN (SELECT classid, objid, objsubid FROM root)
+       AND (c.adnum IS NOT NULL OR (f.classid, f.objid) NOT IN (SELECT classid, objid FROM root))
+       AND NOT (f.classid = 'pg_catalog.pg_attrdef'::regclass AND f.objid IN (SELECT oid FROM generated))
+     GROUP BY f.classid, f.objid, c.adnum
 ), named AS (
-    SELECT o.*, i.identity, i.type, pg_describe_object(o.classid, o.objid, 0) AS description,
-           coalesce(w.ev_class, g.tgrelid, p.polrelid, nullif(k.conrelid, 0), e.adrelid, x.indrelid) AS holder_oid,
+    SELECT o.*, i.identity, i.type, pg_describe_object(o.classid, o.objid, o.objsubid) AS description,
+           coalesce(w.ev_class, g.tgrelid, p.polrelid, nullif(k.conrelid, 0), e.adrelid, x.indrelid, a.attrelid) AS holder_oid,
            coalesce(w.rulename, g.tgname, p.polname, k.conname, a.attname, c.relname) AS object_name,
-           c.relkind, k.contype, a.attgenerated, r.prokind,
+           c.relkind, k.contype, r.prokind,
            CASE WHEN k.contype = 'c' AND k.contypid <> 0 THEN
                 (SELECT d.identity FROM pg_identify_object('pg_catalog.pg_type'::regclass, k.contypid, 0) d) END AS domain
       FROM object o
@@ -112,7 +124,8 @@ WITH RECURSIVE root AS (
       LEFT JOIN pg_catalog.pg_policy p ON o.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = o.objid
       LEFT JOIN pg_catalog.pg_constraint k ON o.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = o.objid
       LEFT JOIN pg_catalog.pg_attrdef e ON o.classid = 'pg_catalog.pg_attrdef'::regclass AND e.oid = o.objid
-      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+      LEFT JOIN pg_catalog.pg_attribute a
+        ON (a.attrelid, a.attnum) IN ((e.adrelid, e.adnum), (CASE WHEN o.objsubid > 0 THEN o.objid END, o.objsubid))
       LEFT JOIN pg_catalog.pg_proc r ON o.classid = 'pg_catalog.pg_proc'::regclass AND r.oid = o.objid
      -- The row type of a view goes with it.
      WHERE NOT (o.classid = 'pg_catalog.pg_type'::regclass AND EXISTS (
@@ -122,20 +135,22 @@ WITH RECURSIVE root AS (
 )
 SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I') THEN 'index'
             WHEN n.type IN ('rule', 'trigger', 'policy') THEN n.type
-            WHEN n.domain IS NOT NULL THEN 'domain check' WHEN n.contype = 'c' THEN 'check' WHEN n.attgenerated = '' THEN 'default'
+            WHEN n.domain IS NOT NULL THEN 'domain check' WHEN n.contype = 'c' THEN 'check'
+            WHEN n.objsubid > 0 THEN 'generated column' WHEN n.classid = 'pg_catalog.pg_attrdef'::regclass THEN 'default'
             WHEN n.prokind IS NOT NULL THEN 'routine' ELSE 'other' END AS kind,
        CASE WHEN n.relkind IN ('v', 'm') THEN regexp_replace(n.identity, '^public\.', '') ELSE n.object_name END AS name,
        regexp_replace(coalesce(h.identity, n.domain), '^public\.', '') AS holder, n.description, n.identity,
-       CASE WHEN n.relkind = 'v' THEN format('DROP VIEW %%s', n.identity)
-            WHEN n.relkind = 'm' THEN format('DROP MATERIALIZED VIEW %%s', n.identity)
-            WHEN n.relkind IN ('i', 'I') THEN format('DROP INDEX %%s', n.identity)
+       CASE WHEN n.relkind = 'v' THEN format('DROP VIEW IF EXISTS %%s', n.identity)
+            WHEN n.relkind = 'm' THEN format('DROP MATERIALIZED VIEW IF EXISTS %%s', n.identity)
+            WHEN n.relkind IN ('i', 'I') THEN format('DROP INDEX IF EXISTS %%s', n.identity)
             WHEN n.type IN ('rule', 'trigger', 'policy')
-                THEN format('DROP %%s %%I ON %%s', upper(n.type), n.object_name, h.identity)
+                THEN format('DROP %%s IF EXISTS %%I ON %%s', upper(n.type), n.object_name, h.identity)
             WHEN n.contype = 'c' AND h.identity IS NOT NULL
-                THEN format('ALTER TABLE %%s DROP CONSTRAINT %%I', h.identity, n.object_name)
-            WHEN n.domain IS NOT NULL THEN format('ALTER DOMAIN %%s DROP CONSTRAINT %%I', n.domain, n.object_name)
-            WHEN n.attgenerated = '' THEN format('ALTER TABLE %%s ALTER COLUMN %%I DROP DEFAULT', h.identity, n.object_name)
-            WHEN n.prokind IS NOT NULL THEN format('DROP ROUTINE %%s', n.identity) END AS statement
+                THEN format('ALTER TABLE %%s DROP CONSTRAINT IF EXISTS %%I', h.identity, n.object_name)
+            WHEN n.domain IS NOT NULL THEN format('ALTER DOMAIN %%s DROP CONSTRAINT IF EXISTS %%I', n.domain, n.object_name)
+            WHEN n.objsubid > 0 THEN format('ALTER TABLE %%s DROP COLUMN IF EXISTS %%I', h.identity, n.object_name)
+            WHEN n.classid = 'pg_catalog.pg_attrdef'::regclass THEN format('ALTER TABLE %%s ALTER COLUMN %%I DROP DEFAULT', h.identity, n.object_name)
+            WHEN n.prokind IS NOT NULL THEN format('DROP ROUTINE IF EXISTS %%s', n.identity) END AS statement
   FROM named n
   LEFT JOIN LATERAL pg_identify_object('pg_catalog.pg_class'::regclass, n.holder_oid, 0) h ON n.holder_oid IS NOT NULL
  WHERE NOT (n.type = 'trigger' AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.oid = n.objid AND t.tgisinternal))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final, NamedTuple
 
 from migrations_engine.schema import Schema, SchemaFile, checksum_of, once_per_file
 from migrations_engine.source.lexer import folded_tokens, occurs
-from migrations_engine.source.names import ROUTINE_KINDS, created_name
+from migrations_engine.source.names import ROUTINE_KINDS, Cursor, created_name
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
@@ -43,16 +44,33 @@ def attachment_files(schema: Schema) -> tuple[SchemaFile, ...]:
 
 
 def structure_checksum(schema: Schema) -> str:
-    """Return the SHA-256 over the files that decide which objects there are, without routines and seeders."""
-    return checksum_of(
-        (*schema.extensions, *schema.types, *schema.tables, *schema.migrations, *attachment_files(schema))
-    )
+    """Return the SHA-256 over the files that decide which objects there are, without bodies of routines and seeders.
+
+    The arguments of routines are part of it: PostgreSQL prints a call with the casts that they need.
+    """
+    structure = (*schema.extensions, *schema.types, *schema.tables, *schema.migrations, *attachment_files(schema))
+    return checksum_of((*structure, *(_signatures(file) for file in schema.functions)))
 
 
 def is_about_routine(statement: SqlStatement) -> bool:
     """Return whether a GRANT, REVOKE or COMMENT is about functions, procedures or aggregates."""
     tokens = list(folded_tokens(statement.text))
     return "on" in tokens and bool(_ROUTINES & set(tokens[tokens.index("on") :][1:3]))
+
+
+@once_per_file
+def _signatures(file: SchemaFile) -> SchemaFile:
+    """Return the names and arguments of the routines that a file creates."""
+    heads = []
+    for statement in script_of(file).statements:
+        made = created_name(statement)
+        if made is not None and made.kind in ROUTINE_KINDS:
+            cursor = Cursor(statement.text)
+            while cursor.peek() and not cursor.sees("("):
+                cursor.take()
+            cursor.skip_parentheses()
+            heads.append(" ".join(islice(folded_tokens(statement.text), cursor.position)))
+    return SchemaFile(folder=file.folder, path=file.path, content="\n".join(heads).encode())
 
 
 @once_per_file

@@ -128,7 +128,7 @@ def remake_generated(difference: Difference) -> Iterator[Step]:
     """Drop a generated column and add it again, around a change of the columns that it is computed from."""
     relation, wanted = relation_of(difference), wanted_of(difference, Column)
     name = sql.Identifier(wanted.name)
-    yield alter(relation, Phase.COLUMNS, "DROP COLUMN", name, effect=REWRITES, together=True)
+    yield alter(relation, Phase.COLUMNS, "DROP COLUMN IF EXISTS", name, effect=REWRITES, together=True)
     yield from add_column(difference)
 
 

@@ -163,8 +163,8 @@ def remove_attachment(relation: Relation, attachment: Attachment) -> Step:
     word, name = attachment.kind.upper(), sql.Identifier(attachment.name)
     if attachment.kind in ("index", "statistics"):
         qualified = sql.Identifier(attachment.schema or relation.schema, attachment.name)
-        return Step(Phase.DROP, join("DROP", word, qualified), _BRIEFLY)
-    return Step(Phase.CLEAR, join("DROP", word, name, "ON", named(relation)), _BRIEFLY)
+        return Step(Phase.DROP, join("DROP", word, "IF EXISTS", qualified), _BRIEFLY)
+    return Step(Phase.CLEAR, join("DROP", word, "IF EXISTS", name, "ON", named(relation)), _BRIEFLY)
 
 
 def _is_plain(columns: str) -> bool:

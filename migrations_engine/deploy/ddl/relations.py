@@ -131,7 +131,7 @@ def create_view(view: Relation) -> Iterator[Step]:
 
 def remove_view(view: Relation) -> Step:
     """Drop a view that nothing uses any more."""
-    return Step(Phase.CLEAR, join("DROP", word(view), named(view)), "locks the view")
+    return Step(Phase.CLEAR, join("DROP", word(view), "IF EXISTS", named(view)), "locks the view")
 
 
 def alter_row_security(difference: Difference) -> Iterator[Step]:

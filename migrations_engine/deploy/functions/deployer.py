@@ -7,7 +7,8 @@ narrow the question down.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -121,12 +122,13 @@ class FunctionDeployer:
         self._run_all_pending()
         self._run_settings_again()
         self._settle()
-        if self._drop_replaced(make_room):
+        orphans = self._orphans()
+        made_room = [self._drop_replaced(make_room), self._drop_orphans(orphans, make_room)]
+        if any(made_room):
             restore()
             self._run_all_pending()
             self._run_settings_again()
             self._settle()
-        orphans = self._drop_orphans()
         self._validate_bodies()
         self._record(records, orphans)
         return self._counts(dropped=len(orphans))
@@ -187,10 +189,8 @@ class FunctionDeployer:
         """Drop the renamed functions, and return whether dependants had to be dropped for that."""
         made_room = []
         for routine, file in self._replaced.items():
-            try:
+            with _refusal_of(file):
                 made_room.append(make_room(routine.oid, routine.identity))
-            except MigrationFailed as exc:
-                raise FunctionDeployFailed(exc.message, file=file.label, server=exc.server) from exc
         self._routines.drop_all({routine: file.label for routine, file in self._replaced.items()}, aside=True)
         self._replaced.clear()
         return any(made_room)
@@ -365,14 +365,22 @@ class FunctionDeployer:
         message = f"{file.label} has not changed, but this deploy breaks it: {failure.server.message}"
         return FunctionDeployFailed(message, file=file.label, server=failure.server)
 
-    def _drop_orphans(self) -> list[str]:
-        """Drop what files made once and make no more."""
+    def _orphans(self) -> list[str]:
+        """Return the identities of what files made once and make no more."""
         current = {routine.identity for routines in self._made.values() for routine in routines}
         current |= {function.identity for functions in self._kept.values() for function in functions}
-        gone = [function for function in self._known.values() if function.identity not in current]
-        there = [routine for f in gone if f.exists for routine in self._routines.of_identity(f.identity)]
+        return [identity for identity in self._known if identity not in current]
+
+    def _drop_orphans(self, orphans: Sequence[str], make_room: Callable[[int, str], bool]) -> bool:
+        """Drop *orphans*, and return whether dependants had to be dropped for that."""
+        there = [r for one in orphans if self._known[one].exists for r in self._routines.of_identity(one)]
+        made_room = []
+        for routine in there:
+            if self._routines.dependants(routine):
+                with _refusal_of(None):
+                    made_room.append(make_room(routine.oid, routine.identity))
         self._routines.drop_all(dict.fromkeys(there))
-        return [function.identity for function in gone]
+        return any(made_room)
 
     def _record(self, records: Records, orphans: Sequence[str]) -> None:
         if self._left_behind:
@@ -395,3 +403,12 @@ class FunctionDeployer:
                 "functions with names of those that an earlier gateway deployed, which no file makes any more, were "
                 f"left in place: {', '.join(sorted(there - made))}"
             )
+
+
+@contextmanager
+def _refusal_of(file: SchemaFile | None) -> Iterator[None]:
+    """Raise a refusal to make room for a function as a failure of *file*."""
+    try:
+        yield
+    except MigrationFailed as exc:
+        raise FunctionDeployFailed(exc.message, file=file.label if file else None, server=exc.server) from exc
