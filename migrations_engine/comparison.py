@@ -18,6 +18,7 @@ from migrations_engine.deploy.declared import (
 )
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.migrations import MEMBER, rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, diff_catalogs, target_catalog
@@ -30,6 +31,7 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.dependency_order import order_tables, order_types
 from migrations_engine.source.lexer import occurs
+from migrations_engine.source.script import script_of
 
 _ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all row counts of one comparison together
 #: What everything else may need.
@@ -222,9 +224,18 @@ class Comparison:
         return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not self._renames(item)))
 
     def _renames(self, difference: Difference) -> bool:
-        name = re.escape(difference.name or bare_name(difference.table))
-        pattern = re.compile(_RENAMING.format(name), re.IGNORECASE | re.DOTALL)
-        return any(occurs(pattern, file.text) for file in self._situation.pending)
+        """Return whether a migration seems to rename or move what is to be added."""
+        name = difference.name or bare_name(difference.table)
+        in_a_block = re.compile(_RENAMING.format(re.escape(name)), re.IGNORECASE | re.DOTALL)
+        for file in self._situation.pending:
+            for statement in script_of(file).statements:
+                renamed = rename_of(statement)
+                if renamed is not None:
+                    if renamed.later_name == name and (renamed.kind != MEMBER or difference.name is not None):
+                        return True
+                elif statement.words[:1] == ("DO",) and occurs(in_a_block, statement.text):
+                    return True
+        return False
 
     def _is_mentioned(self, difference: Difference) -> bool:
         """Whether a migration may be going to make *difference* away."""

@@ -202,8 +202,10 @@ class _Deploy:
         self._comparison = None if opening.is_new else self._compare_existing()
         self._before = opening.there  #: the earlier state, with the new names after migrations
         self._names: Names = {}
-        add_declared = self._comparison.add_early if self._comparison is not None else lambda: False
-        self._runner = MigrationRunner(self._session, self._records, self._functions, add_declared)
+        if self._comparison is not None:
+            self._runner = MigrationRunner(self._session, self._records, self._functions, self._comparison.add_early)
+        else:
+            self._runner = MigrationRunner(self._session, self._records, self._functions)
         self._extensions_installed = 0
 
     def add_enum_values(self) -> tuple[tuple[str, str], ...]:
@@ -225,12 +227,14 @@ class _Deploy:
             run_files(self._session, order_tables(self._schema.tables), self._functions)
             if self._pending:
                 self._declared = catalog_with_attachments(self._session, self._schema)
+                self._runner.begin(self._pending, self._declared)
             return
         self._comparison.prepare()
         if len(self.groups) > 1:
             self._comparison.judge_ahead()
         if self._pending:
             self._names = read_names(self._session.connection)
+            self._runner.begin(self._pending, self._comparison.desired.declared, self._opening.there)
 
     def run_migrations(self, group: TransactionGroup) -> None:
         """Run the migrations of *group* that share the transaction."""

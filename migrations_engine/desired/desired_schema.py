@@ -120,7 +120,8 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
     session = DeploySession(connection, search_path=search_path)
     functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
     records = Records(connection)
-    runner = MigrationRunner(session, records, functions, add_declared=lambda: False)
+    migrations = order_migrations(schema.migrations, schema.tables)
+    runner = MigrationRunner(session, records, functions)
     warnings: list[str] = []
     with connection.transaction():
         session.restore_settings(True)
@@ -130,10 +131,11 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
         run_files(session, order_tables(schema.tables), functions)
         if schema.migrations:
             declared = catalog_with_attachments(session, schema)
+            runner.begin(migrations, declared)
         else:
             run_attachments(session, schema, functions)
             declared = read_catalog(connection)
-    for group in group_by_transaction(order_migrations(schema.migrations, schema.tables)):
+    for group in group_by_transaction(migrations):
         if group.outside is not None:
             with _tolerated(warnings):
                 runner.run_outside(group.outside)

@@ -8,7 +8,6 @@ A table, column, type, default or constraint follows the latest change. Where a 
 
 Objects without rows (views, indexes, triggers, rules, policies, rights, comments) are wanted as declared, also if a
 migration changed them, if their dependencies exist. Objects made only by a migration, or by hand, stay as they are.
-it is.
 """
 
 from __future__ import annotations
@@ -51,6 +50,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 N = TypeVar("N", bound=_Named)
 L = TypeVar("L", bound=_Labelled)
+D = TypeVar("D", Constraint, Attachment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,12 +215,34 @@ def _table(sides: _Sides[Relation]) -> Relation | None:
         sides = replace(sides, complete=sides.declared)
     table = sides.within(lambda side: side)
     attributes = {name: getattr(table.decide(attrgetter(name)), name) for name in _LASTING}
-    return replace(
+    target = replace(
         _with_attachments(sides),
         **attributes,
         columns=tuple(_columns(sides)),
         constraints=tuple(_constraints(sides)),
     )
+    return _over_migrated_types(target, sides.complete) if sides.complete is not None else target
+
+
+def _over_migrated_types(target: Relation, complete: Relation) -> Relation:
+    """Return the table with definitions as PostgreSQL prints them over types that migrations have changed."""
+    types = {column.name: column.type for column in complete.columns}
+    if any(types.get(column.name, column.type) != column.type for column in target.columns):
+        return target
+    return replace(
+        target,
+        constraints=tuple(_as_printed(item, complete.constraints) for item in target.constraints),
+        attachments=tuple(_as_printed(item, complete.attachments) for item in target.attachments),
+    )
+
+
+def _as_printed(item: D, migrated: Sequence[D]) -> D:
+    """Return *item* with the definition of that one of *migrated* from which it differs in casts alone."""
+    for other in migrated:
+        same = (other.kind, other.name) == (item.kind, item.name)
+        if same and without_casts(other.definition) == without_casts(item.definition):
+            return replace(item, definition=other.definition)
+    return item
 
 
 def _view(sides: _Sides[Relation]) -> Relation | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -97,3 +98,27 @@ def _action(text: str) -> TableAction:
             new_name = cursor.identifier() if cursor.accept("to") else None
             return TableAction(kind=kind, name=name, new_name=new_name, text=text)
     return TableAction(kind="OTHER", text=text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeChange:
+    """An ``ALTER COLUMN … TYPE``."""
+
+    column: str
+    type: str  #: as it is written, with its collation
+
+
+def type_change(action: TableAction) -> TypeChange | None:
+    """Return the new type of a column, if that is what *action* is about."""
+    cursor = Cursor(action.text)
+    if action.kind != "ALTER COLUMN" or action.name is None:
+        return None
+    cursor.accept("alter")
+    cursor.accept("column")
+    cursor.identifier()
+    if not (cursor.accept("type") or cursor.accept("set", "data", "type")):
+        return None
+    written = [*islice(tokens(action.text), cursor.position, None)]
+    ends = (token.start for token in written if token.text.lower() == "using")
+    end = next(ends, len(action.text))
+    return TypeChange(column=action.name, type=action.text[written[0].start : end]) if written else None

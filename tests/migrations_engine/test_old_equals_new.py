@@ -48,6 +48,35 @@ GENERATED = (
 
 HISTORIES = (
     History(
+        name="a migration gives a column of a new check, and of a new index, another type",
+        versions=(
+            tables("CREATE TABLE t (id int PRIMARY KEY, a smallint, b int);"),
+            tables(
+                "CREATE TABLE t (id int PRIMARY KEY, a smallint CONSTRAINT k CHECK (a > -1), b int);"
+                "CREATE INDEX i ON t (b) WHERE a > -1;",
+                "ALTER TABLE t ALTER a TYPE numeric;",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 2)",
+        told=(MADE.format("t.a with type smallint", "makes it numeric", "numeric"),),
+    ),
+    History(
+        name="a migration renames a new column to the name of a new type, and moves a table that another one needs",
+        versions=(
+            tables("CREATE TABLE t (id int PRIMARY KEY, a int); CREATE TABLE m (id int);"),
+            {
+                "types/a.pssql": "CREATE TYPE a AS ENUM ('x');",
+                "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a a, b int); CREATE SCHEMA s;"
+                "CREATE TABLE s.m (id int);",
+                "migrations/001.pssql": "ALTER TABLE t ADD COLUMN n a; ALTER TABLE t DROP COLUMN a;"
+                "ALTER TABLE t RENAME COLUMN n TO a; UPDATE t SET b = 1;",
+                "migrations/002.pssql": "CREATE SCHEMA IF NOT EXISTS s; ALTER TABLE m SET SCHEMA s;",
+            },
+        ),
+        rows="INSERT INTO m VALUES (1)",
+        listed=("t.a alter_column_type 0 migrations/001.pssql",),
+    ),
+    History(
         name="a column grows under a generated one that views, indexes, checks and rights use",
         versions=(tables(GENERATED.format("int", 2)), tables(GENERATED.format("bigint", 2))),
         rows="INSERT INTO t (a) VALUES (1), (2)",

@@ -1,6 +1,7 @@
 """The files of ``migrations/``."""
 
 from migrations_engine.deploy.migrations.history import pending_migrations
+from migrations_engine.deploy.migrations.renames import MEMBER, rename_of
 from migrations_engine.deploy.migrations.runner import (
     MigrationRunner,
     TransactionGroup,
@@ -9,9 +10,11 @@ from migrations_engine.deploy.migrations.runner import (
 )
 
 __all__ = [
+    "MEMBER",
     "MigrationRunner",
     "TransactionGroup",
     "group_by_transaction",
     "pending_migrations",
+    "rename_of",
     "runs_outside_transaction",
 ]

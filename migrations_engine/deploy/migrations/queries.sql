@@ -12,3 +12,10 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
 -- An index that a cut-off CREATE INDEX CONCURRENTLY left behind.
 SELECT FROM pg_catalog.pg_index
  WHERE indexrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AND NOT indisvalid
+
+-- name: column_has_type
+-- Whether a column has the type and collation of the one column of a temporary table.
+SELECT (a.atttypid, a.atttypmod, a.attcollation) = (w.atttypid, w.atttypmod, w.attcollation)
+  FROM pg_catalog.pg_attribute a, pg_catalog.pg_attribute w
+ WHERE a.attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AND a.attname = %(column)s
+   AND w.attrelid = to_regclass('pg_temp._stonescriptdb_gateway_type') AND w.attname = 'wanted'

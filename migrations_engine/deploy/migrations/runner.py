@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,10 +13,12 @@ from psycopg import sql
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.history import applied_as
+from migrations_engine.deploy.migrations.outdated import History, makes_rows, new_names
+from migrations_engine.deploy.migrations.renames import take_back_renames
 from migrations_engine.deploy.migrations.satisfied import MadeByMigrations, is_satisfied, separate_actions
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
-from migrations_engine.model import DEFAULT_SCHEMA
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.names import created_name
@@ -63,13 +65,29 @@ class MigrationRunner:
     """
 
     def __init__(
-        self, session: DeploySession, records: Records, functions: FunctionDeployer, add_declared: Callable[[], bool]
+        self,
+        session: DeploySession,
+        records: Records,
+        functions: FunctionDeployer,
+        add_declared: Callable[[], bool] = lambda: False,
     ) -> None:
         self._session = session
         self._records = records
         self._made = MadeByMigrations()
         self._helpers: list[Callable[[], bool]] = [functions.deploy_early, add_declared]
+        self._history = History()
+        self._taken_back: Collection[tuple[SchemaFile, int]] = ()
         self.applied: list[str] = []
+
+    def begin(self, migrations: Sequence[SchemaFile], declared: Catalog, before: Catalog | None = None) -> None:
+        """Prepare for *migrations* that were written for earlier declarations than those that are in place.
+
+        :param before: the database before this deploy; None for a new one, in which their renames are taken back
+        :raises MigrationFailed: the connection was lost
+        """
+        self._history = History(migrations, new_names(declared, before or Catalog()))
+        if before is None:
+            self._taken_back = take_back_renames(self._session, migrations)
 
     def run(self, file: SchemaFile) -> None:
         """Run *file* in the deploy's transaction and record it.
@@ -87,7 +105,7 @@ class MigrationRunner:
             self._session.restore_settings(script_of(file).changes_settings)
         else:
             for statement in script_of(file).statements:
-                self._made.note(statement)
+                self._note(file, statement)
         with self._session.failures_as(file=file):
             self._session.check_deferred()
         self._records.migration(applied_as(file))
@@ -110,7 +128,8 @@ class MigrationRunner:
                 if not is_satisfied(self._session, statement, exc, self._made):
                     raise self._failure(file, statement, exc) from exc
                 self._report_satisfied(file, statement)
-            self._made.note(statement)
+            else:
+                self._made.note(statement)
             self._records.migration(applied_as(file, number))
         self._records.migration(applied_as(file))
         self._done(file)
@@ -120,6 +139,11 @@ class MigrationRunner:
         self.applied.append(file.path)
 
     def _run_statement(self, file: SchemaFile, statement: SqlStatement) -> None:
+        replaced = self._history.replaced_by_later(file, statement)
+        if replaced is not None and replaced not in self._made:
+            self._made.forget(replaced)
+            self._report_satisfied(file, statement)
+            return
         try:
             with self._session.savepoint():
                 self._session.run(statement.text.encode(), step=_STEP, file=file.label)
@@ -132,14 +156,36 @@ class MigrationRunner:
             elif parts:
                 for text in parts:
                     self._run_statement(file, replace(statement, text=text))
+            elif self._is_outdated(file, statement, exc):
+                self._report_satisfied(file, statement)
             else:
                 raise self._failure(file, statement, exc) from exc
-        self._made.note(statement)
+        else:
+            self._note(file, statement)
+
+    def _note(self, file: SchemaFile, statement: SqlStatement) -> None:
+        """Remember what a statement has made; one that was only taken back for the migrations was satisfied."""
+        if (file, statement.start) in self._taken_back:
+            self._report_satisfied(file, statement)
+        else:
+            self._made.note(statement)
+
+    def _is_outdated(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
+        if not self._history.makes_needless(file, statement, exc):
+            return False
+        if makes_rows(statement):
+            self._session.warnings.append(
+                f"{file.label}, line {statement.start_line} was left out: {ServerMessage.of(exc).message}, because a "
+                "later migration removes it; put rows that a database without it needs into seeders/"
+            )
+        return True
 
     def _report_satisfied(self, file: SchemaFile, statement: SqlStatement) -> None:
         text = sqlparse.format(statement.text[:_READ_FOR_HEADLINE], strip_comments=True)
         head = " ".join(text.split())[:_HEADLINE]
         self._session.satisfied.append(f"{file.label}, line {statement.start_line}: {head}")
+        self._made.note(statement, satisfied=True)
 
     def _failure(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> EngineError:
         if self._session.connection.closed:

@@ -10,7 +10,7 @@ import psycopg
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
-from migrations_engine.source.alter_table import alter_table_actions
+from migrations_engine.source.alter_table import TypeChange, alter_table_actions, type_change
 from migrations_engine.source.names import Cursor, NamedObject, ObjectName, TableAction, created_name, dropped_names
 from migrations_engine.source.statements import SqlStatement
 
@@ -22,6 +22,16 @@ _MISSING: Final = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 _OTHER_KIND: Final = "42809"  #: what is to be dropped is a table and not a view, or the like
 _NO_SUCH_LABEL: Final = "22023"
 _DETACHING: Final = re.compile(r"DETACH\s+PARTITION\b", re.IGNORECASE)
+#: SQLSTATEs with which PostgreSQL refuses to change the kind of a column: identity, generated, with a default.
+_ANOTHER_KIND: Final = frozenset({"55000", "42601"})
+_KINDS_OF_COLUMNS: Final = tuple(
+    re.compile(rf"ALTER\s+(?:COLUMN\s+)?\S+\s+{words}\b", re.IGNORECASE)
+    for words in (r"ADD\s+GENERATED", r"DROP\s+(?:IDENTITY|EXPRESSION|DEFAULT)")
+)
+#: SQLSTATEs with which PostgreSQL refuses another type for a column that a view, policy or generated column uses.
+_TYPE_IN_USE: Final = frozenset({"0A000", "42601"})
+_ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is a partition, or a child, already
+_ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b", re.IGNORECASE)
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
 _RENAMED_KINDS: Final = (("index",), ("view",), ("materialized", "view"), ("sequence",), ("type",), ("domain",))
@@ -33,10 +43,22 @@ class MadeByMigrations:
 
     def __init__(self) -> None:
         self._names: set[tuple[str, str | None, str | None]] = set()
+        self._made: set[str | None] = set()
 
-    def note(self, statement: SqlStatement) -> None:
-        """Remember what a statement that has run made."""
-        self._names |= _makes(statement)
+    def note(self, statement: SqlStatement, *, satisfied: bool = False) -> None:
+        """Remember what a statement that has run made, or that it was satisfied."""
+        makes = _makes(statement)
+        self._names |= makes
+        if not satisfied:
+            self._made |= {name for _, _, name in makes}
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether a statement that was not satisfied made something of that name."""
+        return name in self._made
+
+    def forget(self, name: str) -> None:
+        """Forget what has that name: the migrations create it anew."""
+        self._names = {made for made in self._names if made[2] != name}
 
     def includes_any_of(self, statement: SqlStatement) -> bool:
         return bool(_makes(statement) & self._names)
@@ -45,9 +67,11 @@ class MadeByMigrations:
 def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.Error, made: MadeByMigrations) -> bool:
     """Return whether *statement*, refused with *exc*, has its effect already.
 
-    True if it creates or adds an object that exists and that no migration of this deploy made, or if it drops or
-    renames one that does not exist.
+    True if it creates or adds an object that exists and that no migration of this deploy made, if it drops or renames
+    one that does not exist, or if a column is of the wanted kind or type already.
     """
+    if _is_column_as_wanted(session, statement, exc):
+        return True
     if exc.sqlstate in _EXISTS:
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
     if exc.sqlstate in _MISSING:
@@ -55,6 +79,28 @@ def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.E
     if exc.sqlstate == _OTHER_KIND:
         return bool(dropped_names(statement))
     return exc.sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
+
+
+def _is_column_as_wanted(session: DeploySession, statement: SqlStatement, exc: psycopg.Error) -> bool:
+    """Return whether an ALTER TABLE, which PostgreSQL refused, leaves a column as it is."""
+    altered = alter_table_actions(statement)
+    if altered is None or len(altered.actions) != 1:
+        return False
+    (action,) = altered.actions
+    if exc.sqlstate in _ANOTHER_KIND:
+        return any(pattern.match(action.text) for pattern in _KINDS_OF_COLUMNS)
+    if exc.sqlstate in _ATTACHED:
+        return _ATTACHING.match(action.text) is not None
+    change = type_change(action) if exc.sqlstate in _TYPE_IN_USE else None
+    return change is not None and _has_type(session, altered.table, change)
+
+
+def _has_type(session: DeploySession, table: ObjectName, change: TypeChange) -> bool:
+    """Return whether the column is of the type; a temporary table shows what PostgreSQL makes of its text."""
+    with session.undone():
+        session.query(b"CREATE TEMPORARY TABLE _stonescriptdb_gateway_type (wanted " + change.type.encode() + b")")
+        row = session.query(_QUERIES["column_has_type"], {"column": change.column, **_spelled(table)}).fetchone()
+    return row is not None and bool(row[0])
 
 
 def separate_actions(statement: SqlStatement) -> list[str]:

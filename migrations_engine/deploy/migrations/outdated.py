@@ -1,0 +1,185 @@
+"""Statements of migrations that are about what a later migration removes, so that a new database never has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from itertools import dropwhile
+from typing import Final
+
+import psycopg
+
+from migrations_engine.deploy.file_runner import UNDEFINED
+from migrations_engine.deploy.migrations.renames import MEMBER, rename_of
+from migrations_engine.model import Catalog
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions, type_change
+from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.names import (
+    ObjectName,
+    TableAction,
+    created_name,
+    dropped_names,
+    insert_target,
+)
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
+
+_INVALID_VALUE: Final = "22P02"
+_IN_USE: Final = "2BP01"
+_OF_ANOTHER_KIND: Final = "42601"  #: the column is an identity or generated one
+_SETTING_DEFAULT: Final = re.compile(r"ALTER\s+(?:COLUMN\s+)?\S+\s+SET\s+DEFAULT\b", re.IGNORECASE)
+_CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
+#: Leading words of statements that add no rows, or only change those that there are.
+_WITHOUT_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
+_SELECTING: Final = re.compile(r"\bSELECT\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
+_UNDEFINED_OBJECT: Final = "42704"
+_CHANGING: Final = frozenset({"ALTER", "COMMENT", "REFRESH", "REINDEX"})
+_HOLD_NO_ROWS: Final = frozenset(
+    {"INDEX", "VIEW", "MATERIALIZED", "TRIGGER", "POLICY", "RULE", "STATISTICS", "CONSTRAINT"}
+)
+_TYPES: Final = frozenset({"TYPE", "DOMAIN"})
+_DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
+
+
+class History:
+    """The pending migrations of a deploy, which run over the latest declarations where those are new.
+
+    :param files: the migrations in their order
+    :param new: names of what is declared and was not there before them
+    """
+
+    def __init__(self, files: Sequence[SchemaFile] = (), new: Collection[str] = ()) -> None:
+        self._files = files
+        self._new = new
+
+    def replaced_by_later(self, file: SchemaFile, statement: SqlStatement) -> str | None:
+        """Return the new declared name that *statement* takes away from an object which later ones create, else None.
+
+        The declared object is the later one already.
+        """
+        renamed = rename_of(statement)
+        if renamed is None or renamed.kind == MEMBER or renamed.old_name not in self._new:
+            return None
+        created = (created_name(later) for later in self._after(file, statement))
+        return renamed.old_name if any(made and made.name == renamed.old_name for made in created) else None
+
+    def makes_needless(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Return whether *statement*, refused with *exc*, is about what later ones or the declarations replace."""
+        if exc.sqlstate == _IN_USE:
+            return self._drops_what_is_new(statement)
+        later = _LaterStatements(statement, [*self._after(file, statement)], self._new)
+        if exc.sqlstate in UNDEFINED and file is not self._files[-1] and _changes_what_holds_no_rows(statement, exc):
+            return True  # it is declared no more
+        return later.make_needless(exc)
+
+    def _drops_what_is_new(self, statement: SqlStatement) -> bool:
+        """Return whether *statement* drops what the declarations, which are later, have again."""
+        altered = alter_table_actions(statement)
+        if altered is not None:
+            return altered.table.name in self._new and all(action.kind in _DROPPING for action in altered.actions)
+        names = [dropped.name for dropped in dropped_names(statement)]
+        return bool(names) and all(name in self._new for name in names)
+
+    def _after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
+        for later in script_of(file).statements:
+            is_rest = later.start == statement.start and later.text != statement.text
+            if later.start > statement.start or is_rest:
+                yield later
+        for other in [*dropwhile(lambda other: other is not file, self._files)][1:]:
+            yield from script_of(other).statements
+
+
+class _LaterStatements:
+    """A refused statement, and those that follow it."""
+
+    def __init__(self, statement: SqlStatement, later: Sequence[SqlStatement], new: Collection[str]) -> None:
+        self._statement = statement
+        self._later = later
+        self._new = new
+
+    def make_needless(self, exc: psycopg.Error) -> bool:
+        """Return whether the effect of the statement, refused with *exc*, would be gone or replaced in the end."""
+        if exc.sqlstate in UNDEFINED:
+            return self._remove_what_lacks(exc)
+        if exc.sqlstate == _INVALID_VALUE:
+            return self._replace_type_of(exc)
+        altered = alter_table_actions(self._statement)
+        if altered is None or len(altered.actions) != 1:
+            return False
+        (action,) = altered.actions
+        if _SETTING_DEFAULT.match(action.text):
+            return exc.sqlstate == _OF_ANOTHER_KIND and altered.table.name in self._new
+        change = type_change(action)
+        changes = [type_change(other) for other in self._actions_on(altered.table)] if change else []
+        return any(other and change and other.column == change.column for other in changes)
+
+    def _actions_on(self, table: ObjectName) -> Iterator[TableAction]:
+        for later in self._later:
+            altered = alter_table_actions(later)
+            if altered is not None and altered.table == table:
+                yield from altered.actions
+
+    def _remove_what_lacks(self, exc: psycopg.Error) -> bool:
+        """Return whether one of them drops or renames what does not exist, according to *exc*."""
+        removed = {name for later in self._later for name in removed_names(later)}
+        renamed = rename_of(self._statement)
+        if renamed is not None and (renamed.later_name in removed or renamed.later_name in self._new):
+            return True
+        missing = exc.diag.message_primary or ""
+        return any(mentions_name(missing, name) and mentions_name(self._statement.text, name) for name in removed)
+
+    def _replace_type_of(self, exc: psycopg.Error) -> bool:
+        """Return whether the statement changes rows by the value of an enum that one of them creates without it."""
+        if not _CHANGES_ROWS & {*self._statement.words[:1]}:
+            return False
+        refused = exc.diag.message_primary or ""
+        types = (name for name in self._created_types() if name in self._new)
+        return any(mentions_name(refused, name) for name in types)
+
+    def _created_types(self) -> list[str]:
+        created = [created_name(later) for later in self._later]
+        return [made.name for made in created if made is not None and made.kind in _TYPES and made.name is not None]
+
+
+def removed_names(statement: SqlStatement) -> Iterator[str]:
+    """Yield the names of what *statement* drops, renames or moves."""
+    for dropped in dropped_names(statement):
+        if dropped.name is not None:
+            yield dropped.name
+    renamed = rename_of(statement)
+    if renamed is not None:
+        yield renamed.old_name
+    altered = alter_table_actions(statement)
+    for action in altered.actions if altered is not None else ():
+        if action.kind in _DROPPING and action.name is not None:
+            yield action.name
+
+
+def _changes_what_holds_no_rows(statement: SqlStatement, exc: psycopg.Error) -> bool:
+    """Return whether *statement* changes an index, view, constraint or the like, which does not exist."""
+    altered = alter_table_actions(statement)
+    if altered is not None:
+        is_constraint = all(action.kind.endswith(" CONSTRAINT") for action in altered.actions)
+        return is_constraint and exc.sqlstate == _UNDEFINED_OBJECT
+    verb, *rest = statement.words or ("",)
+    return verb in _CHANGING and not _HOLD_NO_ROWS.isdisjoint(rest[:2])
+
+
+def makes_rows(statement: SqlStatement) -> bool:
+    """Return whether *statement* may add rows that it does not take from another table, or do something else."""
+    if insert_target(statement) is not None:
+        return not _SELECTING.search(statement.text)
+    return _WITHOUT_ROWS.isdisjoint(statement.words[:1])
+
+
+def new_names(declared: Catalog, before: Catalog) -> frozenset[str]:
+    """Return the names of what *declared* has and *before* has not."""
+    return frozenset(_names(declared) - _names(before))
+
+
+def _names(catalog: Catalog) -> set[str]:
+    tables, columns = catalog.relations, [column for table in catalog.relations for column in table.columns]
+    sequences = [*catalog.sequences, *(column.sequence for column in columns if column.sequence is not None)]
+    members = [item for table in tables for items in (table.constraints, table.attachments) for item in items]
+    return {item.name for items in (tables, catalog.types, columns, sequences, members) for item in items}

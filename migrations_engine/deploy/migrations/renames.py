@@ -1,0 +1,165 @@
+"""Takes the renames of migrations back in a new database, before the migrations run.
+
+A new database is made from ``tables/``, which has the latest names, and its migrations were written for earlier ones.
+With the renames taken back, the latest first, each migration finds the names of its time, and renames them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import DEFAULT_SCHEMA
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.lexer import content_of
+from migrations_engine.source.names import Cursor, ObjectName
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
+
+MEMBER: Final = "MEMBER"  #: the kind of a column, attribute, constraint, value, trigger or policy
+#: Kinds after ALTER whose objects have a name of their own, the longer before the shorter.
+_KINDS: Final = {
+    words: sql.SQL(words)
+    for words in (
+        *("FOREIGN TABLE", "MATERIALIZED VIEW", "TABLE", "VIEW", "INDEX", "SEQUENCE", "TYPE", "DOMAIN", "STATISTICS"),
+        *("COLLATION", "SCHEMA"),
+    )
+}
+#: Kinds after ALTER whose objects are named within a table.
+_ON_A_TABLE: Final = {words: sql.SQL(words) for words in ("TRIGGER", "POLICY")}
+#: Members after RENAME, and their keyword in the statement that takes the rename back.
+_MEMBERS: Final = {"column": sql.SQL("COLUMN"), "constraint": sql.SQL("CONSTRAINT"), "attribute": sql.SQL("ATTRIBUTE")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    """What a statement renames or moves to another schema."""
+
+    kind: str  #: of the object, or MEMBER for a column, attribute, constraint or value
+    old_name: str
+    new_name: str | None  #: None if it is moved
+    inverse: sql.Composed  #: the statement that takes it back
+
+    @property
+    def later_name(self) -> str:
+        """The name after the statement."""
+        return self.new_name or self.old_name
+
+
+def take_back_renames(session: DeploySession, migrations: Sequence[SchemaFile]) -> set[tuple[SchemaFile, int]]:
+    """Give what *migrations* rename its earlier name, where only the later one exists.
+
+    Return the file and offset of each statement whose effect is taken back.
+
+    :raises MigrationFailed: the connection was lost
+    """
+    taken_back = set()
+    for file in reversed(migrations):
+        for statement in reversed(script_of(file).statements):
+            rename = rename_of(statement)
+            if rename is not None:
+                try:
+                    with session.savepoint():
+                        session.run(rename.inverse, step="migrations", file=file.label, effect="takes a rename back")
+                except (psycopg.ProgrammingError, psycopg.DataError):
+                    continue  # the later name does not exist, or the earlier one does
+                except psycopg.Error as exc:
+                    raise session.failure(exc, MigrationFailed, file=file) from exc
+                taken_back.add((file, statement.start))
+    return taken_back
+
+
+def rename_of(statement: SqlStatement) -> Rename | None:
+    """Return what an ``ALTER … RENAME`` or ``SET SCHEMA`` does; None for another statement."""
+    if statement.words[:1] != ("ALTER",):
+        return None
+    cursor = Cursor(statement.text)
+    cursor.take()
+    for words, keyword in _ON_A_TABLE.items():
+        if cursor.accept(words.lower()):
+            return _on_a_table(cursor, keyword)
+    for words, keyword in _KINDS.items():
+        if cursor.accept(*words.lower().split()):
+            return _of_kind(cursor, keyword)
+    return None
+
+
+def _of_kind(cursor: Cursor, keyword: sql.SQL) -> Rename | None:
+    cursor.accept("if", "exists")
+    cursor.accept("only")
+    subject = cursor.name()
+    cursor.accept("*")
+    if subject is None:
+        return None
+    if cursor.accept("set", "schema"):
+        return _moved(keyword, subject, cursor.identifier())
+    if not cursor.accept("rename"):
+        return None
+    if cursor.accept("to"):
+        return _renamed(keyword, subject, cursor.identifier())
+    if cursor.accept("value"):
+        return _value(subject, content_of(cursor.take()), cursor)
+    return _member(keyword, subject, cursor)
+
+
+def _on_a_table(cursor: Cursor, keyword: sql.SQL) -> Rename | None:
+    cursor.accept("if", "exists")
+    old = cursor.identifier()
+    table = cursor.name() if cursor.accept("on") else None
+    new = cursor.identifier() if cursor.accept("rename", "to") else None
+    if old is None or table is None or new is None:
+        return None
+    inverse = sql.SQL("ALTER {} {} ON {} RENAME TO {}").format(
+        keyword, sql.Identifier(new), _spelled(table), sql.Identifier(old)
+    )
+    return Rename(kind=MEMBER, old_name=old, new_name=new, inverse=inverse)
+
+
+def _moved(keyword: sql.SQL, subject: ObjectName, schema: str | None) -> Rename | None:
+    if schema is None:
+        return None
+    inverse = sql.SQL("ALTER {} {} SET SCHEMA {}").format(
+        keyword, sql.Identifier(schema, subject.name), sql.Identifier(subject.schema or DEFAULT_SCHEMA)
+    )
+    return Rename(kind=keyword.as_string(), old_name=subject.name, new_name=None, inverse=inverse)
+
+
+def _renamed(keyword: sql.SQL, subject: ObjectName, new: str | None) -> Rename | None:
+    if new is None:
+        return None
+    inverse = sql.SQL("ALTER {} {} RENAME TO {}").format(
+        keyword, _spelled(ObjectName(subject.schema, new)), sql.Identifier(subject.name)
+    )
+    return Rename(kind=keyword.as_string(), old_name=subject.name, new_name=new, inverse=inverse)
+
+
+def _value(subject: ObjectName, old: str | None, cursor: Cursor) -> Rename | None:
+    new = content_of(cursor.take()) if cursor.accept("to") else None
+    if old is None or new is None:
+        return None
+    inverse = sql.SQL("ALTER TYPE {} RENAME VALUE {} TO {}").format(
+        _spelled(subject), sql.Literal(new), sql.Literal(old)
+    )
+    return Rename(kind=MEMBER, old_name=old, new_name=new, inverse=inverse)
+
+
+def _member(keyword: sql.SQL, subject: ObjectName, cursor: Cursor) -> Rename | None:
+    member = next((spelled for word, spelled in _MEMBERS.items() if cursor.accept(word)), _MEMBERS["column"])
+    old = cursor.identifier()
+    new = cursor.identifier() if cursor.accept("to") else None
+    if old is None or new is None:
+        return None
+    inverse = sql.SQL("ALTER {} {} RENAME {} {} TO {}").format(
+        keyword, _spelled(subject), member, sql.Identifier(new), sql.Identifier(old)
+    )
+    return Rename(kind=MEMBER, old_name=old, new_name=new, inverse=inverse)
+
+
+def _spelled(name: ObjectName) -> sql.Identifier:
+    return sql.Identifier(*filter(None, name))

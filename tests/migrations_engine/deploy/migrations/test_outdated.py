@@ -1,0 +1,186 @@
+"""Migrations over later declarations: in a new database, and in one that never had what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from migrations_engine import MigrationFailed
+from tests.migrations_engine.conftest import Tenant
+from tests.support.structure import structure_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """Migrations, divided by ``--``, and the tables as they are declared in the end."""
+
+    tables: str
+    migrations: str
+    rows: tuple[str, ...] = ()  #: rows of the table ``t`` in a new database
+    told: str = ""  #: a warning
+
+
+T = "CREATE TABLE t (id int PRIMARY KEY, {});"
+PASTS = {
+    "a column is renamed twice": Past(
+        tables=T.format("c int"), migrations="ALTER TABLE t RENAME a TO b;--ALTER TABLE t RENAME COLUMN b TO c;"
+    ),
+    "a table is renamed twice": Past(
+        tables=T.format("a int"), migrations="ALTER TABLE r RENAME TO s;--ALTER TABLE IF EXISTS s RENAME TO t;"
+    ),
+    "a column is added, filled and renamed": Past(
+        tables=T.format("b int"),
+        migrations="ALTER TABLE t ADD COLUMN a int; INSERT INTO t (id, a) VALUES (1, 2);--ALTER TABLE t RENAME a TO b;",
+        rows=("(1,2)",),
+    ),
+    "a table is created, filled and renamed": Past(
+        tables=T.format("a int"),
+        migrations="CREATE TABLE s (id int PRIMARY KEY, a int); INSERT INTO s VALUES (1, 2);"
+        "--ALTER TABLE s RENAME TO t;",
+        rows=("(1,2)",),
+    ),
+    "a table is moved to another schema": Past(
+        tables="CREATE SCHEMA s; CREATE TABLE s.t (a int);",
+        migrations="ALTER TABLE t ADD COLUMN a int;--CREATE SCHEMA IF NOT EXISTS s; ALTER TABLE t SET SCHEMA s;",
+    ),
+    "an index, a constraint, a trigger, a type and one of its values are renamed twice": Past(
+        tables="CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TYPE y AS ENUM ('c');" + T.format("a y CONSTRAINT k CHECK (a IS NOT NULL)") + "CREATE INDEX i ON t (a);"
+        "CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();",
+        migrations="ALTER INDEX i1 RENAME TO i2; ALTER TABLE t RENAME CONSTRAINT k1 TO k2; ALTER TRIGGER g1 ON t RENAME"
+        " TO g2; ALTER TYPE y1 RENAME TO y2; ALTER TYPE y2 RENAME VALUE 'a' TO 'b';"
+        "--ALTER INDEX i2 RENAME TO i; ALTER TABLE t RENAME CONSTRAINT k2 TO k; ALTER TRIGGER g2 ON t RENAME TO g;"
+        " ALTER TYPE y2 RENAME TO y; ALTER TYPE y RENAME VALUE 'b' TO 'c';",
+    ),
+    "a column is replaced by another one of its name": Past(
+        tables=T.format("a bigint UNIQUE"),
+        migrations="ALTER TABLE t ADD COLUMN new bigint; UPDATE t SET new = a; ALTER TABLE t DROP COLUMN a;"
+        "ALTER TABLE t RENAME new TO a;",
+    ),
+    "what a later migration drops": Past(
+        tables=T.format("a int"),
+        migrations="UPDATE t SET gone = 1 WHERE gone IS NULL; ALTER TABLE t ALTER gone SET NOT NULL; CREATE INDEX i ON"
+        " t (gone); COMMENT ON COLUMN t.gone IS 'x'; ALTER TABLE u ADD COLUMN x int; DELETE FROM u; INSERT INTO t (id)"
+        " SELECT x FROM u;--ALTER TABLE t DROP COLUMN gone; DROP TABLE u;",
+    ),
+    "a renamed column that a later migration drops": Past(
+        tables=T.format("a int"), migrations="ALTER TABLE t RENAME x TO y;--ALTER TABLE t DROP COLUMN y;"
+    ),
+    "an index that has gone with its column": Past(
+        tables=T.format("a int"),
+        migrations="ALTER INDEX i RENAME TO j;--ALTER TABLE t DROP COLUMN y;",
+    ),
+    "rows with a column that a later migration drops": Past(
+        tables=T.format("a int"),
+        migrations="INSERT INTO t (id, gone) VALUES (1, 2);--ALTER TABLE t DROP COLUMN gone;",
+        told='migrations/001.sql, line 1 was left out: column "gone" of relation "t" does not exist',
+    ),
+    "identity and generated columns": Past(
+        tables="CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, g int);",
+        migrations="CREATE SEQUENCE q; ALTER TABLE t ALTER id SET DEFAULT nextval('q');--ALTER TABLE t ALTER id DROP"
+        " DEFAULT; DROP SEQUENCE q; ALTER TABLE t ALTER id ADD GENERATED ALWAYS AS IDENTITY; ALTER TABLE t ALTER g"
+        " DROP EXPRESSION;",
+    ),
+    "a type that a view, a policy and a generated column use": Past(
+        tables=T.format("a varchar(9), h text GENERATED ALWAYS AS (a || 'x') STORED")
+        + "CREATE VIEW v AS SELECT a FROM t; CREATE POLICY p ON t USING (a = 'x');",
+        migrations="ALTER TABLE t ALTER a TYPE char(7);"
+        "--ALTER TABLE t ALTER COLUMN a SET DATA TYPE varchar(9) USING a::text;",
+    ),
+    "an enum that loses a value, with a view over it": Past(
+        tables="CREATE TYPE y AS ENUM ('a', 'c');" + T.format("a y DEFAULT 'a'") + "CREATE VIEW v AS SELECT a FROM t;",
+        migrations="UPDATE t SET a = 'a' WHERE a = 'b'; ALTER TYPE y RENAME TO y_old; CREATE TYPE y AS"
+        " ENUM ('a', 'c'); ALTER TABLE t ALTER a DROP DEFAULT, ALTER a TYPE y USING a::text::y,"
+        " ALTER a SET DEFAULT 'a'; DROP TYPE y_old;",
+    ),
+    "a view and a key that others use are created anew": Past(
+        tables=T.format("a int") + "CREATE TABLE u (t_id int REFERENCES t); CREATE VIEW v AS SELECT a FROM t;"
+        "CREATE VIEW w AS SELECT a FROM v;",
+        migrations="DROP VIEW v; CREATE VIEW v AS SELECT a FROM t;"
+        "--ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ADD PRIMARY KEY (id);",
+    ),
+    "a partition and a child table": Past(
+        tables="CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);"
+        "CREATE TABLE q (a int); CREATE TABLE q1 () INHERITS (q);",
+        migrations="CREATE TABLE p1 (a int); ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1);"
+        "--ALTER TABLE q1 INHERIT q;",
+    ),
+    "a table is rebuilt, whose sequence another one uses": Past(
+        tables="CREATE TABLE t (id serial, a int) PARTITION BY LIST (a);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);"
+        "CREATE TABLE u (LIKE t INCLUDING DEFAULTS);",
+        migrations="ALTER TABLE t RENAME TO t_old; ALTER SEQUENCE t_id_seq RENAME TO t_old_id_seq;"
+        "CREATE TABLE t (LIKE t_old INCLUDING DEFAULTS) PARTITION BY LIST (a); CREATE SEQUENCE t_id_seq OWNED BY t.id;"
+        "ALTER TABLE t ALTER id SET DEFAULT nextval('t_id_seq'); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);"
+        "INSERT INTO t SELECT * FROM t_old; DROP TABLE t_old;",
+    ),
+}  # fmt: skip
+
+
+def migrations(text: str) -> dict[str, str]:
+    return {f"migrations/{number:03}.sql": part for number, part in enumerate(text.split("--"), 1)}
+
+
+@pytest.mark.parametrize("name", PASTS)
+def test_a_new_database_is_as_declared(make_database: Callable[[], str], name: str):
+    past = PASTS[name]
+    declared, new = Tenant(make_database()), Tenant(make_database())
+    declared.register({"tables/t.sql": past.tables})
+    report = new.register({"tables/t.sql": past.tables} | migrations(past.migrations))
+    assert structure_of(new.conninfo) == structure_of(declared.conninfo)
+    assert [warning for warning in report.warnings if "declares" not in warning] == [
+        warning for warning in report.warnings if past.told and past.told in warning
+    ]
+    assert bool(past.told) == any(past.told in warning for warning in report.warnings if past.told)
+    if past.rows:
+        assert new.rows("SELECT t::text FROM t") == [(row,) for row in past.rows]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER INDEX nowhere RENAME TO by_nothing",
+        "UPDATE t SET nowhere = 1",
+        "ALTER TABLE t RENAME nowhere TO by_nothing",
+        "COMMENT ON VIEW nowhere IS 'x'",
+    ],
+)
+def test_a_mistake_in_the_last_migration_is_reported(tenant: Tenant, statement: str):
+    with pytest.raises(MigrationFailed, match="nowhere"):
+        tenant.register({"tables/t.sql": T.format("a int"), "migrations/001.sql": statement})
+
+
+SKIPPED = {
+    "a table": ("CREATE TABLE n (a int);", "CREATE TABLE m (a int);", "ALTER TABLE n RENAME TO m;"),
+    "a column": (
+        "ALTER TABLE t ADD COLUMN n int;",
+        "ALTER TABLE t ADD COLUMN m int;",
+        "UPDATE t SET n = 2 WHERE n = 1; ALTER TABLE t RENAME n TO m;",
+    ),
+    "an index": ("CREATE INDEX n ON t (a);", "CREATE INDEX m ON t (a);", "ALTER INDEX n RENAME TO m;"),
+    "a type": ("CREATE TYPE n AS ENUM ('a');", "CREATE TYPE m AS ENUM ('a');", "ALTER TYPE n RENAME TO m;"),
+    "a value of an enum": (
+        "CREATE TYPE n AS ENUM ('a', 'b'); CREATE TABLE u (x n);",
+        "CREATE TYPE n AS ENUM ('a'); CREATE TABLE u (x n);",
+        "UPDATE u SET x = 'a' WHERE x = 'b'; ALTER TYPE n RENAME TO o; CREATE TYPE n AS ENUM ('a');"
+        "ALTER TABLE u ALTER x TYPE n USING x::text::n; DROP TYPE o;",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_a_database_that_skipped_the_release_with_what_is_renamed(make_database: Callable[[], str], name: str):
+    first, then, migration = SKIPPED[name]
+    old = {"tables/t.sql": T.format("a int")}
+    middle = {"tables/t.sql": T.format("a int") + first}
+    last = {"tables/t.sql": T.format("a int") + then, "migrations/001.sql": migration}
+    each, skipping, new = (Tenant(make_database()) for _ in range(3))
+    for tenant in (each, skipping):
+        tenant.register(old)
+        tenant.execute("INSERT INTO t VALUES (1, 1)")
+    each.migrate(middle)
+    assert each.migrate(last).differences == skipping.migrate(last).differences == new.register(last).differences == ()
+    assert structure_of(each.conninfo) == structure_of(skipping.conninfo) == structure_of(new.conninfo)
+    assert skipping.migrate(last | {"seeders/none.sql": ""}).schema_validation.is_empty
