@@ -10,17 +10,25 @@ import psycopg
 import sqlparse
 from psycopg import sql
 
+from migrations_engine.catalog import read_catalog
+from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.history import applied_as
 from migrations_engine.deploy.migrations.outdated import History, makes_rows, new_names
 from migrations_engine.deploy.migrations.renames import take_back_renames
-from migrations_engine.deploy.migrations.satisfied import MadeByMigrations, is_satisfied, separate_actions
+from migrations_engine.deploy.migrations.satisfied import (
+    TYPE_IN_USE,
+    MadeByMigrations,
+    is_satisfied,
+    separate_actions,
+)
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement, directive
@@ -74,6 +82,8 @@ class MigrationRunner:
         self._session = session
         self._records = records
         self._made = MadeByMigrations()
+        self._functions = functions
+        self._dependants: Dependants | None = None
         self._helpers: list[Callable[[], bool]] = [functions.deploy_early, add_declared]
         self._history = History()
         self._taken_back: Collection[tuple[SchemaFile, int]] = ()
@@ -86,6 +96,12 @@ class MigrationRunner:
         :raises MigrationFailed: the connection was lost
         """
         self._history = History(migrations, new_names(declared, before or Catalog()))
+        self._dependants = Dependants(
+            self._session,
+            (declared,),
+            owned_routines=self._functions.owned,
+            run_again=self._functions.run_again,
+        )
         if before is None:
             self._taken_back = take_back_renames(self._session, migrations)
 
@@ -158,6 +174,8 @@ class MigrationRunner:
                     self._run_statement(file, replace(statement, text=text))
             elif self._is_outdated(file, statement, exc):
                 self._report_satisfied(file, statement)
+            elif exc.sqlstate in TYPE_IN_USE and self._make_room(statement):
+                self._run_statement(file, statement)
             else:
                 raise self._failure(file, statement, exc) from exc
         else:
@@ -169,6 +187,23 @@ class MigrationRunner:
             self._report_satisfied(file, statement)
         else:
             self._made.note(statement)
+
+    def _make_room(self, statement: SqlStatement) -> bool:
+        """Drop the declared views, policies and the like that use a column whose type *statement* changes.
+
+        They are created again when the migrations have run. Return whether there were any.
+        """
+        altered = alter_table_actions(statement)
+        change = type_change(altered.actions[0]) if altered is not None else None
+        if altered is None or change is None or self._dependants is None:
+            return False
+        address = (altered.table.schema or DEFAULT_SCHEMA, altered.table.name)
+        catalog = read_catalog(self._session.connection)
+        table = next((relation for relation in catalog.relations if (relation.schema, relation.name) == address), None)
+        try:
+            return table is not None and self._dependants.drop_of_relation(table, column=change.column)
+        except MigrationFailed:
+            return False  # others use it, too: PostgreSQL's own refusal says more
 
     def _is_outdated(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""

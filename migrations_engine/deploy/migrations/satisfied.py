@@ -29,7 +29,7 @@ _KINDS_OF_COLUMNS: Final = tuple(
     for words in (r"ADD\s+GENERATED", r"DROP\s+(?:IDENTITY|EXPRESSION|DEFAULT)")
 )
 #: SQLSTATEs with which PostgreSQL refuses another type for a column that a view, policy or generated column uses.
-_TYPE_IN_USE: Final = frozenset({"0A000", "42601"})
+TYPE_IN_USE: Final = frozenset({"0A000", "42601"})
 _ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is a partition, or a child, already
 _ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b", re.IGNORECASE)
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
@@ -91,7 +91,7 @@ def _is_column_as_wanted(session: DeploySession, statement: SqlStatement, exc: p
         return any(pattern.match(action.text) for pattern in _KINDS_OF_COLUMNS)
     if exc.sqlstate in _ATTACHED:
         return _ATTACHING.match(action.text) is not None
-    change = type_change(action) if exc.sqlstate in _TYPE_IN_USE else None
+    change = type_change(action) if exc.sqlstate in TYPE_IN_USE else None
     return change is not None and _has_type(session, altered.table, change)
 
 
