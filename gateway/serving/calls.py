@@ -45,7 +45,7 @@ class Calls:
     def begin(self, client: Client, head: PlainHead, body: bytes) -> None:
         """Make the call that *client* has sent."""
         client.begin()
-        environ = {**head.environ, "REMOTE_ADDR": client.address[0]}
+        environ = {**head.environ, "REMOTE_ADDR": client.peer}
         call = LoopCall(self, client, environ, self._middleware.answer_steps(environ, body), last=head.last)
         self._under_way[client] = call
         call.begin()

@@ -112,6 +112,11 @@ class Client:
         return self.socket.fileno()
 
     @property
+    def peer(self) -> str:
+        """The network address of the client; empty over a Unix socket, which has none."""
+        return str(self.address[0]) if isinstance(self.address, tuple) else ""
+
+    @property
     def hang_up(self) -> int:
         """Nothing: while the client is BUSY, its loop notices the end of what it sends, also for a thread."""
         return 0

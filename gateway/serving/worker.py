@@ -272,8 +272,16 @@ class Worker(BaseWorker):
         self._calls.abandon(client)
 
     def received(self, client: Client) -> None:
-        """Answer the request if it was received, here or at its place."""
-        self._read(client, may_move=True)
+        """Answer the request if it was received, here or at its place.
+
+        :raises Exception: the request cannot be handled because of a fault of the gateway; the client is not left
+            waiting
+        """
+        try:
+            self._read(client, may_move=True)
+        except Exception:
+            client.close()
+            raise
 
     def _read(self, client: Client, *, may_move: bool) -> None:
         data = client.data

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
+import pytest
+
 from tests.support.running_gateway import START_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS, free_port
 
 _START = """
@@ -36,11 +38,15 @@ def activated(listener: socket.socket, environment: dict[str, str], folder: Path
         process.wait(STOP_TIMEOUT_SECONDS)
 
 
-def test_requests_wait_in_the_socket_until_the_gateway_serves(postgres_url: str, tmp_path: Path) -> None:
-    environment = {
+@pytest.fixture
+def environment(postgres_url: str, tmp_path: Path) -> dict[str, str]:
+    return {
         "PATH": os.environ["PATH"], "DATABASE_URL": postgres_url, "DATA_DIR": str(tmp_path / "data"),
         "WORKERS": "1", "GATEWAY_PORT": str(free_port()),
     }  # fmt: skip
+
+
+def test_requests_wait_in_the_socket_until_the_gateway_serves(environment: dict[str, str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         for _ in range(2):
             client = HTTPConnection(*listener.getsockname(), timeout=START_TIMEOUT_SECONDS)
@@ -48,3 +54,26 @@ def test_requests_wait_in_the_socket_until_the_gateway_serves(postgres_url: str,
             with activated(listener, environment, tmp_path):
                 assert client.getresponse().status == 200, (tmp_path / "log").read_text()
             client.close()
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_client_without_a_network_address_is_refused(
+    environment: dict[str, str], tmp_path: Path, *, bound: bool
+) -> None:
+    """It is in no allowed network, although all are allowed. Calls are answered by the loop, others by threads."""
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    everywhere = environment | {"ALLOWED_NETWORKS": "0.0.0.0/0,::/0"}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        with activated(listener, everywhere, tmp_path):
+            for number, path in enumerate((b"/call", b"/admin/create-tenant")):
+                with socket.socket(socket.AF_UNIX) as client:
+                    if bound:
+                        client.bind(str(tmp_path / f"client{number}"))
+                    client.settimeout(START_TIMEOUT_SECONDS)
+                    client.connect(str(tmp_path / "socket"))
+                    client.sendall(head % path)
+                    answer = client.recv(65536)
+                assert answer.startswith(b"HTTP/1.1 403 "), answer
+                assert b"an unknown address" in answer
