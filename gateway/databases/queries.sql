@@ -178,7 +178,7 @@ SELECT r.rolname::text AS grantee, granted.privilege_type AS privilege, granted.
 FROM pg_catalog.pg_database AS d
 CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) AS granted
 LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = granted.grantee
-WHERE d.datname = %(name)s
+WHERE d.datname = %(name)s AND (granted.grantee = 0 OR r.oid IS NOT NULL)
 
 -- name: settings_of_database
 -- ALTER DATABASE … SET, and with a role ALTER ROLE … IN DATABASE … SET.
@@ -188,7 +188,7 @@ FROM pg_catalog.pg_db_role_setting AS s
 JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
 CROSS JOIN LATERAL unnest(s.setconfig) WITH ORDINALITY AS one (setting, place)
 LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
-WHERE d.datname = %(name)s
+WHERE d.datname = %(name)s AND (s.setrole = 0 OR r.oid IS NOT NULL)
 ORDER BY r.rolname NULLS FIRST, one.place
 
 -- name: mark_of_rows

@@ -106,7 +106,8 @@ def migration_failure(result: PlatformMigration, first: GatewayError) -> SchemaD
     tried = len(result.databases) - len(result.databases_skipped)
     message = first.message
     if len(result.databases) > 1:
-        message = f"{len(result.databases_failed)} of {tried} databases tried have failed; the first: {message}"
+        failed = result.databases_failed
+        message = f"{len(failed)} of {tried} databases tried have failed; the first, {failed[0]}: {message}"
     outcome = MigrateAnswer(exclude=("status",)).dump(result)
     outcome["databases_failed"] = list(result.databases_failed)
     outcome["databases_skipped"] = list(result.databases_skipped)

@@ -68,10 +68,11 @@ def undo() -> ResponseReturnValue:
     with adding_facts(**facts):
         found = undo_migration(services, wanted)
         databases = UndoneDatabaseShape(many=True).dump(found)
-        failed = [one.error for one in found if one.error is not None]
+        failed = [(one.database, one.error) for one in found if one.error is not None]
         if failed:
-            message = f"{len(failed)} of {len(found)} databases have not been put back; the first: {failed[0].message}"
-            raise SchemaDeployError("migration_failed", message, **{**failed[0].facts, "databases": databases})
+            name, error = failed[0]
+            message = f"{len(failed)} of {len(found)} databases were not restored; the first, {name}: {error.message}"
+            raise SchemaDeployError("migration_failed", message, **{**error.facts, "databases": databases})
     return ok({"status": "completed", **facts, "databases": databases})
 
 
