@@ -22,9 +22,10 @@ from psycopg.conninfo import make_conninfo
 
 from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.functions import SignatureCache, session_options
-from gateway.functions.session import CLEANING
+from gateway.functions.cleaning import CLEANING
 from gateway.naming import tenant_database
 from gateway.operations.call_function import FunctionCall, call_steps
+from gateway.pools import CountedConnection
 from gateway.steps import run
 
 CALLS = 3000
@@ -90,9 +91,10 @@ def main() -> None:
         server = stack.enter_context(EmbeddedPostgres(Path(stack.enter_context(TemporaryDirectory())), durable=False))
         with psycopg.connect(server.url, autocommit=True) as admin:
             admin.execute("CREATE DATABASE bench")
-        conninfo = make_conninfo(server.url, dbname="bench")
+        conninfo = make_conninfo(server.url, dbname="bench", options=options)
         connections = [
-            stack.enter_context(closing(psycopg.connect(conninfo, autocommit=True, options=options))) for _ in range(2)
+            stack.enter_context(closing(CountedConnection.connect(conninfo, autocommit=True, connect_timeout=5)))
+            for _ in range(2)
         ]
         connections[0].execute(FUNCTIONS)
         pids = [connection.info.backend_pid for connection in connections]

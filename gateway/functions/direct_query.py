@@ -11,9 +11,10 @@ from psycopg.pq import Format
 from psycopg.pq.abc import PGresult
 
 from gateway.errors import GatewayError, InvalidRequest, QueryFailed, QueryTimeout, ResponseTooLarge
-from gateway.functions.execution import GRACE_SECONDS, RowCollector
+from gateway.functions.execution import GRACE_SECONDS
 from gateway.functions.json_values import JsonValue
-from gateway.functions.protocol import ServerRefused
+from gateway.functions.refusals import ServerRefused
+from gateway.functions.rows import CollectedRows
 from gateway.functions.session import CallSession
 from gateway.functions.statements import Query
 from gateway.functions.value_types import parse_rows, read_types
@@ -59,9 +60,10 @@ class DirectQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectRows:
-    """The rows, each a JSON object; and of a statement that returns none, how many it has changed."""
+    """The rows, as a JSON array of objects; and of a statement that returns none, how many it has changed."""
 
-    rows: Sequence[bytes] = ()
+    rows: bytes = b"[]"
+    count: int = 0
     affected: int | None = None
 
 
@@ -89,16 +91,16 @@ def run_direct(session: CallSession, query: DirectQuery) -> DirectRows:
         if exc.sqlstate == _NO_ROWS and query.may_write:
             return _run_without_rows(session, Query(sql=text, types=types), values, query)
         raise _not_understood(exc, query) from exc
-    collector = RowCollector(query.max_bytes)
+    rows = CollectedRows(query.max_bytes)
     try:
-        _run(session, rendered, values, collector.accept, query)
+        _run(session, rendered, values, rows.accept, query)
     except ServerRefused as exc:
         raise _failed(exc, query) from exc
-    if collector.too_large:
+    if rows.too_large:
         raise ResponseTooLarge(
             f"the answer is larger than {query.max_bytes} bytes, and is not sent: ask for less at a time"
         )
-    return DirectRows(rows=collector.rows)
+    return DirectRows(rows=rows.json, count=rows.count)
 
 
 def _run_without_rows(

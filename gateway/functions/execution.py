@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
@@ -11,13 +10,13 @@ from psycopg.pq.abc import PGresult
 from gateway.errors import QueryTimeout, ResponseTooLarge
 from gateway.functions.call_plans import CallPlan
 from gateway.functions.json_values import dump_json
-from gateway.functions.protocol import ServerRefused
+from gateway.functions.refusals import ServerRefused
+from gateway.functions.rows import CollectedRows
 from gateway.functions.session import CallSession
 from gateway.functions.statements import Query, render_statement
 from gateway.steps import ELSEWHERE, Steps
 
 GRACE_SECONDS: Final = 10.0  #: after its time-out, for the server to say so; then the connection is given up
-_NULL: Final = b"null"  #: a record that is NULL
 _QUERY_CANCELED: Final = "57014"
 
 #: Zero means none, which is not for a function to decide.
@@ -28,30 +27,6 @@ _SET_TIMEOUT: Final = Query(
 )
 
 
-class RowCollector:
-    """Collects rows, and refuses more when the answer has grown over its limit."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.rows: list[bytes] = []
-        self._room = max_bytes
-
-    @property
-    def too_large(self) -> bool:
-        """Whether the rows, with what separates them, are over the limit."""
-        return self._room < 0
-
-    def accept(self, result: PGresult) -> bool:
-        """Take the rows of a result. Return whether there is room for more."""
-        value_of = result.get_value
-        self.add([value_of(number, 0) or _NULL for number in range(result.ntuples)])
-        return self._room >= 0
-
-    def add(self, rows: Sequence[bytes]) -> None:
-        """Take rows, each a JSON value."""
-        self._room -= sum(map(len, rows)) + len(rows)
-        self.rows += rows
-
-
 def execute(
     session: CallSession,
     plan: CallPlan,
@@ -59,7 +34,7 @@ def execute(
     *,
     statement_timeout_ms: int,
     max_bytes: int,
-) -> Steps[list[bytes]]:
+) -> Steps[CollectedRows]:
     """Return the rows of the answer, each a JSON object as PostgreSQL renders it.
 
     :param statement_timeout_ms: the session's, for functions that do not set their own
@@ -73,23 +48,14 @@ def execute(
     timeout_ms, own_timeout = statement_timeout_ms, plan.signature.statement_timeout
     if own_timeout is not None:
         timeout_ms = yield from _apply_timeout(session, own_timeout, statement_timeout_ms)
-    collector = RowCollector(max_bytes)
-    accept = collector.accept
-    output: list[PGresult] = []
-    if plan.signature.is_procedure:
-
-        def accept(result: PGresult) -> bool:
-            output.append(result)
-            return True
-
+    rows = CollectedRows(max_bytes)
     began = monotonic()
     seconds = timeout_ms / 1000 + GRACE_SECONDS
     try:
-        cleaning = not plan.signature.is_procedure
-        yield from session.run(plan.statement, values, accept, seconds=seconds, for_client=True, cleaning=cleaning)
-        if output and output[0].ntuples:
-            yield ELSEWHERE
-            collector.add([_render(session, output[0])])
+        if plan.signature.is_procedure:
+            yield from _call_procedure(session, plan, values, rows, seconds=seconds)
+        else:
+            yield from session.call(plan.statement, values, rows, seconds=seconds)
     except ServerRefused as exc:
         if exc.sqlstate == _QUERY_CANCELED and monotonic() - began >= timeout_ms / 1000:
             raise QueryTimeout(
@@ -98,12 +64,28 @@ def execute(
                 sqlstate=exc.sqlstate,
             ) from exc
         raise
-    if collector.too_large:
+    if rows.too_large:
         raise ResponseTooLarge(
             f"the answer of {plan.signature.name} is larger than {max_bytes} bytes, and is not sent: "
             "let the function return less at a time"
         )
-    return collector.rows
+    return rows
+
+
+def _call_procedure(
+    session: CallSession, plan: CallPlan, values: list[bytes | None], rows: CollectedRows, *, seconds: float
+) -> Steps[None]:
+    """Call a procedure, and add its outputs to *rows*."""
+    output: list[PGresult] = []
+
+    def accept(result: PGresult) -> bool:
+        output.append(result)
+        return True
+
+    yield from session.run(plan.statement, values, accept, seconds=seconds, for_client=True)
+    if output and output[0].ntuples:
+        yield ELSEWHERE
+        rows.add([_render(session, output[0])])
 
 
 def _apply_timeout(session: CallSession, wanted: str, default_ms: int) -> Steps[int]:

@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeAlias
 
 from gateway.errors import InvalidRequest
 from gateway.functions.json_values import JsonNumber, JsonValue
-from gateway.functions.protocol import ServerRefused
+from gateway.functions.refusals import ServerRefused
 from gateway.functions.signatures import Binding, Parameter, Routine, Signature
 from gateway.functions.statements import Query, probe_statement
 from gateway.functions.value_types import (

@@ -1,62 +1,31 @@
-"""One connection as calls use it: its prepared statements, its waits, and the cleaning of its session."""
+"""The session of one connection for calls: its prepared statements, and the cleaning after each call."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from time import monotonic
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Any, Final, Protocol
 
 import psycopg
-from psycopg import sql
 from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, Format, TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from gateway.functions.protocol import SENDING, Accept, ConnectionBroken, Exchange, ServerRefused
+from gateway.functions.cleaning import cleaning_script
+from gateway.functions.pipeline import Pipeline, is_plain
+from gateway.functions.protocol import SENDING, Accept, Conversation, Exchange, ServerConnection
+from gateway.functions.refusals import ConnectionBroken, ServerRefused
+from gateway.functions.rows import CollectedRows
 from gateway.functions.statements import Query
 from gateway.steps import Steps, run
 
-MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the server; all are looked at after a call
-TRUSTED_SECONDS: Final = (
-    0.1  #: for which a server that has answered is not looked for; its going is noticed by the pools
-)
+MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the server; each call looks at all of them
+#: For which a server that has answered is assumed to be there; the pools notice when it closes the connection.
+TRUSTED_SECONDS: Final = 0.1
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
 CLEANING_SECONDS: Final = 5.0  #: for the cleaning of a session
-ASK_SECONDS: Final = 10.0  #: for the gateway's own questions about functions
+ASK_SECONDS: Final = 10.0  #: for the gateway's own queries about functions
 
-#: Everything a function can leave behind, but for the gateway's own prepared statements, as DISCARD ALL has it.
-CLEANING: Final = (
-    b"CLOSE ALL",
-    b"RESET SESSION AUTHORIZATION",
-    b"RESET ALL",
-    b"UNLISTEN *",
-    b"SELECT pg_catalog.pg_advisory_unlock_all()",
-    b"DISCARD TEMP",
-    b"DISCARD SEQUENCES",
-)
-#: Those of them that are prepared on a connection, under these names.
-_PREPARED_CLEANING: Final = {b"stonescriptdb_gateway_clean_%d" % n: command for n, command in enumerate(CLEANING)}
-
-#: A row for every statement that was prepared in SQL. The gateway prepares by the
-#: protocol, which no function can: a replacement of one of its statements under the same name is found here.
-FOREIGN_STATEMENTS: Final = b"SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql"
-
-#: For databases with the extension dblink, in this schema. Whether there is an unnamed connection can only be tried.
-_DISCONNECTING: Final = sql.SQL(
-    "DO $dblink$ BEGIN"
-    " PERFORM {schema}.dblink_disconnect(name) FROM pg_catalog.unnest({schema}.dblink_get_connections()) AS name;"
-    " BEGIN PERFORM {schema}.dblink_disconnect(); EXCEPTION WHEN connection_does_not_exist THEN NULL; END;"
-    " END $dblink$"
-)
-
-_ENDING: Final = (b"BEGIN", b"COMMIT", FOREIGN_STATEMENTS)  #: what follows a call before its cleaning
-_ESSENTIAL: Final = 3  #: the call, and what ends its transaction
-_IGNORED: Final = (None,) * len(CLEANING)
-_PIPELINES: Final = psycopg.capabilities.has_pipeline()  # libpq 14 and newer
-_CONNECTION_OK: Final = int(ConnStatus.OK)
-_ACTIVE: Final = int(TransactionStatus.ACTIVE)
 _IDLE: Final = int(TransactionStatus.IDLE)
 _IN_TRANSACTION: Final = (int(TransactionStatus.INTRANS), int(TransactionStatus.INERROR))
 _IN_CHUNKS: Final = psycopg.capabilities.has_stream_chunked()  # libpq 17 and newer; older ones return row by row
@@ -80,28 +49,43 @@ def session_options(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
     }
 
 
+class SessionHolder(ServerConnection, Protocol):
+    """A connection that keeps its session.
+
+    :ivar session: its CallSession; None before its first use
+    """
+
+    session: Any
+
+
 class CallSession:
     """The state of a connection for calls. Used by one thread at a time.
 
-    Between two calls the session is being cleaned: the commands are sent when a call ends and their answer is read when
-    the next one starts, so that no call waits for it.
+    Between two calls the session may be under cleaning: the commands were sent when a call ended, and their answer is
+    read when the next one begins, so that no call waits for it.
+
+    :ivar dblink: the schema of the database's extension dblink
+    :ivar checked: the database that the caller has found this connection to be open on
+    :ivar dirty: a call may have left something in the session, and no cleaning was sent
+    :ivar cleaning: cleaning was sent, and its answer was not read yet
     """
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: ServerConnection) -> None:
+        self.dblink: str | None = None
+        self.checked: object = None
+        self.dirty = False
+        self.cleaning = False
         self._pgconn = connection.pgconn
-        self._exchange = Exchange(connection)
+        conversation = Conversation(connection)
+        self._exchange = Exchange(connection, conversation)
+        self._pipeline = Pipeline(conversation) if is_plain(connection.pgconn) else None
         # None: sent once and not prepared, because many statements are never sent again on their connection.
         self._prepared: dict[Query, bytes | None] = {}
         self._dropped: list[bytes] = []  # prepared, and not needed any more
         self._counter = 0
-        self._cleaning_prepared = False  # the statements of _PREPARED_CLEANING are
         self._forgets_all = False  # the server has prepared statements that are not in _prepared
-        self.dblink: str | None = None  #: the schema of the database's extension dblink
-        self._seen_until = 0.0  # the server answered just before
-        self._found_foreign = False  # the last look has found statements that SQL has prepared
-        self.checked: object = None  #: what the caller has found this connection to be good for
-        self.dirty = False  #: a call may have left something behind, and no cleaning has begun
-        self.cleaning = False  #: cleaning was sent, and its answer not yet read
+        self._seen_until = 0.0  # the server has answered a short time before
+        self._found_foreign = False  # the last look has found statements that were prepared in SQL
 
     def is_ready(self) -> bool:
         """Whether a call may be made without :meth:`settle`."""
@@ -112,7 +96,7 @@ class CallSession:
         )
 
     def settle(self) -> Steps[None]:
-        """Make the session ready for a call: cleaned, and with the server still at the other end.
+        """Make the session ready for a call: clean, and with a server that has not closed the connection.
 
         :raises ConnectionBroken: it cannot be used again
         """
@@ -122,20 +106,27 @@ class CallSession:
             while self.cleaning:
                 yield from self._end_cleaning()
             if monotonic() > self._seen_until:
-                self._pgconn.consume_input()  # nothing is read, or that the server has ended the connection
+                self._pgconn.consume_input()  # reads nothing, or that the server has closed the connection
         except (psycopg.Error, ServerRefused) as exc:
             raise ConnectionBroken(f"the connection was lost between two calls: {exc}", sent=False) from exc
         except ConnectionBroken as exc:
             raise ConnectionBroken(str(exc), sent=False) from exc
         if self._pgconn.transaction_status != _IDLE:
-            raise ConnectionBroken("the connection is in the middle of something", sent=False)
+            raise ConnectionBroken("the connection is in the middle of a statement or transaction", sent=False)
 
     def begin_cleaning(self) -> None:
         """Send the commands that clean the session, without waiting for their answer.
 
         :raises psycopg.Error: the connection is broken
         """
-        self._pgconn.send_query(self._cleaning())
+        in_transaction = self._pgconn.transaction_status in _IN_TRANSACTION
+        if self._counter or in_transaction or self.dblink:
+            deallocate = [b"ALL"] if self._forgets_all else self._dropped
+            script = cleaning_script(in_transaction=in_transaction, dblink=self.dblink, deallocate=deallocate)
+        else:
+            script = b"DISCARD ALL"  # there are no prepared statements to keep, and for a new backend this is less work
+        self._use_libpq()
+        self._pgconn.send_query(script)
         self._pgconn.flush()
         if self._forgets_all:
             self._prepared.clear()
@@ -143,10 +134,10 @@ class CallSession:
         self.cleaning, self.dirty, self._forgets_all = True, False, False
 
     def _end_cleaning(self) -> Steps[None]:
-        """Read the answer to the cleaning, which has been there for a while, as a rule."""
+        """Read the answer to the cleaning, which usually has arrived before."""
         self._found_foreign = False
         self._pgconn.consume_input()
-        yield from self._exchange.receive((self._look,), seconds=CLEANING_SECONDS)
+        yield from self._exchange.receive(self._look, seconds=CLEANING_SECONDS)
         self.cleaning = False
         while self._pgconn.notifies() is not None:
             pass
@@ -154,21 +145,34 @@ class CallSession:
             self.forget_prepared()
             self.begin_cleaning()
 
-    def _cleaning(self) -> bytes:
-        """Return the commands in one message; the last result has a row for each prepared statement of a function."""
-        in_transaction = self._pgconn.transaction_status in _IN_TRANSACTION
-        if not (self._counter or in_transaction or self.dblink):
-            return b"DISCARD ALL"  # there are no prepared statements to keep, and for a new backend this is less work
-        parts = [*CLEANING]
-        if in_transaction:
-            parts.insert(0, b"ROLLBACK")
-        if self.dblink:
-            parts.append(_disconnecting(self.dblink))
-        if self._forgets_all:
-            parts.append(b"DEALLOCATE ALL")
+    def _look(self, result: PGresult) -> bool:
+        """Take the results of the cleaning; the last one is that of FOREIGN_STATEMENTS."""
+        self._found_foreign = result.ntuples > 0
+        return True
+
+    def call(
+        self, statement: Query, values: Sequence[bytes | None], rows: CollectedRows, *, seconds: float
+    ) -> Steps[None]:
+        """Call a function, and add the rows of its result to *rows*; if they exceed their limit, the call is cancelled.
+
+        Where possible, the session is clean afterwards. Not for procedures, which end transactions themselves.
+
+        :param seconds: after which the connection is given up; the server's own timeout ends a call earlier
+        :raises ServerRefused: the server ended the call with an error
+        :raises ClientGone: the client has disconnected, and the call was cancelled
+        :raises ConnectionBroken: the connection has ended
+        """
+        name = yield from self._name_of(statement, seconds)
+        pipeline = self._pipeline
+        if name is None or pipeline is None or self.dblink or self._dropped or self._forgets_all:
+            yield from self._run(name, statement, values, rows.accept, seconds=seconds, for_client=True)
+            return
+        self.dirty = True
+        if (yield from pipeline.call(name, values, statement.result_format, rows, seconds=seconds)):
+            self.dirty = False
+            self._seen_until = monotonic() + TRUSTED_SECONDS
         else:
-            parts += [b"DEALLOCATE " + name for name in self._dropped]
-        return b"; ".join([*parts, FOREIGN_STATEMENTS])
+            self.forget_prepared()
 
     def run(
         self,
@@ -178,95 +182,45 @@ class CallSession:
         *,
         seconds: float,
         for_client: bool = False,
-        cleaning: bool = False,
     ) -> Steps[None]:
-        """Run a statement that may call anything, and pass each result to *accept*.
+        """Run a statement that may call any function, and pass each result to *accept*.
 
         :param accept: returns whether to continue; if not, the statement is cancelled
         :param seconds: after which the connection is given up; the server's own timeout ends a statement earlier
-        :param for_client: cancel it also when the client disconnects
-        :param cleaning: send the cleaning with the statement, if possible; then the session is clean
-            afterwards. Not for statements that end transactions themselves
-        :raises ServerRefused: the server ended the statement with an error
-        :raises ClientGone: the client is gone; the statement was cancelled
-        :raises ConnectionBroken: the connection ended
+        :param for_client: whether to cancel it when the client disconnects
+        :raises ServerRefused, ClientGone, ConnectionBroken: as :meth:`call`
         """
-        name = self._prepared.pop(statement, b"")
-        if name:
-            self._prepared[statement] = name  # as the one used last
-        else:
-            name = yield from self._prepare_if_repeated(statement, seconds, known=name is None)
+        name = yield from self._name_of(statement, seconds)
+        yield from self._run(name, statement, values, accept, seconds=seconds, for_client=for_client)
+
+    def _run(
+        self,
+        name: bytes | None,
+        statement: Query,
+        values: Sequence[bytes | None],
+        accept: Accept,
+        *,
+        seconds: float,
+        for_client: bool,
+    ) -> Steps[None]:
         self.dirty = True
-        if name and cleaning and _PIPELINES and not (self.dblink or self._dropped or self._forgets_all):
-            if not self._cleaning_prepared:
-                yield from self._prepare_cleaning()
-            self._send_with_cleaning(name, values, statement)
-            yield from self._receive_with_cleaning(accept, seconds=seconds, for_client=for_client)
-            return
+        self._use_libpq()
         with SENDING:
-            if name:
+            if name is not None:
                 self._pgconn.send_query_prepared(name, values, None, statement.result_format)
             else:
                 self._pgconn.send_query_params(statement.sql, values, statement.types, None, statement.result_format)
             if statement.many_rows:
                 self._limit_rows_in_memory()
-        yield from self._exchange.receive((accept,), seconds=seconds, for_client=for_client)
+        yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client)
 
-    def _send_with_cleaning(self, name: bytes, values: Sequence[bytes | None], statement: Query) -> None:
-        """Send a prepared statement, a commit, and the cleaning, all in one message: the server wakes up once.
-
-        Invariants: the transaction of the call ends before the cleaning begins, as it would without (BEGIN makes a
-        block of the transaction that is under way, COMMIT ends it); and before a statement of the cleaning is
-        executed by its name, it was asked whether the call has replaced any. All that comes before is sent as text.
-        """
-        pgconn = self._pgconn
-        send_text, send_prepared = pgconn.send_query_params, pgconn.send_query_prepared
-        with SENDING:
-            pgconn.enter_pipeline_mode()
-            send_prepared(name, values, None, statement.result_format)
-            if statement.many_rows:
-                self._limit_rows_in_memory()
-            for command in _ENDING:
-                send_text(command, None)
-            for part in _PREPARED_CLEANING:
-                send_prepared(part, None)
-            pgconn.pipeline_sync()
-
-    def _receive_with_cleaning(self, accept: Accept, *, seconds: float, for_client: bool) -> Steps[None]:
-        pgconn = self._pgconn
-        self._found_foreign = False
-        try:
-            clean = yield from self._exchange.receive(
-                (accept, None, None, self._look, *_IGNORED),
-                seconds=seconds,
-                for_client=for_client,
-                essential=_ESSENTIAL,
-            )
-        finally:
-            if pgconn.status == _CONNECTION_OK and pgconn.transaction_status != _ACTIVE:
-                pgconn.exit_pipeline_mode()
-        while pgconn.notifies() is not None:
-            pass
-        if clean and not self._found_foreign:
-            self.dirty = False
-            self._seen_until = monotonic() + TRUSTED_SECONDS
-        else:
-            self.forget_prepared()
-
-    def _look(self, result: PGresult) -> bool:
-        """Take the result of FOREIGN_STATEMENTS, which is the last one of those that are given."""
-        self._found_foreign = result.ntuples > 0
-        return True
-
-    def _prepare_cleaning(self) -> Steps[None]:
-        for name, command in _PREPARED_CLEANING.items():
-            with SENDING:
-                self._pgconn.send_prepare(name, command)
-            yield from self._exchange.receive((None,), seconds=CLEANING_SECONDS)
-        self._cleaning_prepared = True
+    def _use_libpq(self) -> None:
+        """Note that a statement is sent with libpq, which may replace the unnamed statement."""
+        if self._pipeline is not None:
+            self._pipeline.is_prepared = False
 
     def ask(self, query: bytes, values: Sequence[bytes | None]) -> list[bytes]:
-        """Return the first column of every row of a query of the gateway's own, which needs no cleaning. Blocks.
+        """Return the first column of every row of one of the gateway's own queries, which need no cleaning. Blocks.
 
         :raises ServerRefused, ConnectionBroken: as ``run``
         """
@@ -282,7 +236,7 @@ class CallSession:
         return [result.get_value(0, column) or b"null" for column in range(result.nfields)]
 
     def ask_rows(self, query: bytes, values: Sequence[bytes | None]) -> list[dict[str, Any]]:
-        """Every row of such a query, by the names of its columns, with values as psycopg reads them.
+        """Return every row of such a query by the names of its columns, with values as psycopg loads them.
 
         :raises ServerRefused, ConnectionBroken: as ``run``
         """
@@ -305,9 +259,10 @@ class CallSession:
             results.append(result)
             return True
 
+        self._use_libpq()
         with SENDING:
             self._pgconn.send_query_params(query, values, types, None, result_format)
-        run(self._exchange.receive((accept,), seconds=ASK_SECONDS))
+        run(self._exchange.receive(accept, seconds=ASK_SECONDS))
         (result,) = results
         return result
 
@@ -322,18 +277,18 @@ class CallSession:
             types.extend(result.param_type(number) for number in range(result.nparams))
             return True
 
+        self._use_libpq()
         with SENDING:
             self._pgconn.send_prepare(b"", statement.sql, statement.types)
-        run(self._exchange.receive((None,), seconds=ASK_SECONDS))
+        run(self._exchange.receive(None, seconds=ASK_SECONDS))
         with SENDING:
             self._pgconn.send_describe_prepared(b"")
-        run(self._exchange.receive((accept,), seconds=ASK_SECONDS))
+        run(self._exchange.receive(accept, seconds=ASK_SECONDS))
         return tuple(types)
 
     def forget_prepared(self) -> None:
-        """Prepare every statement anew, and let the cleaning drop what the server still has of them."""
+        """Prepare every statement anew; the cleaning drops those that the server still has."""
         self._prepared.clear()
-        self._cleaning_prepared = False
         self._forgets_all = True
 
     def _limit_rows_in_memory(self) -> None:
@@ -342,19 +297,17 @@ class CallSession:
         else:
             self._pgconn.set_single_row_mode()
 
-    def _prepare_if_repeated(self, statement: Query, seconds: float, *, known: bool) -> Steps[bytes | None]:
-        """Prepare a statement at its second use, and return its name then.
-
-        :param known: it was used before
-        """
-        name = None
-        if known:
+    def _name_of(self, statement: Query, seconds: float) -> Steps[bytes | None]:
+        """Return the name of a prepared statement. A statement is prepared at its second use; at its first, None."""
+        known = statement in self._prepared
+        name = self._prepared.pop(statement, None)
+        if name is None and known:
             self._counter += 1
             name = b"stonescriptdb_gateway_%d" % self._counter
             with SENDING:
                 self._pgconn.send_prepare(name, statement.sql, statement.types)
-            yield from self._exchange.receive((None,), seconds=seconds)
-        self._remember(statement, name)
+            yield from self._exchange.receive(None, seconds=seconds)
+        self._remember(statement, name)  # as the one used last
         return name
 
     def _remember(self, statement: Query, name: bytes | None) -> None:
@@ -365,34 +318,26 @@ class CallSession:
                 self._dropped.append(oldest)
 
 
-@cache
-def _disconnecting(schema: str) -> bytes:
-    return _DISCONNECTING.format(schema=sql.Identifier(schema)).as_bytes(None)
-
-
-def session_of(connection: psycopg.Connection[Any]) -> CallSession:
-    """Return the session of a connection, which is freed with it."""
-    session = _SESSIONS.get(connection)
+def session_of(connection: SessionHolder) -> CallSession:
+    """Return the session of a connection, which is created at the first use."""
+    session: CallSession | None = connection.session
     if session is None:
-        session = _SESSIONS[connection] = CallSession(connection)
+        session = connection.session = CallSession(connection)
     return session
 
 
-def needs_cleaning(connection: psycopg.Connection[Any]) -> bool:
+def needs_cleaning(connection: SessionHolder) -> bool:
     """Return whether a returned connection must be cleaned before its next lease.
 
     Not if no call was made on it, and not if its cleaning was sent already: the next call reads the answer.
     """
-    session = _SESSIONS.get(connection)
+    session: CallSession | None = connection.session
     return session is not None and session.dirty
 
 
-def clean(connection: psycopg.Connection[Any]) -> None:
+def clean(connection: SessionHolder) -> None:
     """Clean a session, and wait for the answer.
 
     :raises ConnectionBroken: it cannot be used again
     """
     run(session_of(connection).settle())
-
-
-_SESSIONS: Final[WeakKeyDictionary[psycopg.Connection[Any], CallSession]] = WeakKeyDictionary()

@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.pq import Format
 
 from gateway.functions.json_values import dump_json
-from gateway.functions.protocol import CHANGED
+from gateway.functions.refusals import CHANGED
 from gateway.functions.signatures import Binding, Routine
 
 _REMEMBERED_ARGUMENTS: Final = 16  #: of a call whose text is remembered for other databases; a text has some 2 kB then

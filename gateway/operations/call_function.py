@@ -13,8 +13,9 @@ from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, Inv
 from gateway.events import CallFinished
 from gateway.functions.call_plans import known_plan, plan_call
 from gateway.functions.execution import execute
-from gateway.functions.protocol import ConnectionBroken, ServerRefused
+from gateway.functions.refusals import ConnectionBroken, ServerRefused
 from gateway.functions.resolution import Misfit, Params
+from gateway.functions.rows import CollectedRows
 from gateway.functions.session import CallSession, session_of
 from gateway.functions.signatures import Routine, describe
 from gateway.naming import DatabaseOwner, owner_facts
@@ -60,13 +61,13 @@ def call_steps(services: Services, call: FunctionCall) -> Steps[CallAnswer]:
     """
     began = perf_counter()
 
-    def work(session: CallSession) -> Steps[list[bytes]]:
+    def work(session: CallSession) -> Steps[CollectedRows]:
         return _call_as_known(session, services, call)
 
     rows = yield from on_database(services, call.owner, call.function, work)
     return CallAnswer(
-        rows=b"[" + b",".join(rows) + b"]",
-        row_count=len(rows),
+        rows=rows.json,
+        row_count=rows.count,
         execution_time_ms=round((perf_counter() - began) * 1000, 3),
     )
 
@@ -155,7 +156,7 @@ def _begin_cleaning(connection: CountedConnection, session: CallSession) -> None
             connection.close()
 
 
-def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> Steps[list[bytes]]:
+def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> Steps[CollectedRows]:
     """Call with the signature that is remembered; if that is refused, and has changed meanwhile, with the new one.
 
     Only what left nothing behind is tried again.
@@ -193,7 +194,7 @@ def _undone(refused: ServerRefused, routine: Routine) -> bool:
     return refused.before_execution or (in_one_transaction and refused.sqlstate == _INTERNAL_ERROR)
 
 
-def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> Steps[list[bytes]]:
+def _attempt(session: CallSession, services: Services, call: FunctionCall, routine: Routine) -> Steps[CollectedRows]:
     settings = services.settings
     session.dblink = routine.dblink
     try:

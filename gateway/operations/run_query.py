@@ -71,8 +71,8 @@ def run_query(services: Services, wanted: QueryRequest) -> QueryAnswer:
         took = {"outcome": outcome, "milliseconds": round(seconds * 1000, 1)}
         _audit.info("query: %s", wanted.query[:_LOGGED_CHARACTERS], extra={**facts, **took})
     return QueryAnswer(
-        rows=b"[" + b",".join(result.rows) + b"]",
-        row_count=len(result.rows),
+        rows=result.rows,
+        row_count=result.count,
         rows_affected=result.affected,
         execution_time_ms=round(seconds * 1000, 3),
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from time import monotonic
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -39,6 +39,7 @@ class CountedConnection(psycopg.Connection[TupleRow]):
 
     database: str = ""
     link: Link | None = None  #: None only while it is being made
+    session: Any = None  #: what those who lease it keep with it
     _expire_at: float  #: psycopg_pool's: when it has lived long enough, on the clock of time.monotonic
 
     @classmethod
@@ -110,19 +111,27 @@ def _finish_connecting(pgconn: abc.PGconn, deadline: float) -> None:
 def conninfo_of_server(conninfo: str, *, application_name: str, session_options: Mapping[str, str]) -> str:
     """Return the conninfo for any of the server's databases, with settings for the session in its startup packet.
 
-    The ``options`` of *conninfo* stay, and win over *session_options*.
+    The ``options`` of *conninfo* stay, and win over *session_options*. GSSAPI encrypts the connection only if
+    *conninfo* or libpq's environment asks for it, because calls without encryption are cheaper (decision 53).
     """
     given = conninfo_to_dict(conninfo)
     settings = {"client_connection_check_interval": str(CHECK_INTERVAL_MS)} | dict(session_options)
     options = ["-c {}={}".format(name, _ESCAPED.sub(r"\\\1", value)) for name, value in settings.items()]
     if given.get("options"):
         options.append(str(given["options"]))
+    unencrypted = {} if _chooses_gssencmode(given) else {"gssencmode": "disable"}
     return make_conninfo(
         conninfo,
+        **unencrypted,
         application_name=application_name,
         options=" ".join(options),
         connect_timeout=given.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS,
     )
+
+
+def _chooses_gssencmode(given: Mapping[str, object]) -> bool:
+    """Whether GSSAPI encryption was chosen, or may be chosen in a service file."""
+    return bool(given.keys() & {"gssencmode", "service"} or os.environ.keys() & {"PGGSSENCMODE", "PGSERVICE"})
 
 
 def conninfo_of_database(server: str, database: str, login: Mapping[str, str] | None = None) -> str:

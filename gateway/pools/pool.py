@@ -10,7 +10,6 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Final, TypeAlias, cast
 
-import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolClosed
 from psycopg_pool.pool import MaintenanceTask
@@ -24,8 +23,8 @@ from gateway.pools.table import database_key
 from gateway.pools.waiter import Waiter
 from gateway.steps import Event, Peer, Steps, run
 
-Cleaner: TypeAlias = Callable[[psycopg.Connection], None]
-NeedsCleaning: TypeAlias = Callable[[psycopg.Connection], bool]
+Cleaner: TypeAlias = Callable[[CountedConnection], None]
+NeedsCleaning: TypeAlias = Callable[[CountedConnection], bool]
 
 GROW_SECONDS: Final = 0.02  #: within which a short call ends and returns its connection, so that no new one is needed
 MOST_QUEUED: Final = 0.3  #: of a pool's leases, from which on a connection is made without waiting for that

@@ -22,8 +22,6 @@ PROCESS_WIDE: Final = {
     # Remembers, by checksum, that a pure function has returned; functools would keep the files, too.
     ("migrations_engine/source/server_statements.py", "_looked_through"),
     ("migrations_engine/source/server_statements.py", "_lock"),
-    # The session of each connection.
-    ("gateway/functions/session.py", "_SESSIONS"),
 }
 
 CHANGING: Final = frozenset(

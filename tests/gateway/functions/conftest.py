@@ -10,11 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from gateway.events import Events
 from gateway.functions import SignatureCache, parse_json, session_options
 from gateway.naming import tenant_database
 from gateway.operations.call_function import CallAnswer, FunctionCall, call_steps
+from gateway.pools import CountedConnection
 from gateway.steps import Steps, run
 
 STATEMENT_TIMEOUT_MS = 2_500  # time enough for every call that is not to be timed out
@@ -26,26 +28,27 @@ class OneAtATime:
 
     def __init__(self, conninfo: str) -> None:
         self.conninfo = conninfo
-        self.connection: psycopg.Connection | None = None
+        self.connection: CountedConnection | None = None
         self.leases = 0
 
     def take_idle(self, _: str) -> None:
         return None
 
-    def lease_steps(self, _: str) -> Steps[psycopg.Connection]:
+    def lease_steps(self, _: str) -> Steps[CountedConnection]:
         yield from ()
         self.leases += 1
         if self.connection is None or self.connection.closed:
             settings = session_options(statement_timeout_ms=STATEMENT_TIMEOUT_MS, lock_timeout_ms=500)
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-            self.connection = psycopg.connect(self.conninfo, autocommit=True, options=options)
+            conninfo = make_conninfo(self.conninfo, options=options)
+            self.connection = CountedConnection.connect(conninfo, autocommit=True, connect_timeout=10)
         return self.connection
 
     def give_back(self, connection: psycopg.Connection) -> None:
         """Keep it for the next lease."""
 
     @contextmanager
-    def lease(self, database: str) -> Iterator[psycopg.Connection]:
+    def lease(self, database: str) -> Iterator[CountedConnection]:
         connection = run(self.lease_steps(database))
         try:
             yield connection

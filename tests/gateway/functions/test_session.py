@@ -13,7 +13,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway.errors import GatewayError
 from gateway.functions import clean, needs_cleaning
-from gateway.functions.session import CLEANING, CallSession, session_of
+from gateway.functions.cleaning import CLEANING
+from gateway.functions.session import CallSession, session_of
 from gateway.steps import run
 
 FUNCTIONS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.functions.protocol import _OF_PARAMETER
+from gateway.functions.refusals import _OF_PARAMETER
 from tests.support.cost import grows_faster_than_the_input, repeated
 
 SHAPES = {

@@ -1,0 +1,205 @@
+"""A call and the cleaning of its session in one message, over the socket of the connection, without libpq.
+
+libpq takes a call and a result object for each statement, which costs more than all else that a call does here. The
+statements after the call are always the same, and so is their answer, if nothing went wrong: it is compared as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from psycopg.pq import Format
+from psycopg.pq.abc import PGconn
+
+from gateway.errors import ClientGone
+from gateway.functions.cleaning import COMMANDS, UNLOCK_AND_LOOK
+from gateway.functions.protocol import Conversation
+from gateway.functions.refusals import ServerRefused
+from gateway.functions.rows import CollectedRows
+from gateway.functions.wire import (
+    BIND_COMPLETE,
+    CLOSE_COMPLETE,
+    IDLE,
+    PARSE_COMPLETE,
+    READY,
+    SYNC,
+    AnswerReader,
+    call,
+    close,
+    complete,
+    execute,
+    joined_rows,
+    parse,
+    row,
+)
+from gateway.steps import Event, Steps
+
+_RECEIVE_BYTES: Final = 64 * 1024
+_WHOLE_BYTES: Final = 128 * 1024  #: of an answer that is read as a whole; a longer one is read in parts
+
+_PREPARED: Final = {b"stonescriptdb_gateway_clean_%d" % n: command for n, command in enumerate(COMMANDS)}
+_ENDING: Final = b"stonescriptdb_gateway_end"
+_UNNAMED: Final = b""
+
+# Invariants of the order:
+#
+# 1. The transaction of the call ends before the cleaning begins. BEGIN makes a block of the transaction that is under
+#    way, and COMMIT ends it, so that deferred constraints and triggers run with the call's own settings.
+# 2. Before a statement is executed that a function can replace, the server was asked whether there is a replaced one.
+#    BEGIN and COMMIT are parsed each time, and SQL cannot name the unnamed statement.
+_PREPARATION: Final = b"".join(
+    [*(close(name) + parse(name, command) for name, command in _PREPARED.items()), parse(_UNNAMED, UNLOCK_AND_LOOK)]
+)
+_PREPARATION_ANSWER: Final = (CLOSE_COMPLETE + PARSE_COMPLETE) * len(_PREPARED) + PARSE_COMPLETE
+_TAIL: Final = b"".join(
+    [
+        *(close(_ENDING) + parse(_ENDING, command) + execute(_ENDING) for command in (b"BEGIN", b"COMMIT")),
+        execute(_UNNAMED),
+        *map(execute, _PREPARED),
+        SYNC,
+    ]
+)
+_NOTHING_FOREIGN: Final = row(b"", b"f")  # pg_advisory_unlock_all() returns void
+_TAIL_ANSWER: Final = b"".join(
+    [
+        *(CLOSE_COMPLETE + PARSE_COMPLETE + BIND_COMPLETE + complete(command) for command in (b"BEGIN", b"COMMIT")),
+        BIND_COMPLETE + _NOTHING_FOREIGN + complete(b"SELECT 1"),
+        *(BIND_COMPLETE + complete(tag) for tag in COMMANDS.values()),
+        READY + IDLE,
+    ]
+)
+_ESSENTIAL: Final = 3  #: the call, BEGIN and COMMIT; their errors are those of the call
+
+
+def is_plain(pgconn: PGconn) -> bool:
+    """Whether the bytes on the connection's socket are those of the protocol: neither TLS nor GSSAPI encrypts them."""
+    if pgconn.ssl_in_use:
+        return False
+    if pgconn.host.startswith(b"/"):  # a Unix socket, over which nothing is encrypted
+        return True
+    return any(option.keyword == b"gssencmode" and option.val == b"disable" for option in pgconn.info)
+
+
+class Pipeline:
+    """Calls on one connection, for one thread at a time.
+
+    Between two calls libpq has the connection. It must not be waiting for an answer when a call begins, and it has
+    nothing to read when a call has ended.
+
+    :ivar is_prepared: the server has the statements of the cleaning, and the unnamed one, as a call needs them
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.is_prepared = False
+        self._conversation = conversation
+        self._descriptor = conversation.wait.descriptor
+
+    def call(
+        self, name: bytes, values: Sequence[bytes | None], result_format: Format, rows: CollectedRows, *, seconds: float
+    ) -> Steps[bool]:
+        """Execute a prepared statement, commit, and clean the session. Return whether the session is clean.
+
+        When *rows* exceed their limit, the statement is cancelled and nothing is raised.
+
+        :param seconds: after which the connection is given up
+        :raises ServerRefused: the statement or its commit ended with an error
+        :raises ClientGone: the client has disconnected, and the statement was cancelled
+        :raises ConnectionBroken: the connection has ended, or *seconds* have passed
+        """
+        conversation = self._conversation
+        conversation.begin(seconds=seconds, for_client=True)
+        head = BIND_COMPLETE if self.is_prepared else _PREPARATION_ANSWER + BIND_COMPLETE
+        message = call(name, values, result_format) + _TAIL
+        if not self.is_prepared:
+            message = _PREPARATION + message
+        self.is_prepared = False
+        try:
+            sent = self._send(message)
+            if sent < len(message):
+                yield from self._send_rest(message, sent)
+            reader = yield from self._receive(head, rows)
+        except BaseException:
+            conversation.close()  # the rest of the answer would be taken for that of the next statement
+            raise
+        if reader is None:
+            self.is_prepared = True
+            return True
+        return self._judge(reader)
+
+    def _judge(self, reader: AnswerReader) -> bool:
+        """Return whether the session is clean after an answer that is not the usual one."""
+        failed, conversation = reader.failed, self._conversation
+        if conversation.gone and (failed is None or failed < _ESSENTIAL):
+            raise ClientGone("the client closed its connection; the call was cancelled")
+        if failed is not None and failed < _ESSENTIAL and not conversation.cancelled:
+            raise ServerRefused(reader.error.get)
+        self.is_prepared = failed is None and reader.tail_rows == [_NOTHING_FOREIGN] and not reader.rest
+        return self.is_prepared
+
+    def _send(self, message: bytes | memoryview, *, begun: bool = False) -> int:
+        """Send what the socket takes at once, and return the number of bytes."""
+        try:
+            return os.write(self._descriptor, message)
+        except BlockingIOError:
+            return 0
+        except OSError as exc:
+            raise self._conversation.lost(str(exc), sent=begun) from exc
+
+    def _send_rest(self, message: bytes, sent: int) -> Steps[None]:
+        """Send the rest of a message. The server answers only after it has the whole call."""
+        rest = memoryview(message)[sent:]
+        conversation, wait = self._conversation, self._conversation.wait
+        wait.sending = True
+        try:
+            while rest:
+                event = yield wait
+                if event is not Event.READY:
+                    yield from conversation.give_up(event)
+                rest = rest[self._send(rest, begun=True) :]
+        finally:
+            wait.sending = False
+        if conversation.gone:
+            yield from conversation.cancel()
+
+    def _receive(self, head: bytes, rows: CollectedRows) -> Steps[AnswerReader | None]:
+        """Read the answer. Return None if it was the usual one, in which only the rows differ."""
+        conversation, answer = self._conversation, b""
+        reader: AnswerReader | None = None
+        while reader is None or not reader.done:
+            event = yield conversation.wait
+            if event is not Event.READY:
+                yield from conversation.give_up(event)
+                continue
+            data = self._read()
+            if data is None:
+                continue
+            if reader is not None:
+                reader.feed(data)
+            else:
+                answer += data
+                if answer.endswith(_TAIL_ANSWER) and answer.startswith(head):
+                    found = joined_rows(answer, len(head), len(answer) - len(_TAIL_ANSWER))
+                    if found is not None:
+                        rows.add_joined(*found)
+                        return None
+                if data and not answer.startswith(READY, -len(READY + IDLE)) and len(answer) < _WHOLE_BYTES:
+                    continue
+                reader = AnswerReader(rows)
+                reader.feed(answer)
+            if not data and not reader.done:
+                refused = ServerRefused(reader.error.get) if reader.error else None
+                raise conversation.lost(str(refused or "no reason given"), sent=True) from refused
+            if rows.too_large and not (conversation.cancelled or reader.done):
+                yield from conversation.cancel()
+        return reader
+
+    def _read(self) -> bytes | None:
+        """Return what has arrived: nothing if the server has closed the connection; None if nothing has arrived."""
+        try:
+            return os.read(self._descriptor, _RECEIVE_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            raise self._conversation.lost(str(exc), sent=True) from exc
