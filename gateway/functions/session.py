@@ -7,13 +7,12 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 import psycopg
-from psycopg.adapt import Transformer
-from psycopg.pq import Format, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from gateway.functions.cleaning import cleaning_script
-from gateway.functions.pipeline import Pipeline, is_plain
-from gateway.functions.protocol import SENDING, Accept, Conversation, Exchange, ServerConnection
+from gateway.functions.own_queries import OwnQueries
+from gateway.functions.protocol import SENDING, Accept, ServerConnection
 from gateway.functions.refusals import ConnectionBroken, ServerRefused
 from gateway.functions.rows import CollectedRows
 from gateway.functions.statements import Query
@@ -24,7 +23,6 @@ MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the s
 TRUSTED_SECONDS: Final = 0.1
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
 CLEANING_SECONDS: Final = 5.0  #: for the cleaning of a session
-ASK_SECONDS: Final = 10.0  #: for the gateway's own queries about functions
 
 _IDLE: Final = int(TransactionStatus.IDLE)
 _IN_TRANSACTION: Final = (int(TransactionStatus.INTRANS), int(TransactionStatus.INERROR))
@@ -58,7 +56,7 @@ class SessionHolder(ServerConnection, Protocol):
     session: Any
 
 
-class CallSession:
+class CallSession(OwnQueries):
     """The state of a connection for calls. Used by one thread at a time.
 
     Between two calls the session may be under cleaning: the commands were sent when a call ended, and their answer is
@@ -71,14 +69,11 @@ class CallSession:
     """
 
     def __init__(self, connection: ServerConnection) -> None:
+        super().__init__(connection)
         self.dblink: str | None = None
         self.checked: object = None
         self.dirty = False
         self.cleaning = False
-        self._pgconn = connection.pgconn
-        conversation = Conversation(connection)
-        self._exchange = Exchange(connection, conversation)
-        self._pipeline = Pipeline(conversation) if is_plain(connection.pgconn) else None
         # None: sent once and not prepared, because many statements are never sent again on their connection.
         self._prepared: dict[Query, bytes | None] = {}
         self._dropped: list[bytes] = []  # prepared, and not needed any more
@@ -213,78 +208,6 @@ class CallSession:
             if statement.many_rows:
                 self._limit_rows_in_memory()
         yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client)
-
-    def _use_libpq(self) -> None:
-        """Note that a statement is sent with libpq, which may replace the unnamed statement."""
-        if self._pipeline is not None:
-            self._pipeline.is_prepared = False
-
-    def ask(self, query: bytes, values: Sequence[bytes | None]) -> list[bytes]:
-        """Return the first column of every row of one of the gateway's own queries, which need no cleaning. Blocks.
-
-        :raises ServerRefused, ConnectionBroken: as ``run``
-        """
-        result = self._ask(query, values)
-        return [result.get_value(number, 0) or b"" for number in range(result.ntuples)]
-
-    def ask_row(self, query: Query, values: Sequence[bytes | None]) -> list[bytes]:
-        """Return the JSON of every column of the first row of such a query.
-
-        :raises ServerRefused, ConnectionBroken: as ``run``
-        """
-        result = self._ask(query.sql, values, query.types, query.result_format)
-        return [result.get_value(0, column) or b"null" for column in range(result.nfields)]
-
-    def ask_rows(self, query: bytes, values: Sequence[bytes | None]) -> list[dict[str, Any]]:
-        """Return every row of such a query by the names of its columns, with values as psycopg loads them.
-
-        :raises ServerRefused, ConnectionBroken: as ``run``
-        """
-        result = self._ask(query, values)
-        names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
-        reader = Transformer()
-        reader.set_pgresult(result)
-        return reader.load_rows(0, result.ntuples, lambda row: dict(zip(names, row, strict=True)))
-
-    def _ask(
-        self,
-        query: bytes,
-        values: Sequence[bytes | None],
-        types: Sequence[int] | None = None,
-        result_format: Format = Format.TEXT,
-    ) -> PGresult:
-        results: list[PGresult] = []
-
-        def accept(result: PGresult) -> bool:
-            results.append(result)
-            return True
-
-        self._use_libpq()
-        with SENDING:
-            self._pgconn.send_query_params(query, values, types, None, result_format)
-        run(self._exchange.receive(accept, seconds=ASK_SECONDS))
-        (result,) = results
-        return result
-
-    def parameter_types(self, statement: Query) -> tuple[int, ...]:
-        """Return the types that the server infers for the parameters of a statement, without running it.
-
-        :raises ServerRefused, ConnectionBroken: as ``run``
-        """
-        types: list[int] = []
-
-        def accept(result: PGresult) -> bool:
-            types.extend(result.param_type(number) for number in range(result.nparams))
-            return True
-
-        self._use_libpq()
-        with SENDING:
-            self._pgconn.send_prepare(b"", statement.sql, statement.types)
-        run(self._exchange.receive(None, seconds=ASK_SECONDS))
-        with SENDING:
-            self._pgconn.send_describe_prepared(b"")
-        run(self._exchange.receive(accept, seconds=ASK_SECONDS))
-        return tuple(types)
 
     def forget_prepared(self) -> None:
         """Prepare every statement anew; the cleaning drops those that the server still has."""

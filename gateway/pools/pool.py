@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from functools import partial
-from queue import SimpleQueue
 from time import monotonic
 from typing import Final, TypeAlias, cast
 
@@ -14,24 +11,22 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolClosed
 from psycopg_pool.pool import MaintenanceTask
 
-from gateway.errors import ClientGone, GatewayError, PoolExhausted
+from gateway.errors import GatewayError
 from gateway.events import ConnectionLeased, Events, LeaseWaited
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection, Link
 from gateway.pools.connector import Connector
 from gateway.pools.table import database_key
+from gateway.pools.turn import Turn, none_became_free
 from gateway.pools.waiter import Waiter
-from gateway.steps import Event, Peer, Steps, run
+from gateway.steps import Steps, run
 
 Cleaner: TypeAlias = Callable[[CountedConnection], None]
 NeedsCleaning: TypeAlias = Callable[[CountedConnection], bool]
 
-GROW_SECONDS: Final = 0.02  #: within which a short call ends and returns its connection, so that no new one is needed
 MOST_QUEUED: Final = 0.3  #: of a pool's leases, from which on a connection is made without waiting for that
 QUEUED_WEIGHT: Final = 0.05  #: of the last lease in that share
 NO_ROOM_SHARE: Final = -1.0  #: where a connection could not be made: the next attempt is some twenty queued leases away
-THREADS: Final = 2  #: so that one session that is slow to clean does not hold up all others
-_log = logging.getLogger(__name__)
 
 
 class TenantPool(ConnectionPool[CountedConnection]):
@@ -234,7 +229,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
             if monotonic() >= deadline and (given := waiter.withdraw()) is not None:
                 return given
             if waiter.error is not None:
-                raise _none_became_free()
+                raise none_became_free()
         if (connection := waiter.wait_for_news(0)) is not None:
             return connection
         return self._grow(waiter, deadline)
@@ -323,99 +318,3 @@ class TenantPool(ConnectionPool[CountedConnection]):
         with self._lock:
             self._nconns -= 1
         conn.close()
-
-
-class Turn:
-    """A place in the queue for a connection of a pool, as something to wait for.
-
-    :ivar connection: what a thread has got by waiting
-    :ivar error: why it has not
-    """
-
-    def __init__(self, pool: TenantPool, waiter: Waiter[CountedConnection], deadline: float) -> None:
-        self.deadline = deadline
-        self.connection: CountedConnection | None = None
-        self.error: Exception | None = None
-        self._pool = pool
-        self._waiter = waiter
-        self._grow_at: float | None = None
-
-    def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - the first of the queue connects
-        """Wait in this thread."""
-        try:
-            self.connection = self._pool.wait_in_turn(self._waiter, self.deadline)
-        except Exception as exc:  # noqa: BLE001 - raised by the steps
-            self.error = exc
-        return Event.READY
-
-    def result(self, event: Event) -> CountedConnection:
-        """Return the result of the wait.
-
-        :raises GatewayError: there was no connection
-        :raises ClientGone: the client of the work has disconnected
-        """
-        if event is Event.GONE:
-            raise ClientGone("the client closed its connection while its call waited for its turn")
-        if event is Event.LATE:
-            connection = self._waiter.withdraw()
-            error: BaseException | None = _none_became_free()
-        else:
-            connection, error = self.connection or self._waiter.conn, self.error or self._waiter.error
-        if connection is None:
-            raise error or AssertionError("there is news neither of a connection nor of an error")
-        return connection
-
-    def listen(self, on_news: Callable[[], None]) -> None:
-        """Have *on_news* called, in any thread and with locks held, when :attr:`has_news` may have become true."""
-        self._waiter.on_news = on_news
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is a connection, or an error, or a connection is to be made by a thread that blocks."""
-        return self._waiter.has_news
-
-    @property
-    def needs_thread(self) -> bool:
-        """Whether a connection is to be made, for which a thread has to block."""
-        return self._waiter.leads and self._waiter.conn is None and self._waiter.error is None
-
-    def seconds_to_grow(self) -> float:
-        """Return the seconds until a thread has to connect, because no connection was given back before."""
-        if self._grow_at is None:
-            self._grow_at = monotonic() + GROW_SECONDS
-        return 0.0 if self._pool.needs_more else self._grow_at - monotonic()
-
-
-def _none_became_free() -> PoolExhausted:
-    return PoolExhausted("no connection became free within the wait limit", retry_after=1)
-
-
-class TaskThreads:
-    """A queue of small tasks and a few threads that run them in order."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._run, name=f"pool-task-{number}", daemon=True) for number in range(THREADS)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def submit(self, task: Callable[[], None]) -> None:
-        """Run *task* when those before it have begun."""
-        self._queue.put(task)
-
-    def stop(self, seconds: float = 5.0) -> None:
-        """Run what is queued, then end; a task that takes longer than *seconds* is left behind."""
-        for _ in self._threads:
-            self._queue.put(None)
-        for thread in self._threads:
-            thread.join(seconds)
-
-    def _run(self) -> None:
-        while (task := self._queue.get()) is not None:
-            try:
-                task()
-            except Exception:  # noqa: BLE001 - the next task is another's
-                _log.exception("a task of the connection pools failed")
-            del task  # a connection it had must not live until the next task

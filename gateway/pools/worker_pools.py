@@ -23,9 +23,10 @@ from gateway.pools.budget import Budget, Occupancy
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import Connector, failure
 from gateway.pools.orphans import Reaper
-from gateway.pools.pool import Cleaner, NeedsCleaning, TaskThreads, TenantPool
+from gateway.pools.pool import Cleaner, NeedsCleaning, TenantPool
 from gateway.pools.snapshot import Limits
 from gateway.pools.table import SharedTable, database_key
+from gateway.pools.tasks import TaskThreads
 from gateway.pools.watcher import Watcher
 from gateway.queries import load_queries
 from gateway.steps import Steps, run

@@ -14,7 +14,7 @@ from gunicorn import SERVER
 from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of
 from gateway.api.v1.call import STATUS_LINES, CallMiddleware
 from gateway.functions.protocol import ServerWait
-from gateway.pools.pool import Turn
+from gateway.pools.turn import Turn
 from gateway.serving.client import Client, State
 from gateway.serving.heads import PlainHead
 from gateway.serving.loop import READABLE, WRITABLE, Loop

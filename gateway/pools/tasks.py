@@ -1,0 +1,43 @@
+"""The threads that clean and close connections for all pools of a worker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final
+
+THREADS: Final = 2  #: so that one session that is slow to clean does not hold up all others
+_log: Final = logging.getLogger(__name__)
+
+
+class TaskThreads:
+    """A queue of small tasks and a few threads that run them in order."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"pool-task-{number}", daemon=True) for number in range(THREADS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Run *task* when those before it have begun."""
+        self._queue.put(task)
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Run what is queued, then end; a task that takes longer than *seconds* is left behind."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _run(self) -> None:
+        while (task := self._queue.get()) is not None:
+            try:
+                task()
+            except Exception:  # noqa: BLE001 - the next task is another's
+                _log.exception("a task of the connection pools failed")
+            del task  # a connection it had must not live until the next task
