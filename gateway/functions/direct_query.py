@@ -80,7 +80,7 @@ def run_direct(session: CallSession, query: DirectQuery) -> DirectRows:
         session.dblink = schema.decode()  # whose connections the cleaning ends
     if not query.may_write:
         run(session.run(_ONLY_READ, (), _ignore, seconds=GRACE_SECONDS))
-    types = _understand(session, Query(sql=text, types=()), query)
+    types = _infer_types(session, Query(sql=text, types=()), query)
     values = _encode(session, types, query.params)
     rendered = Query(
         sql=_RENDERED % (text, query.max_bytes + 1), types=types, many_rows=True, result_format=Format.BINARY
@@ -90,7 +90,7 @@ def run_direct(session: CallSession, query: DirectQuery) -> DirectRows:
     except ServerRefused as exc:
         if exc.sqlstate == _NO_ROWS and query.may_write:
             return _run_without_rows(session, Query(sql=text, types=types), values, query)
-        raise _not_understood(exc, query) from exc
+        raise _text_error(exc, query) from exc
     rows = CollectedRows(query.max_bytes)
     try:
         _run(session, rendered, values, rows.accept, query)
@@ -161,7 +161,7 @@ def _encode(session: CallSession, types: Sequence[int], params: Sequence[JsonVal
     return [encoder_of(known[oid])(value) for oid, value in zip(types, params, strict=True)]
 
 
-def _not_understood(refused: ServerRefused, query: DirectQuery) -> GatewayError:
+def _text_error(refused: ServerRefused, query: DirectQuery) -> GatewayError:
     state = refused.sqlstate or ""
     if state == _NO_PRIVILEGE or not state.startswith(_BAD_STATEMENT):
         return _failed(refused, query)
@@ -181,12 +181,12 @@ def only_reads(cause: str | None = None) -> QueryFailed:
     return QueryFailed("this API key may only read", cause=cause, sqlstate=_NO_PRIVILEGE)
 
 
-def _understand(session: CallSession, statement: Query, query: DirectQuery) -> tuple[int, ...]:
+def _infer_types(session: CallSession, statement: Query, query: DirectQuery) -> tuple[int, ...]:
     """Return the types of the parameters of a text that is one whole valid statement."""
     try:
         return session.parameter_types(statement)
     except ServerRefused as exc:
-        raise _not_understood(exc, query) from exc
+        raise _text_error(exc, query) from exc
 
 
 def _ignore(_: PGresult) -> bool:
