@@ -31,6 +31,24 @@ def test_the_database_and_the_name_are_set_and_everything_else_is_kept():
     assert parts("")["connect_timeout"] == "5"
 
 
+@pytest.mark.parametrize(
+    ("given", "environment", "gssencmode"),
+    [
+        ("host=db", {}, "disable"),
+        ("host=db gssencmode=require", {}, "require"),
+        ("host=db", {"PGGSSENCMODE": "prefer"}, None),
+        ("host=db service=main", {}, None),
+        ("host=db", {"PGSERVICE": "main"}, None),
+    ],
+)
+def test_gssapi_encrypts_only_where_it_was_chosen(monkeypatch, given, environment, gssencmode):
+    for name in ("PGGSSENCMODE", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert parts(given).get("gssencmode") == gssencmode
+
+
 def test_settings_are_escaped_and_come_before_given_options():
     options = parts("options='-c a=1'", b="x y\\z")["options"]
     assert options == "-c client_connection_check_interval=1000 -c b=x\\ y\\\\z -c a=1"
