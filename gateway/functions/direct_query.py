@@ -120,7 +120,8 @@ def _run_without_rows(
             raise InvalidRequest(
                 "a statement that writes and returns rows must be INSERT, UPDATE, DELETE or MERGE itself"
             )
-        run(session.run(_COMMIT, (), _ignore, seconds=query.statement_timeout_ms / 1000 + GRACE_SECONDS))
+        seconds = query.statement_timeout_ms / 1000 + GRACE_SECONDS
+        run(session.run(_COMMIT, (), _ignore, seconds=seconds, max_bytes=query.max_bytes))
     except ServerRefused as exc:
         raise _failed(exc, query) from exc
     return DirectRows(affected=sum(affected for _, affected in results))
@@ -136,7 +137,8 @@ def _run(
     began = monotonic()
     seconds = query.statement_timeout_ms / 1000 + GRACE_SECONDS
     try:
-        run(session.run(statement, values, accept, seconds=seconds, for_client=True), query.peer)
+        steps = session.run(statement, values, accept, seconds=seconds, for_client=True, max_bytes=query.max_bytes)
+        run(steps, query.peer)
     except ServerRefused as exc:
         if exc.sqlstate == _QUERY_CANCELED and monotonic() - began >= query.statement_timeout_ms / 1000:
             raise QueryTimeout(

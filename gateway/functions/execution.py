@@ -82,7 +82,7 @@ def _call_procedure(
         output.append(result)
         return True
 
-    yield from session.run(plan.statement, values, accept, seconds=seconds, for_client=True)
+    yield from session.run(plan.statement, values, accept, seconds=seconds, for_client=True, max_bytes=rows.max_bytes)
     if output and output[0].ntuples:
         yield ELSEWHERE
         rows.add([_render(session, output[0])])

@@ -23,7 +23,7 @@ class OwnQueries:
     def __init__(self, connection: ServerConnection) -> None:
         """Use *connection*, which has no statement under way."""
         self._pgconn = connection.pgconn
-        conversation = Conversation(connection)
+        conversation = self._conversation = Conversation(connection)
         self._exchange = Exchange(connection, conversation)
         self._pipeline = Pipeline(conversation) if is_plain(connection.pgconn) else None
 

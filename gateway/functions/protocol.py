@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import select
+import termios
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from struct import Struct
 from time import monotonic
 from types import TracebackType
 from typing import Final, Protocol, TypeAlias
@@ -15,10 +18,14 @@ from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from gateway.errors import ClientGone
-from gateway.functions.refusals import ConnectionBroken, ServerRefused
+from gateway.functions.refusals import ConnectionBroken, ServerRefused, too_large
 from gateway.steps import ELSEWHERE, Event, Peer, Steps
 
 CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
+KEPT_BYTES: Final = 2**20  #: of a message; libpq keeps the memory of the longest one until the connection is closed
+_MAX_BYTES: Final = 2**30  #: of a message, as PostgreSQL has it
+_FEW_WAITS: Final = 8  #: for a result, after which what arrives is counted; most arrive in one
+_INT: Final = Struct("i")
 PROBE_MILLISECONDS: Final = 1000  #: between two probes of a client that has ended its sending
 _EXPECTED: Final = frozenset(
     map(int, (ExecStatus.TUPLES_OK, ExecStatus.TUPLES_CHUNK, ExecStatus.SINGLE_TUPLE, ExecStatus.COMMAND_OK))
@@ -117,11 +124,12 @@ class Conversation:
 
     :ivar gone: the client has disconnected
     :ivar cancelled: the running statement was cancelled, so that its error is expected
+    :ivar outgrown: libpq has sent or received a long message, whose memory is freed with the connection only
     """
 
     def __init__(self, connection: ServerConnection) -> None:
         self.wait = ServerWait(connection.pgconn.socket)
-        self.gone = self.cancelled = False
+        self.gone = self.cancelled = self.outgrown = False
         self._connection = weakref.ref(connection)
 
     def begin(self, *, seconds: float, for_client: bool) -> None:
@@ -186,13 +194,17 @@ class Exchange:
         self._pgconn = connection.pgconn
         self._conversation = conversation
 
-    def receive(self, accept: Accept | None, *, seconds: float, for_client: bool = False) -> Steps[None]:
+    def receive(
+        self, accept: Accept | None, *, seconds: float, for_client: bool = False, max_bytes: int = _MAX_BYTES
+    ) -> Steps[None]:
         """Read the results of a statement to their end.
 
         :param accept: takes each result, and returns whether to continue; if not, the statement is cancelled.
             None ignores the results
         :param seconds: after which the connection is given up
         :param for_client: whether to cancel the statement when the client disconnects
+        :param max_bytes: of a result, an error or a notice, about
+        :raises ResponseTooLarge: one is longer, and the connection was closed
         :raises ServerRefused: the statement ended with an error, which was not caused by cancelling
         :raises ClientGone: the client has disconnected, and the statement was cancelled
         :raises ConnectionBroken: the connection has ended, or *seconds* have passed
@@ -200,7 +212,7 @@ class Exchange:
         pgconn, conversation = self._pgconn, self._conversation
         conversation.begin(seconds=seconds, for_client=for_client)
         try:
-            refused = yield from self._read_results(accept)
+            refused = yield from self._read_results(accept, max_bytes)
         except psycopg.Error as exc:
             raise ConnectionBroken(f"the connection was lost: {exc}", sent=True) from exc
         if pgconn.status != _CONNECTION_OK:
@@ -210,16 +222,24 @@ class Exchange:
         if refused is not None and not conversation.cancelled:
             raise refused
 
-    def _read_results(self, accept: Accept | None) -> Steps[ServerRefused | None]:
+    def _read_results(self, accept: Accept | None, max_bytes: int) -> Steps[ServerRefused | None]:
         """Pass the results to *accept*, and return the first error."""
         pgconn, conversation = self._pgconn, self._conversation
         if pgconn.flush():  # a long value does not fit into the socket at once
             yield from self._send_rest()
         refused: ServerRefused | None = None
         while True:
+            waits = received = 0
             while pgconn.is_busy():
                 event = yield conversation.wait
                 if event is Event.READY:
+                    waits += 1
+                    if waits > _FEW_WAITS:
+                        received += self._arrived()
+                        conversation.outgrown |= received > KEPT_BYTES
+                        if received > max_bytes + KEPT_BYTES:
+                            conversation.close()
+                            raise too_large(max_bytes)
                     pgconn.consume_input()
                 else:
                     yield from conversation.give_up(event)
@@ -233,6 +253,11 @@ class Exchange:
                 raise ConnectionBroken(f"the server sent an unexpected result: {result.status}", sent=True)
             elif refused is None:
                 refused = ServerRefused(result.error_field, result.get_error_message().strip())
+
+    def _arrived(self) -> int:
+        """Return the number of bytes that libpq can read now."""
+        answer = fcntl.ioctl(self._conversation.wait.descriptor, termios.FIONREAD, bytes(_INT.size))
+        return int(_INT.unpack(answer)[0])
 
     def _send_rest(self) -> Steps[None]:
         """Continue sending until the server has the whole message."""

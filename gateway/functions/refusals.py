@@ -8,7 +8,7 @@ from typing import Final
 
 from psycopg.pq import DiagnosticField
 
-from gateway.errors import QueryFailed
+from gateway.errors import QueryFailed, ResponseTooLarge
 
 CHANGED: Final = "stonescriptdb_gateway.function_has_changed"  #: in the error of a call made with an old signature
 
@@ -86,3 +86,11 @@ class ConnectionBroken(Exception):
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
+
+
+def too_large(max_bytes: int) -> ResponseTooLarge:
+    """Return the error for a row, an error or a notice that was not received to its end."""
+    return ResponseTooLarge(
+        f"the answer, or an error or warning in it, is larger than {max_bytes} bytes, and is not sent: "
+        "let the function return less at a time, and shorter messages"
+    )

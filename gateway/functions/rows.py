@@ -14,13 +14,15 @@ class CollectedRows:
     """Rows as JSON, each separated from the next by a comma. Those after the limit is exceeded are dropped.
 
     :ivar count: the number of rows
+    :ivar max_bytes: of all rows together
     """
 
-    __slots__ = ("_blocks", "_room", "count")
+    __slots__ = ("_blocks", "_room", "count", "max_bytes")
 
     def __init__(self, max_bytes: int) -> None:
         """Collect up to *max_bytes*, including a comma for each row."""
         self.count = 0
+        self.max_bytes = max_bytes
         self._room = max_bytes
         self._blocks: list[bytes] = []
 

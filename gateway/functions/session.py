@@ -10,9 +10,10 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from gateway.errors import ResponseTooLarge
 from gateway.functions.cleaning import cleaning_script
 from gateway.functions.own_queries import OwnQueries
-from gateway.functions.protocol import SENDING, Accept, ServerConnection
+from gateway.functions.protocol import KEPT_BYTES, SENDING, Accept, ServerConnection
 from gateway.functions.refusals import ConnectionBroken, ServerRefused
 from gateway.functions.rows import CollectedRows
 from gateway.functions.statements import Query
@@ -82,6 +83,11 @@ class CallSession(OwnQueries):
         self._seen_until = 0.0  # the server has answered a short time before
         self._found_foreign = False  # the last look has found statements that were prepared in SQL
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether the connection keeps so much memory that it should be closed."""
+        return self._conversation.outgrown
+
     def is_ready(self) -> bool:
         """Whether a call may be made without :meth:`settle`."""
         return (
@@ -102,7 +108,7 @@ class CallSession(OwnQueries):
                 yield from self._end_cleaning()
             if monotonic() > self._seen_until:
                 self._pgconn.consume_input()  # reads nothing, or that the server has closed the connection
-        except (psycopg.Error, ServerRefused) as exc:
+        except (psycopg.Error, ServerRefused, ResponseTooLarge) as exc:
             raise ConnectionBroken(f"the connection was lost between two calls: {exc}", sent=False) from exc
         except ConnectionBroken as exc:
             raise ConnectionBroken(str(exc), sent=False) from exc
@@ -132,7 +138,7 @@ class CallSession(OwnQueries):
         """Read the answer to the cleaning, which usually has arrived before."""
         self._found_foreign = False
         self._pgconn.consume_input()
-        yield from self._exchange.receive(self._look, seconds=CLEANING_SECONDS)
+        yield from self._exchange.receive(self._look, seconds=CLEANING_SECONDS, max_bytes=KEPT_BYTES)
         self.cleaning = False
         while self._pgconn.notifies() is not None:
             pass
@@ -160,7 +166,9 @@ class CallSession(OwnQueries):
         name = yield from self._name_of(statement, seconds)
         pipeline = self._pipeline
         if name is None or pipeline is None or self.dblink or self._dropped or self._forgets_all:
-            yield from self._run(name, statement, values, rows.accept, seconds=seconds, for_client=True)
+            yield from self._run(
+                name, statement, values, rows.accept, seconds=seconds, for_client=True, max_bytes=rows.max_bytes
+            )
             return
         self.dirty = True
         if (yield from pipeline.call(name, values, statement.result_format, rows, seconds=seconds)):
@@ -177,16 +185,21 @@ class CallSession(OwnQueries):
         *,
         seconds: float,
         for_client: bool = False,
+        max_bytes: int = KEPT_BYTES,
     ) -> Steps[None]:
         """Run a statement that may call any function, and pass each result to *accept*.
 
         :param accept: returns whether to continue; if not, the statement is cancelled
         :param seconds: after which the connection is given up; the server's own timeout ends a statement earlier
         :param for_client: whether to cancel it when the client disconnects
+        :param max_bytes: of a result, an error or a notice
+        :raises ResponseTooLarge: one is longer
         :raises ServerRefused, ClientGone, ConnectionBroken: as :meth:`call`
         """
         name = yield from self._name_of(statement, seconds)
-        yield from self._run(name, statement, values, accept, seconds=seconds, for_client=for_client)
+        yield from self._run(
+            name, statement, values, accept, seconds=seconds, for_client=for_client, max_bytes=max_bytes
+        )
 
     def _run(
         self,
@@ -197,9 +210,11 @@ class CallSession(OwnQueries):
         *,
         seconds: float,
         for_client: bool,
+        max_bytes: int,
     ) -> Steps[None]:
         self.dirty = True
         self._use_libpq()
+        self._conversation.outgrown |= sum(map(len, filter(None, values))) > KEPT_BYTES
         with SENDING:
             if name is not None:
                 self._pgconn.send_query_prepared(name, values, None, statement.result_format)
@@ -207,7 +222,7 @@ class CallSession(OwnQueries):
                 self._pgconn.send_query_params(statement.sql, values, statement.types, None, statement.result_format)
             if statement.many_rows:
                 self._limit_rows_in_memory()
-        yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client)
+        yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client, max_bytes=max_bytes)
 
     def forget_prepared(self) -> None:
         """Prepare every statement anew; the cleaning drops those that the server still has."""

@@ -13,11 +13,12 @@ from typing import Final
 
 from psycopg.pq import Format
 
-from gateway.functions.refusals import ConnectionBroken
+from gateway.functions.refusals import ConnectionBroken, too_large
 from gateway.functions.rows import NULL, CollectedRows
 
 _UINT32: Final = Struct("!I")
 _UINT16: Final = Struct("!H")
+_HEADERS: Final = 1024  #: bytes of a message, at most, that are not the value of its row
 _NO_VALUE: Final = b"\xff\xff\xff\xff"  #: the length of NULL
 _FORMATS: Final = {Format.TEXT: b"\0\1\0\0", Format.BINARY: b"\0\1\0\1"}  #: of one result column
 
@@ -117,6 +118,7 @@ class AnswerReader:
         self.in_transaction = False
         self.rest = b""
         self._rows = rows
+        self._longest = rows.max_bytes + _HEADERS
         self._number = 0  # of the statement whose answer is being read
         self._parts: list[bytes] = []
         self._missing = 0  # bytes of the message that has begun, at least
@@ -125,6 +127,7 @@ class AnswerReader:
         """Read the next part of the answer.
 
         :raises ConnectionBroken: it is not an answer to such a message
+        :raises ResponseTooLarge: a row, an error or a notice in it is longer than all rows may be
         """
         self._parts.append(data)
         self._missing -= len(data)
@@ -137,6 +140,8 @@ class AnswerReader:
                 missing = 5 - (len(answer) - at)
                 break
             (length,) = _UINT32.unpack_from(answer, at + 1)
+            if length > self._longest:
+                raise too_large(self._rows.max_bytes)
             end = at + 1 + length
             if end > len(answer):
                 missing = end - len(answer)

@@ -101,7 +101,9 @@ def on_database(
                 if exc.sent or attempts == 0:
                     raise ConnectionFailed("the connection to PostgreSQL was lost during the call") from exc
             finally:
-                if session.dirty:
+                if session.outgrown:
+                    connection.close()
+                elif session.dirty:
                     _begin_cleaning(connection, session)
                 services.registry.give_back(connection)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -21,6 +22,16 @@ CREATE FUNCTION much(size integer) RETURNS text LANGUAGE sql AS $$ SELECT repeat
 CREATE FUNCTION many(count integer) RETURNS SETOF text LANGUAGE sql STABLE
 AS $$ SELECT repeat('x', 100) || generate_series(1, count) $$;
 CREATE FUNCTION same(p jsonb, n numeric) RETURNS TABLE (p jsonb, n numeric) LANGUAGE sql AS 'SELECT $1, $2';
+CREATE FUNCTION fail(size integer) RETURNS integer LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION '%', repeat('x', size); END $$;
+CREATE FUNCTION warn(size integer) RETURNS integer LANGUAGE plpgsql
+AS $$ BEGIN RAISE WARNING '%', repeat('x', size); RETURN 1; END $$;
+CREATE FUNCTION meet(size integer, taken text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_advisory_lock_shared(1);
+    WHILE (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (
+        SELECT oid FROM pg_database WHERE datname = current_database())) < 6 LOOP PERFORM pg_sleep(0.01); END LOOP;
+    RETURN repeat('x', size);
+END $$;
 CREATE FUNCTION remember(what text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE before text := current_setting('work_mem');
 BEGIN
@@ -70,8 +81,48 @@ def test_an_answer_over_the_limit_costs_little_memory(start_gateway, platform: s
     assert gateway.call(platform, "much", [3]).json["rows"] == [{"much": "xxx"}]
 
 
+@pytest.mark.parametrize("function", ["fail", "warn"])
+def test_an_error_or_a_warning_over_the_limit_costs_little_memory(start_gateway, platform: str, function: str) -> None:
+    gateway: Gateway = start_gateway(MAX_RESPONSE_BYTES="1000000", WORKERS="1")
+    gateway.register(platform, FILES)
+    (worker,) = gateway.worker_pids()
+    for size, statuses in ((900_000, {"fail": 400, "warn": 200}), (40_000_000, {"fail": 500, "warn": 500})):
+        for _ in range(3):  # by libpq twice, before the statement is prepared
+            answer = gateway.call(platform, function, [size])
+            assert answer.status == statuses[function], answer.body[:200]
+            if size == 900_000:
+                before = peak_kilobytes(worker)
+            else:
+                assert "larger than 1000000 bytes" in answer.json["message"]
+                assert peak_kilobytes(worker) - before < 30_000
+    assert gateway.call(platform, "much", [3]).json["rows"] == [{"much": "xxx"}]
+
+
+def test_connections_keep_no_memory_of_large_calls(start_gateway, platform: str) -> None:
+    gateway: Gateway = start_gateway(WORKERS="1")
+    gateway.register(platform, FILES)
+    (worker,) = gateway.worker_pids()
+    size, text = 7_000_000, "x" * 7_000_000
+
+    def call(_: int) -> int:
+        return gateway.call(platform, "meet", [size, text]).status
+
+    before = kilobytes(worker)
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(call, range(6))) == [200] * 6
+    wait_until(lambda: kilobytes(worker) - before < 45_000)
+
+
+def kilobytes(pid: int) -> int:
+    return _kilobytes(pid, "VmRSS")
+
+
 def peak_kilobytes(pid: int) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return _kilobytes(pid, "VmHWM")
+
+
+def _kilobytes(pid: int, what: str) -> int:
+    found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found
     return int(found[1])
 
