@@ -372,7 +372,11 @@ FROM (
                       WHERE p.oid >= 16384 AND p.proowner <> quote_ident(current_user)::regrole
                         AND p.pronamespace IN (SELECT n.oid FROM namespace AS n)
                         AND NOT EXISTS (SELECT FROM member AS e
-                                        WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid)) AS owned
+                                        WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid)
+                        -- The constructors of a range belong to the server's first superuser.
+                        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                                        WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
+                                          AND d.deptype = 'i')) AS owned
                 WHERE owned.owner <> quote_ident(current_user)::regrole
                 UNION ALL
                 SELECT format('column %I of %s, declared by the child itself', a.attname, r.label)
