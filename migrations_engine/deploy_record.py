@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from migrations_engine.catalog import Mark
 from migrations_engine.deploy.functions import take_backs
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
@@ -18,8 +19,7 @@ from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployState, Records
 
-WHOLE_DEPLOY: Final = "*"  #: rows of the tables' tracking table with this name remember the deploy as a whole
-_DECLARED: Final = "*declared"
+_DECLARED: Final = "*declared"  #: rows of the tables' tracking table with these names remember the desired schema
 _COMPLETE: Final = "*complete"
 
 
@@ -31,7 +31,7 @@ class Outcome:
     desired: DesiredSchema
     before: Catalog
     after: Catalog
-    mark: str  #: of the catalogs, as ``read_mark`` returns it
+    mark: Mark
     functions_deployed: int
     seeded: Sequence[SeederResult]
     validations: Sequence[SeederValidation]
@@ -52,8 +52,10 @@ def table_labels(catalog: Catalog) -> set[str]:
     return {relation.label for relation in catalog.relations if relation.is_table}
 
 
-def record_deploy(records: Records, session: DeploySession, outcome: Outcome, options: DeployOptions) -> None:
-    """Write the tracking rows, the desired schema, the note for the next deploy, the changelog."""
+def record_deploy(
+    records: Records, session: DeploySession, outcome: Outcome, options: DeployOptions
+) -> Mapping[str, Any]:
+    """Write the tracking rows, the desired schema, the note for the next deploy, the changelog; return the note."""
     schema, desired = outcome.schema, outcome.desired
     declared = desired.declared
     type_files = _files_by_name(schema.types)
@@ -71,16 +73,18 @@ def record_deploy(records: Records, session: DeploySession, outcome: Outcome, op
         if (file := table_files.get((table.schema, table.name))) is not None
     ]
     whole = {
-        WHOLE_DEPLOY: _note(outcome),
         _DECLARED: json.loads(declared.to_json()),
         _COMPLETE: None if desired.complete is declared else json.loads(desired.complete.to_json()),
     }
     rows += [{"name": n, "checksum": schema.checksum, "file": "", "definition": d} for n, d in whole.items()]
     records.tables(rows)
+    note = _note(outcome)
+    records.note(schema.checksum, note)
     for change_type, names in (("create_table", outcome.new_tables), ("create_type", outcome.new_types)):
         for name in names:
             session.log(change_type, name)
     record_changes(records, session, options)
+    return note
 
 
 def _note(outcome: Outcome) -> Mapping[str, Any]:

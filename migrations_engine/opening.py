@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog, read_mark
+from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.extensions import wanted_extension
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import DeploySession
@@ -20,27 +20,22 @@ from migrations_engine.schema import Schema
 from migrations_engine.tracking import (
     DatabaseComment,
     DeployState,
-    Probe,
     Records,
+    read_probe,
     read_state,
     take_deploy_lock,
 )
 from migrations_engine.verification import verify_seeders
 
 
-def take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> Probe:
-    """Take the deploy lock for the transaction that is open."""
+def take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> bool:
+    """Take the deploy lock for the transaction that is open, and return whether the database has a tracking table."""
     return take_deploy_lock(
         connection,
         search_path=options.search_path,
         lock_timeout_ms=options.lock_timeout_ms,
         wait_seconds=options.wait_seconds,
     )
-
-
-def is_untouched(connection: psycopg.Connection[Any], note: Mapping[str, Any]) -> bool:
-    """Return whether no object has been touched since the deploy that wrote *note*."""
-    return bool(note.get("mark") == read_mark(connection))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +51,9 @@ class Opening:
     state: DeployState
 
     @classmethod
-    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, probe: Probe) -> Opening:
+    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> Opening:
         """Read the catalog and the records, after the lock was taken."""
+        probe = read_probe(connection)
         there = Catalog() if probe.empty else read_catalog(connection)
         if not probe.tracked:
             Records(connection).create_tables()
@@ -65,8 +61,8 @@ class Opening:
             connection=connection,
             schema=schema,
             options=options,
-            server_version=probe.server_version,
-            comment=DatabaseComment(connection, probe.database_comment, options.database_comment),
+            server_version=connection.info.server_version,
+            comment=DatabaseComment.found(connection, probe.database_comment, options.database_comment),
             there=there,
             state=DeployState() if probe.empty else read_state(connection),
         )

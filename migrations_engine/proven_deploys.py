@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from migrations_engine.report import DeployReport
 
@@ -17,11 +18,17 @@ class ProvenDeploy:
     """What a deploy did to the first database of its starting point.
 
     :ivar script: every statement that it sent
-    :ivar shape: of the catalogs afterwards, as ``read_shape`` returns it
+    :ivar changed: the names of the catalogs that it changed
+    :ivar shape_statement: the query that describes the contents of these
+    :ivar shape: its result
+    :ivar note: what it noted for the next deploy, with the mark of the first database
     """
 
     script: bytes
-    shape: str
+    changed: frozenset[str]
+    shape_statement: bytes
+    shape: Mapping[str, str]
+    note: Mapping[str, Any]
     report: DeployReport
 
 
@@ -31,6 +38,9 @@ class ProvenDeploys:
     def __init__(self) -> None:
         self._lock = Lock()
         self._known: OrderedDict[str, ProvenDeploy] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
 
     def get(self, starting_point: str) -> ProvenDeploy | None:
         with self._lock:
@@ -42,7 +52,3 @@ class ProvenDeploys:
             self._known[starting_point] = deploy
             while len(self._known) > _MOST:
                 self._known.popitem(last=False)
-
-    def forget(self, starting_point: str) -> None:
-        with self._lock:
-            self._known.pop(starting_point, None)

@@ -9,74 +9,164 @@ Invariants:
    it.
 2. What depends on rows is decided in each database: a deploy that counted, seeded or refused rows is never repeated,
    and the rows that seeders define are looked for in each database.
-3. A repeated deploy commits only if the catalogs are then what they were in the first database. Otherwise it is undone
-   and the whole deploy runs, which also words the error.
+3. A repeated deploy commits only if it has changed the same catalogs as in the first database, and these have then the
+   same contents. The other catalogs are what they were. Otherwise it is rolled back and the whole deploy runs, which
+   also words the error.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog, read_mark, read_shape
+from migrations_engine.catalog import (
+    READ_MARK_AGAIN,
+    READ_MARK_FIRST,
+    Mark,
+    changed_catalogs,
+    complete_mark,
+    read_catalog,
+    read_mark,
+)
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE, DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed
-from migrations_engine.opening import is_untouched
 from migrations_engine.options import DeployOptions
 from migrations_engine.proven_deploys import ProvenDeploy
 from migrations_engine.report import DeployReport
 from migrations_engine.schema import Schema
-from migrations_engine.tracking import DatabaseComment, Probe, Records, read_starting_point, read_state
+from migrations_engine.tracking import (
+    READ_NOTE,
+    READ_RECORDS,
+    DatabaseComment,
+    Records,
+    lock_statement,
+    read_records,
+    read_state,
+)
+
+#: What an earlier attempt has prepared outlives its transaction.
+_BEGIN: Final = b"DEALLOCATE ALL;\nBEGIN ISOLATION LEVEL READ COMMITTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartingPoint:
+    """The state of a database before a deploy.
+
+    :ivar key: equal for databases in which a deploy of the same schema sends the same statements
+    :ivar mark: of this database's catalogs
+    """
+
+    key: str
+    mark: Mark
 
 
 def starting_point(
-    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, note: Mapping[str, Any]
-) -> str | None:
-    """Return a text that is equal for databases in which a deploy of *schema* sends the same statements.
+    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, earlier: str, note: Mapping[str, Any]
+) -> StartingPoint | None:
+    """Return the starting point of a deploy that has the lock; None if it is unknown, or none can repeat the deploy.
 
-    None if the database is not as its last deploy, which wrote *note*, left it, or if the deploy cannot be repeated.
+    :param earlier: the checksum of the schema that was deployed last
+    :param note: what that deploy noted, after which nothing may have changed
     """
-    if options.dry_run or options.add_seeds or options.purpose != "migrate" or not _is_as_deployed(connection, note):
+    if not _is_repeatable(options) or not _is_readable(note):
         return None
-    parts = [schema.checksum, str(options.force), read_starting_point(connection)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    mark = read_mark(connection)
+    if not _is_as_deployed(connection, note, mark):
+        return None
+    return StartingPoint(key=_key(schema, options, earlier, note, read_records(connection)), mark=mark)
 
 
-def repeat(
-    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, probe: Probe, proven: ProvenDeploy
-) -> DeployReport | None:
-    """Do what *proven* did, in the transaction that is open on *connection*, and return the report.
+def repeat(connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> DeployReport | None:
+    """Do in a transaction what a proven deploy of *schema* did, and return the report.
 
-    Return None when that does not lead to the same result; then nothing has changed.
+    None if none is known for the starting point of this database, or if it has not the same result here. Then nothing
+    has changed.
 
     :raises EngineError: a lock could not be had, or the connection is lost
     """
+    if not options.proven or not _is_repeatable(options):
+        return None
     session = DeploySession(connection, search_path=options.search_path)
-    comment = DatabaseComment(connection, probe.database_comment, options.database_comment)
+    report = None
     try:
-        with connection.transaction() as savepoint:
-            connection.execute(proven.script)
-            validations = Seeders(session, schema.seeders).validate()
-            is_same = validations == proven.report.seeder_validations and read_shape(connection) == proven.shape
-            if not is_same:
-                raise psycopg.Rollback(savepoint)
-            Records(connection).mark(read_mark(connection))
-            comment.check()
+        report = _repeat(session, schema, options)
     except psycopg.Error as exc:
         if connection.closed or exc.sqlstate == LOCK_NOT_AVAILABLE:
             raise session.failure(exc, MigrationFailed, what="the deploy") from exc
-        return None
     except EngineError:
+        if connection.closed:
+            raise
+    finally:
+        if report is None:
+            with suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+    return report
+
+
+def _repeat(session: DeploySession, schema: Schema, options: DeployOptions) -> DeployReport | None:
+    connection = session.connection
+    found = _begin(session, schema, options)
+    if found is None:
         return None
-    return proven.report if is_same else None
+    start, proven = found
+    comment = DatabaseComment.required(connection, options.database_comment)
+    *_, marks, shape = session.query_all([proven.script, READ_MARK_AGAIN, proven.shape_statement])
+    mark = complete_mark(connection, marks)
+    if changed_catalogs(start.mark, mark) != proven.changed or dict(shape) != proven.shape:
+        return None
+    if schema.seeders and Seeders(session, schema.seeders).validate() != proven.report.seeder_validations:
+        return None
+    Records(connection).note(schema.checksum, {**proven.note, "mark": mark})
+    comment.check()
+    if options.before_commit is not None:
+        options.before_commit(connection)
+    connection.execute("COMMIT")
+    return proven.report
 
 
-def _is_as_deployed(connection: psycopg.Connection[Any], note: Mapping[str, Any]) -> bool:
-    if is_untouched(connection, note):
+def _begin(session: DeploySession, schema: Schema, options: DeployOptions) -> tuple[StartingPoint, ProvenDeploy] | None:
+    """Begin the transaction, and return the starting point and the proven deploy of it; None if there is none."""
+    connection = session.connection
+    lock = lock_statement(connection, search_path=options.search_path, lock_timeout_ms=options.lock_timeout_ms)
+    results = session.query_all([_BEGIN, lock, READ_NOTE, READ_RECORDS, READ_MARK_FIRST])
+    _, _, ((has_lock, *_),), notes, ((records,),), _, marks = results
+    if not has_lock or not notes:
+        return None
+    ((earlier, note),) = notes
+    mark = complete_mark(connection, marks)
+    if earlier == schema.checksum or not _is_readable(note) or not _is_as_deployed(connection, note, mark):
+        return None
+    start = StartingPoint(key=_key(schema, options, earlier, note, records), mark=mark)
+    proven = options.proven.get(start.key) if options.proven else None
+    return (start, proven) if proven is not None else None
+
+
+def _is_repeatable(options: DeployOptions) -> bool:
+    """Return whether a deploy with *options* does the same in all databases with the same starting point."""
+    return options.purpose == "migrate" and not options.dry_run and not options.add_seeds
+
+
+def _is_readable(note: Mapping[str, Any]) -> bool:
+    """Return whether *note* has a mark of this version; the other tables may lack columns if it has not."""
+    return isinstance(note.get("mark"), dict)
+
+
+def _is_as_deployed(connection: psycopg.Connection[Any], note: Mapping[str, Any], mark: Mark) -> bool:
+    """Return whether the objects are those that the deploy of *note* left, also if some have been touched since."""
+    if mark == note["mark"]:
         return True
-    functions = read_state(connection).functions  # something was touched, which need not have changed it
+    functions = read_state(connection).functions
     return note.get("fingerprint") == read_catalog(connection).fingerprint() and all(one.intact for one in functions)
+
+
+def _key(schema: Schema, options: DeployOptions, earlier: str, note: Mapping[str, Any], records: str | None) -> str:
+    noted = json.dumps({**note, "mark": None}, sort_keys=True)
+    parts = [schema.checksum, str(options.force), earlier, noted, str(records)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

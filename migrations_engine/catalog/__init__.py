@@ -1,5 +1,25 @@
-"""``pg_catalog`` → model, and counts of rows; SELECT only."""
+"""Reading the catalogs of a database. SELECT only."""
 
-from migrations_engine.catalog.reader import count_rows_at_risk, read_catalog, read_mark, read_names, read_shape
+from migrations_engine.catalog.marks import (
+    READ_MARK_AGAIN,
+    READ_MARK_FIRST,
+    Mark,
+    changed_catalogs,
+    complete_mark,
+    read_mark,
+    shape_statement,
+)
+from migrations_engine.catalog.reader import count_rows_at_risk, read_catalog, read_names
 
-__all__ = ["count_rows_at_risk", "read_catalog", "read_mark", "read_names", "read_shape"]
+__all__ = [
+    "READ_MARK_AGAIN",
+    "READ_MARK_FIRST",
+    "Mark",
+    "changed_catalogs",
+    "complete_mark",
+    "count_rows_at_risk",
+    "read_catalog",
+    "read_mark",
+    "read_names",
+    "shape_statement",
+]

@@ -828,114 +828,206 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace
 WHERE n.nspname !~ '^pg_'
 
 -- name: mark
--- A text that changes with any change of an object: the number of rows that catalogs have for the application's objects,
--- and the transactions that wrote them. Statistics and the like are written in place. A new session plans this for longer
--- than it runs, so there is one aggregate, and only what is common is read: column defaults and parents always change with
--- rows of pg_depend, and there is no object of a kind in mark_more without such rows.
-SELECT md5(concat_ws(' ', count(*), max(item.written::text::bigint),
-                     sum(hashint8(item.written::text::bigint * 64 + item.catalog)))) AS mark,
-       bool_or(item.more) AS has_more
+-- For each catalog a text that changes with any change of an object in it: the number of rows that it has for the
+-- application's objects, and a sum over the transactions that wrote them. Statistics and the like are written in place. A
+-- new session plans this for longer than it runs, so there is one aggregate, and only what is common is read: column
+-- defaults and parents always change with rows of pg_depend, and there is no object of a kind in mark_more without such
+-- rows. The oids in the list are those of pg_class, pg_type, pg_proc, pg_constraint, pg_attrdef, pg_trigger, pg_rewrite,
+-- pg_policy, pg_namespace, pg_extension, pg_default_acl, pg_cast, pg_am and pg_transform.
+SELECT item.catalog, concat(count(*), ' ', sum(hashtext(item.written::text))) AS mark, bool_or(item.more) AS has_more
 FROM (
-    SELECT 0 AS catalog, xmin AS written, classid NOT IN (
-               'pg_catalog.pg_class'::regclass, 'pg_catalog.pg_type'::regclass, 'pg_catalog.pg_proc'::regclass,
-               'pg_catalog.pg_constraint'::regclass, 'pg_catalog.pg_attrdef'::regclass, 'pg_catalog.pg_trigger'::regclass,
-               'pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_namespace'::regclass,
-               'pg_catalog.pg_extension'::regclass, 'pg_catalog.pg_default_acl'::regclass, 'pg_catalog.pg_cast'::regclass,
-               'pg_catalog.pg_am'::regclass, 'pg_catalog.pg_transform'::regclass) AS more
+    SELECT 'pg_depend' AS catalog, xmin AS written, classid NOT IN (
+               1259, 1247, 1255, 2606, 2604, 2620, 2618, 3256, 2615, 3079, 826, 2605, 2601, 3576) AS more
     FROM pg_catalog.pg_depend WHERE objid >= 16384
-    UNION ALL SELECT 1, xmin, false FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
-    UNION ALL SELECT 2, xmin, false FROM pg_catalog.pg_class WHERE oid >= 16384
-    UNION ALL SELECT 3, xmin, false FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
-    UNION ALL SELECT 4, xmin, false FROM pg_catalog.pg_constraint WHERE oid >= 16384
-    UNION ALL SELECT 5, xmin, false FROM pg_catalog.pg_index WHERE indexrelid >= 16384
-    UNION ALL SELECT 6, xmin, false FROM pg_catalog.pg_sequence
-    UNION ALL SELECT 7, xmin, false FROM pg_catalog.pg_type WHERE oid >= 16384
-    UNION ALL SELECT 8, xmin, false FROM pg_catalog.pg_enum
-    UNION ALL SELECT 9, xmin, false FROM pg_catalog.pg_proc WHERE oid >= 16384
-    UNION ALL SELECT 10, xmin, false FROM pg_catalog.pg_trigger
-    UNION ALL SELECT 11, xmin, false FROM pg_catalog.pg_rewrite WHERE oid >= 16384
-    UNION ALL SELECT 12, xmin, false FROM pg_catalog.pg_policy
-    UNION ALL SELECT 13, xmin, false FROM pg_catalog.pg_description WHERE objoid >= 16384
-    UNION ALL SELECT 14, xmin, false FROM pg_catalog.pg_extension
-    UNION ALL SELECT 15, xmin, false FROM pg_catalog.pg_default_acl
-    UNION ALL SELECT 16, xmin, false FROM pg_catalog.pg_publication
-    UNION ALL SELECT 17, xmin, false FROM pg_catalog.pg_foreign_data_wrapper
-    UNION ALL SELECT 18, xmin, false FROM pg_catalog.pg_cast WHERE oid >= 16384
-    UNION ALL SELECT 19, xmin, false FROM pg_catalog.pg_am WHERE oid >= 16384
-    UNION ALL SELECT 20, xmin, false FROM pg_catalog.pg_transform
+    UNION ALL SELECT 'pg_namespace', xmin, false FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL SELECT 'pg_class', xmin, false FROM pg_catalog.pg_class WHERE oid >= 16384
+    UNION ALL SELECT 'pg_attribute', xmin, false FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
+    UNION ALL SELECT 'pg_constraint', xmin, false FROM pg_catalog.pg_constraint WHERE oid >= 16384
+    UNION ALL SELECT 'pg_index', xmin, false FROM pg_catalog.pg_index WHERE indexrelid >= 16384
+    UNION ALL SELECT 'pg_sequence', xmin, false FROM pg_catalog.pg_sequence
+    UNION ALL SELECT 'pg_type', xmin, false FROM pg_catalog.pg_type WHERE oid >= 16384
+    UNION ALL SELECT 'pg_enum', xmin, false FROM pg_catalog.pg_enum
+    UNION ALL SELECT 'pg_proc', xmin, false FROM pg_catalog.pg_proc WHERE oid >= 16384
+    UNION ALL SELECT 'pg_trigger', xmin, false FROM pg_catalog.pg_trigger
+    UNION ALL SELECT 'pg_rewrite', xmin, false FROM pg_catalog.pg_rewrite WHERE oid >= 16384
+    UNION ALL SELECT 'pg_policy', xmin, false FROM pg_catalog.pg_policy
+    UNION ALL SELECT 'pg_description', xmin, false FROM pg_catalog.pg_description WHERE objoid >= 16384
+    UNION ALL SELECT 'pg_extension', xmin, false FROM pg_catalog.pg_extension
+    UNION ALL SELECT 'pg_default_acl', xmin, false FROM pg_catalog.pg_default_acl
+    UNION ALL SELECT 'pg_publication', xmin, false FROM pg_catalog.pg_publication
+    UNION ALL SELECT 'pg_foreign_data_wrapper', xmin, false FROM pg_catalog.pg_foreign_data_wrapper
+    UNION ALL SELECT 'pg_cast', xmin, false FROM pg_catalog.pg_cast WHERE oid >= 16384
+    UNION ALL SELECT 'pg_am', xmin, false FROM pg_catalog.pg_am WHERE oid >= 16384
+    UNION ALL SELECT 'pg_transform', xmin, false FROM pg_catalog.pg_transform
 ) AS item
+GROUP BY item.catalog
 
 -- name: mark_more
 -- The same over catalogs of objects that few applications have.
-SELECT md5(concat_ws(' ', count(*), max(item.written::text::bigint),
-                     sum(hashint8(item.written::text::bigint * 64 + item.catalog))))
+SELECT item.catalog, concat(count(*), ' ', sum(hashtext(item.written::text))) AS mark
 FROM (
-    SELECT 0 AS catalog, xmin AS written FROM pg_catalog.pg_foreign_table
-    UNION ALL SELECT 1, xmin FROM pg_catalog.pg_foreign_server
-    UNION ALL SELECT 2, xmin FROM pg_catalog.pg_statistic_ext
-    UNION ALL SELECT 3, xmin FROM pg_catalog.pg_event_trigger
-    UNION ALL SELECT 4, xmin FROM pg_catalog.pg_publication_rel
-    UNION ALL SELECT 5, xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
-    UNION ALL SELECT 6, xmin FROM pg_catalog.pg_opclass WHERE oid >= 16384
-    UNION ALL SELECT 7, xmin FROM pg_catalog.pg_opfamily WHERE oid >= 16384
-    UNION ALL SELECT 8, xmin FROM pg_catalog.pg_collation WHERE oid >= 16384
-    UNION ALL SELECT 9, xmin FROM pg_catalog.pg_ts_config WHERE oid >= 16384
-    UNION ALL SELECT 10, xmin FROM pg_catalog.pg_ts_config_map WHERE mapcfg >= 16384
-    UNION ALL SELECT 11, xmin FROM pg_catalog.pg_ts_dict WHERE oid >= 16384
-    UNION ALL SELECT 12, xmin FROM pg_catalog.pg_ts_parser WHERE oid >= 16384
-    UNION ALL SELECT 13, xmin FROM pg_catalog.pg_ts_template WHERE oid >= 16384
-    UNION ALL SELECT 14, xmin FROM pg_catalog.pg_conversion WHERE oid >= 16384
-    UNION ALL SELECT 15, xmin FROM pg_catalog.pg_language WHERE oid >= 16384
+    SELECT 'pg_foreign_table' AS catalog, xmin AS written FROM pg_catalog.pg_foreign_table
+    UNION ALL SELECT 'pg_foreign_server', xmin FROM pg_catalog.pg_foreign_server
+    UNION ALL SELECT 'pg_statistic_ext', xmin FROM pg_catalog.pg_statistic_ext
+    UNION ALL SELECT 'pg_event_trigger', xmin FROM pg_catalog.pg_event_trigger
+    UNION ALL SELECT 'pg_publication_rel', xmin FROM pg_catalog.pg_publication_rel
+    UNION ALL SELECT 'pg_operator', xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
+    UNION ALL SELECT 'pg_opclass', xmin FROM pg_catalog.pg_opclass WHERE oid >= 16384
+    UNION ALL SELECT 'pg_opfamily', xmin FROM pg_catalog.pg_opfamily WHERE oid >= 16384
+    UNION ALL SELECT 'pg_collation', xmin FROM pg_catalog.pg_collation WHERE oid >= 16384
+    UNION ALL SELECT 'pg_ts_config', xmin FROM pg_catalog.pg_ts_config WHERE oid >= 16384
+    UNION ALL SELECT 'pg_ts_config_map', xmin FROM pg_catalog.pg_ts_config_map WHERE mapcfg >= 16384
+    UNION ALL SELECT 'pg_ts_dict', xmin FROM pg_catalog.pg_ts_dict WHERE oid >= 16384
+    UNION ALL SELECT 'pg_ts_parser', xmin FROM pg_catalog.pg_ts_parser WHERE oid >= 16384
+    UNION ALL SELECT 'pg_ts_template', xmin FROM pg_catalog.pg_ts_template WHERE oid >= 16384
+    UNION ALL SELECT 'pg_conversion', xmin FROM pg_catalog.pg_conversion WHERE oid >= 16384
+    UNION ALL SELECT 'pg_language', xmin FROM pg_catalog.pg_language WHERE oid >= 16384
 ) AS item
+GROUP BY item.catalog
+
+-- name: prepare_mark
+PREPARE _stonescriptdb_gateway_mark AS
+
+-- name: execute_mark
+EXECUTE _stonescriptdb_gateway_mark
 
 -- name: shape
--- Names and properties in the catalogs of what an application has, without oids, as one number. What VACUUM changes is
--- left out, and so are names made of oids: of TOAST tables and of the triggers of foreign keys.
-SELECT sum(hashtextextended(item.content, item.catalog))
+-- What the present transaction has written to some catalogs, and which of their other rows are left, without oids: one
+-- number for each catalog. Between the parts of this statement are the statements of the catalogs, shape_of_….
+SELECT item.catalog, sum(hashtextextended(item.content, 0))::text AS shape
 FROM (
-    SELECT 0 AS catalog, concat_ws('|', classid, refclassid, objsubid, refobjsubid, deptype) AS content
-    FROM pg_catalog.pg_depend WHERE objid >= 16384
-    UNION ALL
-    SELECT 1, concat_ws('|', nspname, nspacl::text)
-    FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
-    UNION ALL
-    SELECT 2, concat_ws('|', CASE WHEN relnamespace <> 'pg_toast'::regnamespace THEN relname END, relkind, relpersistence, relnatts,
-                        relchecks, relrowsecurity, relforcerowsecurity, relreplident, relowner, relam, relacl::text, reloptions::text)
-    FROM pg_catalog.pg_class WHERE oid >= 16384
-    UNION ALL
-    SELECT 3, concat_ws('|', attname, attnum, least(atttypid::bigint, 16384), atttypmod, attnotnull, atthasdef, attidentity,
-                        attgenerated, attisdropped, attislocal, attinhcount, attstorage, attstattarget, attacl::text, attoptions::text)
-    FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
-    UNION ALL
-    SELECT 4, concat_ws('|', conname, contype, condeferrable, condeferred, convalidated, conislocal, coninhcount, connoinherit,
-                        confupdtype, confdeltype, confmatchtype, conkey::text, confkey::text)
-    FROM pg_catalog.pg_constraint WHERE oid >= 16384
-    UNION ALL
-    SELECT 5, concat_ws('|', indnatts, indnkeyatts, indisunique, indisprimary, indisexclusion, indimmediate, indisclustered,
-                        indisvalid, indisreplident, indkey::text)
-    FROM pg_catalog.pg_index WHERE indexrelid >= 16384
-    UNION ALL
-    SELECT 6, concat_ws('|', seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle) FROM pg_catalog.pg_sequence
-    UNION ALL
-    SELECT 7, concat_ws('|', typname, typtype, typnotnull, typlen, typdefault, typowner, typacl::text)
-    FROM pg_catalog.pg_type WHERE oid >= 16384
-    UNION ALL
-    SELECT 8, concat_ws('|', enumlabel, enumsortorder) FROM pg_catalog.pg_enum
-    UNION ALL
-    SELECT 9, concat_ws('|', proname, prosrc, prokind, prosecdef, proleakproof, proisstrict, proretset, provolatile, proparallel,
-                        pronargs, pronargdefaults, proargnames::text, proargmodes::text, procost, prorows, proconfig::text, proacl::text)
-    FROM pg_catalog.pg_proc WHERE oid >= 16384
-    UNION ALL
-    SELECT 10, concat_ws('|', CASE WHEN NOT tgisinternal THEN tgname END, tgtype, tgenabled, tgdeferrable, tginitdeferred)
-    FROM pg_catalog.pg_trigger
-    UNION ALL
-    SELECT 11, concat_ws('|', rulename, ev_type, ev_enabled, is_instead) FROM pg_catalog.pg_rewrite WHERE oid >= 16384
-    UNION ALL
-    SELECT 12, concat_ws('|', polname, polcmd, polpermissive) FROM pg_catalog.pg_policy
-    UNION ALL
-    SELECT 13, concat_ws('|', description, objsubid) FROM pg_catalog.pg_description WHERE objoid >= 16384
-    UNION ALL
-    SELECT 14, concat_ws('|', extname, extversion) FROM pg_catalog.pg_extension
-    UNION ALL
-    SELECT 15, concat_ws('|', defaclrole, defaclobjtype, defaclacl::text) FROM pg_catalog.pg_default_acl
+
+-- name: no_shape
+SELECT '', '' WHERE false
+
+-- name: shape_end
 ) AS item
+GROUP BY item.catalog
+
+-- name: shape_of_pg_depend
+SELECT 'pg_depend' AS catalog, concat_ws('|', classid, refclassid, objsubid, refobjsubid, deptype) AS content
+FROM pg_catalog.pg_depend AS x WHERE objid >= 16384
+UNION ALL
+SELECT 'pg_attrdef', concat_ws('|', adrelid::regclass, adnum, pg_get_expr(adbin, adrelid))
+FROM pg_catalog.pg_attrdef AS x WHERE age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid)
+UNION ALL
+SELECT 'pg_inherits', concat_ws('|', inhrelid::regclass, inhparent::regclass, inhseqno) FROM pg_catalog.pg_inherits
+
+-- name: shape_of_pg_namespace
+SELECT 'pg_namespace' AS catalog, concat_ws('|', nspname, nspowner, nspacl) AS content
+FROM pg_catalog.pg_namespace AS x WHERE nspname !~ '^pg_(toast_)?temp_'
+
+-- name: shape_of_pg_class
+SELECT 'pg_class' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', relname, relnamespace::regnamespace, relkind, relpersistence, relnatts, relchecks, relrowsecurity,
+           relforcerowsecurity, relreplident, relowner, relam, reltablespace, relacl, reloptions, pg_get_expr(relpartbound, oid))
+       ELSE relname::text END AS content
+FROM pg_catalog.pg_class AS x WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
+
+-- name: shape_of_pg_attribute
+SELECT 'pg_attribute' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', regexp_replace(attrelid::regclass::text, '^pg_toast.*', ''), attname, attnum, atttypid::regtype, atttypmod,
+           attcollation, attnotnull, atthasdef, attidentity, attgenerated, attisdropped, attislocal, attinhcount, attstorage,
+           attcompression, attstattarget, attacl, attoptions)
+       ELSE attname::text END AS content
+FROM pg_catalog.pg_attribute AS x WHERE attrelid >= 16384
+
+-- name: shape_of_pg_constraint
+SELECT 'pg_constraint' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', conname, conrelid::regclass, contypid::regtype, contype, convalidated, conislocal, coninhcount,
+           connoinherit, pg_get_constraintdef(oid))
+       ELSE concat(conname, conrelid::regclass) END AS content
+FROM pg_catalog.pg_constraint AS x WHERE oid >= 16384
+
+-- name: shape_of_pg_index
+SELECT 'pg_index' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', indisclustered, indisvalid, indisreplident,
+           regexp_replace(pg_get_indexdef(indexrelid), 'pg_toast_[0-9]+', '', 'g'))
+       ELSE indkey::text END AS content
+FROM pg_catalog.pg_index AS x WHERE indexrelid >= 16384
+
+-- name: shape_of_pg_sequence
+SELECT 'pg_sequence' AS catalog,
+       concat_ws('|', seqrelid::regclass, seqtypid, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle) AS content
+FROM pg_catalog.pg_sequence AS x
+
+-- name: shape_of_pg_type
+SELECT 'pg_type' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', typname, typnamespace::regnamespace, typtype, typnotnull, typlen, typdefault, typowner, typacl,
+           typbasetype::regtype, typtypmod, typcollation)
+       ELSE typname::text END AS content
+FROM pg_catalog.pg_type AS x WHERE oid >= 16384
+
+-- name: shape_of_pg_enum
+SELECT 'pg_enum' AS catalog, concat_ws('|', enumtypid::regtype, enumlabel, enumsortorder) AS content
+FROM pg_catalog.pg_enum AS x
+
+-- name: shape_of_pg_proc
+SELECT 'pg_proc' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', proname, pronamespace::regnamespace, prosrc, prokind, prosecdef, proleakproof, proisstrict, proretset,
+           provolatile, proparallel, procost, prorows, proowner, proconfig, proacl, pg_get_function_arguments(oid),
+           pg_get_function_result(oid), pg_get_function_sqlbody(oid), nullif(prosupport::oid, 0)::regproc,
+           (SELECT concat_ws('|', aggtransfn, aggfinalfn, aggcombinefn, aggtranstype::regtype, agginitval, aggsortop::regoperator)
+            FROM pg_catalog.pg_aggregate WHERE aggfnoid = x.oid))
+       ELSE concat(oid::regprocedure, prosrc) END AS content
+FROM pg_catalog.pg_proc AS x WHERE oid >= 16384
+
+-- name: shape_of_pg_trigger
+SELECT 'pg_trigger' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', tgrelid::regclass, tgtype, tgenabled, tgdeferrable, tginitdeferred,
+           CASE WHEN NOT tgisinternal THEN pg_get_triggerdef(oid) END)
+       ELSE tgrelid::regclass::text END AS content
+FROM pg_catalog.pg_trigger AS x
+
+-- name: shape_of_pg_rewrite
+SELECT 'pg_rewrite' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', ev_class::regclass, ev_enabled, pg_get_ruledef(oid))
+       ELSE concat(rulename, ev_class::regclass) END AS content
+FROM pg_catalog.pg_rewrite AS x WHERE oid >= 16384
+
+-- name: shape_of_pg_policy
+SELECT 'pg_policy' AS catalog,
+       concat_ws('|', polrelid::regclass, polname, polcmd, polpermissive, polroles, pg_get_expr(polqual, polrelid),
+           pg_get_expr(polwithcheck, polrelid)) AS content
+FROM pg_catalog.pg_policy AS x
+
+-- name: shape_of_pg_description
+SELECT 'pg_description' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+       concat_ws('|', description, pg_describe_object(classoid, objoid, objsubid))
+       ELSE description END AS content
+FROM pg_catalog.pg_description AS x WHERE objoid >= 16384
+
+-- name: shape_of_pg_extension
+SELECT 'pg_extension' AS catalog, concat_ws('|', extname, extversion, extnamespace::regnamespace) AS content
+FROM pg_catalog.pg_extension AS x
+
+-- name: shape_of_pg_default_acl
+SELECT 'pg_default_acl' AS catalog, concat_ws('|', defaclrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl) AS content
+FROM pg_catalog.pg_default_acl AS x
+
+-- name: shape_of_pg_cast
+SELECT 'pg_cast' AS catalog,
+       concat_ws('|', castsource::regtype, casttarget::regtype, castfunc::regproc, castcontext, castmethod) AS content
+FROM pg_catalog.pg_cast AS x WHERE oid >= 16384
+
+-- name: shape_of_pg_am
+SELECT 'pg_am' AS catalog, concat_ws('|', amname, amhandler, amtype) AS content
+FROM pg_catalog.pg_am AS x WHERE oid >= 16384
+
+-- name: shape_of_pg_statistic_ext
+SELECT 'pg_statistic_ext' AS catalog, concat_ws('|', stxowner, pg_get_statisticsobjdef(oid)) AS content
+FROM pg_catalog.pg_statistic_ext AS x
+
+-- name: shape_of_pg_operator
+SELECT 'pg_operator' AS catalog,
+       concat_ws('|', oid::regoperator, oprresult::regtype, oprcode, oprcom::regoperator, oprnegate::regoperator, oprrest,
+           oprjoin, oprcanhash, oprcanmerge, oprowner) AS content
+FROM pg_catalog.pg_operator AS x WHERE oid >= 16384
+
+-- name: shape_of_pg_opclass
+SELECT 'pg_opclass' AS catalog, concat_ws('|', opcname, opcnamespace::regnamespace, opcmethod, opcintype::regtype, opcdefault) AS content
+FROM pg_catalog.pg_opclass AS x WHERE oid >= 16384
+
+-- name: shape_of_pg_opfamily
+SELECT 'pg_opfamily' AS catalog, concat_ws('|', opfname, opfnamespace::regnamespace, opfmethod) AS content
+FROM pg_catalog.pg_opfamily AS x WHERE oid >= 16384

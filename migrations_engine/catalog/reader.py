@@ -75,35 +75,6 @@ def _read_more(cursor: psycopg.Cursor[Any], text: str, queries: Mapping[str, Ite
     return json.dumps(document, ensure_ascii=False)
 
 
-def read_mark(connection: psycopg.Connection[Any]) -> str:
-    """Return a text that changes with any change of the application's objects, for a tenth of a catalog's cost.
-
-    It may change without one, too: a temporary table or a TRUNCATE is enough.
-    """
-    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        row = cursor.execute(_QUERIES["mark"]).fetchone()
-        assert row is not None
-        mark, has_more = row
-        if has_more:
-            more = cursor.execute(_QUERIES["mark_more"]).fetchone()
-            assert more is not None
-            mark += more[0]
-    return str(mark)
-
-
-def read_shape(connection: psycopg.Connection[Any]) -> str:
-    """Return a text that is equal in databases with equal catalogs, for what a mark costs.
-
-    It says less than a catalog: the names and properties of objects, and how many depend on what kind of other, but
-    neither the bodies of views, defaults and checks nor which object depends on which. It is meant for databases that
-    were equal before the same statements ran in them.
-    """
-    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        row = cursor.execute(_QUERIES["shape"]).fetchone()
-    assert row is not None
-    return str(row[0])
-
-
 def read_names(connection: psycopg.Connection[Any]) -> Names:
     """Read how tables, their columns and types are called, by an identity that a renaming leaves as it is."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:

@@ -1,10 +1,12 @@
 """The ``_stonescriptdb_gateway_*`` tables of a database: what was deployed, the changelog, and the deploy lock."""
 
 from migrations_engine.tracking.database_comment import DatabaseComment
-from migrations_engine.tracking.lock import Probe, lock_kept, take_deploy_lock
+from migrations_engine.tracking.lock import Probe, lock_kept, lock_statement, read_probe, take_deploy_lock
 from migrations_engine.tracking.recording import Recording
 from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy
 from migrations_engine.tracking.state import (
+    READ_NOTE,
+    READ_RECORDS,
     AppliedMigration,
     DeployedFunction,
     DeployState,
@@ -12,11 +14,13 @@ from migrations_engine.tracking.state import (
     is_tracked,
     read_last_deploy,
     read_note,
-    read_starting_point,
+    read_records,
     read_state,
 )
 
 __all__ = [
+    "READ_NOTE",
+    "READ_RECORDS",
     "AppliedMigration",
     "ChangelogEntry",
     "DatabaseComment",
@@ -29,9 +33,11 @@ __all__ = [
     "claim_copy",
     "is_tracked",
     "lock_kept",
+    "lock_statement",
     "read_last_deploy",
     "read_note",
-    "read_starting_point",
+    "read_probe",
+    "read_records",
     "read_state",
     "take_deploy_lock",
 ]

@@ -14,21 +14,32 @@ _QUERIES: Final = load_queries(__package__)
 
 
 class DatabaseComment:
-    """The present comment and the required one.
+    """The comment that a database must have before and after a deploy."""
 
-    :param found: the comment at the start of the deploy
-    :param expected: the required comment; None for the present one
-    :raises MigrationFailed: it is different
-    """
-
-    def __init__(self, connection: psycopg.Connection[Any], found: str | None, expected: str | None) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], comment: str | None) -> None:
         self._connection = connection
-        self._kept = found if expected is None else expected
-        if found != self._kept:
+        self._kept = comment
+
+    @classmethod
+    def required(cls, connection: psycopg.Connection[Any], comment: str | None) -> DatabaseComment:
+        """Return the comment to check at the end; with *comment* None it is the present one."""
+        required = cls(connection, comment)
+        if comment is None:
+            _, required._kept = required._now()
+        return required
+
+    @classmethod
+    def found(cls, connection: psycopg.Connection[Any], found: str | None, required: str | None) -> DatabaseComment:
+        """Return the comment *found* at the start of a deploy, if it is the required one; None requires nothing.
+
+        :raises MigrationFailed: it is different
+        """
+        if required not in (None, found):
             raise MigrationFailed(
                 "the comment of the database, which says whose it is, is no longer what it was when the database was "
                 "looked up; nothing was changed, the same request can be repeated"
             )
+        return cls(connection, found)
 
     def check(self) -> None:
         """Refuse to go on when the deploy has changed the comment.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 
 from migrations_engine.errors import DeployLockTimeout
 from migrations_engine.queries import load_queries
@@ -20,9 +20,8 @@ _POLL_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2)  #: the pauses between tries
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What the first statement of a deploy learns besides holding the lock."""
+    """The state of a database for a deploy that is not a repetition."""
 
-    server_version: int  #: ``server_version_num``: 160004
     tracked: bool  #: the tracking tables exist, in their present form
     empty: bool  #: there is no relation and no type but the system's own
     database_comment: str | None  #: which says whose the database is, and which no deploy may change
@@ -30,20 +29,21 @@ class Probe:
 
 def take_deploy_lock(
     connection: psycopg.Connection[Any], *, search_path: str, lock_timeout_ms: int, wait_seconds: float
-) -> Probe:
+) -> bool:
     """Begin a deploy in the transaction that is open on *connection*: take the lock and set the transaction up.
 
-    The lock ends with the transaction. A free lock costs one statement.
+    Return whether the database has a tracking table. The lock ends with the transaction.
 
     :raises DeployLockTimeout: another deploy held the lock for longer than *wait_seconds*
     """
     deadline = time.monotonic() + wait_seconds
-    parameters = {"search_path": search_path, "lock_timeout_ms": f"{lock_timeout_ms}ms"}
+    statement = lock_statement(connection, search_path=search_path, lock_timeout_ms=lock_timeout_ms)
     for pause in _pauses():
-        with connection.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_QUERIES["probe"], parameters).fetchone()
-        if row is not None and row["locked"]:
-            return Probe(**{known.name: row[known.name] for known in fields(Probe)})
+        row = connection.execute(statement).fetchone()
+        assert row is not None
+        locked, *_, has_tables = row
+        if locked:
+            return bool(has_tables)
         if time.monotonic() + pause > deadline:
             raise DeployLockTimeout(
                 f"another deploy of this database is running and did not finish within {wait_seconds:g} seconds; "
@@ -51,6 +51,23 @@ def take_deploy_lock(
             )
         time.sleep(pause)
     raise AssertionError
+
+
+def lock_statement(connection: psycopg.Connection[Any], *, search_path: str, lock_timeout_ms: int) -> bytes:
+    """Return the statement that tries to take the lock for the open transaction.
+
+    Its row is whether it was free, three settings, and whether the database has a tracking table.
+    """
+    parameters = {"search_path": search_path, "lock_timeout_ms": f"{lock_timeout_ms}ms"}
+    return psycopg.ClientCursor(connection).mogrify(_QUERIES["lock"], parameters).encode()
+
+
+def read_probe(connection: psycopg.Connection[Any]) -> Probe:
+    """Read the state of the database, after the lock was taken."""
+    with connection.cursor(row_factory=class_row(Probe)) as cursor:
+        probe = cursor.execute(_QUERIES["probe"]).fetchone()
+    assert probe is not None
+    return probe
 
 
 @contextmanager

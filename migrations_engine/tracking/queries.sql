@@ -48,16 +48,19 @@ CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_tables (
 );
 ALTER TABLE public._stonescriptdb_gateway_tables ADD COLUMN IF NOT EXISTS definition jsonb
 
--- name: probe
--- Take the deploy lock if it is free, set this transaction up, and say whether this database was deployed before.
+-- name: lock
+-- Take the deploy lock if it is free, set this transaction up, and say whether this database has a tracking table.
 -- The lock is polled and never waited for: a waiting session would deadlock with CREATE INDEX CONCURRENTLY.
 SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy', 0)) AS locked,
        set_config('search_path', %(search_path)s, true) AS search_path,
        set_config('lock_timeout', %(lock_timeout_ms)s, true) AS lock_timeout,
        set_config('check_function_bodies', 'off', true) AS check_function_bodies,
        set_config('jit', 'off', true) AS jit,
-       current_setting('server_version_num')::int AS server_version,
-       5 = (SELECT count(*) FROM pg_catalog.pg_attribute
+       to_regclass('public._stonescriptdb_gateway_tables') IS NOT NULL AS has_tables
+
+-- name: probe
+-- What a deploy that is not a repetition has to know of the database.
+SELECT 5 = (SELECT count(*) FROM pg_catalog.pg_attribute
              WHERE (attrelid, attname) IN (
                  (to_regclass('public._stonescriptdb_gateway_migrations'), 'folded_checksum'),
                  (to_regclass('public._stonescriptdb_gateway_types'), 'checksum'),
@@ -162,8 +165,14 @@ DO UPDATE SET signature = excluded.signature, return_type = excluded.return_type
 DELETE FROM public._stonescriptdb_gateway_functions
  WHERE signature = ANY (%(identities)s) OR (signature = '' AND source_file = ANY (%(files)s)) OR fingerprint IS NULL
 
+-- name: record_note
+-- The row '*' remembers the last deploy as a whole.
+INSERT INTO public._stonescriptdb_gateway_tables (table_name, checksum, source_file, definition)
+VALUES ('*', %(checksum)s, '', %(note)s)
+ON CONFLICT (table_name)
+DO UPDATE SET checksum = excluded.checksum, definition = excluded.definition, deployed_at = now()
+
 -- name: record_tables
--- One row a declared table, and the row '*' that remembers the last deploy as a whole.
 INSERT INTO public._stonescriptdb_gateway_tables (table_name, checksum, source_file, definition)
 SELECT name, checksum, file, definition
   FROM jsonb_to_recordset(%(rows)s) AS r (name text, checksum text, file text, definition jsonb)
@@ -172,17 +181,18 @@ DO UPDATE SET checksum = excluded.checksum, source_file = excluded.source_file, 
               deployed_at = now()
         WHERE _stonescriptdb_gateway_tables.checksum <> excluded.checksum
            OR _stonescriptdb_gateway_tables.definition IS DISTINCT FROM excluded.definition
+RETURNING table_name
 
--- name: starting_point
--- Without times, the mark, and the fingerprints of functions: they have oids in them.
-SELECT md5(concat_ws(E'\n',
-    (SELECT concat_ws('|', checksum, definition - 'mark') FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'),
-    (SELECT string_agg(concat_ws('|', migration_file, checksum, folded_checksum, statements_done), E'\n' ORDER BY id)
-       FROM public._stonescriptdb_gateway_migrations),
-    (SELECT string_agg(concat_ws('|', signature, body_checksum, source_file, fingerprint IS NULL), E'\n' ORDER BY id)
-       FROM public._stonescriptdb_gateway_functions),
-    (SELECT string_agg(concat_ws('|', type_name, checksum, source_file), E'\n' ORDER BY type_name)
-       FROM public._stonescriptdb_gateway_types)))
+-- name: records_digest
+-- What a deploy reads of the tracking tables beside the note, without the fingerprints of functions: they have oids in them.
+SELECT md5(string_agg(item.content, E'\n' ORDER BY item.content))
+FROM (
+    SELECT concat_ws('|', migration_file, checksum, folded_checksum, statements_done) AS content
+    FROM public._stonescriptdb_gateway_migrations
+    UNION ALL
+    SELECT concat_ws('|', signature, body_checksum, source_file, fingerprint IS NULL)
+    FROM public._stonescriptdb_gateway_functions
+) AS item
 
 -- name: renew_fingerprints
 -- The digests of functions have oids in them, which are others in each database.
@@ -200,7 +210,7 @@ UPDATE public._stonescriptdb_gateway_functions f
 
 -- name: record_mark
 UPDATE public._stonescriptdb_gateway_tables
-   SET definition = jsonb_set(definition, '{mark}', to_jsonb(%(mark)s::text))
+   SET definition = jsonb_set(definition, '{mark}', %(mark)s)
  WHERE table_name = '*'
 
 -- name: definitions
@@ -253,4 +263,5 @@ SELECT t.deployed_at,
  WHERE t.table_name = '*'
 
 -- name: note
-SELECT checksum, definition FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'
+-- A database of an earlier gateway has no column definition, and no such row.
+SELECT checksum, to_jsonb(t) -> 'definition' FROM public._stonescriptdb_gateway_tables AS t WHERE table_name = '*'

@@ -78,11 +78,23 @@ class Records:
         return self._connection.execute(_QUERIES["missing"], {"extensions": list(extensions)}).fetchall()
 
     def tables(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._rows("record_tables", rows)
+        """Write down what each of some tables is; a repetition of the deploy writes only those that have changed."""
+        written = self._connection.execute(_QUERIES["record_tables"], {"rows": Jsonb(list(rows))}).fetchall()
+        names = {name for (name,) in written}
+        if self._recording is not None and names:
+            changed = Jsonb([row for row in rows if row["name"] in names])
+            self._recording.add(self._connection, _QUERIES["record_tables"], {"rows": changed})
 
-    def mark(self, mark: str) -> None:
+    def note(self, checksum: str, note: Mapping[str, Any]) -> None:
+        """Write down what the next deploy has to know of this one; never recorded, because the mark is in it.
+
+        :param checksum: of the schema
+        """
+        self._connection.execute(_QUERIES["record_note"], {"checksum": checksum, "note": Jsonb(note)})
+
+    def mark(self, mark: Mapping[str, str]) -> None:
         """Write down the mark of the catalogs, as ``read_mark`` returns it, in the note of the last deploy."""
-        self._connection.execute(_QUERIES["record_mark"], {"mark": mark})
+        self._connection.execute(_QUERIES["record_mark"], {"mark": Jsonb(mark)})
 
     def definitions(self, names: Sequence[str]) -> dict[str, str]:
         """Return the definitions, as JSON text, in the tracking table of tables."""

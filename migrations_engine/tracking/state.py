@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psycopg
 
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
+READ_NOTE: Final = _QUERIES["note"]  #: the checksum of the schema deployed last, and what that deploy noted
+READ_RECORDS: Final = _QUERIES["records_digest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +71,14 @@ def is_tracked(connection: psycopg.Connection[Any]) -> bool:
 
 def read_note(connection: psycopg.Connection[Any]) -> tuple[str | None, Mapping[str, Any]]:
     """Read the checksum of the schema that was deployed last, and what that deploy noted for the next one."""
-    row = connection.execute(_QUERIES["note"]).fetchone()
+    row = connection.execute(READ_NOTE).fetchone()
     return (row[0], row[1] or {}) if row else (None, {})
 
 
-def read_starting_point(connection: psycopg.Connection[Any]) -> str:
-    """Return a digest of what is remembered of earlier deploys, less what differs between equal databases."""
-    row = connection.execute(_QUERIES["starting_point"]).fetchone()
-    assert row is not None
-    return str(row[0])
+def read_records(connection: psycopg.Connection[Any]) -> str | None:
+    """Return a digest of what is remembered of earlier deploys beside the note; None if that is nothing."""
+    ((digest,),) = connection.execute(READ_RECORDS).fetchall()
+    return cast("str | None", digest)
 
 
 def read_last_deploy(connection: psycopg.Connection[Any]) -> LastDeploy:

@@ -36,7 +36,7 @@ def test_an_unchanged_deploy_stores_the_mark_for_the_next_one(tenant):
     assert tenant.migrate(schema).migrations_applied == 0
     with psycopg.connect(tenant.conninfo) as connection:
         mark = read_mark(connection)
-    assert tenant.rows("SELECT definition ->> 'mark' FROM _stonescriptdb_gateway_tables WHERE table_name = '*'") == [
+    assert tenant.rows("SELECT definition -> 'mark' FROM _stonescriptdb_gateway_tables WHERE table_name = '*'") == [
         (mark,)
     ]
 

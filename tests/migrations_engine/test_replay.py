@@ -10,7 +10,8 @@ import pytest
 
 from migrations_engine import EngineError, ProvenDeploys
 from migrations_engine.catalog import read_catalog, read_mark
-from migrations_engine.replay import repeat
+from migrations_engine.deploy.blockers import LockWait
+from migrations_engine.replay import _begin, repeat
 from migrations_engine.tracking import read_state
 from tests.migrations_engine.conftest import Tenant
 
@@ -43,11 +44,18 @@ def repeated(monkeypatch) -> list[bool]:
     found = []
 
     def watched(*arguments: Any) -> Any:
+        start = _begin(*arguments)
+        found.extend([False] if start is not None else [])
+        return start
+
+    def committed(*arguments: Any) -> Any:
         report = repeat(*arguments)
-        found.append(report is not None)
+        if report is not None:
+            found[-1] = True
         return report
 
-    monkeypatch.setattr("migrations_engine.engine.repeat", watched)
+    monkeypatch.setattr("migrations_engine.replay._begin", watched)
+    monkeypatch.setattr("migrations_engine.engine.repeat", committed)
     return found
 
 
@@ -202,3 +210,52 @@ def test_other_starting_points_are_proven_on_their_own(make_database, repeated):
     reports = [tenant.migrate(THEN, proven=proven) for tenant in tenants]
     assert repeated == [True, True]
     assert [report.functions_dropped for report in reports] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("either", "other"),
+    [
+        ("ALTER TABLE t ALTER a SET DEFAULT 1", "ALTER TABLE t ALTER a SET DEFAULT 2"),
+        ("ALTER TABLE t ADD b mood", "ALTER TABLE t ADD b level"),
+        ("DROP TRIGGER g ON t", "DROP TRIGGER g ON u"),
+        ("CREATE INDEX i ON t (a)", "CREATE INDEX i ON t (x)"),
+        ("CREATE VIEW v AS SELECT a FROM t", "CREATE VIEW v AS SELECT a FROM t WHERE a > 0"),
+        ("CREATE POLICY p ON t USING (a > 0)", "CREATE POLICY p ON t USING (a < 9)"),
+        ("COMMENT ON COLUMN t.a IS 'it'", "COMMENT ON COLUMN u.a IS 'it'"),
+    ],
+)
+def test_another_result_with_other_rows_is_detected(pair, repeated, either, other):
+    proven = ProvenDeploys()
+    schema = {
+        "types/enums.sql": "CREATE TYPE mood AS ENUM ('a'); CREATE TYPE level AS ENUM ('a');",
+        "tables/1.sql": "CREATE TABLE t (a int, x int); CREATE TABLE u (a int, x int); CREATE TABLE w (a int);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();"
+        "CREATE TRIGGER g BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION f();",
+    }
+    for tenant in pair:
+        tenant.register(schema)
+    pair[1].execute("INSERT INTO w VALUES (1)")
+    change = f"DO $$ BEGIN IF EXISTS (SELECT FROM w) THEN {either}; ELSE {other}; END IF; END $$"
+    changed = schema | {"migrations/1.sql": change}
+    for tenant in pair:
+        tenant.migrate(changed, proven=proven)
+    assert repeated == [False]
+
+
+def test_it_is_repeated_after_a_lock_timeout(pair, repeated, monkeypatch):
+    proven = ProvenDeploys()
+    for tenant in pair:
+        tenant.register(FIRST)
+    pair[0].migrate(THEN, proven=proven)
+    with psycopg.connect(pair[1].conninfo) as other:
+        other.execute("LOCK TABLE users IN ACCESS SHARE MODE")
+
+        def other_ends(_: LockWait) -> bool:
+            other.rollback()
+            return True
+
+        monkeypatch.setattr(LockWait, "goes_on", other_ends)
+        pair[1].migrate(THEN, proven=proven, lock_timeout_ms=50)
+    assert repeated == [False, True]
+    assert tracked(pair[0]) == tracked(pair[1])

@@ -1,0 +1,286 @@
+"""The steps of a deploy: extensions → types → tables → migrations → functions → seeders → verification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from migrations_engine.catalog import changed_catalogs, read_catalog, read_mark, read_names, shape_statement
+from migrations_engine.comparison import Comparison, Situation
+from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
+from migrations_engine.deploy.dry_run_plan import DryRunPlan
+from migrations_engine.deploy.extensions import deploy_extensions
+from migrations_engine.deploy.functions import FunctionCounts, FunctionDeployer
+from migrations_engine.deploy.migrations import (
+    MigrationRunner,
+    TransactionGroup,
+    group_by_transaction,
+    pending_migrations,
+    runs_outside_transaction,
+)
+from migrations_engine.deploy.seeders import Seeders
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy_record import (
+    Outcome,
+    accepted_changes,
+    last_desired_schema,
+    record_changes,
+    record_deploy,
+    table_labels,
+)
+from migrations_engine.desired import DesiredSchema, load_desired_schema, scratch_databases_beside
+from migrations_engine.diff import with_new_names
+from migrations_engine.model import CATALOG_VERSION, Catalog, Names
+from migrations_engine.opening import Opening, passed
+from migrations_engine.proven_deploys import ProvenDeploy
+from migrations_engine.replay import StartingPoint
+from migrations_engine.report import DeployReport, SeederResult, SeederValidation, Verification
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.attachments import structure_checksum
+from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
+from migrations_engine.stale_names import stale_names
+from migrations_engine.tracking import Recording, Records
+from migrations_engine.verification import Finding, verify
+
+
+class WholeDeploy:
+    """One attempt of a deploy that has something to do: the steps in order, and what each has found for later ones.
+
+    :param warnings: of earlier attempts
+    :param start: the starting point from which other databases may repeat the deploy; None if they may not
+    """
+
+    def __init__(self, opening: Opening, warnings: list[str], start: StartingPoint | None) -> None:
+        schema, options, state = opening.schema, opening.options, opening.state
+        self._opening = opening
+        self._schema = schema
+        self._options = options
+        self._start = start
+        self._recording = Recording() if start is not None and not warnings else None
+        self._proven: ProvenDeploy | None = None
+        self._records = Records(opening.connection, self._recording)
+        plan = DryRunPlan(opening.connection) if options.dry_run else None
+        self._session = DeploySession(
+            opening.connection, search_path=options.search_path, plan=plan, recording=self._recording
+        )
+        self._session.warnings += warnings
+        self._functions = FunctionDeployer(self._session, schema, state, is_new=opening.is_new)
+        self._left_out: tuple[str, ...] = ()
+        self._pending = self._pending_migrations()
+        self.groups = group_by_transaction(self._pending)
+        self._declared = Catalog()  #: in a new database with migrations: what is declared, before they have run
+        self._comparison = None if opening.is_new else self._compare_existing()
+        self._before = opening.there  #: the earlier state, with the new names after migrations
+        self._names: Names = {}
+        if self._comparison is not None:
+            self._runner = MigrationRunner(self._session, self._records, self._functions, self._comparison.add_early)
+        else:
+            self._runner = MigrationRunner(self._session, self._records, self._functions)
+        self._extensions_installed = 0
+
+    def add_enum_values(self) -> tuple[tuple[str, str], ...]:
+        """Add the declared values that enums lack, to be committed before the rest; return each with its type."""
+        if self._comparison is None:
+            return ()
+        added = self._comparison.add_enum_values()
+        record_changes(self._records, self._session, self._options)
+        return added
+
+    def declare(self) -> None:
+        """Install extensions; make all types and tables in a new database, in an old one the new types.
+
+        New tables and the other safe differences of an old database come after its migrations, or when one needs them.
+        """
+        self._extensions_installed = deploy_extensions(self._session, self._schema.extensions)
+        if self._comparison is None:
+            run_files(self._session, order_types(self._schema.types), self._functions)
+            run_files(self._session, order_tables(self._schema.tables), self._functions)
+            if self._pending:
+                self._declared = catalog_with_attachments(self._session, self._schema)
+                self._runner.begin(self._pending, self._declared)
+            return
+        self._comparison.prepare()
+        if len(self.groups) > 1:
+            self._comparison.judge_ahead()
+        if self._pending:
+            self._names = read_names(self._session.connection)
+            self._runner.begin(self._pending, self._comparison.desired.declared, self._opening.there)
+
+    def run_migrations(self, group: TransactionGroup) -> None:
+        """Run the migrations of *group* that share the transaction."""
+        self._session.restore_settings(group.outside is not None)
+        for file in group.inside:
+            self._runner.run(file)
+
+    def run_outside(self, group: TransactionGroup) -> None:
+        """Run the migration that runs outside a transaction, before the others of *group*."""
+        if group.outside is not None:
+            try:
+                self._runner.run_outside(group.outside)
+            finally:
+                if not self._opening.connection.closed:
+                    self._opening.comment.restore()
+
+    def finish(self) -> DeployReport:
+        """Deploy the remaining differences of tables, functions and seeders, then verify and record.
+
+        :raises MigrationFailed: the finished database is not what the schema says
+        """
+        comparison = self._comparison or self._compare_new()
+        if self._comparison is not None and self._pending:
+            self._list_migrations(comparison)
+        self._functions.take_back()
+        comparison.catch_up()
+        functions = self._functions.deploy(self._records, comparison.make_room, comparison.restore)
+        seeded, validations = self._seed(comparison)
+        remaining = comparison.remaining()
+        finding = Finding(
+            remaining=remaining,
+            accepted={change.key for change in comparison.left},
+            seeder_validations=validations,
+        )
+        verification = passed(verify(self._schema, self._records, finding), comparison.validation)
+        self._opening.comment.check()
+        if self._opening.is_new:
+            self._options.desired_schemas.put(self._schema, self._opening.server_version, comparison.desired)
+        outcome = Outcome(
+            schema=self._schema,
+            desired=comparison.desired,
+            before=self._before,
+            after=remaining.actual,
+            mark=read_mark(self._session.connection),
+            functions_deployed=functions.deployed,
+            seeded=seeded,
+            validations=validations,
+            accepted=comparison.left,
+            differences=self._differences(comparison, remaining.actual),
+        )
+        note = record_deploy(self._records, self._session, outcome, self._options)
+        report = self._report(outcome, comparison, functions, verification)
+        self._prove(outcome, comparison, note, report)
+        return report
+
+    def let_repeat(self) -> None:
+        """Let other databases of the same starting point repeat the deploy, now that it has been committed."""
+        if self._options.proven is not None and self._start is not None and self._proven is not None:
+            self._options.proven.put(self._start.key, self._proven)
+
+    def _differences(self, comparison: Comparison, actual: Catalog) -> tuple[str, ...]:
+        """Return the differences to a new database, and warn of those that the migrations were to prevent."""
+        differences = comparison.differences_from_new(actual)
+        if self._session.satisfied and not self._opening.is_new:
+            self._session.warnings += [
+                f"not as the migrations make it in a new database: {text}" for text in differences
+            ]
+        self._session.warnings += stale_names(self._schema, self._opening.there, actual)
+        return differences
+
+    def _report(
+        self, outcome: Outcome, comparison: Comparison, functions: FunctionCounts, verification: Verification
+    ) -> DeployReport:
+        return DeployReport(
+            extensions_installed=self._extensions_installed,
+            types_deployed=len(outcome.new_types) + comparison.types_altered,
+            tables_created=len(outcome.new_tables),
+            migrations_applied=len(self._runner.applied),
+            functions_deployed=functions.deployed,
+            functions_skipped=functions.skipped,
+            functions_updated=functions.updated,
+            functions_dropped=functions.dropped,
+            seeders=tuple(outcome.seeded),
+            seeder_validations=tuple(outcome.validations),
+            schema_validation=comparison.validation,
+            verification=verification,
+            satisfied_statements=tuple(self._session.satisfied),
+            warnings=(*self._schema.warnings, *comparison.desired.warnings, *self._session.warnings),
+            differences=tuple(outcome.differences),
+            plan=tuple(self._session.plan.statements) if self._session.plan is not None else (),
+            left_out=self._left_out,
+            dry_run=self._options.dry_run,
+        )
+
+    def _prove(self, outcome: Outcome, comparison: Comparison, note: Mapping[str, Any], report: DeployReport) -> None:
+        """Keep what other databases need to repeat the deploy, unless rows or oids have decided anything."""
+        recording, start = self._recording, self._start
+        if recording is None or start is None or not recording.is_repeatable or comparison.depends_on_rows(report):
+            return
+        changed = changed_catalogs(start.mark, outcome.mark)
+        statement = shape_statement(changed)
+        if statement is not None:
+            self._proven = ProvenDeploy(
+                script=recording.script(),
+                changed=changed,
+                shape_statement=statement,
+                shape=dict(self._session.query(statement).fetchall()),
+                note=note,
+                report=report,
+            )
+
+    def _pending_migrations(self) -> tuple[SchemaFile, ...]:
+        warnings = self._session.warnings
+        ordered = order_migrations(self._schema.migrations, self._schema.tables)
+        state, force = self._opening.state, self._options.force
+        pending = pending_migrations(ordered, state, self._records, force=force, warnings=warnings)
+        if self._options.dry_run:
+            outside = [file for file in pending if runs_outside_transaction(file)]
+            pending = [file for file in pending if file not in outside]
+            self._left_out = tuple(file.label for file in outside)
+            warnings += [f"{file.label} runs outside a transaction, so a dry run leaves it out" for file in outside]
+        return tuple(pending)
+
+    def _compare_existing(self) -> Comparison:
+        state = self._opening.state
+        last = last_desired_schema(self._records, state)
+        situation = Situation(
+            schema=self._schema,
+            desired=self._desired(last),
+            pending=self._pending,
+            before=self._opening.there,
+            former=last.declared if last is not None else None,
+            installed=frozenset(state.extensions),
+            accepted=accepted_changes(state),
+            force=self._options.force,
+        )
+        return Comparison(self._session, self._functions, situation)
+
+    def _compare_new(self) -> Comparison:
+        """Take what the files have made for what they mean."""
+        run_attachments(self._session, self._schema, self._functions)
+        complete = read_catalog(self._session.connection)
+        declared = self._declared if self._pending else complete
+        desired = DesiredSchema.of(self._schema, declared=declared, complete=complete)
+        situation = Situation(schema=self._schema, desired=desired, force=self._options.force)
+        return Comparison(self._session, self._functions, situation)
+
+    def _desired(self, last: DesiredSchema | None) -> DesiredSchema:
+        """Return what the schema means, from the last deploy if that had the same tables."""
+        note, version = self._opening.state.last, self._opening.server_version
+        known = tuple(note.get(name) for name in ("structure_checksum", "server_version", "catalog_version"))
+        if last is not None and known == (structure_checksum(self._schema), version, CATALOG_VERSION):
+            return last
+        scratch = self._options.scratch or scratch_databases_beside(self._session.connection)
+
+        def load() -> DesiredSchema:
+            outside = any(runs_outside_transaction(file) for file in self._schema.migrations)
+            with scratch.database() if outside else scratch.transaction() as connection:
+                return load_desired_schema(connection, self._schema, search_path=self._options.search_path)
+
+        return self._options.desired_schemas.get(self._schema, version, load)
+
+    def _list_migrations(self, comparison: Comparison) -> None:
+        connection = self._session.connection
+        after = read_catalog(connection)
+        self._before = with_new_names(self._before, self._names, read_names(connection), after)
+        comparison.list_migrations(self._before, after)
+
+    def _seed(self, comparison: Comparison) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
+        """Fill empty tables on register; on migrate fill those this deploy has made, and look for every row."""
+        seeders = Seeders(self._session, self._schema.seeders)
+        new = table_labels(comparison.desired.declared) - table_labels(self._before)
+        is_new = self._opening.is_new
+        made = None if is_new else new
+        add, first = self._options.add_seeds, self._opening.state.schema_checksum is None
+        if self._options.purpose == "register":
+            return seeders.seed(first_deploy=first, made=made, add_missing=add), ()
+        seeded = seeders.seed(first_deploy=is_new, made=made, only_made=True, add_missing=add)
+        return seeded, seeders.validate()
