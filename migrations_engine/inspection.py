@@ -106,4 +106,8 @@ def _line(change: Change) -> str:
         return f"{subject}: {kind} that was not deployed"
     if verb == "add":
         return f"{subject}: {kind} is missing"
-    return f"{subject}: {kind} is {change.from_type}, was deployed as {change.to_type}"
+    if change.from_type is None and change.to_type is None:
+        return f"{subject}: {kind} has changed"
+    here = f"is {change.from_type}" if change.from_type is not None else "is not there"
+    there = f"was deployed as {change.to_type}" if change.to_type is not None else "none was deployed"
+    return f"{subject}: {kind} {here}, {there}"

@@ -131,7 +131,7 @@ class ColumnComparison:
         return self._difference("add_column", None, wanted, (None, wanted.type), verdict)
 
     def _added(self, column: Column) -> Verdict:
-        domain = self.types.get(TypeName.parse(column.type).base.removeprefix("public."))
+        domain = self.types.get(TypeName.parse(column.type).label)
         is_domain = domain is not None and domain.kind == "domain" and not column.type.endswith("[]")
         required = column.not_null or (is_domain and domain is not None and domain.not_null)
         filled = column.default is not None or column.sequence is not None or column.generated is not None

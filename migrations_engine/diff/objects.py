@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from migrations_engine.diff.difference import Difference, Verdict, incompatible, safe
-from migrations_engine.model import Catalog, DatabaseObject
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog, DatabaseObject
 
 
 def diff_objects(
@@ -45,7 +45,7 @@ def _difference(verb: str, found: DatabaseObject | None, wanted: DatabaseObject 
     assert subject is not None
     return Difference(
         change_type=change_type(verb, subject.kind),
-        table=subject.identity.removeprefix("public."),
+        table=subject.identity.removeprefix(f"{DEFAULT_SCHEMA}."),
         found=found,
         wanted=wanted,
         from_text=_told(found),

@@ -139,7 +139,7 @@ class _Rows:
         return sql.SQL("{} AS {}").format(table, alias)
 
     def _value(self, column: Column) -> sql.Composable:
-        base = TypeName.parse(column.type).base.removeprefix("public.")
+        base = TypeName.parse(column.type).label
         new_type = base in self.situation.wanted.type_by_label and base not in self.situation.actual.type_by_label
         if column.sequence is not None:
             value: sql.Composable = sql.SQL("row_number() OVER ()")

@@ -49,7 +49,7 @@ def columns_of_type(label: str, catalog: Catalog) -> list[tuple[Relation, Column
         for relation in catalog.relations
         if relation.is_table or relation.kind == "materialized view"
         for column in relation.columns
-        if TypeName.parse(column.type).base.removeprefix("public.") == label
+        if TypeName.parse(column.type).label == label
     ]
 
 
@@ -61,7 +61,7 @@ def _is_stored(label: str, catalog: Catalog) -> bool:
 
 
 def _of_type(relation: Relation) -> str:
-    return TypeName.parse(relation.of_type or "").base.removeprefix("public.")
+    return TypeName.parse(relation.of_type or "").label
 
 
 def _made_of(label: str, catalog: Catalog) -> list[str]:
@@ -69,7 +69,7 @@ def _made_of(label: str, catalog: Catalog) -> list[str]:
 
     def parts(type_: Type) -> set[str]:
         texts = [type_.base or "", *(attribute.type for attribute in type_.attributes)]
-        return {TypeName.parse(text).base.removeprefix("public.") for text in texts}
+        return {TypeName.parse(text).label for text in texts}
 
     return [type_.label for type_ in catalog.types if label in parts(type_)]
 

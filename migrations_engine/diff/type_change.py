@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from migrations_engine.diff.difference import Verdict, dataloss, incompatible, safe
-from migrations_engine.model import Type
+from migrations_engine.model import DEFAULT_SCHEMA, Type
 
 _MODIFIED: Final = re.compile(r'(?P<head>(?:"(?:[^"]|"")*"|[^"(])*?) ?\((?P<modifiers>[^()]*)\)(?P<tail>.*)')
 _UNLIMITED: Final = {"bpchar": "character", '"bit"': "bit"}  #: how ``format_type`` spells these two without a length
@@ -132,6 +132,11 @@ class TypeName:
         return cls(_UNLIMITED.get(base, base), modifiers, fields.upper(), element != text)
 
     @property
+    def label(self) -> str:
+        """The label of the type, if it is one of the application's."""
+        return self.base.removeprefix(f"{DEFAULT_SCHEMA}.")
+
+    @property
     def numbers(self) -> tuple[int, ...]:
         """The modifiers of a type that is known to have numeric ones."""
         return tuple(int(modifier) for modifier in self.modifiers)
@@ -196,7 +201,7 @@ def _not_exact(old: TypeName, new: TypeName, current: str, wanted: str) -> Verdi
 
 
 def _domain(name: TypeName, types: Mapping[str, Type]) -> Type | None:
-    found = types.get(name.base.removeprefix("public."))
+    found = types.get(name.label)
     return found if found is not None and found.kind == "domain" and not name.is_array else None
 
 

@@ -79,7 +79,7 @@ def _by_use(catalog: Catalog) -> list[Type]:
 
     def uses(type_: Type) -> set[str]:
         texts = [type_.base or "", *(attribute.type for attribute in type_.attributes)]
-        return {TypeName.parse(text).base.removeprefix("public.") for text in texts}
+        return {TypeName.parse(text).label for text in texts}
 
     while pending:
         waiting = {type_.label for type_ in pending}

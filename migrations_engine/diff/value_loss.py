@@ -60,7 +60,7 @@ def loss_condition(
     :param types: the application's types by label, as they will be
     """
     old, new = TypeName.parse(old_type), TypeName.parse(new_type)
-    own = types.get(new.base.removeprefix("public."))
+    own = types.get(new.label)
     if own is not None and own.kind == "enum" and not new.is_array:
         return sql.SQL("{}::text <> ALL ({})").format(column, sql.Literal(list(own.values)))
     if not (old.is_array or new.is_array):
