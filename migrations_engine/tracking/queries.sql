@@ -263,5 +263,8 @@ SELECT t.deployed_at,
  WHERE t.table_name = '*'
 
 -- name: note
+SELECT checksum, definition FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'
+
+-- name: note_of_any_version
 -- A database of an earlier gateway has no column definition, and no such row.
 SELECT checksum, to_jsonb(t) -> 'definition' FROM public._stonescriptdb_gateway_tables AS t WHERE table_name = '*'

@@ -12,7 +12,7 @@ import psycopg
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
-READ_NOTE: Final = _QUERIES["note"]  #: the checksum of the schema deployed last, and what that deploy noted
+READ_NOTE: Final = _QUERIES["note"]  #: as :func:`read_note`; refused in a database of an earlier gateway
 READ_RECORDS: Final = _QUERIES["records_digest"]
 
 
@@ -71,7 +71,7 @@ def is_tracked(connection: psycopg.Connection[Any]) -> bool:
 
 def read_note(connection: psycopg.Connection[Any]) -> tuple[str | None, Mapping[str, Any]]:
     """Read the checksum of the schema that was deployed last, and what that deploy noted for the next one."""
-    row = connection.execute(READ_NOTE).fetchone()
+    row = connection.execute(_QUERIES["note_of_any_version"]).fetchone()
     return (row[0], row[1] or {}) if row else (None, {})
 
 
