@@ -131,6 +131,7 @@ FROM (
             LEFT JOIN pg_catalog.pg_class AS fc ON fc.oid = k.confrelid
             LEFT JOIN pg_catalog.pg_namespace AS fn ON fn.oid = fc.relnamespace
             WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND k.conislocal
+              AND (k.contype <> 'c' OR k.coninhcount = 0)
             GROUP BY r.oid
         ), attachment AS (
             SELECT r.oid AS relation, 'index' AS kind, i.relname AS name, json_build_object(
@@ -396,6 +397,22 @@ FROM (
                 CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS o
                 WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'x'
                   AND d.classid <> 'pg_catalog.pg_proc'::regclass
+                UNION ALL
+                SELECT format('constraint %I of %s, declared by the child itself', k.conname, r.label)
+                FROM relation AS r
+                JOIN pg_catalog.pg_constraint AS k
+                  ON k.conrelid = r.oid AND k.contype = 'c' AND k.conislocal AND k.coninhcount > 0
+                UNION ALL
+                SELECT format('access method %I of the materialized view %s', m.amname, r.label)
+                FROM relation AS r
+                JOIN pg_catalog.pg_am AS m ON m.oid = r.relam AND m.amname <> 'heap'
+                WHERE r.relkind = 'm'
+                UNION ALL
+                SELECT format('the sequence of a column of %s, %s', r.label,
+                              CASE s.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'logged' END)
+                FROM sequence AS q
+                JOIN relation AS s ON s.oid = q.oid
+                JOIN relation AS r ON r.oid = q.table_oid AND r.relpersistence <> s.relpersistence
                 UNION ALL
                 SELECT format('tablespace %s of %s', r.reltablespace, r.label)
                 FROM relation AS r

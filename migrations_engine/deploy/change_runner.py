@@ -12,6 +12,7 @@ from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import DatabaseObject
 from migrations_engine.report import Change
 
 _SENSELESS: Final = ("42", "22")  #: SQLSTATE classes of a statement that names or means what is not there
@@ -90,6 +91,9 @@ class ChangeRunner:
 
     def _make_room(self, diff: CatalogDiff, alteration: Alteration) -> bool:
         """Drop what uses the subject of a statement, and return whether there was anything."""
+        for difference in diff.changes:
+            if isinstance(difference.found, DatabaseObject) and difference.as_change() in alteration.changes:
+                return self._dependants.drop_of_object(difference.found)
         relation = diff.actual.relation_by_label.get(alteration.table)
         if relation is None:
             return False

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from psycopg import sql
 from psycopg.rows import class_row
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import Catalog, Column, Relation
+from migrations_engine.model import Catalog, Column, DatabaseObject, Relation
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
@@ -22,10 +22,11 @@ _STEP: Final = "tables"
 class Dependant:
     """An object that uses another one."""
 
-    #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``check``, ``domain check``, ``default``,
-    #: ``generated column``, ``routine`` or ``other``
+    #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``constraint``, ``domain check``, ``default``,
+    #: ``generated column``, ``routine``, ``object`` (one that belongs to no relation) or ``other``
     kind: str
-    name: str  #: of the view, as a label; of the trigger, policy … on *holder*; of the column, also of a default
+    #: of the view, as a label; of the trigger, policy … on *holder*; of the column, also of a default; an object's kind
+    name: str
     holder: str | None  #: label of the relation or domain that it belongs to
     description: str  #: as PostgreSQL describes it
     statement: str | None  #: what drops it; None where that would lose something
@@ -59,16 +60,24 @@ class Dependants:
         :raises MigrationFailed: something that the schema does not make uses it, or something that holds rows
         """
         what = ".".join(filter(None, (relation.label, column or constraint)))
-        return self._drop(what, relation=relation.qualified, column=column, constraint=constraint, routine=None)
+        return self._drop(what, relation=relation.qualified, column=column, constraint=constraint)
 
     def drop_of_routine(self, oid: int, identity: str) -> bool:
         """Drop what uses a routine, and return whether there was anything.
 
         :raises MigrationFailed: as :meth:`drop_of_relation`
         """
-        return self._drop(identity, relation=None, column=None, constraint=None, routine=oid)
+        return self._drop(identity, routine=oid)
 
-    def _drop(self, what: str, **address: Any) -> bool:  # noqa: ANN401 - the driver's
+    def drop_of_object(self, item: DatabaseObject) -> bool:
+        """Drop what uses an operator, text search configuration …, and return whether there was anything.
+
+        :raises MigrationFailed: as :meth:`drop_of_relation`
+        """
+        return self._drop(f"{item.kind} {item.identity}", object=item.identity, kind=item.kind)
+
+    def _drop(self, what: str, **given: str | int | None) -> bool:
+        address = dict.fromkeys(("relation", "column", "constraint", "routine", "object", "kind")) | given
         with self._session.connection.cursor(row_factory=class_row(Dependant)) as cursor:
             found = cursor.execute(_QUERIES["dependants_in_order"], address).fetchall()
         obstacles = [item.description for item in found if not self._may_go(item)]
@@ -96,10 +105,12 @@ def _has(catalog: Catalog, item: Dependant) -> bool:
     if item.kind == "domain check":
         domain = catalog.type_by_label.get(item.holder or "")
         return domain is not None and item.name in dict(domain.checks)
+    if item.kind == "object":
+        return any((found.kind, found.identity) == (item.name, item.identity) for found in catalog.objects)
     relation = catalog.relation_by_label.get(item.name if item.kind == "view" else item.holder or "")
     if relation is None or item.kind == "view":
         return relation is not None
-    if item.kind == "check":
+    if item.kind == "constraint":
         return any(constraint.name == item.name for constraint in relation.constraints)
     if item.kind in ("default", "generated column"):
         column: Column | None = relation.column(item.name)

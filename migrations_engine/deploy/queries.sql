@@ -63,6 +63,11 @@ WITH RECURSIVE root AS (
       FROM pg_catalog.pg_constraint
      WHERE conrelid = to_regclass(%(relation)s::text) AND conname = %(constraint)s::text
      UNION ALL
+    SELECT o.classid, o.objid, 0
+      FROM (SELECT DISTINCT classid, objid FROM pg_catalog.pg_depend WHERE objid >= 16384 AND %(object)s::text IS NOT NULL) o
+     CROSS JOIN LATERAL pg_identify_object(o.classid, o.objid, 0) i
+     WHERE i.type = %(kind)s::text AND i.identity = %(object)s::text
+     UNION ALL
     SELECT 'pg_catalog.pg_class'::regclass, to_regclass(%(relation)s::text)::oid,
            coalesce((SELECT attnum FROM pg_catalog.pg_attribute
                       WHERE attrelid = to_regclass(%(relation)s::text) AND attname = %(column)s::text), 0)
@@ -72,13 +77,20 @@ WITH RECURSIVE root AS (
       FROM pg_catalog.pg_attrdef e
       JOIN pg_catalog.pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum AND a.attgenerated <> ''
 ), link AS (
-    -- A view is its rule _RETURN; all others are themselves.
-    SELECT CASE WHEN w.rulename = '_RETURN' THEN 'pg_catalog.pg_class'::regclass::oid ELSE d.classid END AS classid,
-           CASE WHEN w.rulename = '_RETURN' THEN w.ev_class ELSE d.objid END AS objid,
-           CASE WHEN w.rulename = '_RETURN' THEN 0 ELSE d.objsubid END AS objsubid,
-           d.refclassid, d.refobjid, d.refobjsubid, d.deptype
+    -- A view is its rule _RETURN, the index of a constraint is the constraint, and members of an operator class are the
+    -- class; all others are themselves.
+    SELECT CASE WHEN w.rulename = '_RETURN' THEN 'pg_catalog.pg_class'::regclass::oid
+                ELSE coalesce(whole.refclassid, d.classid) END AS classid,
+           CASE WHEN w.rulename = '_RETURN' THEN w.ev_class ELSE coalesce(whole.refobjid, d.objid) END AS objid,
+           CASE WHEN w.rulename = '_RETURN' OR whole.objid IS NOT NULL THEN 0 ELSE d.objsubid END AS objsubid,
+           d.refclassid, d.refobjid, d.refobjsubid,
+           CASE WHEN whole.objid IS NOT NULL THEN 'n' ELSE d.deptype END AS deptype
       FROM pg_catalog.pg_depend d
       LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
+      LEFT JOIN pg_catalog.pg_depend whole
+        ON whole.classid = d.classid AND whole.objid = d.objid AND whole.deptype = 'i' AND d.deptype <> 'i'
+       AND (whole.classid IN ('pg_catalog.pg_amop'::regclass, 'pg_catalog.pg_amproc'::regclass)
+            OR whole.classid = 'pg_catalog.pg_class'::regclass AND whole.refclassid = 'pg_catalog.pg_constraint'::regclass)
      WHERE NOT (d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.deptype IN ('a', 'i') AND EXISTS (
          SELECT FROM generated g WHERE g.oid = d.objid AND (g.adrelid, g.adnum) = (d.refobjid, d.refobjsubid)))
      UNION ALL
@@ -113,6 +125,11 @@ WITH RECURSIVE root AS (
            coalesce(w.ev_class, g.tgrelid, p.polrelid, nullif(k.conrelid, 0), e.adrelid, x.indrelid, a.attrelid) AS holder_oid,
            coalesce(w.rulename, g.tgname, p.polname, k.conname, a.attname, c.relname) AS object_name,
            c.relkind, k.contype, r.prokind,
+           o.classid IN ('pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_opclass'::regclass,
+                         'pg_catalog.pg_opfamily'::regclass, 'pg_catalog.pg_cast'::regclass,
+                         'pg_catalog.pg_conversion'::regclass, 'pg_catalog.pg_transform'::regclass,
+                         'pg_catalog.pg_ts_config'::regclass, 'pg_catalog.pg_ts_dict'::regclass,
+                         'pg_catalog.pg_event_trigger'::regclass, 'pg_catalog.pg_publication'::regclass) AS is_object,
            CASE WHEN k.contype = 'c' AND k.contypid <> 0 THEN
                 (SELECT d.identity FROM pg_identify_object('pg_catalog.pg_type'::regclass, k.contypid, 0) d) END AS domain
       FROM object o
@@ -135,19 +152,22 @@ WITH RECURSIVE root AS (
 )
 SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I') THEN 'index'
             WHEN n.type IN ('rule', 'trigger', 'policy') THEN n.type
-            WHEN n.domain IS NOT NULL THEN 'domain check' WHEN n.contype = 'c' THEN 'check'
+            WHEN n.domain IS NOT NULL THEN 'domain check' WHEN n.contype IN ('c', 'p', 'u', 'x') THEN 'constraint'
+            WHEN n.is_object THEN 'object'
             WHEN n.objsubid > 0 THEN 'generated column' WHEN n.classid = 'pg_catalog.pg_attrdef'::regclass THEN 'default'
             WHEN n.prokind IS NOT NULL THEN 'routine' ELSE 'other' END AS kind,
-       CASE WHEN n.relkind IN ('v', 'm') THEN regexp_replace(n.identity, '^public\.', '') ELSE n.object_name END AS name,
+       CASE WHEN n.relkind IN ('v', 'm') THEN regexp_replace(n.identity, '^public\.', '')
+            WHEN n.is_object THEN n.type ELSE n.object_name END AS name,
        regexp_replace(coalesce(h.identity, n.domain), '^public\.', '') AS holder, n.description, n.identity,
        CASE WHEN n.relkind = 'v' THEN format('DROP VIEW IF EXISTS %%s', n.identity)
             WHEN n.relkind = 'm' THEN format('DROP MATERIALIZED VIEW IF EXISTS %%s', n.identity)
             WHEN n.relkind IN ('i', 'I') THEN format('DROP INDEX IF EXISTS %%s', n.identity)
             WHEN n.type IN ('rule', 'trigger', 'policy')
                 THEN format('DROP %%s IF EXISTS %%I ON %%s', upper(n.type), n.object_name, h.identity)
-            WHEN n.contype = 'c' AND h.identity IS NOT NULL
+            WHEN n.contype IN ('c', 'p', 'u', 'x') AND h.identity IS NOT NULL
                 THEN format('ALTER TABLE %%s DROP CONSTRAINT IF EXISTS %%I', h.identity, n.object_name)
             WHEN n.domain IS NOT NULL THEN format('ALTER DOMAIN %%s DROP CONSTRAINT IF EXISTS %%I', n.domain, n.object_name)
+            WHEN n.is_object THEN format('DROP %%s IF EXISTS %%s', upper(n.type), n.identity)
             WHEN n.objsubid > 0 THEN format('ALTER TABLE %%s DROP COLUMN IF EXISTS %%I', h.identity, n.object_name)
             WHEN n.classid = 'pg_catalog.pg_attrdef'::regclass THEN format('ALTER TABLE %%s ALTER COLUMN %%I DROP DEFAULT', h.identity, n.object_name)
             WHEN n.prokind IS NOT NULL THEN format('DROP ROUTINE IF EXISTS %%s', n.identity) END AS statement

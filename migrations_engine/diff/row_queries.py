@@ -21,6 +21,9 @@ _EXCLUDED: Final = re.compile(
     re.DOTALL,
 )
 RowQuery: TypeAlias = sql.SQL | sql.Composed  #: a SELECT of one number
+_IDENTIFIER: Final = r'(?:"(?:[^"]|"")*"|\w+)'
+_NAME: Final = re.compile(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*")
+_COLLATION: Final = re.compile(rf" COLLATE {_IDENTIFIER}(?:\.{_IDENTIFIER})*")
 _PERIOD: Final = re.compile(r"FOREIGN KEY \(.*, PERIOD ")
 _NONE: Final = sql.SQL("SELECT 0")
 
@@ -224,7 +227,8 @@ def _exclusion(rows: _Rows, constraint: Constraint) -> RowQuery | None:
     match = _EXCLUDED.match(constraint.definition)
     if match is None:
         return None
-    elements = [element.rpartition(" WITH ")[::2] for element in _split(match["elements"])]
+    parts = [element.rpartition(" WITH ")[::2] for element in _split(match["elements"])]
+    elements = [(_without_operator_class(key), operator) for key, operator in parts]
     return _conflicts(rows, elements, match["predicate"] or "true")
 
 
@@ -252,6 +256,18 @@ def _conflicts(rows: _Rows, elements: Sequence[tuple[str, str]], predicate: str)
         "WITH k AS MATERIALIZED (SELECT row_number() OVER () AS n, {} FROM {} WHERE {})"
         " SELECT count(*) FROM k AS a WHERE EXISTS (SELECT FROM k AS b WHERE b.n < a.n AND {})"
     ).format(keys, rows.source(), _text(predicate), conflict)
+
+
+def _without_operator_class(key: str) -> str:
+    """Return the column or expression of an element of an index, with its collation and without what follows."""
+    name = _NAME.match(key)
+    end = name.end() if name else 0
+    depth = 0
+    while end < len(key) and (depth or key[end] == "("):
+        depth += (key[end] == "(") - (key[end] == ")")
+        end += 1
+    collation = _COLLATION.match(key, end)
+    return key[: collation.end() if collation else end]
 
 
 def _split(elements: str) -> list[str]:

@@ -58,6 +58,11 @@ def is_about_routine(statement: SqlStatement) -> bool:
     return "on" in tokens and bool(_ROUTINES & set(tokens[tokens.index("on") :][1:3]))
 
 
+def creates_routines_in_block(file: SchemaFile) -> bool:
+    """Return whether the file has a DO block that creates a function, procedure or aggregate."""
+    return any(s.words[:1] == ("DO",) and occurs(_CREATE_ROUTINE, s.text) for s in script_of(file).statements)
+
+
 @once_per_file
 def _signatures(file: SchemaFile) -> SchemaFile:
     """Return the names and arguments of the routines that a file creates."""

@@ -7,7 +7,7 @@ narrow the question down.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 import psycopg
 
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
+from migrations_engine.deploy.functions.checks import rebuild_indexes, validate_bodies
 from migrations_engine.deploy.functions.files import (
     is_dynamic,
     one_file_each,
@@ -28,13 +29,12 @@ from migrations_engine.deploy.functions.routines import HIDDEN_NAME, MadeRoutine
 from migrations_engine.deploy.functions.settings import settings_of, take_backs
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed, MigrationFailed
-from migrations_engine.queries import load_queries
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attachments import routine_files, structure_checksum
+from migrations_engine.source.attachments import creates_routines_in_block, routine_files, structure_checksum
+from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.lexer import occurs
 from migrations_engine.tracking import DeployState, Records
 
-_QUERIES: Final = load_queries(__package__)
 _FOLLOWS_COLUMN: Final = re.compile(r"%\s*TYPE\b", re.IGNORECASE)
 
 
@@ -75,6 +75,7 @@ class FunctionDeployer:
         self._kept = unchanged_files(files, state)
         self._made: dict[SchemaFile, list[MadeRoutine]] = {}
         self._seen: set[str] = set()  # versions of routines that are no running file's work
+        self._old_oids: set[int] = set()  # of the deployed routines, before the first file runs
         self._replaced: dict[OldRoutine, SchemaFile] = {}  # moved aside for a file, to be dropped when all have run
         self._ran_again: set[SchemaFile] = set()
         self._is_stale = False  # something may have altered routines after they were noted as made
@@ -129,7 +130,9 @@ class FunctionDeployer:
             self._run_all_pending()
             self._run_settings_again()
             self._settle()
-        self._validate_bodies()
+        self._check()
+        if self._has_new_structure and not self._is_new:
+            self._warn_of_blocks()
         self._record(records, orphans)
         return self._counts(dropped=len(orphans))
 
@@ -200,6 +203,8 @@ class FunctionDeployer:
 
     def _look_around(self, pending: Sequence[SchemaFile]) -> None:
         """Record the existing routines, to distinguish those that *pending* files make."""
+        if self._known and not self._old_oids:
+            self._old_oids = {oid for _, oid in self._routines.oids(list(self._known))}
         dynamic = any(is_dynamic(file) for file in pending)
         names = [name for file in pending for name in routine_names(file)]
         if names or dynamic:
@@ -238,7 +243,19 @@ class FunctionDeployer:
         names, dynamic = routine_names(file), is_dynamic(file)
         elsewhere = {routine.version for routines in self._made.values() for routine in routines}
         made = self._routines.made(None if dynamic else names, self._seen | elsewhere) if names or dynamic else []
-        self._made[file] = made
+        self._made[file] = made + (self._left_by(file, made) if dynamic else [])
+
+    def _left_by(self, file: SchemaFile, made: Sequence[MadeRoutine]) -> list[MadeRoutine]:
+        """Return the routines that *file* has made before, names, and has now left as they are."""
+        again = {routine.identity for routine in made}
+        earlier = [f.identity for f in self._known.values() if f.file == file.label and f.identity not in again]
+        oids = [oid for _, oid in self._routines.oids(earlier)]
+        left = [routine for routine in self._routines.as_they_are(oids) if mentions_name(file.text, routine.name)]
+        self._session.warnings += [
+            f"{file.label} ran again and left {routine.identity} as it was; if it is to change, write CREATE OR REPLACE"
+            for routine in left
+        ]
+        return left
 
     def _run_replacing(self, file: SchemaFile) -> None:
         """Run *file*; replace an existing function of it, or rename that, to be dropped later."""
@@ -253,7 +270,8 @@ class FunctionDeployer:
                     self._session.run_file(file, replacing=True)
                     self._note_made(file)
             except psycopg.Error as refusal:
-                if refusal.sqlstate in _NEVER_REPLACED:
+                is_block = refusal.sqlstate in _ALREADY_THERE and creates_routines_in_block(file)
+                if refusal.sqlstate in _NEVER_REPLACED or is_block:
                     raise self._never_replaced(file, refusal) from refusal
                 if refusal.sqlstate not in _ALREADY_THERE | _REPLACEMENT_REFUSED:
                     raise
@@ -262,6 +280,11 @@ class FunctionDeployer:
     def _never_replaced(self, file: SchemaFile, refusal: psycopg.Error) -> EngineError:
         failure = self._session.failure(refusal, FunctionDeployFailed, file=file)
         advice = "; a file of functions/ runs again when it has changed, so let it DROP … IF EXISTS what it makes"
+        if creates_routines_in_block(file):
+            advice = (
+                "; a DO block that creates a function runs again when it has changed, so write CREATE OR REPLACE "
+                "FUNCTION as a statement of its own, and leave in the block only what else it creates"
+            )
         return FunctionDeployFailed(failure.message + advice, file=file.label, server=failure.server)
 
     def _replace(self, file: SchemaFile) -> None:
@@ -330,40 +353,20 @@ class FunctionDeployer:
                     self._made[earlier] = [r for r in self._made[earlier] if r.oid != routine.oid]
                 owners[routine.oid] = file
 
-    def _validate_bodies(self) -> None:
-        """Check all bodies now that everything is in place; making them did not, so that their order is free.
-
-        Those of unchanged files as well: something that they use may have changed.
-        """
+    def _check(self) -> None:
+        """Check the bodies of all routines, also those of unchanged files: something that they use may have changed."""
         files = {f.identity: file for file, functions in self._kept.items() for f in functions if f.identity}
         kept = {oid: files[identity] for identity, oid in self._routines.oids(list(files))}
         made = {routine.oid: file for file, routines in self._made.items() for routine in routines}
-        if not made and not kept:
-            return
-        self._session.query(_QUERIES["check_bodies"], {"check": "on"})
-        try:
-            with self._session.savepoint():
-                self._session.query(_QUERIES["validate"], {"routines": [*made, *kept]})
-        except psycopg.Error:
-            self._validate_one_by_one(made | kept, kept.keys())
-        self._session.query(_QUERIES["check_bodies"], {"check": "off"})
-
-    def _validate_one_by_one(self, files: Mapping[int, SchemaFile], kept: Collection[int]) -> None:
-        """Find the body that is refused, each under the search path that its function sets."""
-        for oid, file in files.items():
-            try:
-                with self._session.undone():
-                    self._session.query(_QUERIES["set_path_of_routine"], {"routine": oid})
-                    self._session.query(_QUERIES["validate"], {"routines": [oid]})
-            except psycopg.Error as exc:
-                raise self._refused_body(exc, file, is_kept=oid in kept) from exc
-
-    def _refused_body(self, exc: psycopg.Error, file: SchemaFile, *, is_kept: bool) -> EngineError:
-        failure = self._session.failure(exc, FunctionDeployFailed, file=file)
-        if not is_kept or failure.server is None:
-            return failure
-        message = f"{file.label} has not changed, but this deploy breaks it: {failure.server.message}"
-        return FunctionDeployFailed(message, file=file.label, server=failure.server)
+        validate_bodies(self._session, made | kept, kept.keys())
+        before = {f.identity: f.fingerprint for f in self._known.values()}
+        changed = [
+            routine.oid
+            for routines in self._made.values()
+            for routine in routines
+            if routine.oid in self._old_oids and before.get(routine.identity) != routine.fingerprint
+        ]
+        rebuild_indexes(self._session, changed)
 
     def _orphans(self) -> list[str]:
         """Return the identities of what files made once and make no more."""
@@ -394,6 +397,15 @@ class FunctionDeployer:
                 self._session.log("deploy_function", routine.identity, file=file.label)
             if not routines:
                 self._session.log("run_function_file", file.label)
+
+    def _warn_of_blocks(self) -> None:
+        """Warn of routines that only new databases get."""
+        for file in (*self._schema.types, *self._schema.tables):
+            if creates_routines_in_block(file):
+                self._session.warnings.append(
+                    f"{file.label} creates a function in a DO block, which runs only in new databases; write CREATE OR "
+                    "REPLACE FUNCTION as a statement of its own, and existing databases get it, too"
+                )
 
     def _report_left_behind(self) -> None:
         made = {routine.identity for routines in self._made.values() for routine in routines}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrations_engine import EngineError
 from tests.migrations_engine.conftest import Tenant
@@ -19,7 +20,29 @@ def schema(tables: str, **functions: str) -> dict[str, str]:
     return {"tables/t.pssql": tables} | {f"functions/{name}.pssql": text for name, text in functions.items()}
 
 
+#: A type with operators of its own; {} takes a further property of the first one.
+OPERATORS = (
+    "CREATE TYPE c AS (x int);"
+    "CREATE FUNCTION ceq(c, c) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT ($1).x = ($2).x';"
+    "CREATE FUNCTION ccmp(c, c) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT ($1).x - ($2).x';"
+    "CREATE OPERATOR === (FUNCTION = ceq, LEFTARG = c, RIGHTARG = c, COMMUTATOR = ==={});"
+)
+USERS_OF_OPERATORS = (
+    "CREATE TABLE o (a c, b c DEFAULT CASE WHEN ROW(1)::c === ROW(1)::c THEN ROW(2)::c END, CHECK (a === a));"
+    "CREATE VIEW v AS SELECT a FROM o WHERE a === ROW(1)::c; CREATE POLICY p ON o USING (a === a);"
+    "CREATE INDEX i ON o (a) WHERE a === ROW(1)::c; CREATE INDEX j ON o ((a === b));"
+    "CREATE FUNCTION f(c) RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT $1 === $1; END;"
+)
+#: For a superuser.
+OPERATOR_CLASS = (
+    "CREATE OPERATOR CLASS oc FOR TYPE c USING btree AS OPERATOR 3 ===, FUNCTION 1 ccmp(c, c);"
+    "CREATE TABLE u (a c, EXCLUDE USING btree (a oc WITH ===)); CREATE INDEX k ON u (a oc);"
+)
 CASES = {
+    "an operator under a view, a policy, a check, a default, indexes and a function": (
+        schema(T + OPERATORS.format("") + USERS_OF_OPERATORS),
+        schema(T + OPERATORS.format(", RESTRICT = eqsel") + USERS_OF_OPERATORS),
+    ),
     "a view that reorders its columns, under a view, a function and a policy": (
         schema(
             T + "CREATE VIEW v AS SELECT a, b FROM t; CREATE VIEW w AS SELECT a FROM v; COMMENT ON VIEW w IS 'w';"
@@ -152,3 +175,27 @@ def test_a_column_grows_under_views_that_functions_return(tenant: Tenant, make_d
     fresh = Tenant(make_database())
     fresh.register(after)
     assert structure_of(tenant.conninfo) == structure_of(fresh.conninfo)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (OPERATORS.format("") + OPERATOR_CLASS, OPERATORS.format(", RESTRICT = eqsel") + OPERATOR_CLASS),
+        (
+            OPERATORS.format("") + OPERATOR_CLASS,
+            OPERATORS.format("") + OPERATOR_CLASS.replace("FOR TYPE", "DEFAULT FOR TYPE"),
+        ),
+    ],
+    ids=["its operator", "the class itself"],
+)
+def test_an_operator_class_under_indexes_and_exclusion_constraints_changes(
+    make_database: Callable[[], str], superuser_url: str, old: str, new: str
+):
+    names = [conninfo_to_dict(make_database())["dbname"] for _ in range(2)]
+    tenant, fresh = (Tenant(make_conninfo(superuser_url, dbname=name)) for name in names)
+    tenant.register(schema(old))
+    tenant.execute("INSERT INTO u VALUES (ROW(1)), (ROW(2))")
+    assert tenant.migrate(schema(new)).differences == ()
+    fresh.register(schema(new))
+    assert structure_of(tenant.conninfo) == structure_of(fresh.conninfo)
+    assert tenant.rows("SELECT count(*) FROM u") == [(2,)]

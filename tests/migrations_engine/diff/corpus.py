@@ -261,6 +261,8 @@ CONSTRAINTS = [
          there=("safe add_column t.parent_id", "safe add_constraint t.t_parent_id_fkey 0"), back=("dataloss drop_column t.parent_id 0", "safe drop_constraint t.t_parent_id_fkey")),
     Case(name="exclusion", one=_table("during int4range"), other=_table("during int4range, EXCLUDE USING gist (during WITH &&)"),
          rows="INSERT INTO t VALUES ('[1,5)'), ('[4,6)'), ('[7,9)')", there=("dataloss add_constraint t.t_during_excl 1",), back=("safe drop_constraint t.t_during_excl",)),
+    Case(name="exclusion by an operator class", one=_table("during int4range, a inet"), other=_table("during int4range, a inet, CONSTRAINT x EXCLUDE USING gist (a inet_ops WITH &&, (during + int4range(1, 2)) WITH &&)"), rows="INSERT INTO t VALUES (int4range(1, 2), '10.0.0.1')",
+         there=("safe add_constraint t.x 0",), back=("safe drop_constraint t.x",)),
     Case(name="partial exclusion that holds", one=_table("during int4range, gone bool"), other=_table("during int4range, gone bool, CONSTRAINT x EXCLUDE USING gist (during WITH &&) WHERE (NOT gone)"),
          rows="INSERT INTO t VALUES ('[1,5)', true), ('[4,6)', false)", there=("safe add_constraint t.x 0",), back=("safe drop_constraint t.x",)),
     Case(name="lists of values", one=_table("a varchar(9) CHECK (a IN ('x', 'y'))"), other=_table("a varchar(9) CHECK (a IN ('x', 'y', 'z'))"),

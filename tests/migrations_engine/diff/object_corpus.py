@@ -29,6 +29,88 @@ _PARENT = "CREATE TABLE p (a int, b text);"
 _VIEW = "CREATE TABLE t (a int, b text); CREATE VIEW v AS SELECT a, b FROM t;"
 _MATERIALIZED = "CREATE TABLE t (a int, b text); CREATE MATERIALIZED VIEW m AS SELECT a, b FROM t;"
 
+#: What is named in a warning, and left as it is.
+NAMED_ATTRIBUTES = [
+    _case(name, base, "", other, there=(), back=(), named=True)
+    for name, base, other in (
+        (
+            "storage parameters of a key",
+            "CREATE TABLE t (a int PRIMARY KEY);",
+            "ALTER INDEX t_pkey SET (fillfactor = 50)",
+        ),
+        (
+            "trigger that depends on an extension",
+            _TABLE
+            + "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tf();",
+            "ALTER TRIGGER g ON t DEPENDS ON EXTENSION plpgsql",
+        ),
+        (
+            "index that depends on an extension",
+            _TABLE + "CREATE INDEX i ON t (a);",
+            "ALTER INDEX i DEPENDS ON EXTENSION plpgsql",
+        ),
+        ("view that depends on an extension", _MATERIALIZED, "ALTER MATERIALIZED VIEW m DEPENDS ON EXTENSION plpgsql"),
+        (
+            "owner of a function",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';",
+            "ALTER FUNCTION f() OWNER TO pg_monitor",
+        ),
+        (
+            "owner of statistics",
+            _TABLE + "CREATE STATISTICS s ON a, b FROM t;",
+            "ALTER STATISTICS s OWNER TO pg_monitor",
+        ),
+        ("owner of an operator", _OPERATORS + _EQUALITY, "ALTER OPERATOR === (c, c) OWNER TO pg_monitor"),
+        (
+            "owner of a collation",
+            "CREATE COLLATION col (provider = libc, locale = 'C');",
+            "ALTER COLLATION col OWNER TO pg_monitor",
+        ),
+        ("owner of a text search dictionary", _DICTIONARY, "ALTER TEXT SEARCH DICTIONARY d OWNER TO pg_monitor"),
+        ("owner of a publication", "CREATE PUBLICATION p#;", "ALTER PUBLICATION p# OWNER TO pg_monitor"),
+    )
+]
+NAMED_ATTRIBUTES += [
+    _case(
+        "check that a child declares, too",
+        "CREATE TABLE p (a int CONSTRAINT k CHECK (a > 0));",
+        "CREATE TABLE t () INHERITS (p)",
+        "CREATE TABLE t (CONSTRAINT k CHECK (a > 0)) INHERITS (p)",
+        there=(),
+        back=(),
+        named=True,
+    ),
+    _case(
+        "unlogged sequence of a serial column",
+        "CREATE TABLE t (a serial);",
+        "",
+        "ALTER SEQUENCE t_a_seq SET UNLOGGED",
+        there=(),
+        back=(),
+        named=True,
+        since=15,
+    ),
+    _case(
+        "access method of a materialized view",
+        "CREATE ACCESS METHOD am# TYPE TABLE HANDLER heap_tableam_handler; CREATE TABLE t (a int);",
+        "CREATE MATERIALIZED VIEW m AS SELECT a FROM t",
+        "CREATE MATERIALIZED VIEW m USING am# AS SELECT a FROM t",
+        there=(),
+        back=(),
+        named=True,
+    ),
+    _case(
+        "comment on the schema public",
+        "",
+        "",
+        "COMMENT ON SCHEMA public IS 'mine'",
+        there=("safe alter_comment public.schema",),
+        back=("safe alter_comment public.schema",),
+        alone=True,
+        stays=True,
+    ),
+]
+
 SERVER_OBJECTS = [
     _case("event trigger", _EVENT, "", "CREATE EVENT TRIGGER e# ON ddl_command_end EXECUTE FUNCTION f()",
           there=("safe add_event_trigger e",), back=("safe drop_event_trigger e",)),
@@ -414,4 +496,4 @@ OTHERS = [
           there=(), back=(), named=True),
 ]  # fmt: skip
 
-OBJECT_CASES = [*SERVER_OBJECTS, *RIGHTS, *DETAILS, *PARTITIONS, *OTHERS]
+OBJECT_CASES = [*NAMED_ATTRIBUTES, *SERVER_OBJECTS, *RIGHTS, *DETAILS, *PARTITIONS, *OTHERS]

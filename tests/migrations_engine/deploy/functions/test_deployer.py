@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from migrations_engine import EngineError
@@ -316,7 +317,7 @@ def test_a_file_may_make_the_trigger_of_its_function(tenant):
 def test_a_function_that_cannot_be_replaced_is_an_error_with_advice(tenant):
     block = "; DO $$ BEGIN CREATE SEQUENCE s; CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; END $$;"
     tenant.register({"functions/first.pssql": one("first") + block})
-    with pytest.raises(EngineError, match="DROP … IF EXISTS") as failure:
+    with pytest.raises(EngineError, match="write CREATE OR REPLACE FUNCTION") as failure:
         tenant.migrate({"functions/first.pssql": one("first", value="2") + block})
     assert (failure.value.file, failure.value.server.sqlstate) == ("functions/first.pssql", "42P07")
 
@@ -546,3 +547,96 @@ def test_a_trigger_removed_from_a_file_of_functions_is_dropped(tenant):
     tenant.execute("CREATE TRIGGER mine BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp()")
     tenant.migrate(files | {"functions/stamp.pssql": function})
     assert tenant.rows("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == [("mine",)]
+
+
+def norm(suffix: str) -> str:
+    return f"CREATE FUNCTION norm(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower($1) || '{suffix}' $$;"
+
+
+def test_indexes_of_a_changed_function_are_rebuilt(tenant):
+    table = {"tables/t.pssql": "CREATE TABLE t (a text); CREATE INDEX i ON t (norm(a));"}
+    tenant.register(table | {"functions/n.pssql": norm("")})
+    tenant.execute("INSERT INTO t VALUES ('A')")
+    report = tenant.migrate(table | {"functions/n.pssql": norm("x")})
+    assert (report.functions_updated, report.warnings) == (1, ())
+    with psycopg.connect(tenant.conninfo) as connection:
+        connection.execute("SET enable_seqscan = off")
+        assert connection.execute("SELECT a FROM t WHERE norm(a) = 'ax'").fetchall() == [("A",)]
+
+
+def test_a_changed_function_that_breaks_a_unique_index_is_refused(tenant):
+    table = {"tables/t.pssql": "CREATE TABLE t (a text); CREATE UNIQUE INDEX i ON t (norm(a));"}
+    tenant.register(table | {"functions/n.pssql": norm("")})
+    tenant.execute("INSERT INTO t VALUES ('A'), ('B')")
+    same = norm("").replace("lower($1)", "left($1, 0)")
+    with pytest.raises(EngineError, match=r"rebuilding the index public\.i for public\.norm"):
+        tenant.migrate(table | {"functions/n.pssql": same})
+    assert tenant.rows("SELECT norm('A')") == [("a",)]
+
+
+def test_stored_results_of_a_changed_function_are_named(tenant):
+    table = {
+        "tables/t.pssql": "CREATE TABLE t (a text DEFAULT norm('x'), g text GENERATED ALWAYS AS (norm(a)) STORED,"
+        " CONSTRAINT c CHECK (norm(a) <> '')); CREATE TABLE p (a text) PARTITION BY LIST (norm(a));"
+    }
+    tenant.register(table | {"functions/n.pssql": norm("")})
+    warnings = tenant.migrate(table | {"functions/n.pssql": norm("x")}).warnings
+    for user in ("the generated column t.g", "constraint c on table t", "the partition key of p"):
+        assert any(user in warning and "has changed" in warning for warning in warnings)
+    assert len(warnings) == 3
+
+
+TRIGGER = "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tf();"
+T = {"tables/t.pssql": "CREATE TABLE t (a int);"}
+
+
+def trigger_function(number: int, replace: str = "OR REPLACE ") -> str:
+    return (
+        f"CREATE {replace}FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM {number}; RETURN NEW; END';"
+    )
+
+
+@pytest.mark.parametrize("replace", ["", "OR REPLACE "])
+def test_the_advice_about_a_block_that_makes_a_function_works(tenant, replace):
+    tenant.register(T | {"functions/f.pssql": f"DO $do$ BEGIN {trigger_function(1, replace)} {TRIGGER} END $do$;"})
+    changed = {"functions/f.pssql": f"DO $do$ BEGIN {trigger_function(2, replace)} {TRIGGER} END $do$;"}
+    with pytest.raises(
+        EngineError, match="write CREATE OR REPLACE FUNCTION as a statement of its own, and leave in the"
+    ):
+        tenant.migrate(T | changed)
+    advised = {"functions/f.pssql": f"{trigger_function(2)} DO $do$ BEGIN {TRIGGER} END $do$;"}
+    assert tenant.migrate(T | advised).differences == ()
+    assert tenant.rows("SELECT prosrc FROM pg_proc WHERE proname = 'tf'") == [("BEGIN PERFORM 2; RETURN NEW; END",)]
+    third = {
+        "functions/f.pssql": advised["functions/f.pssql"].replace("PERFORM 2", "PERFORM 3").replace("BEFORE", "AFTER")
+    }
+    assert tenant.migrate(T | third).differences == ()
+
+
+def test_a_function_that_a_block_makes_only_where_it_is_missing_stays(tenant):
+    text = "DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_proc WHERE proname = 'tf') THEN {} END IF; END $do$;"
+    tenant.register(T | {"functions/f.pssql": text.format(trigger_function(1))})
+    report = tenant.migrate(T | {"functions/f.pssql": text.format(trigger_function(2))})
+    assert report.functions_dropped == 0
+    assert report.warnings == (
+        "functions/f.pssql ran again and left public.tf() as it was; if it is to change, write CREATE OR REPLACE",
+    )
+    assert tenant.rows("SELECT count(*) FROM pg_proc WHERE proname = 'tf'") == [(1,)]
+    without = T | {"functions/g.pssql": "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'"}
+    assert tenant.migrate(without).functions_dropped == 1
+
+
+def test_a_block_in_tables_that_makes_a_function_is_named(tenant):
+    block = {"tables/z.pssql": f"DO $do$ BEGIN {trigger_function(1)} END $do$;"}
+    tenant.register(T | block)
+    changed = {"tables/t.pssql": "CREATE TABLE t (a int, b int);"}
+    (warning,) = tenant.migrate(block | changed).warnings
+    assert warning.startswith("tables/z.pssql creates a function in a DO block, which runs only in new databases")
+
+
+def test_an_aggregate_that_was_changed_by_hand_is_made_again(tenant):
+    total = {"functions/s.pssql": "CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');"}
+    tenant.register(total)
+    tenant.execute("CREATE OR REPLACE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '5')")
+    assert tenant.migrate(total).functions_updated == 1
+    assert tenant.rows("SELECT total(1)") == [(1,)]
