@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import click
 
-from gateway.commands.client import DirectTransport, GatewayClient, HttpTransport, RequestRefused
 from gateway.commands.fleet_output import (
     show_json,
     show_lines,
@@ -27,6 +26,7 @@ from gateway.commands.fleet_output import (
     show_table,
     undone_rows,
 )
+from gateway.commands.gateway_client import DirectTransport, GatewayClient, HttpTransport, RequestRefused
 from gateway.commands.local import prepare_data_directory, read_settings
 from gateway.errors import InvalidRequest
 from gateway.naming import check_name

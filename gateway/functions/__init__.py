@@ -1,7 +1,7 @@
 """What may be called in a database, and how: signatures, statements, execution, and the session afterwards."""
 
+from gateway.functions.call_session import clean, needs_cleaning, session_options
 from gateway.functions.json_values import JsonNumber, dump_json, parse_json
-from gateway.functions.session import clean, needs_cleaning, session_options
 from gateway.functions.signature_cache import SignatureCache
 
 __all__ = [

@@ -11,11 +11,11 @@ from psycopg.pq import Format
 from psycopg.pq.abc import PGresult
 
 from gateway.errors import GatewayError, InvalidRequest, QueryFailed, QueryTimeout, ResponseTooLarge
+from gateway.functions.call_session import CallSession
+from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.execution import GRACE_SECONDS
 from gateway.functions.json_values import JsonValue
 from gateway.functions.refusals import ServerRefused
-from gateway.functions.rows import CollectedRows
-from gateway.functions.session import CallSession
 from gateway.functions.statements import Query
 from gateway.functions.value_types import parse_rows, read_types
 from gateway.functions.values import encoder_of

@@ -9,10 +9,10 @@ from psycopg.pq.abc import PGresult
 
 from gateway.errors import QueryTimeout, ResponseTooLarge
 from gateway.functions.call_plans import CallPlan
+from gateway.functions.call_session import CallSession
+from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.json_values import dump_json
 from gateway.functions.refusals import ServerRefused
-from gateway.functions.rows import CollectedRows
-from gateway.functions.session import CallSession
 from gateway.functions.statements import Query, render_statement
 from gateway.steps import ELSEWHERE, Steps
 

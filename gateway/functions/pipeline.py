@@ -15,9 +15,9 @@ from psycopg.pq.abc import PGconn
 
 from gateway.errors import ClientGone
 from gateway.functions.cleaning import COMMANDS, UNLOCK_AND_LOOK
+from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.protocol import Conversation
 from gateway.functions.refusals import ServerRefused
-from gateway.functions.rows import CollectedRows
 from gateway.functions.wire import (
     BIND_COMPLETE,
     CLOSE_COMPLETE,

@@ -13,8 +13,8 @@ from typing import Final
 
 from psycopg.pq import Format
 
+from gateway.functions.collected_rows import NULL, CollectedRows
 from gateway.functions.refusals import ConnectionBroken, too_large
-from gateway.functions.rows import NULL, CollectedRows
 
 _UINT32: Final = Struct("!I")
 _UINT16: Final = Struct("!H")

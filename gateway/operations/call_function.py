@@ -12,11 +12,11 @@ import psycopg
 from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest
 from gateway.events import CallFinished
 from gateway.functions.call_plans import known_plan, plan_call
+from gateway.functions.call_session import CallSession, session_of
+from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.execution import execute
 from gateway.functions.refusals import ConnectionBroken, ServerRefused
 from gateway.functions.resolution import Misfit, Params
-from gateway.functions.rows import CollectedRows
-from gateway.functions.session import CallSession, session_of
 from gateway.functions.signatures import Routine, describe
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.pools import CountedConnection

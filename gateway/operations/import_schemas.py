@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.platforms import SchemaUpload
-from gateway.platforms.registry import check_schema_name
+from gateway.platforms.platform_registry import check_schema_name
 from gateway.services import Services
 from migrations_engine import SchemaExtractionFailed, read_folder
 

@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import Final
 
 from gateway.errors import GatewayError, InvalidRequest
+from gateway.functions.call_session import CallSession
 from gateway.functions.direct_query import DirectQuery, DirectRows, only_reads, run_direct
 from gateway.functions.json_values import JsonValue
-from gateway.functions.session import CallSession
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.operations.call_function import on_database
 from gateway.services import Services

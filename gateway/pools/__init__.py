@@ -2,7 +2,7 @@
 
 from gateway.pools.budget import Occupancy
 from gateway.pools.connection import CountedConnection
-from gateway.pools.registry import ConnectionRegistry, Lease
+from gateway.pools.connection_registry import ConnectionRegistry, Lease
 from gateway.pools.table import database_key
 from gateway.pools.worker_pools import PoolStatistics
 

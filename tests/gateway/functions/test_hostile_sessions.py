@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway.api.errors import status_of
 from gateway.errors import GatewayError, QueryFailed
-from gateway.functions.session import session_of
+from gateway.functions.call_session import session_of
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Format
 
 from gateway.errors import ConnectionFailed, GatewayError, QueryFailed, ResponseTooLarge
+from gateway.functions.call_session import session_of
+from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.pipeline import is_plain
-from gateway.functions.rows import CollectedRows
-from gateway.functions.session import session_of
 from tests.gateway.functions.conftest import Caller
 from tests.support.waiting import wait_until
 

@@ -211,7 +211,7 @@ def test_names_that_mean_nothing_are_not_found(caller, owner, name):
 
 
 def settled(caller):
-    from gateway.functions.session import session_of
+    from gateway.functions.call_session import session_of
 
     with caller.registry.lease("tests") as connection:
         return session_of(connection)

@@ -26,7 +26,7 @@ def names_on(connection: psycopg.Connection) -> list[tuple[str, str]]:
 
 
 def callable_among(caller, names) -> set[str]:
-    from gateway.functions.session import session_of
+    from gateway.functions.call_session import session_of
     from gateway.functions.signatures import read_routine
 
     with caller.registry.lease("tests") as connection:

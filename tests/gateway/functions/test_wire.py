@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.refusals import ConnectionBroken
-from gateway.functions.rows import CollectedRows
 from gateway.functions.wire import (
     BIND_COMPLETE,
     IDLE,

@@ -15,7 +15,7 @@ from gateway.operations.stored_schemas import read_stored_schema
 from gateway.platforms import PlatformRegistry
 from gateway.services import Services, build_services
 from gateway.settings import Settings
-from tests.gateway.platforms.test_registry import killed_after
+from tests.gateway.platforms.test_platform_registry import killed_after
 
 #: As that gateway writes it, with nanoseconds and the names of databases.
 RECORD = {

@@ -13,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway.errors import GatewayError
 from gateway.functions import clean, needs_cleaning
+from gateway.functions.call_session import CallSession, session_of
 from gateway.functions.cleaning import CLEANING
-from gateway.functions.session import CallSession, session_of
 from gateway.steps import run
 
 FUNCTIONS = """
@@ -188,7 +188,7 @@ def test_a_call_is_planned_anew_only_where_its_values_matter(ready, owner, name,
 
 
 def test_a_session_forgets_the_statements_it_used_first(ready, owner, monkeypatch):
-    monkeypatch.setattr("gateway.functions.session.MAX_PREPARED", 3)
+    monkeypatch.setattr("gateway.functions.call_session.MAX_PREPARED", 3)
     for number in range(6):
         owner.execute(f"CREATE FUNCTION f{number}() RETURNS integer LANGUAGE sql AS 'SELECT {number}'".encode())
     for number in [*range(6), *range(6)]:

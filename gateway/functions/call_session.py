@@ -12,10 +12,10 @@ from psycopg.pq.abc import PGresult
 
 from gateway.errors import ResponseTooLarge
 from gateway.functions.cleaning import cleaning_script
+from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.own_queries import OwnQueries
 from gateway.functions.protocol import KEPT_BYTES, SENDING, Accept, ServerConnection
 from gateway.functions.refusals import ConnectionBroken, ServerRefused
-from gateway.functions.rows import CollectedRows
 from gateway.functions.statements import Query
 from gateway.steps import Steps, run
 
