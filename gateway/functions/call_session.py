@@ -165,13 +165,15 @@ class CallSession(OwnQueries):
         """
         name = yield from self._name_of(statement, seconds)
         pipeline = self._pipeline
-        if name is None or pipeline is None or self.dblink or self._dropped or self._forgets_all:
+        if pipeline is None:
             yield from self._run(
                 name, statement, values, rows.accept, seconds=seconds, for_client=True, max_bytes=rows.max_bytes
             )
             return
         self.dirty = True
-        if (yield from pipeline.call(name, values, statement.result_format, rows, seconds=seconds)):
+        if name is None or self.dblink or self._dropped or self._forgets_all:
+            yield from pipeline.call_without_cleaning(name, statement, values, rows, seconds=seconds)
+        elif (yield from pipeline.call(name, values, statement.result_format, rows, seconds=seconds)):
             self.dirty = False
             self._seen_until = monotonic() + TRUSTED_SECONDS
         else:

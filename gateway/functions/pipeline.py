@@ -18,6 +18,7 @@ from gateway.functions.cleaning import COMMANDS, UNLOCK_AND_LOOK
 from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.protocol import Conversation
 from gateway.functions.refusals import ServerRefused
+from gateway.functions.statements import Query
 from gateway.functions.wire import (
     BIND_COMPLETE,
     CLOSE_COMPLETE,
@@ -108,25 +109,51 @@ class Pipeline:
         :raises ClientGone: the client has disconnected, and the statement was cancelled
         :raises ConnectionBroken: the connection has ended, or *seconds* have passed
         """
+        head, message = BIND_COMPLETE, call(name, values, result_format) + _TAIL
+        if not self.is_prepared:
+            head, message = _PREPARATION_ANSWER + head, _PREPARATION + message
+        reader = yield from self._exchange(message, head, _TAIL_ANSWER, rows, seconds)
+        self.is_prepared = reader is None or self._judge(reader)
+        return self.is_prepared
+
+    def call_without_cleaning(
+        self,
+        name: bytes | None,
+        statement: Query,
+        values: Sequence[bytes | None],
+        rows: CollectedRows,
+        *,
+        seconds: float,
+    ) -> Steps[None]:
+        """Execute a statement and commit. Otherwise as :meth:`call`.
+
+        :param name: under which the statement is prepared; None if it is not
+        """
+        head, message = BIND_COMPLETE, call(name or _UNNAMED, values, statement.result_format) + SYNC
+        if name is None:
+            head, message = PARSE_COMPLETE + head, parse(_UNNAMED, statement.sql, statement.types) + message
+        reader = yield from self._exchange(message, head, READY + IDLE, rows, seconds)
+        if reader is not None:
+            self._judge(reader)
+
+    def _exchange(
+        self, message: bytes, head: bytes, tail: bytes, rows: CollectedRows, seconds: float
+    ) -> Steps[AnswerReader | None]:
+        """Send a message and read its answer. Return None if it was the usual one: *head*, rows, and *tail*."""
         conversation = self._conversation
         conversation.begin(seconds=seconds, for_client=True)
-        head = BIND_COMPLETE if self.is_prepared else _PREPARATION_ANSWER + BIND_COMPLETE
-        message = call(name, values, result_format) + _TAIL
-        if not self.is_prepared:
-            message = _PREPARATION + message
         self.is_prepared = False
         try:
             sent = self._send(message)
             if sent < len(message):
                 yield from self._send_rest(message, sent)
-            reader = yield from self._receive(head, rows)
+            reader = yield from self._receive(head, tail, rows)
         except BaseException:
             conversation.close()  # the rest of the answer would be taken for that of the next statement
             raise
-        if reader is None:
-            self.is_prepared = True
-            return True
-        return self._judge(reader)
+        if reader is not None and reader.rest:
+            conversation.close()  # libpq would begin to read in the middle of a message
+        return reader
 
     def _judge(self, reader: AnswerReader) -> bool:
         """Return whether the session is clean after an answer that is not the usual one."""
@@ -135,8 +162,7 @@ class Pipeline:
             raise ClientGone("the client closed its connection; the call was cancelled")
         if failed is not None and failed < _ESSENTIAL and not conversation.cancelled:
             raise ServerRefused(reader.error.get)
-        self.is_prepared = failed is None and reader.tail_rows == [_NOTHING_FOREIGN] and not reader.rest
-        return self.is_prepared
+        return failed is None and reader.tail_rows == [_NOTHING_FOREIGN]
 
     def _send(self, message: bytes | memoryview, *, begun: bool = False) -> int:
         """Send what the socket takes at once, and return the number of bytes."""
@@ -163,8 +189,7 @@ class Pipeline:
         if conversation.gone:
             yield from conversation.cancel()
 
-    def _receive(self, head: bytes, rows: CollectedRows) -> Steps[AnswerReader | None]:
-        """Read the answer. Return None if it was the usual one, in which only the rows differ."""
+    def _receive(self, head: bytes, tail: bytes, rows: CollectedRows) -> Steps[AnswerReader | None]:
         conversation, answer = self._conversation, b""
         reader: AnswerReader | None = None
         while reader is None or not reader.done:
@@ -179,8 +204,8 @@ class Pipeline:
                 reader.feed(data)
             else:
                 answer += data
-                if answer.endswith(_TAIL_ANSWER) and answer.startswith(head):
-                    found = joined_rows(answer, len(head), len(answer) - len(_TAIL_ANSWER))
+                if answer.endswith(tail) and answer.startswith(head):
+                    found = joined_rows(answer, len(head), len(answer) - len(tail))
                     if found is not None:
                         rows.add_joined(*found)
                         return None

@@ -24,7 +24,6 @@ from gateway.steps import ELSEWHERE, Event, Peer, Steps
 CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
 KEPT_BYTES: Final = 2**20  #: of a message; libpq keeps the memory of the longest one until the connection is closed
 _MAX_BYTES: Final = 2**30  #: of a message, as PostgreSQL has it
-_FEW_WAITS: Final = 8  #: for a result, after which what arrives is counted; most arrive in one
 _INT: Final = Struct("i")
 PROBE_MILLISECONDS: Final = 1000  #: between two probes of a client that has ended its sending
 _EXPECTED: Final = frozenset(
@@ -229,17 +228,15 @@ class Exchange:
             yield from self._send_rest()
         refused: ServerRefused | None = None
         while True:
-            waits = received = 0
+            received = 0
             while pgconn.is_busy():
                 event = yield conversation.wait
                 if event is Event.READY:
-                    waits += 1
-                    if waits > _FEW_WAITS:
-                        received += self._arrived()
-                        conversation.outgrown |= received > KEPT_BYTES
-                        if received > max_bytes + KEPT_BYTES:
-                            conversation.close()
-                            raise too_large(max_bytes)
+                    received += self._arrived()
+                    conversation.outgrown |= received > KEPT_BYTES
+                    if received > max_bytes + KEPT_BYTES:
+                        conversation.close()
+                        raise too_large(max_bytes)
                     pgconn.consume_input()
                 else:
                     yield from conversation.give_up(event)

@@ -36,9 +36,14 @@ def message(kind: bytes, body: bytes) -> bytes:
     return b"%b%b%b" % (kind, _UINT32.pack(len(body) + 4), body)
 
 
-def parse(name: bytes, statement: bytes) -> bytes:
-    """Return the message that prepares a statement without parameters; the empty name is the unnamed statement."""
-    return message(b"P", b"%b\0%b\0\0\0" % (name, statement))
+def parse(name: bytes, statement: bytes, types: Sequence[int] = ()) -> bytes:
+    """Return the message that prepares a statement; the empty name is the unnamed statement.
+
+    :param types: the OIDs of its parameters' types
+    """
+    return message(
+        b"P", b"%b\0%b\0%b%b" % (name, statement, _UINT16.pack(len(types)), b"".join(map(_UINT32.pack, types)))
+    )
 
 
 def close(name: bytes) -> bytes:

@@ -87,7 +87,7 @@ def test_an_error_or_a_warning_over_the_limit_costs_little_memory(start_gateway,
     gateway.register(platform, FILES)
     (worker,) = gateway.worker_pids()
     for size, statuses in ((900_000, {"fail": 400, "warn": 200}), (40_000_000, {"fail": 500, "warn": 500})):
-        for _ in range(3):  # by libpq twice, before the statement is prepared
+        for _ in range(3):  # the statement is prepared for the second
             answer = gateway.call(platform, function, [size])
             assert answer.status == statuses[function], answer.body[:200]
             if size == 900_000:
