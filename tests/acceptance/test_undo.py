@@ -122,7 +122,7 @@ def test_a_later_deploy_is_not_undone_by_mistake(gateway, fleet) -> None:
 
 
 PROPERTIES = """
-    SELECT datacl::text, datconnlimit, pg_get_userbyid(datdba),
+    SELECT ARRAY(SELECT acl::text FROM unnest(datacl) AS acl ORDER BY 1), datconnlimit, pg_get_userbyid(datdba),
            ARRAY(SELECT setconfig::text FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0)
       FROM pg_database AS d WHERE datname = %s"""
 

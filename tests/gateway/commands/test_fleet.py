@@ -177,6 +177,9 @@ def test_what_is_no_answer_of_a_gateway_is_reported_in_one_line(run, answer, rea
             with listener.accept()[0] as client:
                 client.recv(65536)
                 client.sendall(answer)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(65536):  # closing with unread bytes would discard the answer
+                    pass
 
         threads.submit(serve)
         result = run("migrate", "shop", "shop", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
