@@ -42,6 +42,7 @@ class Rename:
     """What a statement renames or moves to another schema."""
 
     kind: str  #: of the object, or MEMBER for a column, attribute, constraint or value
+    schema: str | None  #: of the object, or of the one that has the member, if it is written
     old_name: str
     new_name: str | None  #: None if it is moved
     inverse: sql.Composed  #: the statement that takes it back
@@ -118,7 +119,7 @@ def _on_a_table(cursor: Cursor, keyword: sql.SQL) -> Rename | None:
     inverse = sql.SQL("ALTER {} {} ON {} RENAME TO {}").format(
         keyword, sql.Identifier(new), _spelled(table), sql.Identifier(old)
     )
-    return Rename(kind=MEMBER, old_name=old, new_name=new, inverse=inverse)
+    return Rename(kind=MEMBER, schema=table.schema, old_name=old, new_name=new, inverse=inverse)
 
 
 def _moved(keyword: sql.SQL, subject: ObjectName, schema: str | None) -> Rename | None:
@@ -127,7 +128,9 @@ def _moved(keyword: sql.SQL, subject: ObjectName, schema: str | None) -> Rename 
     inverse = sql.SQL("ALTER {} {} SET SCHEMA {}").format(
         keyword, sql.Identifier(schema, subject.name), sql.Identifier(subject.schema or DEFAULT_SCHEMA)
     )
-    return Rename(kind=keyword.as_string(), old_name=subject.name, new_name=None, inverse=inverse)
+    return Rename(
+        kind=keyword.as_string(), schema=subject.schema, old_name=subject.name, new_name=None, inverse=inverse
+    )
 
 
 def _renamed(keyword: sql.SQL, subject: ObjectName, new: str | None) -> Rename | None:
@@ -136,7 +139,7 @@ def _renamed(keyword: sql.SQL, subject: ObjectName, new: str | None) -> Rename |
     inverse = sql.SQL("ALTER {} {} RENAME TO {}").format(
         keyword, _spelled(ObjectName(subject.schema, new)), sql.Identifier(subject.name)
     )
-    return Rename(kind=keyword.as_string(), old_name=subject.name, new_name=new, inverse=inverse)
+    return Rename(kind=keyword.as_string(), schema=subject.schema, old_name=subject.name, new_name=new, inverse=inverse)
 
 
 def _value(subject: ObjectName, old: str | None, cursor: Cursor) -> Rename | None:
@@ -146,7 +149,7 @@ def _value(subject: ObjectName, old: str | None, cursor: Cursor) -> Rename | Non
     inverse = sql.SQL("ALTER TYPE {} RENAME VALUE {} TO {}").format(
         _spelled(subject), sql.Literal(new), sql.Literal(old)
     )
-    return Rename(kind=MEMBER, old_name=old, new_name=new, inverse=inverse)
+    return Rename(kind=MEMBER, schema=subject.schema, old_name=old, new_name=new, inverse=inverse)
 
 
 def _member(keyword: sql.SQL, subject: ObjectName, cursor: Cursor) -> Rename | None:
@@ -158,7 +161,7 @@ def _member(keyword: sql.SQL, subject: ObjectName, cursor: Cursor) -> Rename | N
     inverse = sql.SQL("ALTER {} {} RENAME {} {} TO {}").format(
         keyword, _spelled(subject), member, sql.Identifier(new), sql.Identifier(old)
     )
-    return Rename(kind=MEMBER, old_name=old, new_name=new, inverse=inverse)
+    return Rename(kind=MEMBER, schema=subject.schema, old_name=old, new_name=new, inverse=inverse)
 
 
 def _spelled(name: ObjectName) -> sql.Identifier:

@@ -7,11 +7,12 @@ from typing import Final
 
 import psycopg
 
+from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
 from migrations_engine.source.alter_table import TypeChange, alter_table_actions, type_change
-from migrations_engine.source.names import Cursor, NamedObject, ObjectName, TableAction, created_name, dropped_names
+from migrations_engine.source.names import NamedObject, ObjectName, TableAction, created_name, dropped_names
 from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
@@ -34,7 +35,7 @@ _ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is a partition, or a chi
 _ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b", re.IGNORECASE)
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
-_RENAMED_KINDS: Final = (("index",), ("view",), ("materialized", "view"), ("sequence",), ("type",), ("domain",))
+_RENAMED_KINDS: Final = frozenset({"INDEX", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "TYPE", "DOMAIN"})
 _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"})
 
 
@@ -151,15 +152,11 @@ def _is_gone(session: DeploySession, table: ObjectName, action: TableAction) -> 
 
 def _is_renamed(session: DeploySession, statement: SqlStatement) -> bool:
     """Whether an ALTER … RENAME TO of something other than a table finds only the new name."""
-    cursor = Cursor(statement.text)
-    if not (cursor.accept("alter") and any(cursor.accept(*words) for words in _RENAMED_KINDS)):
+    renamed = rename_of(statement)
+    if renamed is None or renamed.kind not in _RENAMED_KINDS or renamed.new_name is None:
         return False
-    cursor.accept("if", "exists")
-    old = cursor.name()
-    if old is None or not cursor.accept("rename", "to"):
-        return False
-    new = cursor.identifier()
-    return new is not None and not _exists(session, old) and _exists(session, ObjectName(old.schema, new))
+    old, new = (ObjectName(renamed.schema, name) for name in (renamed.old_name, renamed.new_name))
+    return not _exists(session, old) and _exists(session, new)
 
 
 def _exists(session: DeploySession, table: ObjectName) -> bool:
