@@ -25,8 +25,9 @@ from gateway.api.guard import caller_of
 from gateway.api.health import VERSION
 from gateway.api.metrics import FAILED_CALLS, SLOW_CALLS, metrics_of
 from gateway.api.pages import html_page, protected, render
+from gateway.api.request_ids import request_id_of
 from gateway.api.requests import current_services, load, single_values
-from gateway.api.responses import format_time, request_id_of, respond
+from gateway.api.responses import format_time, respond
 from gateway.api.v1.requests import CallRequest
 from gateway.databases import ManagedDatabase
 from gateway.environment import ADMIN_KEY

@@ -11,7 +11,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from gateway import errors
-from gateway.api.responses import REQUEST_ID_HEADER, Answer, Headers, request_id_of, respond, shape_of_fact, to_json
+from gateway.api.request_ids import REQUEST_ID_HEADER, request_id_of
+from gateway.api.responses import Answer, Headers, respond, shape_of_fact, to_json
 from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge, drop_tracebacks
 from gateway.events import Events, RequestFailed
 

@@ -1,12 +1,9 @@
-"""Answers, independent of a framework; the ids of requests; and the shapes that several answers share."""
+"""Answers, independent of a framework, and the shapes that several answers share."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from random import getrandbits
 from typing import Any, ClassVar, Final, TypeAlias
 
 import orjson
@@ -22,14 +19,6 @@ NUMBER: Final[dict[str, Any]] = {"type": ["number", "null"]}
 TEXT_OR_NULL: Final[dict[str, Any]] = {"type": ["string", "null"]}
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
-
-REQUEST_ID_HEADER: Final = "X-Request-ID"
-_REQUEST_ID_KEY: Final = "gateway.request_id"
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?P<trace_id>(?!0{32})[0-9a-f]{32})-(?P<parent_id>(?!0{16})[0-9a-f]{16})-[0-9a-f]{2}(-.{0,400})?"
-)
-#: what can stand in a log line and in a header as it is
-_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,33 +45,6 @@ def respond(answer: Answer) -> Response:
 def ok(body: Any, status: int = 200) -> Response:  # noqa: ANN401 - JSON of any kind
     """Return a successful answer."""
     return respond(Answer(status=status, body=to_json(body)))
-
-
-class TracedRequestId(str):
-    """The id of a request that belongs to a trace of the client's; log lines have the trace beside it.
-
-    :ivar trace: ``trace_id`` and ``parent_id``, of the header ``traceparent``
-    """
-
-    trace: Mapping[str, str]
-
-
-def request_id_of(environ: dict[str, Any]) -> str:
-    """Return the client's own id for the request if it sent a valid one, else a new one; always the same for a request.
-
-    It is a :class:`TracedRequestId` if the client sent a valid ``traceparent`` (W3C Trace Context).
-    """
-    known: str | None = environ.get(_REQUEST_ID_KEY)
-    if known is None:
-        given = environ.get("HTTP_X_REQUEST_ID")
-        if given is None or not _SANE_REQUEST_ID.fullmatch(given):
-            given = f"{getrandbits(128):032x}"
-        traceparent = environ.get("HTTP_TRACEPARENT")
-        if traceparent is not None and (found := _TRACEPARENT.fullmatch(traceparent)) is not None:
-            given = TracedRequestId(given)
-            given.trace = found.groupdict()
-        known = environ[_REQUEST_ID_KEY] = given
-    return known
 
 
 def format_time(at: datetime | None) -> str | None:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from gunicorn import SERVER
 
-from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of
+from gateway.api.request_ids import REQUEST_ID_HEADER, request_id_of
+from gateway.api.responses import Answer
 from gateway.api.v1.call import STATUS_LINES, CallMiddleware
 from gateway.functions.protocol import ServerWait
 from gateway.pools.turn import Turn

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.api.responses import REQUEST_ID_HEADER
+from gateway.api.request_ids import REQUEST_ID_HEADER
 from gateway.events import Events, RequestFailed
 
 _BUSY: Final = "all of this worker's threads are busy; try again"

@@ -7,69 +7,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway.errors import ConnectionFailed
 from gateway.pools import ConnectionRegistry
+from tests.support.server_proxy import ServerProxy
 from tests.support.waiting import wait_until
 
 LIMIT = 8
 
 
-class Proxy:
-    """Forwards TCP connections to the server's Unix socket, until it cuts them."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._carried: list[tuple[socket.socket, socket.socket]] = []
-        self._abandoned: list[socket.socket] = []  # sockets of the server whose backends do not know of the cut
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(self._target)
-                self._carried.append((client, server))
-                for source, sink in ((client, server), (server, client)):
-                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
-
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-            if sink not in self._abandoned:
-                sink.shutdown(socket.SHUT_WR)
-
-    def cut(self, *, tell_server: bool) -> None:
-        """End every connection at the client's side; without *tell_server* its backend is left waiting."""
-        carried, self._carried = self._carried, []
-        if not tell_server:
-            self._abandoned += [server for _, server in carried]
-        for client, server in carried:
-            for end in (client, server) if tell_server else (client,):
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self.cut(tell_server=True)
-        self._listener.close()
-        for server in self._abandoned:
-            server.close()
-
-
 @pytest.fixture
-def proxy(own_server) -> Iterator[Proxy]:
-    given = conninfo_to_dict(own_server.url)
-    proxy = Proxy(f"{given['host']}/.s.PGSQL.{given.get('port', 5432)}")
+def proxy(own_server) -> Iterator[ServerProxy]:
+    proxy = ServerProxy(socket.create_server(("127.0.0.1", 0)), own_server.url)
     yield proxy
     proxy.close()
 
@@ -172,14 +125,13 @@ def test_a_restart_under_load(own_server, start_worker, budget):
     assert 23 <= own_server.most_alive(offset)[0] <= 24
 
 
-@pytest.mark.parametrize("tell_server", [True, False])
-def test_connections_cut_on_the_way(own_server, databases, make_registry, proxy, tell_server):
-    conninfo = make_conninfo(own_server.url, host="127.0.0.1", port=proxy.port)
-    registry, offset = make_registry(conninfo=conninfo), own_server.log.stat().st_size
+@pytest.mark.parametrize("notify_server", [True, False])
+def test_connections_cut_on_the_way(own_server, databases, make_registry, proxy, notify_server):
+    registry, offset = make_registry(conninfo=proxy.conninfo), own_server.log.stat().st_size
     for _ in range(5):
         for name in databases[: LIMIT - 2]:
             assert ask(registry, name)
-        proxy.cut(tell_server=tell_server)
+        proxy.cut(notify_server=notify_server)
         wait_until(lambda: ask(registry, databases[0]))
         wait_until(lambda: registry.statistics().total_connections <= 2)
     assert own_server.most_alive(offset)[0] <= LIMIT
@@ -187,10 +139,9 @@ def test_connections_cut_on_the_way(own_server, databases, make_registry, proxy,
 
 def test_a_full_budget_recovers_after_all_connections_were_cut(own_server, databases, make_registry, proxy):
     """The backends do not notice, so they hold all of the budget except the slot that is reserved for checking them."""
-    conninfo = make_conninfo(own_server.url, host="127.0.0.1", port=proxy.port)
-    registry, offset = make_registry(conninfo=conninfo), own_server.log.stat().st_size
+    registry, offset = make_registry(conninfo=proxy.conninfo), own_server.log.stat().st_size
     for name in databases[: LIMIT - 1]:
         assert ask(registry, name)
-    proxy.cut(tell_server=False)
+    proxy.cut(notify_server=False)
     wait_until(lambda: ask(registry, databases[LIMIT]))
     assert own_server.most_alive(offset, start="authorized")[0] == LIMIT

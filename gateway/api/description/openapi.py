@@ -16,17 +16,9 @@ from gateway.api.description import examples
 from gateway.api.description.operations import OPERATIONS, TAGS, Operation
 from gateway.api.errors import ERROR_TABLE, OTHER_SQLSTATE_STATUS, SQLSTATE_TABLE
 from gateway.api.health import VERSION
+from gateway.api.request_ids import REQUEST_ID_HEADER
 from gateway.api.requests import Flag, Name, Seed, TenantId
-from gateway.api.responses import (
-    REQUEST_ID_HEADER,
-    Answer,
-    Shape,
-    Timestamp,
-    ValidationShape,
-    VerificationShape,
-    respond,
-    to_json,
-)
+from gateway.api.responses import Answer, Shape, Timestamp, ValidationShape, VerificationShape, respond, to_json
 from gateway.api.v2.requests import ARCHIVES
 from gateway.naming import ALLOWED_CHARACTERS, MAX_DATABASE_NAME_BYTES
 from gateway.routes import ROUTES, Access, Key, Route, Work

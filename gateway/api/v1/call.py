@@ -15,8 +15,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from gateway.api.bodies import read_body
 from gateway.api.errors import answer_failure
 from gateway.api.guard import Guard, caller_of
+from gateway.api.request_ids import REQUEST_ID_HEADER, request_id_of
 from gateway.api.requests import check_is_json, current_services, load
-from gateway.api.responses import REQUEST_ID_HEADER, Answer, request_id_of, respond
+from gateway.api.responses import Answer, respond
 from gateway.api.v1.requests import CallRequest
 from gateway.errors import GatewayError, InvalidRequest, QueryFailed, QueryTimeout
 from gateway.events import CallFailed, CallWasSlow

@@ -9,8 +9,9 @@ from flask.typing import ResponseReturnValue
 
 from gateway.api.bodies import reading_form
 from gateway.api.guard import caller_of
+from gateway.api.request_ids import request_id_of
 from gateway.api.requests import adding_facts, current_services, load
-from gateway.api.responses import ok, request_id_of
+from gateway.api.responses import ok
 from gateway.api.v1.requests import DeployForm
 from gateway.api.v1.responses import MigrateAnswer, RegisterAnswer, migration_failure
 from gateway.naming import owner_facts

@@ -10,8 +10,9 @@ from flask.typing import ResponseReturnValue
 
 from gateway.api.bodies import read_body
 from gateway.api.guard import caller_of
+from gateway.api.request_ids import request_id_of
 from gateway.api.requests import adding_facts, current_services, load
-from gateway.api.responses import Answer, request_id_of, respond
+from gateway.api.responses import Answer, respond
 from gateway.api.v1.call import PEER, read_call_body
 from gateway.api.v1.requests import QueryBody
 from gateway.environment import key_name_of

@@ -9,8 +9,9 @@ from flask.typing import ResponseReturnValue
 
 from gateway.api.errors import answer_failure
 from gateway.api.guard import caller_of
+from gateway.api.request_ids import request_id_of
 from gateway.api.requests import adding_facts, current_services, load, read_json
-from gateway.api.responses import ok, request_id_of, respond
+from gateway.api.responses import ok, respond
 from gateway.api.v2.platforms import created_status
 from gateway.api.v2.requests import CreateRequest
 from gateway.api.v2.responses import CreateAnswer

@@ -14,8 +14,9 @@ from flask.typing import ResponseReturnValue
 
 from gateway.api.errors import answer_failure
 from gateway.api.guard import caller_of
+from gateway.api.request_ids import request_id_of
 from gateway.api.requests import adding_facts, current_services, load, read_json, single_values
-from gateway.api.responses import ok, request_id_of, to_json
+from gateway.api.responses import ok, to_json
 from gateway.api.v1.responses import MigrateAnswer, MigratedDatabaseShape, migration_failure
 from gateway.api.v2.requests import DatabasesQuery, MigrateRequest, UndoBody
 from gateway.api.v2.responses import LoggedDeployShape, PlannedGroupShape, SchemaStatusShape, UndoneDatabaseShape

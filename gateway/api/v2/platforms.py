@@ -10,8 +10,9 @@ from flask.typing import ResponseReturnValue
 from gateway.api.bodies import reading_form
 from gateway.api.errors import answer_failure
 from gateway.api.guard import caller_of
+from gateway.api.request_ids import request_id_of
 from gateway.api.requests import adding_facts, current_services, load, read_json, single_values
-from gateway.api.responses import ok, request_id_of, respond
+from gateway.api.responses import ok, respond
 from gateway.api.v2.requests import ARCHIVES, DatabasesQuery, PlatformRequest, SchemaForm
 from gateway.api.v2.responses import PlatformShape, SchemaDatabaseShape, SchemaVersionShape, StoredSchemaShape
 from gateway.errors import PlatformAlreadyRegistered

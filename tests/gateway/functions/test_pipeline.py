@@ -8,12 +8,10 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Format
 
 from gateway.errors import ConnectionFailed, GatewayError, QueryFailed, ResponseTooLarge
@@ -21,6 +19,7 @@ from gateway.functions.call_session import session_of
 from gateway.functions.collected_rows import CollectedRows
 from gateway.functions.pipeline import is_plain
 from tests.gateway.functions.conftest import Caller
+from tests.support.server_proxy import ServerProxy
 from tests.support.waiting import wait_until
 
 FUNCTIONS = """
@@ -65,65 +64,16 @@ AS 'SELECT name FROM pg_prepared_statements WHERE NOT from_sql ORDER BY name';
 """
 
 
-class Proxy:
-    """A socket beside that of the server, which passes on the data of the server in parts, or only the first bytes."""
-
-    def __init__(self, listener: socket.socket, conninfo: str, **options: object) -> None:
-        given = conninfo_to_dict(conninfo)
-        self._server = f"{given['host']}/.s.PGSQL.{given.get('port') or 5432}"
-        self._listener = listener
-        address = listener.getsockname()
-        host, port = address if isinstance(address, tuple) else (str(Path(address).parent), 5432)
-        self.conninfo = make_conninfo(conninfo, host=host, port=port, **options)
-        self.part = 65536  #: bytes that are passed on at once
-        self.left: int | None = None  #: bytes that are passed on until the connection is cut; None means all
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(self._server)
-                threading.Thread(target=self._pass_requests, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._pass_answers, args=(server, client), daemon=True).start()
-
-    def _pass_requests(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := client.recv(65536):
-                server.sendall(data)
-        _end(server)
-
-    def _pass_answers(self, server: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError):
-            while data := server.recv(65536):
-                if self.left is not None:
-                    data = data[: self.left]
-                    self.left -= len(data)
-                for at in range(0, len(data), self.part):
-                    client.sendall(data[at : at + self.part])
-                if self.left == 0:
-                    break
-        _end(client)
-        _end(server)
-
-
-def _end(connection: socket.socket) -> None:
-    """End a connection also for a thread that is reading from it."""
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.fixture
-def proxy(conninfo: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def proxy(conninfo: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProxy]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path_factory.mktemp("p") / ".s.PGSQL.5432"))
         listener.listen()
-        yield Proxy(listener, conninfo)
+        yield ServerProxy(listener, conninfo)
 
 
 @pytest.fixture
-def through(proxy: Proxy, owner: psycopg.Connection) -> Iterator[Caller]:
+def through(proxy: ServerProxy, owner: psycopg.Connection) -> Iterator[Caller]:
     owner.execute(FUNCTIONS)
     caller = Caller(proxy.conninfo)
     yield caller
@@ -197,11 +147,11 @@ def test_a_call_in_one_message_is_answered_like_the_first_one(ready: Caller, fun
 
 
 @pytest.mark.parametrize("part", [1, 7, 4096])
-def test_an_answer_may_arrive_in_parts_of_any_size(through: Caller, proxy: Proxy, part: int):
+def test_an_answer_may_arrive_in_parts_of_any_size(through: Caller, proxy: ServerProxy, part: int):
     cases = [(name, params) for name, params in ANSWERS if part > 100 or params in ([], [0], [1], [2], [3], [30])]
     expected = [outcome(through, *case) for case in cases]
     warm(through)
-    proxy.part = part
+    proxy.chunk_size = part
     for case in cases:
         outcome(through, *case)
     assert [outcome(through, *case) for case in cases] == expected
@@ -269,13 +219,13 @@ def test_the_limit_counts_the_rows_and_a_comma_for_each(ready: Caller):
 
 
 @pytest.mark.parametrize("left", [0, 1, 4, 5, 6, 30, 100, 200])
-def test_a_connection_that_ends_in_an_answer_is_replaced(through: Caller, proxy: Proxy, left: int):
+def test_a_connection_that_ends_in_an_answer_is_replaced(through: Caller, proxy: ServerProxy, left: int):
     warm(through)
     backend = through.backend
-    proxy.left = left
+    proxy.bytes_left = left
     with pytest.raises(ConnectionFailed):
         through.rows("numbers", [1])
-    proxy.left = None
+    proxy.bytes_left = None
     warm(through)
     assert through.backend != backend
 
@@ -336,7 +286,7 @@ def test_a_connection_that_may_be_encrypted_is_used_with_libpq_alone(
 ):
     owner.execute(FUNCTIONS)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = Proxy(listener, conninfo, gssencmode=gssencmode)
+        proxy = ServerProxy(listener, conninfo, gssencmode=gssencmode)
         caller = Caller(proxy.conninfo)
         expected = [json.dumps([{"numbers": 1}], separators=(",", ":"))] * 3
         assert [caller.raw("numbers", [1]) for _ in range(3)] == expected

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gateway.api.responses import request_id_of
+from gateway.api.request_ids import request_id_of
 from gateway.serving.logs import JournalHandler, JsonFormatter, TextFormatter
 from tests.support.waiting import PATIENCE_SECONDS
 

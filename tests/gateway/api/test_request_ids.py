@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.responses import TracedRequestId, request_id_of
+from gateway.api.request_ids import TracedRequestId, request_id_of
 
 
 @pytest.mark.parametrize("given", ["a", "7f3c-11", "req:1.2_3", "x" * 128])
