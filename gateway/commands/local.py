@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,6 +15,8 @@ from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from gateway.services import Services
+
+_ROOM: Final = 2**20  #: bytes: the table of connections, and some records
 
 
 def read_settings() -> Settings:
@@ -29,14 +32,14 @@ def read_settings() -> Settings:
 def prepare_data_directory(settings: Settings) -> None:
     """Create DATA_DIR if it is missing.
 
-    :raises ClickException: it cannot be created or written to
+    :raises ClickException: it cannot be created or written to, or its disk is full
     """
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=settings.data_dir) as probe:
+            os.posix_fallocate(probe.fileno(), 0, _ROOM)
     except OSError as exc:
-        raise click.ClickException(f"DATA_DIR {settings.data_dir} cannot be made: {exc.strerror}") from exc
-    if not os.access(settings.data_dir, os.R_OK | os.W_OK | os.X_OK):
-        raise click.ClickException(f"DATA_DIR {settings.data_dir} is not writable for this user")
+        raise click.ClickException(f"DATA_DIR {settings.data_dir} cannot be used: {exc.strerror}") from exc
 
 
 @contextmanager

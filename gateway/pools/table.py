@@ -133,7 +133,7 @@ class SharedTable:
 
     def _map(self) -> None:
         if os.fstat(self._descriptor).st_size < _SIZE:
-            os.ftruncate(self._descriptor, _SIZE)
+            os.posix_fallocate(self._descriptor, 0, _SIZE)  # a write into a hole kills the process if the disk is full
         self._memory = mmap.mmap(self._descriptor, _SIZE)
         snapshot, offset = memoryview(self._memory), 0
         arrays: dict[str, Any] = {}

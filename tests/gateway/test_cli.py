@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -94,7 +95,17 @@ class TestCheckConfig:
         (public_path / "file").touch()
         result = run(public_path, "check-config", DATA_DIR="file/data")
         assert result.returncode == 1
-        assert result.stderr.splitlines() == ["Error: DATA_DIR file/data cannot be made: Not a directory"]
+        assert result.stderr.splitlines() == ["Error: DATA_DIR file/data cannot be used: Not a directory"]
+
+    def test_a_data_folder_without_space_is_told(self, public_path):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            result = run(public_path, "check-config")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert result.returncode == 1
+        assert result.stderr.splitlines() == ["Error: DATA_DIR data cannot be used: File too large"]
 
 
 class TestServe:

@@ -205,6 +205,12 @@ def test_one_process_cannot_have_the_table_twice(make_registry):
         SharedTable(registry.worker_pools._options.slots_path)
 
 
+def test_the_table_needs_no_more_space_later(make_registry):
+    """A write into a hole of the file would kill the process if the disk had become full meanwhile."""
+    made = make_registry().worker_pools._options.slots_path.stat()
+    assert made.st_blocks * 512 >= made.st_size
+
+
 def test_a_table_of_another_layout_is_replaced_only_if_no_process_uses_it(
     other_worker, make_registry, databases, tmp_path
 ):
