@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from gateway import errors
 from gateway.api.request_ids import REQUEST_ID_HEADER, request_id_of
 from gateway.api.responses import Answer, Headers, respond, shape_of_fact, to_json
-from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge, drop_tracebacks
+from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge, StorageFailed, drop_tracebacks
 from gateway.events import Events, RequestFailed
 
 OTHER_SQLSTATE_STATUS: Final = 500  #: of every other SQLSTATE that PostgreSQL itself uses
@@ -228,7 +228,7 @@ def status_of_sqlstate(sqlstate: str | None) -> int:
 
 
 def answer_failure(error: BaseException, request_id: str, events: Events, *, status: int | None = None) -> Answer:
-    """Return the answer to a request that ended in *error*; faults of the gateway are logged with their trace.
+    """Return the answer to a request that ended in *error*; faults of the gateway and of its disk are logged with their trace.
 
     :param events: where the failure is emitted
     :param status: for routes whose clients expect another status than the table's
@@ -242,7 +242,9 @@ def answer_failure(error: BaseException, request_id: str, events: Events, *, sta
         body, headers = _describe_http_error(error, status)
     else:
         status, body = 500, {"error": "internal_error", "message": _INTERNAL}
-    if status == 500 and not isinstance(error, QueryFailed | ResponseTooLarge):  # those are the application's
+    if isinstance(error, StorageFailed) or (
+        status == 500 and not isinstance(error, QueryFailed | ResponseTooLarge)  # those are the application's
+    ):
         _log.error("a request failed: %s", error, exc_info=error, extra={"request_id": request_id})
     events.emit(RequestFailed(body["error"]))
     drop_tracebacks(error)

@@ -130,3 +130,10 @@ def test_a_refusal_is_not_logged_as_a_fault(caplog) -> None:
     for error in (errors.InvalidRequest("x"), errors.QueryFailed("x", sqlstate="XX000"), errors.ResponseTooLarge("x")):
         answer_failure(error, "", Events())
     assert caplog.records == []
+
+
+def test_what_the_disk_refuses_is_logged(caplog) -> None:
+    assert answer_failure(errors.StorageFailed("No space left on device"), "r1", Events()).status == 503
+    (record,) = caplog.records
+    assert "No space left" in record.getMessage()
+    assert record.request_id == "r1"
