@@ -228,7 +228,7 @@ def status_of_sqlstate(sqlstate: str | None) -> int:
 
 
 def answer_failure(error: BaseException, request_id: str, events: Events, *, status: int | None = None) -> Answer:
-    """Return the answer to a request that ended in *error*; faults of the gateway and of its disk are logged with their trace.
+    """Return the answer to a request that ended in *error*; log faults of the gateway and its disk, with their trace.
 
     :param events: where the failure is emitted
     :param status: for routes whose clients expect another status than the table's
