@@ -39,7 +39,7 @@ INHERITED_SOCKETS: Final = ("LISTEN_FDS", "GUNICORN_FD")
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name=PACKAGE)
 def main() -> None:
-    """StoneScriptDB Gateway: PostgreSQL schemas and functions over HTTP, for many tenants."""
+    """Deploy PostgreSQL schemas and call functions over HTTP, for many platforms and tenants."""
 
 
 add_fleet_commands(main)
@@ -54,27 +54,27 @@ add_owner_commands(main)
     flag_value="postgres-data",
     metavar="[DIR]",
     type=click.Path(path_type=Path),
-    help="Start a PostgreSQL in DIR first (./postgres-data when DIR is left out) and stop it at the end.",
+    help="Start a PostgreSQL with its data in DIR first (./postgres-data without DIR), and stop it at the end.",
 )
 @click.option(
     "--postgres-version",
     type=click.Choice([str(version) for version in PACKAGES]),
-    help=f"Which embedded PostgreSQL: {DEFAULT_VERSION} when left out.",
+    help=f"The version of the embedded PostgreSQL; {DEFAULT_VERSION} without it.",
 )
 @click.option(
     "--postgres-bin",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Where a PostgreSQL of this machine has its programs, for example /usr/lib/postgresql/17/bin.",
+    help="The folder with the programs of an installed PostgreSQL, such as /usr/lib/postgresql/17/bin.",
 )
 def serve(embedded_directory: Path | None, postgres_version: str | None, postgres_bin: Path | None) -> None:
-    """Serve in the foreground until SIGTERM or Ctrl-C."""
+    """Run the gateway in the foreground until SIGTERM or Ctrl-C."""
     from gateway.serving import config as gunicorn_configuration  # noqa: PLC0415 - its import reads the settings
 
     if postgres_version and postgres_bin:
         raise click.UsageError("--postgres-version and --postgres-bin exclude each other")
     if (postgres_version or postgres_bin) and embedded_directory is None:
-        raise click.UsageError("--postgres-version and --postgres-bin are about --embedded, which is not given")
+        raise click.UsageError("--postgres-version and --postgres-bin need --embedded")
     signal.signal(signal.SIGTERM, _leave)  # until gunicorn handles signals itself
     settings = gunicorn_configuration.SETTINGS
     prepare_data_directory(settings)
@@ -101,7 +101,10 @@ def serve(embedded_directory: Path | None, postgres_version: str | None, postgre
 
 @main.command("check-config")
 def check_config() -> None:
-    """Read the settings and say what they are, or what is wrong with them."""
+    """Check the settings and print them.
+
+    Exits with 1 if a setting is invalid. Connects to nothing.
+    """
     settings = read_settings()
     prepare_data_directory(settings)
     if DOTENV_PATH.exists():
@@ -121,7 +124,10 @@ def check_config() -> None:
 
 @main.command()
 def demo() -> None:
-    """Start PostgreSQL and the gateway in ./.demo, register the example platform, and make two calls."""
+    """Run PostgreSQL, the gateway and an example platform.
+
+    Registers the platform for two tenants, calls two functions, and runs until Ctrl-C. All files are in ./.demo.
+    """
     from gateway.demo import DemoError, run_demo  # noqa: PLC0415 - only this command needs it
 
     settings = dataclasses.replace(read_settings(), gateway_host="127.0.0.1")
@@ -137,7 +143,10 @@ def _leave(_number: int, _frame: object) -> None:
 
 
 def _check_address(settings: Settings) -> None:
-    """Say in one line that the address cannot be had, before anything is started that would have to be stopped."""
+    """Check that the address is free, before anything is started that would have to be stopped.
+
+    :raises ClickException: it is not, in one line
+    """
     if any(name in os.environ for name in INHERITED_SOCKETS):
         return
     host, port = settings.gateway_host, settings.gateway_port
@@ -155,9 +164,17 @@ def _check_address(settings: Settings) -> None:
 
 
 def _as_variable(value: Any) -> str:  # noqa: ANN401 - a setting's value, of many types
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    """Return *value* as the environment variable may have it; an empty text for None."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "on" if value else "off"
+        case float():
+            return f"{value:.6f}".rstrip("0").rstrip(".")
+        case tuple():
+            return ",".join(map(str, value))
+    return str(value)
 
 
 if __name__ == "__main__":

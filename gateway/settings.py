@@ -34,7 +34,9 @@ from gateway.environment import (
 T = TypeVar("T")
 
 DOTENV_PATH: Final = Path(".env")  #: looked for in the folder the gateway is started in
-IGNORED_NAMES: Final = frozenset({"RUST_LOG"})  #: of the gateway written in Rust, still present in its .env files
+#: Variables of the gateway written in Rust, which its .env files still have: ignored, and other names of settings.
+IGNORED_NAMES: Final = frozenset({"RUST_LOG"})
+EARLIER_NAMES: Final = {"ALLOWED_ADMIN_NETWORKS": "ALLOWED_ADMIN_IPS"}
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 _DEFAULT_CONNECTIONS: Final = 200
@@ -136,6 +138,8 @@ class Settings:
         }
         for known in fields(cls):
             name = known.metadata.get("name")
+            if name not in given:
+                name = EARLIER_NAMES.get(name or "")
             if name in given:
                 try:
                     values[known.name] = known.metadata["read"](given[name])
@@ -181,7 +185,7 @@ class Settings:
 
 def unknown_names(dotenv_path: Path) -> tuple[str, ...]:
     """Return the names in the file that are not settings of the gateway, and so may be misspelt."""
-    known = {*Settings.variable_names(), *IGNORED_NAMES}
+    known = {*Settings.variable_names(), *IGNORED_NAMES, *EARLIER_NAMES.values()}
     return tuple(
         name
         for name in read_dotenv(dotenv_path, [])

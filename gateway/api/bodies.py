@@ -166,7 +166,9 @@ class _PartReader:
         self._archive.write(data)
         self.archive_bytes += len(data)
         if self.archive_bytes > self._max_archive_bytes:
-            raise RequestEntityTooLarge(f"the archive is larger than {self._max_archive_bytes} bytes")
+            raise RequestEntityTooLarge(
+                f"the archive is larger than {self._max_archive_bytes} bytes, the limit of MAX_UPLOAD_BYTES"
+            )
 
     def _end(self) -> None:
         if self._name in self._archives:

@@ -25,9 +25,9 @@ RETRY_AFTER_SECONDS: Final = 1  #: after 429 and 503, where the failure does not
 _INTERNAL: Final = "the gateway failed; its log has more under this request_id"
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 415: "unsupported_media_type"}
 _MESSAGES: Final = {
-    404: "there is no such route",
+    404: "there is no such route; GET /docs lists all routes",
     405: "the route has no such method; the header Allow lists those it has",
-    413: "the request is larger than a request may be",
+    413: "the request is too large; MAX_REQUEST_BYTES is the limit of a body, MAX_UPLOAD_BYTES that of an archive",
 }
 
 
@@ -107,7 +107,11 @@ ERROR_TABLE: Final = (
         raised_as=(errors.FunctionNotFound,),
     ),
     ErrorRow(status=405, code="method_not_allowed", when="the route has other methods; `Allow` lists them"),
-    ErrorRow(status=413, code="payload_too_large", when="the request is larger than a request may be"),
+    ErrorRow(
+        status=413,
+        code="payload_too_large",
+        when="the request is larger than `MAX_REQUEST_BYTES`, or its archive than `MAX_UPLOAD_BYTES`",
+    ),
     ErrorRow(status=415, code="unsupported_media_type", when="the request's content type is not the route's"),
     ErrorRow(
         status=409,

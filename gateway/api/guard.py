@@ -98,10 +98,13 @@ class Guard:
         if key is not None and name is None:
             raise caller.refused(Unauthorized("the API key is wrong"))
         if name is None and route.key is Key.PLATFORM_ALWAYS:
-            raise caller.refused(Unauthorized(f"{route.path} needs an API key, in the header X-API-Key"))
+            raise caller.refused(
+                Unauthorized(f"{route.path} needs an API key (API_KEY_<PLATFORM>), in the header X-API-Key")
+            )
         needs_admin = route.key in _ADMIN_ALWAYS or (route.key is Key.ADMIN and self._keys.admin_has_key)
         if needs_admin and not caller.is_admin:
-            raise caller.refused(Unauthorized(f"{route.path} needs the admin key, in the header X-API-Key"))
+            needed = f"{route.path} needs the admin key (API_KEY_ADMIN), in the header X-API-Key"
+            raise caller.refused(Unauthorized(needed))
         return caller
 
     def _judge(self, peer: str, forwarded_for: str | None) -> _Verdict:
@@ -123,11 +126,15 @@ class Guard:
         settings = self._settings
         shown = str(address or "an unknown address")
         if address is None or not is_in(address, settings.allowed_networks):
-            outside = f"{shown} is not in the allowed networks"
+            outside = f"{shown} is not in the allowed networks; ALLOWED_NETWORKS lists them"
             return _Verdict(shown, outside, outside)
         narrower = settings.allowed_admin_networks
         if narrower and not is_in(address, narrower):
-            return _Verdict(shown, None, f"{shown} is not in the networks allowed for administration")
+            return _Verdict(
+                shown,
+                None,
+                f"{shown} is not in the networks allowed for administration; ALLOWED_ADMIN_NETWORKS lists them",
+            )
         return _Verdict(shown, None, None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, islice
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import orjson
 from flask import current_app
@@ -77,7 +77,12 @@ class Seed(fields.String):
 
 
 class Request(Schema):
-    """A request whose fields are all known: one that is not is an error, never ignored."""
+    """A request whose fields are all known: one that is not is an error, never ignored.
+
+    :cvar beside: names of the fields that the view reads itself
+    """
+
+    beside: ClassVar[tuple[str, ...]] = ()
 
     error_messages = {"unknown": "is not a field of this request", "type": "must be an object"}  # noqa: RUF012
 
@@ -85,6 +90,10 @@ class Request(Schema):
         """marshmallow's options."""
 
         unknown = RAISE
+
+    def field_names(self) -> list[str]:
+        """Return the names of all fields, as requests have them."""
+        return [*(field.data_key or name for name, field in self.fields.items()), *self.beside]
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002 - marshmallow's hook
         """Word a field's errors as the end of a sentence that begins with its name."""
@@ -95,7 +104,7 @@ class Request(Schema):
                     field.error_messages["invalid"] = wrong
 
 
-def load(schema: Schema, data: Mapping[str, Any], caller: Caller) -> Any:  # noqa: ANN401 - what the schema makes
+def load(schema: Request, data: Mapping[str, Any], caller: Caller) -> Any:  # noqa: ANN401 - what the schema makes
     """Return what *schema* makes of *data*.
 
     The platform of a request is known here, so whether the caller may name it is checked here.
@@ -113,7 +122,10 @@ def load(schema: Schema, data: Mapping[str, Any], caller: Caller) -> Any:  # noq
         names = chain(schema.fields, (name for name in data if name not in schema.fields))  # marshmallow keeps no order
         listed = islice((name for name in names if name in problems), _LISTED_FIELDS)
         wrong = {name[:_NAME_CHARACTERS]: _sentence(name, problems[name]) for name in listed}
-        raise InvalidRequest("; ".join(wrong.values()), fields=wrong) from None
+        message, known = "; ".join(wrong.values()), schema.field_names()
+        if any(name not in known for name in wrong):
+            message += f"; the request has the fields {', '.join(known)}"
+        raise InvalidRequest(message, fields=wrong) from None
 
 
 def _sentence(name: str, problems: Any) -> str:  # noqa: ANN401 - marshmallow nests lists and objects

@@ -1,7 +1,7 @@
 """The commands about platforms and their databases: status, plan, migrate, undo, databases, schemas.
 
-They send requests to a gateway, and end with 0 when all is well, 1 when something was refused or has failed, 2 when the
-command itself was wrong, and 3 when ``status`` has found databases that are not current.
+They send requests to a gateway. The exit status is 0 after success, 1 if something was refused or has failed, 2 if the
+usage was wrong, and 3 if ``status`` has found databases that are not current.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from gateway.commands.local import prepare_data_directory, read_settings
 from gateway.errors import InvalidRequest
 from gateway.naming import check_name
 
+DEFAULT_URL: Final = "http://127.0.0.1:9000"
+_URL_HELP: Final = f"The address of the gateway; {DEFAULT_URL} without it and DB_GATEWAY_URL."
 FAILED: Final = 1
 NOT_CURRENT: Final = 3
 
@@ -61,10 +63,15 @@ def _client(url: str, key: str | None, *, direct: bool) -> Iterator[GatewayClien
 def fleet_command(command: Command) -> Command:
     """Add the common options to *command*, call it with a client, and print refusals."""
 
-    @click.option("--url", envvar="DB_GATEWAY_URL", default="http://127.0.0.1:9000", show_default=True, metavar="URL")
-    @click.option("--key", envvar="DB_GATEWAY_KEY", metavar="KEY", help="An API key, better in DB_GATEWAY_KEY.")
-    @click.option("--direct", is_flag=True, help="Ask no gateway: use the settings and PostgreSQL from here.")
-    @click.option("--json", "as_json", is_flag=True, help="Print the gateway's answer as it is.")
+    @click.option("--url", envvar="DB_GATEWAY_URL", default=DEFAULT_URL, metavar="URL", help=_URL_HELP)
+    @click.option(
+        "--key",
+        envvar="DB_GATEWAY_KEY",
+        metavar="KEY",
+        help="The API key; safer in DB_GATEWAY_KEY.",
+    )
+    @click.option("--direct", is_flag=True, help="Use PostgreSQL and DATA_DIR directly, without a gateway.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the gateway's answer as JSON.")
     @wraps(command)
     def run(*, url: str, key: str | None, direct: bool, as_json: bool, **arguments: Any) -> None:  # noqa: ANN401
         try:
@@ -87,7 +94,7 @@ def schema_command(command: Command) -> Command:
 
     @click.argument("platform", callback=_platform_name)
     @click.argument("schema")
-    @click.option("--only", multiple=True, metavar="ID", help="Only this database; may be repeated.")
+    @click.option("--only", multiple=True, metavar="ID", help="Only the database with this id; may be repeated.")
     @wraps(command)
     def run(client: GatewayClient, *, platform: str, schema: str, only: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
         target = {"platform": platform, "schema_name": schema, **({"only": list(only)} if only else {})}
@@ -107,7 +114,10 @@ def add_fleet_commands(group: click.Group) -> None:
 @click.option("--schema", metavar="NAME", help="Only the databases of this stored schema.")
 @fleet_command
 def status(client: GatewayClient, *, as_json: bool, platform: str, schema: str | None) -> None:
-    """Show the version of each database of PLATFORM, and changes by hand. Ends with 3 if one is not current."""
+    """Show the version and drift of PLATFORM's databases.
+
+    Drift is what has been changed by hand since the last deploy. Exits with 3 if a database is not current.
+    """
     answer = client.get(f"/platform/{quote(platform)}/status", schema=schema)
     if as_json:
         click.echo(json.dumps(answer))
@@ -115,17 +125,21 @@ def status(client: GatewayClient, *, as_json: bool, platform: str, schema: str |
         for one in answer["schemas"]:
             show_status(one)
         if not answer["schemas"]:
-            click.echo(f"{platform} has no stored schema and no database")
+            click.echo(f"{platform} has no stored schema and no databases")
     if any(database["state"] != "current" for one in answer["schemas"] for database in one["databases"]):
         sys.exit(NOT_CURRENT)
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Accept what loses data.")
+@click.option("--force", is_flag=True, help="Plan what migrate --force would do.")
 @fleet_command
 @schema_command
 def plan(client: GatewayClient, *, as_json: bool, target: dict[str, Any], force: bool) -> None:
-    """Show what migrating the databases of PLATFORM to the current version of SCHEMA would do. Changes nothing."""
+    """Show what migrate would do, without changing anything.
+
+    Prints the statements for each group of identical databases, and the rows at risk. Exits with 1 if the migration
+    would fail.
+    """
     try:
         answer = client.post("/v2/migrate", {**target, "force": force, "dry_run": True})
     except RequestRefused as exc:
@@ -139,15 +153,19 @@ def plan(client: GatewayClient, *, as_json: bool, target: dict[str, Any], force:
 
 
 @click.command()
-@click.option("--first", type=click.IntRange(min=1), metavar="N", help="Only N of those that are not current.")
-@click.option("--force", is_flag=True, help="Accept what loses data.")
-@click.option("--continue-on-error", is_flag=True, help="Continue with the next database when one has failed.")
-@click.option("--undo", type=click.Choice(["keep"]), help="Keep copies of databases that lose data.")
-@click.option("--detach", is_flag=True, help="Continue when this command is interrupted.")
+@click.option("--first", type=click.IntRange(min=1), metavar="N", help="Only N of the databases that are not current.")
+@click.option("--force", is_flag=True, help="Ignore differences that would lose data; they stay.")
+@click.option("--continue-on-error", is_flag=True, help="Migrate the other databases when one has failed.")
+@click.option("--undo", type=click.Choice(["keep"]), help="Copy each database first, if its rows may change.")
+@click.option("--detach", is_flag=True, help="Let the gateway finish if this command is interrupted.")
 @fleet_command
 @schema_command
 def migrate(client: GatewayClient, *, as_json: bool, target: dict[str, Any], **options: Any) -> None:  # noqa: ANN401
-    """Bring the databases of PLATFORM to the current version of SCHEMA, and show each as it is done."""
+    """Migrate PLATFORM's databases to the current SCHEMA.
+
+    One database is migrated first, alone; then several at a time. Prints each when it is done. Exits with 1 if one has
+    failed; the same command again migrates the remaining ones.
+    """
     given = {name: value for name, value in options.items() if value not in (None, False)}
     lines = client.lines("/v2/migrate", {**target, **given})
     show = show_json if as_json else show_progress if sys.stdout.isatty() else show_lines
@@ -161,11 +179,11 @@ def migrate(client: GatewayClient, *, as_json: bool, target: dict[str, Any], **o
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Lose rows that have been written since.")
+@click.option("--force", is_flag=True, help="Restore also if rows were written since; they are lost.")
 @fleet_command
 @schema_command
 def undo(client: GatewayClient, *, as_json: bool, target: dict[str, Any], force: bool) -> None:
-    """Put databases back to the copies that a migration with --undo keep has made."""
+    """Restore the copies that migrate --undo keep has made."""
     try:
         answer = client.post("/v2/undo", {**target, "force": force})
     except RequestRefused as exc:
@@ -191,14 +209,17 @@ def databases(client: GatewayClient, *, as_json: bool, platform: str) -> None:
         (one["name"], one["type"], one.get("schema_name"), one.get("size_mb"), one.get("created_at"))
         for one in answer["databases"]
     ]
-    show_table(("database", "type", "schema", "MB", "created"), rows)
+    if not rows:
+        click.echo(f"{platform} has no databases", err=True)
+    else:
+        show_table(("database", "type", "schema", "MB", "created"), rows)
 
 
 @click.command()
 @click.argument("platform", callback=_platform_name)
 @fleet_command
 def schemas(client: GatewayClient, *, as_json: bool, platform: str) -> None:
-    """List the stored schemas of PLATFORM with all their versions."""
+    """List the stored schemas of PLATFORM and their versions."""
     answer = client.get(f"/platform/{quote(platform)}/schemas")
     if as_json:
         click.echo(json.dumps(answer))

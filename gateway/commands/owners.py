@@ -25,11 +25,11 @@ def add_owner_commands(group: click.Group) -> None:
 
 @click.command()
 @click.argument("platform")
-@click.option("--tenant-id", "tenant_ids", multiple=True, metavar="ID", help="A tenant's database; may be repeated.")
+@click.option("--tenant-id", "tenant_ids", multiple=True, metavar="ID", help="The tenant's database; may be repeated.")
 @click.option("--schema", "schema_name", metavar="NAME", help="Of version 2: databases of this stored schema.")
 @click.option("--database-id", "database_ids", multiple=True, metavar="ID", help="With --schema; may be repeated.")
-@click.option("--all", "every", is_flag=True, help="Every database without an owner that is named as one of these.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--all", "every", is_flag=True, help="Every database without a recorded owner whose name fits.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def adopt(
     *,
     platform: str,
@@ -39,10 +39,10 @@ def adopt(
     every: bool,
     yes: bool,
 ) -> None:
-    """Record databases that were made by hand, or by an earlier gateway, as PLATFORM's.
+    """Record existing databases as PLATFORM's.
 
-    Without --tenant-id, --schema and --all it is the platform's main database. Nothing in the databases changes. What
-    would be adopted is shown first.
+    For databases that were created by hand or by an earlier gateway, which are not served before. Without --tenant-id,
+    --schema and --all it is the platform's main database. The databases are listed first, and nothing in them changes.
     """
     from gateway.naming import schema_database, tenant_database  # noqa: PLC0415 - only this command needs these
     from gateway.operations.manage_databases import adopt_database, check_adoptable, find_adoptable  # noqa: PLC0415
@@ -61,12 +61,12 @@ def adopt(
             for owner in owners:
                 check_adoptable(services, owner)
         if not owners:
-            click.echo(f"There is no database without an owner that is named as one of {platform!r}'s.")
+            click.echo(f"There is no database without a recorded owner whose name fits platform {platform!r}.")
             return
         for owner in owners:
             click.echo(f"{owner.database_name}: {_role_of(owner)} of platform {platform}")
         if every:
-            click.echo("An id spelt otherwise in the application (x-1 for x_1) has to be given by itself.")
+            click.echo("If the application spells an id differently (x-1 for x_1), adopt its database with that id.")
         if not yes:
             click.confirm(f"Adopt {len(owners)}?", abort=True)
         for owner in owners:
@@ -75,15 +75,21 @@ def adopt(
 
 
 @click.command("platform-roles")
-@click.option("--platform", "platforms", multiple=True, metavar="NAME", help="Only this platform's; may be repeated.")
-@click.option("--new-passwords", is_flag=True, help="Only set the roles' passwords, when DATA_DIR's secret was lost.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="NAME",
+    help="Only the databases of this platform; may be repeated.",
+)
+@click.option("--new-passwords", is_flag=True, help="Only set new passwords, after the secret in DATA_DIR was lost.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -> None:
-    """Make platforms' roles the owners of their existing databases, for PLATFORM_ROLES=on.
+    """Make each platform's role the owner of its databases.
 
-    Each platform gets a role, which becomes the owner of its databases and of the gateway's objects in them;
-    CONNECT is revoked from all others. The gateway may run meanwhile, with PLATFORM_ROLES=off. The changes are
-    shown first; the command may be repeated.
+    For PLATFORM_ROLES=on. The role of a platform becomes the owner of its databases and of the gateway's objects in
+    them, and CONNECT is revoked from all others. The gateway may run meanwhile, with PLATFORM_ROLES=off. The changes
+    are listed first; the command may be repeated.
     """
     from gateway.databases import PlatformRoles  # noqa: PLC0415 - only this command needs these
     from gateway.operations.move_databases import databases_to_move, move_database, renew_passwords  # noqa: PLC0415
@@ -99,11 +105,11 @@ def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -
         if platforms:
             moves = [move for move in moves if move.database.owner.platform in platforms]
         if not moves:
-            click.echo("Every database is its platform's role's alone already.")
+            click.echo("Every database is owned by the role of its platform already.")
             return
         for move in moves:
-            door = ", open to every role" if move.is_open else ""
-            click.echo(f"{move.database.name}: owned by {move.database.role}{door}; becomes {move.role}'s alone")
+            access = ", open to every role" if move.is_open else ""
+            click.echo(f"{move.database.name}: owned by {move.database.role}{access}; {move.role} becomes the owner")
         if not yes:
             click.confirm(f"Move {len(moves)}?", abort=True)
         for move in moves:
@@ -114,14 +120,14 @@ def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -
 
 @click.command()
 def mend() -> None:
-    """Compare the records in DATA_DIR with the databases, and mend what a crash has left.
+    """Repair what a crash has left in DATA_DIR and PostgreSQL.
 
-    A gateway does the same when it starts.
+    Compares the records with the databases, and prints what it has repaired. A gateway does the same when it starts.
     """
     from gateway.operations.reconcile import reconcile  # noqa: PLC0415 - only this command needs it
 
     with opened_services(read_settings()) as services:
-        for line in reconcile(services) or ("There is nothing to mend.",):
+        for line in reconcile(services) or ("There is nothing to repair.",):
             click.echo(line)
 
 

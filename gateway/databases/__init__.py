@@ -1,7 +1,7 @@
 """Databases and their owners: stamps in comments, listing, creation, adoption and drop."""
 
 from gateway.databases.catalog import Connections
-from gateway.databases.directory import DatabaseDirectory
+from gateway.databases.directory import DatabaseDirectory, missing_database
 from gateway.databases.kept_copies import KeptCopies, KeptCopy
 from gateway.databases.lifecycle import DatabaseLifecycle
 from gateway.databases.roles import PlatformRoles
@@ -20,5 +20,6 @@ __all__ = [
     "Stamp",
     "TemplateUse",
     "WrittenRows",
+    "missing_database",
     "read_mark",
 ]

@@ -157,7 +157,7 @@ def owned(
     """
     facts = owner_facts(owner)
     if row is None or row.is_half_dropped:
-        raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **facts)
+        raise missing_database(owner)
     if row.stamp is None:
         raise DatabaseNotRecorded(_conflict(owner), **facts)
     if row.stamp.owner == owner or (also_as_tenant and answers_to(row.stamp.owner, owner)):
@@ -169,6 +169,14 @@ def owned(
             )
         return row.managed(row.stamp)
     raise DatabaseNameConflict(_conflict(owner), **facts)
+
+
+def missing_database(owner: DatabaseOwner) -> DatabaseNotFound:
+    """Return the error for a request to a database that does not exist."""
+    route = "/database/create" if owner.kind == "schema" else "/register"
+    return DatabaseNotFound(
+        f"the database {owner.database_name!r} does not exist; POST {route} creates it", **owner_facts(owner)
+    )
 
 
 def _owns(roles: PlatformRoles | None, row: DatabaseRow, stamp: Stamp) -> bool:

@@ -246,7 +246,9 @@ class DatabaseLifecycle:
 
 
 def _already_exists(owner: DatabaseOwner) -> DatabaseAlreadyExists:
-    return DatabaseAlreadyExists(f"the database {owner.database_name!r} exists already", **owner_facts(owner))
+    return DatabaseAlreadyExists(
+        f"the database {owner.database_name!r} exists already; use it, or choose another name", **owner_facts(owner)
+    )
 
 
 def _now() -> datetime:

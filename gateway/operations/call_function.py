@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import psycopg
 
+from gateway.databases import missing_database
 from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest
 from gateway.events import CallFinished
 from gateway.functions.call_plans import known_plan, plan_call
@@ -18,7 +19,7 @@ from gateway.functions.execution import execute
 from gateway.functions.refusals import ConnectionBroken, ServerRefused
 from gateway.functions.resolution import Misfit, Params
 from gateway.functions.signatures import Routine, describe
-from gateway.naming import DatabaseOwner, owner_facts
+from gateway.naming import DatabaseOwner
 from gateway.pools import CountedConnection
 from gateway.services import Services
 from gateway.steps import ELSEWHERE, Steps
@@ -147,7 +148,7 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConne
         yield ELSEWHERE
         directory.forget(owner)
         registry.forget(database.name)
-    raise DatabaseNotFound(f"the database {owner.database_name!r} does not exist", **owner_facts(owner))
+    raise missing_database(owner)
 
 
 def _begin_cleaning(connection: CountedConnection, session: CallSession) -> None:

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Literal
 
 import psycopg
 
-from gateway.databases import ManagedDatabase
-from gateway.errors import DatabaseNotFound, PoolExhausted, SchemaDeployError
+from gateway.databases import ManagedDatabase, missing_database
+from gateway.errors import PoolExhausted, SchemaDeployError
 from gateway.events import DeployEnded
 from gateway.naming import DatabaseOwner, owner_facts
 from gateway.services import Services
@@ -199,7 +199,7 @@ def dedicated_to(services: Services, database: ManagedDatabase) -> Iterator[psyc
     """
     with services.registry.dedicated(database.name) as connection:
         if not services.directory.is_open_on(connection, database):
-            raise DatabaseNotFound(f"the database {database.name!r} does not exist", **owner_facts(database.owner))
+            raise missing_database(database.owner)
         try:
             yield connection
         finally:

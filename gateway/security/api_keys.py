@@ -108,9 +108,8 @@ class Caller:
                     platform,
                 )
         elif self.name != key_name_of(platform):
-            raise self.refused(
-                PlatformIsolationViolation("the API key is another platform's", platform=platform), platform
-            )
+            message = f"the API key is another platform's; use that of platform {platform!r}"
+            raise self.refused(PlatformIsolationViolation(message, platform=platform), platform)
 
     def refused(self, error: GatewayError, platform: str | None = None) -> GatewayError:
         """Log the refusal with its reason and the address, and return *error*."""

@@ -32,6 +32,16 @@ def test_an_unknown_route_is_not_found(gateway: Gateway, path: str) -> None:
     refused(gateway.post_json(path, {}), 404, "not_found")
 
 
+def test_the_message_says_what_to_do(gateway: Gateway, platform: str) -> None:
+    assert "GET /docs lists" in gateway.get("/nowhere").json["message"]
+    assert "POST /register creates it" in gateway.call(platform, "f").json["message"]
+    stored = {"platform": platform, "schema_name": "a", "database_id": "b", "function": "f"}
+    assert "POST /database/create creates it" in gateway.post_json("/call", stored).json["message"]
+    assert "API_KEY_ADMIN" in gateway.post_json("/admin/drop-database", {"platform": platform}).json["message"]
+    large = gateway.request("POST", "/call", b" " * 9_000_000, JSON)
+    assert "MAX_REQUEST_BYTES" in refused(large, 413, "payload_too_large")["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [

@@ -380,7 +380,7 @@ def test_existing_databases_are_moved_over_while_they_are_served(
     old = start(url)
     assert old.call(platform, "count_secrets").status == 200
     shown = command(url, tmp_path, "--platform", platform, "--yes")
-    assert f"older_{RUN}_main: owned by {gateway_role}, open to every role; becomes {ROLE(platform)}'s alone" in shown
+    assert f"older_{RUN}_main: owned by {gateway_role}, open to every role; {ROLE(platform)} becomes the owner" in shown
     assert f"Moved older_{RUN}_t1" in shown
     assert "already" in command(url, tmp_path, "--platform", platform)
     owners = "SELECT datname, datdba::regrole::text FROM pg_database WHERE datname LIKE %s ORDER BY 1"

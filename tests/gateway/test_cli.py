@@ -62,6 +62,12 @@ def test_version(public_path):
     assert re.search(r"version \d+\.\d+\.\d+", result.stdout)
 
 
+def test_the_list_of_commands_has_a_whole_sentence_for_each(public_path):
+    listed = run(public_path, "--help").stdout.partition("Commands:\n")[2].splitlines()
+    assert len(listed) > 10
+    assert [line for line in listed if not re.fullmatch(r"  [a-z-]+ +[A-Z].*[^.]\.", line)] == []
+
+
 class TestCheckConfig:
     def test_says_what_the_settings_are_but_no_password(self, public_path):
         result = run(public_path, "check-config", DATABASE_URL="postgres://me:hunter2@db/x", WORKERS="3")
@@ -70,6 +76,12 @@ class TestCheckConfig:
         assert "GATEWAY_PORT=9000\n" in result.stdout
         assert "host=db dbname=x user=me" in result.stdout
         assert "hunter2" not in result.stdout + result.stderr
+
+    def test_what_it_prints_are_the_settings_again(self, public_path):
+        first = run(public_path, "check-config", POOL_WAIT_TIMEOUT_SECS="2.5", TRUSTED_PROXIES="10.0.0.1,10.0.0.2")
+        (public_path / ".env").write_text("GATEWAY_HOST" + first.stdout.partition("\nGATEWAY_HOST")[2])
+        assert "POOL_IDLE_TIMEOUT_SECS=1800\nPOOL_MAX_LIFETIME_SECS=3600\nPOOL_WAIT_TIMEOUT_SECS=2.5\n" in first.stdout
+        assert run(public_path, "check-config").stdout == first.stdout
 
     def test_says_whose_keys_there_are_and_no_key(self, public_path):
         result = run(public_path, "check-config", API_KEY_SHOP="hunter2,hunter3", RATE_LIMIT_SHOP="5/second")
@@ -168,7 +180,7 @@ class TestServe:
         [
             (["--embedded", "pg", "--postgres-bin", "/nowhere"], "Error: /nowhere has no program postgres"),
             (["--embedded", "pg", "--postgres-version", "17", "--postgres-bin", "/x"], "exclude each other"),
-            (["--postgres-version", "17"], "--embedded, which is not given"),
+            (["--postgres-version", "17"], "--postgres-bin need --embedded"),
         ],
     )
     def test_programs_that_cannot_be_are_refused(self, public_path, arguments, reason):

@@ -35,6 +35,15 @@ def test_settings_cannot_be_changed():
         read({}).workers = 3
 
 
+def test_a_name_of_the_rust_gateway_still_restricts_the_administration(tmp_path):
+    earlier, name = ip_network("10.0.0.0/8"), "ALLOWED_ADMIN_IPS"
+    assert read({name: "10.0.0.0/8"}).allowed_admin_networks == (earlier,)
+    assert read({name: "10.0.0.0/8", "ALLOWED_ADMIN_NETWORKS": "::1"}).allowed_admin_networks == (ip_network("::1"),)
+    assert problems_of({name: "x"})[0].startswith(name)
+    (tmp_path / ".env").write_text(f"{name}=10.0.0.0/8\nRUST_LOG=info\n")
+    assert unknown_names(tmp_path / ".env") == ()
+
+
 def test_as_many_pools_as_connections_by_default():
     assert read({"MAX_TOTAL_CONNECTIONS": "500"}).max_pools == 500
     assert read({"MAX_TOTAL_CONNECTIONS": "500", "MAX_POOLS": "7"}).max_pools == 7

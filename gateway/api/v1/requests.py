@@ -53,6 +53,7 @@ class DatabaseAddress(Request):
 class CallRequest(DatabaseAddress):
     """The body of ``/call`` without its ``params``, which the types of the function check."""
 
+    beside = ("params",)
     function = fields.String(required=True)
 
     @post_load
@@ -64,6 +65,7 @@ class CallRequest(DatabaseAddress):
 class QueryBody(DatabaseAddress):
     """The body of ``/query`` without its ``params``, which the types of the statement check."""
 
+    beside = ("params",)
     query = fields.String(required=True)
 
     @post_load
@@ -79,7 +81,9 @@ def _owner_in(data: dict[str, Any]) -> DatabaseOwner:
     if "schema_name" not in data and not ids:
         return tenant_database(data["platform"], data["tenant_id"])
     if "schema_name" not in data or not ids:
-        raise InvalidRequest("schema_name and database_id (or uuid) go together")
+        raise InvalidRequest("schema_name and database_id (or uuid) name a database together: send both")
     if data["tenant_id"] is not None:
-        raise InvalidRequest("tenant_id names a version 1 database, schema_name and database_id one of version 2")
+        raise InvalidRequest(
+            "tenant_id names a database of version 1, schema_name and database_id one of version 2: send either"
+        )
     return schema_database(data["platform"], data["schema_name"], ids[0])

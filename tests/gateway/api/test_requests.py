@@ -9,6 +9,8 @@ from marshmallow import fields
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway.api.requests import Flag, Name, Request, TenantId, load, read_json, single_values
+from gateway.api.v1.requests import CallRequest
+from gateway.api.v2.requests import MigrateRequest
 from gateway.errors import InvalidRequest
 from gateway.security.api_keys import ANONYMOUS
 
@@ -38,6 +40,16 @@ def test_all_wrong_fields_are_named_at_once() -> None:
         "databse_id is not a field of this request",
     ):
         assert said in raised.value.message
+
+
+def test_an_unknown_field_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        load(MigrateRequest(""), {"platform": "a", "schema_name": "b", "onyl": ["c"]}, ANONYMOUS)
+    problem, _, known = raised.value.message.partition("; the request has the fields ")
+    assert problem == "onyl is not a field of this request"
+    assert {"platform", "database_id", "only"} <= set(known.split(", "))
+    with pytest.raises(InvalidRequest, match=r"^tenant is not a field .*, params$"):
+        load(CallRequest(), {"platform": "a", "function": "f", "tenant": "b"}, ANONYMOUS)
 
 
 @pytest.mark.parametrize(

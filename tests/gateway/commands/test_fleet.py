@@ -135,7 +135,7 @@ def test_names_with_spaces_and_names_that_are_none(run, gateway) -> None:
     assert gateway.post_json("/platform/register", {"platform": name}).status == 201
     for command in ("status", "databases", "schemas"):
         assert (run(command, name).returncode, run(command, "../x").returncode) == (0, 2)
-    assert run("status", name).stdout == f"{name} has no stored schema and no database\n"
+    assert run("status", name).stdout == f"{name} has no stored schema and no databases\n"
     assert "platform" in run("status", "").stderr
 
 
@@ -199,6 +199,11 @@ def test_databases_and_versions_are_listed(run, gateway, fleet) -> None:
     assert [line.split("\t")[:3] for line in databases.stdout.splitlines()] == [
         [f"{fleet}_shop_{name}", "schema", "shop"] for name in "ab"
     ]
+
+
+def test_a_platform_without_databases_is_named(run) -> None:
+    listed = run("databases", "nobody")
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "nobody has no databases\n")
 
 
 def test_a_terminal_shows_a_progress_bar(environment, gateway, fleet, tmp_path) -> None:
