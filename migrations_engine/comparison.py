@@ -182,7 +182,7 @@ class Comparison:
 
     def remaining(self) -> CatalogDiff:
         """Return the remaining differences; tables with a forced difference may have further ones."""
-        diff = self._difference(formerly=self._situation.desired.declared)
+        diff = self._difference(former=self._situation.desired.declared)
         tables = {change.table for change in self.accepted}
         for change in without((item.as_change() for item in diff.changes), [change.key for change in self.left]):
             if change.table in tables and change.compatibility == "safe":
@@ -193,7 +193,7 @@ class Comparison:
         """Return a sentence, with its cause, for all that a new database of the same schema would have otherwise."""
         return tuple(differences_from_new(actual, self.desired, self.left))
 
-    def _difference(self, formerly: Catalog | None = None) -> CatalogDiff:
+    def _difference(self, former: Catalog | None = None) -> CatalogDiff:
         """Return the differences between the database and its target."""
         situation, desired = self._situation, self._situation.desired
         actual = read_catalog(self._session.connection)
@@ -209,18 +209,13 @@ class Comparison:
                     former=situation.former,
                 )
             )
-        return diff_catalogs(
-            actual=actual,
-            declared=self._target,
-            complete=self._target,
-            formerly=formerly or situation.former,
-        )
+        return diff_catalogs(actual=actual, wanted=self._target, former=former or situation.former)
 
     def _undeclared(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
         """Return what is declared and missing before the migrations, without what one of them renames."""
         declared = self._situation.desired.declared
         actual = actual or read_catalog(self._session.connection)
-        diff = diff_catalogs(actual=actual, declared=declared, complete=declared)
+        diff = diff_catalogs(actual=actual, wanted=declared)
         return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not self._renames(item)))
 
     def _renames(self, difference: Difference) -> bool:

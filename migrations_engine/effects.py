@@ -18,7 +18,7 @@ def expected_effects(before: Catalog, complete: Catalog, pending: Sequence[Schem
 
     :param complete: what the schema makes in an empty database together with every migration
     """
-    diff = diff_catalogs(actual=before, declared=complete, complete=complete, formerly=before)
+    diff = diff_catalogs(actual=before, wanted=complete, former=before)
     touched = tuple(
         item
         for item in diff.changes
@@ -43,7 +43,7 @@ def effects(
         for change in expected
         if change.change_type == "alter_kind"
     }
-    for difference in diff_catalogs(actual=before, declared=after, complete=after, formerly=before).changes:
+    for difference in diff_catalogs(actual=before, wanted=after, former=before).changes:
         rows = counts.get(difference.as_change().key[:3], 0 if difference.verdict.decided_by_rows else None)
         change = (difference if rows is None else difference.counted(rows)).as_change()
         only = pending[0] if len(pending) == 1 else None
@@ -58,7 +58,7 @@ def differences_from_new(actual: Catalog, desired: DesiredSchema, left: Collecti
     """
     if actual == desired.fresh:
         return
-    diff = diff_catalogs(actual=actual, declared=desired.fresh, complete=desired.fresh, formerly=actual)
+    diff = diff_catalogs(actual=actual, wanted=desired.fresh, former=actual)
     forced = {change.key for change in left}
     for change in (item.as_change() for item in diff.changes):
         subject = f"{change.table}.{change.column}" if change.column else change.table

@@ -77,7 +77,7 @@ def describe_drift(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
     if deployed is None:
         return ()
     # With the present state as the earlier declaration, objects added by hand count as differences too.
-    diff = diff_catalogs(actual=there, declared=deployed.complete, complete=deployed.complete, formerly=there)
+    diff = diff_catalogs(actual=there, wanted=deployed.complete, former=there)
     functions = [
         f"{one.file}: {one.identity} has been {'changed' if one.exists else 'dropped'}"
         for one in state.functions

@@ -39,7 +39,7 @@ def disagreeing(declared: Catalog, complete: Catalog) -> list[Change]:
     """Return what would have to change for *complete* to be as declared; what it has besides does not count."""
     if declared == complete:
         return []
-    diff = diff_catalogs(actual=complete, declared=declared, complete=declared, formerly=declared)
+    diff = diff_catalogs(actual=complete, wanted=declared, former=declared)
     return [difference.as_change() for difference in diff.changes]
 
 

@@ -6,7 +6,8 @@ from migrations_engine.diff.difference import Difference, Subject, Verdict
 from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.objects import change_type
 from migrations_engine.diff.renaming import with_new_names
-from migrations_engine.diff.target import Sources, target_catalog
+from migrations_engine.diff.sources import Sources
+from migrations_engine.diff.target import target_catalog
 from migrations_engine.diff.type_change import classify_type_change
 
 __all__ = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Self
 
 from migrations_engine.diff.columns import ColumnComparison
@@ -17,6 +18,7 @@ from migrations_engine.diff.relations import added, diff_kind, diff_table, diff_
 from migrations_engine.diff.row_queries import RowQuery, row_queries
 from migrations_engine.diff.sides import RelationSides
 from migrations_engine.diff.types import diff_sequences, diff_types
+from migrations_engine.diff.use_order import labels_by_use
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import SchemaValidation
 
@@ -54,58 +56,50 @@ class CatalogDiff:
         return replace(self, changes=tuple(changes))
 
 
-def diff_catalogs(
-    *, actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None = None
-) -> CatalogDiff:
-    """Compare what there is with what is wanted.
+def diff_catalogs(*, actual: Catalog, wanted: Catalog, former: Catalog | None = None) -> CatalogDiff:
+    """Return the differences between a database and what it should be.
 
     :param actual: the database
-    :param declared: what ``types/`` and ``tables/`` alone make in an empty database
-    :param complete: what they make there together with every migration
-    :param formerly: what was declared at the last deploy of this database; None when that is unknown
+    :param wanted: what it should be; where declarations and migrations differ, see ``target_catalog``
+    :param former: what the last deploy declared; None if that is unknown. An object that is neither there nor in
+        *wanted* was made by hand, by an extension or by a migration that is gone, and is no difference
     """
     changes = [
-        *_schemas(actual, declared, complete),
-        *diff_types(actual, declared, complete, formerly),
-        *diff_sequences(actual, declared, complete, formerly),
-        *_relations(actual, declared, complete, formerly),
-        *diff_objects(actual, declared, complete, formerly),
+        *_schemas(actual, wanted),
+        *diff_types(actual, wanted, former),
+        *diff_sequences(actual, wanted, former),
+        *_relations(actual, wanted, former),
+        *diff_objects(actual, wanted, former),
     ]
-    changes += diff_comments(actual, declared, complete, formerly, changes)
-    changes += diff_privileges(actual, declared, complete, formerly)
+    changes += diff_comments(actual, wanted, former, changes)
+    changes += diff_privileges(actual, wanted, former)
     return CatalogDiff(
-        changes=tuple(changes),
-        warnings=tuple(_warnings(actual, declared, complete, formerly)),
-        actual=actual,
-        wanted=complete,
+        changes=tuple(changes), warnings=tuple(_warnings(actual, wanted, former)), actual=actual, wanted=wanted
     )
 
 
-def _schemas(actual: Catalog, declared: Catalog, complete: Catalog) -> Iterator[Difference]:
-    for name in declared.schemas:
-        if name in complete.schemas and name not in actual.schemas:
+def _schemas(actual: Catalog, wanted: Catalog) -> Iterator[Difference]:
+    for name in wanted.schemas:
+        if name not in actual.schemas:
             verdict = safe("the schema is new")
             yield Difference(change_type="add_schema", table=name, wanted=name, to_text=name, verdict=verdict)
 
 
-def _relations(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
-    there, asked, finished = (with_own_defaults(side) for side in (actual, declared, complete))
-    former = formerly.relation_by_label if formerly else {}
+def _relations(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
+    there, asked = with_own_defaults(actual), with_own_defaults(wanted)
+    earlier = former.relation_by_label if former else {}
     differences: list[Difference] = []
     held_back: set[str] = set()  # tables with a type that stays, and the views on them
     for label in _tables_first(there, asked):
-        found, wanted = there.get(label), finished.get(label)
-        if label not in asked:
-            if found is not None and wanted is None and label in former:
+        found = there.get(label)
+        if found is None:
+            differences.append(added(wanted.relation_by_label[label]))
+        elif label not in asked:
+            if label in earlier:
                 differences.append(dropped(found))
-        elif wanted is not None:  # otherwise a migration drops or renames it
-            if found is None:
-                differences.append(added(complete.relation_by_label[label]))
-                continue
-            if found == asked[label] == wanted:
-                continue
-            sides = RelationSides(found=found, declared=asked[label], complete=wanted, former=former.get(label))
-            columns = ColumnComparison.of(sides, actual, complete)
+        elif found != asked[label]:
+            sides = RelationSides(found=found, wanted=asked[label], former=earlier.get(label))
+            columns = ColumnComparison.of(sides, actual, wanted)
             loose = columns.holds_back_a_type if found.is_table else bool(held_back & set(found.uses))
             held_back |= {label} if loose else set()
             differences += _relation(sides, columns, actual, loose=loose)
@@ -114,15 +108,10 @@ def _relations(actual: Catalog, declared: Catalog, complete: Catalog, formerly: 
 
 
 def _tables_first(there: Mapping[str, Relation], asked: Mapping[str, Relation]) -> list[str]:
-    """All labels, tables before views, and views after those they use."""
-    relations = {**asked, **there}
-    ordered = sorted(label for label, relation in relations.items() if relation.is_table)
-    pending = sorted(label for label, relation in relations.items() if not relation.is_table)
-    while pending:
-        ready = [label for label in pending if not set(relations[label].uses) & (set(pending) - {label})] or pending
-        ordered += ready
-        pending = [label for label in pending if label not in ready]
-    return ordered
+    """Return all labels, tables before views, and views after those they use."""
+    relations = dict(sorted({**asked, **there}.items()))
+    views = {label: relation for label, relation in relations.items() if not relation.is_table}
+    return [*(label for label in relations if label not in views), *labels_by_use(views, attrgetter("uses"))]
 
 
 def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog, *, loose: bool) -> Iterator[Difference]:
@@ -139,11 +128,11 @@ def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog, 
     yield from diff_attachments(sides, loose=loose)
 
 
-def _warnings(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[str]:
-    """Return warnings about objects that are compared by name only: missing and additional ones."""
-    for line in declared.uncovered:
-        if line in complete.uncovered and line not in actual.uncovered:
+def _warnings(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[str]:
+    """Yield warnings about objects that are compared by name only: missing and additional ones."""
+    for line in wanted.uncovered:
+        if line not in actual.uncovered:
             yield f"declared but not in the database, and of a kind that is not compared: {line}"
-    for line in formerly.uncovered if formerly else ():
-        if line in actual.uncovered and line not in (*declared.uncovered, *complete.uncovered):
+    for line in former.uncovered if former else ():
+        if line in actual.uncovered and line not in wanted.uncovered:
             yield f"declared no more but still in the database, and of a kind that is not compared: {line}"

@@ -10,22 +10,12 @@ from typing import Final
 from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe, unless_refused
 from migrations_engine.diff.expression import canonical_default
 from migrations_engine.diff.generated_columns import columns_made_again, expression, generated_from, generation
-from migrations_engine.diff.sides import RelationSides, is_settled
+from migrations_engine.diff.sides import ColumnSides, RelationSides
 from migrations_engine.diff.type_change import TypeName, classify_type_change
 from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Sequence, Type
 
 _LATER_ROWS: Final = "only rows that are added later are concerned"
 _PROPERTIES: Final = ("storage", "compression", "statistics")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnSides:
-    """One column that exists and is declared, on all sides."""
-
-    found: Column
-    declared: Column
-    complete: Column
-    former: Column | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +29,9 @@ class ColumnComparison:
     made_again: frozenset[str]  #: names of generated columns that can only be dropped and added again
 
     @classmethod
-    def of(cls, sides: RelationSides, actual: Catalog, complete: Catalog) -> ColumnComparison:
-        """Compare what *sides* has, in a database that is *actual* and is to be *complete*."""
-        types = {**actual.type_by_label, **complete.type_by_label}
+    def of(cls, sides: RelationSides, actual: Catalog, wanted: Catalog) -> ColumnComparison:
+        """Return the comparison of a table of the database *actual*, which should become *wanted*."""
+        types = {**actual.type_by_label, **wanted.type_by_label}
         return cls(
             sides=sides,
             types=types,
@@ -51,53 +41,49 @@ class ColumnComparison:
         )
 
     def differences(self) -> Iterator[Difference]:
-        """Return every difference of a column, in the declared order; then the columns that are not wanted."""
+        """Yield the differences of each column in the declared order, then the columns that are not wanted."""
         sides = self.sides
-        for declared in sides.declared.columns:
-            found, complete = sides.found.column(declared.name), sides.complete.column(declared.name)
-            if complete is None:  # a migration drops or renames it
-                continue
+        for wanted in sides.wanted.columns:
+            found = sides.found.column(wanted.name)
             if found is not None:
-                former = sides.former.column(declared.name) if sides.former else None
-                yield from self._altered(ColumnSides(found=found, declared=declared, complete=complete, former=former))
-            elif not complete.inherited and not self._follows_a_type:
-                yield self._missing(declared, complete)
+                former = sides.former.column(wanted.name) if sides.former else None
+                yield from self._altered(ColumnSides(found=found, wanted=wanted, former=former))
+            elif not wanted.inherited and not self._follows_a_type:
+                yield self._difference("add_column", None, wanted, (None, wanted.type), self._added(wanted))
         for column in sides.found.columns if not self._follows_a_type else ():
             if (column.local or not column.inherited) and self._is_unwanted(column):
                 verdict = dataloss("the column is declared no more; its values would be lost")
                 yield self._difference("drop_column", column, None, (column.type, None), verdict)
 
     def view_differences(self) -> Iterator[Difference]:
-        """Return the differences of a view's columns; everything else about them follows from its query."""
+        """Yield the differences of a view's columns. Everything else about them follows from its query."""
         sides = self.sides
-        for declared in sides.declared.columns:
-            complete = sides.complete.column(declared.name)
-            found = sides.found.column(declared.name) or Column(name=declared.name, type=declared.type)
-            former = sides.former.column(declared.name) if sides.former else None
-            if complete is not None:
-                column = ColumnSides(found=found, declared=declared, complete=complete, former=former)
-                yield from self._default(column)
-                yield from self._properties(column)
+        for wanted in sides.wanted.columns:
+            found = sides.found.column(wanted.name) or Column(name=wanted.name, type=wanted.type)
+            former = sides.former.column(wanted.name) if sides.former else None
+            column = ColumnSides(found=found, wanted=wanted, former=former)
+            yield from self._default(column)
+            yield from self._properties(column)
 
     @property
     def holds_back_a_type(self) -> bool:
         """Whether a column keeps a type that is not the wanted one, so that what uses it cannot look as declared."""
         for found in self.sides.found.columns:
-            declared, complete = (side.column(found.name) for side in (self.sides.declared, self.sides.complete))
-            if declared is None or complete is None or found.type in (declared.type, complete.type):
+            wanted = self.sides.wanted.column(found.name)
+            if wanted is None or found.type == wanted.type:
                 continue
-            if self._type_verdict(found, complete).compatibility != "safe":
+            if self._type_verdict(found, wanted).compatibility != "safe":
                 return True
         return False
 
     @property
     def _follows_a_type(self) -> bool:
         """Whether the table's columns are the attributes of a composite type."""
-        return self.sides.found.of_type is not None and self.sides.found.of_type == self.sides.complete.of_type
+        return self.sides.found.of_type is not None and self.sides.found.of_type == self.sides.wanted.of_type
 
     def _is_unwanted(self, column: Column) -> bool:
         sides = self.sides
-        if sides.declared.column(column.name) or sides.complete.column(column.name):
+        if sides.wanted.column(column.name):
             return False
         return sides.former is None or sides.former.column(column.name) is not None
 
@@ -123,13 +109,6 @@ class ColumnComparison:
             verdict=verdict,
         )
 
-    def _missing(self, declared: Column, complete: Column) -> Difference:
-        """Return the column as migrations leave it; as declared if a pending migration fills it before NOT NULL."""
-        wanted, verdict = complete, self._added(complete)
-        if verdict.compatibility != "safe" and self._added(declared).compatibility == "safe":
-            wanted, verdict = declared, self._added(declared)
-        return self._difference("add_column", None, wanted, (None, wanted.type), verdict)
-
     def _added(self, column: Column) -> Verdict:
         domain = self.types.get(TypeName.parse(column.type).label)
         is_domain = domain is not None and domain.kind == "domain" and not column.type.endswith("[]")
@@ -145,10 +124,10 @@ class ColumnComparison:
     def _altered(self, sides: ColumnSides) -> Iterator[Difference]:
         if sides.found.name in self.made_again:
             verdict = safe("a generated column has no values of its own, and is made again", rewrites=True)
-            texts = (generation(sides.found), generation(sides.complete))
-            yield self._difference("remake_generated_column", sides.found, sides.complete, texts, verdict)
+            texts = (generation(sides.found), generation(sides.wanted))
+            yield self._difference("remake_generated_column", sides.found, sides.wanted, texts, verdict)
             return
-        if not sides.complete.inherited and not self._follows_a_type:
+        if not sides.wanted.inherited and not self._follows_a_type:
             yield from self._type(sides)
             yield from self._collation(sides)
         yield from self._generated(sides)
@@ -160,8 +139,8 @@ class ColumnComparison:
         yield from self._properties(sides)
 
     def _type(self, sides: ColumnSides) -> Iterator[Difference]:
-        old, new = sides.found, sides.complete
-        if not is_settled(old, sides.declared, new, lambda column: column.type):
+        old, new = sides.found, sides.wanted
+        if old.type != new.type:
             yield self._difference("alter_column_type", old, new, (old.type, new.type), self._type_verdict(old, new))
 
     def _type_verdict(self, old: Column, new: Column) -> Verdict:
@@ -179,15 +158,15 @@ class ColumnComparison:
         return "the column is in the partition key" if _is_in_partition_key(column, relation) else None
 
     def _collation(self, sides: ColumnSides) -> Iterator[Difference]:
-        old, new = sides.found, sides.complete
-        if not is_settled(old, sides.declared, new, lambda column: column.collation):
+        old, new = sides.found, sides.wanted
+        if old.collation != new.collation:
             texts = (old.collation or "the type's own", new.collation or "the type's own")
             verdict = incompatible("values would sort and compare differently")
             yield self._difference("alter_column_collation", old, new, texts, verdict)
 
     def _generated(self, sides: ColumnSides) -> Iterator[Difference]:
-        old, new = sides.found, sides.complete
-        if is_settled(old, sides.declared, new, expression):
+        old, new = sides.found, sides.wanted
+        if expression(old) == expression(new):
             return
         if new.generated is None and old.generated == "STORED":
             verdict = safe("the computed values stay, and are computed no more")
@@ -200,8 +179,8 @@ class ColumnComparison:
         yield self._difference("alter_column_generated", old, new, (generation(old), generation(new)), verdict)
 
     def _identity(self, sides: ColumnSides) -> Iterator[Difference]:
-        old, new = sides.found, sides.complete
-        if is_settled(old, sides.declared, new, lambda column: column.identity):
+        old, new = sides.found, sides.wanted
+        if old.identity == new.identity:
             return
         replaced = old.is_serial and new.identity is not None
         verdict = incompatible("the serial column's sequence would be replaced") if replaced else safe(_LATER_ROWS)
@@ -213,16 +192,16 @@ class ColumnComparison:
                 return None
             return "serial" if column.is_serial else canonical_default(column.default, column.type)
 
-        old, new = sides.found, sides.complete
-        if is_settled(old, sides.declared, new, key) or (old.is_serial and new.identity):
+        old, new = sides.found, sides.wanted
+        if key(old) == key(new) or (old.is_serial and new.identity):
             return
         texts = (own_default(old), own_default(new))
         left = "; the sequence is left in place" if old.is_serial and not new.is_serial else ""
         yield self._difference("alter_column_default", old, new, texts, safe(_LATER_ROWS + left))
 
     def _not_null(self, sides: ColumnSides) -> Iterator[Difference]:
-        old, new = sides.found, sides.complete
-        if is_settled(old, sides.declared, new, lambda column: column.not_null):
+        old, new = sides.found, sides.wanted
+        if old.not_null == new.not_null:
             return
         if new.not_null_unvalidated:
             verdict = safe("rows from before are not checked")
@@ -236,48 +215,45 @@ class ColumnComparison:
 
     def _not_null_constraint(self, sides: ColumnSides) -> Iterator[Difference]:
         """Compare name and scope of the constraint, if both sides have one of their own."""
-        old, new = sides.found, sides.complete
+        old, new = sides.found, sides.wanted
         if old.not_null_name is None or new.not_null_name is None:
             return
-        if old.not_null_unvalidated and not (new.not_null_unvalidated or sides.declared.not_null_unvalidated):
+        if old.not_null_unvalidated and not new.not_null_unvalidated:
             verdict = unless_refused("rows from before the constraint were never checked")
             yield self._difference("validate_not_null", old, new, ("NOT VALID", None), verdict)
-        if not is_settled(old, sides.declared, new, lambda column: column.not_null_no_inherit):
+        if old.not_null_no_inherit != new.not_null_no_inherit:
             texts = tuple("NO INHERIT" if side.not_null_no_inherit else None for side in (old, new))
             verdict = safe("the column stays as it is; what child tables have from it differs")
             if old.not_null_no_inherit:
                 verdict = unless_refused("the rows of child tables have to have a value, too")
             yield self._difference("alter_not_null", old, new, (texts[0], texts[1]), verdict)
-        if not is_settled(old, sides.declared, new, lambda column: column.not_null_name):
+        if old.not_null_name != new.not_null_name:
             texts = (old.not_null_name, new.not_null_name)
             verdict = safe("only the constraint's name changes")
             yield self._difference("rename_not_null", old, new, texts, verdict)
 
     def _sequence(self, sides: ColumnSides) -> Iterator[Difference]:
-        def options(column: Column) -> Hashable:
-            return column.sequence.options if column.sequence else None
-
-        old, new = sides.found, sides.complete
+        old, new = sides.found, sides.wanted
         if old.sequence is None or new.sequence is None or (old.identity is None) != (new.identity is None):
             return
-        if not is_settled(old, sides.declared, new, lambda column: column.sequence and column.sequence.label):
+        if old.sequence.label != new.sequence.label:
             texts = (old.sequence.label, new.sequence.label)
             yield self._difference("rename_sequence", old, new, texts, safe("only the sequence's name changes"))
-        if not is_settled(old, sides.declared, new, options):
+        if old.sequence.options != new.sequence.options:
             verdict, texts = sequence_verdict(old.sequence, new.sequence), (old.sequence.type, new.sequence.type)
             yield self._difference("alter_sequence", old, new, texts, verdict)
 
     def _properties(self, sides: ColumnSides) -> Iterator[Difference]:
         """Compare storage properties. An undeclared property was set by hand and stays."""
-        found, declared, complete = (_properties(side) for side in (sides.found, sides.declared, sides.complete))
+        found, wanted = _properties(sides.found), _properties(sides.wanted)
         former = _properties(sides.former) if sides.former else {}
-        for name in {**found, **complete}:
-            have, wish = found.get(name), complete.get(name)
-            if have in (wish, declared.get(name)) or (wish is None and name not in former):
+        for name in {**found, **wanted}:
+            have, wish = found.get(name), wanted.get(name)
+            if have == wish or (wish is None and name not in former):
                 continue
             change_type = f"alter_column_{name}" if name in _PROPERTIES else "alter_column_option"
             verdict = safe(f"{name} concerns how values are kept, not what they are")
-            yield self._difference(change_type, sides.found, sides.complete, (have, wish), verdict)
+            yield self._difference(change_type, sides.found, sides.wanted, (have, wish), verdict)
 
 
 def _is_in_partition_key(column: Column, relation: Relation) -> bool:

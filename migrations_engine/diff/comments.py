@@ -10,21 +10,21 @@ from migrations_engine.model import Sequence as SequenceObject
 
 
 def diff_comments(
-    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None, others: Sequence[Difference]
+    actual: Catalog, wanted: Catalog, former: Catalog | None, others: Sequence[Difference]
 ) -> Iterator[Difference]:
-    """Return differences of comments. An undeclared one was made by hand and stays.
+    """Yield the differences of comments. An undeclared one was made by hand and stays.
 
     :param others: all other differences; comments on objects that they drop are left out
     """
-    there, asked, finished, former = (
+    there, asked, earlier = (
         {(kind, identity): text for kind, identity, text in side.comments}
-        for side in (actual, declared, complete, formerly or Catalog())
+        for side in (actual, wanted, former or Catalog())
     )
     drops = [difference for difference in others if difference.change_type.startswith("drop_") and difference.found]
-    for kind, identity in sorted({**asked, **former}):
+    for kind, identity in sorted({**asked, **earlier}):
         key = (kind, identity)
-        have, wish = there.get(key), finished.get(key)
-        if have in (wish, asked.get(key)) or (wish is None and have != former.get(key)):
+        have, wish = there.get(key), asked.get(key)
+        if have == wish or (wish is None and have != earlier.get(key)):
             continue
         if wish is None and any(is_on(identity, drop.found, drop.relation) for drop in drops):
             continue

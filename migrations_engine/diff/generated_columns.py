@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final
 
 from migrations_engine.diff.expression import canonical
-from migrations_engine.diff.sides import RelationSides, is_settled
+from migrations_engine.diff.sides import RelationSides
 from migrations_engine.diff.type_change import classify_type_change
 from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Type
 
@@ -15,14 +15,13 @@ _SET_EXPRESSION_SINCE: Final = 170000  #: ``ALTER COLUMN … SET EXPRESSION`` ca
 
 def columns_made_again(sides: RelationSides, actual: Catalog, types: Mapping[str, Type]) -> Iterator[str]:
     """Yield the generated columns that PostgreSQL cannot change in place: drop and add them, as they hold no data."""
-    found, complete = sides.found, sides.complete
-    users = generated_from(found, actual.column_users)
-    for wanted in complete.columns:
-        old, declared = found.column(wanted.name), sides.declared.column(wanted.name)
-        if old is None or declared is None or not (old.generated and wanted.generated) or wanted.inherited:
+    users = generated_from(sides.found, actual.column_users)
+    for wanted in sides.wanted.columns:
+        old = sides.found.column(wanted.name)
+        if old is None or not (old.generated and wanted.generated) or wanted.inherited:
             continue
         in_place = old.generated == wanted.generated and actual.server_version >= _SET_EXPRESSION_SINCE
-        is_other = not is_settled(old, declared, wanted, expression) and not in_place
+        is_other = expression(old) != expression(wanted) and not in_place
         used = [user.column for user in users if user.name == wanted.name]
         if is_other or any(_becomes_wider(name, sides, types) for name in used):
             yield wanted.name
@@ -30,8 +29,8 @@ def columns_made_again(sides: RelationSides, actual: Catalog, types: Mapping[str
 
 def _becomes_wider(name: str, sides: RelationSides, types: Mapping[str, Type]) -> bool:
     """Whether a column gets a type that holds all its values."""
-    old, declared, new = (side.column(name) for side in (sides.found, sides.declared, sides.complete))
-    if old is None or declared is None or new is None or new.inherited or old.type in (declared.type, new.type):
+    old, new = sides.found.column(name), sides.wanted.column(name)
+    if old is None or new is None or new.inherited or old.type == new.type:
         return False
     return classify_type_change(old.type, new.type, types).compatibility == "safe"
 

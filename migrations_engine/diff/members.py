@@ -24,8 +24,7 @@ def diff_constraints(sides: RelationSides, actual: Catalog, *, loose: bool) -> I
     relation = sides.found
     matching = match_named(
         found=relation.constraints,
-        declared=sides.declared.constraints,
-        complete=sides.complete.constraints,
+        wanted=sides.wanted.constraints,
         former=sides.former.constraints if sides.former else (),
         shape=lambda constraint: (constraint.kind, _spelling(constraint.definition, loose=loose)),
     )
@@ -65,8 +64,7 @@ def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Differenc
     for kind in ATTACHMENT_KINDS:
         matching = match_named(
             found=_of_kind(relation, kind),
-            declared=_of_kind(sides.declared, kind),
-            complete=_of_kind(sides.complete, kind),
+            wanted=_of_kind(sides.wanted, kind),
             former=_of_kind(sides.former, kind),
             shape=shape,
         )
@@ -86,14 +84,14 @@ def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Differenc
 
 def _inherited_indexes(sides: RelationSides) -> Iterator[Difference]:
     """Compare the names of a partition's parts of indexes; everything else about them follows from the indexes."""
-    found, declared, complete = (
+    found, wanted = (
         sorted((item for item in side.attachments if item.inherited), key=lambda item: (item.definition, item.name))
-        for side in (sides.found, sides.declared, sides.complete)
+        for side in (sides.found, sides.wanted)
     )
-    accepted = {(item.definition, item.name) for item in (*declared, *complete)}
+    accepted = {(item.definition, item.name) for item in wanted}
     free = [item for item in found if (item.definition, item.name) not in accepted]
     names = {item.name for item in found}
-    for new in complete:
+    for new in wanted:
         old = next((item for item in free if item.definition == new.definition), None)
         if old is not None and new.name not in names:
             free.remove(old)

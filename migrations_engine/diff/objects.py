@@ -9,24 +9,20 @@ from migrations_engine.diff.difference import Difference, Verdict, incompatible,
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog, DatabaseObject
 
 
-def diff_objects(
-    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
-) -> Iterator[Difference]:
-    """Differences of objects. They hold no rows, so what is declared is wanted, even where a migration dropped it."""
-    there, asked, finished, former = (
-        {(item.kind, item.identity): item for item in side.objects}
-        for side in (actual, declared, complete, formerly or Catalog())
+def diff_objects(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
+    """Yield the differences of objects."""
+    there, asked, earlier = (
+        {(item.kind, item.identity): item for item in side.objects} for side in (actual, wanted, former or Catalog())
     )
-    for key, found in reversed(there.items()):
-        if key in former and key not in asked and key not in finished:
-            verdict = safe(f"the {found.kind} is declared no more; it holds no rows")
-            yield _difference("drop", found, None, verdict)
-    for key, declaration in asked.items():
-        wanted, present = finished.get(key, declaration), there.get(key)
+    for key, old in reversed(there.items()):
+        if key in earlier and key not in asked:
+            yield _difference("drop", old, None, safe(f"the {old.kind} is declared no more; it holds no rows"))
+    for key, new in asked.items():
+        present = there.get(key)
         if present is None:
-            yield _difference("add", None, wanted, safe(f"the {wanted.kind} is new"))
-        elif present not in (declaration, wanted):
-            yield _difference("alter", present, wanted, _changed(present, wanted))
+            yield _difference("add", None, new, safe(f"the {new.kind} is new"))
+        elif present != new:
+            yield _difference("alter", present, new, _changed(present, new))
 
 
 def change_type(verb: str, kind: str) -> str:

@@ -9,20 +9,15 @@ from migrations_engine.diff.difference import Difference, safe
 from migrations_engine.model import Catalog, Privilege
 
 
-def diff_privileges(
-    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
-) -> Iterator[Difference]:
-    """Return differences of privileges. An undeclared one was granted by hand and stays."""
-    there, finished = set(actual.privileges), set(complete.privileges)
-    known = {*declared.privileges, *finished}
-    for former in formerly.privileges if formerly else ():
-        stronger = replace(former, grantable=True)
-        if former in there and former not in known and stronger not in known:
-            yield _difference(former, given=former.revoked)
-    for wanted in declared.privileges:
-        stronger = replace(wanted, grantable=True)
-        if wanted in finished and wanted not in there and not (stronger in there and stronger in known):
-            yield _difference(wanted, given=not wanted.revoked)
+def diff_privileges(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
+    """Yield the differences of privileges. An undeclared one was granted by hand and stays."""
+    there, asked = set(actual.privileges), set(wanted.privileges)
+    for old in former.privileges if former else ():
+        if old in there and not asked & {old, replace(old, grantable=True)}:
+            yield _difference(old, given=old.revoked)
+    for new in wanted.privileges:
+        if new not in there and replace(new, grantable=True) not in there & asked:
+            yield _difference(new, given=not new.revoked)
 
 
 def _difference(privilege: Privilege, *, given: bool) -> Difference:

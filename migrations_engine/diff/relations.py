@@ -49,10 +49,10 @@ def dropped(relation: Relation) -> Difference:
 
 def diff_kind(sides: RelationSides) -> Difference | None:
     """Return the difference of kinds, if any; then nothing else is compared."""
-    old, new = sides.found.kind, sides.complete.kind
-    if old in (sides.declared.kind, new):
+    old, new = sides.found.kind, sides.wanted.kind
+    if old == new:
         return None
-    if not sides.found.is_table and not sides.complete.is_table:
+    if not sides.found.is_table and not sides.wanted.is_table:
         verdict = safe(f"the {old} becomes a {new}; neither holds rows of its own")
         return _altered(sides, "alter_view", (old, new), verdict)
     return _altered(sides, "alter_kind", (old, new), incompatible(f"the {old} would become a {new}"))
@@ -61,8 +61,8 @@ def diff_kind(sides: RelationSides) -> Difference | None:
 def diff_table(sides: RelationSides) -> Iterator[Difference]:
     """Differences of a table's own properties."""
     for attribute, (change_type, what) in _LASTING.items():
-        have, asked, wish = (getattr(side, attribute) for side in (sides.found, sides.declared, sides.complete))
-        if have not in (asked, wish):
+        have, wish = (getattr(side, attribute) for side in (sides.found, sides.wanted))
+        if have != wish:
             texts = tuple(", ".join(value) if isinstance(value, tuple) else value for value in (have, wish))
             verdict = incompatible(f"{what} would change", _instructions(attribute, sides))
             yield _altered(sides, change_type, (texts[0], texts[1]), verdict)
@@ -74,7 +74,7 @@ def diff_table(sides: RelationSides) -> Iterator[Difference]:
 
 def _instructions(attribute: str, sides: RelationSides) -> str | None:
     """Return the statements with which a migration makes a table a partition or child of another one, or ends that."""
-    found, wanted = sides.found, sides.complete
+    found, wanted = sides.found, sides.wanted
     old, new = found.partition_bound, wanted.partition_bound
     if attribute == "partition_bound" or (attribute == "parents" and old is not None and old == new):
         lines = [f"ALTER TABLE {parent} DETACH PARTITION {found.label}" for parent in found.parents if old]
@@ -90,12 +90,12 @@ def _instructions(attribute: str, sides: RelationSides) -> str | None:
 
 def diff_options(sides: RelationSides) -> Iterator[Difference]:
     """Return differences of storage parameters. An undeclared one was set by hand and stays."""
-    found, declared, complete = (_options(side) for side in (sides.found, sides.declared, sides.complete))
+    found, wanted = _options(sides.found), _options(sides.wanted)
     former = _options(sides.former) if sides.former else {}
     verdict = safe("an option concerns how rows are kept or reached, not what they are")
-    for name in {**found, **complete}:
-        have, wish = found.get(name), complete.get(name)
-        if have not in (wish, declared.get(name)) and (wish is not None or name in former):
+    for name in {**found, **wanted}:
+        have, wish = found.get(name), wanted.get(name)
+        if have != wish and (wish is not None or name in former):
             yield _altered(sides, "alter_option", (have, wish), verdict, name=name)
 
 
@@ -109,17 +109,17 @@ def diff_view(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
         spelled = without_casts(view.definition) if loose else canonical(view.definition)
         return spelled, tuple(column.name for column in view.columns)
 
-    if shape(sides.found) in (shape(sides.declared), shape(sides.complete)):
+    if shape(sides.found) == shape(sides.wanted):
         yield from _clustering(sides)
         yield from diff_options(sides)
         return
     verdict = safe(f"the {sides.found.kind} differs; it holds no rows of its own")
-    yield _altered(sides, "alter_view", (sides.found.definition, sides.complete.definition), verdict)
+    yield _altered(sides, "alter_view", (sides.found.definition, sides.wanted.definition), verdict)
 
 
 def _persistence(sides: RelationSides) -> Iterator[Difference]:
-    have, asked, wish = (side.unlogged for side in (sides.found, sides.declared, sides.complete))
-    if have not in (asked, wish):
+    have, wish = sides.found.unlogged, sides.wanted.unlogged
+    if have != wish:
         verdict = safe("the rows survive a crash from now on", rewrites=True)
         if wish:
             verdict = dataloss("an unlogged table is emptied by a crash")
@@ -139,9 +139,9 @@ def _clustering(sides: RelationSides) -> Iterator[Difference]:
 
 
 def _switch(sides: RelationSides, attribute: str, change_type: str, verdict: Verdict) -> Iterator[Difference]:
-    have, asked, wish = (getattr(side, attribute) for side in (sides.found, sides.declared, sides.complete))
+    have, wish = (getattr(side, attribute) for side in (sides.found, sides.wanted))
     by_hand = not wish and not (sides.former and getattr(sides.former, attribute))
-    if have not in (asked, wish) and not by_hand:
+    if have != wish and not by_hand:
         yield _altered(sides, change_type, (str(have), str(wish)), verdict)
 
 
@@ -159,7 +159,7 @@ def _altered(
         name=name,
         relation=sides.found,
         found=sides.found,
-        wanted=sides.complete,
+        wanted=sides.wanted,
         from_text=texts[0],
         to_text=texts[1],
         verdict=verdict,

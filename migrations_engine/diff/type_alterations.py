@@ -165,10 +165,8 @@ def _unless_values_refuse(reason: str, domain: Type, actual: Catalog) -> Verdict
     return unless_refused(reason)
 
 
-def renamed_constraints(found: Type, asked: Type, wanted: Type) -> Iterator[Difference]:
+def renamed_constraints(found: Type, wanted: Type) -> Iterator[Difference]:
     """Yield the constraints of a domain that differ from the wanted ones by name alone."""
-    if _constraints(found) in (_constraints(asked), _constraints(wanted)):
-        return
     had = [item for item in _constraints(found) if item not in _constraints(wanted)]
     has = [item for item in _constraints(wanted) if item not in _constraints(found)]
     for (_, old), (_, new) in zip(had, has, strict=True):

@@ -6,60 +6,44 @@ from collections.abc import Hashable, Iterator
 
 from migrations_engine.diff.columns import sequence_verdict
 from migrations_engine.diff.difference import Difference, dataloss, safe
-from migrations_engine.diff.sides import is_settled
 from migrations_engine.diff.type_alterations import altered_type, renamed_constraints, type_shape
 from migrations_engine.diff.type_change import TypeName
+from migrations_engine.diff.use_order import labels_by_use
 from migrations_engine.model import Catalog, Sequence, Type
 
 
-def diff_types(actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None) -> Iterator[Difference]:
-    """Differences of enums, domains, composites and ranges."""
-    for asked in _by_use(declared):
-        label, wanted, found = (
-            asked.label,
-            complete.type_by_label.get(asked.label),
-            actual.type_by_label.get(asked.label),
-        )
-        if wanted is None:  # a migration drops or renames it
-            continue
-        if found is None:
-            verdict = safe(f"the {wanted.kind} type is new")
-            yield Difference(change_type="add_type", table=label, wanted=wanted, to_text=wanted.kind, verdict=verdict)
-        elif not is_settled(found, asked, wanted, type_shape):
-            yield from altered_type(found, wanted, actual)
+def diff_types(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
+    """Yield the differences of enums, domains, composites and ranges."""
+    for label in labels_by_use(wanted.type_by_label, _used_types):
+        new, old = wanted.type_by_label[label], actual.type_by_label.get(label)
+        if old is None:
+            verdict = safe(f"the {new.kind} type is new")
+            yield Difference(change_type="add_type", table=label, wanted=new, to_text=new.kind, verdict=verdict)
+        elif type_shape(old) != type_shape(new):
+            yield from altered_type(old, new, actual)
         else:
-            yield from renamed_constraints(found, asked, wanted)
-    for found in actual.types:
-        label = found.label
-        known = label in declared.type_by_label or label in complete.type_by_label
-        if formerly and label in formerly.type_by_label and not known:
+            yield from renamed_constraints(old, new)
+    for old in actual.types:
+        if former and old.label in former.type_by_label and old.label not in wanted.type_by_label:
             verdict = safe("the type is declared no more; it holds no rows and is left in place")
-            yield Difference(change_type="drop_type", table=label, found=found, from_text=found.kind, verdict=verdict)
+            yield Difference(change_type="drop_type", table=old.label, found=old, from_text=old.kind, verdict=verdict)
 
 
-def diff_sequences(
-    actual: Catalog, declared: Catalog, complete: Catalog, formerly: Catalog | None
-) -> Iterator[Difference]:
-    """Differences of the sequences that are not a column's own."""
-    there, asked_for, finished, former = (
-        {sequence.label: sequence for sequence in side.sequences}
-        for side in (actual, declared, complete, formerly or Catalog())
+def diff_sequences(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
+    """Yield the differences of the sequences that no column owns."""
+    there, asked, earlier = (
+        {sequence.label: sequence for sequence in side.sequences} for side in (actual, wanted, former or Catalog())
     )
-    columns_own = _own_sequences(actual)
-    finished_own = _own_sequences(complete)
-    for label, asked in asked_for.items():
-        wanted, found = finished.get(label), there.get(label) or columns_own.get(label)
-        if wanted is None:  # a migration drops or renames it
-            continue
-        if found is None:
+    columns_own, wanted_own = _own_sequences(actual), _own_sequences(wanted)
+    for label, new in asked.items():
+        old = there.get(label) or columns_own.get(label)
+        if old is None:
             verdict = safe("the sequence is new")
-            yield Difference(
-                change_type="add_sequence", table=label, wanted=wanted, to_text=wanted.type, verdict=verdict
-            )
-        elif not is_settled(found, asked, wanted, _sequence_shape):
-            yield _altered_sequence(found, wanted)
+            yield Difference(change_type="add_sequence", table=label, wanted=new, to_text=new.type, verdict=verdict)
+        elif _sequence_shape(old) != _sequence_shape(new):
+            yield _altered_sequence(old, new)
     for label, found in there.items():
-        if label in former and label not in asked_for and label not in finished and label not in finished_own:
+        if label in earlier and label not in asked and label not in wanted_own:
             verdict = dataloss("the sequence is declared no more; its position would be lost")
             yield Difference(
                 change_type="drop_sequence", table=label, found=found, from_text=found.type, verdict=verdict
@@ -72,21 +56,10 @@ def _own_sequences(catalog: Catalog) -> dict[str, Sequence]:
     return {column.sequence.label: column.sequence for column in columns if column.sequence is not None}
 
 
-def _by_use(catalog: Catalog) -> list[Type]:
-    """Return the types of a catalog, each after those it depends on."""
-    ordered: list[Type] = []
-    pending = list(catalog.types)
-
-    def uses(type_: Type) -> set[str]:
-        texts = [type_.base or "", *(attribute.type for attribute in type_.attributes)]
-        return {TypeName.parse(text).label for text in texts}
-
-    while pending:
-        waiting = {type_.label for type_ in pending}
-        ready = [type_ for type_ in pending if not uses(type_) & waiting - {type_.label}] or pending
-        ordered += ready
-        pending = [type_ for type_ in pending if type_ not in ready]
-    return ordered
+def _used_types(type_: Type) -> set[str]:
+    """Return the labels of the types that a domain, range or composite type uses."""
+    texts = [type_.base or "", *(attribute.type for attribute in type_.attributes)]
+    return {TypeName.parse(text).label for text in texts}
 
 
 def _sequence_shape(sequence: Sequence) -> Hashable:

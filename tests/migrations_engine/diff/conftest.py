@@ -111,7 +111,7 @@ class Laboratory:
             before = self._read()
             if rows:
                 connection.execute(rows.encode())
-            diff = diff_catalogs(actual=before, declared=wanted, complete=wanted, formerly=before)
+            diff = diff_catalogs(actual=before, wanted=wanted, former=before)
             diff = count_rows_at_risk(connection, diff, 5000)
             statements = tuple(alteration.sql for alteration in alterations(diff))
             for statement in statements:

@@ -82,7 +82,7 @@ def go(laboratory: Laboratory, direction: Direction):
     assert [summary(difference) for difference in diff.changes] == list(expected)
     assert bool(diff.warnings) == case.named
 
-    left = diff_catalogs(actual=change.after, declared=wanted, complete=wanted, formerly=change.before).changes
+    left = diff_catalogs(actual=change.after, wanted=wanted, former=change.before).changes
     remaining = [item for item in diff.changes if item.compatibility != "safe" or item.change_type in LEFT_ALONE]
     assert [(item.change_type, item.table, item.name) for item in left] == [
         (item.change_type, item.table, item.name) for item in remaining
@@ -94,7 +94,7 @@ def test_a_schema_does_not_differ_from_itself(laboratory: Laboratory, case: Case
     for way, text in (("there", case.one), ("back", case.other)):
         if laboratory.knows(case):
             again, first = laboratory.change(case, way).before, laboratory.catalog_of(spelled(case, text))
-            diff = diff_catalogs(actual=again, declared=first, complete=first, formerly=None)
+            diff = diff_catalogs(actual=again, wanted=first)
             assert (diff.changes, diff.warnings) == ((), ())
 
 

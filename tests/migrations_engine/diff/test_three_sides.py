@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migrations_engine.diff import diff_catalogs
+from migrations_engine.diff import Sources, diff_catalogs, target_catalog
 
 from .test_corpus import summary
 
@@ -16,12 +16,13 @@ WITH_AGE = "CREATE TABLE t (id int PRIMARY KEY, name varchar(20), age int)"
 def compare(laboratory):
     def differences(*, actual, declared, complete=None, formerly=None):
         """Texts of SQL; *complete* defaults to the declared one, *formerly* to unknown."""
-        diff = diff_catalogs(
-            actual=laboratory.catalog_of(actual),
+        sources = Sources(
             declared=laboratory.catalog_of(declared),
             complete=laboratory.catalog_of(declared if complete is None else complete),
-            formerly=None if formerly is None else laboratory.catalog_of(formerly),
+            actual=laboratory.catalog_of(actual),
+            former=None if formerly is None else laboratory.catalog_of(formerly),
         )
+        diff = diff_catalogs(actual=sources.actual, wanted=target_catalog(sources), former=sources.former)
         return [summary(difference) for difference in diff.changes], list(diff.warnings)
 
     return differences
@@ -61,23 +62,40 @@ def test_neither_declared_nor_refined_is_compared_with_the_refined(compare):
     [
         ("CREATE TABLE t (a int NOT NULL DEFAULT 1 CHECK (a > 0))", "CREATE TABLE t (a int)"),
         ("CREATE TABLE t (a int)", "CREATE TABLE t (a int NOT NULL DEFAULT 1 CHECK (a > 0))"),
-        ("CREATE TABLE t (a int); CREATE INDEX i ON t (a)", "CREATE TABLE t (a int); CREATE INDEX i ON t (a DESC)"),
-        ("CREATE TABLE t (a int); CREATE VIEW v AS TABLE t", "CREATE TABLE t (a int); CREATE VIEW v AS SELECT 1 AS a"),
         ("CREATE TABLE t (a int)", "CREATE TABLE t (a int) WITH (fillfactor = 50)"),
-        ("CREATE TYPE m AS ENUM ('a')", "CREATE TYPE m AS ENUM ('a', 'b')"),
         ("CREATE SEQUENCE s", "CREATE SEQUENCE s INCREMENT 2"),
-        ("CREATE TABLE t (a int); COMMENT ON TABLE t IS 'one'", "CREATE TABLE t (a int); COMMENT ON TABLE t IS 'two'"),
     ],
 )  # fmt: skip
-def test_a_migration_may_refine_anything(compare, declared, complete):
+def test_a_migration_may_refine_what_holds_rows(compare, declared, complete):
     for actual in (declared, complete):
         assert changes(compare, actual=actual, declared=declared, complete=complete, formerly=declared) == []
 
 
+@pytest.mark.parametrize(
+    ("declared", "complete", "back"),
+    [
+        ("CREATE INDEX i ON t (a)", "CREATE INDEX i ON t (a DESC)", "safe alter_index t.i"),
+        ("CREATE VIEW v AS TABLE t", "CREATE VIEW v AS SELECT 1 AS a", "safe alter_view v"),
+        ("COMMENT ON TABLE t IS 'one'", "COMMENT ON TABLE t IS 'two'", "safe alter_comment public.t.table"),
+    ],
+)  # fmt: skip
+def test_what_holds_no_rows_is_as_declared_whatever_a_migration_made(compare, declared, complete, back):
+    declared, complete = (f"CREATE TABLE t (a int); {text}" for text in (declared, complete))
+    assert changes(compare, actual=declared, declared=declared, complete=complete, formerly=declared) == []
+    assert changes(compare, actual=complete, declared=declared, complete=complete, formerly=declared) == [back]
+
+
+def test_an_enum_has_the_values_that_migrations_add(compare):
+    declared, complete = "CREATE TYPE m AS ENUM ('a')", "CREATE TYPE m AS ENUM ('a', 'b')"
+    assert changes(compare, actual=complete, declared=declared, complete=complete, formerly=declared) == []
+    found = changes(compare, actual=declared, declared=declared, complete=complete, formerly=declared)
+    assert found == ["safe add_enum_value m.b"]
+
+
 def test_a_new_column_that_a_migration_fills_and_then_requires_is_added_as_declared(compare):
     declared, required = "CREATE TABLE t (a int, b text)", "CREATE TABLE t (a int, b text NOT NULL)"
-    found = changes(compare, actual="CREATE TABLE t (a int)", declared=declared, complete=required)
-    assert found == ["safe add_column t.b"]
+    before_the_migration = changes(compare, actual="CREATE TABLE t (a int)", declared=declared)
+    assert before_the_migration == ["safe add_column t.b"]
     found = changes(compare, actual="CREATE TABLE t (a int)", declared=required, complete=required)
     assert found == ["dataloss add_column t.b"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.databases.catalog import drop_database
 from migrations_engine.catalog import count_rows_at_risk, read_catalog
 from migrations_engine.deploy.ddl.alterations import alterations
-from migrations_engine.diff import diff_catalogs
+from migrations_engine.diff import Sources, diff_catalogs, target_catalog
 from migrations_engine.model import Catalog
 
 
@@ -53,7 +53,7 @@ def start(bench: Bench, text: str, wanted: str) -> tuple[list[str], Catalog]:
     """Read the catalog of *wanted* in an empty database, run *text* in another, and alter it to *wanted*."""
     target, former = bench.catalog_of(wanted), bench.catalog_of(text)
     bench.connection.execute(text.encode())
-    diff = diff_catalogs(actual=read_catalog(bench.connection), declared=target, complete=target, formerly=former)
+    diff = diff_catalogs(actual=read_catalog(bench.connection), wanted=target, former=former)
     made = alterations(count_rows_at_risk(bench.connection, diff, 5000))
     for alteration in made:
         bench.connection.execute(alteration.sql)
@@ -91,7 +91,7 @@ def test_every_change_is_answered_for(bench):
         "CREATE TABLE t (a bigint, b bigint, c text DEFAULT 'x' UNIQUE); COMMENT ON TABLE t IS 'x'"
     )
     bench.connection.execute("CREATE TABLE t (a int, b int)")
-    diff = diff_catalogs(actual=read_catalog(bench.connection), declared=target, complete=target)
+    diff = diff_catalogs(actual=read_catalog(bench.connection), wanted=target)
     diff = count_rows_at_risk(bench.connection, diff, 5000)
     answered = [change for alteration in alterations(diff) for change in alteration.changes]
     assert set(answered) == {difference.as_change() for difference in diff.changes}
@@ -151,7 +151,7 @@ def test_an_undeclared_view_is_recreated_unchanged(bench):
     bench.connection.execute(
         "CREATE TABLE t (a int); CREATE VIEW mine AS SELECT a + 1 AS b FROM t; GRANT SELECT ON mine TO PUBLIC"
     )
-    diff = diff_catalogs(actual=read_catalog(bench.connection), declared=target, complete=target)
+    diff = diff_catalogs(actual=read_catalog(bench.connection), wanted=target)
     for alteration in alterations(diff):
         bench.connection.execute(alteration.sql)
     after = read_catalog(bench.connection)
@@ -168,7 +168,9 @@ def test_objects_of_a_pending_migration_are_recreated_unchanged(bench):
     declared = f"CREATE TABLE t (a bigint); {behind}"
     sides = bench.catalog_of(declared), bench.catalog_of(f"{declared}; {refined}")
     bench.connection.execute(f"CREATE TABLE t (a int); {behind}; COMMENT ON POLICY p ON t IS 'kept'".encode())
-    diff = diff_catalogs(actual=read_catalog(bench.connection), declared=sides[0], complete=sides[1])
+    actual = read_catalog(bench.connection)
+    target = target_catalog(Sources(declared=sides[0], complete=sides[1], actual=actual))
+    diff = diff_catalogs(actual=actual, wanted=target)
     for alteration in alterations(diff):
         bench.connection.execute(alteration.sql)
     after = read_catalog(bench.connection)
@@ -220,7 +222,7 @@ def test_identical_differences_have_the_same_order(bench):
     target = bench.catalog_of(wanted)
     bench.connection.execute(text.encode())
     found = read_catalog(bench.connection)
-    plans = {alterations(diff_catalogs(actual=found, declared=target, complete=target)) for _ in range(3)}
+    plans = {alterations(diff_catalogs(actual=found, wanted=target)) for _ in range(3)}
     assert len(plans) == 1
 
 
@@ -282,12 +284,12 @@ def test_any_safe_evolution_converges_and_keeps_every_row(workbench, evolution):
         workbench.execute(f"{before}; {insert}".encode())
         names = ", ".join(f"{column.name}::text" for column in former.relation_by_label["t"].columns)
         rows = bench.rows(f"SELECT {names} FROM t")
-        diff = diff_catalogs(actual=former, declared=target, complete=target, formerly=former)
+        diff = diff_catalogs(actual=former, wanted=target, former=former)
         diff = count_rows_at_risk(workbench, diff, 5000)
         assert {difference.compatibility for difference in diff.changes} <= {"safe"}
         for alteration in alterations(diff):
             workbench.execute(alteration.sql)
-        again = diff_catalogs(actual=read_catalog(workbench), declared=target, complete=target, formerly=target)
+        again = diff_catalogs(actual=read_catalog(workbench), wanted=target, former=target)
         assert again.changes == ()
         types = {column.name: column.type for column in former.relation_by_label["t"].columns}
         back = ", ".join(f"{name}::{type_}::text" for name, type_ in types.items())

@@ -1,0 +1,93 @@
+"""The sources of a target catalog, and the versions of an object in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from migrations_engine.model import Catalog
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The catalogs from which the target of a database is computed."""
+
+    declared: Catalog  #: what ``types/`` and ``tables/`` make in an empty database
+    complete: Catalog  #: what they make there together with every migration
+    actual: Catalog  #: the database, after the migrations of this deploy
+    before: Catalog | None = None  #: the database before them; None for a new database
+    former: Catalog | None = None  #: what the last deploy declared; None if that is unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions(Generic[T]):
+    """An object as each source has it; None where it is absent."""
+
+    declared: T | None
+    complete: T | None
+    actual: T | None
+    before: T | None
+    former: T | None
+    knows_before: bool  #: else *before* is None because what the object belongs to did not exist before this deploy
+    knows_former: bool  #: else *former* is None because the last deploy did not declare what the object belongs to
+
+    def undeclared(self) -> T | None:
+        """Return the present version of an undeclared object; None if only the last deploy declared it."""
+        return self.actual if self.complete is not None or self.former is None else None
+
+    def within(self, part: Callable[[T], U | None]) -> Versions[U]:
+        """Return the versions of a part of the object."""
+        declared, complete, actual, before, former = (
+            None if version is None else part(version)
+            for version in (self.declared, self.complete, self.actual, self.before, self.former)
+        )
+        return Versions(
+            declared=declared,
+            complete=complete,
+            actual=actual,
+            before=before,
+            former=former,
+            knows_before=self.knows_before and self.before is not None and self.actual is not None,
+            knows_former=self.knows_former and self.former is not None,
+        )
+
+    def decide(self, key: Callable[[T], Hashable]) -> T | None:
+        """Return the version that is the target by the rules of ``target``.
+
+        :param key: returns what is compared of a version
+        """
+
+        def spelled(version: T | None) -> Hashable:
+            return None if version is None else (key(version),)
+
+        if spelled(self.declared) == spelled(self.complete):
+            return self.declared
+        if self.knows_before and spelled(self.before) != spelled(self.actual):
+            return self.actual
+        if self.knows_former and spelled(self.former) != spelled(self.declared):
+            return self.declared
+        return self.declared if spelled(self.actual) == spelled(self.declared) else self.complete
+
+
+def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]) -> dict[str, Versions[U]]:
+    """Return the versions of all objects but those that only the past had, by label."""
+    declared, complete, actual, before, former = (
+        items(source) if source is not None else {}
+        for source in (sources.declared, sources.complete, sources.actual, sources.before, sources.former)
+    )
+    return {
+        label: Versions(
+            declared=declared.get(label),
+            complete=complete.get(label),
+            actual=actual.get(label),
+            before=before.get(label),
+            former=former.get(label),
+            knows_before=sources.before is not None,
+            knows_former=sources.former is not None,
+        )
+        for label in {**declared, **complete, **actual}
+    }

@@ -1,0 +1,181 @@
+"""The target of a table or view: its columns, constraints, attachments and attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Final, TypeVar
+
+from migrations_engine.diff.expression import canonical, canonical_default, without_casts
+from migrations_engine.diff.sides import like
+from migrations_engine.diff.sources import Versions
+from migrations_engine.model import Attachment, Column, Constraint, Relation
+
+#: Attributes with which a table is created; the others concern the visibility and storage of rows.
+_LASTING: Final = ("unlogged", "partition_key", "partition_bound", "parents", "of_type", "server", "access_method")
+_SWITCHES: Final = ("row_security", "force_row_security", "replica_identity", "clustered_on")
+#: Attributes of a column that only make sense together.
+_TYPE: Final = ("type", "collation")
+_VALUE: Final = ("default", "identity", "generated", "sequence")
+_NOT_NULL: Final = ("not_null", "not_null_name", "not_null_no_inherit", "not_null_unvalidated")
+_OTHERS: Final = tuple(
+    field.name for field in fields(Column) if field.name not in ("name", *_TYPE, *_VALUE, *_NOT_NULL)
+)
+
+D = TypeVar("D", Constraint, Attachment)
+
+
+def target_table(versions: Versions[Relation]) -> Relation | None:
+    """Return the target of the table; None if it should not exist."""
+    if versions.declared is None:
+        return versions.undeclared()
+    if versions.complete is None:
+        if not versions.declared.partition_bound and versions.decide(lambda _: True) is None:
+            return None
+        versions = replace(versions, complete=versions.declared)
+    table = versions.within(lambda side: side)
+    attributes = {name: getattr(table.decide(attrgetter(name)), name) for name in _LASTING}
+    target = replace(
+        _with_attachments(versions),
+        **attributes,
+        columns=tuple(_columns(versions)),
+        constraints=tuple(_constraints(versions)),
+    )
+    return _over_migrated_types(target, versions.complete) if versions.complete is not None else target
+
+
+def _over_migrated_types(target: Relation, complete: Relation) -> Relation:
+    """Return the table with definitions as PostgreSQL prints them over types that migrations have changed."""
+    types = {column.name: column.type for column in complete.columns}
+    if any(types.get(column.name, column.type) != column.type for column in target.columns):
+        return target
+    return replace(
+        target,
+        constraints=tuple(_as_printed(item, complete.constraints) for item in target.constraints),
+        attachments=tuple(_as_printed(item, complete.attachments) for item in target.attachments),
+    )
+
+
+def _as_printed(item: D, migrated: Sequence[D]) -> D:
+    """Return *item* with the definition of that one of *migrated* from which it differs in casts alone."""
+    for other in migrated:
+        same = (other.kind, other.name) == (item.kind, item.name)
+        if same and without_casts(other.definition) == without_casts(item.definition):
+            return replace(item, definition=other.definition)
+    return item
+
+
+def target_view(versions: Versions[Relation]) -> Relation | None:
+    """Return the target of the view; None if it should not exist."""
+    if versions.declared is None:
+        return versions.undeclared()
+    view = _with_attachments(versions)
+    # The same query over a column whose type a migration has changed is printed with other casts.
+    for migrated in (versions.actual, versions.complete):
+        if migrated is not None and without_casts(migrated.definition) == without_casts(view.definition):
+            columns = tuple(_of_type(view.column(column.name), column) for column in migrated.columns)
+            return replace(view, definition=migrated.definition, columns=columns)
+    return view
+
+
+def _of_type(declared: Column | None, migrated: Column) -> Column:
+    """Return the declared column of a view, with the type that migrations have given to its source."""
+    return replace(declared, type=migrated.type, collation=migrated.collation) if declared else migrated
+
+
+def _columns(versions: Versions[Relation]) -> Iterator[Column]:
+    assert versions.declared is not None
+    for name in [column.name for column in versions.declared.columns]:
+        column = versions.within(lambda relation, name=name: relation.column(name))  # type: ignore[misc]
+        if column.complete is not None:
+            yield _column(column)
+        elif column.decide(lambda _: True) is not None:
+            yield _column(replace(column, complete=column.declared))
+    for found in versions.actual.columns if versions.actual else ():
+        if versions.declared.column(found.name) is None:
+            by_migration = versions.complete is not None and versions.complete.column(found.name) is not None
+            if by_migration or (versions.former is not None and versions.former.column(found.name) is None):
+                yield found
+
+
+def _column(versions: Versions[Column]) -> Column:
+    """Return the column with the target of each of its attributes."""
+    parts: list[tuple[tuple[str, ...], Callable[[Column], Hashable]]] = [
+        (_TYPE, attrgetter(*_TYPE)),
+        (_VALUE, column_value),
+        (_NOT_NULL, attrgetter(*_NOT_NULL)),
+        *(((name,), attrgetter(name)) for name in _OTHERS),
+    ]
+    column = versions.declared
+    assert column is not None
+    versions = versions.within(lambda side: side)
+    for names, key in parts:
+        chosen = versions.decide(key)
+        column = replace(column, **{name: getattr(chosen, name) for name in names})
+    return column
+
+
+def _constraints(versions: Versions[Relation]) -> Iterator[Constraint]:
+    assert versions.declared is not None
+    taken: list[Constraint] = []
+    for asked in versions.declared.constraints:
+        constraint = versions.within(lambda relation, asked=asked: alike(asked, relation.constraints))  # type: ignore[misc]
+        chosen = replace(constraint, declared=asked).decide(_shape)
+        taken += [item for item in (constraint.complete, constraint.actual) if item is not None]
+        if chosen is not None:
+            yield chosen
+    for found in versions.actual.constraints if versions.actual else ():
+        if found not in taken:
+            by_migration = versions.complete is not None and alike(found, versions.complete.constraints) is not None
+            if by_migration or versions.former is None or alike(found, versions.former.constraints) is None:
+                yield found
+
+
+def _with_attachments(versions: Versions[Relation]) -> Relation:
+    """Return the declared relation with the additions that migrations or people have made to it."""
+    declared, actual = versions.declared, versions.actual
+    assert declared is not None
+    if actual is None:
+        return declared
+    complete, former = (side.attachments if side is not None else () for side in (versions.complete, versions.former))
+    kept = [
+        found
+        for found in actual.attachments
+        if alike(found, [item for item in declared.attachments if item.kind == found.kind]) is None
+        and (alike(found, complete) is not None or alike(found, former) is None)
+    ]
+    switches = {
+        name: getattr(declared, name) or getattr(actual, name)
+        for name in _SWITCHES
+        if not (versions.former is not None and getattr(versions.former, name))
+    }
+    return replace(declared, attachments=(*declared.attachments, *kept), options=_options(versions), **switches)
+
+
+def _options(versions: Versions[Relation]) -> tuple[str, ...]:
+    declared, complete, actual, former = (
+        dict(option.partition("=")[::2] for option in side.options) if side is not None else {}
+        for side in (versions.declared, versions.complete, versions.actual, versions.former)
+    )
+    kept = {n: v for n, v in actual.items() if n not in declared and (n in complete or n not in former)}
+    return tuple(f"{name}={value}" for name, value in {**declared, **kept}.items())
+
+
+def column_value(column: Column) -> Hashable:
+    """Return the comparable parts of a column's default, identity or expression."""
+    options = column.sequence.options if column.sequence else None
+    if column.generated:
+        return "generated", column.generated, canonical(column.default)
+    if column.identity:
+        return "identity", column.identity, options
+    return ("serial", options) if column.is_serial else ("default", canonical_default(column.default, column.type))
+
+
+def alike(item: D, pool: Iterable[D]) -> D | None:
+    """Return the constraint or attachment of *pool* that corresponds to *item*, or None."""
+    return like(item, pool, _shape)
+
+
+def _shape(item: Constraint | Attachment) -> Hashable:
+    return item.kind, canonical(item.definition)
