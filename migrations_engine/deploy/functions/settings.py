@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
+from migrations_engine.deploy.file_runner import UNDEFINED
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attachments import SETTING_WORDS, is_about_routine
 from migrations_engine.source.lexer import folded_tokens
@@ -23,6 +27,39 @@ def settings_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
         for statement in script_of(file).statements:
             if SETTING_WORDS & set(statement.words[:1]) and (file.folder == "functions" or is_about_routine(statement)):
                 yield file, statement
+
+
+def run_settings(session: DeploySession, schema: Schema) -> bool:
+    """Run the statements that grant, revoke and comment, and return whether there are any.
+
+    :raises FunctionDeployFailed: PostgreSQL refused one
+    """
+    settings = list(settings_of(schema))
+    if settings:
+        try:
+            with session.savepoint():
+                session.run(b";\n".join(statement.text.encode() for _, statement in settings), step="functions")
+        except psycopg.Error:
+            for file, statement in settings:
+                with session.failures_as(FunctionDeployFailed, file=file):
+                    session.run(statement.text.encode(), step="functions", file=file.label)
+    return bool(settings)
+
+
+def run_take_backs(session: DeploySession, texts: Iterable[str]) -> None:
+    """Run statements of ``take_backs``.
+
+    :raises FunctionDeployFailed: PostgreSQL refused one, and not because its object no longer exists
+    """
+    for text in sorted(texts):
+        try:
+            with session.savepoint():
+                session.run(text.encode(), step="functions", effect="reverts what was removed from the files")
+        except psycopg.Error as exc:
+            if exc.sqlstate not in UNDEFINED:
+                raise session.failure(exc, FunctionDeployFailed, what=text) from exc
+        else:
+            session.log("take_back", text)
 
 
 def take_backs(schema: Schema) -> frozenset[str]:

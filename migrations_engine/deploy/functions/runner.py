@@ -1,0 +1,174 @@
+"""Runs files of functions, and asks the server which routines each has made.
+
+The names that a file's CREATE statements spell only narrow the question; SQL is not read for anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import psycopg
+
+from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
+from migrations_engine.deploy.functions.files import is_dynamic, one_file_each, routine_names
+from migrations_engine.deploy.functions.routines import MadeRoutine, OldRoutine, Routines
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import EngineError, FunctionDeployFailed
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.attachments import creates_routines_in_block
+from migrations_engine.source.attribution import mentions_name
+from migrations_engine.tracking import DeployedFunction
+
+#: The object of a file exists, and the file does not say OR REPLACE: function, trigger or cast, view.
+_NEVER_REPLACED: Final = frozenset({"42710", "42P07"})
+_ALREADY_THERE: Final = _NEVER_REPLACED | {"42723"}
+#: OR REPLACE cannot do it: a changed result, argument name or kind, a removed default.
+_REPLACEMENT_REFUSED: Final = frozenset({"42P13", "42809"})
+
+
+class FunctionRunner:
+    """Runs files of functions, and replaces routines that OR REPLACE cannot change.
+
+    :param known: the routines that earlier deploys made, by identity
+    :param already_made: files whose routines exist, because they are part of files of types and tables that ran whole
+    :ivar made: the routines of each file that has run
+    :ivar replaced: routines that were renamed, to be dropped later, each with the file that replaces it
+    :ivar old_oids: the oids of the *known* routines before the first file ran
+    :ivar is_stale: something may have altered routines after they were read into *made*
+    """
+
+    def __init__(
+        self,
+        session: DeploySession,
+        routines: Routines,
+        known: Mapping[str, DeployedFunction],
+        already_made: Collection[SchemaFile],
+    ) -> None:
+        self._session = session
+        self._routines = routines
+        self._known = known
+        self._already_made = already_made
+        self.made: dict[SchemaFile, list[MadeRoutine]] = {}
+        self.replaced: dict[OldRoutine, SchemaFile] = {}
+        self.old_oids: frozenset[int] = frozenset()
+        self.is_stale = False
+        self._seen: set[str] = set()  # versions of routines that no running file has made
+
+    @property
+    def all_made(self) -> list[MadeRoutine]:
+        """The routines of all files that have run."""
+        return [routine for routines in self.made.values() for routine in routines]
+
+    def run_what_works(self, files: Sequence[SchemaFile]) -> int:
+        """Run those of *files* that can run now, and return their number."""
+        self._look_around(files)
+        failed = self._one_by_one().run_what_works(files)
+        self.is_stale = True
+        return len(files) - len(failed)
+
+    def run(self, files: Sequence[SchemaFile]) -> None:
+        """Run *files* together and ask once what they made; where that fails or is not clear, one by one.
+
+        :raises FunctionDeployFailed: PostgreSQL refused a file
+        """
+        self._look_around(files)
+        by_name = one_file_each(files)
+        run_file = self._run_once if by_name is not None else self._run
+        together = FileRunner(
+            self._session,
+            run_file,
+            error_class=FunctionDeployFailed,
+            retried=UNDEFINED | _ALREADY_THERE | _REPLACEMENT_REFUSED,
+        )
+        if not together.run_together(files):
+            for file in files:
+                self.made.pop(file, None)
+            self._one_by_one().run_all(files)
+            self.is_stale = True
+        elif by_name is not None:
+            self.made |= {file: [] for file in files}
+            for routine in self._routines.made(list(by_name), self._seen):
+                self.made[by_name[routine.name]].append(routine)
+
+    def _one_by_one(self) -> FileRunner:
+        """Return a new runner: a kept one would be a reference cycle, and hold the files until a collection."""
+        return FileRunner(self._session, self._run_replacing, error_class=FunctionDeployFailed)
+
+    def _look_around(self, files: Sequence[SchemaFile]) -> None:
+        """Record the existing routines, to distinguish those that *files* make."""
+        if self._known and not self.old_oids:
+            self.old_oids = frozenset(oid for _, oid in self._routines.oids(list(self._known)))
+        dynamic = any(is_dynamic(file) for file in files)
+        names = [name for file in files for name in routine_names(file)]
+        if names or dynamic:
+            self._seen = self._routines.versions(None if dynamic else names)
+
+    def _run_once(self, file: SchemaFile) -> None:
+        self._session.run_file(file, replacing=file in self._already_made)
+
+    def _run(self, file: SchemaFile) -> None:
+        self._run_once(file)
+        self._note_made(file)
+
+    def _note_made(self, file: SchemaFile) -> None:
+        names, dynamic = routine_names(file), is_dynamic(file)
+        elsewhere = {routine.version for routine in self.all_made}
+        made = self._routines.made(None if dynamic else names, self._seen | elsewhere) if names or dynamic else []
+        self.made[file] = made + (self._left_by(file, made) if dynamic else [])
+
+    def _left_by(self, file: SchemaFile, made: Sequence[MadeRoutine]) -> list[MadeRoutine]:
+        """Return the routines that *file* has made before, names, and has now left as they are."""
+        again = {routine.identity for routine in made}
+        earlier = [f.identity for f in self._known.values() if f.file == file.label and f.identity not in again]
+        oids = [oid for _, oid in self._routines.oids(earlier)]
+        left = [routine for routine in self._routines.as_they_are(oids) if mentions_name(file.text, routine.name)]
+        self._session.warnings += [
+            f"{file.label} ran again and left {routine.identity} as it was; if it is to change, write CREATE OR REPLACE"
+            for routine in left
+        ]
+        return left
+
+    def _run_replacing(self, file: SchemaFile) -> None:
+        """Run *file*; replace an existing function of it, or rename that, to be dropped later."""
+        try:
+            with self._session.savepoint():
+                self._run(file)
+        except psycopg.Error as exc:
+            if exc.sqlstate not in _ALREADY_THERE | _REPLACEMENT_REFUSED:
+                raise
+            try:
+                with self._session.savepoint():
+                    self._session.run_file(file, replacing=True)
+                    self._note_made(file)
+            except psycopg.Error as refusal:
+                is_block = refusal.sqlstate in _ALREADY_THERE and creates_routines_in_block(file)
+                if refusal.sqlstate in _NEVER_REPLACED or is_block:
+                    raise self._never_replaced(file, refusal) from refusal
+                if refusal.sqlstate not in _ALREADY_THERE | _REPLACEMENT_REFUSED:
+                    raise
+                self._replace(file)
+
+    def _never_replaced(self, file: SchemaFile, refusal: psycopg.Error) -> EngineError:
+        failure = self._session.failure(refusal, FunctionDeployFailed, file=file)
+        advice = "; a file of functions/ runs again when it has changed, so let it DROP … IF EXISTS what it makes"
+        if creates_routines_in_block(file):
+            advice = (
+                "; a DO block that creates a function runs again when it has changed, so write CREATE OR REPLACE "
+                "FUNCTION as a statement of its own, and leave in the block only what else it creates"
+            )
+        return FunctionDeployFailed(failure.message + advice, file=file.label, server=failure.server)
+
+    def _replace(self, file: SchemaFile) -> None:
+        taken = {routine.oid for routine in self.all_made}
+        old = [routine for routine in self._routines.named(routine_names(file)) if routine.oid not in taken]
+        for routine in old:
+            self._routines.move_aside(routine)
+        self._session.run_file(file, replacing=True)
+        self._note_made(file)
+        made = {(routine.schema, routine.name, routine.argument_types) for routine in self.made[file]}
+        for routine in old:
+            if (routine.schema, routine.name, routine.argument_types) in made:
+                self.replaced[routine] = file
+            else:
+                self._routines.put_back(routine)
