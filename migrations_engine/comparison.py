@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,7 +23,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, diff_catalogs, target_catalog
 from migrations_engine.effects import bare_name, differences_from_new, effects, expected_effects
-from migrations_engine.errors import MigrationFailed
+from migrations_engine.judgement import Judgement, summary
 from migrations_engine.model import Catalog, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
 from migrations_engine.report import Change, DeployReport, SchemaValidation
@@ -72,8 +72,7 @@ class Comparison:
         self._target: Catalog | None = None  #: what the database should be, decided when the migrations have run
         self._added_early = False
         self._expected: tuple[Change, ...] = ()  #: what the migrations are about to do, with the rows that concerns
-        self.validation = SchemaValidation()  #: what the migrations did, and what differed when they had run
-        self.accepted: tuple[Change, ...] = ()  #: dangerous differences that stay, because they were forced
+        self._judgement = Judgement(session, situation.accepted, force=situation.force)
         self.types_altered = 0
         self._has_counted = False  #: some verdict has depended on existing rows
 
@@ -83,14 +82,14 @@ class Comparison:
         return self._situation.desired
 
     @property
-    def undone(self) -> tuple[Change, ...]:
-        """Safe differences that PostgreSQL refused because of the accepted ones."""
-        return self._changes.undone
+    def validation(self) -> SchemaValidation:
+        """What the migrations changed, and what differed after them."""
+        return self._judgement.validation
 
     @property
     def left(self) -> tuple[Change, ...]:
-        """The differences that stay."""
-        return (*self.accepted, *self.undone)
+        """The differences that stay: dangerous ones, and safe ones that PostgreSQL refused because of those."""
+        return (*self._judgement.accepted, *self._changes.undone)
 
     def depends_on_rows(self, report: DeployReport) -> bool:
         """Return whether the deploy of *report* could be another one if the database had other rows."""
@@ -131,7 +130,7 @@ class Comparison:
         diff = self._counted(self._difference())
         self._target = None  # the migrations have yet to run
         left = tuple(item for item in diff.changes if not self._is_mentioned(item))
-        self._refuse(replace(diff, changes=left).validation())
+        self._judgement.refuse(replace(diff, changes=left).validation())
 
     def add_early(self) -> bool:
         """For a migration that needs what is newly declared: add that before its turn, once; say if there was any."""
@@ -148,7 +147,7 @@ class Comparison:
 
         :param before: the database before them, with the names that its objects have now
         """
-        self._list(effects(before, actual, self._situation.pending, self._expected))
+        self._judgement.add(effects(before, actual, self._situation.pending, self._expected))
 
     def catch_up(self) -> None:
         """Bring the database to its target where that is safe.
@@ -161,10 +160,10 @@ class Comparison:
         basics = tuple(item for item in diff.changes if item.change_type in _BASICS)
         if basics:
             self._changes.run_what_works(replace(diff, changes=basics))
-            self._list([item.as_change() for item in basics])
+            self._judgement.add([item.as_change() for item in basics])
             diff = self._difference()
         diff = self._counted(diff)
-        self._judge(diff)
+        self._judgement.judge(diff)
         self._add(diff)
         if diff:
             self.restore()
@@ -183,10 +182,10 @@ class Comparison:
     def remaining(self) -> CatalogDiff:
         """Return the remaining differences; tables with a forced difference may have further ones."""
         diff = self._difference(former=self._situation.desired.declared)
-        tables = {change.table for change in self.accepted}
+        tables = {change.table for change in self._judgement.accepted}
         for change in without((item.as_change() for item in diff.changes), [change.key for change in self.left]):
             if change.table in tables and change.compatibility == "safe":
-                self._changes.leave_undone(change, _summary(change))
+                self._changes.leave_undone(change, summary(change))
         return diff
 
     def differences_from_new(self, actual: Catalog) -> tuple[str, ...]:
@@ -252,42 +251,6 @@ class Comparison:
         counted = self._counted(expected_effects(before, after, pending))
         self._expected = tuple(item.as_change() for item in counted.changes)
 
-    def _judge(self, diff: CatalogDiff) -> None:
-        """List what differs, accept what is forced or was before, and refuse the rest of what is dangerous."""
-        earlier = [change.key for change in self._situation.accepted]
-        found = diff.validation()
-        dangers = (*found.dataloss_changes, *found.incompatible_changes)
-        force = self._situation.force
-        self.accepted = dangers if force else tuple(change for change in dangers if change.key in earlier)
-        self._list(without((*found.safe_changes, *dangers), [] if force else earlier))
-        self._session.warnings += diff.warnings
-        self._session.warnings += [f"left as it is since it was forced: {_summary(change)}" for change in self.accepted]
-        for change in without(self.accepted, earlier):
-            self._session.log("accept_difference", change.table, change=change.change_type, column=change.column)
-        self._refuse(found)
-
-    def _refuse(self, found: SchemaValidation) -> None:
-        dangers = (*found.dataloss_changes, *found.incompatible_changes)
-        blocking = without(dangers, [change.key for change in self._situation.accepted])
-        if blocking and not self._situation.force:
-            raise MigrationFailed(
-                f"the schema differs dangerously from the database: {'; '.join(_summary(c) for c in blocking)}. "
-                "Nothing was changed. If it is meant, add a migration that makes the change; to deploy the rest and "
-                "leave these as they are, repeat the request with force",
-                validation=found if self.validation.is_empty else self.validation,
-            )
-
-    def _list(self, changes: Iterable[Change]) -> None:
-        def listed(known: tuple[Change, ...], compatibility: str) -> tuple[Change, ...]:
-            return (*known, *(change for change in found if change.compatibility == compatibility))
-
-        found, known = list(changes), self.validation
-        self.validation = SchemaValidation(
-            safe_changes=listed(known.safe_changes, "safe"),
-            dataloss_changes=listed(known.dataloss_changes, "dataloss"),
-            incompatible_changes=listed(known.incompatible_changes, "incompatible"),
-        )
-
     def _add(self, diff: CatalogDiff, *, early: bool = False) -> None:
         """Make the safe differences away. New tables come from their files where those are about nothing else."""
         new = _new_names(diff)
@@ -304,16 +267,10 @@ class Comparison:
         if early:
             self._changes.run_what_works(diff)
         else:
-            self._changes.run(diff, may_leave=bool(self.accepted))
+            self._changes.run(diff, may_leave=bool(self._judgement.accepted))
         fill_new_tables(self._session, tables, new)
 
 
 def _new_names(diff: CatalogDiff) -> NewNames:
     wanted = [item.wanted for item in diff.changes if item.change_type.startswith("add_")]
     return {(item.schema, item.name) for item in wanted if isinstance(item, Relation | SequenceObject | Type)}
-
-
-def _summary(change: Change) -> str:
-    subject = f"{change.table}.{change.column}" if change.column else change.table
-    risk = "" if change.rows_at_risk is None else f", {change.rows_at_risk} rows at risk"
-    return f"{subject}: {change.change_type.replace('_', ' ')}, {change.compatibility} ({change.reason}{risk})"

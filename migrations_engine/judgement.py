@@ -1,0 +1,75 @@
+"""Which differences a deploy may leave or apply: the dangerous ones are forced, accepted earlier, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from migrations_engine.deploy.change_runner import without
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.diff import CatalogDiff
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.report import Change, SchemaValidation
+
+
+class Judgement:
+    """The judgement of one deploy on the differences that it finds.
+
+    :param earlier: dangerous differences that earlier deploys were forced to leave
+    :param force: leave the other dangerous ones, too
+    :ivar validation: all changes listed so far
+    :ivar accepted: dangerous differences that stay
+    """
+
+    def __init__(self, session: DeploySession, earlier: Sequence[Change], *, force: bool) -> None:
+        self._session = session
+        self._earlier = [change.key for change in earlier]
+        self._force = force
+        self.validation = SchemaValidation()
+        self.accepted: tuple[Change, ...] = ()
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Add *changes* to the validation."""
+
+        def listed(known: tuple[Change, ...], compatibility: str) -> tuple[Change, ...]:
+            return (*known, *(change for change in found if change.compatibility == compatibility))
+
+        found, known = list(changes), self.validation
+        self.validation = SchemaValidation(
+            safe_changes=listed(known.safe_changes, "safe"),
+            dataloss_changes=listed(known.dataloss_changes, "dataloss"),
+            incompatible_changes=listed(known.incompatible_changes, "incompatible"),
+        )
+
+    def judge(self, diff: CatalogDiff) -> None:
+        """List the differences, and accept those that are forced now or were accepted earlier.
+
+        :raises MigrationFailed: another one is dangerous
+        """
+        found = diff.validation()
+        dangers = (*found.dataloss_changes, *found.incompatible_changes)
+        self.accepted = dangers if self._force else tuple(change for change in dangers if change.key in self._earlier)
+        self.add(without((*found.safe_changes, *dangers), [] if self._force else self._earlier))
+        self._session.warnings += diff.warnings
+        self._session.warnings += [f"left as it is since it was forced: {summary(change)}" for change in self.accepted]
+        for change in without(self.accepted, self._earlier):
+            self._session.log("accept_difference", change.table, change=change.change_type, column=change.column)
+        self.refuse(found)
+
+    def refuse(self, found: SchemaValidation) -> None:
+        """Raise MigrationFailed if something is dangerous and neither forced nor accepted earlier."""
+        dangers = (*found.dataloss_changes, *found.incompatible_changes)
+        blocking = without(dangers, self._earlier)
+        if blocking and not self._force:
+            raise MigrationFailed(
+                f"the schema differs dangerously from the database: {'; '.join(summary(c) for c in blocking)}. "
+                "Nothing was changed. If it is meant, add a migration that makes the change; to deploy the rest and "
+                "leave these as they are, repeat the request with force",
+                validation=found if self.validation.is_empty else self.validation,
+            )
+
+
+def summary(change: Change) -> str:
+    """Return *change* as a phrase for messages."""
+    subject = f"{change.table}.{change.column}" if change.column else change.table
+    risk = "" if change.rows_at_risk is None else f", {change.rows_at_risk} rows at risk"
+    return f"{subject}: {change.change_type.replace('_', ' ')}, {change.compatibility} ({change.reason}{risk})"
