@@ -1,4 +1,4 @@
-"""Reading the ``queries.sql`` beside a module: static SQL by name, as bytes, so that the driver takes it as it is."""
+"""Reads the ``queries.sql`` of packages: static SQL by name, as bytes, so that the driver sends it unchanged."""
 
 from __future__ import annotations
 
@@ -7,12 +7,27 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Final
 
-_NAMED = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_NAME: Final = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_FRAGMENT: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
 @cache
 def load_queries(package: str) -> Mapping[str, bytes]:
-    """Return the statements of *package*'s ``queries.sql``; each starts with a line ``-- name: its_name``."""
-    _, *parts = _NAMED.split(files(package).joinpath("queries.sql").read_text(encoding="utf-8"))
-    return MappingProxyType({name: text.strip().encode() for name, text in zip(parts[::2], parts[1::2], strict=True)})
+    """Return the statements of the ``queries.sql`` of *package* by name.
+
+    Each starts with a line ``-- name: its_name``. ``{{name}}`` includes a fragment of the engine's ``fragments.sql``.
+
+    :raises KeyError: there is no such fragment
+    """
+    fragments = _read(__package__, "fragments.sql")
+    statements = _read(package, "queries.sql")
+    return MappingProxyType(
+        {name: _FRAGMENT.sub(lambda found: fragments[found[1]], text).encode() for name, text in statements.items()}
+    )
+
+
+def _read(package: str, file: str) -> dict[str, str]:
+    _, *parts = _NAME.split(files(package).joinpath(file).read_text(encoding="utf-8"))
+    return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}

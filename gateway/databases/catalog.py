@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 
 from gateway.databases.stamps import ManagedDatabase, Stamp
 from gateway.errors import ConnectionFailed, GatewayError
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
 

@@ -16,7 +16,7 @@ from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp, answers_to, stamp_prefix
 from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotMoved, DatabaseNotRecorded
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
 _REMEMBERED_SECONDS: Final = 30.0  #: how long a stamp that was removed by hand may still be believed

@@ -29,7 +29,7 @@ from gateway.databases.stamps import ManagedDatabase, Stamp
 from gateway.databases.unpublished import CLOSED, UnpublishedDatabases
 from gateway.errors import ConnectionFailed, UndoRefused
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 _log = logging.getLogger(__name__)
 _QUERIES = load_queries("gateway.databases")

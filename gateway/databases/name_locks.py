@@ -13,7 +13,7 @@ import psycopg
 
 from gateway.databases.catalog import Connections, refusals
 from gateway.errors import SchemaDeployError
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 _POLL_SECONDS: Final = 0.05  #: between attempts; short compared with creating a database
 _QUERIES = load_queries("gateway.databases")

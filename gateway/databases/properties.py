@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
 #: Their stored values are lists of quoted names, which a string literal would quote once more.

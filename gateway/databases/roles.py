@@ -26,7 +26,7 @@ from psycopg import errors, sql
 
 from gateway.environment import key_name_of
 from gateway.errors import GatewayError
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
 _SECRET_BYTES: Final = 32

@@ -26,7 +26,7 @@ from psycopg import errors, sql
 from gateway.databases.catalog import comment_on_database, drop_database
 from gateway.databases.name_locks import lockable_prefix, try_lock, unlock
 from gateway.naming import RESERVED_PREFIX
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 Prepared = TypeVar("Prepared")
 

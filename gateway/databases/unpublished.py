@@ -18,7 +18,7 @@ from gateway.databases.name_locks import lockable_prefix, try_lock, unlock
 from gateway.databases.roles import PlatformRoles
 from gateway.errors import ConnectionFailed
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 _log = logging.getLogger(__name__)
 _QUERIES = load_queries("gateway.databases")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
 _ALONE_SECONDS: Final = 5.0  #: until the other sessions of a database have ended

@@ -19,8 +19,8 @@ from gateway.functions.refusals import ServerRefused
 from gateway.functions.statements import Query
 from gateway.functions.value_types import parse_rows, read_types
 from gateway.functions.values import encoder_of
-from gateway.queries import load_queries
 from gateway.steps import Peer, run
+from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries("gateway.functions")
 _NO_PRIVILEGE: Final = "42501"

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from gateway.functions.value_types import POLYMORPHIC, ValueType, parse_rows, read_types
 from gateway.naming import RESERVED_PREFIX
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 
 MAX_PLANS: Final = 200  #: and as many statements per routine; clients choose the labels of their values freely
 

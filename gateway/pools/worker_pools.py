@@ -28,8 +28,8 @@ from gateway.pools.snapshot import Limits
 from gateway.pools.table import SharedTable, database_key
 from gateway.pools.tasks import TaskThreads
 from gateway.pools.watcher import Watcher
-from gateway.queries import load_queries
 from gateway.steps import Steps, run
+from migrations_engine.queries import load_queries
 
 CLOSE_SECONDS: Final = 5.0  #: how long closing waits for leases to end, and then backends
 CLOSE_POLL_SECONDS: Final = 0.01

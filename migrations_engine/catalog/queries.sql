@@ -678,18 +678,7 @@ FROM (
     FROM pg_catalog.pg_user_mappings AS m
     UNION ALL
     SELECT format('owner of the %s %s, %I', o.type, o.identity, pg_get_userbyid(owned.owner))
-    FROM (SELECT tableoid, oid, collowner AS owner FROM pg_catalog.pg_collation
-          UNION ALL SELECT tableoid, oid, conowner FROM pg_catalog.pg_conversion
-          UNION ALL SELECT tableoid, oid, oprowner FROM pg_catalog.pg_operator
-          UNION ALL SELECT tableoid, oid, opcowner FROM pg_catalog.pg_opclass
-          UNION ALL SELECT tableoid, oid, opfowner FROM pg_catalog.pg_opfamily
-          UNION ALL SELECT tableoid, oid, dictowner FROM pg_catalog.pg_ts_dict
-          UNION ALL SELECT tableoid, oid, cfgowner FROM pg_catalog.pg_ts_config
-          UNION ALL SELECT tableoid, oid, srvowner FROM pg_catalog.pg_foreign_server
-          UNION ALL SELECT tableoid, oid, fdwowner FROM pg_catalog.pg_foreign_data_wrapper
-          UNION ALL SELECT tableoid, oid, lanowner FROM pg_catalog.pg_language
-          UNION ALL SELECT tableoid, oid, pubowner FROM pg_catalog.pg_publication
-          UNION ALL SELECT tableoid, oid, evtowner FROM pg_catalog.pg_event_trigger) AS owned
+    FROM ({{owners}}) AS owned
     CROSS JOIN LATERAL pg_identify_object(owned.tableoid, owned.oid, 0) AS o
     WHERE owned.oid >= 16384 AND owned.owner <> quote_ident(current_user)::regrole
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS e

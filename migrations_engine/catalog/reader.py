@@ -14,7 +14,7 @@ from migrations_engine.model import Catalog, Names, ObjectNames
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
-_INPUT_IS_VALID_SINCE: Final = 160000  #: before, a substitute for ``pg_input_is_valid`` is created
+_INPUT_IS_VALID: Final = "pg_temp.input_is_valid"  #: a function that is created for queries that call it
 
 
 class HasRowQueries(Protocol):
@@ -107,7 +107,7 @@ def _ask(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed, tim
             connection.transaction(force_rollback=True),
             connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor,
         ):
-            if connection.info.server_version < _INPUT_IS_VALID_SINCE:
+            if _INPUT_IS_VALID in query.as_string(connection):
                 cursor.execute(_QUERIES["input_is_valid"])
             cursor.execute(_QUERIES["guards"], {"timeout": str(timeout_ms)})
             row = cursor.execute(query).fetchone()

@@ -211,19 +211,8 @@ SELECT i.type, i.identity, coalesce(btrim(i.name, '"'), a.object_names[cardinali
                             WHERE d.classid = t.tableoid AND d.objid = t.oid AND d.deptype = 'i'
                               AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = d.refobjid AND c.relkind = 'c'))
          UNION ALL SELECT tableoid, oid, proowner FROM pg_catalog.pg_proc
-         UNION ALL SELECT tableoid, oid, collowner FROM pg_catalog.pg_collation
-         UNION ALL SELECT tableoid, oid, conowner FROM pg_catalog.pg_conversion
-         UNION ALL SELECT tableoid, oid, oprowner FROM pg_catalog.pg_operator
-         UNION ALL SELECT tableoid, oid, opcowner FROM pg_catalog.pg_opclass
-         UNION ALL SELECT tableoid, oid, opfowner FROM pg_catalog.pg_opfamily
-         UNION ALL SELECT tableoid, oid, dictowner FROM pg_catalog.pg_ts_dict
-         UNION ALL SELECT tableoid, oid, cfgowner FROM pg_catalog.pg_ts_config
+         UNION ALL {{owners}}
          UNION ALL SELECT tableoid, oid, stxowner FROM pg_catalog.pg_statistic_ext
-         UNION ALL SELECT tableoid, oid, fdwowner FROM pg_catalog.pg_foreign_data_wrapper
-         UNION ALL SELECT tableoid, oid, srvowner FROM pg_catalog.pg_foreign_server
-         UNION ALL SELECT tableoid, oid, lanowner FROM pg_catalog.pg_language
-         UNION ALL SELECT tableoid, oid, pubowner FROM pg_catalog.pg_publication
-         UNION ALL SELECT tableoid, oid, evtowner FROM pg_catalog.pg_event_trigger
          UNION ALL SELECT tableoid, oid, extowner FROM pg_catalog.pg_extension) AS o
  CROSS JOIN LATERAL pg_identify_object(o.tableoid, o.oid, 0) i
  CROSS JOIN LATERAL pg_identify_object_as_address(o.tableoid, o.oid, 0) a

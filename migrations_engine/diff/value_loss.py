@@ -13,8 +13,8 @@ from psycopg import sql
 from migrations_engine.diff.type_change import TypeName
 from migrations_engine.model import Type
 
-#: ``pg_input_is_valid`` came with PostgreSQL 16; the reader of the catalog creates a substitute on older servers.
-INPUT_IS_VALID_SINCE: Final = 160000
+#: ``pg_input_is_valid`` came with PostgreSQL 16; on older servers, the catalog's reader creates a substitute.
+_INPUT_IS_VALID_SINCE: Final = 160000
 _BYTES: Final = {"name": 63, '"char"': 1}  #: the most that fit in, manual table 8.5
 _LAST_TIMESTAMP_DAY: Final = "294276-12-31"  #: manual table 8.9
 
@@ -67,7 +67,7 @@ def loss_condition(
         condition = _number(column, old, new) or _string(column, old, new) or _other(column, old, new, new_type)
         if condition is not None or _depends_on_session(old, new):
             return condition
-    function = sql.SQL("pg_input_is_valid" if server_version >= INPUT_IS_VALID_SINCE else "pg_temp.input_is_valid")
+    function = sql.SQL("pg_input_is_valid" if server_version >= _INPUT_IS_VALID_SINCE else "pg_temp.input_is_valid")
     valid = sql.SQL("{}({}::text, {})").format(function, column, sql.Literal(new_type))
     if old.is_array and new.is_array:
         return sql.SQL("CASE WHEN {valid} THEN {c}::text::{type}::text <> {c}::text ELSE true END").format(

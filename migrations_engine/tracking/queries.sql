@@ -100,12 +100,7 @@ SELECT json_build_object(
                       'intact', f.signature = '' OR f.fingerprint IS NOT DISTINCT FROM live.fingerprint,
                       'exists', live.identity IS NOT NULL) ORDER BY f.id), '[]')
                     FROM public._stonescriptdb_gateway_functions f
-                    LEFT JOIN (SELECT i.identity, md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows,
-                                          p.prosecdef, p.proleakproof, p.proisstrict, p.proretset, p.provolatile,
-                                          p.proparallel, p.prorettype, p.proallargtypes::text, p.proargmodes::text,
-                                          p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
-                                          p.proconfig::text, nullif(p.prosupport::oid, 0)::regproc::text, p.protrftypes::text,
-                                          (SELECT a::text FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid))) AS fingerprint
+                    LEFT JOIN (SELECT i.identity, {{routine_fingerprint}} AS fingerprint
                                  FROM pg_catalog.pg_proc p
                                 CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
                                 WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace,
@@ -197,12 +192,7 @@ FROM (
 -- name: renew_fingerprints
 -- The digests of functions have oids in them, which are others in each database.
 UPDATE public._stonescriptdb_gateway_functions f
-   SET fingerprint = md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows,
-                                   p.prosecdef, p.proleakproof, p.proisstrict, p.proretset, p.provolatile,
-                                   p.proparallel, p.prorettype, p.proallargtypes::text, p.proargmodes::text,
-                                   p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
-                                   p.proconfig::text, nullif(p.prosupport::oid, 0)::regproc::text, p.protrftypes::text,
-                                   (SELECT a::text FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid)))
+   SET fingerprint = {{routine_fingerprint}}
   FROM pg_catalog.pg_proc p
  CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
  WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway.databases import PlatformRoles
-from gateway.queries import load_queries
+from migrations_engine.queries import load_queries
 from tests.support.running_gateway import Gateway, make_archive, running_gateway
 
 RUN = uuid.uuid4().hex[:8]

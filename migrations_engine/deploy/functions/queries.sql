@@ -13,11 +13,7 @@ SELECT p.oid::bigint AS oid, format('%%s%%s', p.oid, p.ctid) AS version, i.ident
        (SELECT coalesce(array_agg(format_type(t, NULL) ORDER BY o), '{}')
           FROM unnest(p.proargtypes) WITH ORDINALITY AS a (t, o)) AS arguments,
        coalesce(pg_get_function_result(p.oid), '') AS result,
-       md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows, p.prosecdef, p.proleakproof, p.proisstrict,
-                     p.proretset, p.provolatile, p.proparallel, p.prorettype, p.proallargtypes::text,
-                     p.proargmodes::text, p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
-                     p.proconfig::text, nullif(p.prosupport::oid, 0)::regproc::text, p.protrftypes::text,
-                     (SELECT a::text FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid))) AS fingerprint
+       {{routine_fingerprint}} AS fingerprint
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -72,11 +68,7 @@ SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) AS descriptio
 
 -- name: routine_fingerprints
 SELECT i.identity,
-       md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows, p.prosecdef, p.proleakproof, p.proisstrict,
-                     p.proretset, p.provolatile, p.proparallel, p.prorettype, p.proallargtypes::text,
-                     p.proargmodes::text, p.proargnames::text, p.proargdefaults::text, p.prosrc, p.prosqlbody::text,
-                     p.proconfig::text, nullif(p.prosupport::oid, 0)::regproc::text, p.protrftypes::text,
-                     (SELECT a::text FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid)))
+       {{routine_fingerprint}}
   FROM pg_catalog.pg_proc p
  CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
  WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)

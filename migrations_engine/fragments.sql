@@ -1,0 +1,25 @@
+-- Parts of statements that several queries.sql have in common. They are included by name, {{routine_fingerprint}}, and
+-- have no parameters and no percent sign, because only statements with parameters double that.
+
+-- name: routine_fingerprint
+-- A digest of everything that CREATE OR REPLACE and ALTER can change of a routine, which is the row p of pg_proc.
+md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows, p.prosecdef, p.proleakproof, p.proisstrict, p.proretset,
+              p.provolatile, p.proparallel, p.prorettype, p.proallargtypes::text, p.proargmodes::text, p.proargnames::text,
+              p.proargdefaults::text, p.prosrc, p.prosqlbody::text, p.proconfig::text,
+              nullif(p.prosupport::oid, 0)::regproc::text, p.protrftypes::text,
+              (SELECT a::text FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid)))
+
+-- name: owners
+-- The owners of objects that are no relations, types, routines or schemas.
+SELECT tableoid, oid, collowner AS owner FROM pg_catalog.pg_collation
+UNION ALL SELECT tableoid, oid, conowner FROM pg_catalog.pg_conversion
+UNION ALL SELECT tableoid, oid, oprowner FROM pg_catalog.pg_operator
+UNION ALL SELECT tableoid, oid, opcowner FROM pg_catalog.pg_opclass
+UNION ALL SELECT tableoid, oid, opfowner FROM pg_catalog.pg_opfamily
+UNION ALL SELECT tableoid, oid, dictowner FROM pg_catalog.pg_ts_dict
+UNION ALL SELECT tableoid, oid, cfgowner FROM pg_catalog.pg_ts_config
+UNION ALL SELECT tableoid, oid, srvowner FROM pg_catalog.pg_foreign_server
+UNION ALL SELECT tableoid, oid, fdwowner FROM pg_catalog.pg_foreign_data_wrapper
+UNION ALL SELECT tableoid, oid, lanowner FROM pg_catalog.pg_language
+UNION ALL SELECT tableoid, oid, pubowner FROM pg_catalog.pg_publication
+UNION ALL SELECT tableoid, oid, evtowner FROM pg_catalog.pg_event_trigger
