@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, wraps
 from itertools import pairwise
 from typing import Final
 
-_TOKEN: Final = re.compile(r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^'"]""", re.DOTALL)
+_TOKEN: Final = re.compile(r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|.""", re.DOTALL)
 _ELEMENT_CAST: Final = re.compile(r'\)::((?:"(?:[^"]|"")*"|[\w. ()])+?)\[\]')
 _LITERAL: Final = r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"""
 _NOT_LITERAL: Final = re.compile(rf"({_LITERAL})|((?:(?!{_LITERAL}).)+)", re.DOTALL)
@@ -48,11 +48,10 @@ def canonical(text: str | None) -> str | None:
     if "(ARRAY[" not in text:
         return text
     tokens = _TOKEN.findall(text)
-    start = 0
-    while (start := _find_array(tokens, start)) >= 0:
-        tokens = _push_cast_inwards(tokens, start)
-        start += 1
-    return "".join(tokens)
+    pieces = list(tokens)
+    for places, cast in _casts_of_arrays(tokens, text):
+        _push_cast_inwards(tokens, pieces, places, cast)
+    return "".join(pieces)
 
 
 def canonical_default(text: str | None, column_type: str) -> str | None:
@@ -92,31 +91,50 @@ def displayed(text: str | None) -> str | None:
     return _PUBLIC.sub(lambda match: match[1] or "", text)
 
 
-def _find_array(tokens: list[str], start: int) -> int:
-    """Find the next ``(ARRAY[`` that is a parenthesis around an array and not a function's arguments."""
-    for index in range(start, len(tokens) - 6):
-        if tokens[index] == "(" and "".join(tokens[index + 1 : index + 7]) == "ARRAY[":
-            called = index > 0 and (tokens[index - 1].isalnum() or tokens[index - 1][-1] in '_"')
-            if not called:
-                return index
-    return -1
+def _casts_of_arrays(tokens: Sequence[str], text: str) -> Iterator[tuple[list[int], re.Match[str]]]:
+    """Yield each ``(ARRAY[…])::type[]``, inner ones first: the places of its brackets and commas, and its cast."""
+    open_brackets: list[list[int]] = []  # for each one its place, and those of its commas so far
+    end = 0  # of the token in the text
+    for place, character in enumerate(tokens):
+        end += len(character)
+        if character in "([":
+            open_brackets.append([place])
+        elif character == "," and open_brackets:
+            open_brackets[-1].append(place)
+        elif character in ")]" and open_brackets:
+            places = [*open_brackets.pop(), place]
+            if _is_array(tokens, places[0]) and (cast := _ELEMENT_CAST.match(text, end)):
+                yield places, cast
 
 
-def _push_cast_inwards(tokens: list[str], start: int) -> list[str]:
-    first = start + 7
-    depth, separators, index = 1, [first - 1], first
-    while index < len(tokens) and depth:
-        if tokens[index] in "([":
-            depth += 1
-        elif tokens[index] in ")]":
-            depth -= 1
-        elif tokens[index] == "," and depth == 1:
-            separators.append(index)
-        index += 1
-    cast = _ELEMENT_CAST.match("".join(tokens[index:]))
-    if cast is None:
-        return tokens
-    separators.append(index - 1)
-    elements = [f"({''.join(tokens[left + 1 : right]).strip()})::{cast[1]}" for left, right in pairwise(separators)]
-    after = "".join(tokens[index:])[cast.end() :]
-    return tokens[:start] + _TOKEN.findall(f"ARRAY[{', '.join(elements)}]") + _TOKEN.findall(after)
+def _is_array(tokens: Sequence[str], bracket: int) -> bool:
+    """Return whether *bracket* opens an array in parentheses that are not those of a function."""
+    before = bracket - len("(ARRAY")
+    if before < 0 or tokens[before] != "(" or "".join(tokens[before + 1 : bracket]) != "ARRAY":
+        return False
+    is_called = before > 0 and (tokens[before - 1].isalnum() or tokens[before - 1][-1] in '_"')
+    return not is_called
+
+
+def _push_cast_inwards(tokens: Sequence[str], pieces: list[str], places: Sequence[int], cast: re.Match[str]) -> None:
+    """Move *cast* from an array to each of its elements, in *pieces*, which are *tokens* with earlier changes."""
+    pieces[places[0] - len("(ARRAY")] = ""
+    for left, right in pairwise(places):
+        first, last = left + 1, right - 1
+        while first < right and tokens[first].isspace():
+            pieces[first] = ""
+            first += 1
+        while last > first and tokens[last].isspace():
+            pieces[last] = ""
+            last -= 1
+        opening = "(" if left == places[0] else " ("
+        if first == right:  # no element
+            pieces[right] = f"{opening})::{cast[1]}{pieces[right]}"
+        else:
+            pieces[first] = f"{opening}{pieces[first]}"
+            pieces[last] = f"{pieces[last]})::{cast[1]}"
+    place, left_over = places[-1] + 1, len(cast[0])
+    while left_over > 0:
+        left_over -= len(tokens[place])
+        pieces[place] = ""
+        place += 1

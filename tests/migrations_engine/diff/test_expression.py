@@ -44,6 +44,17 @@ def test_lists_in_lists():
     assert canonical("((ARRAY['a'])::text[] || (ARRAY['b'])::text[])") == "(ARRAY[('a')::text] || ARRAY[('b')::text])"
 
 
+def test_many_lists_take_time_in_proportion_to_their_number():
+    """With work that grows with the square of their number, this would exceed the time limit of a test."""
+    many = 30_000
+    assert canonical(" OR ".join([AS_WRITTEN] * many)) == " OR ".join([AS_DUMPED] * many)
+
+
+def test_deeply_nested_lists():
+    deep = 5_000
+    assert canonical("(ARRAY[" * deep + "1" + "])::x[]" * deep) == "ARRAY[(" * deep + "1" + ")::x]" * deep
+
+
 def test_the_whole_list_is_sent_as_it_was_written():
     assert replayable(AS_WRITTEN) == (
         "CHECK (((a)::text = ANY (ARRAY['x'::character varying, 'y,]'::character varying])))"
