@@ -1,6 +1,6 @@
 """The cost of a call inside the gateway, without HTTP and without a pool: CPU time of this process and of the backends.
 
-Run it as ``python benchmarks/bench_call_core.py``; it starts the embedded PostgreSQL. Linux only: the backends' CPU
+Run it as ``python -m benchmarks.bench_call_core``; it starts the embedded PostgreSQL. Linux only: the backends' CPU
 time is read from /proc. The raw rows call the same function with ``exec_prepared`` alone. Calls alternate between two
 connections, so that one is cleaned while the other is used, as in a pool.
 """

@@ -1,6 +1,6 @@
 """The cost of ``POST /call`` over HTTP: requests per second, latencies, and CPU per request of the serving processes.
 
-Run ``python benchmarks/bench_calls.py [--seconds S] [--tenants N]``. It starts the embedded PostgreSQL, the gateway and
+Run ``python -m benchmarks.bench_calls [--seconds S] [--tenants N]``. It starts the embedded PostgreSQL, the gateway and
 two baseline servers, all on this machine, and loads them with wrk (Debian's package ``wrk``). The compared runs
 alternate, *S* seconds in all for each. Linux only: CPU time is read from /proc.
 """

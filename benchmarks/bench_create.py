@@ -1,6 +1,6 @@
 """The cost of ``/database/create``, relative to a bare copy of the same database and to a deploy of the files.
 
-Run ``PYTHONPATH=. python benchmarks/bench_create.py [--postgres-version 16|18] [--rounds N]``. The schema has 40 tables
+Run ``python -m benchmarks.bench_create [--postgres-version 16|18] [--rounds N]``. The schema has 40 tables
 and 80 functions. Each round creates one database in each way; the ratios are of medians, because machines are noisy.
 """
 

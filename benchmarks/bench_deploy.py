@@ -1,6 +1,6 @@
 """The cost of a deploy: of an unchanged schema relative to a bare catalog query, of a new one relative to ``psql -1``.
 
-Run ``python benchmarks/bench_deploy.py [--postgres-version 16|18] [--rounds N]``. Every figure is a ratio of medians
+Run ``python -m benchmarks.bench_deploy [--postgres-version 16|18] [--rounds N]``. Every figure is a ratio of medians
 of alternating measurements in the same run, because machines are noisy.
 """
 

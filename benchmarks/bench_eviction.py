@@ -1,6 +1,6 @@
 """The share of requests that find an idle connection, by pattern of requests and by eviction policy.
 
-Run ``python benchmarks/bench_eviction.py``; it takes some seconds, needs no PostgreSQL and always prints the same. The
+Run ``python -m benchmarks.bench_eviction``; it takes some seconds, needs no PostgreSQL and always prints the same. The
 last column is the gateway's own policy, on a simulated clock that advances by one with each request.
 """
 

@@ -1,6 +1,6 @@
 """The cost of operations on many databases: an unchanged deploy, a migration, the status, each relative to a minimum.
 
-Run ``PYTHONPATH=. python benchmarks/bench_fleet.py [--databases N] [--postgres-version 16|18]``. Everything runs eight
+Run ``python -m benchmarks.bench_fleet [--databases N] [--postgres-version 16|18]``. Everything runs eight
 at a time. An unchanged deploy is compared with connecting to each database and reading its mark, which shows whether a
 catalog has changed; a migration with the same statement through ``psql``, a process for each database; the status with
 an unchanged deploy. CPU time, of the client or gateway and of PostgreSQL, depends less on other load than wall time.

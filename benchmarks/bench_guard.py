@@ -1,6 +1,6 @@
 """The cost of the guard for a call: without keys, with a right, a wrong and another platform's key, with a rate limit.
 
-``python benchmarks/bench_guard.py`` prints CPU microseconds of the best of several runs, and their ratio to the first.
+``python -m benchmarks.bench_guard`` prints CPU microseconds of the best of several runs, and their ratio to the first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The cost of wrong keys over HTTP, relative to as many right calls, and whether the time depends on the wrong key.
 
-Run ``PYTHONPATH=. python benchmarks/bench_keys.py [--requests 10000]``. Requests of all kinds take turns on one
+Run ``python -m benchmarks.bench_keys [--requests 10000]``. Requests of all kinds take turns on one
 connection, so that other work of the machine meets all kinds alike. The CPU time is the worker's, measured in turns of
 100 requests.
 """

@@ -1,6 +1,6 @@
 """The cost of the pools: a lease, a first connection, many databases in turn, memory. Prints a table of ratios.
 
-Run ``python benchmarks/bench_pools.py [--databases 400]`` on a quiet machine; it starts a PostgreSQL of its own.
+Run ``python -m benchmarks.bench_pools [--databases 400]`` on a quiet machine; it starts a PostgreSQL of its own.
 Each figure is the median of several rounds, alternating with its baseline.
 """
 

@@ -32,7 +32,7 @@ from gateway.settings import DOTENV_PATH, Settings, unknown_names
 _log: Final = logging.getLogger(__name__)
 
 PACKAGE: Final = "stonescriptdb-gateway"
-#: Variables by which a listening socket is handed to us: by systemd, or by the gunicorn that we replace.
+#: Variables that pass a listening socket to this process: set by systemd, or by the gunicorn that it replaces.
 INHERITED_SOCKETS: Final = ("LISTEN_FDS", "GUNICORN_FD")
 
 

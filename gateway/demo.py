@@ -37,7 +37,7 @@ def run_demo(port: int) -> None:
     """
     schema = EXAMPLES / PLATFORM / "postgresql"
     if not schema.is_dir():
-        raise DemoError(f"the demo needs the source tree's examples, and {schema} is not there")
+        raise DemoError(f"the demo needs the examples of the source tree, and {schema} does not exist")
     folder = Path(".demo").absolute()
     folder.mkdir(exist_ok=True)
     with _gateway(folder, port) as gateway:
@@ -79,7 +79,7 @@ def _gateway(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
         _wait_until_ready(process, port)
         yield process
-        raise DemoError("the gateway has ended by itself")
+        raise DemoError("the gateway has stopped")
     except KeyboardInterrupt:
         click.echo("\nStopping …")
     finally:

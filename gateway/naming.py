@@ -1,4 +1,4 @@
-"""Names of platforms, tenants and schemas, checked and mapped to database names. No other module does that."""
+"""Names of platforms, tenants and schemas, checked and mapped to database names, in this module only."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _fitting(owner: DatabaseOwner) -> DatabaseOwner:
     length = len(owner.database_name)
     if length > MAX_DATABASE_NAME_BYTES:
         raise InvalidRequest(
-            f"the database name made of these names has {length} bytes; PostgreSQL allows {MAX_DATABASE_NAME_BYTES}. "
+            f"the resulting database name has {length} bytes; PostgreSQL allows {MAX_DATABASE_NAME_BYTES}. "
             "Use a shorter platform, tenant_id, schema_name or database_id",
             platform=owner.platform,
         )

@@ -66,7 +66,7 @@ def body_pieces(environ: dict[str, Any], max_bytes: int) -> Iterator[bytes]:
 
 def _check_is_plain(environ: dict[str, Any]) -> None:
     if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() not in ("identity", ""):
-        raise UnsupportedMediaType("the body must be sent as it is, without Content-Encoding")
+        raise UnsupportedMediaType("the body must be sent uncompressed, without Content-Encoding")
 
 
 def _read(stream: IO[bytes], size: int) -> bytes:
@@ -74,7 +74,7 @@ def _read(stream: IO[bytes], size: int) -> bytes:
     try:
         return stream.read(size)
     except (OSError, ClientDisconnected) as exc:
-        message = "the body could not be read: it broke off, came too slowly, or its chunks are malformed"
+        message = "the body could not be read: the connection ended, it came too slowly, or its chunks are malformed"
         raise InvalidRequest(message) from exc
 
 
@@ -151,7 +151,7 @@ class _PartReader:
         if not name:
             raise InvalidRequest("a part of the form has no name")
         if name in self.parts:
-            raise InvalidRequest.of_field(name, f"{name} is given twice")
+            raise InvalidRequest.of_field(name, f"{name} was sent twice; send it once")
         if name in self._archives and any(other in self.parts for other in self._archives):
             message = f"{' and '.join(self._archives)} are names of one part: send one of them"
             raise InvalidRequest.of_field(name, message)

@@ -22,7 +22,7 @@ APPLICATION_SQLSTATE_STATUS: Final = 400  #: of a class PostgreSQL does not use:
 _SERVER_CLASSES: Final = re.compile(r"0[012389ABFLPZ]|10|2[0-8BDF]|3[489BDF]|4[024]|5[34578]|72|F0|HV|P0|XX")
 _log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS: Final = 1  #: after 429 and 503, where the failure does not say better
-_INTERNAL: Final = "the gateway failed; its log has more under this request_id"
+_INTERNAL: Final = "the gateway failed; its log has the details under this request_id"
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 415: "unsupported_media_type"}
 _MESSAGES: Final = {
     404: "there is no such route; GET /docs lists all routes",
@@ -163,7 +163,7 @@ ERROR_TABLE: Final = (
     ErrorRow(
         status=500,
         code="internal_error",
-        when="a fault of the gateway or of its server; the log has more under the same `request_id`",
+        when="a fault of the gateway or of its server; the log has the details under the same `request_id`",
         raised_as=(GatewayError,),
     ),
 )

@@ -48,7 +48,7 @@ class Cell:
         self._place = slice(at, at + _DOUBLE.size)
 
     def add(self, amount: float) -> None:
-        """Count *amount*. The file is mapped anew when it grows."""
+        """Count *amount*. The file is mapped again when it grows."""
         self._value += amount
         self._file._m[self._place] = _DOUBLE.pack(self._value)
 
@@ -97,7 +97,7 @@ class MetricFiles:
         except BlockingIOError:
             pass  # another process is reading
         except _UNREADABLE as exc:
-            _log.error("what a worker has counted stays in its own file: %s", exc)
+            _log.error("the metrics of a worker stay in its own file: %s", exc)
 
     def remove(self) -> None:
         """Remove all files, in the master, when the gateway stops."""

@@ -134,7 +134,7 @@ class Metrics:
             self.files.begin(pid)
         except OSError as exc:
             self._events.remove_listeners()
-            _log.error("this worker's numbers will be missing from /metrics: %s", exc)
+            _log.error("the metrics of this worker will be missing from /metrics: %s", exc)
 
     def _count_call(self, call: CallFinished) -> None:
         cells = self._calls.get(call.platform)

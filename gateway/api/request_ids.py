@@ -12,8 +12,8 @@ _REQUEST_ID_KEY: Final = "gateway.request_id"
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?P<trace_id>(?!0{32})[0-9a-f]{32})-(?P<parent_id>(?!0{16})[0-9a-f]{16})-[0-9a-f]{2}(-.{0,400})?"
 )
-#: what can stand in a log line and in a header as it is
-_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+#: safe in a log line and in a header
+_VALID_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 
 
 class TracedRequestId(str):
@@ -33,7 +33,7 @@ def request_id_of(environ: dict[str, Any]) -> str:
     known: str | None = environ.get(_REQUEST_ID_KEY)
     if known is None:
         given = environ.get("HTTP_X_REQUEST_ID")
-        if given is None or not _SANE_REQUEST_ID.fullmatch(given):
+        if given is None or not _VALID_REQUEST_ID.fullmatch(given):
             given = f"{getrandbits(128):032x}"
         traceparent = environ.get("HTTP_TRACEPARENT")
         if traceparent is not None and (found := _TRACEPARENT.fullmatch(traceparent)) is not None:

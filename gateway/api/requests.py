@@ -154,7 +154,7 @@ def single_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in pairs:
         if name in values:
-            raise InvalidRequest.of_field(name, f"{name} is given twice")
+            raise InvalidRequest.of_field(name, f"{name} was sent twice; send it once")
         values[name] = value
     return values
 

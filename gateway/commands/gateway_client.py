@@ -90,7 +90,7 @@ class HttpTransport:
     def __init__(self, url: str, key: str | None) -> None:
         """Send nothing yet; *key* goes with every request.
 
-        :raises RequestRefused: *url* is no URL of HTTP, or no header can have *key*
+        :raises RequestRefused: *url* is no URL of HTTP, or a header cannot contain *key*
         """
         try:
             parts = urlsplit(url)
@@ -101,7 +101,7 @@ class HttpTransport:
             raise RequestRefused(f"{url!r} is not the URL of a gateway, such as http://127.0.0.1:9000")
         key = (key or "").strip()
         if not (key.isascii() and key.isprintable()):
-            raise RequestRefused("the key has characters that no header can have")
+            raise RequestRefused("the key has characters that a header cannot contain")
         self._url = url.rstrip("/")
         self._headers = {"X-API-Key": key} if key else {}
 
@@ -173,7 +173,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise RequestRefused("what answers is no gateway, or its answer was cut off")
+        raise RequestRefused("the answer is not that of a gateway, or it was cut off")
     return answer
 
 
@@ -181,4 +181,4 @@ def _refused(text: bytes) -> RequestRefused:
     try:
         return RequestRefused.of_answer(_parsed(text))
     except KeyError:
-        return RequestRefused("what answers is no gateway")
+        return RequestRefused("the answer is not that of a gateway")

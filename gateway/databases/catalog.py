@@ -53,7 +53,7 @@ def refusals(doing: str, **facts: str | None) -> Iterator[None]:
             message = f"PostgreSQL cannot {doing} while others are connected to it; end their sessions and try again"
             raise ConnectionFailed(message, cause=exc.diag.message_detail, sqlstate=state, **facts) from exc
         if isinstance(exc, psycopg.errors.ReadOnlySqlTransaction) or state.startswith("53"):
-            message = f"PostgreSQL cannot {doing} now; see its message, and try again when that is mended"
+            message = f"PostgreSQL cannot {doing} now; try again when its cause is resolved"
             raise ConnectionFailed(message, cause=exc.diag.message_primary, sqlstate=state, **facts) from exc
         raise GatewayError(
             f"PostgreSQL refused to {doing}",

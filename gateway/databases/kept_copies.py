@@ -123,7 +123,7 @@ class KeptCopies:
         return made
 
     def seal(self, copy: KeptCopy, mark: str | None) -> None:
-        """Make *copy* the one that undo restores, and drop older copies of the database.
+        """Mark *copy* as the one that undo restores, and drop older copies of the database.
 
         :param mark: None if it is not known, so that putting it back has to be forced
         """
@@ -196,7 +196,7 @@ class KeptCopies:
 
     def _check_space(self, session: psycopg.Connection[Any], database: ManagedDatabase) -> None:
         """Look whether there is space for one more."""
-        with refusals("look at copies"):
+        with refusals("list copies"):
             row = session.execute(_QUERIES["size_of"], {"name": database.name}).fetchone()
             taken = (row[0] if row else 0) + sum(copy.size_bytes for copy in _copies(session))
         if taken > self._most_bytes:

@@ -85,7 +85,7 @@ class DatabaseLifecycle:
             template = replace(template, content=f"{template.content}\0{role}")
         with self._locks.held(owner.database_name) as session:
             self._refuse_existing(session, owner)
-            with refusals("make a database", **owner_facts(owner)):
+            with refusals("create a database", **owner_facts(owner)):
                 self._unpublished.remove_leftovers(session)
                 temporary = self._unpublished.new_name(session)
                 closed = self._unpublished.prepare_role(session, owner)
@@ -129,7 +129,7 @@ class DatabaseLifecycle:
                 with refusals("read a new database", **owner_facts(owner)):
                     note = template.note(connection, result)
         if template and note is not None:
-            with refusals("make a template", **owner_facts(owner)):
+            with refusals("create a template", **owner_facts(owner)):
                 second = self._unpublished.new_name(session)
                 self._templates.keep(session, template, note, source=temporary, temporary=second)
         return result

@@ -23,7 +23,7 @@ class NameLocks:
     """Locks on database names.
 
     Two are taken, one after the other: a lock of this process, so that only one of its threads spends a connection on
-    waiting, then an advisory lock of a session in the maintenance database. Both are gone when their holder is.
+    waiting, then an advisory lock of a session in the maintenance database. Both are released when their holder ends.
     """
 
     def __init__(self, connections: Connections, *, maintenance_database: str, wait_seconds: float) -> None:
@@ -80,6 +80,6 @@ def lockable_prefix(session: psycopg.Connection[Any], prefix: str) -> str:
 def _waited_too_long(name: str) -> SchemaDeployError:
     return SchemaDeployError(
         "migration_failed",
-        f"another request has been making the database {name!r} for too long; try again",
+        f"another request is still creating the database {name!r}; try again later",
         database=name,
     )

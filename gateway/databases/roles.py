@@ -70,7 +70,7 @@ class PlatformRoles:
             return {}
         platform = self._platforms.get(database)
         if platform is None:
-            raise GatewayError("it is not known as which role to connect to the database", database=database)
+            raise GatewayError("the role for connections to the database is unknown", database=database)
         role = self.role_of(platform)
         return {"user": role, "password": self.password_of(role)}
 
@@ -111,7 +111,7 @@ class PlatformRoles:
             return  # another request was first
         except errors.InsufficientPrivilege as exc:
             raise GatewayError(
-                "PLATFORM_ROLES needs a role of the gateway's with CREATEROLE, and platforms' roles that it has made",
+                "PLATFORM_ROLES=on needs CREATEROLE for the gateway's role, which must own the platforms' roles",
                 cause=exc.diag.message_primary,
                 sqlstate=exc.sqlstate,
                 detail=exc.diag.message_detail,

@@ -145,9 +145,9 @@ class TemplateDatabases:
                 self._make(session, use, note, source=source, temporary=temporary, name=name)
                 self._evict(session, use, name)
         except psycopg.Error as exc:
-            _log.warning("no template could be made of %s: %s", source, exc)
+            _log.warning("no template could be created from %s: %s", source, exc)
         finally:
-            with suppress(psycopg.OperationalError):  # the connection is gone, and the lock with it
+            with suppress(psycopg.OperationalError):  # the connection is lost, and the lock is released with it
                 unlock(session, name)
 
     @staticmethod

@@ -39,7 +39,7 @@ listen_addresses = ''
 port = 5432
 unix_socket_directories = '{socket_directory}'
 unix_socket_permissions = 0700
-max_connections = 300  # the gateway's budget of 200, and some for people
+max_connections = 300  # the gateway's budget of 200, and some for other clients
 fsync = {durable}
 synchronous_commit = {durable}
 full_page_writes = {durable}
@@ -218,7 +218,7 @@ class EmbeddedPostgres:
             self._user.give(self._short_directory)
 
     def _write_configuration(self) -> None:
-        # A path stands in double quotes inside the quoted list, so that spaces in it are harmless.
+        # A path is in double quotes inside the quoted list, so that it may contain spaces.
         directory = str(self._run_directory).replace("'", "''")
         quoted = directory.replace('"', '""')
         text = _CONFIGURATION.format(socket_directory=f'"{quoted}"', durable="on" if self._durable else "off")

@@ -19,7 +19,7 @@ class SystemUser:
     """The user that runs the server: that of this process, or if it is root, an unprivileged one."""
 
     def __init__(self, entry: pwd.struct_passwd | None) -> None:
-        """Use *entry*; None stands for the user of this process."""
+        """Use *entry*; None means the user of this process."""
         self._entry = entry
 
     @classmethod
@@ -60,8 +60,8 @@ def _unprivileged_user() -> pwd.struct_passwd:
         return pwd.getpwnam(SYSTEM_USER)
     except (OSError, subprocess.CalledProcessError, KeyError) as exc:
         raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root, and the system user {SYSTEM_USER!r} cannot be made: {exc}; "
-            "make it, or start the gateway as an ordinary user"
+            f"PostgreSQL does not run as root, and the system user {SYSTEM_USER!r} cannot be created: {exc}; "
+            "create it, or start the gateway as an ordinary user"
         ) from exc
 
 

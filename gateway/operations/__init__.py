@@ -1,1 +1,1 @@
-"""What the gateway does, one verb a module; knows no HTTP."""
+"""The operations of the gateway, one per module, independent of HTTP."""

@@ -29,9 +29,9 @@ _NO_PRIVILEGE: Final = "42501"
 _NOT_SUPPORTED: Final = "0A000"
 _INTERNAL_ERROR: Final = "XX000"
 T = TypeVar("T")
-TRIES: Final = 4  #: with signatures that turn out to have changed; more than one change meets few calls
+TRIES: Final = 4  #: with signatures that have changed meanwhile; few calls see more than one change
 
-#: The prepared statement is gone or replaced, or its result has other columns now.
+#: The prepared statement was dropped or replaced, or its result has other columns now.
 _PREPARED_ANEW: Final = frozenset({"26000", "42P05", _NOT_SUPPORTED})
 
 
@@ -144,7 +144,7 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConne
                 registry.give_back(connection)
                 raise
             registry.give_back(connection)
-        # What was remembered is not so any more: the database was dropped, or another one has its name.
+        # The cached owner is outdated: the database was dropped, or another one has its name.
         yield ELSEWHERE
         directory.forget(owner)
         registry.forget(database.name)
@@ -160,9 +160,9 @@ def _begin_cleaning(connection: CountedConnection, session: CallSession) -> None
 
 
 def _call_as_known(session: CallSession, services: Services, call: FunctionCall) -> Steps[CollectedRows]:
-    """Call with the signature that is remembered; if that is refused, and has changed meanwhile, with the new one.
+    """Call with the cached signature; if that is refused and the signature has changed, with the new one.
 
-    Only what left nothing behind is tried again.
+    A call is repeated only if it had no effect.
     """
     signatures, database = services.signatures, call.owner.database_name
     routine = signatures.find(database, call.function)
@@ -185,11 +185,11 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
                 if isinstance(exc, ServerRefused) and exc.changed:
                     raise ConnectionBroken("the backend does not see what its database has", sent=False) from exc
                 raise _explained(exc, session, call, routine) from exc
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _undone(refused: ServerRefused, routine: Routine) -> bool:
-    """Whether nothing of the call remains, so that it may be made again.
+    """Return whether the call has had no effect, so that it can be repeated.
 
     A function that is dropped between the planning of its call and its first line fails with an internal error.
     """
@@ -221,7 +221,7 @@ def _attempt(session: CallSession, services: Services, call: FunctionCall, routi
 
 
 def _needs_describing(refused: ServerRefused) -> bool:
-    """Whether it is because of how the function was called, so that the answer says how it may be."""
+    """Return whether the arguments are the cause, so that the answer describes the signatures."""
     state = refused.sqlstate or ""
     return (refused.of_value and not state.startswith(_BAD_VALUE)) or (refused.of_statement and state != _NO_PRIVILEGE)
 
@@ -240,7 +240,7 @@ def _explained(
         return InvalidRequest(f"params do not fit {signatures}: {refused.cause}", cause=refused.cause, sqlstate=state)
     if state == _NOT_SUPPORTED and any(one.returns_unknown_record for one in routine.candidates):
         return InvalidRequest(
-            f"{name} returns records whose columns it does not declare: let it be RETURNS TABLE (…)",
+            f"{name} returns records whose columns it does not declare; declare it as RETURNS TABLE (…)",
             cause=refused.cause,
             sqlstate=state,
         )

@@ -1,4 +1,4 @@
-"""Create: a database of a stored schema, whole or not at all; a copy of its template where there is one."""
+"""Create a database of a stored schema: from the files, or as a copy of a template. If it fails, nothing is left."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from migrations_engine import DeployReport, Schema
 def create_database(
     services: Services, owner: DatabaseOwner, request_id: str, *, schema_name: str | None = None
 ) -> RegisteredDatabase:
-    """Make *owner*'s database of the current version of a stored schema.
+    """Create *owner*'s database from the current version of a stored schema.
 
-    :param schema_name: the platform's schema, where the owner's name does not have it
+    :param schema_name: the platform's schema, if the owner has no schema name
     :raises PlatformNotFound, SchemaNotFound: the schema is not stored
     :raises DatabaseAlreadyExists, DatabaseNameConflict: there is a database of this name
-    :raises SchemaDeployError: the schema does not work in a new database; none has been made
+    :raises SchemaDeployError: the schema cannot be deployed to a new database; none was created
     """
     started = time.monotonic()
     name = schema_name or owner.schema_name

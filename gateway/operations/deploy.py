@@ -39,7 +39,7 @@ class DeployTerms:
     :ivar force: apply changes that lose data
     :ivar dry_run: do everything, then roll it back
     :ivar undo: keep a copy of each database that is migrated
-    :ivar add_seeds: add the seeded rows that are not there
+    :ivar add_seeds: add the seeded rows that are missing
     """
 
     force: bool = False
@@ -94,7 +94,7 @@ def deploy(
     :param stamp: what the database's comment must be before and after; None for one that has no stamp yet
     :param proven: deploys of the same request to other databases, to be repeated in this one where it is like those
     :param before_commit: called when the transaction is about to commit; not if there are several
-    :raises SchemaDeployError: it did not succeed, and the database is as it was
+    :raises SchemaDeployError: it failed, and the database is unchanged
     """
     settings = services.settings
     options = DeployOptions(
@@ -184,7 +184,7 @@ def deploy_turn(services: Services) -> Iterator[None]:
     :raises PoolExhausted: no other deploy ended within the wait limit of deploys
     """
     if not services.deploy_turns.acquire(timeout=services.settings.deploy_wait_timeout_seconds):
-        raise PoolExhausted("other deploys have been running for too long; try again")
+        raise PoolExhausted("other deploys are still running; try again later")
     try:
         yield
     finally:

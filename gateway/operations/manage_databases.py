@@ -1,4 +1,4 @@
-"""Create databases for owners, drop them, and adopt those that an earlier gateway or a person made."""
+"""Create and drop databases, and adopt those that were created by an earlier gateway or by hand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def create_from_template(services: Services, owner: DatabaseOwner, template: str
         raise InvalidRequest("with PLATFORM_ROLES a tenant can only be a copy of a database of its own platform")
     if not is_own and template not in services.settings.shared_templates:
         raise DatabaseNotFound(
-            f"the template {template!r} is no database of this platform and none that all platforms share",
+            f"the template {template!r} is neither a database of this platform nor one of SHARED_TEMPLATES",
             platform=owner.platform,
         )
     with deploy_turn(services):
@@ -87,7 +87,7 @@ def find_adoptable(services: Services, platform: str, schema_name: str | None = 
             continue
         try:
             owner = owner_of(name.removeprefix(prefix))
-        except InvalidRequest:  # no tenant is called so
+        except InvalidRequest:  # not a tenant id
             continue
         if owner.database_name == name:
             found.append(owner)
@@ -105,7 +105,7 @@ def check_adoptable(services: Services, owner: DatabaseOwner) -> None:
     except DatabaseNotRecorded:
         return
     raise DatabaseAlreadyExists(
-        f"the database {owner.database_name!r} is recorded as this one's already", **owner_facts(owner)
+        f"the database {owner.database_name!r} has this owner already; there is nothing to adopt", **owner_facts(owner)
     )
 
 

@@ -22,8 +22,8 @@ class StoredSchemaRequest(DeployTerms):
     """A request to bring databases to the current version of a stored schema.
 
     :ivar only: the ids of some of them; None for all
-    :ivar first: of those that are not there yet, only so many; the others are left for another time
-    :ivar continue_on_error: try those that have not begun although a database has failed
+    :ivar first: the maximum of databases to migrate, of those that are not current; the others are skipped
+    :ivar continue_on_error: begin further databases after one has failed
     """
 
     platform: str
@@ -35,7 +35,7 @@ class StoredSchemaRequest(DeployTerms):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMigration:
-    """A migration that can begin: the schema, its databases, and those that are left for another time."""
+    """A migration that can begin: the schema, the databases to migrate, and those to skip."""
 
     wanted: StoredSchemaRequest
     schema: Schema
@@ -46,8 +46,8 @@ class StoredMigration:
 def migrate_databases(services: Services, wanted: DeployRequest, *, only_owner: bool) -> PlatformMigration:
     """Deploy the archive to the owner's database, or to all v1 databases of its platform.
 
-    The first one goes alone. If it fails the others are not tried; otherwise they follow, some at a time, and a failure
-    of one does not keep the others from being migrated. Failures of databases are in the result and not raised.
+    The first one is migrated alone. If it fails, the others are skipped. Otherwise they follow, several at a time, even
+    if one of them fails. Failures of databases are in the result and not raised.
 
     :raises SchemaDeployError: the archive cannot be read; no database has been touched
     :raises DatabaseNotFound, DatabaseNameConflict: there is no database to migrate, or it is not the owner's
@@ -77,7 +77,7 @@ def prepare_stored(services: Services, wanted: StoredSchemaRequest) -> StoredMig
 
 
 def migrate_stored(services: Services, migration: StoredMigration, rules: RolloutRules) -> PlatformMigration:
-    """Deploy the stored schema to the databases that were found; those that were left are skipped."""
+    """Deploy the stored schema to the databases that were found; the others are skipped."""
     wanted = migration.wanted
     rules = replace(rules, stop_after="none" if wanted.continue_on_error else "any")
     done = roll_out(services, migration.databases, migration.schema, wanted, rules)
@@ -95,7 +95,7 @@ def _databases(services: Services, wanted: DeployRequest, *, only_owner: bool) -
     found = [database for database in services.directory.of_platform(platform) if database.owner.kind != "schema"]
     if not found:
         raise DatabaseNotFound(
-            f"platform {platform!r} has no database; /register makes one, or adopts one that was made elsewhere",
+            f"platform {platform!r} has no databases; POST /register creates or adopts one",
             platform=platform,
         )
     return sorted(found, key=lambda database: (database.owner.kind != "main", database.name))
@@ -110,7 +110,7 @@ def _databases_of_schema(services: Services, wanted: StoredSchemaRequest) -> Seq
     found = [one for one in services.directory.of_platform(platform) if one.owner.schema_name == schema_name]
     if not found:
         raise DatabaseNotFound(
-            f"no database of platform {platform!r} has been made of schema {schema_name!r}; /database/create makes one",
+            f"platform {platform!r} has no database of schema {schema_name!r}; POST /database/create creates one",
             platform=platform,
             schema_name=schema_name,
         )

@@ -20,7 +20,7 @@ def reconcile(services: Services) -> tuple[str, ...]:
     """
     found = [*import_schemas(services), *services.platforms.mend()]
     found += [f"removed the unfinished database {name}" for name in services.lifecycle.remove_unfinished()]
-    found += [f"dropped {name}, a copy whose time is over" for name in services.copies.expire()]
+    found += [f"dropped {name}, a copy older than UNDO_KEEP_SECS" for name in services.copies.expire()]
     owners = [one.owner for one in services.directory.all() if one.owner.schema_name is not None]
     counts = Counter((owner.platform, str(owner.schema_name)) for owner in owners)
     for (platform, schema_name), count in sorted(counts.items()):
@@ -28,7 +28,7 @@ def reconcile(services: Services) -> tuple[str, ...]:
             services.platforms.schema(platform, schema_name)
         except PlatformNotFound:
             services.platforms.register(platform)
-            found.append(f"{platform}: has databases and no record; recorded it again")
+            found.append(f"{platform}: recorded the platform again, because it has databases")
             found.append(_without_schema(platform, schema_name, count))
         except SchemaNotFound:
             found.append(_without_schema(platform, schema_name, count))

@@ -88,7 +88,7 @@ def _register(services: Services, wanted: DeployRequest, schema: Schema) -> tupl
             continue  # another request was faster; look again at what there is now
     raise SchemaDeployError(
         "migration_failed",
-        "the database was made and dropped by others again and again while it was to be registered; try again",
+        "other requests created and dropped the database several times during the registration; try again",
         **owner_facts(wanted.owner),
     )
 

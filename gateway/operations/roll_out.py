@@ -115,7 +115,7 @@ def migrate_one(
         return MigratedDatabase(database=database.name, status="failed", error=exc)
     except Exception as exc:  # noqa: BLE001 - see the docstring
         _log.exception("migration failed", extra={"database": database.name, "request_id": terms.request_id})
-        error = GatewayError("the gateway failed; its log has more under this request_id", **facts)
+        error = GatewayError("the gateway failed; its log has the details under this request_id", **facts)
         error.__cause__ = exc
         drop_tracebacks(error)
         return MigratedDatabase(database=database.name, status="failed", error=error)

@@ -37,7 +37,7 @@ class QueryRequest:
     params: list[JsonValue]
     may_write: bool
     sent_by: dict[str, str | None]
-    peer: Peer | None = None  #: when it is gone, the statement is cancelled
+    peer: Peer | None = None  #: the statement is cancelled when it disconnects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def _only_statement(wanted: QueryRequest) -> str:
     if len(wanted.query) > MAX_QUERY_CHARACTERS:
         problem = f"query is longer than {MAX_QUERY_CHARACTERS} characters; send long values in params"
     elif "\0" in wanted.query or (not wanted.query.isascii() and _is_no_unicode(wanted.query)):
-        problem = "query has a character that no SQL contains"
+        problem = "query has a character that SQL text cannot contain"
     else:
         try:
             statements = split_statements(wanted.query)

@@ -84,7 +84,7 @@ def schema_template(
 def depends_on_moment(schema: Schema) -> bool:
     """Return whether the first rows of a new database of *schema* may depend on time, place or role of its creation.
 
-    In doubt True: then the database is made from the files, which is only slower. The time in a column's
+    True in case of doubt: the database is then created from the files, which is only slower. The time in a column's
     default does not count, so rows copied from a template have the time of its creation.
     """
     functions = {file.stem.lower() for file in schema.functions}
@@ -98,7 +98,7 @@ def _changes_rows(file: SchemaFile) -> bool:
 
 
 def _is_momentary(file: SchemaFile, functions: set[str]) -> bool:
-    # Where quotes may mean something else, in bodies and escapes, the text is looked at as it stands.
+    # In bodies and escapes quotes may mean something else: then the text is searched unchanged.
     text = file.text if "$" in file.text or "\\" in file.text else _SILENT.sub(_silence, file.text)
     called = set(_CALLED.findall(text))
     return _PRESENT.search(text) is not None or any(

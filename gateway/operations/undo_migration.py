@@ -82,7 +82,8 @@ def _undo(services: Services, copy: KeptCopy, *, force: bool) -> UndoneDatabase:
             database = services.directory.find(owner)
             if database.oid != copy.oid:
                 raise UndoRefused(
-                    "the database was created again since; the copy is of another one", **owner_facts(owner)
+                    "the database has been dropped and created again since the copy",
+                    **owner_facts(owner),
                 )
             if not force:
                 _refuse_written(services, copy, database)
@@ -104,6 +105,6 @@ def _refuse_written(services: Services, copy: KeptCopy, database: ManagedDatabas
         why = "may have been written, as it is in use" if mark is None else "have been written"
         raise UndoRefused(
             f"rows of {database.name!r} {why} since the migration of {copy.kept_at.isoformat()}, or it has been "
-            "deployed to again, and that would be lost; send force to lose it",
+            "deployed to again; an undo loses these changes, send force to accept that",
             **owner_facts(database.owner),
         )

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 RECORD_FILE: Final = "platform.json"
 EARLIER_FILE: Final = "platform.json.earlier"  #: the record of the Rust gateway, kept when its schemas are imported
 VERSIONS_FOLDER: Final = ".versions"
-_SHORTEST: Final = "x"  #: stands for a schema or database id in the check whether any would fit
+_SHORTEST: Final = "x"  #: a schema or database id, to check whether any would fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +93,11 @@ class PlatformRegistry:
             found = Platform.from_text(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise PlatformNotFound(
-                f"platform {platform!r} is not registered; POST /platform/register does that", platform=platform
+                f"platform {platform!r} is not registered; POST /platform/register registers it", platform=platform
             ) from None
         except OSError as exc:
             if exc.errno == errno.ENAMETOOLONG:
-                raise PlatformNotFound("no platform has so long a name") from None
+                raise PlatformNotFound("the name of the platform is too long") from None
             raise StorageFailed(f"{path} cannot be read: {exc.strerror}", platform=platform) from exc
         except ValueError as exc:
             if self.earlier(platform) is not None:
@@ -218,7 +218,7 @@ class PlatformRegistry:
     def mend(self) -> tuple[str, ...]:
         """Remove unfinished files of killed writers, and let every link lead to its current version.
 
-        Return a sentence for each thing that was mended, and for each platform whose record cannot be read.
+        Return a sentence for each repair, and for each platform whose record cannot be read.
         """
         done: list[str] = []
         for platform in self.all(lambda exc: done.append(exc.message)):

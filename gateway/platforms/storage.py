@@ -33,8 +33,8 @@ def storage_failures(doing: str) -> Iterator[None]:
     except OSError as exc:
         where = f": {exc.filename}" if exc.filename else ""
         raise StorageFailed(
-            f"the gateway could not {doing}: {exc.strerror or exc}{where}. Nothing has been changed; "
-            "see to DATA_DIR (free space, rights) and send the request again"
+            f"the gateway could not {doing}: {exc.strerror or exc}{where}. Nothing was changed; "
+            "check the free space and the permissions of DATA_DIR, then repeat the request"
         ) from exc
 
 

@@ -211,7 +211,11 @@ def describe_error(exc: BaseException) -> tuple[str, str, str]:
     # A header that the application tried to send is no fault of the client's.
     if isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName):
         return "400 Bad Request", "invalid_request", f"this is not a readable HTTP request: {exc}"
-    return "500 Internal Server Error", "internal_error", "the gateway failed; its log has more under this request_id"
+    return (
+        "500 Internal Server Error",
+        "internal_error",
+        "the gateway failed; its log has the details under this request_id",
+    )
 
 
 def answer_request(

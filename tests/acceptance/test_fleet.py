@@ -139,7 +139,7 @@ def test_after_a_failure_no_further_databases_start_unless_requested(start_gatew
     assert stopped.status == 409
     assert stopped.json["databases_updated"] == names(platform, "a")
     assert stopped.json["databases_failed"] == names(platform, "b")
-    assert stopped.json["message"].startswith(f"1 of 2 databases tried have failed; the first, {platform}_shop_b: ")
+    assert stopped.json["message"].startswith(f"1 of 2 databases failed, first {platform}_shop_b: ")
     assert stopped.json["databases_skipped"] == names(platform, "cd")
     went_on = migrate(gateway, platform, continue_on_error=True).json
     assert went_on["databases_updated"] == names(platform, "acd")

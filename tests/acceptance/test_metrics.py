@@ -128,7 +128,7 @@ def test_lost_files_stop_neither_calls_nor_the_gateway(start_gateway, platform: 
     call(gateway, platform, 1)
     kill_worker(gateway)
     call(gateway, platform, 5)
-    assert "numbers will be missing" in gateway.log
+    assert "metrics of this worker will be missing" in gateway.log
     assert gateway.process.poll() is None
 
 

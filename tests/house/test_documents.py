@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the docume
 
 def type_in(text: str, folder: Path, gateway) -> list[dict]:
     """Run the document's shell blocks, and return the answers of the gateway in their order."""
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("http://127.0.0.1:9000", gateway.url)
+    script = "\n".join(re.findall(r"```(?:ba)?sh\n(.*?)```", text, re.DOTALL))
+    script = re.sub("http://(?:127.0.0.1|localhost):9000", gateway.url, script)
     # curl prints answers without a line's end; one that is a function of ours does.
     script = 'curl() { command curl -s "$@"; echo; }\n' + script
     result = subprocess.run(["sh", "-e"], input=script, cwd=folder, capture_output=True, text=True, check=True)
@@ -45,3 +48,29 @@ def test_the_example_platform(gateway, tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (again,) = type_in(readme.partition("A first call of your own")[2].partition("## Run it")[0], tmp_path, gateway)
     assert again["rows"] == prices["rows"]
+
+
+def test_stored_schemas_and_the_commands(gateway, postgres_url, tmp_path):
+    (tmp_path / "src/postgresql/tables").mkdir(parents=True)
+    (tmp_path / "src/postgresql/tables/notes.sql").write_text("CREATE TABLE notes (title text);")
+    answers = type_in((ROOT / "docs/stored-schemas.md").read_text(encoding="utf-8"), tmp_path, gateway)
+    assert [answer["status"] for answer in answers] == ["registered", "registered", "created", "completed"]
+
+    (block,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/commands.md").read_text(encoding="utf-8"), re.DOTALL)
+    commands = [line.partition("#")[0].split()[1:] for line in block.splitlines() if line.startswith("stonescriptdb")]
+    known = {"DB_GATEWAY_URL": gateway.url, "DATABASE_URL": postgres_url, "DATA_DIR": str(gateway.data_dir)}
+    results = {
+        " ".join(command): subprocess.run(
+            [sys.executable, "-m", "gateway.cli", *command],
+            cwd=tmp_path,
+            env=os.environ | known,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for command in commands
+    }
+    assert len(results) == 10
+    failed = {command: result.stderr for command, result in results.items() if result.returncode}
+    assert list(failed) == ["undo myapp tenant_db"]
+    assert "no copy is kept" in failed["undo myapp tenant_db"]

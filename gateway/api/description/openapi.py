@@ -209,7 +209,7 @@ def _query_parameters(plugin: MarshmallowPlugin, query: Schema, example: Mapping
     found: list[dict[str, Any]] = plugin.converter.schema2parameters(query, location="query")
     for one in found:
         one["example"] = example[one["name"]]
-        one["schema"].pop("default", None)  # null, which stands for an absent field
+        one["schema"].pop("default", None)  # null means that the field is absent
     return found
 
 

@@ -107,7 +107,7 @@ def migration_failure(result: PlatformMigration, first: GatewayError) -> SchemaD
     message = first.message
     if len(result.databases) > 1:
         failed = result.databases_failed
-        message = f"{len(failed)} of {tried} databases tried have failed; the first, {failed[0]}: {message}"
+        message = f"{len(failed)} of {tried} databases failed, first {failed[0]}: {message}"
     outcome = MigrateAnswer(exclude=("status",)).dump(result)
     outcome["databases_failed"] = list(result.databases_failed)
     outcome["databases_skipped"] = list(result.databases_skipped)

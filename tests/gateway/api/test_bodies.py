@@ -60,8 +60,8 @@ def test_a_form_may_be_empty() -> None:
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ([part("platform", b"a"), part("platform", b"a")], "platform is given twice"),
-        ([part("schema", b"a"), part("schema", b"a")], "schema is given twice"),
+        ([part("platform", b"a"), part("platform", b"a")], "platform was sent twice"),
+        ([part("schema", b"a"), part("schema", b"a")], "schema was sent twice"),
         ([part("platform", b"\xff")], "platform is not UTF-8"),
         ([part("", b"a")], "has no name"),
         ([part("file", ARCHIVE, filename="schema.tar.gz")], "file is longer than 4096 bytes, or is no part"),

@@ -57,5 +57,5 @@ def test_a_worker_without_space_for_its_files_counts_nothing(
         events.emit(RequestFailed("not_found"))
     assert errors_in(metrics) == {}
     assert [record.getMessage() for record in caplog.records] == [
-        "this worker's numbers will be missing from /metrics: [Errno 28] No space left on device"
+        "the metrics of this worker will be missing from /metrics: [Errno 28] No space left on device"
     ]

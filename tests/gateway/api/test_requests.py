@@ -98,7 +98,7 @@ def test_other_values_of_a_flag_are_refused(given) -> None:
 
 def test_a_field_of_a_query_string_may_not_be_repeated() -> None:
     assert single_values([("platform", "a"), ("x", "")]) == {"platform": "a", "x": ""}
-    with pytest.raises(InvalidRequest, match="platform is given twice"):
+    with pytest.raises(InvalidRequest, match="platform was sent twice"):
         single_values([("platform", "a"), ("platform", "b")])
 
 

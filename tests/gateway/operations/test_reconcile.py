@@ -48,7 +48,10 @@ def test_consistent_records_are_not_repaired(services, recorded) -> None:
 def test_a_lost_record_is_restored_and_a_lost_schema_named(services, recorded, tmp_path) -> None:
     shutil.rmtree(tmp_path / recorded)
     missing = f"{recorded}/shop: 1 databases have been made of it and it is not stored; upload it again"
-    assert of(recorded, reconcile(services)) == [f"{recorded}: has databases and no record; recorded it again", missing]
+    assert of(recorded, reconcile(services)) == [
+        f"{recorded}: recorded the platform again, because it has databases",
+        missing,
+    ]
     assert of(recorded, reconcile(services)) == [missing]
     assert services.platforms.get(recorded).schemas == {}
 
