@@ -13,8 +13,8 @@ _WRAP_AFTER: Final = 100  #: columns, in lists
 def lay_out(statement: str) -> str:
     """Return *statement* with a line for each of its clauses.
 
-    What has several lines already was laid out by its author or by PostgreSQL, and stays as it is. So does what is
-    long, or has a dollar quote: sqlparse would change the text within.
+    A statement of several lines is returned unchanged, because its author or PostgreSQL has laid it out. So is one that
+    is long or has a dollar quote, in which sqlparse would change the text.
 
     >>> print(lay_out("UPDATE t SET a = 1 WHERE b"))
     UPDATE t

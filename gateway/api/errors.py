@@ -21,7 +21,7 @@ APPLICATION_SQLSTATE_STATUS: Final = 400  #: of a class PostgreSQL does not use:
 #: The classes of PostgreSQL's own error codes, appendix A of its manual.
 _SERVER_CLASSES: Final = re.compile(r"0[012389ABFLPZ]|10|2[0-8BDF]|3[489BDF]|4[024]|5[34578]|72|F0|HV|P0|XX")
 _log = logging.getLogger(__name__)
-RETRY_AFTER_SECONDS: Final = 1  #: after 429 and 503, where the failure does not say better
+RETRY_AFTER_SECONDS: Final = 1  #: after 429 and 503, unless the error has a value of its own
 _INTERNAL: Final = "the gateway failed; its log has the details under this request_id"
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 415: "unsupported_media_type"}
 _MESSAGES: Final = {
@@ -35,7 +35,7 @@ _MESSAGES: Final = {
 class ErrorRow:
     """One line of the table.
 
-    :ivar raised_as: the classes that mean it; none where the engine's code, or HTTP itself, says it
+    :ivar raised_as: the classes with this meaning; none for codes of the engine and of HTTP
     """
 
     status: int

@@ -42,7 +42,7 @@ class Cell:
     __slots__ = ("_file", "_place", "_value")
 
     def __init__(self, value: Any) -> None:  # noqa: ANN401 - prometheus_client's class is made at run time
-        """Go on from what *value* is now."""
+        """Continue from the present value of *value*."""
         self._file, self._value = value._file, value._value
         at = self._file._positions[value._key]
         self._place = slice(at, at + _DOUBLE.size)
@@ -57,7 +57,7 @@ class MetricFiles:
     """The directory of the files of one gateway."""
 
     def __init__(self) -> None:
-        """Create the directory, and have prometheus_client count there. In the master, before it forks."""
+        """Create the directory, and make prometheus_client count there. In the master, before it forks."""
         # In memory if possible: disks get full, and old files in /tmp may be removed.
         memory = "/dev/shm"  # noqa: S108 - what is made there is a folder of its own
         folder = memory if os.access(memory, os.W_OK) else None

@@ -85,7 +85,7 @@ class GatewayClient:
 
 
 class HttpTransport:
-    """Over HTTP, to a running gateway."""
+    """A transport over HTTP, to a running gateway."""
 
     def __init__(self, url: str, key: str | None) -> None:
         """Send nothing yet; *key* goes with every request.
@@ -127,7 +127,7 @@ class HttpTransport:
 
 
 class DirectTransport:
-    """An application in this process, if no gateway is running. Its limits of networks and keys do not apply."""
+    """A transport to an application in this process, for use without a gateway. Networks and keys are not checked."""
 
     def __init__(self, settings: Settings) -> None:
         from gateway.app import create_app  # noqa: PLC0415 - Flask takes half a second to load

@@ -1,4 +1,4 @@
-"""The settings, DATA_DIR and services of this machine, for commands; what is wrong with them is printed in a line."""
+"""The settings, DATA_DIR and services of this machine, for commands. Each problem is printed as one line."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from migrations_engine.queries import load_queries
 
 _QUERIES = load_queries("gateway.databases")
-_REMEMBERED_SECONDS: Final = 30.0  #: how long a stamp that was removed by hand may still be believed
+_REMEMBERED_SECONDS: Final = 30.0  #: how long a stamp that was removed by hand may still be used
 _REMEMBERED_MOST: Final = 20_000  #: owners remembered per process, about 0.5 kB each
 
 
@@ -28,7 +28,7 @@ class DatabaseDirectory:
 
     The stamp of a database is cached together with the database's oid. A connection is used for a cached
     owner only if its database has that oid (:meth:`is_open_on`), so a database that was dropped and created again by
-    another owner under the same name is never taken for the old one. Absence is not cached.
+    another owner under the same name is never used instead of the old one. Absence is not cached.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class DatabaseDirectory:
         return self._stamped(None)
 
     def unstamped(self) -> tuple[str, ...]:
-        """Return the names of databases without a stamp, but for the maintenance database and the gateway's own."""
+        """Return the names of databases without a stamp, except the maintenance database and the gateway's own."""
         with refusals("list databases"), self._session() as session:
             rows = read_rows(session, "unstamped_databases", {"prefix": stamp_prefix()})
         names = (row.name for row in rows if not row.name.startswith(RESERVED_PREFIX))

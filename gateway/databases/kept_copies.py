@@ -145,12 +145,12 @@ class KeptCopies:
             _log.warning("the copy %s is left until it expires: %s", copy.name, exc)
 
     def all(self) -> tuple[KeptCopy, ...]:
-        """Every copy that a database can be put back to."""
+        """Return every copy that a database can be restored from."""
         with self._connections.lease(self._maintenance_database) as session, refusals("list copies"):
             return tuple(copy for copy in _copies(session) if copy.mark is not None)
 
     def put_back(self, copy: KeptCopy, database: ManagedDatabase) -> tuple[str, ...]:
-        """Replace *database* by *copy*, and drop it; its sessions are terminated.
+        """Replace *database* by *copy*, and drop the old database; its sessions are terminated.
 
         Return the properties of the database, such as settings by a superuser, that the copy could not be given.
 
@@ -169,7 +169,7 @@ class KeptCopies:
                     _rename(session, database.name, aside)
                     _rename(session, copy.name, database.name)
                     if self._roles is not None:
-                        self._roles.give(session, database.name, owner.platform)
+                        self._roles.make_owner(session, database.name, owner.platform)
                     else:
                         opened = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
                         session.execute(opened.format(sql.Identifier(database.name)))
@@ -195,7 +195,7 @@ class KeptCopies:
         return tuple(over)
 
     def _check_space(self, session: psycopg.Connection[Any], database: ManagedDatabase) -> None:
-        """Look whether there is space for one more."""
+        """Check that there is space for one more copy."""
         with refusals("list copies"):
             row = session.execute(_QUERIES["size_of"], {"name": database.name}).fetchone()
             taken = (row[0] if row else 0) + sum(copy.size_bytes for copy in _copies(session))

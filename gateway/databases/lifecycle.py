@@ -80,7 +80,7 @@ class DatabaseLifecycle:
         :raises DatabaseNameConflict: the name is another owner's
         :raises ConnectionFailed: the template database is in use
         """
-        if self._roles is not None and template is not None:  # what is in a template belongs to the role that made it
+        if self._roles is not None and template is not None:  # which owns the objects in its template
             role = self._roles.role_of(owner.platform)
             template = replace(template, content=f"{template.content}\0{role}")
         with self._locks.held(owner.database_name) as session:
@@ -94,7 +94,7 @@ class DatabaseLifecycle:
                     self._events.emit(TemplateLookedUp(copied is not None))
                 if copied is None:
                     self._unpublished.create_empty(session, temporary, closed=closed)
-                self._unpublished.give(session, temporary, owner)
+                self._unpublished.set_owner(session, temporary, owner)
             published = None
             try:
                 result = self._fill(session, temporary, owner, prepare=prepare, template=template, copied=copied)
@@ -155,7 +155,7 @@ class DatabaseLifecycle:
                     message = f"{source!r} cannot be copied while others are connected to it; try again"
                     raise ConnectionFailed(message, cause=exc.diag.message_detail, **owner_facts(owner)) from exc
             try:
-                self._unpublished.give(session, temporary, owner)
+                self._unpublished.set_owner(session, temporary, owner)
                 return self._publish(session, temporary, owner)
             except BaseException:
                 self._unpublished.drop(session, temporary)

@@ -108,7 +108,7 @@ class PlatformRoles:
                 session.execute(verb.format(name, sql.Literal(verifier)))
                 session.execute(sql.SQL(grant).format(name))
         except errors.DuplicateObject:
-            return  # another request was first
+            return  # another request has created it
         except errors.InsufficientPrivilege as exc:
             raise GatewayError(
                 "PLATFORM_ROLES=on needs CREATEROLE for the gateway's role, which must own the platforms' roles",
@@ -117,7 +117,7 @@ class PlatformRoles:
                 detail=exc.diag.message_detail,
             ) from exc
 
-    def give(self, session: psycopg.Connection[Any], database: str, platform: str) -> None:
+    def make_owner(self, session: psycopg.Connection[Any], database: str, platform: str) -> None:
         """Make the platform's role the owner of a closed database, and allow connections of this role alone."""
         name = sql.Identifier(database)
         session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(self.role_of(platform))))

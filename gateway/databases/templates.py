@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 _QUERIES = load_queries("gateway.databases")
 _PREFIX: Final = f"{RESERVED_PREFIX}template_"
 _COMMENT_VERSION: Final = 1
-_REFRESH_AFTER: Final = timedelta(minutes=10)  #: how exact the time of last use is, which decides what goes first
+_REFRESH_AFTER: Final = timedelta(minutes=10)  #: precision of the time of last use, by which templates are evicted
 #: From this size on, copying the files costs less than writing every page to the WAL, in spite of its two checkpoints.
 _COPY_FILES_FROM_BYTES: Final = 256 * 2**20
 _CLONING_SINCE: Final = 180000  #: server version that can let the file system share the blocks of both copies
@@ -186,7 +186,7 @@ class TemplateDatabases:
             raise
 
     def _refresh(self, session: psycopg.Connection[Any], template: _Template) -> None:
-        """Take note that it was used, once in a while, and only one at a time: comments cannot be changed at once."""
+        """Record the time of use, at intervals, one session at a time, because concurrent changes of a comment fail."""
         if _now() - template.used_at < _REFRESH_AFTER or not try_lock(session, template.name):
             return
         try:

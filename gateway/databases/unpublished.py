@@ -57,7 +57,7 @@ class UnpublishedDatabases:
         if encoding == ("UTF8",):
             template: sql.Composable = sql.SQL("TEMPLATE {}").format(sql.Identifier(self._template))
         else:
-            # The server was set up for another encoding. Only locale C goes with every one, and only in template0.
+            # The server has another encoding. Only the locale C is allowed with every encoding, and only in template0.
             template = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
         try:
             statement = sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + template
@@ -71,11 +71,11 @@ class UnpublishedDatabases:
                 detail=exc.diag.message_detail,
             ) from exc
 
-    def give(self, session: psycopg.Connection[Any], name: str, owner: DatabaseOwner) -> None:
-        """Make the platform's role, if there are roles, the owner; no other role may connect to the database then."""
+    def set_owner(self, session: psycopg.Connection[Any], name: str, owner: DatabaseOwner) -> None:
+        """Make the role of *owner*'s platform, if platforms have roles, the owner; no other role may connect then."""
         if self._roles is not None:
             with refusals("make a platform's role the owner of a database", **owner_facts(owner)):
-                self._roles.give(session, name, owner.platform)
+                self._roles.make_owner(session, name, owner.platform)
 
     def drop(self, session: psycopg.Connection[Any], name: str) -> None:
         """Drop the database. A failure is only logged: it must not hide why the database was not published."""

@@ -1,4 +1,4 @@
-"""Whether rows of a database have been written by others than a migration, from before it until after it."""
+"""Whether others than a migration have written rows of its database while it ran."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class WrittenRows:
         return cls(before=_counts(connection))
 
     def before_commit(self, connection: psycopg.Connection[Any]) -> None:
-        """Note what the transaction of the migration, which is open on *connection*, has written.
+        """Count the rows that the transaction of the migration, which is open on *connection*, has written.
 
-        Nothing is noted if others have truncated a table since, or have written, or may have, to one that it drops.
+        They are not counted if others have truncated a table since, or have written, or may have, to one that it drops.
         """
         if self.before is None:
             return

@@ -179,13 +179,13 @@ class EmbeddedPostgres:
             )
 
     def _make_data(self) -> None:
-        """Make the data under another name first, so that a folder named ``data`` is always whole."""
+        """Create the data under another name first, so that a folder named ``data`` is always complete."""
         unfinished = self._directory / "data.unfinished"
         if unfinished.exists():
             shutil.rmtree(unfinished)
         unfinished.mkdir(mode=0o700)
-        self._user.give(unfinished)
-        locale = ["--no-locale"]  # of the operating system's locales none is everywhere
+        self._user.make_owner(unfinished)
+        locale = ["--no-locale"]  # no locale of the operating system exists everywhere
         if self._programs.version >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         result = subprocess.run(
@@ -215,7 +215,7 @@ class EmbeddedPostgres:
         # libpq reads a comma as the end of a host, PostgreSQL a colon as the end of a path
         if len(path) > MAX_SOCKET_PATH_BYTES or b"," in path or b":" in path:
             self._short_directory = Path(tempfile.mkdtemp(prefix="stonescriptdb-pg-"))
-            self._user.give(self._short_directory)
+            self._user.make_owner(self._short_directory)
 
     def _write_configuration(self) -> None:
         # A path is in double quotes inside the quoted list, so that it may contain spaces.
@@ -282,7 +282,7 @@ class EmbeddedPostgres:
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
-        self._user.give(path)
+        self._user.make_owner(path)
 
 
 def _last_line(text: str, wanted: str = "") -> str:

@@ -36,7 +36,7 @@ class SystemUser:
             _let_others_through(data)
             _let_others_run(programs)
 
-    def give(self, path: Path) -> None:
+    def make_owner(self, path: Path) -> None:
         """Make the user the owner of *path*."""
         if self._entry is not None:
             os.chown(path, self._entry.pw_uid, self._entry.pw_gid)

@@ -1,4 +1,4 @@
-"""Import: the stored schemas of a Rust gateway that has used the same DATA_DIR."""
+"""Import the stored schemas of a Rust gateway that has used the same DATA_DIR."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from migrations_engine import SchemaExtractionFailed, read_folder
 def import_schemas(services: Services) -> tuple[str, ...]:
     """Import every platform that the Rust gateway has recorded, with its schemas, and return a sentence about each.
 
-    Folders that cannot be read as a schema are left where they are. The databases are not adopted.
+    Folders that cannot be read as a schema are left in place. The databases are not adopted.
     """
     done = []
     for platform, folders in services.platforms.earlier_folders().items():

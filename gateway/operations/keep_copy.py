@@ -1,4 +1,4 @@
-"""Copies kept of databases before a migration, where that loses data or rewrites tables."""
+"""Keep copies of databases whose migration loses data or rewrites tables."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class CopyRules:
             raise
         services.registry.forget(database.name)
         with dedicated_to(services, database) as connection:
-            mark = read_mark(connection)  # first: what is written after it, either of the two finds
+            mark = read_mark(connection)  # first, so that later writes are found by one of the two
             known = not written.by_others(connection)
         services.copies.seal(copy, mark if known else None)
 
@@ -105,7 +105,7 @@ def loses_or_rewrites(report: DeployReport) -> bool:
 
 
 def _keeps_rows(sql: str) -> bool:
-    """Return whether none of the statements can take a row away, or a value in one."""
+    """Return whether none of the statements can remove a row or change a value."""
     for statement in split_statements(sql):
         verb = statement.words[0] if statement.words else ""
         if verb not in _KEEPING or (verb == "INSERT" and _OVERWRITING.search(statement.text)):

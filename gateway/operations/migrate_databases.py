@@ -1,4 +1,4 @@
-"""Migrate: databases of version 1 to the schema that comes with the request, those of version 2 to a stored one."""
+"""Migrate databases of version 1 to the schema of the request, and those of version 2 to a stored one."""
 
 from __future__ import annotations
 

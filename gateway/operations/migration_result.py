@@ -47,7 +47,7 @@ class PlatformMigration:
 
     @property
     def databases_updated(self) -> tuple[str, ...]:
-        """Those that are now at the schema: none after a dry run."""
+        """The databases that now have the schema: none after a dry run."""
         return () if self.dry_run else tuple(result.database for result in self.databases if result.report)
 
     @property
@@ -57,7 +57,7 @@ class PlatformMigration:
 
     @property
     def databases_skipped(self) -> tuple[str, ...]:
-        """Those that were not tried, because the first one failed."""
+        """The databases that were not tried."""
         return tuple(result.database for result in self.databases if result.status == "skipped")
 
     @property
@@ -77,12 +77,12 @@ class PlatformMigration:
 
     @property
     def functions_updated(self) -> int:
-        """Functions that were made or made again, over all databases."""
+        """Functions that were created or replaced, over all databases."""
         return sum(report.functions_updated for report in self.reports)
 
     @property
     def tables_created(self) -> int:
-        """Tables that were made, over all databases."""
+        """Tables that were created, over all databases."""
         return sum(report.tables_created for report in self.reports)
 
     @property

@@ -1,4 +1,4 @@
-"""Move: databases that platforms have had before PLATFORM_ROLES become their roles'."""
+"""Move databases from before PLATFORM_ROLES: the role of each platform becomes the owner."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gateway.services import Services
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A database that is not yet its platform's role's alone."""
+    """A database that another role owns or may connect to."""
 
     database: ManagedDatabase
-    role: str  #: that is to own it
+    role: str  #: the new owner
     is_open: bool  #: PUBLIC may connect to it
 
 
@@ -37,9 +37,9 @@ def databases_to_move(services: Services) -> Sequence[Move]:
 
 
 def move_database(services: Services, roles: PlatformRoles, move: Move) -> None:
-    """Make the database, and what is in it of the gateway's, its platform's role's. The role is made if it is missing.
+    """Make the role of the platform the owner of its database, and of the gateway's objects in it.
 
-    May be repeated: what was made since then by the gateway's own role is moved, too.
+    The role is created if it is missing. May be repeated, to move objects that the gateway's role has created since.
 
     :raises GatewayError: the gateway's role may not, or something in it belongs to a third role; nothing is changed
     """

@@ -1,4 +1,4 @@
-"""Plan: a migration of many databases tried out and rolled back, once for those that are alike."""
+"""Plan a migration of many databases: a dry run in one database of each group of identical ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconcile: the records under DATA_DIR and the databases with their stamps, after a crash or a loss of either."""
+"""Reconcile the records under DATA_DIR with the stamps of databases, after a crash or a loss of either."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def reconcile(services: Services) -> tuple[str, ...]:
             found.append(_without_schema(platform, schema_name, count))
         except SchemaNotFound:
             found.append(_without_schema(platform, schema_name, count))
-        except StorageFailed:  # which mending the platforms has found, too
+        except StorageFailed:  # also found by the repair of the platforms
             continue
     return tuple(found)
 

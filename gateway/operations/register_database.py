@@ -1,4 +1,4 @@
-"""Register: one database, made if it is missing, brought to the schema that comes with the request."""
+"""Register a database: create it if it is missing, and deploy the schema of the request."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class RegisteredDatabase:
 
 
 def register_database(services: Services, wanted: DeployRequest) -> RegisteredDatabase:
-    """Make the database if it is missing, adopt it if it has no stamp, and deploy the archive to it.
+    """Create the database if it is missing, adopt it if it has no stamp, and deploy the archive to it.
 
-    A missing or unstamped one becomes the owner's only if the deploy succeeds, and never on a dry run.
+    A missing or unstamped database gets the owner's stamp only if the deploy succeeds, and never in a dry run.
 
-    :raises SchemaDeployError: the archive or the deploy failed; nothing has been made or changed
+    :raises SchemaDeployError: the archive or the deploy failed; nothing was created or changed
     :raises DatabaseNameConflict: the name is another owner's
     """
     started, started_at = time.monotonic(), now_text()
@@ -76,7 +76,7 @@ def _record(services: Services, wanted: DeployRequest, started_at: str, result: 
 
 
 def _register(services: Services, wanted: DeployRequest, schema: Schema) -> tuple[bool, DeployReport]:
-    """Return whether the database has been made, and the report of its deploy.
+    """Return whether the database was created, and the report of its deploy.
 
     :raises SchemaDeployError, DatabaseNameConflict: as for :func:`register_database`
     """
@@ -85,7 +85,7 @@ def _register(services: Services, wanted: DeployRequest, schema: Schema) -> tupl
             with deploy_turn(services):
                 return _register_once(services, wanted, schema)
         except (DatabaseAlreadyExists, DatabaseNotFound):
-            continue  # another request was faster; look again at what there is now
+            continue  # another request was faster; check again
     raise SchemaDeployError(
         "migration_failed",
         "other requests created and dropped the database several times during the registration; try again",

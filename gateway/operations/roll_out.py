@@ -1,4 +1,4 @@
-"""Roll a schema out to many databases: the first one alone, then the others some at a time."""
+"""Roll a schema out to many databases: the first one alone, then the others, several at a time."""
 
 from __future__ import annotations
 
@@ -126,7 +126,10 @@ def migrate_one(
 
 
 def in_parallel(services: Services, act: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    """Return the results of *act* for each thing. Only some run at a time, to leave calls most of the connections."""
+    """Return the results of *act* for each thing.
+
+    Only a few run at a time, so that most of the connections are left for calls.
+    """
     with ThreadPoolExecutor(services.settings.parallel_deploys) as threads:
         return list(threads.map(act, things))
 

@@ -1,4 +1,4 @@
-"""Run a query: one statement of the client's own on an application's database, with a line in the audit log."""
+"""Run one statement of a client on an application's database, with a line in the audit log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.services import Services
 from gateway.steps import ELSEWHERE, Peer, Steps, run
 from migrations_engine import SchemaExtractionFailed, split_statements
 
-MAX_QUERY_CHARACTERS: Final = 100_000  #: what is longer is data, which belongs into params
+MAX_QUERY_CHARACTERS: Final = 100_000  #: longer texts have data, which belongs in params
 _LOGGED_CHARACTERS: Final = 2000
 _READING: Final = frozenset({"SELECT", "VALUES", "TABLE", "WITH"})
 _WRITING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
@@ -42,7 +42,7 @@ class QueryRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryAnswer:
-    """The result of a query. ``rows`` is a JSON array, ready to be sent; ``rows_affected`` of what returns no rows."""
+    """The result of a query. ``rows`` is a JSON array, ready to be sent; ``rows_affected`` if it returns no rows."""
 
     rows: bytes
     row_count: int

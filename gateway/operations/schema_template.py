@@ -18,21 +18,21 @@ from migrations_engine import DeployReport, Schema, SchemaFile, SeederResult, cl
 
 _RANDOM: Final = r"random|uuid|gen_salt|txid|xact_id"  #: in the names of functions with a new result each time
 #: The names of such functions, and of those with a result that depends on time, place or role.
-_MOMENTARY: Final = re.compile(
+_VOLATILE_NAME: Final = re.compile(
     rf"\w*?(?:{_RANDOM})\w*|now|timeofday|\w+?_timestamp|current_setting|set_config|version|pg_backend_pid",
     re.IGNORECASE,
 )
-#: What means the present without being called.
-_PRESENT: Final = re.compile(
+#: What has the current time or role as its value without being called.
+_CURRENT_VALUE: Final = re.compile(
     r"\b(?:current_(?:date|time|timestamp|database|catalog|user|role)|localtime(?:stamp)?|session_user)\b"
     r"|'(?:now|today|tomorrow|yesterday)'",
     re.IGNORECASE,
 )
-# A file may have megabytes, and a word, a string or a comment of it as well. So no repetition here gives back what it
-# has matched, and a comment without an end is matched too: each search takes one pass.
+# A file, and a word, string or comment in it, may have megabytes. So all repetitions are possessive, and a comment
+# without an end is matched too: each search takes one pass.
 _CALLED: Final = re.compile(r'\b(\w++)"?+\s*+\(')
-#: Comments, and string literals without a word that PostgreSQL takes for the present.
-_SILENT: Final = re.compile(
+#: Comments, and string literals that PostgreSQL does not read as the current time.
+_IGNORED: Final = re.compile(
     r"--[^\n]*+|/\*.*?(?:\*/|(?P<unclosed>\Z))|(?P<string>'(?!(?:now|today|tomorrow|yesterday)')(?:[^']++|'')*+')",
     re.IGNORECASE | re.DOTALL,
 )
@@ -56,13 +56,13 @@ def schema_template(
 ) -> TemplateUse[DeployReport]:
     """Return how *owner*'s database can be made by copying.
 
-    :param schema: reads the schema; only called when there is nothing to copy
-    :param family: what all versions of the schema have in common, if it has others that will replace it
+    :param schema: reads the schema; called only if there is no template to copy
+    :param family: the name that all versions of the schema have in common, if later ones replace it
     """
 
     def note(connection: psycopg.Connection[Any], report: DeployReport) -> Mapping[str, Any] | None:
         seeded = [result.table for result in report.seeders if result.inserted]
-        if depends_on_moment(schema()) or differs_when_copied(connection, seeded, random=_RANDOM):
+        if has_volatile_rows(schema()) or differs_when_copied(connection, seeded, random=_RANDOM):
             return None
         known = asdict(report)
         return {name: known[name] for name in _COUNTS + _TEXTS + ("seeders",)}
@@ -81,15 +81,15 @@ def schema_template(
     )
 
 
-def depends_on_moment(schema: Schema) -> bool:
+def has_volatile_rows(schema: Schema) -> bool:
     """Return whether the first rows of a new database of *schema* may depend on time, place or role of its creation.
 
     True in case of doubt: the database is then created from the files, which is only slower. The time in a column's
     default does not count, so rows copied from a template have the time of its creation.
     """
     functions = {file.stem.lower() for file in schema.functions}
-    return any(_is_momentary(file, functions) for file in schema.seeders) or any(
-        _is_momentary(file, functions) and _changes_rows(file) for file in schema.migrations
+    return any(_is_volatile(file, functions) for file in schema.seeders) or any(
+        _is_volatile(file, functions) and _changes_rows(file) for file in schema.migrations
     )
 
 
@@ -97,16 +97,16 @@ def _changes_rows(file: SchemaFile) -> bool:
     return any(not _CHANGES_ROWS.isdisjoint(statement.words[:1]) for statement in split_statements(file.text))
 
 
-def _is_momentary(file: SchemaFile, functions: set[str]) -> bool:
+def _is_volatile(file: SchemaFile, functions: set[str]) -> bool:
     # In bodies and escapes quotes may mean something else: then the text is searched unchanged.
-    text = file.text if "$" in file.text or "\\" in file.text else _SILENT.sub(_silence, file.text)
+    text = file.text if "$" in file.text or "\\" in file.text else _IGNORED.sub(_blank_out, file.text)
     called = set(_CALLED.findall(text))
-    return _PRESENT.search(text) is not None or any(
-        name.lower() in functions or _MOMENTARY.fullmatch(name) for name in called
+    return _CURRENT_VALUE.search(text) is not None or any(
+        name.lower() in functions or _VOLATILE_NAME.fullmatch(name) for name in called
     )
 
 
-def _silence(found: re.Match[str]) -> str:
+def _blank_out(found: re.Match[str]) -> str:
     """Return a blank for a comment, and an empty string for a string."""
     if found["unclosed"] is not None:
         return found[0]

@@ -47,11 +47,11 @@ class PlatformSummary:
 
 
 def store_schema(services: Services, wanted: StoreRequest) -> StoredUpload:
-    """Make the schema in the archive the current version, once it has been read whole.
+    """Make the schema in the archive the current version, after it has been read completely.
 
     :raises PlatformNotFound: the platform has not been registered
     :raises SchemaDeployError: the archive cannot be read as a schema
-    :raises StorageFailed, InvalidRequest: it cannot be stored; what was current still is
+    :raises StorageFailed, InvalidRequest: it cannot be stored; the current version is unchanged
     """
     services.platforms.get(wanted.platform)
     terms = DeployTerms(request_id=wanted.request_id)

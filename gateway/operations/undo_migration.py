@@ -1,4 +1,4 @@
-"""Undo: restore databases from the copies that a migration has kept of them."""
+"""Restore databases from the copies that a migration has kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class UndoRequest:
 class UndoneDatabase:
     """The result of one database.
 
-    :ivar not_restored: properties of the database that its copy could not be given
+    :ivar not_restored: properties of the database that could not be set on its copy
     """
 
     database: str

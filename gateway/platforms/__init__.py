@@ -1,4 +1,4 @@
-"""The registry of version 2: which platforms there are, and every version of the schemas they have stored."""
+"""The registry of version 2: the platforms, and every version of their stored schemas."""
 
 from gateway.platforms.deploy_log import DeployLog, LoggedDeploy
 from gateway.platforms.platform_registry import PlatformRegistry, SchemaUpload

@@ -1,7 +1,7 @@
 """The registry under DATA_DIR, shared by all workers and by every gateway that uses the folder.
 
 ``{platform}/platform.json`` is the record, replaced as a whole. ``{platform}/.versions/{schema}/{checksum}`` holds the
-files of one version and never changes. ``{platform}/{schema}`` is a link to the current one, for people to look at.
+files of one version and never changes. ``{platform}/{schema}`` is a link to the current one, for people.
 
 Invariants:
 
@@ -48,7 +48,7 @@ class SchemaUpload:
     """A schema to be stored.
 
     :ivar files: contents by path: ``tables/users.pssql``
-    :ivar checksum: of all of them, by which the version is known
+    :ivar checksum: of all of them; it identifies the version
     """
 
     files: Mapping[str, bytes]
@@ -61,7 +61,7 @@ class PlatformRegistry:
     """Platforms and their stored schemas. Keeps nothing in memory, so that every process sees the same."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Use *data_dir*, which must be there when anything is stored."""
+        """Use *data_dir*, which must exist before anything is stored."""
         self._data_dir = data_dir
 
     def register(self, platform: str) -> Platform:
@@ -145,11 +145,11 @@ class PlatformRegistry:
     def store(self, platform: str, schema_name: str, upload: SchemaUpload) -> SchemaVersion:
         """Make *upload* the current version of the schema; the versions before it are kept.
 
-        What is current already is no new version; its files are written again if they have been changed or lost.
+        An upload that is current already adds no version; its files are written again if they were changed or lost.
 
         :raises PlatformNotFound: the platform has not been registered
-        :raises InvalidRequest: a file or the schema cannot have the name it has
-        :raises StorageFailed: it could not be written; the schema is what it was
+        :raises InvalidRequest: the name of a file or of the schema is not allowed
+        :raises StorageFailed: it could not be written; the schema is unchanged
         """
         check_schema_name(platform, schema_name)
         with self._changing(platform) as (folder, record):
@@ -199,7 +199,7 @@ class PlatformRegistry:
     def import_earlier(self, platform: str, uploads: Mapping[str, SchemaUpload]) -> None:
         """Replace the record of the Rust gateway, which is kept beside it, by one with *uploads* as schemas.
 
-        :raises InvalidRequest: a file, a schema or the platform cannot have the name it has
+        :raises InvalidRequest: the name of a file, a schema or the platform is not allowed
         :raises StorageFailed: it could not be written; nothing has been imported
         """
         folder = self._data_dir / platform
@@ -216,7 +216,7 @@ class PlatformRegistry:
                 _show(folder, name, _version_of(upload))
 
     def mend(self) -> tuple[str, ...]:
-        """Remove unfinished files of killed writers, and let every link lead to its current version.
+        """Remove unfinished files of killed writers, and make every link point to its current version.
 
         Return a sentence for each repair, and for each platform whose record cannot be read.
         """
@@ -228,7 +228,7 @@ class PlatformRegistry:
                     if count:
                         done.append(f"{platform.name}/{name}: removed {count} unfinished uploads")
                     if _show(folder, name, schema.current):
-                        done.append(f"{platform.name}/{name}: the link now leads to the current version")
+                        done.append(f"{platform.name}/{name}: the link now points to the current version")
         return tuple(done)
 
     @contextmanager
@@ -272,7 +272,7 @@ def _version_of(upload: SchemaUpload) -> SchemaVersion:
 
 
 def _show(folder: Path, schema_name: str, version: SchemaVersion) -> bool:
-    """Let the link of the schema lead to *version*, and return whether that changed it.
+    """Point the link of the schema to *version*, and return whether that changed it.
 
     A folder in its place, from an earlier gateway or made by hand, is moved to the versions.
     """
@@ -286,7 +286,7 @@ def _show(folder: Path, schema_name: str, version: SchemaVersion) -> bool:
 
 
 def _found_name() -> str:
-    """Return the name under which a folder is kept whose place is needed."""
+    """Return the new name of a folder that is in the place of a link."""
     return f"found-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from gateway.errors import InvalidRequest, StorageFailed
 
 LOCK_FILE: Final = ".lock"
-INCOMING: Final = ".incoming-"  #: files being written; those without a holder of the lock are left over
+INCOMING: Final = ".incoming-"  #: files being written; those that no process has locked are leftovers
 
 #: The names themselves are at fault, not the disk.
 _NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
@@ -53,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make *folder*, if it is missing, so that a crash does not take it away again."""
+    """Create *folder* if it is missing, and flush it, so that it survives a crash."""
     if not folder.is_dir():
         folder.mkdir(exist_ok=True)
         _flush_folder(folder.parent)
@@ -109,7 +109,7 @@ def read_tree(folder: Path) -> dict[str, bytes]:
 
 
 def point_link(link: Path, target: str) -> None:
-    """Let the symbolic link *link* lead to *target*, in one step."""
+    """Point the symbolic link *link* to *target*, atomically."""
     if link.is_symlink() and str(link.readlink()) == target:
         return
     aside = link.parent / f"{INCOMING}{secrets.token_hex(8)}"

@@ -11,8 +11,8 @@ from gateway.errors import PoolExhausted
 class ConcurrencyLimit:
     """The number of running requests of this process for each database.
 
-    Most requests of a flood wait for a connection to its one database, each with a thread. The limit is below the
-    number of threads, so that some are left for the requests of others.
+    Requests that exceed the connections of a database wait, each with a thread. The limit is below the number of
+    threads, so that requests to other databases have some.
     """
 
     def __init__(self, most: int) -> None:

@@ -26,7 +26,7 @@ from gateway.errors import RateLimited
 from gateway.events import Events, RequestRefusedByRate
 
 _COUNTERS: Final = 4096  #: windows that can be open at once; a platform has one
-_TRIED: Final = 16  #: places in which a window may be
+_TRIED: Final = 16  #: the places of the table that a key may use
 _WORD: Final = 8
 
 

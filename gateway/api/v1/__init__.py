@@ -1,1 +1,1 @@
-"""Version 1: the schema travels with the request."""
+"""Version 1: the schema is sent with each request."""

@@ -119,7 +119,7 @@ def _address(body: dict[str, Any]) -> tuple[DatabaseOwner, str]:
     if isinstance(function, str) and len(function) <= _LONGEST_REMEMBERED:
         try:
             return _known_address(tuple(body.items()))
-        except TypeError:  # a list or an object cannot be remembered, and is no name
+        except TypeError:  # a list or an object cannot be cached, and is not a name
             pass
     return _read_address(body)
 

@@ -1,4 +1,4 @@
-"""``POST /register`` and ``POST /migrate``: the schema travels with the request."""
+"""``POST /register`` and ``POST /migrate``: the schema is sent with the request."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Version 2: schemas are stored, databases are made of them on demand."""
+"""Version 2: schemas are stored, and databases are created from them on demand."""

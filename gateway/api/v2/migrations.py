@@ -44,12 +44,12 @@ class ClientSocket(Protocol):
         """Return its descriptor."""
 
     def probe(self) -> None:
-        """Find out whether a client that has closed its end still waits."""
+        """Send a byte to find out whether a client that has closed its end still waits."""
 
 
 @blueprint.post("/v2/migrate")
 def migrate() -> ResponseReturnValue:
-    """Bring one database, or all that were made of a stored schema, to its current version."""
+    """Migrate one database, or all databases of a stored schema, to its current version."""
     return _migrate(MigrateRequest(request_id_of(request.environ)))
 
 

@@ -50,7 +50,7 @@ def register_platform() -> ResponseReturnValue:
 
 @blueprint.post("/platform/<platform>/schema")
 def upload_schema(platform: str) -> ResponseReturnValue:
-    """Store a schema; databases are made of it and migrated to it later."""
+    """Store a schema, from which databases are created and to which they are migrated later."""
     services = current_services()
     environ = request.environ
     check_name(platform, field="platform")
@@ -81,7 +81,7 @@ def schemas(platform: str) -> ResponseReturnValue:
 
 @blueprint.get("/platform/<platform>/databases")
 def databases(platform: str) -> ResponseReturnValue:
-    """List the databases made of a platform's stored schemas, or of one of them."""
+    """List the databases of a platform's stored schemas, or of one of them."""
     services = current_services()
     check_name(platform, field="platform")
     schema = load(DatabasesQuery(), single_values(request.args.items(multi=True)), caller_of(request.environ))["schema"]

@@ -91,6 +91,6 @@ def test_remains_of_a_killed_process_are_removed(services, recorded, tmp_path, a
     assert f"removed the unfinished database {name}" in lines
     assert of(recorded, lines) == [
         f"{recorded}: removed an unfinished record",
-        f"{recorded}/shop: the link now leads to the current version",
+        f"{recorded}/shop: the link now points to the current version",
     ]
     assert admin.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None

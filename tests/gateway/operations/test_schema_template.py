@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.operations.schema_template import depends_on_moment
+from gateway.operations.schema_template import has_volatile_rows
 from migrations_engine import Schema, SchemaFile
 from tests.support.cost import grows_faster_than_the_input, repeated
 
@@ -29,7 +29,7 @@ FUNCTION = SchemaFile(folder="functions", path="made_by_us.sql", content=b"")
 )
 def test_expressions_that_depend_on_the_time_are_found_in_text(text, expected) -> None:
     seeder = SchemaFile(folder="seeders", path="t.sql", content=text.encode())
-    assert depends_on_moment(Schema(seeders=(seeder,), functions=(FUNCTION,))) is expected
+    assert has_volatile_rows(Schema(seeders=(seeder,), functions=(FUNCTION,))) is expected
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_expressions_that_depend_on_the_time_are_found_in_text(text, expected) -
 )
 def test_a_migration_that_writes_rows_is_found_by_its_statements(text, expected) -> None:
     migration = SchemaFile(folder="migrations", path="t.sql", content=text.encode())
-    assert depends_on_moment(Schema(migrations=(migration,))) is expected
+    assert has_volatile_rows(Schema(migrations=(migration,))) is expected
 
 
 SHAPES = {
@@ -64,6 +64,6 @@ SHAPES = {
 def test_a_file_costs_in_proportion_to_its_size(shape: str) -> None:
     def read(text: str) -> None:
         file = SchemaFile(folder="seeders", path="t.sql", content=text.encode())
-        depends_on_moment(Schema(seeders=(file,), migrations=(file,), functions=(FUNCTION,)))
+        has_volatile_rows(Schema(seeders=(file,), migrations=(file,), functions=(FUNCTION,)))
 
     assert not grows_faster_than_the_input(read, SHAPES[shape])
