@@ -118,8 +118,11 @@ def passed(verification: Verification, validation: SchemaValidation) -> Verifica
     :raises MigrationFailed: it is not
     """
     if not verification.passed:
+        advice = (
+            "" if verification.seeders_verified else ". To add the missing rows, repeat the request with seed=insert"
+        )
         raise MigrationFailed(
-            f"the finished database is not what the schema says: {'; '.join(verification.error_log)}",
+            f"the finished database differs from the schema: {'; '.join(verification.error_log)}{advice}",
             validation=validation,
             verification=verification,
         )

@@ -47,7 +47,7 @@ def verify(schema: Schema, records: Records, finding: Finding) -> Verification:
 def verify_seeders(validations: Sequence[SeederValidation]) -> Verification:
     """Check that all rows that seeders define exist."""
     errors = tuple(
-        f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are not there: "
+        f"{v.expected - v.found} of {v.expected} rows that the seeders define for table {v.table} are missing: "
         f"{'; '.join(v.missing)}"
         for v in validations
         if v.found < v.expected

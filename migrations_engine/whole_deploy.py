@@ -124,7 +124,7 @@ class WholeDeploy:
     def finish(self) -> DeployReport:
         """Deploy the remaining differences of tables, functions and seeders, then verify and record.
 
-        :raises MigrationFailed: the finished database is not what the schema says
+        :raises MigrationFailed: the finished database differs from the schema
         """
         comparison = self._comparison or self._compare_new()
         if self._comparison is not None and self._pending:

@@ -88,7 +88,7 @@ def _check_available(extension: WantedExtension, versions: Mapping[str, object])
     if extension.version is not None and extension.version not in versions:
         raise ExtensionNotAvailable(
             f"extension {extension.name!r} is not available in version {extension.version}; "
-            f"this server has {', '.join(sorted(versions))}",
+            f"this server has {', '.join(sorted(versions))}. Install that version, or change {extension.file.label}",
             file=extension.file.label,
         )
 

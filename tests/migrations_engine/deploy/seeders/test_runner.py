@@ -96,8 +96,11 @@ def test_missing_rows_are_named_with_key_and_file(tenant):
     tenant.execute("DELETE FROM roles WHERE id <> 2")
     with pytest.raises(MigrationFailed) as failure:
         tenant.migrate(ROLES | {"migrations/001.pssql": "SELECT 1"})
+    assert failure.value.message.endswith(
+        "id = 3 (seeders/roles.pssql). To add the missing rows, repeat the request with seed=insert"
+    )
     assert failure.value.verification.error_log == (
-        "2 of 3 rows that the seeders define for table roles are not there: "
+        "2 of 3 rows that the seeders define for table roles are missing: "
         "id = 1 (seeders/roles.pssql); id = 3 (seeders/roles.pssql)",
     )
 
