@@ -27,7 +27,7 @@ from gateway.commands.fleet_output import (
     undone_rows,
 )
 from gateway.commands.gateway_client import DirectTransport, GatewayClient, HttpTransport, RequestRefused
-from gateway.commands.local import prepare_data_directory, read_settings
+from gateway.commands.local import log_errors_only, prepare_data_directory, read_settings
 from gateway.errors import InvalidRequest
 from gateway.naming import check_name
 
@@ -53,6 +53,7 @@ def _client(url: str, key: str | None, *, direct: bool) -> Iterator[GatewayClien
         if direct:
             settings = read_settings()
             prepare_data_directory(settings)
+            log_errors_only(settings)
             transport = DirectTransport(settings)
             stack.callback(transport.close)
             yield GatewayClient(transport)

@@ -42,6 +42,13 @@ def prepare_data_directory(settings: Settings) -> None:
         raise click.ClickException(f"DATA_DIR {settings.data_dir} cannot be used: {exc.strerror}") from exc
 
 
+def log_errors_only(settings: Settings) -> None:
+    """Log errors, and no warnings: what concerns the user is in the output of the command."""
+    from gateway.serving.logs import configure_logging  # noqa: PLC0415 - most commands log nothing
+
+    configure_logging("error", settings.log_format)
+
+
 @contextmanager
 def opened_services(settings: Settings) -> Iterator[Services]:
     """Yield services that work on PostgreSQL and DATA_DIR, and close them at the end.
@@ -50,10 +57,9 @@ def opened_services(settings: Settings) -> Iterator[Services]:
     """
     from gateway.errors import GatewayError  # noqa: PLC0415 - most commands need no services, which load slowly
     from gateway.services import build_services  # noqa: PLC0415
-    from gateway.serving.logs import configure_logging  # noqa: PLC0415
 
     prepare_data_directory(settings)
-    configure_logging("error", settings.log_format)
+    log_errors_only(settings)
     services = build_services(settings)
     services.open()
     try:

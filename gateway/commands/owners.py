@@ -68,7 +68,7 @@ def adopt(
         if every:
             click.echo("If the application spells an id differently (x-1 for x_1), adopt its database with that id.")
         if not yes:
-            click.confirm(f"Adopt {len(owners)}?", abort=True)
+            click.confirm(f"Adopt {_databases(len(owners))}?", abort=True)
         for owner in owners:
             adopt_database(services, owner)
             click.echo(f"Adopted {owner.database_name}")
@@ -111,7 +111,7 @@ def platform_roles(platforms: tuple[str, ...], new_passwords: bool, yes: bool) -
             access = ", open to every role" if move.is_open else ""
             click.echo(f"{move.database.name}: owned by {move.database.role}{access}; {move.role} becomes the owner")
         if not yes:
-            click.confirm(f"Move {len(moves)}?", abort=True)
+            click.confirm(f"Move {_databases(len(moves))}?", abort=True)
         for move in moves:
             move_database(services, roles, move)
             click.echo(f"Moved {move.database.name}")
@@ -134,6 +134,10 @@ def mend() -> None:
 def _of_every_owner(settings: Settings) -> Settings:
     """Return *settings* for work on databases of every owner, as the gateway's own role."""
     return dataclasses.replace(settings, platform_roles=False)
+
+
+def _databases(count: int) -> str:
+    return "this database" if count == 1 else f"these {count} databases"
 
 
 def _role_of(owner: DatabaseOwner) -> str:

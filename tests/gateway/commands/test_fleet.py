@@ -130,6 +130,12 @@ def test_databases_that_cannot_be_connected_to_are_named_with_the_reason(run, fl
     assert migrated.stdout.splitlines()[-1] == "failed: 1 updated, 1 failed"
 
 
+def test_a_server_that_cannot_be_reached_directly_is_reported_in_one_line(run) -> None:
+    result = run("status", "shop", "--direct", DATABASE_URL="postgres://x@127.0.0.1:1/postgres")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith("Error: PostgreSQL cannot be reached")
+
+
 def test_names_with_spaces_and_names_that_are_none(run, gateway) -> None:
     name = f"my shop.{os.getpid()}"
     assert gateway.post_json("/platform/register", {"platform": name}).status == 201
