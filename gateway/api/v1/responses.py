@@ -106,8 +106,8 @@ def migration_failure(result: PlatformMigration, first: GatewayError) -> SchemaD
     tried = len(result.databases) - len(result.databases_skipped)
     message = first.message
     if len(result.databases) > 1:
-        failed = result.databases_failed
-        message = f"{len(failed)} of {tried} databases failed, first {failed[0]}: {message}"
+        failed, verb = result.databases_failed, "would fail" if result.dry_run else "failed"
+        message = f"{len(failed)} of {tried} databases {verb}, first {failed[0]}: {message}"
     outcome = MigrateAnswer(exclude=("status",)).dump(result)
     outcome["databases_failed"] = list(result.databases_failed)
     outcome["databases_skipped"] = list(result.databases_skipped)

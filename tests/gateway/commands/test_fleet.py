@@ -104,6 +104,7 @@ def test_a_failure_exits_with_1_and_prints_the_reason(run, gateway, fleet) -> No
     planned = run("plan", fleet, "shop")
     assert planned.returncode == 1
     assert "would fail: " in planned.stdout
+    assert planned.stderr.startswith("Error: 2 of 2 databases would fail, first ")
     failed = run("migrate", fleet, "shop", "--json")
     assert failed.returncode == 1
     lines = [json.loads(line) for line in failed.stdout.splitlines()]
