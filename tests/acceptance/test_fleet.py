@@ -179,7 +179,7 @@ def test_time_outs_of_a_database_or_role_do_not_end_its_migration(gateway, fleet
 
 @contextmanager
 def migration_held_up(gateway: Gateway, platform: str, holder: psycopg.Connection, **more):
-    """A migration that waits for a lock in its first database; its client and what is logged of it."""
+    """A migration that waits for a lock in its first database; its client, and its entry in the log of deploys."""
     with closing(http.client.HTTPConnection("127.0.0.1", gateway.port)) as client, holder.transaction():
         holder.execute("LOCK TABLE users")
         body = json.dumps({"platform": platform, "schema_name": "shop", **more})

@@ -1,4 +1,4 @@
-"""What an operator sees over time: rare events in /metrics, the alert rules and the dashboard."""
+"""Rare events in /metrics, the alert rules and the dashboard."""
 
 from __future__ import annotations
 

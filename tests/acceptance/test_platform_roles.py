@@ -190,7 +190,7 @@ TRIGGER = (
     ids=["migration", "no transaction", "table file", "seeder", "type file", "trigger", "expression"],
 )  # fmt: skip
 def test_no_deploy_reaches_anything(walled: Gateway, files: dict[str, str], unharmed) -> None:
-    # A new database, and one that there is; in that a new trigger waits for the next row.
+    # A new database, and an existing one, in which a new trigger runs at the next row.
     for tenant in ("t1",) if "tables/secrets.sql" in files else ("t1", "main"):
         form = {"platform": MINE, "tenant_id": tenant, "schema": make_archive({**SCHEMA, **files})}
         answer = walled.post_form("/register", form, key(MINE))
@@ -200,7 +200,7 @@ def test_no_deploy_reaches_anything(walled: Gateway, files: dict[str, str], unha
 
 OF_EXTENSION = "traps.similarity(text, text)"
 
-#: Functions and operators that fit some arguments better than those of pg_catalog do. They note who calls.
+#: Functions and operators that fit some arguments better than those of pg_catalog. They record the calling role.
 TRAPS = """
     CREATE SCHEMA traps;
     CREATE TABLE traps.caught (role name, trap text);

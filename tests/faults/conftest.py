@@ -1,4 +1,4 @@
-"""For tests that break things: a PostgreSQL of their own, worker processes, and a sampler of what exists."""
+"""For tests with faults: a PostgreSQL of their own, worker processes, and a sampler of connections."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Server(EmbeddedPostgres):
             for name, value in self.SETTINGS.items():
                 connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
             connection.execute("SELECT pg_reload_conf()")
-        wait_until(self._logs)  # a session keeps what it began with, so each look needs a new one
+        wait_until(self._logs)  # a session keeps its first snapshot, so each sample needs a new one
 
     def _logs(self) -> bool:
         with self.observe() as connection:
@@ -104,7 +104,7 @@ def databases(own_server: Server) -> list[str]:
 
 
 class Sampler:
-    """Counts the gateway's backends over and over, and afterwards in the server's log, on a connection of its own.
+    """Counts the gateway's backends repeatedly, and afterwards in the server's log, on a connection of its own.
 
     A backend has its application name only after its start; the log has it from the first line.
     """
@@ -213,9 +213,9 @@ class Budget:
         } | changes
 
     def use_up(self, limit: int, *, per_pool: int = 10, databases: list[str] | None = None) -> None:
-        """Show that all of it can be had, every connection at the same time, and not one more.
+        """Lease every connection of the budget at the same time, and check that there is not one more.
 
-        All but the one that is kept for looking after lost connections.
+        All except the one that is reserved for checking lost connections.
         """
         registry = ConnectionRegistry(
             **self.settings(limit=limit, per_pool=per_pool) | {"slots_path": self._slots_path}

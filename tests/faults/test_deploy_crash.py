@@ -196,7 +196,7 @@ def moments(seconds: float) -> list[float]:
 
 
 def contents(conninfo: str) -> tuple[object, ...]:
-    """The structure, the rows that a migration made, and what is remembered of the deploy."""
+    """The structure, the rows that a migration made, and the records of the deploy."""
     with psycopg.connect(conninfo) as connection:
         rows = [
             connection.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""Inputs are sent and read, answers are judged, and what is wrong is noted with the number that makes it again."""
+"""Send inputs, check the answers, and report each problem with the number that reproduces it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLIENTS = 6  #: requests on their way at once
 ANSWER_SECONDS = 60.0  #: no input takes as long on the slowest machine, unless it hangs
 QUIET_SECONDS = 1.0  #: after so long without an answer, the client ends its sending
 READ_SECONDS = 20.0  #: of CPU time, for one archive of less than a megabyte
-PROBLEMS_AT_MOST = 50  #: then a run is over: there is enough to mend
+PROBLEMS_AT_MOST = 50  #: the run ends after so many problems
 
 
 @dataclass(slots=True, kw_only=True)

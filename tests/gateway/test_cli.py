@@ -103,7 +103,7 @@ class TestCheckConfig:
         assert result.returncode == 0
         assert "WORKRES" in result.stderr
 
-    def test_a_data_folder_that_cannot_be_made_is_told(self, public_path):
+    def test_a_data_folder_that_cannot_be_made_is_reported(self, public_path):
         (public_path / "file").touch()
         result = run(public_path, "check-config", DATA_DIR="file/data")
         assert result.returncode == 1
@@ -127,7 +127,7 @@ class TestServe:
         assert [line.split()[1] for line in result.stderr.splitlines()] == ["WORKERS", "THREADS"]
 
     @pytest.mark.parametrize("arguments", [["serve"], ["serve", "--embedded", "pg"], ["demo"]])
-    def test_a_taken_port_is_told_in_one_line_and_nothing_is_left(self, public_path, taken_port, arguments):
+    def test_a_taken_port_is_reported_in_one_line_and_nothing_is_left(self, public_path, taken_port, arguments):
         result = run(public_path, *arguments, GATEWAY_PORT=str(taken_port))
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""Every snippet of docs/clients.md works: it is run as it stands there, or as far as it can be."""
+"""Every snippet of docs/clients.md works: it is run as printed, or as far as possible."""
 
 from __future__ import annotations
 

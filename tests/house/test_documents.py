@@ -21,7 +21,7 @@ def type_in(text: str, folder: Path, gateway) -> list[dict]:
     """Run the document's shell blocks, and return the answers of the gateway in their order."""
     script = "\n".join(re.findall(r"```(?:ba)?sh\n(.*?)```", text, re.DOTALL))
     script = re.sub("http://(?:127.0.0.1|localhost):9000", gateway.url, script)
-    # curl prints answers without a line's end; one that is a function of ours does.
+    # curl prints no line break after an answer; this function does.
     script = 'curl() { command curl -s "$@"; echo; }\n' + script
     result = subprocess.run(["sh", "-e"], input=script, cwd=folder, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in result.stdout.splitlines()]

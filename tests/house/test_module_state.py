@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODULES = [path for package in ("gateway", "migrations_engine") for path in (ROOT / package).rglob("*.py")]
 
-#: Whose module needs to know something of the whole process, with the reason.
+#: Modules with state about the process as a whole, with the reason.
 PROCESS_WIDE: Final = {
     # A second descriptor of the file, once closed, would drop every record lock of the process.
     ("gateway/pools/table.py", "_OPEN"),

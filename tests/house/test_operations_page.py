@@ -1,4 +1,4 @@
-"""docs/operations.md: its commands work as they stand there, and every error has a remedy."""
+"""docs/operations.md: its commands work as printed, and every error has a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel is the whole product: everything that the packages need at run time is in it."""
+"""The wheel is complete: it contains everything that the packages need at run time."""
 
 from __future__ import annotations
 

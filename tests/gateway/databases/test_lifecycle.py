@@ -1,4 +1,4 @@
-"""Making, adopting and dropping databases: whole and stamped, or not at all, also when many try at once."""
+"""Creating, adopting and dropping databases: complete and stamped, or not at all, also with concurrent requests."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_a_configured_template_is_copied_and_one_in_use_is_named(connections, ad
 
 @pytest.fixture
 def eager_autovacuum(superuser):
-    """Let autovacuum look at databases each second, and return a function that waits until it is at one's table t."""
+    """Let autovacuum visit databases each second, and return a function that waits until it works on table t."""
 
     def be_there(database: str) -> None:
         query = "SELECT FROM pg_stat_activity WHERE datname = %s AND query ~ '^autovacuum: VACUUM .*public.t'"
@@ -324,8 +324,8 @@ def test_what_the_server_cannot_do_now_is_to_be_tried_again(connection, statemen
     assert failure.value.facts["cause"]
 
 
-def test_a_database_in_use_is_told_as_that(connection) -> None:
-    """As PostgreSQL says it at once of a table; of a database it waits five seconds first."""
+def test_a_database_in_use_is_reported(connection) -> None:
+    """PostgreSQL reports a table in use at once; for a database it waits five seconds first."""
     connection.execute("CREATE TABLE t ()")
     connection.execute("DECLARE c CURSOR FOR SELECT * FROM t")
     message = "cannot drop a database while others are connected to it; end their sessions and try again"

@@ -1,4 +1,4 @@
-"""Stamps: what is written is what is read, and nothing else is taken for a stamp."""
+"""Stamps: a stamp is read as it was written, and no other text is read as a stamp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of platforms and stored schemas: kept whole by parallel writers, crashes and a full disk."""
+"""The registry of platforms and stored schemas: not damaged by parallel writers, crashes or a full disk."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_every_version_is_kept_with_its_time_and_sender(registry, tmp_path) -> N
     assert schema.find("0000") is None
     for version, number in zip(schema.versions, (1, 2, 1), strict=True):
         assert content(registry.folder("a", "s", version)) == upload(number).files
-    assert content(tmp_path / "a" / "s") == upload(1).files  # where people look
+    assert content(tmp_path / "a" / "s") == upload(1).files  # the link for people
 
 
 def test_a_folder_in_the_place_of_the_link_is_kept_aside(registry, tmp_path) -> None:
@@ -217,7 +217,7 @@ def killed_after(count: int, act: Callable[[], object]) -> bool:
         try:
             act()
             code = 0
-        finally:  # the parent must not see the tests run on twice
+        finally:  # the child must not continue with the tests
             os._exit(code)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status in {0, 9}

@@ -22,7 +22,7 @@ def test_a_platform_accepts_its_own_key_and_the_admin_key(platform) -> None:
     Caller(KEYS, "ADMIN").check_platform(platform)
     ANONYMOUS.check_platform(platform)
     for name in ("SHOP", "MY_APP"):
-        if name == fitting or len(platform) > 63:  # what is no name at all is refused when it is read
+        if name == fitting or len(platform) > 63:  # invalid names are refused when they are read
             Caller(KEYS, name).check_platform(platform)
         else:
             with pytest.raises(PlatformIsolationViolation):

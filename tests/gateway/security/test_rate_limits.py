@@ -1,4 +1,4 @@
-"""Counting over processes: what is allowed passes, and not one more."""
+"""Counting over processes: exactly the allowed number passes."""
 
 from __future__ import annotations
 
