@@ -10,6 +10,7 @@ from migrations_engine.deploy.ddl import Alteration, alterations
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy.stored_results import CHANGED_IN_PLACE, renew_stored_results
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DatabaseObject
@@ -85,9 +86,17 @@ class ChangeRunner:
                     else:
                         (lacking if sqlstate in UNDEFINED else refused).append((alteration, exc))
             if len(lacking) == len(waiting) and not self._make_functions():
-                return refused + lacking
+                refused += lacking
+                break
             waiting = [alteration for alteration, _ in lacking]
+        self._renew_stored_results(diff)
         return refused
+
+    def _renew_stored_results(self, diff: CatalogDiff) -> None:
+        """Rebuild or name what has results of the objects that *diff* has changed in place."""
+        changed = [item.found for item in diff.changes if item.wanted is not None]
+        objects = [found for found in changed if isinstance(found, DatabaseObject) and found.kind in CHANGED_IN_PLACE]
+        renew_stored_results(self._session, objects=objects)
 
     def _make_room(self, diff: CatalogDiff, alteration: Alteration) -> bool:
         """Drop what uses the subject of a statement, and return whether there was anything."""

@@ -221,3 +221,65 @@ SELECT i.type, i.identity, coalesce(btrim(i.name, '"'), a.object_names[cardinali
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                     WHERE d.classid = o.tableoid AND d.objid = o.oid AND d.deptype = 'e')
  ORDER BY 1, 2
+
+-- name: stored_results
+-- What has stored results of changed routines and text search objects, of their operators or of routines that call them:
+-- indexes, by their names, and columns, constraints and partition keys, as people call them; each with the changed
+-- object. A body that is a string depends on nothing, so it is searched for the names. On PostgreSQL 14 a generated
+-- column depends on the routine itself.
+WITH RECURSIVE named AS (
+    SELECT tableoid AS classid, oid AS objid, proname AS name FROM pg_catalog.pg_proc
+     WHERE pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+     UNION ALL SELECT tableoid, oid, cfgname FROM pg_catalog.pg_ts_config WHERE oid >= 16384
+     UNION ALL SELECT tableoid, oid, dictname FROM pg_catalog.pg_ts_dict WHERE oid >= 16384
+), used AS (
+    SELECT d.classid AS user_class, d.objid AS user_id, d.objsubid AS user_column, d.refclassid AS classid, d.refobjid AS objid
+      FROM pg_catalog.pg_depend d
+      LEFT JOIN pg_catalog.pg_class c ON d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid AND d.objsubid = 0
+      LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid
+     WHERE d.objid >= 16384 AND d.refobjid >= 16384
+       AND d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass,
+                            'pg_catalog.pg_opclass'::regclass, 'pg_catalog.pg_ts_config'::regclass,
+                            'pg_catalog.pg_ts_dict'::regclass)
+       AND (c.relkind IN ('i', 'p') OR k.contype = 'c' OR d.classid = 'pg_catalog.pg_attrdef'::regclass
+            OR d.classid = 'pg_catalog.pg_class'::regclass AND d.objsubid > 0)
+     UNION
+    SELECT u.user_class, u.user_id, u.user_column, next.classid, next.objid
+      FROM used u
+     CROSS JOIN LATERAL (
+         SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d
+          WHERE (d.classid, d.objid) = (u.classid, u.objid) AND d.refobjid >= 16384
+            AND d.refclassid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_type'::regclass,
+                                     'pg_catalog.pg_namespace'::regclass)
+          UNION ALL
+         SELECT d.classid, d.objid FROM pg_catalog.pg_depend d
+          WHERE (d.refclassid, d.refobjid) = (u.classid, u.objid)
+            AND d.classid IN ('pg_catalog.pg_amop'::regclass, 'pg_catalog.pg_amproc'::regclass)
+          UNION ALL
+         SELECT n.classid, n.objid
+           FROM pg_catalog.pg_proc p
+           JOIN named n ON p.prosrc ~* format('\m%%s\M', regexp_replace(n.name, '(\W)', '\\\1', 'g'))
+          WHERE u.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = u.objid
+     ) AS next (classid, objid)
+)
+SELECT DISTINCT changed.name, c.relkind IS NOT DISTINCT FROM 'i' AS is_index, stored.user
+  FROM used u
+ CROSS JOIN LATERAL pg_identify_object(u.classid, u.objid, 0) o
+ CROSS JOIN LATERAL (SELECT CASE WHEN u.classid = 'pg_catalog.pg_proc'::regclass THEN o.identity
+                                 ELSE concat(o.type, ' ', o.identity) END) AS changed (name)
+ CROSS JOIN LATERAL pg_identify_object(u.user_class, u.user_id, 0) i
+  LEFT JOIN pg_catalog.pg_class c ON u.user_class = 'pg_catalog.pg_class'::regclass AND c.oid = u.user_id AND u.user_column = 0
+  LEFT JOIN pg_catalog.pg_attrdef e ON u.user_class = 'pg_catalog.pg_attrdef'::regclass AND e.oid = u.user_id
+ CROSS JOIN LATERAL (SELECT CASE
+      WHEN c.relkind = 'i' THEN i.identity
+      WHEN c.relkind = 'p' THEN format('the partition key of %%s', u.user_id::regclass)
+      WHEN u.user_class = 'pg_catalog.pg_constraint'::regclass THEN pg_describe_object(u.user_class, u.user_id, 0)
+      ELSE (SELECT format('the generated column %%s.%%I', a.attrelid::regclass, a.attname)
+              FROM pg_catalog.pg_attribute a  -- a default is computed when a row is written
+             WHERE a.attgenerated = 's'
+               AND (a.attrelid, a.attnum) = (coalesce(e.adrelid, u.user_id), coalesce(e.adnum, u.user_column)))
+      END) AS stored ("user")
+ WHERE stored.user IS NOT NULL
+   AND (u.classid = 'pg_catalog.pg_proc'::regclass AND u.objid = ANY (%(routines)s::oid[])
+        OR changed.name = ANY (%(objects)s::text[]))
+ ORDER BY 3, 1

@@ -1,12 +1,11 @@
-"""What follows from changed routines: bodies are checked again, and indexes of their results rebuilt."""
+"""Checks the bodies of routines again: what they use may have changed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import psycopg
-from psycopg import sql
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed
@@ -32,28 +31,6 @@ def validate_bodies(session: DeploySession, files: Mapping[int, SchemaFile], kep
     except psycopg.Error:
         _validate_one_by_one(session, files, kept)
     session.query(_QUERIES["check_bodies"], {"check": "off"})
-
-
-def rebuild_indexes(session: DeploySession, routines: Sequence[int]) -> None:
-    """Rebuild the indexes that have results of changed *routines*, and warn about other stored results.
-
-    :raises FunctionDeployFailed: PostgreSQL refused it, because a unique index would have a key twice
-    """
-    if not routines:
-        return
-    for identity, is_index, user in session.query(_QUERIES["stored_results"], {"routines": list(routines)}).fetchall():
-        if is_index:
-            with session.failures_as(FunctionDeployFailed, what=f"rebuilding the index {user} for {identity}"):
-                session.run(
-                    sql.SQL("REINDEX INDEX {}").format(sql.SQL(user)),
-                    step="functions",
-                    effect=f"{identity} has changed",
-                )
-        elif user is not None:  # a default is computed when a row is written
-            session.warnings.append(
-                f"{identity} has changed, and {user} uses it: PostgreSQL computes or checks it only for rows that are "
-                "written from now on"
-            )
 
 
 def _validate_one_by_one(session: DeploySession, files: Mapping[int, SchemaFile], kept: Collection[int]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from migrations_engine.deploy.file_runner import FileRunner
-from migrations_engine.deploy.functions.checks import rebuild_indexes, validate_bodies
+from migrations_engine.deploy.functions.checks import validate_bodies
 from migrations_engine.deploy.functions.files import (
     only_sets,
     routine_names,
@@ -21,6 +21,7 @@ from migrations_engine.deploy.functions.routines import HIDDEN_NAME, Routines
 from migrations_engine.deploy.functions.runner import FunctionRunner
 from migrations_engine.deploy.functions.settings import run_settings, run_take_backs, take_backs
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy.stored_results import renew_stored_results
 from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attachments import creates_routines_in_block, routine_files, structure_checksum
@@ -223,7 +224,7 @@ class FunctionDeployer:
             for routine in self._runner.all_made
             if routine.oid in self._runner.old_oids and before.get(routine.identity) != routine.fingerprint
         ]
-        rebuild_indexes(self._session, changed)
+        renew_stored_results(self._session, routines=changed, error_class=FunctionDeployFailed)
 
     def _orphans(self) -> list[str]:
         """Return the identities of what files made once and make no more."""

@@ -97,24 +97,3 @@ SELECT CASE l.lanname WHEN 'sql' THEN fmgr_sql_validator(p.oid)::text ELSE plpgs
 
 -- name: check_bodies
 SELECT set_config('check_function_bodies', %(check)s, true)
-
--- name: stored_results
--- What has stored results of some routines: indexes, by their names, and columns, constraints and partition keys, as
--- people call them. On PostgreSQL 14 a generated column depends on the routine itself.
-SELECT DISTINCT f.identity, c.relkind IS NOT DISTINCT FROM 'i' AS is_index,
-       CASE WHEN c.relkind = 'i' THEN i.identity ELSE coalesce(
-           (SELECT format('the generated column %%s.%%I', a.attrelid::regclass, a.attname)
-              FROM pg_catalog.pg_attribute a
-             WHERE a.attgenerated = 's' AND (a.attrelid, a.attnum) = (coalesce(e.adrelid, d.objid), coalesce(e.adnum, d.objsubid))),
-           CASE WHEN c.relkind = 'p' THEN format('the partition key of %%s', d.objid::regclass)
-                WHEN k.contype = 'c' THEN pg_describe_object(d.classid, d.objid, 0) END) END AS user
-  FROM pg_catalog.pg_depend d
- CROSS JOIN LATERAL pg_identify_object(d.refclassid, d.refobjid, 0) f
- CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
-  LEFT JOIN pg_catalog.pg_class c ON d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid AND d.objsubid = 0
-  LEFT JOIN pg_catalog.pg_attrdef e ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND e.oid = d.objid
-  LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid
- WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = ANY (%(routines)s::oid[])
-   AND (c.relkind IN ('i', 'p') OR k.contype = 'c' OR e.oid IS NOT NULL
-        OR d.classid = 'pg_catalog.pg_class'::regclass AND d.objsubid > 0)
- ORDER BY 3

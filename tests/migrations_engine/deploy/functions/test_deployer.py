@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 
 from migrations_engine import EngineError
@@ -547,43 +546,6 @@ def test_a_trigger_removed_from_a_file_of_functions_is_dropped(tenant):
     tenant.execute("CREATE TRIGGER mine BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp()")
     tenant.migrate(files | {"functions/stamp.pssql": function})
     assert tenant.rows("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == [("mine",)]
-
-
-def norm(suffix: str) -> str:
-    return f"CREATE FUNCTION norm(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower($1) || '{suffix}' $$;"
-
-
-def test_indexes_of_a_changed_function_are_rebuilt(tenant):
-    table = {"tables/t.pssql": "CREATE TABLE t (a text); CREATE INDEX i ON t (norm(a));"}
-    tenant.register(table | {"functions/n.pssql": norm("")})
-    tenant.execute("INSERT INTO t VALUES ('A')")
-    report = tenant.migrate(table | {"functions/n.pssql": norm("x")})
-    assert (report.functions_updated, report.warnings) == (1, ())
-    with psycopg.connect(tenant.conninfo) as connection:
-        connection.execute("SET enable_seqscan = off")
-        assert connection.execute("SELECT a FROM t WHERE norm(a) = 'ax'").fetchall() == [("A",)]
-
-
-def test_a_changed_function_that_breaks_a_unique_index_is_refused(tenant):
-    table = {"tables/t.pssql": "CREATE TABLE t (a text); CREATE UNIQUE INDEX i ON t (norm(a));"}
-    tenant.register(table | {"functions/n.pssql": norm("")})
-    tenant.execute("INSERT INTO t VALUES ('A'), ('B')")
-    same = norm("").replace("lower($1)", "left($1, 0)")
-    with pytest.raises(EngineError, match=r"rebuilding the index public\.i for public\.norm"):
-        tenant.migrate(table | {"functions/n.pssql": same})
-    assert tenant.rows("SELECT norm('A')") == [("a",)]
-
-
-def test_stored_results_of_a_changed_function_are_named(tenant):
-    table = {
-        "tables/t.pssql": "CREATE TABLE t (a text DEFAULT norm('x'), g text GENERATED ALWAYS AS (norm(a)) STORED,"
-        " CONSTRAINT c CHECK (norm(a) <> '')); CREATE TABLE p (a text) PARTITION BY LIST (norm(a));"
-    }
-    tenant.register(table | {"functions/n.pssql": norm("")})
-    warnings = tenant.migrate(table | {"functions/n.pssql": norm("x")}).warnings
-    for user in ("the generated column t.g", "constraint c on table t", "the partition key of p"):
-        assert any(user in warning and "has changed" in warning for warning in warnings)
-    assert len(warnings) == 3
 
 
 TRIGGER = "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tf();"

@@ -1,0 +1,48 @@
+"""Results that PostgreSQL has stored: what a changed function or text search configuration leaves out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from psycopg import sql
+
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import EngineError, MigrationFailed
+from migrations_engine.model import DatabaseObject
+from migrations_engine.queries import load_queries
+
+_QUERIES: Final = load_queries(__package__)
+#: Kinds of objects that can change under what uses them.
+CHANGED_IN_PLACE: Final = frozenset({"text search configuration", "text search dictionary"})
+
+
+def renew_stored_results(
+    session: DeploySession,
+    *,
+    routines: Sequence[int] = (),
+    objects: Sequence[DatabaseObject] = (),
+    error_class: type[EngineError] = MigrationFailed,
+) -> None:
+    """Rebuild the indexes that have results of what has changed, and warn about other stored results.
+
+    :param routines: changed routines, by oid
+    :raises EngineError: of *error_class*: PostgreSQL refused it, because a unique index would have a key twice
+    """
+    if not routines and not objects:
+        return
+    parameters = {"routines": list(routines), "objects": [f"{item.kind} {item.identity}" for item in objects]}
+    for changed, is_index, user in session.query(_QUERIES["stored_results"], parameters).fetchall():
+        if is_index:
+            with session.failures_as(error_class, what=f"rebuilding the index {user} for {changed}"):
+                session.run(
+                    sql.SQL("REINDEX INDEX {}").format(sql.SQL(user)),
+                    step="functions" if routines else "tables",
+                    effect=f"{changed} has changed",
+                )
+        else:
+            session.warnings.append(
+                f"{changed} has changed, and {user} uses it: PostgreSQL computes or checks it only for rows that are "
+                "written from now on; a migration of a later deploy can do it for all rows, if it sets the columns "
+                "that it reads to what they are"
+            )

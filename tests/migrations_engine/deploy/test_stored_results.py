@@ -1,0 +1,117 @@
+"""What has stored results of a function or text search configuration is rebuilt or named when that changes."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from migrations_engine import EngineError
+
+
+def norm(suffix: str) -> str:
+    return f"CREATE FUNCTION norm(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower($1) || '{suffix}' $$;"
+
+
+def test_indexes_of_a_changed_function_are_rebuilt(tenant):
+    table = {"tables/t.pssql": "CREATE TABLE t (a text); CREATE INDEX i ON t (norm(a));"}
+    tenant.register(table | {"functions/n.pssql": norm("")})
+    tenant.execute("INSERT INTO t VALUES ('A')")
+    report = tenant.migrate(table | {"functions/n.pssql": norm("x")})
+    assert (report.functions_updated, report.warnings) == (1, ())
+    with psycopg.connect(tenant.conninfo) as connection:
+        connection.execute("SET enable_seqscan = off")
+        assert connection.execute("SELECT a FROM t WHERE norm(a) = 'ax'").fetchall() == [("A",)]
+
+
+def test_a_changed_function_that_breaks_a_unique_index_is_refused(tenant):
+    table = {"tables/t.pssql": "CREATE TABLE t (a text); CREATE UNIQUE INDEX i ON t (norm(a));"}
+    tenant.register(table | {"functions/n.pssql": norm("")})
+    tenant.execute("INSERT INTO t VALUES ('A'), ('B')")
+    same = norm("").replace("lower($1)", "left($1, 0)")
+    with pytest.raises(EngineError, match=r"rebuilding the index public\.i for public\.norm"):
+        tenant.migrate(table | {"functions/n.pssql": same})
+    assert tenant.rows("SELECT norm('A')") == [("a",)]
+
+
+def test_stored_results_of_a_changed_function_are_named(tenant):
+    table = {
+        "tables/t.pssql": "CREATE TABLE t (a text DEFAULT norm('x'), g text GENERATED ALWAYS AS (norm(a)) STORED,"
+        " CONSTRAINT c CHECK (norm(a) <> '')); CREATE TABLE p (a text) PARTITION BY LIST (norm(a));"
+    }
+    tenant.register(table | {"functions/n.pssql": norm("")})
+    warnings = tenant.migrate(table | {"functions/n.pssql": norm("x")}).warnings
+    for user in ("the generated column t.g", "constraint c on table t", "the partition key of p"):
+        assert any(user in warning and "has changed" in warning for warning in warnings)
+    assert len(warnings) == 3
+
+
+def changed_function(name: str, result: str) -> str:
+    return f"CREATE FUNCTION {name}(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + {result}';"
+
+
+@pytest.mark.parametrize(
+    "caller",
+    ["AS 'SELECT public.inner_one($1)'", "RETURN inner_one($1)"],
+    ids=["a body that is a string", "a body in SQL"],
+)
+def test_indexes_of_a_function_that_calls_a_changed_one_are_rebuilt(tenant, caller):
+    files = {
+        "tables/t.pssql": "CREATE TABLE t (a int); CREATE INDEX i ON t (outer_one(a));",
+        "functions/o.pssql": f"CREATE FUNCTION outer_one(int) RETURNS int LANGUAGE sql IMMUTABLE {caller};",
+    }
+    tenant.register(files | {"functions/i.pssql": changed_function("inner_one", "0")})
+    tenant.execute("INSERT INTO t VALUES (1)")
+    assert tenant.migrate(files | {"functions/i.pssql": changed_function("inner_one", "1")}).warnings == ()
+    assert found_by_index(tenant, "SELECT a FROM t WHERE outer_one(a) = 2") == [(1,)]
+
+
+def test_indexes_of_an_operator_class_with_a_changed_function_are_rebuilt(tenant):
+    files = {
+        "tables/t.pssql": "CREATE FUNCTION same(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS"
+        " 'SELECT $1 = $2 + 0';"
+        "CREATE OPERATOR === (FUNCTION = same, LEFTARG = int, RIGHTARG = int);"
+        "CREATE TABLE t (a int, CONSTRAINT k CHECK (a === a)); CREATE INDEX i ON t (a) WHERE a === 1;"
+    }
+    tenant.register(files)
+    tenant.execute("INSERT INTO t VALUES (1)")
+    changed = {"tables/t.pssql": files["tables/t.pssql"].replace("$2 + 0", "$2 + $1 - $2")}
+    (warning,) = tenant.migrate(changed).warnings
+    assert warning.startswith("public.same(integer,integer) has changed, and constraint k on table t uses it")
+
+
+SEARCHED = (
+    "CREATE TABLE t (a text, v tsvector GENERATED ALWAYS AS (to_tsvector('c', a)) STORED);"
+    "CREATE INDEX i ON t USING gin (to_tsvector('c', a));"
+)
+CONFIGURATION = "CREATE TEXT SEARCH CONFIGURATION c (COPY = {});"
+DICTIONARY = (
+    "CREATE TEXT SEARCH DICTIONARY d (TEMPLATE = simple{}); CREATE TEXT SEARCH CONFIGURATION c (COPY = simple);"
+    "ALTER TEXT SEARCH CONFIGURATION c ALTER MAPPING FOR asciiword WITH d;"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        (CONFIGURATION.format("simple"), CONFIGURATION.format("english"), "text search configuration public.c"),
+        (DICTIONARY.format(""), DICTIONARY.format(", STOPWORDS = english"), "text search dictionary public.d"),
+    ],
+    ids=["configuration", "dictionary"],
+)
+def test_results_of_a_changed_text_search_are_rebuilt_or_named(tenant, before: str, after: str, changed: str):
+    tenant.register({"tables/t.pssql": before + SEARCHED})
+    tenant.execute("INSERT INTO t VALUES ('the cat'), ('cat')")
+    (warning,) = tenant.migrate({"tables/t.pssql": after + SEARCHED}).warnings
+    assert warning.startswith(f"{changed} has changed, and the generated column t.v uses it")
+    query = "SELECT count(*) FROM t WHERE to_tsvector('c', a) @@ 'the'::tsquery"
+    assert found_by_index(tenant, query) == [(0,)]
+    assert tenant.rows("SELECT v FROM t") == [("'cat':2 'the':1",), ("'cat':1",)]
+    advised = {"tables/t.pssql": after + SEARCHED, "migrations/001.pssql": "UPDATE t SET a = a;"}
+    assert tenant.migrate(advised).warnings == ()
+    assert tenant.rows("SELECT v FROM t") == [("'cat':2",), ("'cat':1",)]
+
+
+def found_by_index(tenant, query: str) -> list[tuple]:
+    with psycopg.connect(tenant.conninfo) as connection:
+        connection.execute("SET enable_seqscan = off")
+        return connection.execute(query).fetchall()
