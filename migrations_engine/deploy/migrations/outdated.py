@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from itertools import dropwhile
 from typing import Final
 
@@ -68,6 +69,8 @@ class History:
         """Return whether *statement*, refused with *exc*, is about what later ones or the declarations replace."""
         if exc.sqlstate == _IN_USE:
             return self._drops_what_is_new(statement)
+        if exc.sqlstate == _INVALID_VALUE:
+            return self._replaces_type_of(statement, exc)
         later = _LaterStatements(statement, [*self._after(file, statement)], self._new)
         if exc.sqlstate in UNDEFINED and file is not self._files[-1] and _changes_what_holds_no_rows(statement, exc):
             return True  # it is declared no more
@@ -80,6 +83,23 @@ class History:
             return altered.table.name in self._new and all(action.kind in _DROPPING for action in altered.actions)
         names = [dropped.name for dropped in dropped_names(statement)]
         return bool(names) and all(name in self._new for name in names)
+
+    def _replaces_type_of(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Return whether *statement* changes rows by the value of an enum that the migrations create without it."""
+        if not _CHANGES_ROWS & {*statement.words[:1]}:
+            return False
+        refused = exc.diag.message_primary or ""
+        return any(mentions_name(refused, name) for name in self._created_types)
+
+    @cached_property
+    def _created_types(self) -> frozenset[str]:
+        """The names that new declared types have when migrations create them, also until they are renamed."""
+        statements = [statement for file in self._files for statement in script_of(file).statements]
+        created = [made for made in map(created_name, statements) if made is not None and made.kind in _TYPES]
+        names = {made.name for made in created if made.name is not None}
+        renames = [renamed for renamed in map(rename_of, statements) if renamed is not None]
+        later = {renamed.old_name for renamed in renames if renamed.later_name in self._new}
+        return frozenset(name for name in names if name in self._new or name in later)
 
     def _after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
         for later in script_of(file).statements:
@@ -102,8 +122,6 @@ class _LaterStatements:
         """Return whether the effect of the statement, refused with *exc*, would be gone or replaced in the end."""
         if exc.sqlstate in UNDEFINED:
             return self._remove_what_lacks(exc)
-        if exc.sqlstate == _INVALID_VALUE:
-            return self._replace_type_of(exc)
         altered = alter_table_actions(self._statement)
         if altered is None or len(altered.actions) != 1:
             return False
@@ -128,18 +146,6 @@ class _LaterStatements:
             return True
         missing = exc.diag.message_primary or ""
         return any(mentions_name(missing, name) and mentions_name(self._statement.text, name) for name in removed)
-
-    def _replace_type_of(self, exc: psycopg.Error) -> bool:
-        """Return whether the statement changes rows by the value of an enum that one of them creates without it."""
-        if not _CHANGES_ROWS & {*self._statement.words[:1]}:
-            return False
-        refused = exc.diag.message_primary or ""
-        types = (name for name in self._created_types() if name in self._new)
-        return any(mentions_name(refused, name) for name in types)
-
-    def _created_types(self) -> list[str]:
-        created = [created_name(later) for later in self._later]
-        return [made.name for made in created if made is not None and made.kind in _TYPES and made.name is not None]
 
 
 def removed_names(statement: SqlStatement) -> Iterator[str]:

@@ -38,6 +38,11 @@ _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "migrations"
 _IN_TRANSACTION_BLOCK: Final = "25001"
 _OUTSIDE: Final = "no-transaction"
+_ABOUT_VALUES: Final = ("22", "23")  #: SQLSTATE classes: invalid values, and values against a constraint
+_FOR_NEW_DATABASES: Final = (
+    "; if older databases have run it, it was written for earlier declarations: put the rows that a new database needs "
+    "into seeders/, take the statement out, and repeat the request with force, which leaves older databases as they are"
+)
 _HEADLINE: Final = 120  #: characters of a statement in messages
 _READ_FOR_HEADLINE: Final = 1000  #: characters, comments included, among which those are looked for
 
@@ -87,6 +92,7 @@ class MigrationRunner:
         self._helpers: list[Callable[[], bool]] = [functions.deploy_early, add_declared]
         self._history = History()
         self._taken_back: Collection[tuple[SchemaFile, int]] = ()
+        self._is_new = False
         self.applied: list[str] = []
 
     def begin(self, migrations: Sequence[SchemaFile], declared: Catalog, before: Catalog | None = None) -> None:
@@ -102,7 +108,8 @@ class MigrationRunner:
             owned_routines=self._functions.owned,
             run_again=self._functions.run_again,
         )
-        if before is None:
+        self._is_new = before is None
+        if self._is_new:
             self._taken_back = take_back_renames(self._session, migrations)
 
     def run(self, file: SchemaFile) -> None:
@@ -229,6 +236,8 @@ class MigrationRunner:
         message = f"{file.label}, line {statement.start_line} failed: {server.message}"
         if exc.sqlstate == _IN_TRANSACTION_BLOCK:
             message += "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
+        elif self._is_new and (exc.sqlstate in UNDEFINED or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
+            message += _FOR_NEW_DATABASES
         return MigrationFailed(message, file=file.label, server=server)
 
     def _drop_invalid_index(self, statement: SqlStatement) -> None:

@@ -95,6 +95,16 @@ PASTS = {
         " ENUM ('a', 'c'); ALTER TABLE t ALTER a DROP DEFAULT, ALTER a TYPE y USING a::text::y,"
         " ALTER a SET DEFAULT 'a'; DROP TYPE y_old;",
     ),
+    "an enum that loses a value, created before its rows change": Past(
+        tables="CREATE TYPE y AS ENUM ('a');" + T.format("a y"),
+        migrations="ALTER TYPE y RENAME TO y_old; CREATE TYPE y AS ENUM ('a'); UPDATE t SET a = 'a' WHERE a = 'b';"
+        "ALTER TABLE t ALTER a TYPE y USING a::text::y; DROP TYPE y_old;",
+    ),
+    "an enum that loses a value, created under a name of its own": Past(
+        tables="CREATE TYPE y AS ENUM ('a');" + T.format("a y"),
+        migrations="CREATE TYPE y_new AS ENUM ('a'); DELETE FROM t WHERE a = 'b'; ALTER TABLE t ALTER a TYPE y_new"
+        " USING a::text::y_new; DROP TYPE y; ALTER TYPE y_new RENAME TO y;",
+    ),
     "a view and a key that others use are created anew": Past(
         tables=T.format("a int") + "CREATE TABLE u (t_id int REFERENCES t); CREATE VIEW v AS SELECT a FROM t;"
         "CREATE VIEW w AS SELECT a FROM v;",
@@ -150,6 +160,47 @@ def test_a_new_database_is_as_declared(make_database: Callable[[], str], name: s
 def test_a_mistake_in_the_last_migration_is_reported(tenant: Tenant, statement: str):
     with pytest.raises(MigrationFailed, match="nowhere"):
         tenant.register({"tables/t.sql": T.format("a int"), "migrations/001.sql": statement})
+
+
+OLD_ROWS = {
+    "a value that is gone": (
+        ("CREATE TYPE y AS ENUM ('a', 'b');" + T.format("a y"), "CREATE TYPE y AS ENUM ('a');" + T.format("a y")),
+        "INSERT INTO t VALUES (1, 'b');",
+        "UPDATE t SET a = 'a'; ALTER TYPE y RENAME TO y_old; CREATE TYPE y AS ENUM ('a');"
+        "ALTER TABLE t ALTER a TYPE y USING a::text::y; DROP TYPE y_old;",
+    ),
+    "a column that is required now": (
+        (T.format("a text"), T.format("a text, b text NOT NULL")),
+        "INSERT INTO t VALUES (1, 'a');",
+        "ALTER TABLE t ADD COLUMN b text; UPDATE t SET b = 'b'; ALTER TABLE t ALTER b SET NOT NULL;",
+    ),
+    "a function that is gone": (
+        (
+            "CREATE FUNCTION fill() RETURNS void LANGUAGE sql AS $$ INSERT INTO t VALUES (1, 'a') $$;"
+            + T.format("a text"),
+            T.format("a text"),
+        ),
+        "SELECT fill();",
+        "UPDATE t SET a = 'a';",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OLD_ROWS)
+def test_the_advice_about_rows_of_earlier_declarations_works(make_database: Callable[[], str], name: str):
+    tables, insert, later = OLD_ROWS[name]
+    old, new = Tenant(make_database()), Tenant(make_database())
+    old.register({"tables/t.sql": tables[0], "migrations/001.sql": insert})
+    second = {"tables/t.sql": tables[1], "migrations/001.sql": insert, "migrations/002.sql": later}
+    old.migrate(second)
+    with pytest.raises(MigrationFailed, match="put the rows that a new database needs into seeders/, take the stat"):
+        new.register(second)
+    values = ", ".join(f"'{value}'" for value in old.rows("SELECT * FROM t")[0][1:])
+    advised = second | {"seeders/t.sql": f"INSERT INTO t VALUES (1, {values});", "migrations/001.sql": "SELECT 1;"}
+    new.register(advised, force=True)
+    assert old.migrate(advised, force=True).differences == ()
+    assert new.rows("SELECT * FROM t") == old.rows("SELECT * FROM t")
+    assert structure_of(new.conninfo) == structure_of(old.conninfo)
 
 
 SKIPPED = {
