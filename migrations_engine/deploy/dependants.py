@@ -23,7 +23,7 @@ class Dependant:
     """An object that uses another one."""
 
     #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``constraint``, ``domain check``, ``default``,
-    #: ``generated column``, ``routine``, ``object`` (one that belongs to no relation) or ``other``
+    #: ``generated column``, ``statistics``, ``routine``, ``object`` (one that belongs to no relation) or ``other``
     kind: str
     #: of the view, as a label; of the trigger, policy … on *holder*; of the column, also of a default; an object's kind
     name: str
@@ -80,11 +80,14 @@ class Dependants:
         address = dict.fromkeys(("relation", "column", "constraint", "routine", "object", "kind")) | given
         with self._session.connection.cursor(row_factory=class_row(Dependant)) as cursor:
             found = cursor.execute(_QUERIES["dependants_in_order"], address).fetchall()
-        obstacles = [item.description for item in found if not self._may_go(item)]
+        obstacles = [item for item in found if not self._may_go(item)]
         if obstacles:
+            advice = "drop or change that in a migration first"
+            if given.get("routine") and any(item.description.startswith("table ") for item in obstacles):
+                advice = "a partition key keeps its function: leave that as it is, and give the changed one a new name"
             raise MigrationFailed(
-                f"{what} has to change, but {', '.join(obstacles)} depends on it, which this schema does not make or "
-                "which holds values; drop or change that in a migration first"
+                f"{what} has to change, but {', '.join(item.description for item in obstacles)} depends on it, which "
+                f"this schema does not make or which holds values; {advice}"
             )
         for item in found:
             assert item.statement is not None

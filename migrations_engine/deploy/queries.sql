@@ -122,8 +122,8 @@ WITH RECURSIVE root AS (
      GROUP BY f.classid, f.objid, c.adnum
 ), named AS (
     SELECT o.*, i.identity, i.type, pg_describe_object(o.classid, o.objid, o.objsubid) AS description,
-           coalesce(w.ev_class, g.tgrelid, p.polrelid, nullif(k.conrelid, 0), e.adrelid, x.indrelid, a.attrelid) AS holder_oid,
-           coalesce(w.rulename, g.tgname, p.polname, k.conname, a.attname, c.relname) AS object_name,
+           coalesce(w.ev_class, g.tgrelid, p.polrelid, nullif(k.conrelid, 0), e.adrelid, x.indrelid, a.attrelid, s.stxrelid) AS holder_oid,
+           coalesce(w.rulename, g.tgname, p.polname, k.conname, a.attname, c.relname, s.stxname) AS object_name,
            c.relkind, k.contype, r.prokind,
            o.classid IN ('pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_opclass'::regclass,
                          'pg_catalog.pg_opfamily'::regclass, 'pg_catalog.pg_cast'::regclass,
@@ -143,15 +143,17 @@ WITH RECURSIVE root AS (
       LEFT JOIN pg_catalog.pg_attrdef e ON o.classid = 'pg_catalog.pg_attrdef'::regclass AND e.oid = o.objid
       LEFT JOIN pg_catalog.pg_attribute a
         ON (a.attrelid, a.attnum) IN ((e.adrelid, e.adnum), (CASE WHEN o.objsubid > 0 THEN o.objid END, o.objsubid))
+      LEFT JOIN pg_catalog.pg_statistic_ext s ON o.classid = 'pg_catalog.pg_statistic_ext'::regclass AND s.oid = o.objid
       LEFT JOIN pg_catalog.pg_proc r ON o.classid = 'pg_catalog.pg_proc'::regclass AND r.oid = o.objid
-     -- The row type of a view goes with it.
+     -- The row type of a relation goes with it.
      WHERE NOT (o.classid = 'pg_catalog.pg_type'::regclass AND EXISTS (
          SELECT FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type element ON element.oid = t.typelem
-           JOIN pg_catalog.pg_class v ON v.oid = coalesce(nullif(t.typrelid, 0), element.typrelid) AND v.relkind IN ('v', 'm')
+           JOIN pg_catalog.pg_class v ON v.oid = coalesce(nullif(t.typrelid, 0), element.typrelid) AND v.relkind <> 'c'
           WHERE t.oid = o.objid))
 )
 SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I') THEN 'index'
             WHEN n.type IN ('rule', 'trigger', 'policy') THEN n.type
+            WHEN n.type = 'statistics object' THEN 'statistics'
             WHEN n.domain IS NOT NULL THEN 'domain check' WHEN n.contype IN ('c', 'p', 'u', 'x') THEN 'constraint'
             WHEN n.is_object THEN 'object'
             WHEN n.objsubid > 0 THEN 'generated column' WHEN n.classid = 'pg_catalog.pg_attrdef'::regclass THEN 'default'
@@ -162,6 +164,7 @@ SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I'
        CASE WHEN n.relkind = 'v' THEN format('DROP VIEW IF EXISTS %%s', n.identity)
             WHEN n.relkind = 'm' THEN format('DROP MATERIALIZED VIEW IF EXISTS %%s', n.identity)
             WHEN n.relkind IN ('i', 'I') THEN format('DROP INDEX IF EXISTS %%s', n.identity)
+            WHEN n.type = 'statistics object' THEN format('DROP STATISTICS IF EXISTS %%s', n.identity)
             WHEN n.type IN ('rule', 'trigger', 'policy')
                 THEN format('DROP %%s IF EXISTS %%I ON %%s', upper(n.type), n.object_name, h.identity)
             WHEN n.contype IN ('c', 'p', 'u', 'x') AND h.identity IS NOT NULL

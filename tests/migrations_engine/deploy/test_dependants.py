@@ -38,7 +38,9 @@ OPERATOR_CLASS = (
     "CREATE OPERATOR CLASS oc FOR TYPE c USING btree AS OPERATOR 3 ===, FUNCTION 1 ccmp(c, c);"
     "CREATE TABLE u (a c, EXCLUDE USING btree (a oc WITH ===)); CREATE INDEX k ON u (a oc);"
 )
+STATISTICS = "CREATE STATISTICS s ON f(a), a FROM t; COMMENT ON STATISTICS s IS 'x';"
 CASES = {
+    "a function that statistics use": (schema(T + STATISTICS, f=F), schema(T + STATISTICS, f=G)),
     "an operator under a view, a policy, a check, a default, indexes and a function": (
         schema(T + OPERATORS.format("") + USERS_OF_OPERATORS),
         schema(T + OPERATORS.format(", RESTRICT = eqsel") + USERS_OF_OPERATORS),
@@ -130,6 +132,16 @@ def test_foreign_dependants_are_named_and_kept(tenant: Tenant):
     assert tenant.rows("SELECT count(x) FROM over_it") == [(0,)]
     advised = schema(T, f=G) | {"migrations/001.pssql": "DROP VIEW over_it; DROP VIEW by_hand;"}
     assert tenant.migrate(advised).functions_updated == 1
+
+
+def test_a_partition_key_keeps_its_function_and_the_advice_works(tenant: Tenant):
+    tables = T + "CREATE TABLE p (a int) PARTITION BY RANGE (f(a)); CREATE TABLE p1 PARTITION OF p DEFAULT;"
+    before, after = (text.replace("SELECT 1", "SELECT $1") for text in (F, G))
+    tenant.register(schema(tables, f=before))
+    with pytest.raises(EngineError, match=r"table p1?, table p1? depends on it") as failure:
+        tenant.migrate(schema(tables, f=after))
+    assert "leave that as it is, and give the changed one a new name" in failure.value.message
+    assert tenant.migrate(schema(tables, f=before, g=after.replace("f(", "g("))).functions_updated == 1
 
 
 def test_a_generated_column_is_computed_again_with_its_function(tenant: Tenant, make_database: Callable[[], str]):
