@@ -22,12 +22,13 @@ from migrations_engine.deploy.migrations import MEMBER, rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, diff_catalogs, target_catalog
-from migrations_engine.effects import bare_name, differences_from_new, effects, expected_effects
+from migrations_engine.effects import bare_name, changes_to_new, differences_from_new, effects, expected_effects
 from migrations_engine.judgement import Judgement, summary
 from migrations_engine.model import Catalog, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
 from migrations_engine.report import Change, DeployReport, SchemaValidation
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.attachments import blocks_with_routines
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.dependency_order import order_tables, order_types
 from migrations_engine.source.lexer import occurs
@@ -188,9 +189,18 @@ class Comparison:
                 self._changes.leave_undone(change, summary(change))
         return diff
 
-    def differences_from_new(self, actual: Catalog) -> tuple[str, ...]:
-        """Return a sentence, with its cause, for all that a new database of the same schema would have otherwise."""
-        return tuple(differences_from_new(actual, self.desired, self.left))
+    def compare_with_new(self, actual: Catalog) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+        """Compare the finished database with a new one of the same schema.
+
+        Return the differences that stay because they were forced, now or earlier, and a sentence with its cause for
+        each difference.
+        """
+        changes = changes_to_new(actual, self.desired)
+        known = {change.key for change in changes}
+        earlier = [change for change in self._situation.accepted if change.key in known]
+        forced = (*self.left, *without(earlier, [change.key for change in self.left]))
+        in_blocks = blocks_with_routines(self._situation.schema)
+        return forced, tuple(differences_from_new(changes, actual, self.desired, forced, in_blocks))
 
     def _difference(self, former: Catalog | None = None) -> CatalogDiff:
         """Return the differences between the database and its target."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from migrations_engine.desired import DesiredSchema
@@ -51,16 +51,33 @@ def effects(
         yield replace(change, file=file.label if file else None)
 
 
-def differences_from_new(actual: Catalog, desired: DesiredSchema, left: Collection[Change]) -> Iterator[str]:
+def changes_to_new(actual: Catalog, desired: DesiredSchema) -> tuple[Change, ...]:
+    """Return what would have to change for the database to be as a new one of the same schema."""
+    if actual == desired.fresh:
+        return ()
+    diff = diff_catalogs(actual=actual, wanted=desired.fresh, former=actual)
+    return tuple(item.as_change() for item in diff.changes)
+
+
+def differences_from_new(
+    changes: Iterable[Change],
+    actual: Catalog,
+    desired: DesiredSchema,
+    left: Collection[Change],
+    in_blocks: Sequence[SchemaFile],
+) -> Iterator[str]:
     """Yield a sentence, with its cause, for each difference to a new database of the same schema.
 
+    :param changes: as :func:`changes_to_new` returns them
     :param left: forced differences, and what depends on them
+    :param in_blocks: files of ``functions/`` with blocks, which make in new databases what no catalog knows
     """
     if actual == desired.fresh:
         return
-    diff = diff_catalogs(actual=actual, wanted=desired.fresh, former=actual)
     forced = {change.key for change in left}
-    for change in (item.as_change() for item in diff.changes):
+    for change in changes:
+        if change.change_type.startswith("drop_") and changing_file(in_blocks, bare_name(change.table)) is not None:
+            continue
         subject = f"{change.table}.{change.column}" if change.column else change.table
         if change.key in forced:
             cause = "it was forced to stay as it is"

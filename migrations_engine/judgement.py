@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from migrations_engine.deploy.change_runner import without
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import Privilege
 from migrations_engine.report import Change, SchemaValidation
+
+_RIGHTS_ON_LATER_FUNCTIONS: Final = "DEFAULT FUNCTIONS"  #: ``Privilege.kind``
 
 
 class Judgement:
@@ -49,7 +53,7 @@ class Judgement:
         dangers = (*found.dataloss_changes, *found.incompatible_changes)
         self.accepted = dangers if self._force else tuple(change for change in dangers if change.key in self._earlier)
         self.add(without((*found.safe_changes, *dangers), [] if self._force else self._earlier))
-        self._session.warnings += diff.warnings
+        self._session.warnings += [*diff.warnings, *_changed_default_rights(diff)]
         self._session.warnings += [f"left as it is since it was forced: {summary(change)}" for change in self.accepted]
         for change in without(self.accepted, self._earlier):
             self._session.log("accept_difference", change.table, change=change.change_type, column=change.column)
@@ -73,3 +77,14 @@ def summary(change: Change) -> str:
     subject = f"{change.table}.{change.column}" if change.column else change.table
     risk = "" if change.rows_at_risk is None else f", {change.rows_at_risk} rows at risk"
     return f"{subject}: {change.change_type.replace('_', ' ')}, {change.compatibility} ({change.reason}{risk})"
+
+
+def _changed_default_rights(diff: CatalogDiff) -> Iterator[str]:
+    """Yield a warning for each changed default right on functions, which existing functions do not follow."""
+    for item in diff.changes:
+        if isinstance(item.wanted, Privilege) and item.wanted.kind == _RIGHTS_ON_LATER_FUNCTIONS:
+            yield (
+                f"default rights have changed ({item.change_type.replace('_', ' ')} {item.to_text}), and functions "
+                "that exist keep theirs; in a new database all functions have the changed ones. GRANT and REVOKE "
+                "statements about the functions in functions/ make them alike"
+            )

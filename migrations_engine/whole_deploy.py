@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from migrations_engine.catalog import changed_catalogs, read_catalog, read_mark, read_names, shape_statement
@@ -141,6 +141,8 @@ class WholeDeploy:
         )
         verification = passed(verify(self._schema, self._records, finding), comparison.validation)
         self._opening.comment.check()
+        forced, differences = comparison.compare_with_new(remaining.actual)
+        self._warn(differences, remaining.actual)
         if self._opening.is_new:
             self._options.desired_schemas.put(self._schema, self._opening.server_version, comparison.desired)
         outcome = Outcome(
@@ -152,8 +154,8 @@ class WholeDeploy:
             functions_deployed=functions.deployed,
             seeded=seeded,
             validations=validations,
-            accepted=comparison.left,
-            differences=self._differences(comparison, remaining.actual),
+            accepted=forced,
+            differences=differences,
         )
         note = record_deploy(self._records, self._session, outcome, self._options)
         report = self._report(outcome, comparison, functions, verification)
@@ -165,15 +167,13 @@ class WholeDeploy:
         if self._options.proven is not None and self._start is not None and self._proven is not None:
             self._options.proven.put(self._start.key, self._proven)
 
-    def _differences(self, comparison: Comparison, actual: Catalog) -> tuple[str, ...]:
-        """Return the differences to a new database, and warn of those that the migrations were to prevent."""
-        differences = comparison.differences_from_new(actual)
+    def _warn(self, differences: Sequence[str], actual: Catalog) -> None:
+        """Warn of *differences* to a new database that the migrations were to prevent, and of names that are gone."""
         if self._session.satisfied and not self._opening.is_new:
             self._session.warnings += [
                 f"not as the migrations make it in a new database: {text}" for text in differences
             ]
         self._session.warnings += stale_names(self._schema, self._opening.there, actual)
-        return differences
 
     def _report(
         self, outcome: Outcome, comparison: Comparison, functions: FunctionCounts, verification: Verification

@@ -13,6 +13,8 @@ from migrations_engine.model import Attachment, Catalog, Constraint, Relation
 
 _NAMES: Final = {"p": "primary key", "u": "unique", "f": "foreign key", "c": "check", "x": "exclusion"}
 _KEY: Final = incompatible("a primary key identifies rows")
+#: When a trigger or rule fires, by ``tgenabled`` or ``ev_enabled``.
+_ENABLED: Final = {"O": "enabled", "D": "disabled", "R": "enabled for replicas", "A": "always enabled"}
 ATTACHMENT_KINDS: Final = ("index", "statistics", "rule", "trigger", "policy")
 
 
@@ -149,10 +151,17 @@ def _difference(
         relation=relation,
         found=found,
         wanted=wanted,
-        from_text=found.definition if found else None,
-        to_text=wanted.definition if wanted else None,
+        from_text=_told(found, wanted),
+        to_text=_told(wanted, found),
         verdict=verdict,
     )
+
+
+def _told(item: Constraint | Attachment | None, other: Constraint | Attachment | None) -> str | None:
+    """Return the definition, and when a trigger or rule fires if *other* differs in that."""
+    if isinstance(item, Attachment) and isinstance(other, Attachment) and item.enabled != other.enabled:
+        return f"{item.definition} ({_ENABLED[item.enabled]})"
+    return item.definition if item is not None else None
 
 
 def _of_kind(relation: Relation | None, kind: str) -> tuple[Attachment, ...]:

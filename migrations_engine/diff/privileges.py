@@ -22,11 +22,14 @@ def diff_privileges(actual: Catalog, wanted: Catalog, former: Catalog | None) ->
 
 def _difference(privilege: Privilege, *, given: bool) -> Difference:
     grantee = "the owner" if privilege.owner else privilege.grantee or "PUBLIC"
+    effect = "more" if given else "less"
+    if privilege.grantable and not given:
+        effect = "less, and so may the roles that it has granted the right"
     return Difference(
         change_type="grant_privilege" if given else "revoke_privilege",
         table=privilege.label,
         name=privilege.column,
         wanted=privilege,
         to_text=f"{privilege.privilege} {privilege.kind} for {grantee}",
-        verdict=safe(f"no row changes; the role may do {'more' if given else 'less'}"),
+        verdict=safe(f"no row changes; the role may do {effect}"),
     )

@@ -63,6 +63,11 @@ def creates_routines_in_block(file: SchemaFile) -> bool:
     return any(s.words[:1] == ("DO",) and occurs(_CREATE_ROUTINE, s.text) for s in script_of(file).statements)
 
 
+def blocks_with_routines(schema: Schema) -> tuple[SchemaFile, ...]:
+    """Return the files of ``functions/`` with a DO block that creates a routine; what else it makes is not known."""
+    return tuple(file for file in schema.functions if creates_routines_in_block(file))
+
+
 @once_per_file
 def _signatures(file: SchemaFile) -> SchemaFile:
     """Return the names and arguments of the routines that a file creates."""

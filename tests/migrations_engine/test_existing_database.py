@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrations_engine import MigrationFailed
+from tests.migrations_engine.conftest import Tenant
+from tests.support.structure import structure_of
 
 
 def table(columns: str, more: str = "") -> dict[str, str]:
@@ -211,3 +215,43 @@ def test_a_view_is_not_lost_to_a_forced_difference(tenant):
     with pytest.raises(MigrationFailed, match=r'column (t\.b|"b") does not exist'):
         tenant.migrate(table("a int, b int NOT NULL", view.format("b, a")), force=True)
     assert tenant.rows("SELECT count(a) FROM v") == [(0,)]
+
+
+def test_a_forced_difference_is_remembered_by_later_deploys(tenant):
+    tenant.register(table("a int, b text"))
+    grown = table("a int") | {"tables/u.pssql": "CREATE TABLE u (a int);"}
+    for files, force in ((table("a int"), True), (grown, False), (grown | {"seeders/none.pssql": ""}, True)):
+        report = tenant.migrate(files, force=force)
+        assert report.differences == (
+            "t.b (drop column): here text, in a new database not there; it was forced to stay as it is",
+        )
+    tenant.execute("ALTER TABLE t DROP COLUMN b")
+    assert tenant.migrate(grown).differences == ()
+    tenant.migrate(table("a int, b text") | grown | table("a int, b text"))
+    with pytest.raises(MigrationFailed, match=r"t\.b: drop column"):
+        tenant.migrate(grown)
+
+
+def test_changed_default_rights_on_functions_are_named(tenant, make_database):
+    function = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+    tenant.register(table("a int") | {"functions/f.pssql": function})
+    changed = table("a int", "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;")
+    (warning,) = tenant.migrate(changed | {"functions/f.pssql": function}).warnings
+    assert "GRANT and REVOKE statements about the functions in functions/ make them alike" in warning
+    advised = changed | {"functions/f.pssql": function + "REVOKE EXECUTE ON FUNCTION f() FROM PUBLIC;"}
+    assert tenant.migrate(advised).warnings == ()
+    fresh = Tenant(make_database())
+    fresh.register(advised)
+    assert structure_of(tenant.conninfo) == structure_of(fresh.conninfo)
+
+
+def test_a_right_that_was_passed_on_is_revoked(tenant, superuser_url):
+    granted = "GRANT SELECT ON t TO pg_monitor WITH GRANT OPTION;"
+    tenant.register(table("a int", granted))
+    by_hand = make_conninfo(superuser_url, dbname=conninfo_to_dict(tenant.conninfo)["dbname"])
+    with psycopg.connect(by_hand) as connection:
+        connection.execute("SET ROLE pg_monitor")
+        connection.execute("GRANT SELECT ON t TO pg_read_all_stats")
+    (change,) = tenant.migrate(table("a int")).schema_validation.safe_changes
+    assert "so may the roles that it has granted the right" in change.reason
+    assert tenant.rows("SELECT has_table_privilege('pg_read_all_stats', 't', 'SELECT')") == [(False,)]

@@ -169,6 +169,31 @@ HISTORIES = (
         ),
     ),
     History(
+        name="a migration disables a trigger",
+        versions=(
+            tables(T + TR + GIVEN.format("INSERT")),
+            tables(T + TR + GIVEN.format("INSERT"), "ALTER TABLE t DISABLE TRIGGER g;"),
+        ),
+        told=("EXECUTE FUNCTION tr() (enabled), migrations/001.pssql makes it CREATE TRIGGER g",),
+    ),
+    History(
+        name="a migration changes the type of a column under views, a policy and a function",
+        versions=tuple(
+            {
+                "tables/t.pssql": f"CREATE TABLE t (id int PRIMARY KEY, a {kind}); CREATE VIEW v AS SELECT a FROM t;"
+                "CREATE VIEW w AS TABLE v; CREATE POLICY p ON t USING (a > 0); GRANT SELECT ON w TO pg_monitor;",
+                "functions/f.pssql": f"CREATE FUNCTION f() RETURNS SETOF {kind} LANGUAGE sql BEGIN ATOMIC SELECT a FROM v; END;",
+            }
+            | more
+            for kind, more in (
+                ("int", {}),
+                ("numeric(9,2)", {"migrations/001.pssql": "ALTER TABLE t ALTER a TYPE numeric(9,2) USING a * 2;"}),
+            )
+        ),
+        rows="INSERT INTO t VALUES (1, 1)",
+        listed=("t.a alter_column_type 0 migrations/001.pssql",),
+    ),
+    History(
         name="a partitioned table is renamed and built anew",
         versions=(
             tables(

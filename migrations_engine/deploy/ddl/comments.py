@@ -56,7 +56,8 @@ def _grant(privilege: Privilege) -> Step:
 
 
 def _revoke(privilege: Privilege) -> Step:
-    return Step(Phase.NOTES, join(*_spelled("REVOKE", privilege, "FROM")))
+    # The role may have passed the right on, which PostgreSQL does not allow to stay.
+    return Step(Phase.NOTES, join(*_spelled("REVOKE", privilege, "FROM"), None if privilege.owner else "CASCADE"))
 
 
 def _spelled(verb: str, privilege: Privilege, preposition: str) -> list[Part]:

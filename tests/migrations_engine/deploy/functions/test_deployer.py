@@ -575,6 +575,13 @@ def test_the_advice_about_a_block_that_makes_a_function_works(tenant, replace):
     assert tenant.migrate(T | third).differences == ()
 
 
+def test_what_a_block_makes_beside_a_function_is_no_difference(tenant):
+    text = "DO $do$ BEGIN {}CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+    text += "CREATE TABLE made (a int); END $do$;"
+    for comment in ("", "/* the same */ ", "-- the same\n"):
+        assert tenant.register(T | {"functions/f.pssql": text.format(comment)}).differences == ()
+
+
 def test_a_function_that_a_block_makes_only_where_it_is_missing_stays(tenant):
     text = "DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_proc WHERE proname = 'tf') THEN {} END IF; END $do$;"
     tenant.register(T | {"functions/f.pssql": text.format(trigger_function(1))})
