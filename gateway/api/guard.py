@@ -51,6 +51,7 @@ class Guard:
         """
         self._settings = settings
         self._keys = ApiKeys(settings.api_keys)
+        self._unasked = tuple(key for key in Key if key is Key.NONE or not (self._keys or key in _ALWAYS))
         self._rate_limits = _rate_limits_of(settings, events)
         self._anybody = Caller(self._keys, rate_limits=self._rate_limits)
         self._judge_peer = lru_cache(maxsize=_REMEMBERED)(self._find_peer)
@@ -86,7 +87,7 @@ class Guard:
         objection = verdict.administration if route.access is Access.ADMIN else verdict.objection
         if objection is not None:
             raise Caller(self._keys, None, verdict.address).refused(AddressNotAllowed(objection))
-        if route.key is Key.NONE or not (self._keys or route.key in _ALWAYS):
+        if route.key in self._unasked:
             return self._anybody
         return self._check_key(route, environ, verdict.address)
 

@@ -27,7 +27,7 @@ _KINDS: Final = ("counter", "histogram")  #: of files that are kept after the en
 _GAUGES: Final = "gauge_mostrecent"
 _ENDED: Final = "ended"  #: in place of the process id, in the names of the files of all ended workers
 _Values: Final[Any] = MmapedDict  #: a file of values; untyped
-_DOUBLE: Final = struct.Struct("d")
+_DOUBLE_BYTES: Final = 8
 _FILE_BYTES: Final = 2**16  #: the initial size of prometheus_client's files
 _ENTRY_BYTES: Final = 40  #: the maximum size of a value in a file, without its key
 _UNREADABLE: Final = (OSError, struct.error, RuntimeError)  #: what prometheus_client raises
@@ -39,18 +39,19 @@ class Cell:
     prometheus_client's own series look for a fork and take a lock each time, which costs more than the guard of a call.
     """
 
-    __slots__ = ("_file", "_place", "_value")
+    __slots__ = ("_at", "_values")
 
     def __init__(self, value: Any) -> None:  # noqa: ANN401 - prometheus_client's class is made at run time
-        """Continue from the present value of *value*."""
-        self._file, self._value = value._file, value._value
-        at = self._file._positions[value._key]
-        self._place = slice(at, at + _DOUBLE.size)
+        """Continue from the present value of *value*.
+
+        The values in a file are aligned. When the file grows, it is mapped again, and this mapping remains.
+        """
+        self._values = memoryview(value._file._m).cast("d")
+        self._at = value._file._positions[value._key] // _DOUBLE_BYTES
 
     def add(self, amount: float) -> None:
-        """Count *amount*. The file is mapped again when it grows."""
-        self._value += amount
-        self._file._m[self._place] = _DOUBLE.pack(self._value)
+        """Count *amount*."""
+        self._values[self._at] += amount
 
 
 class MetricFiles:

@@ -163,7 +163,12 @@ class CallSession(OwnQueries):
         :raises ClientGone: the client has disconnected, and the call was cancelled
         :raises ConnectionBroken: the connection has ended
         """
-        name = yield from self._name_of(statement, seconds)
+        prepared = self._prepared
+        name = prepared.get(statement)
+        if name is None:
+            name = yield from self._name_of(statement, seconds)
+        else:
+            prepared[statement] = prepared.pop(statement)  # as the one used last
         pipeline = self._pipeline
         if pipeline is None:
             yield from self._run(

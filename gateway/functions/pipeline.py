@@ -23,6 +23,7 @@ from gateway.functions.wire import (
     BIND_COMPLETE,
     CLOSE_COMPLETE,
     IDLE,
+    ONE_SELECTED,
     PARSE_COMPLETE,
     READY,
     SYNC,
@@ -32,11 +33,13 @@ from gateway.functions.wire import (
     complete,
     execute,
     joined_rows,
+    only_row,
     parse,
     row,
 )
 from gateway.steps import Event, Steps
 
+_READY: Final = Event.READY
 _RECEIVE_BYTES: Final = 64 * 1024
 _WHOLE_BYTES: Final = 128 * 1024  #: of an answer that is read as a whole; a longer one is read in parts
 
@@ -95,6 +98,7 @@ class Pipeline:
     def __init__(self, conversation: Conversation) -> None:
         self.is_prepared = False
         self._conversation = conversation
+        self._wait = conversation.wait
         self._descriptor = conversation.wait.descriptor
 
     def call(
@@ -112,9 +116,7 @@ class Pipeline:
         head, message = BIND_COMPLETE, call(name, values, result_format) + _TAIL
         if not self.is_prepared:
             head, message = _PREPARATION_ANSWER + head, _PREPARATION + message
-        reader = yield from self._exchange(message, head, _TAIL_ANSWER, rows, seconds)
-        self.is_prepared = reader is None or self._judge(reader)
-        return self.is_prepared
+        return self._exchange(message, head, _TAIL_ANSWER, rows, seconds)
 
     def call_without_cleaning(
         self,
@@ -124,36 +126,44 @@ class Pipeline:
         rows: CollectedRows,
         *,
         seconds: float,
-    ) -> Steps[None]:
-        """Execute a statement and commit. Otherwise as :meth:`call`.
+    ) -> Steps[bool]:
+        """Execute a statement and commit. Return False. Otherwise as :meth:`call`.
 
         :param name: under which the statement is prepared; None if it is not
         """
         head, message = BIND_COMPLETE, call(name or _UNNAMED, values, statement.result_format) + SYNC
         if name is None:
             head, message = PARSE_COMPLETE + head, parse(_UNNAMED, statement.sql, statement.types) + message
-        reader = yield from self._exchange(message, head, READY + IDLE, rows, seconds)
-        if reader is not None:
-            self._judge(reader)
+        return self._exchange(message, head, READY + IDLE, rows, seconds)
 
-    def _exchange(
-        self, message: bytes, head: bytes, tail: bytes, rows: CollectedRows, seconds: float
-    ) -> Steps[AnswerReader | None]:
-        """Send a message and read its answer. Return None if it was the usual one: *head*, rows, and *tail*."""
-        conversation = self._conversation
-        conversation.begin(seconds=seconds, for_client=True)
+    def _exchange(self, message: bytes, head: bytes, tail: bytes, rows: CollectedRows, seconds: float) -> Steps[bool]:
+        """Send a message and read its answer. Return whether the session is clean afterwards.
+
+        The usual answer is *head*, rows, and *tail*.
+        """
+        conversation, wait = self._conversation, self._wait
+        conversation.begin(seconds=seconds, for_client=True, drained=True)
         self.is_prepared = False
         try:
             sent = self._send(message)
             if sent < len(message):
                 yield from self._send_rest(message, sent)
-            reader = yield from self._receive(head, tail, rows)
+            event = yield wait
+            data = self._read() if event is _READY else None
+            value = None if data is None else only_row(data, head, ONE_SELECTED + tail)
+            if value is not None:
+                rows.add_joined(value, 1)
+                reader = None
+            else:
+                reader = yield from self._receive(event, data, head, tail, rows)
         except BaseException:
             conversation.close()  # the rest of the answer would be taken for that of the next statement
             raise
         if reader is not None and reader.rest:
             conversation.close()  # libpq would begin to read in the middle of a message
-        return reader
+        is_clean = reader is None or self._judge(reader)
+        self.is_prepared = is_clean and tail is _TAIL_ANSWER
+        return self.is_prepared
 
     def _judge(self, reader: AnswerReader) -> bool:
         """Return whether the session is clean after an answer that is not the usual one."""
@@ -176,12 +186,12 @@ class Pipeline:
     def _send_rest(self, message: bytes, sent: int) -> Steps[None]:
         """Send the rest of a message. The server answers only after it has the whole call."""
         rest = memoryview(message)[sent:]
-        conversation, wait = self._conversation, self._conversation.wait
+        conversation, wait = self._conversation, self._wait
         wait.sending = True
         try:
             while rest:
                 event = yield wait
-                if event is not Event.READY:
+                if event is not _READY:
                     yield from conversation.give_up(event)
                 rest = rest[self._send(rest, begun=True) :]
         finally:
@@ -189,42 +199,56 @@ class Pipeline:
         if conversation.gone:
             yield from conversation.cancel()
 
-    def _receive(self, head: bytes, tail: bytes, rows: CollectedRows) -> Steps[AnswerReader | None]:
+    def _receive(
+        self, event: Event, data: bytes | None, head: bytes, tail: bytes, rows: CollectedRows
+    ) -> Steps[AnswerReader | None]:
+        """Read an answer to its end, from the first *event* and the *data* read after it on.
+
+        Return None if it was the usual one.
+        """
         conversation, answer = self._conversation, b""
         reader: AnswerReader | None = None
-        while reader is None or not reader.done:
-            event = yield conversation.wait
-            if event is not Event.READY:
+        while True:
+            if event is not _READY:
                 yield from conversation.give_up(event)
-                continue
-            data = self._read()
-            if data is None:
-                continue
-            if reader is not None:
-                reader.feed(data)
-            else:
-                answer += data
-                if answer.endswith(tail) and answer.startswith(head):
-                    found = joined_rows(answer, len(head), len(answer) - len(tail))
-                    if found is not None:
-                        rows.add_joined(*found)
+            elif data is not None:
+                at_end = not data
+                if reader is None:
+                    answer += data
+                    if _take_usual_answer(answer, head, tail, rows):
                         return None
-                if data and not answer.startswith(READY, -len(READY + IDLE)) and len(answer) < _WHOLE_BYTES:
-                    continue
-                reader = AnswerReader(rows)
-                reader.feed(answer)
-            if not data and not reader.done:
-                refused = ServerRefused(reader.error.get) if reader.error else None
-                raise conversation.lost(str(refused or "no reason given"), sent=True) from refused
-            if rows.too_large and not (conversation.cancelled or reader.done):
-                yield from conversation.cancel()
-        return reader
+                    if at_end or answer.startswith(READY, -len(READY + IDLE)) or len(answer) >= _WHOLE_BYTES:
+                        reader, data = AnswerReader(rows), answer
+                if reader is not None:
+                    reader.feed(data)
+                    if reader.done:
+                        return reader
+                    if at_end:
+                        refused = ServerRefused(reader.error.get) if reader.error else None
+                        raise conversation.lost(str(refused or "no reason given"), sent=True) from refused
+                    if rows.too_large and not conversation.cancelled:
+                        yield from conversation.cancel()
+            event = yield self._wait
+            data = self._read() if event is _READY else None
 
     def _read(self) -> bytes | None:
         """Return what has arrived: nothing if the server has closed the connection; None if nothing has arrived."""
         try:
-            return os.read(self._descriptor, _RECEIVE_BYTES)
+            data = os.read(self._descriptor, _RECEIVE_BYTES)
         except BlockingIOError:
             return None
         except OSError as exc:
             raise self._conversation.lost(str(exc), sent=True) from exc
+        self._wait.drained = len(data) < _RECEIVE_BYTES
+        return data
+
+
+def _take_usual_answer(answer: bytes, head: bytes, tail: bytes, rows: CollectedRows) -> bool:
+    """Add the rows between *head* and *tail*, and return True, if *answer* has nothing else."""
+    if not (answer.endswith(tail) and answer.startswith(head)):
+        return False
+    found = joined_rows(answer, len(head), len(answer) - len(tail))
+    if found is None:
+        return False
+    rows.add_joined(*found)
+    return True

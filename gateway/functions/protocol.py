@@ -56,16 +56,20 @@ SENDING: Final = _Sending()
 class ServerWait:
     """A wait for the server's answer, or until more can be sent to it.
 
+    :ivar armed_by: the loop that reports the next arrival by itself
     :ivar deadline: on the clock of ``time.monotonic``
+    :ivar drained: whether all that had arrived was read, so that the wait is for what arrives next
     :ivar sending: whether to wait also until more can be sent
     :ivar for_client: whether the wait ends when the client disconnects
     """
 
-    __slots__ = ("_poller", "deadline", "descriptor", "for_client", "sending")
+    __slots__ = ("_poller", "armed_by", "deadline", "descriptor", "drained", "for_client", "sending")
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.deadline = 0.0
+        self.armed_by: object = None
+        self.drained = False
         self.sending = False
         self.for_client = False
         self._poller = select.poll()
@@ -131,14 +135,16 @@ class Conversation:
         self.gone = self.cancelled = self.outgrown = False
         self._connection = weakref.ref(connection)
 
-    def begin(self, *, seconds: float, for_client: bool) -> None:
+    def begin(self, *, seconds: float, for_client: bool, drained: bool = False) -> None:
         """Begin a new exchange.
 
         :param seconds: after which the connection is given up
         :param for_client: whether to cancel when the client disconnects
+        :param drained: whether the wait is for what arrives from now on; libpq may leave a part unread
         """
         self.gone = self.cancelled = False
-        self.wait.deadline, self.wait.for_client = monotonic() + seconds, for_client
+        wait = self.wait
+        wait.deadline, wait.for_client, wait.drained = monotonic() + seconds, for_client, drained
 
     def give_up(self, event: Event) -> Steps[None]:
         """Cancel the statement after a wait has ended with *event*, which is not READY.

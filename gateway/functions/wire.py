@@ -62,7 +62,8 @@ def call(name: bytes, values: Sequence[bytes | None], result_format: Format) -> 
     for value in values:
         parts += (_NO_VALUE,) if value is None else (_UINT32.pack(len(value)), value)
     parts.append(_FORMATS[result_format])
-    return message(b"B", b"".join(parts)) + EXECUTE
+    body = b"".join(parts)
+    return b"B%b%b%b" % (_UINT32.pack(len(body) + 4), body, EXECUTE)
 
 
 def row(*values: bytes) -> bytes:
@@ -79,7 +80,18 @@ def complete(tag: bytes) -> bytes:
 _DATA_ROW: Final = ord("D")
 _ROW: Final = Struct("!IHI")  #: the length of the message, the number of columns, the length of the value
 _ROW_HEADER: Final = 11
-_ONE_SELECTED: Final = complete(b"SELECT 1")
+ONE_SELECTED: Final = complete(b"SELECT 1")
+
+
+def only_row(answer: bytes, head: bytes, tail: bytes) -> bytes | None:
+    """Return the JSON value in an answer of *head*, one row of one value, and *tail*; None if it is another one."""
+    size = len(answer) - len(head) - _ROW_HEADER - len(tail)
+    if size < 0 or not answer.endswith(tail):
+        return None
+    start = b"%bD%b" % (head, _ROW.pack(size + _ROW_HEADER - 1, 1, size))
+    return answer[len(start) : -len(tail)] if answer.startswith(start) else None
+
+
 #: The header of a row below 16 MB. JSON has no zero byte, so this matches nothing inside a value.
 _SHORT_ROW: Final = re.compile(rb"D\x00.{3}\x00\x01\x00.{3}", re.DOTALL)
 
@@ -89,11 +101,6 @@ def joined_rows(answer: bytes, start: int, end: int) -> tuple[bytes, int] | None
 
     None if there is anything else than rows of one JSON value and the completion of a SELECT.
     """
-    if answer[start] == _DATA_ROW and answer.endswith(_ONE_SELECTED, start, end):
-        after = end - len(_ONE_SELECTED)
-        length, columns, size = _ROW.unpack_from(answer, start + 1)
-        if start + 1 + length == after and columns == 1 and size == after - start - _ROW_HEADER:
-            return answer[start + _ROW_HEADER : after], 1
     after = answer.rfind(b"C\0\0\0", start, end)
     tag = answer[after + 5 : end - 1]
     if after < 0 or not tag.startswith(b"SELECT ") or complete(tag) != answer[after:end]:
@@ -120,7 +127,6 @@ class AnswerReader:
         self.error: dict[int, bytes] = {}
         self.tail_rows: list[bytes] = []
         self.done = False
-        self.in_transaction = False
         self.rest = b""
         self._rows = rows
         self._longest = rows.max_bytes + _HEADERS
@@ -168,7 +174,7 @@ class AnswerReader:
             if self.failed is None:
                 self.failed, self.error = self._number, _fields_of(whole[5:])
         elif kind == b"Z":
-            self.done, self.in_transaction = True, whole[5:] != IDLE
+            self.done = True
         elif kind == b"D":
             self.tail_rows.append(whole)
         elif kind not in _IGNORED:

@@ -84,7 +84,7 @@ def on_database(
     :raises GatewayError: the work ended in an error
     """
     began = perf_counter()
-    attempts = services.settings.max_connections_per_pool + 1  # all idle connections may have been lost at once
+    lost = 0
     reached = False
     try:
         while True:
@@ -98,8 +98,8 @@ def on_database(
                 raise exc.as_query_failed(name) from exc
             except ConnectionBroken as exc:
                 connection.close()
-                attempts -= 1
-                if exc.sent or attempts == 0:
+                lost += 1
+                if exc.sent or lost > services.settings.max_connections_per_pool:  # all may have been lost at once
                     raise ConnectionFailed("the connection to PostgreSQL was lost during the call") from exc
             finally:
                 if session.outgrown:

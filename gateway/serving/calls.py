@@ -23,6 +23,7 @@ from gateway.serving.threads import Threads
 from gateway.steps import Event, Steps, Wait, run
 
 _NEVER: Final = float("inf")
+_READY: Final = Event.READY
 
 
 class Calls:
@@ -46,10 +47,11 @@ class Calls:
     def begin(self, client: Client, head: PlainHead, body: bytes) -> None:
         """Make the call that *client* has sent."""
         client.begin()
-        environ = {**head.environ, "REMOTE_ADDR": client.peer}
-        call = LoopCall(self, client, environ, self._middleware.answer_steps(environ, body), last=head.last)
-        self._under_way[client] = call
-        call.begin()
+        environ = head.environ.copy()
+        environ["REMOTE_ADDR"] = client.peer
+        steps = self._middleware.answer_steps(environ, body)
+        call = self._under_way[client] = LoopCall(self, client, environ, steps, last=head.last)
+        call.advance(None)
 
     def abandon(self, client: Client) -> None:
         """Cancel the call of a client that is gone."""
@@ -113,52 +115,58 @@ class LoopCall:
         self._last = last
         self._wait: Wait | None = None  # None: a thread takes the steps, or there are none left
 
-    def begin(self) -> None:
-        """Take the first steps."""
-        self._advance(None)
-
-    def on_event(self, events: int) -> None:  # noqa: ARG002 - libpq finds out which
+    def on_event(self, events: int) -> None:  # noqa: ARG002 - reading shows which
         """Resume the call after the server has answered, or closed the connection."""
         self._stop_waiting()
-        self._advance(Event.READY)
+        self.advance(_READY)
 
     def be_late(self) -> None:
         """Resume the call after its deadline."""
         self._stop_waiting()
-        self._advance(Event.LATE)
+        self.advance(Event.LATE)
 
     def abandon(self) -> None:
         """Resume the call after its client has disconnected. A thread notices that by itself."""
         wait = self._wait
         if isinstance(wait, Turn) or (isinstance(wait, ServerWait) and wait.for_client):
             self._stop_waiting()
-            self._advance(Event.GONE)
+            self.advance(Event.GONE)
 
     def _stop_waiting(self) -> None:
-        if isinstance(self._wait, ServerWait):
-            self._calls.loop.disarm(self._wait.descriptor)
-        self._wait = None
+        wait, self._wait = self._wait, None
+        if isinstance(wait, ServerWait):
+            self._calls.loop.disarm(wait.descriptor)
         self.deadline = _NEVER
 
-    def _advance(self, event: Event | None) -> None:
+    def advance(self, event: Event | None) -> None:
+        """Take the next steps, up to a wait.
+
+        :param event: the result of the last wait; None at first
+        """
         try:
             wait = self._steps.send(event)
         except StopIteration as stop:
             self._answer(stop.value)
             return
-        gone = self._client.state is State.GONE
         if isinstance(wait, ServerWait):
-            if gone and wait.for_client:
-                self._advance(Event.GONE)
+            if wait.for_client and self._client.state is State.GONE:
+                self.advance(Event.GONE)
                 return
             self._wait, self.deadline = wait, wait.deadline
-            self._calls.loop.arm(wait.descriptor, self, READABLE | (WRITABLE if wait.sending else 0))
+            self._await_server(wait)
         elif isinstance(wait, Turn):
             self._wait, self.deadline = wait, wait.deadline
             wait.listen(partial(self._calls.loop.post, self.take_turn))
             self.take_turn()
         else:
             self._go_elsewhere(wait)
+
+    def _await_server(self, wait: ServerWait) -> None:
+        loop = self._calls.loop
+        if wait.drained and wait.armed_by is loop and not wait.sending and loop.arm_again(wait.descriptor, self):
+            return
+        loop.arm(wait.descriptor, self, READABLE | (WRITABLE if wait.sending else 0))
+        wait.armed_by = None if wait.sending else loop
 
     def take_turn(self) -> None:
         """Look whether there is a connection, or one is to be made."""
@@ -172,7 +180,7 @@ class LoopCall:
         if turn.needs_thread:
             self._go_elsewhere(turn)
         else:
-            self._advance(Event.READY)
+            self.advance(_READY)
 
     def _go_elsewhere(self, wait: Wait) -> None:
         self._calls.threads.submit(partial(self._take_steps, wait), self._refuse)

@@ -36,6 +36,9 @@ class State(Enum):
     CLOSED = "none"
 
 
+_WAITING: Final = State.WAITING
+
+
 class Owner(Protocol):
     """The worker of a client."""
 
@@ -57,6 +60,7 @@ class Client:
     :ivar data: what has arrived and belongs to no request yet
     :ivar deadline: on the clock of ``time.monotonic``, when the connection is closed if nothing happens
     :ivar ended: the client has closed its end, and may wait for an answer all the same
+    :ivar peer: the network address of the client; empty over a Unix socket, which has none
     """
 
     __slots__ = (
@@ -71,6 +75,7 @@ class Client:
         "deadline",
         "ended",
         "idle_seconds",
+        "peer",
         "server",
         "socket",
         "state",
@@ -93,6 +98,7 @@ class Client:
         """
         self.socket = connection
         self.address = address
+        self.peer = str(address[0]) if isinstance(address, tuple) else ""
         self.server = server
         self.data = b""
         self.ended = False
@@ -110,11 +116,6 @@ class Client:
     def fileno(self) -> int:
         """Return the socket's descriptor, or -1 if it is closed."""
         return self.socket.fileno()
-
-    @property
-    def peer(self) -> str:
-        """The network address of the client; empty over a Unix socket, which has none."""
-        return str(self.address[0]) if isinstance(self.address, tuple) else ""
 
     @property
     def hang_up(self) -> int:
@@ -138,16 +139,17 @@ class Client:
         except OSError:
             self._break()
             return
-        if self.state is State.LINGERING:
+        if self.state is _WAITING and data:
+            if self.data:
+                self.data += data
+            else:
+                self.data = data
+                self.deadline = monotonic() + HEAD_SECONDS
+            self._owner.received(self)
+        elif self.state is State.LINGERING:
             if not data:
                 self.close()
         elif data:
-            if self.state is State.WAITING:
-                if not self.data:
-                    self.deadline = monotonic() + HEAD_SECONDS
-                self.data += data
-                self._owner.received(self)
-                return
             self.data += data
             if len(self.data) > MAX_AHEAD_BYTES:
                 self._loop.change(self.fileno(), 0)  # until its requests are read
@@ -187,7 +189,7 @@ class Client:
     def rest_of(self, answer: bytes) -> bytes:
         """Return *answer* without the bytes that :meth:`probe` has sent. Once for each answer."""
         ahead, self._ahead = self._ahead, 0
-        return answer[ahead:] if ahead else answer
+        return answer[ahead:]
 
     def begin(self) -> None:
         """Mark the client as BUSY while the loop processes its request."""
@@ -215,7 +217,8 @@ class Client:
         if self.state is State.GONE:
             self.close()
             return
-        answer = self.rest_of(answer)
+        if self._ahead:
+            answer = self.rest_of(answer)
         self._last = last
         try:
             sent = self.socket.send(answer, socket.MSG_DONTWAIT)
@@ -255,12 +258,14 @@ class Client:
             self._wait()
 
     def _wait(self) -> None:
-        self.state = State.WAITING
-        self.deadline = monotonic() + (HEAD_SECONDS if self.data else self.idle_seconds)
+        self.state = _WAITING
         if self.data:
+            self.deadline = monotonic() + HEAD_SECONDS
             self._loop.post(self._read_ahead)
-        elif self.ended:
-            self.close()
+        else:
+            self.deadline = monotonic() + self.idle_seconds
+            if self.ended:
+                self.close()
 
     def _read_ahead(self) -> None:
         """Let what was received while another request was worked on be looked at."""

@@ -36,6 +36,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, EventHandler] = {}
+        self._missed: set[int] = set()  # descriptors with events that had no handler
         self._posted: deque[Callable[[], None]] = deque()
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wakeup, READABLE)
@@ -61,15 +62,29 @@ class Loop:
         connection.close()
 
     def arm(self, descriptor: int, handler: EventHandler, events: int) -> None:
-        """Call *handler* with the next event on a descriptor, once. It may be closed later without :meth:`forget`."""
+        """Call *handler* once with *events* on a descriptor if it has some, and with each new one until :meth:`disarm`.
+
+        The descriptor may be closed without :meth:`forget`.
+        """
         self._handlers[descriptor] = handler
+        self._missed.discard(descriptor)
         try:
-            self._epoll.modify(descriptor, events | select.EPOLLONESHOT)
+            self._epoll.modify(descriptor, events | select.EPOLLET)
         except FileNotFoundError:
-            self._epoll.register(descriptor, events | select.EPOLLONESHOT)
+            self._epoll.register(descriptor, events | select.EPOLLET)
+
+    def arm_again(self, descriptor: int, handler: EventHandler) -> bool:
+        """Call *handler* with new events on a descriptor that is still the one of an earlier :meth:`arm`.
+
+        This takes no system call. Return False if events had no handler meanwhile, so that :meth:`arm` is needed.
+        """
+        if descriptor in self._missed:
+            return False
+        self._handlers[descriptor] = handler
+        return True
 
     def disarm(self, descriptor: int) -> None:
-        """Undo :meth:`arm`."""
+        """Undo :meth:`arm`. The descriptor remains registered until it is closed."""
         self._handlers.pop(descriptor, None)
 
     def post(self, task: Callable[[], None]) -> None:
@@ -94,6 +109,8 @@ class Loop:
                     _log.exception("an event in the loop was not handled")
             elif descriptor == self._wakeup:
                 os.eventfd_read(self._wakeup)
+            else:
+                self._missed.add(descriptor)
         while self._posted:
             try:
                 self._posted.popleft()()

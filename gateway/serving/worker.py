@@ -106,7 +106,7 @@ class Worker(BaseWorker):
         self._clients: dict[Client, None] = {}
         self._heads = HeadReader()
         self._listening = False
-        self._only_home = self.places.for_calls[0] if len(self.places.for_calls) == 1 else None
+        self._has_all_calls = False
         self._inboxes: set[int] = set()
         self._vacant: set[int] = set()
         self._health = Threads("health", _HEALTH_THREADS, float("inf"), self._events)
@@ -165,6 +165,7 @@ class Worker(BaseWorker):
             else:
                 self._loop.forget(self.places.queue(place))
         self._inboxes = places
+        self._has_all_calls = places.issuperset(self.places.for_calls)
         accepts = not places.isdisjoint(self.places.for_calls)
         if accepts and not self._listening:
             self._listen()
@@ -293,13 +294,15 @@ class Worker(BaseWorker):
                 answer_unreadable(client, too_large, self._events)
                 client.part(at_once=False)
             return
-        head = self._heads.read(data[:end]) if data.startswith(_CALL) else None
+        head = self._heads.read(data[:end]) if end >= 0 else None
         if head is not None and head.length <= MAX_BODY_BYTES:
-            body = data[end + 4 : end + 4 + head.length]
-            if len(body) == head.length:
-                if not (may_move and self._hand_over(client, self._home_of_call(body))):
+            begin = end + 4
+            end = begin + head.length
+            if end <= len(data):
+                body = data[begin:end]
+                if self._has_all_calls or not (may_move and self._hand_over(client, self._home_of_call(body))):
                     self._count()
-                    client.data = data[end + 4 + head.length :]
+                    client.data = data[end:]
                     self._calls.begin(client, head, body)
                 return
             if not client.ended:  # else a thread will say what is missing
@@ -313,8 +316,6 @@ class Worker(BaseWorker):
 
     def _home_of_call(self, body: bytes) -> int:
         """Return the place of a call."""
-        if self._only_home is not None:
-            return self._only_home
         database = self._calls.home_of(body)
         return self.place if database is None else self.places.home(database)
 

@@ -34,6 +34,7 @@ blueprint: Final = Blueprint("call", __name__)
 PEER: Final = "gunicorn.socket"  #: in the environ: what has the client's socket
 STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CALL_REQUEST: Final = CallRequest()
+_PARAMS: Final = (list, dict)
 _REMEMBERED: Final = 4096  #: addresses
 _LONGEST_REMEMBERED: Final = 128  #: characters of a function's name; PostgreSQL has none longer, with its schema
 
@@ -67,7 +68,7 @@ def _answer_steps(
     body, params = read_call_body(environ, read)
     owner, function = _address(body)
     caller.check_platform(owner.platform)
-    if not isinstance(params, list | dict):
+    if not isinstance(params, _PARAMS):
         raise InvalidRequest.of_field("params", "params must be a list or an object")
     database = owner.database_name
     try:

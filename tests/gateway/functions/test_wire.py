@@ -15,6 +15,7 @@ from gateway.functions.wire import (
     complete,
     joined_rows,
     message,
+    only_row,
     row,
 )
 
@@ -37,6 +38,9 @@ def read(*parts: bytes) -> tuple[AnswerReader, CollectedRows]:
 def test_rows_are_found_at_once_and_one_by_one(values: list[bytes]) -> None:
     answer = b"".join(row(value) for value in values) + complete(b"SELECT %d" % len(values))
     assert joined_rows(PARSE_COMPLETE + answer + END, 5, 5 + len(answer)) == (b",".join(values), len(values))
+    assert only_row(PARSE_COMPLETE + answer + END, PARSE_COMPLETE, complete(b"SELECT 1") + END) == (
+        values[0] if len(values) == 1 else None
+    )
     reader, rows = read(BIND_COMPLETE + answer + END)
     assert reader.done
     assert (rows.json, rows.count) == (b"[%b]" % b",".join(values), len(values))
@@ -61,6 +65,7 @@ def test_rows_are_found_at_once_and_one_by_one(values: list[bytes]) -> None:
 )
 def test_rows_with_anything_else_are_not_read_at_once(answer: bytes) -> None:
     assert joined_rows(BIND_COMPLETE + answer + END, 5, 5 + len(answer)) is None
+    assert only_row(BIND_COMPLETE + answer + END, BIND_COMPLETE, complete(b"SELECT 1") + END) is None
 
 
 def test_an_answer_may_be_divided_anywhere() -> None:
@@ -72,7 +77,7 @@ def test_an_answer_may_be_divided_anywhere() -> None:
     )
     for at in range(len(answer)):
         reader, rows = read(answer[:at], answer[at:])
-        assert (reader.done, reader.failed, reader.in_transaction) == (True, None, False)
+        assert (reader.done, reader.failed) == (True, None)
         assert (rows.json, rows.count) == (b'[{"a":1},null,{}]', 3)
         assert reader.tail_rows == [row(b"", b"f")]
         if at < len(answer) - 4:
@@ -84,7 +89,7 @@ def test_an_answer_may_be_divided_anywhere() -> None:
 
 def test_the_first_error_counts_and_has_the_number_of_its_statement() -> None:
     reader, rows = read(row(b"{}"), complete(b"SELECT 1"), ERROR, READY + b"E")
-    assert (reader.failed, reader.in_transaction, rows.count) == (1, True, 1)
+    assert (reader.failed, rows.count) == (1, 1)
     assert reader.error[ord("C")] == b"22012"
     assert reader.error[ord("M")] == b"division by zero"
 

@@ -52,17 +52,36 @@ def test_an_error_of_one_handler_does_not_affect_the_others(loop: Loop, pairs, c
     assert [record.levelname for record in caplog.records] == ["ERROR"] * 2
 
 
-def test_an_armed_handler_is_called_once_and_again_when_armed_again(loop: Loop, pairs) -> None:
+def test_an_armed_handler_is_called_with_each_new_event(loop: Loop, pairs) -> None:
     seen: list[bytes] = []
     (ours, theirs), *_ = pairs
-    for expected in (1, 1, 2):
-        if len(seen) != expected:
-            loop.arm(ours.fileno(), Handler(ours, seen), READABLE)
-        theirs.send(b"x")
+    theirs.send(b"0" * 15)  # before it is armed, and more than the handler reads at once
+    loop.arm(ours.fileno(), Handler(ours, seen), READABLE)
+    for number in (1, 2):
         loop.run_once(0)
-        assert len(seen) == min(expected, 2)
+        loop.run_once(0)
+        assert len(seen) == number
+        theirs.send(b"%d" % number)
     loop.disarm(ours.fileno())
+    theirs.send(b"3")
     loop.run_once(0)
+    assert seen == [b"0" * 10, b"0" * 5 + b"1"]
+
+
+def test_what_had_no_handler_is_seen_when_it_is_armed(loop: Loop, pairs) -> None:
+    seen: list[bytes] = []
+    (ours, theirs), *_ = pairs
+    loop.arm(ours.fileno(), Handler(ours, seen), READABLE)
+    loop.disarm(ours.fileno())
+    assert loop.arm_again(ours.fileno(), Handler(ours, seen))
+    loop.disarm(ours.fileno())
+    theirs.send(b"x")
+    loop.run_once(0)
+    assert not loop.arm_again(ours.fileno(), Handler(ours, seen))
+    loop.arm(ours.fileno(), Handler(ours, seen), READABLE)
+    loop.run_once(0)
+    assert seen == [b"x"]
+    assert loop.arm_again(ours.fileno(), Handler(ours, seen))
 
 
 def test_another_thread_wakes_the_loop(loop: Loop) -> None:
