@@ -34,7 +34,7 @@ def request_id_of(environ: dict[str, Any]) -> str:
     if known is None:
         given = environ.get("HTTP_X_REQUEST_ID")
         if given is None or not _VALID_REQUEST_ID.fullmatch(given):
-            given = f"{getrandbits(128):032x}"
+            given = getrandbits(128).to_bytes(16, "big").hex()
         traceparent = environ.get("HTTP_TRACEPARENT")
         if traceparent is not None and (found := _TRACEPARENT.fullmatch(traceparent)) is not None:
             given = TracedRequestId(given)

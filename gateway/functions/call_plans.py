@@ -42,11 +42,15 @@ class CallPlan:
         values = params if isinstance(params, list) else list(params.values())
         if self.rest is not None:
             values = _folded(values, self.rest)
-        return [encode(value) for encode, value in zip(self.encoders, values, strict=True)] + [*self.outputs]
+        encoded = [encode(value) for encode, value in zip(self.encoders, values, strict=True)]
+        return [*encoded, *self.outputs] if self.outputs else encoded
 
 
 def known_plan(routine: Routine, params: Params) -> CallPlan | None:
     """Return the cached plan for values of this shape."""
+    if isinstance(params, list) and not routine.depends_on_values:
+        found: CallPlan | None = routine.plans.get(len(params))  # none is kept for too many
+        return found
     if not _may_be_remembered(params):
         return None
     plan: CallPlan | None = routine.plans.get(_shape(routine, params))

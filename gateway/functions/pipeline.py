@@ -23,17 +23,15 @@ from gateway.functions.wire import (
     BIND_COMPLETE,
     CLOSE_COMPLETE,
     IDLE,
-    ONE_SELECTED,
     PARSE_COMPLETE,
     READY,
     SYNC,
     AnswerReader,
+    UsualAnswer,
     call,
     close,
     complete,
     execute,
-    joined_rows,
-    only_row,
     parse,
     row,
 )
@@ -74,6 +72,10 @@ _TAIL_ANSWER: Final = b"".join(
         READY + IDLE,
     ]
 )
+_CLEANED: Final = UsualAnswer(BIND_COMPLETE, _TAIL_ANSWER)
+_PREPARED_AND_CLEANED: Final = UsualAnswer(_PREPARATION_ANSWER + BIND_COMPLETE, _TAIL_ANSWER)
+_EXECUTED: Final = UsualAnswer(BIND_COMPLETE, READY + IDLE)
+_PARSED_AND_EXECUTED: Final = UsualAnswer(PARSE_COMPLETE + BIND_COMPLETE, READY + IDLE)
 _ESSENTIAL: Final = 3  #: the call, BEGIN and COMMIT; their errors are those of the call
 
 
@@ -113,10 +115,10 @@ class Pipeline:
         :raises ClientGone: the client has disconnected, and the statement was cancelled
         :raises ConnectionBroken: the connection has ended, or *seconds* have passed
         """
-        head, message = BIND_COMPLETE, call(name, values, result_format) + _TAIL
-        if not self.is_prepared:
-            head, message = _PREPARATION_ANSWER + head, _PREPARATION + message
-        return self._exchange(message, head, _TAIL_ANSWER, rows, seconds)
+        message = call(name, values, result_format) + _TAIL
+        if self.is_prepared:
+            return self._exchange(message, _CLEANED, rows, seconds)
+        return self._exchange(_PREPARATION + message, _PREPARED_AND_CLEANED, rows, seconds)
 
     def call_without_cleaning(
         self,
@@ -131,16 +133,14 @@ class Pipeline:
 
         :param name: under which the statement is prepared; None if it is not
         """
-        head, message = BIND_COMPLETE, call(name or _UNNAMED, values, statement.result_format) + SYNC
-        if name is None:
-            head, message = PARSE_COMPLETE + head, parse(_UNNAMED, statement.sql, statement.types) + message
-        return self._exchange(message, head, READY + IDLE, rows, seconds)
+        message = call(name or _UNNAMED, values, statement.result_format) + SYNC
+        if name is not None:
+            return self._exchange(message, _EXECUTED, rows, seconds)
+        message = parse(_UNNAMED, statement.sql, statement.types) + message
+        return self._exchange(message, _PARSED_AND_EXECUTED, rows, seconds)
 
-    def _exchange(self, message: bytes, head: bytes, tail: bytes, rows: CollectedRows, seconds: float) -> Steps[bool]:
-        """Send a message and read its answer. Return whether the session is clean afterwards.
-
-        The usual answer is *head*, rows, and *tail*.
-        """
+    def _exchange(self, message: bytes, usual: UsualAnswer, rows: CollectedRows, seconds: float) -> Steps[bool]:
+        """Send a message and read its answer. Return whether the session is clean afterwards."""
         conversation, wait = self._conversation, self._wait
         conversation.begin(seconds=seconds, for_client=True, drained=True)
         self.is_prepared = False
@@ -150,19 +150,19 @@ class Pipeline:
                 yield from self._send_rest(message, sent)
             event = yield wait
             data = self._read() if event is _READY else None
-            value = None if data is None else only_row(data, head, ONE_SELECTED + tail)
+            value = None if data is None else usual.only_row(data)
             if value is not None:
                 rows.add_joined(value, 1)
                 reader = None
             else:
-                reader = yield from self._receive(event, data, head, tail, rows)
+                reader = yield from self._receive(event, data, usual, rows)
         except BaseException:
             conversation.close()  # the rest of the answer would be taken for that of the next statement
             raise
         if reader is not None and reader.rest:
             conversation.close()  # libpq would begin to read in the middle of a message
         is_clean = reader is None or self._judge(reader)
-        self.is_prepared = is_clean and tail is _TAIL_ANSWER
+        self.is_prepared = is_clean and (usual is _CLEANED or usual is _PREPARED_AND_CLEANED)
         return self.is_prepared
 
     def _judge(self, reader: AnswerReader) -> bool:
@@ -200,7 +200,7 @@ class Pipeline:
             yield from conversation.cancel()
 
     def _receive(
-        self, event: Event, data: bytes | None, head: bytes, tail: bytes, rows: CollectedRows
+        self, event: Event, data: bytes | None, usual: UsualAnswer, rows: CollectedRows
     ) -> Steps[AnswerReader | None]:
         """Read an answer to its end, from the first *event* and the *data* read after it on.
 
@@ -215,7 +215,8 @@ class Pipeline:
                 at_end = not data
                 if reader is None:
                     answer += data
-                    if _take_usual_answer(answer, head, tail, rows):
+                    if (found := usual.rows(answer)) is not None:
+                        rows.add_joined(*found)
                         return None
                     if at_end or answer.startswith(READY, -len(READY + IDLE)) or len(answer) >= _WHOLE_BYTES:
                         reader, data = AnswerReader(rows), answer
@@ -241,14 +242,3 @@ class Pipeline:
             raise self._conversation.lost(str(exc), sent=True) from exc
         self._wait.drained = len(data) < _RECEIVE_BYTES
         return data
-
-
-def _take_usual_answer(answer: bytes, head: bytes, tail: bytes, rows: CollectedRows) -> bool:
-    """Add the rows between *head* and *tail*, and return True, if *answer* has nothing else."""
-    if not (answer.endswith(tail) and answer.startswith(head)):
-        return False
-    found = joined_rows(answer, len(head), len(answer) - len(tail))
-    if found is None:
-        return False
-    rows.add_joined(*found)
-    return True

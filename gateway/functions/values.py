@@ -24,10 +24,10 @@ def encoder_of(kind: ValueType) -> Encoder:
     write = _WRITERS[kind.form]
 
     def encode(value: JsonValue) -> bytes | None:
-        if value is None:
-            return None
         if type(value) is int:
             return b"%d" % value
+        if value is None:
+            return None
         text = write(value, kind)
         if "\0" in text:  # libpq would cut the value there
             raise QueryFailed(

@@ -80,20 +80,36 @@ def complete(tag: bytes) -> bytes:
 _DATA_ROW: Final = ord("D")
 _ROW: Final = Struct("!IHI")  #: the length of the message, the number of columns, the length of the value
 _ROW_HEADER: Final = 11
-ONE_SELECTED: Final = complete(b"SELECT 1")
-
-
-def only_row(answer: bytes, head: bytes, tail: bytes) -> bytes | None:
-    """Return the JSON value in an answer of *head*, one row of one value, and *tail*; None if it is another one."""
-    size = len(answer) - len(head) - _ROW_HEADER - len(tail)
-    if size < 0 or not answer.endswith(tail):
-        return None
-    start = b"%bD%b" % (head, _ROW.pack(size + _ROW_HEADER - 1, 1, size))
-    return answer[len(start) : -len(tail)] if answer.startswith(start) else None
-
-
+_ROW_START: Final = Struct("!cIHI")  #: the kind of the message, and as _ROW
+_ONE_SELECTED: Final = complete(b"SELECT 1")
 #: The header of a row below 16 MB. JSON has no zero byte, so this matches nothing inside a value.
 _SHORT_ROW: Final = re.compile(rb"D\x00.{3}\x00\x01\x00.{3}", re.DOTALL)
+
+
+class UsualAnswer:
+    """An answer of constant bytes with the rows of a call in the middle, which is recognized as a whole."""
+
+    __slots__ = ("_head", "_overhead", "_tail", "_tail_of_one")
+
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        """Expect *head* before the rows, and *tail* after the completion of the call."""
+        self._head, self._tail = head, tail
+        self._tail_of_one = _ONE_SELECTED + tail
+        self._overhead = len(head) + _ROW_HEADER + len(self._tail_of_one)
+
+    def only_row(self, answer: bytes) -> bytes | None:
+        """Return the only row of *answer*; None if it is not this answer with one row of one JSON value."""
+        size = len(answer) - self._overhead
+        if size < 0 or not answer.endswith(self._tail_of_one):
+            return None
+        start = self._head + _ROW_START.pack(b"D", size + _ROW_HEADER - 1, 1, size)
+        return answer[len(start) : len(start) + size] if answer.startswith(start) else None
+
+    def rows(self, answer: bytes) -> tuple[bytes, int] | None:
+        """Return the rows of *answer* with commas between them, and their number; None if it is not this answer."""
+        if not (answer.endswith(self._tail) and answer.startswith(self._head)):
+            return None
+        return joined_rows(answer, len(self._head), len(answer) - len(self._tail))
 
 
 def joined_rows(answer: bytes, start: int, end: int) -> tuple[bytes, int] | None:

@@ -30,12 +30,14 @@ _NOT_SUPPORTED: Final = "0A000"
 _INTERNAL_ERROR: Final = "XX000"
 T = TypeVar("T")
 TRIES: Final = 4  #: with signatures that have changed meanwhile; few calls see more than one change
+_TRIES_LEFT: Final = tuple(reversed(range(TRIES)))
+_TWICE: Final = (1, 2)
 
 #: The prepared statement was dropped or replaced, or its result has other columns now.
 _PREPARED_ANEW: Final = frozenset({"26000", "42P05", _NOT_SUPPORTED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, because every call makes one, which takes three times as long then
 class FunctionCall:
     """A function, the owner of its database, and its arguments as ``parse_json`` returns them."""
 
@@ -44,7 +46,7 @@ class FunctionCall:
     params: Params
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # as FunctionCall
 class CallAnswer:
     """The result of a call. ``rows`` is a JSON array, ready to be sent."""
 
@@ -119,7 +121,7 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConne
     :raises DatabaseNameConflict: the database of this name is another owner's
     """
     directory, registry = services.directory, services.registry
-    for _ in range(2):
+    for _ in _TWICE:
         database = directory.remembered(owner)
         if database is None:
             yield ELSEWHERE
@@ -169,7 +171,7 @@ def _call_as_known(session: CallSession, services: Services, call: FunctionCall)
     if routine is None:
         yield ELSEWHERE
         routine = signatures.read(session, database, call.function)
-    for left in reversed(range(TRIES)):
+    for left in _TRIES_LEFT:
         try:
             return (yield from _attempt(session, services, call, routine))
         except (InvalidRequest, Misfit, ServerRefused) as exc:

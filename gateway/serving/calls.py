@@ -202,17 +202,16 @@ class LoopCall:
         self._client.answer(http_answer(answer, request_id_of(self._environ), last=last), last=last)
 
 
-_LINES: Final = {status: f"HTTP/1.1 {line}\r\nServer: {SERVER}\r\n".encode() for status, line in STATUS_LINES.items()}
-_HEAD: Final = (
-    b"%bDate: %b\r\nConnection: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-    + REQUEST_ID_HEADER.encode()
-    + b": %b\r\n%b\r\n%b"
-)
+_ANSWER: Final = b"%b%d\r\n" + REQUEST_ID_HEADER.encode() + b": %b\r\n%b\r\n%b"
 
 
-@lru_cache(maxsize=1)
-def _date_of(second: int) -> bytes:
-    return formatdate(second, usegmt=True).encode()
+@lru_cache(maxsize=8)
+def _first_lines(status: int, last: bool, second: int) -> bytes:
+    """Return the head of an answer up to the length of its body: the same for all of a second."""
+    return (
+        f"HTTP/1.1 {STATUS_LINES[status]}\r\nServer: {SERVER}\r\nDate: {formatdate(second, usegmt=True)}\r\n"
+        f"Connection: {'close' if last else 'keep-alive'}\r\nContent-Type: application/json\r\nContent-Length: "
+    ).encode()
 
 
 def http_answer(answer: Answer, request_id: str, *, last: bool) -> bytes:
@@ -223,12 +222,5 @@ def http_answer(answer: Answer, request_id: str, *, last: bool) -> bytes:
     more = b""
     if answer.headers:
         more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode("latin-1")
-    return _HEAD % (
-        _LINES[answer.status],
-        _date_of(int(time())),
-        b"close" if last else b"keep-alive",
-        len(answer.body),
-        request_id.encode(),
-        more,
-        answer.body,
-    )
+    first_lines = _first_lines(answer.status, last, int(time()))
+    return _ANSWER % (first_lines, len(answer.body), request_id.encode(), more, answer.body)

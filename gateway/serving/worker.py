@@ -49,12 +49,14 @@ class Listener:
         listener.setblocking(False)
         self.socket = listener
         self._address = listener.getsockname()
+        self._kind = int(listener.family), int(listener.type), listener.proto
         self._worker = worker
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
         """Accept a client."""
         try:
-            connection, address = self.socket.accept()
+            # accept() itself converts the family and the type to their enumerations each time.
+            descriptor, address = self.socket._accept()  # type: ignore[attr-defined]
         except OSError as exc:
             if exc.errno in (errno.EAGAIN, errno.ECONNABORTED):
                 return
@@ -62,7 +64,7 @@ class Listener:
                 raise
             self._worker.make_room()
             return
-        self._worker.accept(connection, address, self._address)
+        self._worker.accept(socket.socket(*self._kind, fileno=descriptor), address, self._address)
 
 
 class Inbox:

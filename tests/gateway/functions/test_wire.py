@@ -12,10 +12,10 @@ from gateway.functions.wire import (
     PARSE_COMPLETE,
     READY,
     AnswerReader,
+    UsualAnswer,
     complete,
     joined_rows,
     message,
-    only_row,
     row,
 )
 
@@ -38,9 +38,11 @@ def read(*parts: bytes) -> tuple[AnswerReader, CollectedRows]:
 def test_rows_are_found_at_once_and_one_by_one(values: list[bytes]) -> None:
     answer = b"".join(row(value) for value in values) + complete(b"SELECT %d" % len(values))
     assert joined_rows(PARSE_COMPLETE + answer + END, 5, 5 + len(answer)) == (b",".join(values), len(values))
-    assert only_row(PARSE_COMPLETE + answer + END, PARSE_COMPLETE, complete(b"SELECT 1") + END) == (
-        values[0] if len(values) == 1 else None
-    )
+    usual = UsualAnswer(PARSE_COMPLETE, END)
+    assert usual.rows(PARSE_COMPLETE + answer + END) == (b",".join(values), len(values))
+    assert usual.only_row(PARSE_COMPLETE + answer + END) == (values[0] if len(values) == 1 else None)
+    assert usual.rows(BIND_COMPLETE + answer + END) is None
+    assert usual.only_row(BIND_COMPLETE + answer + END) is None
     reader, rows = read(BIND_COMPLETE + answer + END)
     assert reader.done
     assert (rows.json, rows.count) == (b"[%b]" % b",".join(values), len(values))
@@ -65,7 +67,7 @@ def test_rows_are_found_at_once_and_one_by_one(values: list[bytes]) -> None:
 )
 def test_rows_with_anything_else_are_not_read_at_once(answer: bytes) -> None:
     assert joined_rows(BIND_COMPLETE + answer + END, 5, 5 + len(answer)) is None
-    assert only_row(BIND_COMPLETE + answer + END, BIND_COMPLETE, complete(b"SELECT 1") + END) is None
+    assert UsualAnswer(BIND_COMPLETE, END).only_row(BIND_COMPLETE + answer + END) is None
 
 
 def test_an_answer_may_be_divided_anywhere() -> None:
