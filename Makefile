@@ -48,4 +48,4 @@ fuzz-memory: setup
 	$(VENV)/bin/python -m tests.fuzz --memory
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis

@@ -30,7 +30,7 @@ WORKER = Path(__file__).parent / "load_worker.py"
 OBSERVER = "observer"  # the application name of connections that belong to the test, and are not counted
 
 
-class Server(EmbeddedPostgres):
+class LoggingServer(EmbeddedPostgres):
     """A PostgreSQL no other module uses, with a log of every connection."""
 
     SETTINGS: ClassVar = {"log_connections": "on", "log_disconnections": "on", "log_line_prefix": "%p "}
@@ -88,14 +88,14 @@ LOGGED_DATABASE = re.compile(r" database=(\S+)")
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="pg-faults-") as folder, Server(Path(folder)) as server:
+def own_server() -> Iterator[LoggingServer]:
+    with tempfile.TemporaryDirectory(prefix="pg-faults-") as folder, LoggingServer(Path(folder)) as server:
         server.log_connections()
         yield server
 
 
 @pytest.fixture(scope="module")
-def databases(own_server: Server) -> list[str]:
+def databases(own_server: LoggingServer) -> list[str]:
     names = [f"tenant_{number:02}" for number in range(40)]
     with own_server.observe() as connection:
         for name in names:
@@ -112,7 +112,7 @@ class Sampler:
     QUERY = b"""SELECT count(*), extract(epoch FROM clock_timestamp() - statement_timestamp()) < 0.002
         FROM pg_stat_activity WHERE starts_with(application_name, 'stonescriptdb-gateway')"""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: LoggingServer) -> None:
         self._server = server
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -191,16 +191,16 @@ class LoadWorker:
         self.process.communicate()
 
 
-class Budget:
+class SharedBudget:
     """A budget that the workers of a test share."""
 
-    def __init__(self, server: Server, slots_path: Path, databases: list[str]) -> None:
+    def __init__(self, server: LoggingServer, slots_path: Path, databases: list[str]) -> None:
         self._server = server
         self._slots_path = slots_path
         self._databases = databases
 
     def settings(self, *, limit: int, per_pool: int, **changes) -> dict:
-        """What a registry that takes part is made with."""
+        """Return the arguments of a registry that uses this budget."""
         return {
             "conninfo": self._server.url,
             "max_total_connections": limit,
@@ -233,12 +233,12 @@ class Budget:
 
 
 @pytest.fixture
-def budget(own_server: Server, databases: list[str], tmp_path: Path) -> Budget:
-    return Budget(own_server, tmp_path / "slots", databases)
+def budget(own_server: LoggingServer, databases: list[str], tmp_path: Path) -> SharedBudget:
+    return SharedBudget(own_server, tmp_path / "slots", databases)
 
 
 @pytest.fixture
-def start_worker(databases: list[str], budget: Budget) -> Iterator[Callable]:
+def start_worker(databases: list[str], budget: SharedBudget) -> Iterator[Callable]:
     """Start a worker process with some of its task given; all of a test share one budget."""
     workers: list[LoadWorker] = []
 
@@ -262,6 +262,6 @@ def start_worker(databases: list[str], budget: Budget) -> Iterator[Callable]:
 
 
 @pytest.fixture
-def sampler(own_server: Server, databases: list[str]) -> Iterator[Sampler]:
+def sampler(own_server: LoggingServer, databases: list[str]) -> Iterator[Sampler]:
     with Sampler(own_server) as sampler:
         yield sampler

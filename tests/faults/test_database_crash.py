@@ -38,7 +38,7 @@ MOST = 11  #: more than the statements about databases in one request
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE starts_with(application_name, 'stonescriptdb-gateway')"
 
 
-class Server:
+class CrashingServer:
     """The server of the test, which is lost at one of the statements about databases."""
 
     def __init__(self, own_server, monkeypatch) -> None:
@@ -103,8 +103,8 @@ def succeeds(act: Callable[[], object]) -> bool:
 
 
 @pytest.fixture
-def server(own_server, monkeypatch) -> Server:
-    return Server(own_server, monkeypatch)
+def server(own_server, monkeypatch) -> CrashingServer:
+    return CrashingServer(own_server, monkeypatch)
 
 
 @pytest.fixture
