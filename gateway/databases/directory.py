@@ -186,7 +186,7 @@ def _owns(roles: PlatformRoles | None, row: DatabaseRow, stamp: Stamp) -> bool:
 
 def _conflict(owner: DatabaseOwner) -> str:
     return (
-        f"a database named {owner.database_name!r} exists and is not recorded as the one asked for. Either other names "
-        "fold into the same database name, then choose another; or it was made outside this gateway, then adopt it "
-        "with /register or the command line"
+        f"the database {owner.database_name!r} exists with another owner, or no recorded one. If other names "
+        "map to the same database name, choose another name; if it was created outside this gateway, adopt it with "
+        "POST /register or the command adopt"
     )
