@@ -20,6 +20,7 @@ from psycopg.pq import Conninfo, PGconn, PollingStatus, abc
 from psycopg.rows import TupleRow
 
 from gateway.pools.budget import Budget
+from gateway.pools.scram import Challenge, ScramKeys, ScramLogin
 
 APPLICATION_NAME: Final = "stonescriptdb-gateway"
 DEDICATED_APPLICATION_NAME: Final = f"{APPLICATION_NAME} administration"
@@ -44,7 +45,13 @@ class CountedConnection(psycopg.Connection[TupleRow]):
 
     @classmethod
     def connect(  # type: ignore[override]  # the rest of psycopg's parameters is of no use here
-        cls, conninfo: str = "", *, autocommit: bool = False, connect_timeout: float, at_once: bool = False
+        cls,
+        conninfo: str = "",
+        *,
+        autocommit: bool = False,
+        connect_timeout: float,
+        at_once: bool = False,
+        login: ScramLogin | None = None,
     ) -> Self:
         """Connect to a server.
 
@@ -53,16 +60,12 @@ class CountedConnection(psycopg.Connection[TupleRow]):
 
         :param connect_timeout: in seconds
         :param at_once: let libpq connect by itself; only where there is :func:`one_address`
+        :param login: with the password of *conninfo*, so that libpq need not hash it; used only with *at_once*
         :raises psycopg.OperationalError: it cannot be made
         """
         if not at_once:
             return super().connect(conninfo, autocommit=autocommit, connect_timeout=max(1, round(connect_timeout)))
-        pgconn = PGconn.connect_start(conninfo.encode())
-        try:
-            _finish_connecting(pgconn, monotonic() + connect_timeout)
-        except BaseException:
-            pgconn.finish()
-            raise
+        pgconn = _connect_at_once(conninfo.encode(), monotonic() + connect_timeout, login)
         pgconn.nonblocking = 1
         connection = cls(pgconn)
         connection._autocommit = autocommit
@@ -98,7 +101,50 @@ def one_address(conninfo: str) -> bool:
     return True
 
 
-def _finish_connecting(pgconn: abc.PGconn, deadline: float) -> None:
+class _OtherChallengeError(Exception):
+    """The password has another salt now, so the keys are not those of the password any more."""
+
+
+def _connect_at_once(conninfo: bytes, deadline: float, login: ScramLogin | None) -> abc.PGconn:
+    """Connect with the keys of *login* if they are known, and derive them otherwise."""
+    keys = login.keys if login is not None else None
+    pgconn = PGconn.connect_start(conninfo + keys.parameters if keys is not None else conninfo)
+    try:
+        challenge = _finish_connecting(pgconn, deadline, keys, reads_challenge=login is not None)
+    except _OtherChallengeError:
+        assert login is not None  # without one there are no keys
+        login.keys = None
+        _finish_and_wait(pgconn, deadline)
+        return _connect_at_once(conninfo, deadline, login)
+    except BaseException:
+        pgconn.finish()
+        raise
+    if login is not None and keys is None and challenge is not None:
+        login.derive_keys(challenge)
+    return pgconn
+
+
+def _finish_and_wait(pgconn: abc.PGconn, deadline: float) -> None:
+    """Close a connection that is being made, and return when its backend has ended: the next one has the same slot."""
+    with socket.socket(fileno=os.dup(pgconn.socket)) as duplicate:
+        pgconn.finish()
+        duplicate.shutdown(socket.SHUT_WR)
+        duplicate.settimeout(max(0.0, deadline - monotonic()))
+        try:
+            while duplicate.recv(4096):
+                pass
+        except TimeoutError:
+            raise psycopg.errors.ConnectionTimeout("connection timeout expired") from None
+
+
+def _finish_connecting(
+    pgconn: abc.PGconn, deadline: float, keys: ScramKeys | None, *, reads_challenge: bool
+) -> Challenge | None:
+    """Return when *pgconn* is connected, with the challenge of the server if it has sent one without TLS.
+
+    :raises _OtherChallengeError: it is not the challenge that *keys* are for
+    """
+    challenge: Challenge | None = None
     while (status := pgconn.connect_poll()) != PollingStatus.OK:
         if status == PollingStatus.FAILED:
             raise psycopg.OperationalError(f"connection failed: {pgconn.get_error_message()}")
@@ -106,6 +152,11 @@ def _finish_connecting(pgconn: abc.PGconn, deadline: float) -> None:
         poller.register(pgconn.socket, _WAITED_FOR[PollingStatus(status)])
         if not poller.poll(max(0, int((deadline - monotonic()) * 1000))):
             raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+        if reads_challenge and challenge is None and status == PollingStatus.READING:
+            challenge = Challenge.waiting_on(pgconn.socket)
+            if keys is not None and challenge not in (None, keys.challenge):
+                raise _OtherChallengeError
+    return challenge
 
 
 def conninfo_of_server(conninfo: str, *, application_name: str, session_options: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from gateway.pools.connection import (
     one_address,
     refusal,
 )
+from gateway.pools.scram import ScramLogin, scram_login
 from gateway.pools.table import database_key
 from gateway.pools.waiter import Waiter
 from gateway.pools.watcher import Watcher
@@ -136,6 +137,16 @@ class Connector:
         self._watcher = watcher
         self._exists = exists
         self._login_to = login_to
+        given = conninfo_to_dict(conninfo).get("password")
+        self._scram = scram_login(None if given is None else str(given))
+        self._scram_of_roles: dict[str, ScramLogin | None] = {}  # by password
+
+    def scram_login_to(self, database: str) -> ScramLogin | None:
+        """Return the login of connections to *database*, shared by all with the same password."""
+        password = self._login_to(database).get("password")
+        if password is None:
+            return self._scram
+        return self._scram_of_roles.setdefault(password, scram_login(password))
 
     def pooled_conninfo(self, database: str) -> str:
         """Return the conninfo with which a pool of *database* connects."""
@@ -195,6 +206,7 @@ class Connector:
             autocommit=True,
             connect_timeout=self._seconds,
             at_once=self.at_once,
+            login=self.scram_login_to(database),
         )
 
     def end(self, connection: CountedConnection) -> None:

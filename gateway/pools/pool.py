@@ -63,7 +63,11 @@ class TenantPool(ConnectionPool[CountedConnection]):
         super().__init__(
             connector.pooled_conninfo(database),
             connection_class=CountedConnection,
-            kwargs={"autocommit": True, "at_once": connector.at_once},
+            kwargs={
+                "autocommit": True,
+                "at_once": connector.at_once,
+                "login": connector.scram_login_to(database),
+            },
             min_size=0,
             max_size=max_size,
             open=False,

@@ -267,6 +267,10 @@ class SharedTable:
         self.ticket_owners[ticket] = 0
         self.header[_WAITING_AT] -= 1
 
+    def has_ticket_of(self, key: int) -> bool:
+        """Return whether there is a ticket for the database. Read without the mutex."""
+        return key in compress(self.ticket_databases, self.ticket_owners)
+
     def tickets(self, living: Container[int]) -> list[int]:
         """Return the tickets of running workers; remove the others and correct the count. Under the mutex."""
         if not self.waiting:
