@@ -19,13 +19,16 @@ VERSION: Final = version("stonescriptdb-gateway")
 
 @blueprint.get("/health")
 def health() -> ResponseReturnValue:
-    """Return the state of the gateway and its connections; 200 also if PostgreSQL is unreachable."""
+    """Return the state of the gateway and its connections; 200 also if PostgreSQL is unreachable.
+
+    It is degraded, too, while PostgreSQL answers but refuses new connections: databases without one cannot be called.
+    """
     services = current_services()
     connected = services.server_check.is_connected()
     statistics = services.registry.statistics()
     return ok(
         {
-            "status": "healthy" if connected else "degraded",
+            "status": "healthy" if connected and not services.registry.connections_are_refused() else "degraded",
             "version": VERSION,
             "postgres_connected": connected,
             "active_pools": statistics.active_pools,

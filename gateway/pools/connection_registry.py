@@ -179,6 +179,10 @@ class ConnectionRegistry:
         """Return the holders of connections of the budget, and the waiters. Does not query PostgreSQL."""
         return self.worker_pools.occupancy()
 
+    def connections_are_refused(self) -> bool:
+        """Return whether PostgreSQL has refused this process's last connection to an existing database, lately."""
+        return self.worker_pools.refused
+
     def has_lost_connections(self) -> bool:
         """Whether a worker has lost a connection of which it is not known what has become of it. Cheap."""
         return self.worker_pools.budget.has_lost()

@@ -31,6 +31,7 @@ from gateway.pools.waiter import Waiter
 from gateway.pools.watcher import Watcher
 
 FIRST_PAUSE_SECONDS: Final = 0.1
+REFUSAL_SECONDS: Final = 60.0  #: for which a refused connection is reported, if none is made meanwhile
 LONGEST_PAUSE_SECONDS: Final = 1.0  #: so that service is back about a second after the server is
 
 #: Deploys have deadlines of their own: the time-outs that a role or a database has for its applications do not apply.
@@ -54,6 +55,15 @@ class Outage:
         self._cause: str | None = None  # None: the server can be reached, as far as we know
         self._pause = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
+        self._refused_at = float("-inf")
+
+    @property
+    def refuses(self) -> bool:
+        """Return whether the server has refused the last connection to an existing database, within REFUSAL_SECONDS.
+
+        It usually has too many; idle connections still work.
+        """
+        return monotonic() - self._refused_at < REFUSAL_SECONDS
 
     @property
     def known(self) -> bool:
@@ -90,8 +100,13 @@ class Outage:
             self._cause = cause
             self._next_attempt = monotonic() + self._pause
 
+    def refused(self) -> None:
+        """Record that the server has refused a connection to an existing database."""
+        self._refused_at = monotonic()
+
     def ended(self) -> None:
-        """Record that the server was reached."""
+        """Record that a connection was made."""
+        self._refused_at = float("-inf")
         if self._cause is not None:
             with self._lock:
                 self._cause = None
@@ -234,6 +249,7 @@ class Connector:
         except GatewayError:
             return failure(cause)
         if known:
+            self.outage.refused()
             _log.warning("PostgreSQL refuses connections to one database: %s", cause)
             return failure(cause)
         return DatabaseNotFound("the database does not exist", database=database)

@@ -193,6 +193,11 @@ class WorkerPools:
             misses=counts["requests_queued"],
         )
 
+    @property
+    def refused(self) -> bool:
+        """Return whether PostgreSQL has refused the last connection to an existing database."""
+        return self._connector.outage.refuses
+
     def occupancy(self) -> Occupancy:
         """Return the holders of connections of the budget, and the waiters, over all workers."""
         return self.budget.occupancy()

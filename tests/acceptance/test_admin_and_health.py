@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from gateway.embedded_postgres import EmbeddedPostgres
 from tests.acceptance.schemas import SHOP
@@ -169,6 +170,29 @@ def test_health_answers_while_postgresql_hangs_and_calls_pile_up(
         assert {call.result().status for call in calls} <= {200, 503, 504}
     wait_until(lambda: gateway.get("/health").json["status"] == "healthy")
     wait_until(lambda: gateway.call(platform, "count_users").status == 200)
+
+
+def test_health_is_degraded_while_new_connections_are_refused(
+    start_gateway, own_server: EmbeddedPostgres, platform: str
+) -> None:
+    gateway: Gateway = start_gateway(DATABASE_URL=own_server.url)
+    limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}")
+    role = sql.Identifier(str(conninfo_to_dict(own_server.url)["user"]))
+    for tenant in ("warm", "cold"):
+        assert gateway.register(platform, SHOP, tenant_id=tenant).status == 200
+    assert gateway.call(platform, "count_users", tenant_id="warm").status == 200
+    with psycopg.connect(own_server.superuser_url, autocommit=True) as superuser:
+        superuser.execute(limit.format(role, 0))
+        try:
+            assert gateway.call(platform, "count_users", tenant_id="cold").status == 503
+            assert gateway.call(platform, "count_users", tenant_id="warm").status == 200
+            health = gateway.get("/health").json
+            assert (health["status"], health["postgres_connected"]) == ("degraded", True)
+            assert gateway.get("/health/ready").status == 200
+        finally:
+            superuser.execute(limit.format(role, -1))
+    assert gateway.call(platform, "count_users", tenant_id="cold").status == 200
+    assert gateway.get("/health").json["status"] == "healthy"
 
 
 def test_readiness_follows_postgresql(start_gateway, own_server: EmbeddedPostgres) -> None:

@@ -58,9 +58,11 @@ class LoggingServer(EmbeddedPostgres):
 
         A backend is logged before it enters pg_stat_activity and after it has left it, and the lines are in order: so
         this is exact, unlike a sample, which is read row by row while backends start and end. Where the gateway learns
-        from pg_stat_activity that a lost backend has ended, the next one may be received before that is logged; then
-        *start* is "authorized", which is logged when a backend is surely in pg_stat_activity.
+        from pg_stat_activity that a lost backend has ended, the next one may be received before that is logged, and on
+        a busy machine also authorized. Then *start* is "authorized", and a backend that was terminated counts until it
+        has logged that it will end.
         """
+        ends = {"disconnection"} | ({"terminating"} if start == "authorized" else set())
         lines = self.log.read_bytes()[after:].decode(errors="replace").splitlines()
         events = [match.groups() for line in lines if (match := LOGGED.match(line))]
         databases = {
@@ -76,14 +78,14 @@ class LoggingServer(EmbeddedPostgres):
                 alive.add(pid)
                 per_database[databases[pid]] += 1
                 most_per_database = max(most_per_database, per_database[databases[pid]])
-            elif what == "disconnection" and pid in alive:
+            elif what in ends and pid in alive:
                 alive.discard(pid)
                 per_database[databases[pid]] -= 1
             most = max(most, len(alive))
         return most, most_per_database
 
 
-LOGGED = re.compile(r"(\d+) LOG:  (?:connection )?(received|authorized|disconnection)(.*)")
+LOGGED = re.compile(r"(\d+) (?:LOG|FATAL):  (?:connection )?(received|authorized|terminating|disconnection)(.*)")
 LOGGED_DATABASE = re.compile(r" database=(\S+)")
 
 

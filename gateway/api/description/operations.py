@@ -71,7 +71,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/health"): Operation(
         tag=HEALTH,
         summary="State of the gateway",
-        text="Answers within a second, and with 200 even if PostgreSQL is unreachable; then `status` is `degraded`.",
+        text="Answers within a second, and with 200 even if PostgreSQL is unreachable or refuses new connections; "
+        "then `status` is `degraded`.",
         answer=answers.HealthAnswer(),
     ),
     ("GET", "/health/live"): Operation(
