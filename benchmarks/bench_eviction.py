@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from gateway.pools.snapshot import ranks_to_close, share_of_returning
+from gateway.pools.eviction import ranks_to_close, share_of_returning
 
 CONNECTIONS: Final = 100
 Choice: TypeAlias = Callable[[int], int]  #: from the number of idle connections to the rank of one, oldest first

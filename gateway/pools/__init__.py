@@ -1,9 +1,8 @@
 """Connections to PostgreSQL: one pool per database, one budget for all workers of the machine."""
 
-from gateway.pools.budget import Occupancy
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connection_registry import ConnectionRegistry, Lease
+from gateway.pools.occupancy import Occupancy, PoolStatistics
 from gateway.pools.table import database_key
-from gateway.pools.worker_pools import PoolStatistics
 
 __all__ = ["ConnectionRegistry", "CountedConnection", "Lease", "Occupancy", "PoolStatistics", "database_key"]

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import socket
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import ip_address
 from time import monotonic
 from typing import Any, Final, Self
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Conninfo, PGconn, PollingStatus, abc
+from psycopg.pq import PGconn, PollingStatus, abc
 from psycopg.rows import TupleRow
 
 from gateway.pools.budget import Budget
 from gateway.pools.scram import Challenge, ScramKeys, ScramLogin
 
-APPLICATION_NAME: Final = "stonescriptdb-gateway"
-DEDICATED_APPLICATION_NAME: Final = f"{APPLICATION_NAME} administration"
-CONNECT_TIMEOUT_SECONDS: Final = 5  #: for reaching the server and logging in; a server that is up takes milliseconds
-CHECK_INTERVAL_MS: Final = 1000  #: how soon a busy backend notices that its client is gone (PostgreSQL 14 and newer)
-
-_WHERE = re.compile(r"^(?:connection (?:failed|is bad): )?(?:connection to server .*? failed: )?")
-_ESCAPED = re.compile(r"([\\\s])")
-_QUOTED = re.compile(r"([\\'])")
 _WAITED_FOR: Final = {PollingStatus.READING: select.POLLIN, PollingStatus.WRITING: select.POLLOUT}
 
-GOODBYE_SECONDS: Final = 5.0  #: after which a backend that should end is treated as an orphan
+TERMINATION_SECONDS: Final = 5.0  #: after which a backend that should end is treated as an orphan
 
 
 class CountedConnection(psycopg.Connection[TupleRow]):
@@ -59,7 +48,7 @@ class CountedConnection(psycopg.Connection[TupleRow]):
         there is nothing to divide or to look up, libpq alone takes less than half as much CPU.
 
         :param connect_timeout: in seconds
-        :param at_once: let libpq connect by itself; only where there is :func:`one_address`
+        :param at_once: let libpq connect by itself; only where there is ``conninfo.one_address``
         :param login: with the password of *conninfo*, so that libpq need not hash it; used only with *at_once*
         :raises psycopg.OperationalError: it cannot be made
         """
@@ -82,23 +71,7 @@ class CountedConnection(psycopg.Connection[TupleRow]):
         if link is None:
             super().close()
         else:
-            link.hang_up(super().close, orderly=not self.closed)
-
-
-def one_address(conninfo: str) -> bool:
-    """Whether *conninfo*, with libpq's environment, means one server, without a name to ask another machine for."""
-    defaults = {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
-    given = defaults | conninfo_to_dict(conninfo)
-    address = str(given["hostaddr"] or given["host"])
-    if given["service"] or "," in address:
-        return False
-    if not address or address.startswith("/") or address == "localhost":
-        return True
-    try:
-        ip_address(address)
-    except ValueError:
-        return False
-    return True
+            link.close(super().close, orderly=not self.closed)
 
 
 class _OtherChallengeError(Exception):
@@ -159,46 +132,6 @@ def _finish_connecting(
     return challenge
 
 
-def conninfo_of_server(conninfo: str, *, application_name: str, session_options: Mapping[str, str]) -> str:
-    """Return the conninfo for any of the server's databases, with settings for the session in its startup packet.
-
-    The ``options`` of *conninfo* stay, and win over *session_options*. GSSAPI encrypts the connection only if
-    *conninfo* or libpq's environment asks for it, because calls without encryption are cheaper (decision 53).
-    """
-    given = conninfo_to_dict(conninfo)
-    settings = {"client_connection_check_interval": str(CHECK_INTERVAL_MS)} | dict(session_options)
-    options = ["-c {}={}".format(name, _ESCAPED.sub(r"\\\1", value)) for name, value in settings.items()]
-    if given.get("options"):
-        options.append(str(given["options"]))
-    unencrypted = {} if _chooses_gssencmode(given) else {"gssencmode": "disable"}
-    return make_conninfo(
-        conninfo,
-        **unencrypted,
-        application_name=application_name,
-        options=" ".join(options),
-        connect_timeout=given.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS,
-    )
-
-
-def _chooses_gssencmode(given: Mapping[str, object]) -> bool:
-    """Whether GSSAPI encryption was chosen, or may be chosen in a service file."""
-    return bool(given.keys() & {"gssencmode", "service"} or os.environ.keys() & {"PGGSSENCMODE", "PGSERVICE"})
-
-
-def conninfo_of_database(server: str, database: str, login: Mapping[str, str] | None = None) -> str:
-    """Return the conninfo of one of the server's databases. The last value in a conninfo wins.
-
-    :param login: ``user`` and ``password``, where they are not the server's own
-    """
-    parts = {"dbname": database, **(login or {})}
-    return " ".join([server, *("{}='{}'".format(name, _QUOTED.sub(r"\\\1", value)) for name, value in parts.items())])
-
-
-def refusal(error: psycopg.Error) -> str:
-    """Return the message of the server or the network about an attempt to connect, without the address."""
-    return _WHERE.sub("", str(error).partition("\n")[0]).strip()
-
-
 class Link:
     """The watched descriptor of a connection, and the slot that is freed through it."""
 
@@ -207,7 +140,7 @@ class Link:
         self.connection = weakref.ref(connection)
         self.socket = socket.socket(fileno=os.dup(connection.pgconn.socket))
         self.ended = False  #: the other end is closed, or was given up
-        self.deadline = float("inf")  #: when to stop waiting for the end, after hang_up
+        self.deadline = float("inf")  #: when to stop waiting for the end, after close
         self.gone = threading.Event()  #: set when the slot is free, or an orphan
         self._orderly = False
         self._budget = budget
@@ -227,7 +160,7 @@ class Link:
                 self._budget.idle(self.slot)
             return not self.ended
 
-    def hang_up(self, finish: Callable[[], None], *, orderly: bool) -> None:
+    def close(self, finish: Callable[[], None], *, orderly: bool) -> None:
         """End the connection from this side.
 
         :param finish: psycopg's closing, which sends PostgreSQL's Terminate message
@@ -235,7 +168,7 @@ class Link:
         """
         with self._lock:
             if not self.ended:
-                self.deadline = monotonic() + GOODBYE_SECONDS
+                self.deadline = monotonic() + TERMINATION_SECONDS
                 self._orderly |= orderly
                 if orderly:
                     self._budget.closing(self.slot)

@@ -9,13 +9,13 @@ from types import TracebackType
 
 from gateway.errors import ConnectionFailed
 from gateway.events import Events
-from gateway.pools.budget import Occupancy
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import maintenance_database
+from gateway.pools.occupancy import Occupancy, PoolStatistics
 from gateway.pools.pool import Cleaner, NeedsCleaning, TenantPool
 from gateway.pools.snapshot import Limits
 from gateway.pools.table import database_key
-from gateway.pools.worker_pools import PoolOptions, PoolStatistics, WorkerPools
+from gateway.pools.worker_pools import PoolOptions, WorkerPools
 from gateway.steps import Steps, run
 
 

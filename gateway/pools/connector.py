@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from time import monotonic
 from typing import Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, timeout_from_conninfo
 from psycopg.pq import TransactionStatus
 
-from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, PoolExhausted
+from gateway.errors import DatabaseNotFound, GatewayError, PoolExhausted
 from gateway.pools.budget import Budget
-from gateway.pools.connection import (
+from gateway.pools.connection import CountedConnection
+from gateway.pools.conninfo import (
     APPLICATION_NAME,
     DEDICATED_APPLICATION_NAME,
-    CountedConnection,
     conninfo_of_database,
     conninfo_of_server,
     one_address,
     refusal,
 )
+from gateway.pools.outage import Outage, failure
 from gateway.pools.scram import ScramLogin, scram_login
 from gateway.pools.table import database_key
 from gateway.pools.waiter import Waiter
 from gateway.pools.watcher import Watcher
-
-FIRST_PAUSE_SECONDS: Final = 0.1
-REFUSAL_SECONDS: Final = 60.0  #: for which a refused connection is reported, if none is made meanwhile
-LONGEST_PAUSE_SECONDS: Final = 1.0  #: so that service is back about a second after the server is
 
 #: Deploys have deadlines of their own: the time-outs that a role or a database has for its applications do not apply.
 DEDICATED_OPTIONS: Final = {
@@ -45,77 +40,6 @@ OBSERVER_OPTIONS: Final = {"statement_timeout": "1000", "idle_session_timeout": 
 END_SECONDS: Final = 5.0  #: how long to wait for the backend of a dedicated connection to be gone
 CANCEL_SECONDS: Final = 1.0  #: for cancelling a statement whose result is not needed any more
 _log = logging.getLogger(__name__)
-
-
-class Outage:
-    """While the server is away, one request after a pause tries to connect; all others are refused at once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._cause: str | None = None  # None: the server can be reached, as far as we know
-        self._pause = FIRST_PAUSE_SECONDS
-        self._next_attempt = 0.0
-        self._refused_at = float("-inf")
-
-    @property
-    def refuses(self) -> bool:
-        """Return whether the server has refused the last connection to an existing database, within REFUSAL_SECONDS.
-
-        It usually has too many; idle connections still work.
-        """
-        return monotonic() - self._refused_at < REFUSAL_SECONDS
-
-    @property
-    def known(self) -> bool:
-        """Whether the server was away when it was last tried."""
-        return self._cause is not None
-
-    def admit(self) -> None:
-        """Return if the caller should try to connect.
-
-        :raises ConnectionFailed: the server is unreachable, and it is not time to try again or another thread tries
-        """
-        if self._cause is None:
-            return
-        with self._lock:
-            if self._cause is None:
-                return
-            if monotonic() < self._next_attempt:
-                raise failure(self._cause)
-            self._next_attempt = monotonic() + self._pause
-
-    def check(self) -> None:
-        """Do the same as ``admit`` for a waiter that will not connect itself.
-
-        :raises ConnectionFailed: the server is unreachable
-        """
-        if (cause := self._cause) is not None:
-            raise failure(cause)
-
-    def began(self, cause: str) -> None:
-        """Record that the server could not be reached."""
-        with self._lock:
-            if self._cause is not None:
-                self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
-            self._cause = cause
-            self._next_attempt = monotonic() + self._pause
-
-    def refused(self) -> None:
-        """Record that the server has refused a connection to an existing database."""
-        self._refused_at = monotonic()
-
-    def ended(self) -> None:
-        """Record that a connection was made."""
-        self._refused_at = float("-inf")
-        if self._cause is not None:
-            with self._lock:
-                self._cause = None
-                self._pause = FIRST_PAUSE_SECONDS
-
-
-def failure(cause: str) -> ConnectionFailed:
-    """Return the error for a connection that failed because of *cause*."""
-    return ConnectionFailed("PostgreSQL cannot be reached or refuses the connection", cause=cause, retry_after=1)
 
 
 class Connector:

@@ -49,7 +49,7 @@ class Reaper:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
-    def wanted(self) -> None:
+    def start(self) -> None:
         """Look soon, on another thread, if there are orphans."""
         with self._lock:
             if self._thread is None and not self._stopping.is_set() and self._budget.orphans():
@@ -73,23 +73,23 @@ class Reaper:
                     self._thread = None
                     return
             try:
-                self._look_after(orphans)
+                self._check(orphans)
             except (GatewayError, psycopg.Error) as error:
                 _log.info("%d connections without an owner could not be looked after: %s", len(orphans), error)
             except Exception:  # noqa: BLE001 - the thread goes on: without it the slots would stay taken
                 _log.exception("%d connections without an owner could not be looked after", len(orphans))
 
-    def _look_after(self, orphans: list[Orphan]) -> None:
+    def _check(self, orphans: list[Orphan]) -> None:
         for orphan in orphans:
             if orphan.is_observer and orphan.since < monotonic() - OBSERVER_SECONDS:
                 self._budget.free_orphan(orphan)  # it could not be checked, as long as it has the observer's slot
         with self._connection() as connection:
-            alive = self._still_there(connection, [orphan for orphan in orphans if orphan.backend])
+            alive = self._existing_backends(connection, [orphan for orphan in orphans if orphan.backend])
         for orphan in orphans:
             if orphan.backend not in alive if orphan.backend else orphan.since < monotonic() - UNFINISHED_SECONDS:
                 self._budget.free_orphan(orphan)
 
-    def _still_there(self, connection: CountedConnection, orphans: list[Orphan]) -> set[int]:
+    def _existing_backends(self, connection: CountedConnection, orphans: list[Orphan]) -> set[int]:
         seconds = [monotonic() - orphan.since for orphan in orphans]
         backends = [orphan.backend for orphan in orphans]
         return {row[0] for row in connection.execute(self._query, [backends, seconds], prepare=False)}

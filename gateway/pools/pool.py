@@ -8,8 +8,7 @@ from time import monotonic
 from typing import Final, TypeAlias, cast
 
 from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool, PoolClosed
-from psycopg_pool.pool import MaintenanceTask
+from psycopg_pool import PoolClosed
 
 from gateway.errors import GatewayError
 from gateway.events import ConnectionLeased, Events, LeaseWaited
@@ -17,6 +16,7 @@ from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection, Link
 from gateway.pools.connector import Connector
 from gateway.pools.table import database_key
+from gateway.pools.threadless_pool import ThreadlessPool
 from gateway.pools.turn import Turn, none_became_free
 from gateway.pools.waiter import Waiter
 from gateway.steps import Steps, run
@@ -29,7 +29,7 @@ QUEUED_WEIGHT: Final = 0.05  #: of the last lease in that share
 NO_ROOM_SHARE: Final = -1.0  #: where a connection could not be made: the next attempt is some twenty queued leases away
 
 
-class TenantPool(ConnectionPool[CountedConnection]):
+class TenantPool(ThreadlessPool):
     """One worker's connections to one database.
 
     psycopg_pool keeps the idle connections, their age, the queue of waiting threads and the statistics. Different here
@@ -86,68 +86,11 @@ class TenantPool(ConnectionPool[CountedConnection]):
         self._needs_cleaning = needs_cleaning
         self._events = events
 
-    def _open(self) -> None:
-        self._check_open()
-        self._closed = False
-        self._opened = True  # without psycopg_pool's threads: two per process do what is left for them
-
-    def _signal_stop_worker(self) -> list[object]:  # type: ignore[override]  # there is none to stop
-        return []
-
-    def run_task(self, task: MaintenanceTask) -> None:
-        """Do nothing: the tasks of psycopg_pool refill a pool, and this one grows on demand alone."""
-
-    def resize(self, min_size: int, max_size: int | None = None) -> None:
-        """Refuse.
-
-        :raises NotImplementedError: always, because the budget decides how many connections there are
-        """
-        raise NotImplementedError("the budget of all pools decides how many connections there are")
-
-    def drain(self) -> None:
-        """Close the idle connections now, and those given out when they come back."""
-        self._drained_at = monotonic()
-        self.close_idle(lambda _: True)
-
-    def check(self) -> None:
-        """Close the idle connections whose server's end is gone."""
-        self.close_idle(lambda connection: connection.lost)
-
-    @property
-    def idle_count(self) -> int:
-        """Return the number of idle connections."""
-        return len(self._pool)
-
-    @property
-    def in_use(self) -> bool:
-        """Return whether a connection is leased, or a caller waits for one."""
-        return bool(self._waiting) or self.in_use_count > 0
-
-    @property
-    def in_use_count(self) -> int:
-        """How many connections are given out."""
-        return self._nconns - len(self._pool)
-
-    def requests(self) -> dict[str, int]:
-        """How many connections were asked of the pool since it was made, and how many of these had to wait."""
-        return {name: self._stats[name] for name in (self._REQUESTS_NUM, self._REQUESTS_QUEUED)}
-
     def is_stale(self, now: float, idle_seconds: float, connection: CountedConnection) -> bool:
         """Whether an idle connection has been so for *idle_seconds*, or has lived long enough."""
         link = connection.link
         idle = link is not None and self._budget.idle_since(link.slot) < now - idle_seconds
         return idle or connection._expire_at < now
-
-    def close_idle(self, which: Callable[[CountedConnection], bool]) -> int:
-        """Close those idle connections for which *which* says so, and return how many they were."""
-        with self._lock:
-            chosen = [connection for connection in self._pool if which(connection)]
-            for connection in chosen:
-                self._pool.remove(connection)
-            self._nconns -= len(chosen)
-        for connection in chosen:
-            connection.close()
-        return len(chosen)
 
     def _pop_idle(self) -> CountedConnection | None:
         """Under the pool's lock. Last in, first out: what is not needed grows old and is closed first."""
@@ -183,7 +126,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
             self._stats[self._REQUESTS_NUM] += 1
             self._stats[self._REQUESTS_QUEUED] += 1
             waiter: Waiter[CountedConnection] = Waiter(key=self._key)
-            waiter.leads = not self._growing
+            waiter.may_connect = not self._growing
             self._growing = True
             self._queued_share += QUEUED_WEIGHT * (1.0 - self._queued_share)
             self._waiting.append(waiter)
@@ -222,28 +165,28 @@ class TenantPool(ConnectionPool[CountedConnection]):
             with self._lock:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
-                if waiter.leads:
-                    self._pass_lead()
+                if waiter.may_connect:
+                    self._let_next_connect()
 
     def wait_in_turn(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
         """Wait in this thread, and make a connection when it is the waiter's turn to."""
-        while not waiter.leads:
-            if (connection := waiter.wait_for_news(deadline - monotonic())) is not None:
+        while not waiter.may_connect:
+            if (connection := waiter.wait_for_change(deadline - monotonic())) is not None:
                 return connection
             if monotonic() >= deadline and (given := waiter.withdraw()) is not None:
                 return given
             if waiter.error is not None:
                 raise none_became_free()
-        if (connection := waiter.wait_for_news(0)) is not None:
+        if (connection := waiter.wait_for_change(0)) is not None:
             return connection
         return self._grow(waiter, deadline)
 
-    def _pass_lead(self) -> None:
+    def _let_next_connect(self) -> None:
         """Let the next in the queue make a connection, unless one is returned first. Under the lock."""
         self._growing = bool(self._waiting)
         if self._waiting:
             first = cast(Waiter[CountedConnection], self._waiting[0])
-            first.leads = True
+            first.may_connect = True
             first.wake()
 
     def _grow(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
@@ -258,7 +201,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         try:
             connection = self._connector.connect(make, self.name, slot)
         except GatewayError as error:
-            self._fail_hopeless(error)
+            self._fail_all(error)
             raise
         with self._lock:
             self._nconns += 1
@@ -270,7 +213,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         """Whether no connection is in use that could be given back, or too few are for all who come."""
         return not self.in_use_count or self._queued_share > MOST_QUEUED
 
-    def _fail_hopeless(self, error: GatewayError) -> None:
+    def _fail_all(self, error: GatewayError) -> None:
         """Fail all waiters of a pool without connections: each would get the same error, one after the other."""
         with self._lock:
             if self._nconns:
@@ -315,7 +258,7 @@ class TenantPool(ConnectionPool[CountedConnection]):
         if not self._budget.contended:
             return False
         front = cast("Waiter[CountedConnection] | None", next(iter(self._waiting), None))
-        return self._budget.yields(link.slot, front)
+        return self._budget.must_make_room(link.slot, front)
 
     def _discard(self, conn: CountedConnection) -> None:
         conn._pool = None

@@ -10,44 +10,13 @@ from itertools import compress
 from time import monotonic
 from typing import Final
 
+from gateway.pools.eviction import ranks_to_close
 from gateway.pools.table import CLOSING, FREE, IDLE, LOST, OBSERVER, SharedTable
 
 #: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
 _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
 
-# The longest idle connection is evicted, as long as the databases that need one are new or were last used long ago. In
-# a rotation over somewhat more databases than slots that would be the worst choice: each is closed just before it is
-# needed. There, most databases that need a connection had theirs closed recently: within RETURN_SPAN of the longest
-# idle time. While that is so for ROTATION_SHARE of them, the connection at ROTATION_RANK is closed, counted from the
-# longest idle: most of the older ones stay, and are used when it is their turn. Decision 64 has figures.
-RETURN_SPAN: Final = 2.0
-STALE_SPAN: Final = 1.5  #: what was idle longer than so many times a rotation has taken is no part of it
-RETURN_WEIGHT: Final = 0.05  #: of the one that came last in the share of those that return
-ROTATION_SHARE: Final = 0.8
-ROTATION_RANK: Final = 0.875
-
 EVICTION_SECONDS: Final = 0.2  #: within which a worker closes a connection to be evicted; it takes about 1 ms
-
-
-def share_of_returning(share: float, away: float, longest_idle: float) -> float:
-    """Return the share of returning databases among those that need a connection, after another one.
-
-    :param share: before it
-    :param away: seconds since the database was last used
-    :param longest_idle: of all connections, in seconds
-    """
-    returns = longest_idle / STALE_SPAN <= away <= longest_idle * RETURN_SPAN
-    return share + RETURN_WEIGHT * (returns - share)
-
-
-def ranks_to_close(count: int, idle: int, share: float) -> range:
-    """Return which of *idle* connections are closed for *count* others; 0 is the longest idle one.
-
-    :param share: the last result of ``share_of_returning``
-    """
-    last = int(ROTATION_RANK * (idle - 1)) if share > ROTATION_SHARE else 0
-    first = max(0, last + 1 - count)
-    return range(first, min(first + count, idle))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +48,7 @@ class TableSnapshot:
     owners: list[int]
     databases: list[int]
     since: Sequence[float]
-    wanted: Sequence[float]
+    requested: Sequence[float]
     at: float  #: when the table was read, on the clock of ``time.monotonic``
     living: dict[int, int]  #: generation → number of every living worker
     tickets: list[Ticket]
@@ -105,7 +74,7 @@ class TableSnapshot:
             owners=table.owners[:high].tolist(),
             databases=table.databases[:high].tolist(),
             since=table.since[:high].tolist(),
-            wanted=table.wanted[:high].tolist(),
+            requested=table.requested[:high].tolist(),
             at=monotonic(),
             living=living,
             tickets=[
@@ -228,12 +197,12 @@ class TableSnapshot:
         """
         if count <= 0:
             return []
-        wanted, idle = self.wanted, self.idle(key=key)
+        requested, idle = self.requested, self.idle(key=key)
         idle.sort(key=self.since.__getitem__)
-        asked = [slot for slot in idle if wanted[slot]]
+        asked = [slot for slot in idle if requested[slot]]
         if asked:
-            idle = [slot for slot in idle if not wanted[slot]]
-            ignored = [slot for slot in asked if wanted[slot] <= self.at - EVICTION_SECONDS]
+            idle = [slot for slot in idle if not requested[slot]]
+            ignored = [slot for slot in asked if requested[slot] <= self.at - EVICTION_SECONDS]
             count -= len(asked) - len(ignored)
         chosen = [idle[rank] for rank in ranks_to_close(count, len(idle), self.returning if key is None else 0.0)]
         return chosen + ignored[: max(0, count - len(chosen))] if asked else chosen

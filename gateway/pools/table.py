@@ -8,19 +8,18 @@ backends are known to have ended.
 from __future__ import annotations
 
 import errno
-import fcntl
 import mmap
 import os
 import stat
-import threading
 from collections.abc import Container
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import compress
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Any, Final
+
+from gateway.pools.record_locks import MUTEX, Mutex, RecordLocks
 
 MAX_SLOTS: Final = 4096  #: room in the table; MAX_TOTAL_CONNECTIONS may not be more
 MAX_WORKERS: Final = 128  #: old and new workers of a reload together
@@ -39,7 +38,7 @@ IDLE: Final = 3  #: in its pool; may be evicted
 CLOSING: Final = 4  #: PostgreSQL ends the backend; free when the socket shows that it has
 LOST: Final = 5  #: no process here has the connection any more, but its backend may live on
 
-_MUTEX: Final = 0  #: the byte of the file whose record lock is the mutex; those after it are the workers'
+_FIRST_WORKER: Final = MUTEX + 1  #: the byte of the file whose record lock is the first worker's
 _MAGIC: Final = int.from_bytes(b"ssdbgw02", "little")
 _LAYOUT: Final = (  # name, element, count; every array's size is a multiple of eight, so that every element is aligned
     ("header", "Q", 8),
@@ -48,7 +47,7 @@ _LAYOUT: Final = (  # name, element, count; every array's size is a multiple of 
     ("backends", "Q", MAX_SLOTS),
     ("databases", "Q", MAX_SLOTS),
     ("since", "d", MAX_SLOTS),
-    ("wanted", "d", MAX_SLOTS),
+    ("requested", "d", MAX_SLOTS),
     ("ticket_owners", "Q", MAX_TICKETS),
     ("ticket_databases", "Q", MAX_TICKETS),
     ("ticket_arrivals", "d", MAX_TICKETS),
@@ -59,50 +58,25 @@ _LAYOUT: Final = (  # name, element, count; every array's size is a multiple of 
     ("returning", "d", 1),
 )
 _SIZE: Final = sum(count * (1 if element == "B" else 8) for _, element, count in _LAYOUT)
-_OPEN: Final[set[tuple[int, Path]]] = set()  # process and path; a fork begins with none of its own
 _MAGIC_AT, _GENERATION_AT, _HIGH_AT, _WAITING_AT, _BOOT_AT = range(5)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 @lru_cache(maxsize=4096)
 def database_key(database: str) -> int:
-    """Eight bytes that stand for a database's name in the table."""
+    """Return the key of a database in the table: eight bytes of a hash of its name."""
     return int.from_bytes(blake2b(database.encode(), digest_size=8).digest(), "little")
 
 
 def _boot_key() -> int:
-    """Eight bytes that stand for this run of the machine, and so for its monotonic clock."""
+    """Return the key of this run of the machine, and so of its monotonic clock."""
     return database_key(_BOOT_ID.read_text())
 
 
-class Mutex:
-    """One holder at a time among all threads of all workers; held for microseconds, freed by the kernel on death."""
-
-    __slots__ = ("_descriptor", "_threads")
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._threads = threading.Lock()  # record locks belong to the process, so threads need their own
-
-    def __enter__(self) -> None:
-        self._threads.acquire()
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _MUTEX)
-        except BaseException:
-            self._threads.release()
-            raise
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _MUTEX)
-        self._threads.release()
-
-
 class SharedTable:
-    """The place of this process in the table. Opened once per process, after the fork, and never twice for one path.
+    """The shared table, and this process's place in it. Opened once per process and path, after the fork.
 
-    Invariant: every write but a worker's to the state, ``since`` and ``wanted`` of a slot of its own, and to
+    Invariant: every write but a worker's to the state, ``since`` and ``requested`` of a slot of its own, and to
     ``last_uses``, is made under the mutex. In a slot that is taken, the state is written last, and first when it is
     given back, so that a death between two writes leaves the slot either free or whole.
     """
@@ -110,31 +84,28 @@ class SharedTable:
     def __init__(self, path: Path) -> None:
         """Join the table.
 
-        :param path: the table's file, made when missing; next to it lie the workers' bells, ``path`` + ``.<n>``.
-            On a file system of this machine alone
+        :param path: the table's file, created if missing, on a local file system. Next to it are the workers' pipes,
+            named ``path`` + ``.<n>``
         :raises OSError: the file cannot be made or locked, all places for workers are taken, or live workers of
             another version use another layout
         """
         self._path = path
-        if (os.getpid(), path) in _OPEN:
-            raise OSError(errno.EBUSY, "this process has the table open already", str(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A second descriptor of this file, once closed, would drop every lock of the process: there is only this one.
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.mutex = Mutex(self._descriptor)
+        self._locks = RecordLocks(path)
+        self.mutex = Mutex(self._locks)
         try:
             with self.mutex:
                 self._map()
                 self.worker = self._join()
         except BaseException:
-            os.close(self._descriptor)
+            self._locks.close()
             raise
-        _OPEN.add((os.getpid(), path))
 
     def _map(self) -> None:
-        if os.fstat(self._descriptor).st_size < _SIZE:
-            os.posix_fallocate(self._descriptor, 0, _SIZE)  # a write into a hole kills the process if the disk is full
-        self._memory = mmap.mmap(self._descriptor, _SIZE)
+        if os.fstat(self._locks.descriptor).st_size < _SIZE:
+            os.posix_fallocate(
+                self._locks.descriptor, 0, _SIZE
+            )  # a write into a hole kills the process if the disk is full
+        self._memory = mmap.mmap(self._locks.descriptor, _SIZE)
         snapshot, offset = memoryview(self._memory), 0
         arrays: dict[str, Any] = {}
         for name, element, count in _LAYOUT:
@@ -149,7 +120,7 @@ class SharedTable:
         self.databases: memoryview[int] = arrays["databases"]
         self.since: memoryview[float] = arrays["since"]  #: when the state began, if idle, closing or lost
         self.states: memoryview[int] = arrays["states"]
-        self.wanted: memoryview[float] = arrays["wanted"]  #: when its closing was requested, if idle; 0: not
+        self.requested: memoryview[float] = arrays["requested"]  #: when its closing was requested, if idle; 0: not
         self.ticket_owners: memoryview[int] = arrays["ticket_owners"]  #: 0: no ticket
         self.ticket_databases: memoryview[int] = arrays["ticket_databases"]
         self.ticket_arrivals: memoryview[float] = arrays["ticket_arrivals"]
@@ -161,24 +132,24 @@ class SharedTable:
     def _join(self) -> int:
         """Take the first place that no running worker holds; return its number."""
         if self.header[_MAGIC_AT] != _MAGIC:
-            if any(self._locked_by_another(worker) for worker in range(MAX_WORKERS)):
+            if any(self._locks.is_held_elsewhere(_FIRST_WORKER + worker) for worker in range(MAX_WORKERS)):
                 raise OSError(errno.EBUSY, "workers of another version are running; stop them first", str(self._path))
             self._snapshot[:] = bytes(_SIZE)
             self.header[_MAGIC_AT] = _MAGIC
         if self.header[_BOOT_AT] != (boot := _boot_key()):
-            self._survive_reboot()
+            self._mark_as_lost()
             self.header[_BOOT_AT] = boot
         for worker in range(MAX_WORKERS):
-            if not self._locked_by_another(worker):
-                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MUTEX + 1 + worker)
+            if not self._locks.is_held_elsewhere(_FIRST_WORKER + worker):
+                self._locks.try_lock(_FIRST_WORKER + worker)
                 self.header[_GENERATION_AT] += 1
                 self.generation = self.worker_generations[worker] = self.header[_GENERATION_AT]
-                self._open_bell(worker)
+                self._open_pipe(worker)
                 return worker
         raise OSError(errno.EAGAIN, f"{MAX_WORKERS} workers share this table already", str(self._path))
 
-    def _survive_reboot(self) -> None:
-        """Begin again with what the machine knew before it went down: PostgreSQL, elsewhere, may still have it all."""
+    def _mark_as_lost(self) -> None:
+        """Mark all connections as lost after a reboot of this machine: a PostgreSQL elsewhere may still have them."""
         now = monotonic()  # the times in the table are of another clock
         for slot in range(self.high):
             if self.states[slot] != FREE:
@@ -186,27 +157,16 @@ class SharedTable:
         for place in range(LAST_USES):
             self.last_uses[place] = 0.0
 
-    def _open_bell(self, worker: int) -> None:
-        path = self._bell_path(worker)
+    def _open_pipe(self, worker: int) -> None:
+        path = self._pipe_path(worker)
         if not (path.exists() and stat.S_ISFIFO(path.stat().st_mode)):
             path.unlink(missing_ok=True)
             os.mkfifo(path, 0o600)
         # Opened for writing too, so that there is always a reader and a writer and never an end of file.
-        self.bell = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def _bell_path(self, worker: int) -> Path:
+    def _pipe_path(self, worker: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{worker}")
-
-    def _locked_by_another(self, worker: int) -> bool:
-        """Whether another process holds the worker's byte. Never asked about our own: asking would unlock it."""
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MUTEX + 1 + worker)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return True
-            raise
-        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _MUTEX + 1 + worker)
-        return False
 
     def living(self) -> dict[int, int]:
         """Return the generation and number of every running worker, this one included. Under the mutex."""
@@ -218,37 +178,37 @@ class SharedTable:
         }
 
     def _is_alive(self, worker: int) -> bool:
-        if self._locked_by_another(worker):
+        if self._locks.is_held_elsewhere(_FIRST_WORKER + worker):
             return True
         self.worker_generations[worker] = 0
         return False
 
     @property
     def high(self) -> int:
-        """One more than the highest slot that was ever taken: how far a reader has to look."""
+        """Return one more than the highest slot that was ever taken."""
         return int(self.header[_HIGH_AT])
 
     @property
     def used(self) -> int:
-        """How many connections exist, or may."""
+        """Return the number of connections that exist, or may exist."""
         return self.high - bytes(self.states[: self.high]).count(FREE)
 
     @property
     def waiting(self) -> int:
-        """How many requests have a ticket. Read without the mutex on the way of every lease."""
+        """Return the number of tickets. Read without the mutex, by every lease."""
         return int(self.header[_WAITING_AT])
 
     def take_slot(self, key: int, now: float) -> int:
         """Mark the first free slot as ours for the database *key*. Under the mutex."""
         slot = bytes(self.states).index(FREE)
         self.owners[slot], self.backends[slot], self.databases[slot] = self.generation, 0, key
-        self.since[slot], self.wanted[slot] = now, 0.0
+        self.since[slot], self.requested[slot] = now, 0.0
         self.header[_HIGH_AT] = max(self.header[_HIGH_AT], slot + 1)
         self.states[slot] = CONNECTING
         return slot
 
     def free_slot(self, slot: int) -> None:
-        """Under the mutex, and only when its backend is known known to have ended."""
+        """Under the mutex, and only when its backend is known to have ended."""
         self.states[slot] = FREE
 
     def add_ticket(self, key: int, arrival: float, *, urgent: bool) -> int | None:
@@ -284,20 +244,20 @@ class SharedTable:
         self.header[_WAITING_AT] = len(found)
         return found
 
-    def ring(self, worker: int) -> None:
-        """Make another worker look at the table, unless it has ended, before or during this call."""
+    def notify(self, worker: int) -> None:
+        """Have another worker read the table, unless it has ended, before or during this call."""
         try:
-            bell = os.open(self._bell_path(worker), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            pipe = os.open(self._pipe_path(worker), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENOENT):  # it has no reader
                 return
             raise
         try:
-            os.write(bell, b"!")
+            os.write(pipe, b"!")
         except (BlockingIOError, BrokenPipeError):  # it is full of earlier requests, or its reader has just ended
             return
         finally:
-            os.close(bell)
+            os.close(pipe)
 
     def close(self) -> None:
         """Leave the table. Slots still marked as ours are now a dead worker's, and treated so."""
@@ -306,11 +266,10 @@ class SharedTable:
             for ticket in range(MAX_TICKETS):
                 if self.ticket_owners[ticket] == self.generation:
                     self.remove_ticket(ticket)
-            os.close(self.bell)
-            self._bell_path(self.worker).unlink(missing_ok=True)
+            os.close(self.pipe)
+            self._pipe_path(self.worker).unlink(missing_ok=True)
             for array in self._arrays.values():
                 array.release()
             self._snapshot.release()
             self._memory.close()
-        os.close(self._descriptor)  # the kernel frees our worker's byte with it
-        _OPEN.discard((os.getpid(), self._path))
+        self._locks.close()  # the kernel frees our worker's byte with it

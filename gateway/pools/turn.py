@@ -62,22 +62,22 @@ class Turn:
         else:
             connection, error = self.connection or self._waiter.conn, self.error or self._waiter.error
         if connection is None:
-            raise error or AssertionError("there is news neither of a connection nor of an error")
+            raise error or AssertionError("the wait is over without a connection or an error")
         return connection
 
-    def listen(self, on_news: Callable[[], None]) -> None:
-        """Have *on_news* called, in any thread and with locks held, when :attr:`has_news` may have become true."""
-        self._waiter.on_news = on_news
+    def listen(self, on_change: Callable[[], None]) -> None:
+        """Have *on_change* called, in any thread and with locks held, when :attr:`is_ready` may have become true."""
+        self._waiter.on_change = on_change
 
     @property
-    def has_news(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether there is a connection, or an error, or a connection is to be made by a thread that blocks."""
-        return self._waiter.has_news
+        return self._waiter.is_ready
 
     @property
     def needs_thread(self) -> bool:
         """Whether a connection is to be made, for which a thread has to block."""
-        return self._waiter.leads and self._waiter.conn is None and self._waiter.error is None
+        return self._waiter.may_connect and self._waiter.conn is None and self._waiter.error is None
 
     def seconds_to_grow(self) -> float:
         """Return the seconds until a thread has to connect, because no connection was given back before."""

@@ -22,10 +22,10 @@ class Waiter(WaitingClient[CT]):
 
     ``set`` and ``fail`` are psycopg_pool's: the first call decides, and returns whether it was accepted.
 
-    :ivar on_news: called, in any thread and with locks held, when a thread that waits would be woken
+    :ivar on_change: called, in any thread and with locks held, when a thread that waits would be woken
     """
 
-    __slots__ = ("_woken", "arrival", "key", "leads", "on_news", "ticket", "urgent")
+    __slots__ = ("_woken", "arrival", "key", "may_connect", "on_change", "ticket", "urgent")
 
     def __init__(self, *, key: int, urgent: bool = False) -> None:
         """Arrive now.
@@ -38,20 +38,20 @@ class Waiter(WaitingClient[CT]):
         self.urgent = urgent
         self.arrival = monotonic()  # one clock for all processes of the machine
         self.ticket: int | None = None
-        self.leads = False  #: first in its pool's queue: it may make a connection as well
+        self.may_connect = False  #: first in its pool's queue: it may make a connection as well
         self._woken = False
-        self.on_news: Callable[[], None] | None = None
+        self.on_change: Callable[[], None] | None = None
 
     def set(self, conn: CT) -> bool:
         """Pass a connection to the waiter. Return whether it was accepted."""
         accepted = super().set(conn)
-        self._tell()
+        self._notify()
         return accepted
 
     def fail(self, error: Exception) -> bool:
         """End the wait with *error*. Return whether it was accepted."""
         accepted = super().fail(error)
-        self._tell()
+        self._notify()
         return accepted
 
     def wake(self) -> None:
@@ -59,18 +59,18 @@ class Waiter(WaitingClient[CT]):
         with self._cond:
             self._woken = True
             self._cond.notify_all()
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
-        if self.on_news is not None:
-            self.on_news()
+    def _notify(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     @property
-    def has_news(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether the wait has a result: a connection, an error, or the first place in its pool's queue."""
-        return self.conn is not None or self.error is not None or self.leads
+        return self.conn is not None or self.error is not None or self.may_connect
 
-    def wait_for_news(self, seconds: float) -> CT | None:
+    def wait_for_change(self, seconds: float) -> CT | None:
         """Wait for a connection or a wake-up, at most *seconds*.
 
         :raises BaseException: the argument of ``fail``

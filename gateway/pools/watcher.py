@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import select
 import threading
 import weakref
@@ -28,12 +29,12 @@ _log = logging.getLogger(__name__)
 
 
 class Watcher:
-    """One thread per process, with one epoll for all of its connections and its bell."""
+    """One thread per process, with one epoll for all of its connections and its pipe."""
 
     def __init__(
         self,
         *,
-        bell: int,
+        pipe: int,
         budget: Budget,
         on_lost: Callable[[CountedConnection | None], None],
         sweep: Callable[[], None],
@@ -41,17 +42,17 @@ class Watcher:
     ) -> None:
         """Nothing is watched yet.
 
-        :param bell: the descriptor other workers make readable
+        :param pipe: the descriptor that other workers make readable
         :param on_lost: a connection ended by itself: take it out of its pool, and look whether its backend is gone
         :param sweep: called every *sweep_seconds*
         """
-        self._bell = bell
+        self._pipe = pipe
         self._budget = budget
         self._on_lost = on_lost
         self._sweep = sweep
         self._sweep_seconds = sweep_seconds
         self._epoll = select.epoll()
-        self._epoll.register(bell, select.EPOLLIN)
+        self._epoll.register(pipe, select.EPOLLIN)
         self._links: dict[int, Link] = {}  # descriptor → link
         self._by_slot: dict[int, Link] = {}
         self._refused: deque[tuple[float, int]] = deque()  # when to free, slot
@@ -66,7 +67,7 @@ class Watcher:
     def stop(self) -> None:
         """Watch no more. Backends that have not ended by now are left to the next worker's look at the table."""
         self._stopping = True
-        self._ring()
+        self._wake()
         self._thread.join()
         for link in list(self._links.values()):
             link.end()
@@ -89,7 +90,7 @@ class Watcher:
     def free_later(self, slot: int) -> None:
         """Watch for a backend that the server may have started for a connection that failed."""
         self._refused.append((monotonic() + QUARANTINE_SECONDS, slot))
-        self._ring()
+        self._wake()
 
     def links(self) -> list[Link]:
         """Every connection whose end is still awaited."""
@@ -99,11 +100,11 @@ class Watcher:
         # Called by the garbage collector, in any thread and at any time: no lock may be taken here.
         if not link.ended:
             self._abandoned.append(link)
-            self._ring()
+            self._wake()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         with suppress(BlockingIOError):  # it has been rung already
-            os.write(self._bell, b"!")
+            os.write(self._pipe, b"!")
 
     def _run(self) -> None:
         next_sweep = monotonic() + self._sweep_seconds
@@ -111,8 +112,8 @@ class Watcher:
             try:
                 until = min([next_sweep, *(when for when, _ in list(self._refused)[:1])])
                 for descriptor, _ in self._epoll.poll(max(0.0, until - monotonic())):
-                    if descriptor == self._bell:
-                        self._answer_bell()
+                    if descriptor == self._pipe:
+                        self._on_notification()
                     else:
                         self._end(self._links[descriptor])
                 self._free_refused()
@@ -123,12 +124,12 @@ class Watcher:
             except Exception:  # noqa: BLE001 - the worker's slots are freed here and nowhere else: it must go on
                 _log.exception("the watcher of connections met an error and goes on")
 
-    def _answer_bell(self) -> None:
+    def _on_notification(self) -> None:
         with suppress(BlockingIOError):
-            os.read(self._bell, 4096)
+            os.read(self._pipe, 4096)
         while self._abandoned:
-            self._abandoned.popleft().hang_up(lambda: None, orderly=False)
-        self._budget.attend()
+            self._abandoned.popleft().close(lambda: None, orderly=False)
+        self._budget.handle_notification()
 
     def _end(self, link: Link) -> None:
         self._epoll.unregister(link.socket)
@@ -154,3 +155,11 @@ class Watcher:
         now = monotonic()
         while self._refused and self._refused[0][0] <= now:
             self._budget.free(self._refused.popleft()[1])
+
+
+def allow_descriptors(count: int) -> None:
+    """Raise the soft limit of open files by *count*, as far as the hard limit lets: a connection has two of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1024 + count
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -19,15 +18,17 @@ from psycopg_pool import PoolClosed
 
 from gateway.errors import ConnectionFailed
 from gateway.events import ConnectionEvicted, Events
-from gateway.pools.budget import Budget, Occupancy
+from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
-from gateway.pools.connector import Connector, failure
+from gateway.pools.connector import Connector
+from gateway.pools.occupancy import Occupancy, PoolStatistics
 from gateway.pools.orphans import Reaper
+from gateway.pools.outage import failure
 from gateway.pools.pool import Cleaner, NeedsCleaning, TenantPool
 from gateway.pools.snapshot import Limits
 from gateway.pools.table import SharedTable, database_key
 from gateway.pools.tasks import TaskThreads
-from gateway.pools.watcher import Watcher
+from gateway.pools.watcher import Watcher, allow_descriptors
 from gateway.steps import Steps, run
 from migrations_engine.queries import load_queries
 
@@ -36,17 +37,6 @@ CLOSE_POLL_SECONDS: Final = 0.01
 LOOKUP_SECONDS: Final = 1.0  #: the wait limit for questions of our own, asked while a request waits
 EMPTY_POOLS: Final = 2000  #: kept, some 5 kB each, where the budget alone limits how many have a connection
 SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolStatistics:
-    """The budget over all workers of the machine, and what this process asked of it."""
-
-    active_pools: int  #: databases that have a connection
-    total_connections: int  #: connections that exist, starting and ending ones included
-    max_total_connections: int
-    hits: int  #: leases of this process served by an idle connection
-    misses: int  #: leases of this process that had to wait, or to connect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +77,9 @@ class WorkerPools:
         self._past: Counter[str] = Counter()  # statistics of pools that are no more
         self._queries = load_queries("gateway.pools")
         self._table = SharedTable(options.slots_path)
-        self.budget = Budget(self._table, limits, evict=self._evict, reap=self._want_reaping)
+        self.budget = Budget(self._table, limits, evict=self._evict, reap=self._start_reaper)
         self._watcher = Watcher(
-            bell=self._table.bell,
+            pipe=self._table.pipe,
             budget=self.budget,
             on_lost=self._on_lost,
             sweep=self._sweep,
@@ -108,7 +98,7 @@ class WorkerPools:
         )
         self._tasks = TaskThreads()
         self._watcher.start()
-        self._reaper.wanted()
+        self._reaper.start()
 
     def close(self) -> None:
         """Refuse new leases, close every connection as it comes back, stop the threads and leave the budget.
@@ -275,10 +265,10 @@ class WorkerPools:
 
     def _on_lost(self, connection: CountedConnection | None) -> None:
         self._close_if_idle(connection)
-        self._reaper.wanted()
+        self._reaper.start()
 
-    def _want_reaping(self) -> None:
-        self._reaper.wanted()
+    def _start_reaper(self) -> None:
+        self._reaper.start()
 
     def _close_if_idle(self, connection: CountedConnection | None) -> bool:
         """Close *connection* if it is idle, and return whether it was."""
@@ -300,12 +290,4 @@ class WorkerPools:
                     del self._pools[pool.name]
             if unused:
                 self._retire(pool)
-        self._reaper.wanted()
-
-
-def allow_descriptors(count: int) -> None:
-    """Raise the soft limit of open files by *count*, as far as the hard limit lets: a connection has two of them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 1024 + count
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))
+        self._reaper.start()

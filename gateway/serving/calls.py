@@ -171,7 +171,7 @@ class LoopCall:
     def take_turn(self) -> None:
         """Look whether there is a connection, or one is to be made."""
         turn = self._wait
-        if not isinstance(turn, Turn) or not turn.has_news:
+        if not isinstance(turn, Turn) or not turn.is_ready:
             return
         if turn.needs_thread and (seconds := turn.seconds_to_grow()) > 0:
             self._calls.delay(self, monotonic() + seconds)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.base import Worker as BaseWorker
 
-from gateway.pools.worker_pools import allow_descriptors
+from gateway.pools.watcher import allow_descriptors
 from gateway.routes import CALL, Work, route_of_head
 from gateway.services import Services
 from gateway.serving.calls import Calls

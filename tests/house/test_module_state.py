@@ -17,8 +17,6 @@ MODULES = [path for package in ("gateway", "migrations_engine") for path in (ROO
 
 #: Modules with state about the process as a whole, with the reason.
 PROCESS_WIDE: Final = {
-    # A second descriptor of the file, once closed, would drop every record lock of the process.
-    ("gateway/pools/table.py", "_OPEN"),
     # Remembers, by checksum, that a pure function has returned; functools would keep the files, too.
     ("migrations_engine/source/server_statements.py", "_looked_through"),
     ("migrations_engine/source/server_statements.py", "_lock"),

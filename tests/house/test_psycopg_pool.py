@@ -12,7 +12,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 from psycopg_pool.pool import WaitingClient
 
-from gateway.pools import pool, waiter
+from gateway.pools import pool, threadless_pool, waiter
 
 RECORDED: Final[dict[str, str]] = {
     "ConnectionPool._check_open": "95268fde0018",
@@ -30,13 +30,17 @@ RECORDED: Final[dict[str, str]] = {
     "WaitingClient.set": "5fb70b71ed98",
 }
 
-KINDS: Final = {ConnectionPool: (pool, pool.TenantPool), WaitingClient: (waiter, waiter.Waiter)}
+KINDS: Final = (
+    (ConnectionPool, threadless_pool, threadless_pool.ThreadlessPool),
+    (ConnectionPool, pool, pool.TenantPool),
+    (WaitingClient, waiter, waiter.Waiter),
+)
 
 
 def relied_on() -> dict[str, str]:
     """Return the overridden methods and the private ones that are called, each with a digest of its source."""
     found = {}
-    for base, (module, ours) in KINDS.items():
+    for base, module, ours in KINDS:
         tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
         used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("_")}
         for name in (used | set(vars(ours))) - {"__init__", "__doc__", "__module__", "__slots__"}:

@@ -45,8 +45,8 @@ class Worker:
 
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    for name in ("PRESSURE_SECONDS", "CALM_SECONDS"):  # however slow the machine is, the test is within them
-        monkeypatch.setattr(f"gateway.pools.budget.{name}", 3600.0)
+    for name in ("PRESSURE_SECONDS", "PAUSE_SECONDS"):  # however slow the machine is, the test is within them
+        monkeypatch.setattr(f"gateway.pools.spare_slots.{name}", 3600.0)
     table = SharedTable(tmp_path / "slots")
     yield Worker(table)
     table.close()
@@ -91,14 +91,14 @@ def test_closing_the_connections_of_a_database_leaves_out_those_of_a_killed_work
 
 def test_a_worker_may_end_while_it_is_notified(tmp_path, monkeypatch):
     table = SharedTable(tmp_path / "slots")
-    os.mkfifo(bell := table._bell_path(table.worker + 1))
-    reader, write = os.open(bell, os.O_RDONLY | os.O_NONBLOCK), os.write
+    os.mkfifo(pipe := table._pipe_path(table.worker + 1))
+    reader, write = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), os.write
 
     def write_to_no_reader(descriptor: int, data: bytes) -> int:
         os.close(reader)
         return write(descriptor, data)
 
     monkeypatch.setattr(os, "write", write_to_no_reader)
-    table.ring(table.worker + 1)
+    table.notify(table.worker + 1)
     monkeypatch.undo()
     table.close()

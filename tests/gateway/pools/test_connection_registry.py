@@ -178,7 +178,7 @@ def test_steps_and_threads_wait_in_one_queue(make_registry, databases):
         while (news := told.get(timeout=PATIENCE_SECONDS))[0] != expected:
             pass  # there may be two callbacks: first in the queue, and connection available
         who, steps, turn = news
-        wait_until(lambda last=turn: last.has_news and not last.needs_thread)
+        wait_until(lambda last=turn: last.is_ready and not last.needs_thread)
         with pytest.raises(StopIteration) as stop:
             steps.send(Event.READY)
         order.append(who)
@@ -197,7 +197,7 @@ def test_a_waiter_that_stops_leaves_its_place_to_the_next(make_registry, databas
         assert next(leader).needs_thread  # it would connect, if there were room
         following = registry.lease_steps(name)
         turn = next(following)
-        assert not turn.has_news
+        assert not turn.is_ready
         with pytest.raises(error):
             leader.send(event)
         assert turn.needs_thread

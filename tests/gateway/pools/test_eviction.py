@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.bench_eviction import bursts, hits, longest_idle, looked_through, rotation, shifts, zipf
-from gateway.pools.snapshot import ROTATION_SHARE, ranks_to_close, share_of_returning
+from gateway.pools.eviction import ROTATION_SHARE, ranks_to_close, share_of_returning
 
 
 @pytest.mark.parametrize(("ratio", "least"), [(1.05, 0.9), (1.1, 0.85), (1.25, 0.75), (1.5, 0.6), (1.9, 0.4)])

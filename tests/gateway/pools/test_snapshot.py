@@ -13,7 +13,7 @@ NOW = 1000.0
 
 
 def view_of(
-    *slots: tuple, tickets: tuple = (), total: int = 4, per_database: int = 3, wanted: dict | None = None
+    *slots: tuple, tickets: tuple = (), total: int = 4, per_database: int = 3, requested: dict | None = None
 ) -> TableSnapshot:
     """Slots are (state, database, owner, since), the last two optional; the workers US and THEM are alive."""
     rows = [(*slot, *(A, US, NOW)[len(slot) - 1 :]) for slot in slots]
@@ -23,7 +23,7 @@ def view_of(
         databases=[row[1] for row in rows],
         owners=[row[2] for row in rows],
         since=[row[3] for row in rows],
-        wanted=[(wanted or {}).get(slot, 0.0) for slot in range(len(rows))],
+        requested=[(requested or {}).get(slot, 0.0) for slot in range(len(rows))],
         at=NOW,
         living={US: 0, THEM: 1},
         tickets=list(tickets),
@@ -91,15 +91,15 @@ def test_the_longest_idle_first_and_never_busy_dead_or_requested_ones():
 
 def test_a_recent_request_to_close_counts_and_an_old_one_does_not():
     slots = [(IDLE, A, THEM, 1.0), (IDLE, A, US, 2.0)]
-    assert view_of(*slots, wanted={0: NOW - 0.1}).to_close(1) == []
-    assert view_of(*slots, wanted={0: NOW - 1.0}).to_close(1) == [1]
+    assert view_of(*slots, requested={0: NOW - 0.1}).to_close(1) == []
+    assert view_of(*slots, requested={0: NOW - 1.0}).to_close(1) == [1]
 
 
 def test_an_old_request_to_close_is_repeated_if_nothing_else_is_idle():
     slots = [(IDLE, A, THEM, 1.0), (IDLE, A, US, 2.0)]
-    assert view_of(*slots, wanted={0: NOW - 1.0}).to_close(2) == [1, 0]
-    assert view_of(*slots, wanted={0: NOW - 1.0, 1: NOW - 0.1}).to_close(2) == [0]
-    assert view_of(*slots, wanted={0: NOW - 1.0, 1: NOW - 1.0}).to_close(1) == [0]
+    assert view_of(*slots, requested={0: NOW - 1.0}).to_close(2) == [1, 0]
+    assert view_of(*slots, requested={0: NOW - 1.0, 1: NOW - 0.1}).to_close(2) == [0]
+    assert view_of(*slots, requested={0: NOW - 1.0, 1: NOW - 1.0}).to_close(1) == [0]
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_a_slot_of_a_killed_worker_stays_taken_while_its_backend_lives(
             if registry.worker_pools._table.backends[slot] == pid
         )
         registry.worker_pools.budget.lost(slot)
-        registry.worker_pools._reaper.wanted()
+        registry.worker_pools._reaper.start()
         wait_until(lambda: registry.statistics().total_connections == 0)
         assert admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() == (0,)
     finally:
@@ -244,6 +244,6 @@ def test_a_session_that_has_only_the_process_id_of_an_orphan_is_left_alone(make_
     time.sleep(0.05)  # the server reads its clock shortly after the query was sent
     with psycopg.connect(postgres_url, application_name="stonescriptdb-gateway of somebody else") as stranger:
         registry.worker_pools._table.backends[slot] = stranger.info.backend_pid
-        registry.worker_pools._reaper.wanted()
+        registry.worker_pools._reaper.start()
         wait_until(lambda: registry.statistics().total_connections == 0)
         assert stranger.execute("SELECT 1").fetchone() == (1,)

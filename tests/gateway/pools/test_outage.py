@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import ConnectionFailed
-from gateway.pools import connector
-from gateway.pools.connector import Outage
+from gateway.pools import outage
+from gateway.pools.outage import Outage
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that the test sets: ``clock[0]`` is the time."""
     now = [100.0]
-    monkeypatch.setattr(connector, "monotonic", lambda: now[0])
+    monkeypatch.setattr(outage, "monotonic", lambda: now[0])
     return now
 
 
