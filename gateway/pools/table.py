@@ -101,11 +101,10 @@ class SharedTable:
             raise
 
     def _map(self) -> None:
-        if os.fstat(self._locks.descriptor).st_size < _SIZE:
-            os.posix_fallocate(
-                self._locks.descriptor, 0, _SIZE
-            )  # a write into a hole kills the process if the disk is full
-        self._memory = mmap.mmap(self._locks.descriptor, _SIZE)
+        descriptor = self._locks.descriptor
+        if os.fstat(descriptor).st_size < _SIZE:
+            os.posix_fallocate(descriptor, 0, _SIZE)  # a write into a hole kills the process if the disk is full
+        self._memory = mmap.mmap(descriptor, _SIZE)
         snapshot, offset = memoryview(self._memory), 0
         arrays: dict[str, Any] = {}
         for name, element, count in _LAYOUT:
