@@ -21,7 +21,7 @@ TEXT_OR_NULL: Final[dict[str, Any]] = {"type": ["string", "null"]}
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen, because every call makes one, which takes three times as long then
+@dataclass(slots=True, kw_only=True)  # not frozen: each call creates one, which would take three times as long
 class Answer:
     """A complete answer. *headers* are those besides Content-Type, Content-Length and the request id."""
 

@@ -37,7 +37,7 @@ _TWICE: Final = (1, 2)
 _PREPARED_ANEW: Final = frozenset({"26000", "42P05", _NOT_SUPPORTED})
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen, because every call makes one, which takes three times as long then
+@dataclass(slots=True, kw_only=True)  # not frozen: each call creates one, which would take three times as long
 class FunctionCall:
     """A function, the owner of its database, and its arguments as ``parse_json`` returns them."""
 
