@@ -13,7 +13,7 @@ RETURN_SPAN: Final = 2.0
 STALE_SPAN: Final = 1.5  #: what was idle longer than so many times a rotation has taken is no part of it
 RETURN_WEIGHT: Final = 0.05  #: of the one that came last in the share of those that return
 ROTATION_SHARE: Final = 0.8
-ROTATION_RANK: Final = 0.875
+ROTATION_RANK: Final = 0.95
 
 
 def share_of_returning(share: float, away: float, longest_idle: float) -> float:

@@ -15,6 +15,7 @@ from gateway.pools.table import CLOSING, FREE, IDLE, LOST, OBSERVER, SharedTable
 
 #: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
 _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
+_IDLE: Final = bytes(state == IDLE for state in range(256))  #: the same for whether it is idle
 
 EVICTION_SECONDS: Final = 0.2  #: within which a worker closes a connection to be evicted; it takes about 1 ms
 
@@ -185,7 +186,7 @@ class TableSnapshot:
     @property
     def longest_idle(self) -> float:
         """How long the connection has been idle that was used least lately, in seconds; 0 if none is idle."""
-        return self.at - min((self.since[slot] for slot in self.slots(IDLE)), default=self.at)
+        return self.at - min(compress(self.since, self.states.translate(_IDLE)), default=self.at)
 
     def to_close(self, count: int, *, key: int | None = None) -> list[int]:
         """Return the idle slots to close so that *count* end; those requested recently are part of them.
