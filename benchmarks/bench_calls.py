@@ -304,7 +304,7 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)
         with EmbeddedPostgres(folder / "pg") as postgres:
-            measure(postgres.url, folder, seconds, tenants)
+            measure(postgres, folder, seconds, tenants)
 
 
 def in_turns(seconds: float, *runs: Callable[[float], Any]) -> list[list[Any]]:
@@ -314,17 +314,21 @@ def in_turns(seconds: float, *runs: Callable[[float], Any]) -> list[list[Any]]:
 
 
 def settle(url: str) -> None:
-    """Write dirty buffers to disk, so that the creation of the databases does not disturb the measurement."""
+    """Write dirty buffers to disk, so that the creation of the databases does not disturb the measurement.
+
+    :param url: of the superuser
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
     os.sync()
 
 
-def measure(url: str, folder: Path, seconds: float, tenants: int) -> None:
+def measure(postgres: EmbeddedPostgres, folder: Path, seconds: float, tenants: int) -> None:
+    url = postgres.url
     one = make_conninfo(url, dbname="bench_t0")
     with gateway(url, folder) as server, baseline("wsgi", one) as wsgi, baseline("plain_flask", one) as flask:
         make_tenants(server, url, tenants)
-        settle(url)
+        settle(postgres.superuser_url)
         print(f"pgbench -M prepared: {pgbench(packaged_programs().folder, one, seconds):8.0f} tps")
         measure_calls(server, [wsgi, flask], seconds)
         measure_many(server, url, tenants, seconds)
