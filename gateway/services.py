@@ -22,7 +22,7 @@ from gateway.pools import ConnectionRegistry
 from gateway.pools.server_check import ServerCheck
 from gateway.security.concurrency import ConcurrencyLimit
 from gateway.settings import Settings
-from migrations_engine import DesiredSchemas, ScratchDatabases
+from migrations_engine import CheckedSchemas, DesiredSchemas, ScratchDatabases
 
 _CONNECTIONS_OF_A_DEPLOY: Final = 3  #: to its database, for the lock on a new one's name, and to a scratch database
 
@@ -45,6 +45,7 @@ class Services:
     roles: PlatformRoles | None
     signatures: SignatureCache
     scratch: ScratchDatabases
+    checked_schemas: CheckedSchemas
     desired_schemas: DesiredSchemas
     platforms: PlatformRegistry
     deploy_log: DeployLog
@@ -108,6 +109,7 @@ def build_services(settings: Settings) -> Services:
         scratch=ScratchDatabases(
             connect=registry.dedicated, maintenance_database=maintenance, template=settings.new_database_template
         ),
+        checked_schemas=CheckedSchemas(),
         desired_schemas=DesiredSchemas(),
         platforms=PlatformRegistry(settings.data_dir),
         deploy_log=DeployLog(settings.data_dir),

@@ -24,6 +24,7 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
 from migrations_engine.source.folder import read_folder
 from migrations_engine.source.layout import ArchiveLimits
+from migrations_engine.source.server_statements import CheckedSchemas
 from migrations_engine.source.statements import split as split_statements
 from migrations_engine.tracking import claim_copy
 
@@ -31,6 +32,7 @@ __all__ = [
     "SCRATCH_NAME_PREFIX",
     "ArchiveLimits",
     "Change",
+    "CheckedSchemas",
     "DeployOptions",
     "DeployReport",
     "DesiredSchemas",

@@ -74,7 +74,7 @@ def read_schema(services: Services, archive: BinaryIO, terms: DeployTerms, **fac
         max_entries=settings.max_archive_entries,
     )
     with engine_errors(terms, **facts):
-        return read_archive(archive, limits)
+        return read_archive(archive, limits, services.checked_schemas)
 
 
 def deploy(

@@ -78,7 +78,7 @@ def read_stored_schema(
     folder = services.platforms.folder(platform, schema_name, version)
     facts = {"platform": platform, "schema_name": schema_name}
     try:
-        schema = read_folder(folder)
+        schema = read_folder(folder, checked=services.checked_schemas)
     except SchemaExtractionFailed as exc:
         raise StorageFailed(f"the stored schema cannot be read: {exc.message}; upload it again", **facts) from exc
     if schema.checksum != version.checksum:

@@ -8,7 +8,7 @@ from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema
 from migrations_engine.source.gzip_reader import GzipReader
 from migrations_engine.source.layout import ArchiveLimits, Layout, printable
-from migrations_engine.source.server_statements import refuse_server_statements
+from migrations_engine.source.server_statements import CheckedSchemas
 from migrations_engine.source.tar_reader import BLOCK, TarReader
 
 _GZIP_MARK: Final = b"\x1f\x8b"
@@ -23,13 +23,16 @@ _TAR_MARK: Final = slice(257, 262)
 _HEADERS_PER_ENTRY: Final = 3  #: its own and what may precede it: a PAX header, or a GNU one for each long name
 
 
-def read_archive(data: bytes | BinaryIO, limits: ArchiveLimits | None = None) -> Schema:
+def read_archive(
+    data: bytes | BinaryIO, limits: ArchiveLimits | None = None, checked: CheckedSchemas | None = None
+) -> Schema:
     """Read the schema that *data*, a gzip-compressed tar archive, contains.
 
     The schema folder may be the archive's root or inside other folders; hidden files are ignored, and files that are
     not part of a schema are named in ``Schema.warnings``. Memory is limited, also if headers are wrong.
 
     :param limits: sizes and counts above which the archive is refused; the defaults of :class:`ArchiveLimits` without
+    :param checked: remembers schemas whose statements were checked
     :raises SchemaExtractionFailed: not such an archive, unsafe, over a limit, or no schema; the message says what to do
     """
     limits = limits or ArchiveLimits()
@@ -49,7 +52,7 @@ def read_archive(data: bytes | BinaryIO, limits: ArchiveLimits | None = None) ->
         else:
             layout.add_file(parts, reader.content() if layout.wants(parts) else None)
     schema = layout.schema()
-    refuse_server_statements(schema)
+    (checked or CheckedSchemas()).check(schema)
     return schema
 
 

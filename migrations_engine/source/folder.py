@@ -11,15 +11,16 @@ from typing import Final
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema
 from migrations_engine.source.layout import ArchiveLimits, Layout, Parts, printable
-from migrations_engine.source.server_statements import refuse_server_statements
+from migrations_engine.source.server_statements import CheckedSchemas
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  #: never through a link or into a pipe
 
 
-def read_folder(path: Path, limits: ArchiveLimits | None = None) -> Schema:
+def read_folder(path: Path, limits: ArchiveLimits | None = None, checked: CheckedSchemas | None = None) -> Schema:
     """Read the schema in *path*, which may be the schema folder itself or a folder around it.
 
     :param limits: as for :func:`migrations_engine.source.archive.read_archive`; the compressed size plays no part
+    :param checked: as for ``read_archive``
     :raises SchemaExtractionFailed: there is no such folder, it contains links or other things than files and folders,
         is over a limit, or is not a schema
     """
@@ -47,7 +48,7 @@ def read_folder(path: Path, limits: ArchiveLimits | None = None) -> Schema:
     except OSError as error:
         raise SchemaExtractionFailed(f"the schema folder cannot be read: {error.filename}: {error.strerror}") from error
     schema = layout.schema()
-    refuse_server_statements(schema)
+    (checked or CheckedSchemas()).check(schema)
     return schema
 
 

@@ -15,7 +15,7 @@ from migrations_engine.source.names import Cursor
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement, refuse_too_many
 
-_REMEMBERED: Final = 1000  #: checksums of schemas that were looked through
+_REMEMBERED: Final = 1000  #: checksums
 _VERBS: Final = frozenset({"CREATE", "ALTER", "DROP"})
 _SHARED: Final = frozenset({"DATABASE", "ROLE", "USER", "GROUP", "TABLESPACE", "SUBSCRIPTION", "SYSTEM"})
 _COMMENTED: Final = frozenset({"DATABASE", "ROLE", "TABLESPACE", "SUBSCRIPTION"})
@@ -31,18 +31,33 @@ _COMMENT_ADVICE: Final = (
     "(pg_dump leaves it out without --create)"
 )
 
-_lock = threading.Lock()
-_looked_through: dict[str, None] = {}  # guarded by _lock; checksums alone, in the order in which they came
+
+class CheckedSchemas:
+    """The schemas in which no statement was refused, by checksum, for all threads of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._checksums: dict[str, None] = {}  # in the order in which they were checked
+
+    def check(self, schema: Schema) -> None:
+        """Check the statements of *schema*, unless one with the same files was checked before.
+
+        :raises SchemaExtractionFailed: as for :func:`refuse_server_statements`
+        """
+        if schema.checksum in self._checksums:
+            return
+        refuse_server_statements(schema)
+        with self._lock:
+            self._checksums[schema.checksum] = None
+            while len(self._checksums) > _REMEMBERED:
+                del self._checksums[next(iter(self._checksums))]
 
 
 def refuse_server_statements(schema: Schema) -> None:
-    """Look through every statement of *schema* once; a schema that was found good is known by its checksum.
+    """Raise SchemaExtractionFailed for a statement on databases, roles, tablespaces or the server.
 
-    :raises SchemaExtractionFailed: a statement is about databases, roles, tablespaces or the server; there are too many
-        statements; or a file cannot be cut into statements
+    It is raised for too many statements, too, and for a file that cannot be split into statements.
     """
-    if schema.checksum in _looked_through:
-        return
     count = 0
     for file in schema.files():
         for statement in script_of(file).statements:
@@ -50,10 +65,6 @@ def refuse_server_statements(schema: Schema) -> None:
             if (name := server_statement(statement)) is not None:
                 raise _refusal(file, statement, name)
         refuse_too_many(count, file.label)
-    with _lock:
-        _looked_through[schema.checksum] = None
-        while len(_looked_through) > _REMEMBERED:
-            del _looked_through[next(iter(_looked_through))]
 
 
 def server_statement(statement: SqlStatement) -> str | None:

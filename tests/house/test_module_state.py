@@ -15,13 +15,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODULES = [path for package in ("gateway", "migrations_engine") for path in (ROOT / package).rglob("*.py")]
 
-#: Modules with state about the process as a whole, with the reason.
-PROCESS_WIDE: Final = {
-    # Remembers, by checksum, that a pure function has returned; functools would keep the files, too.
-    ("migrations_engine/source/server_statements.py", "_looked_through"),
-    ("migrations_engine/source/server_statements.py", "_lock"),
-}
-
 CHANGING: Final = frozenset(
     {"add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
      "reverse", "setdefault", "sort", "update"}
@@ -103,7 +96,7 @@ def test_modules_have_no_state():
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
     stateful = STATEFUL | frozenset(classes_with_state(trees.values()))
     found = {(str(path.relative_to(ROOT)), name) for path, tree in trees.items() for name in state_of(tree, stateful)}
-    assert found - PROCESS_WIDE == set()
+    assert found == set()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
 from migrations_engine.source.folder import read_folder
-from migrations_engine.source.server_statements import server_statement
+from migrations_engine.source.server_statements import CheckedSchemas, server_statement
 from migrations_engine.source.statements import split
 
 REFUSED = {
@@ -127,3 +128,30 @@ def test_a_folder_is_checked_too_and_statements_of_pg_dump_get_advice(tmp_path: 
 
     with pytest.raises(SchemaExtractionFailed, match="pg_dump leaves it out without --create"):
         read_folder(tmp_path)
+
+
+def schema_of(content: bytes, name: str = "a") -> Schema:
+    return Schema(tables=(SchemaFile(folder="tables", path=f"{name}.sql", content=content),))
+
+
+def was_split(schema: Schema) -> bool:
+    return any("script_of" in getattr(read, "__name__", "") for file in schema.files() for read in file._known)
+
+
+def test_a_checked_schema_is_not_split_again_until_a_thousand_others_have_come() -> None:
+    checked = CheckedSchemas()
+    first, again, later = (schema_of(b"CREATE TABLE t (a int)") for _ in range(3))
+    checked.check(first)
+    checked.check(again)
+    assert (was_split(first), was_split(again)) == (True, False)
+    for number in range(1000):
+        checked.check(schema_of(b"", str(number)))
+    checked.check(later)
+    assert was_split(later)
+
+
+def test_a_refused_schema_is_refused_again() -> None:
+    checked = CheckedSchemas()
+    for _ in range(2):
+        with pytest.raises(SchemaExtractionFailed, match="CREATE ROLE"):
+            checked.check(schema_of(b"CREATE ROLE r"))
