@@ -1,4 +1,4 @@
-"""The schema beside one database: what differs is judged, done where it is safe, and else refused or left."""
+"""Compares a schema with one database: safe differences are applied, dangerous ones refused, or left if forced."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from migrations_engine.model import Sequence as SequenceObject
 from migrations_engine.report import Change, DeployReport, SchemaValidation
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attachments import blocks_with_routines
-from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.attribution import FileIndex
 from migrations_engine.source.dependency_order import order_tables, order_types
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
 
-_ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all row counts of one comparison together
-#: What everything else may need.
+_ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all counts of rows of one comparison together
+#: Additions that all others may need.
 _BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"})
-#: What a migration may need before its turn.
+#: Additions that a migration may need before the others are made.
 _EARLY: Final = _BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
 _RENAMING: Final = r'\bRENAME\b[^;]{{0,300}}\bTO\s{{1,100}}"?{}\b'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What a comparison starts from."""
+    """The input of a comparison."""
 
     schema: Schema
     desired: DesiredSchema
     pending: tuple[SchemaFile, ...] = ()  #: the migrations that this deploy runs
     before: Catalog | None = None  #: the database as the deploy found it; None for a new one
     former: Catalog | None = None  #: what the last deploy declared; None when that is unknown
-    installed: frozenset[str] = frozenset()  #: names of the extensions that were there
+    installed: frozenset[str] = frozenset()  #: names of the extensions that were installed before
     accepted: tuple[Change, ...] = ()  #: differences that earlier deploys were forced to leave
     force: bool = False
 
 
 class Comparison:
-    """The schema beside one database, for the length of one deploy."""
+    """The comparison of a schema with one database, during one deploy."""
 
     def __init__(self, session: DeploySession, functions: FunctionDeployer, situation: Situation) -> None:
         self._session = session
@@ -70,16 +70,17 @@ class Comparison:
             run_again=functions.run_again,
         )
         self._changes = ChangeRunner(session, self._dependants, functions.deploy_early)
-        self._target: Catalog | None = None  #: what the database should be, decided when the migrations have run
+        self._pending_files = FileIndex(situation.pending)
+        self._target: Catalog | None = None  #: decided when the migrations have run
         self._added_early = False
-        self._expected: tuple[Change, ...] = ()  #: what the migrations are about to do, with the rows that concerns
+        self._expected: tuple[Change, ...] = ()  #: effects of the migrations, with their rows at risk
         self._judgement = Judgement(session, situation.accepted, force=situation.force)
         self.types_altered = 0
-        self._has_counted = False  #: some verdict has depended on existing rows
+        self._has_counted = False  #: a verdict depended on existing rows
 
     @property
     def desired(self) -> DesiredSchema:
-        """What the schema means."""
+        """The catalogs that the schema makes in an empty database."""
         return self._situation.desired
 
     @property
@@ -93,7 +94,7 @@ class Comparison:
         return (*self._judgement.accepted, *self._changes.undone)
 
     def depends_on_rows(self, report: DeployReport) -> bool:
-        """Return whether the deploy of *report* could be another one if the database had other rows."""
+        """Return whether the deploy of *report* could have another result in a database with other rows."""
         validation = report.schema_validation
         return bool(
             self._has_counted
@@ -104,7 +105,7 @@ class Comparison:
         )
 
     def prepare(self) -> None:
-        """Make the extensions, types and enum values that are new, and count the rows that the migrations will touch.
+        """Create new extensions, types and enum values, and count the rows that the migrations will change.
 
         :raises MigrationFailed: PostgreSQL refused one
         """
@@ -118,15 +119,15 @@ class Comparison:
         self._expect_migrations()
 
     def add_enum_values(self) -> tuple[tuple[str, str], ...]:
-        """Add the values that enums lack, and return each with the label of its type."""
+        """Add the missing values of enums, and return them, each with the label of its type."""
         diff = self._undeclared(lambda item: item.change_type == "add_enum_value", actual=self._situation.before)
         self._changes.run(diff)
         return tuple((item.table, item.name or "") for item in diff.changes)
 
     def judge_ahead(self) -> None:
-        """Refuse, before something is committed, what is dangerous and changed by none of the migrations.
+        """Check for dangerous differences that no migration changes, before anything is committed.
 
-        :raises MigrationFailed: there is such a difference, neither forced now nor accepted before
+        :raises MigrationFailed: there is such a difference, neither forced now nor accepted earlier
         """
         diff = self._counted(self._difference())
         self._target = None  # the migrations have yet to run
@@ -134,7 +135,7 @@ class Comparison:
         self._judgement.refuse(replace(diff, changes=left).validation())
 
     def add_early(self) -> bool:
-        """For a migration that needs what is newly declared: add that before its turn, once; say if there was any."""
+        """Add newly declared objects before a migration that needs them, once. Return whether there were any."""
         if self._added_early:
             return False
         self._added_early = True
@@ -144,16 +145,16 @@ class Comparison:
         return bool(diff)
 
     def list_migrations(self, before: Catalog, actual: Catalog) -> None:
-        """List what the migrations have done.
+        """Add the effects of the migrations to the validation.
 
-        :param before: the database before them, with the names that its objects have now
+        :param before: the database before them, with the present names of its objects
         """
         self._judgement.add(effects(before, actual, self._situation.pending, self._expected))
 
     def catch_up(self) -> None:
-        """Bring the database to its target where that is safe.
+        """Apply the safe differences between the database and its target.
 
-        :raises MigrationFailed: something is dangerous and neither forced now nor accepted before
+        :raises MigrationFailed: one is dangerous and neither forced now nor accepted earlier
         """
         situation = self._situation
         run_attachments_to_migrated(self._session, situation.schema, situation.desired.declared, self._functions)
@@ -170,14 +171,14 @@ class Comparison:
             self.restore()
 
     def make_room(self, oid: int, identity: str) -> bool:
-        """Drop what uses a routine, to be restored later, and return whether there was anything.
+        """Drop the dependants of a routine, to be restored later, and return whether there were any.
 
-        :raises MigrationFailed: something that the schema does not make uses it, or something that holds rows
+        :raises MigrationFailed: a dependant holds rows, or the schema does not create it
         """
         return self._dependants.drop_of_routine(oid, identity)
 
     def restore(self) -> None:
-        """Make what had to be dropped for something else, and what only shows when other changes are made."""
+        """Create dropped dependants again, and apply differences that appear only after other changes."""
         self._add(self._counted(self._difference()))
 
     def remaining(self) -> CatalogDiff:
@@ -221,14 +222,14 @@ class Comparison:
         return diff_catalogs(actual=actual, wanted=self._target, former=former or situation.former)
 
     def _undeclared(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
-        """Return what is declared and missing before the migrations, without what one of them renames."""
+        """Return declared objects that are missing before the migrations, without those that a migration renames."""
         declared = self._situation.desired.declared
         actual = actual or read_catalog(self._session.connection)
         diff = diff_catalogs(actual=actual, wanted=declared)
         return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not self._renames(item)))
 
     def _renames(self, difference: Difference) -> bool:
-        """Return whether a migration seems to rename or move what is to be added."""
+        """Return whether a migration seems to rename another object to the missing one."""
         name = difference.name or bare_name(difference.table)
         in_a_block = re.compile(_RENAMING.format(re.escape(name)), re.IGNORECASE | re.DOTALL)
         for file in self._situation.pending:
@@ -242,19 +243,19 @@ class Comparison:
         return False
 
     def _is_mentioned(self, difference: Difference) -> bool:
-        """Whether a migration may be going to make *difference* away."""
+        """Return whether a pending migration names the object of *difference*, and so may change it."""
         names = [bare_name(difference.table), *([difference.name] if difference.name else [])]
-        return any(all(mentions_name(file.text, name) for name in names) for file in self._situation.pending)
+        return bool(self._pending_files.mentioning(*names))
 
     def _counted(self, diff: CatalogDiff) -> CatalogDiff:
         if any(difference.verdict.decided_by_rows for difference in diff.changes):
             self._has_counted = True
-            self._functions.deploy_early()  # a new check may call one, and so does the query for the rows
+            self._functions.deploy_early()  # a new check may call one, and so may the query that counts rows
         with self._session.failures_as(what="counting the rows at risk"):
             return count_rows_at_risk(self._session.connection, diff, _ROW_COUNT_TIMEOUT_MS)
 
     def _expect_migrations(self) -> None:
-        """Count the rows that the migrations will change or drop while they are still there."""
+        """Count the rows that the migrations will change or drop, while they still exist."""
         before, after, pending = self._situation.before, self._situation.desired.complete, self._situation.pending
         if before is None or not pending:
             return
@@ -262,7 +263,7 @@ class Comparison:
         self._expected = tuple(item.as_change() for item in counted.changes)
 
     def _add(self, diff: CatalogDiff, *, early: bool = False) -> None:
-        """Make the safe differences away. New tables come from their files where those are about nothing else."""
+        """Apply the safe differences. New tables are created by their files, if those contain nothing else."""
         new = _new_names(diff)
         tables: tuple[SchemaFile, ...] = ()
         if any(item.change_type == "add_table" for item in diff.changes):

@@ -1,4 +1,4 @@
-"""What migrations did to a database, and what a new database of the same schema would have otherwise."""
+"""The effects of migrations on a database, and its differences from a new database of the same schema."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from migrations_engine.diff import CatalogDiff, diff_catalogs
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import Change
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.attribution import changing_file, mentions_name
+from migrations_engine.source.attribution import FileIndex
 
 
 def expected_effects(before: Catalog, complete: Catalog, pending: Sequence[SchemaFile]) -> CatalogDiff:
-    """Return the dangerous changes that *pending* migrations seem to make, for their rows to be counted in time.
+    """Return the dangerous changes that *pending* migrations seem to make, to count their rows before they run.
 
-    :param complete: what the schema makes in an empty database together with every migration
+    :param complete: the catalog that the schema makes in an empty database together with every migration
     """
     diff = diff_catalogs(actual=before, wanted=complete, former=before)
+    files = FileIndex(pending)
     touched = tuple(
         item
         for item in diff.changes
         if item.relation is not None
         and item.compatibility != "safe"
-        and any(mentions_name(file.text, name) for file in pending for name in _names_of(item.relation))
+        and any(files.mentioning(name) for name in _names_of(item.relation))
     )
     return replace(diff, changes=touched)
 
@@ -32,13 +33,14 @@ def expected_effects(before: Catalog, complete: Catalog, pending: Sequence[Schem
 def effects(
     before: Catalog, after: Catalog, pending: Sequence[SchemaFile], expected: Sequence[Change]
 ) -> Iterator[Change]:
-    """Yield what *pending* migrations have done, each with the file that seems to have done it.
+    """Yield the changes that *pending* migrations have made, each with the file that seems to have made it.
 
-    :param before: the database before them, with the names that its objects have now
+    :param before: the database before them, with the present names of its objects
     :param expected: expected effects, whose rows were counted before
     """
+    files = FileIndex(pending)
     counts = {change.key[:3]: change.rows_at_risk for change in expected}
-    counts |= {  # a table that is dropped for a view of its name
+    counts |= {  # a table that a view of the same name replaces
         (change.table, "drop_table", None): change.rows_at_risk
         for change in expected
         if change.change_type == "alter_kind"
@@ -47,7 +49,7 @@ def effects(
         rows = counts.get(difference.as_change().key[:3], 0 if difference.verdict.decided_by_rows else None)
         change = (difference if rows is None else difference.counted(rows)).as_change()
         only = pending[0] if len(pending) == 1 else None
-        file = only or changing_file(pending, bare_name(change.table), change.column)
+        file = only or files.changing(bare_name(change.table), change.column)
         yield replace(change, file=file.label if file else None)
 
 
@@ -98,7 +100,7 @@ def differences_from_new(
 
 
 def _validated(actual: Catalog, fresh: Catalog) -> Iterator[str]:
-    """Yield a sentence for each constraint that is declared NOT VALID and was validated: that is not undone."""
+    """Yield a sentence for each constraint that is declared NOT VALID and was validated, which is not undone."""
     for relation in fresh.relations:
         found = actual.relation_by_label.get(relation.label)
         validated = {(c.name, c.definition) for c in found.constraints if not c.unvalidated} if found else set()

@@ -1,4 +1,4 @@
-"""What ``types/`` and ``tables/`` declare and a migration makes otherwise, with the files of both."""
+"""Finds declared objects that migrations make otherwise, with the files of both."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from migrations_engine.model import Catalog
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema
 from migrations_engine.source.attachments import attachment_files
-from migrations_engine.source.attribution import changing_file, declaring_file
+from migrations_engine.source.attribution import FileIndex
 
 
 def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: Catalog) -> Iterator[str]:
     """Yield a sentence for each declared object that the migrations leave other than declared, or absent.
 
     :param declared: what the files of types and tables make in an empty database
-    :param complete: what they make there together with every migration
-    :param fresh: what a new database has in the end
+    :param complete: what they make there together with all migrations
+    :param fresh: the final catalog of a new database
     """
+    declarations = FileIndex((*schema.tables, *schema.types, *attachment_files(schema)))
+    migrations = FileIndex(schema.migrations)
     lasting = {change.key for change in disagreeing(declared, fresh)}
     for change in disagreeing(declared, complete):
         table = change.table.rpartition(".")[2].strip('"')
-        declaring = declaring_file((*schema.tables, *schema.types, *attachment_files(schema)), table)
+        declaring = declarations.declaring(table)
         only = schema.migrations[0] if len(schema.migrations) == 1 else None
-        migration = only or changing_file(schema.migrations, table, change.column)
+        migration = only or migrations.changing(table, change.column)
         subject = f"{change.table}.{change.column}" if change.column else change.table
         made = f"makes it {change.from_type}" if change.from_type else "drops or renames it"
         given = (change.from_type or "none") if change.key in lasting else "what is declared"
@@ -36,7 +38,7 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
 
 
 def disagreeing(declared: Catalog, complete: Catalog) -> list[Change]:
-    """Return what would have to change for *complete* to be as declared; what it has besides does not count."""
+    """Return the changes that would make *complete* as declared. Undeclared objects do not count."""
     if declared == complete:
         return []
     diff = diff_catalogs(actual=complete, wanted=declared, former=declared)

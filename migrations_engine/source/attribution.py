@@ -1,10 +1,10 @@
-"""Finds the file of a schema that creates or changes an object, from the text of the files."""
+"""Finds the files of a schema that create, change or mention an object, from the text of the files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cached_property, lru_cache
 from typing import Final
 
 from migrations_engine.schema import SchemaFile
@@ -12,38 +12,73 @@ from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
 
 _DEFINING: Final = frozenset({"ALTER", "CREATE", "DROP", "DO"})
+_WORD: Final = re.compile(r"[\w$]+")
+_INDEXED: Final = 1 << 18  #: characters of the largest file that is indexed; to cut a larger one holds the GIL for long
 _REMEMBERED: Final = 1024  #: names, short patterns
 
 
-def declaring_file(files: Sequence[SchemaFile], name: str) -> SchemaFile | None:
-    """Return the file with a CREATE of that *name*, else the first that mentions it, else None."""
-    for file in files:
-        if any(made.name == name for made in script_of(file).created):
-            return file
-    return next((file for file in files if mentions_name(file.text, name)), None)
+class FileIndex:
+    """Files by the words in them."""
 
+    def __init__(self, files: Sequence[SchemaFile]) -> None:
+        self._files = files
 
-def changing_file(files: Sequence[SchemaFile], table: str, member: str | None = None) -> SchemaFile | None:
-    """Return the last of *files* that changes *table*, or its column, constraint … *member*; None if none names it."""
-    wanted = [name for name in (table, member) if name]
-    attempts: list[tuple[list[str], bool]] = [(wanted, True)]
-    attempts += [([member], True)] if member else []
-    attempts += [(wanted, False), ([table], False)]
-    for names, only_definitions in attempts:
-        for file in reversed(files):
-            texts = _definitions(file) if only_definitions else iter([file.text])
-            if any(all(mentions_name(text, name) for name in names) for text in texts):
-                return file
-    return None
+    def mentioning(self, *names: str) -> list[SchemaFile]:
+        """Return the files in which all *names* are words. Strings and comments count: code may be run from there."""
+        places = set.intersection(*(self._places(name) for name in names))
+        return [self._files[place] for place in sorted(places)]
+
+    def declaring(self, name: str) -> SchemaFile | None:
+        """Return the file with a CREATE of that *name*, else the first that mentions it, else None."""
+        mentioning = self.mentioning(name)
+        creating = (file for file in mentioning if any(made.name == name for made in script_of(file).created))
+        return next(creating, next(iter(mentioning), None))
+
+    def changing(self, table: str, member: str | None = None) -> SchemaFile | None:
+        """Return the last file that changes *table*, or its column, constraint … *member*; None if none names it."""
+        of_table = self.mentioning(table)[::-1]
+        if member is None:
+            return _first_defining(of_table, table) or next(iter(of_table), None)
+        of_both = self.mentioning(table, member)[::-1]
+        defining = _first_defining(of_both, table, member) or _first_defining(self.mentioning(member)[::-1], member)
+        return defining or next(iter([*of_both, *of_table]), None)
+
+    def _places(self, name: str) -> set[int]:
+        """Return the places of the files in which *name* is a word."""
+        if not _WORD.fullmatch(name):
+            return {place for place, file in enumerate(self._files) if mentions_name(file.text, name)}
+        known, large = self._index
+        return known.get(name.lower(), set()) | {
+            place for place in large if mentions_name(self._files[place].text, name)
+        }
+
+    @cached_property
+    def _index(self) -> tuple[dict[str, set[int]], list[int]]:
+        """The places of the files with each word in lower case, and the places of files that are too large."""
+        words: dict[str, set[int]] = {}
+        large: list[int] = []
+        for place, file in enumerate(self._files):
+            if len(file.text) > _INDEXED:
+                large.append(place)
+                continue
+            for word in _WORD.findall(file.text.lower()):
+                words.setdefault(word, set()).add(place)
+        return words, large
 
 
 def mentions_name(text: str, name: str) -> bool:
-    """Whether *name* stands as a word in *text*, in a string or comment too: code may be run from there."""
+    """Return whether *name* is a word in *text*, also in a string or comment."""
     return occurs(_pattern(name), text)
 
 
-def _definitions(file: SchemaFile) -> Iterator[str]:
-    return (statement.text for statement in script_of(file).statements if {*statement.words[:1]} <= _DEFINING)
+def _first_defining(files: Iterable[SchemaFile], *names: str) -> SchemaFile | None:
+    """Return the first of *files* with a statement that defines something and mentions all *names*."""
+    for file in files:
+        for statement in script_of(file).statements:
+            defines = {*statement.words[:1]} <= _DEFINING
+            if defines and all(mentions_name(statement.text, name) for name in names):
+                return file
+    return None
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -19,7 +19,7 @@ from migrations_engine.comparison import _RENAMING
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
-from migrations_engine.source.attribution import changing_file
+from migrations_engine.source.attribution import FileIndex
 from migrations_engine.source.checksum import folded_checksum
 from migrations_engine.source.dependency_order import Filling, order_migrations, order_seeders, order_tables
 from migrations_engine.source.insert import insert_of
@@ -98,7 +98,7 @@ SHAPES = {
 
 def attribute(text: str) -> None:
     file = SchemaFile(folder="migrations", path="a.sql", content=text.encode())
-    changing_file([file], "nothing", "none")
+    FileIndex([file]).changing("nothing", "none")
     occurs(re.compile(_RENAMING.format("nothing"), re.IGNORECASE | re.DOTALL), text)
 
 
