@@ -1,4 +1,4 @@
-"""What a successful deploy writes down: the tracking rows, and the note that the next deploy begins with."""
+"""The records of a successful deploy: the tracking rows, and the note that the next deploy reads first."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployState, Records
 
-_DECLARED: Final = "*declared"  #: rows of the tables' tracking table with these names remember the desired schema
+_DECLARED: Final = "*declared"  #: rows of this name in the tracking table of tables have the desired schema
 _COMPLETE: Final = "*complete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a deploy came to."""
+    """The result of a deploy, for its records."""
 
     schema: Schema
     desired: DesiredSchema
@@ -36,7 +36,7 @@ class Outcome:
     seeded: Sequence[SeederResult]
     validations: Sequence[SeederValidation]
     accepted: Sequence[Change]  #: differences that stay: dangerous ones that were forced, and what depends on them
-    differences: Sequence[str]  #: what a new database would have otherwise
+    differences: Sequence[str]  #: from a new database of the same schema, a sentence each
 
     @property
     def new_tables(self) -> list[str]:
@@ -48,14 +48,14 @@ class Outcome:
 
 
 def table_labels(catalog: Catalog) -> set[str]:
-    """Return the labels of its tables, without views."""
+    """Return the labels of the tables of *catalog*, without views."""
     return {relation.label for relation in catalog.relations if relation.is_table}
 
 
 def record_deploy(
     records: Records, session: DeploySession, outcome: Outcome, options: DeployOptions
 ) -> Mapping[str, Any]:
-    """Write the tracking rows, the desired schema, the note for the next deploy, the changelog; return the note."""
+    """Write the tracking rows, the desired schema, the note for the next deploy and the changelog. Return the note."""
     schema, desired = outcome.schema, outcome.desired
     declared = desired.declared
     type_files = _files_by_name(schema.types)
@@ -121,7 +121,7 @@ def last_desired_schema(records: Records, state: DeployState) -> DesiredSchema |
 
 
 def accepted_changes(state: DeployState) -> tuple[Change, ...]:
-    """Return the forced differences of earlier deploys, and what depends on those."""
+    """Return the forced differences of earlier deploys, and those that depend on them."""
     return tuple(Change(**change) for change in state.last.get("accepted", ()))
 
 

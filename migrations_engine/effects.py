@@ -54,7 +54,7 @@ def effects(
 
 
 def changes_to_new(actual: Catalog, desired: DesiredSchema) -> tuple[Change, ...]:
-    """Return what would have to change for the database to be as a new one of the same schema."""
+    """Return the changes that would make the database equal to a new one of the same schema."""
     if actual == desired.fresh:
         return ()
     diff = diff_catalogs(actual=actual, wanted=desired.fresh, former=actual)
@@ -68,17 +68,18 @@ def differences_from_new(
     left: Collection[Change],
     in_blocks: Sequence[SchemaFile],
 ) -> Iterator[str]:
-    """Yield a sentence, with its cause, for each difference to a new database of the same schema.
+    """Yield a sentence with the cause for each difference from a new database of the same schema.
 
     :param changes: as :func:`changes_to_new` returns them
-    :param left: forced differences, and what depends on them
-    :param in_blocks: files of ``functions/`` with blocks, which make in new databases what no catalog knows
+    :param left: forced differences, and those that depend on them
+    :param in_blocks: blocks of ``functions/``, which may create undeclared objects in new databases
     """
     if actual == desired.fresh:
         return
     forced = {change.key for change in left}
+    blocks = FileIndex(in_blocks)
     for change in changes:
-        if change.change_type.startswith("drop_") and changing_file(in_blocks, bare_name(change.table)) is not None:
+        if change.change_type.startswith("drop_") and blocks.changing(bare_name(change.table)) is not None:
             continue
         subject = f"{change.table}.{change.column}" if change.column else change.table
         if change.key in forced:

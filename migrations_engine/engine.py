@@ -1,4 +1,4 @@
-"""Deploy a schema to one database: in transactions under a lock, again after a lock timeout, or by repetition."""
+"""Deploys a schema to one database: in a transaction under a lock, and again after a lock timeout."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UNSAFE_NEW_ENUM_VALUE: Final = "55P04"
 
 
 def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> DeployReport:
-    """Bring the database behind *connection* to *schema*, all or nothing.
+    """Deploy *schema* to the database of *connection*, all or nothing.
 
     :param connection: of this deploy alone; it is switched to autocommit, and its session is not restored
     :raises EngineError: nothing was changed (migrations that run outside a transaction excepted, which are recorded),
@@ -104,7 +104,7 @@ def _before_commit(connection: psycopg.Connection[Any], options: DeployOptions) 
 def _begin(
     connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, warnings: list[str]
 ) -> WholeDeploy | DeployReport:
-    """Take the lock, and return a deploy to go on with; or the report when nothing is to do."""
+    """Take the lock. Return the deploy to run, or the report if there is nothing to do."""
     has_tables = take_lock(connection, options)
     checksum, note = read_note(connection) if has_tables else (None, {})
     start = None
@@ -115,7 +115,7 @@ def _begin(
         start = starting_point(connection, schema, options, checksum, note)
     opening = Opening.of(connection, schema, options)
     if opening.is_unchanged:
-        Records(connection).mark(read_mark(connection))  # so that the next deploy need not compare
+        Records(connection).mark(read_mark(connection))  # then the next deploy need not compare
         return unchanged_report(connection, schema, options, opening.state.last)
     return WholeDeploy(opening, warnings, start)
 
@@ -123,11 +123,11 @@ def _begin(
 def _commit_enum_values(
     connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, reason: EngineError
 ) -> list[str]:
-    """Add the new enum values in a transaction of their own, and return a warning that says so.
+    """Add the new enum values in a transaction of their own, and return a warning about it.
 
     PostgreSQL refuses the use of a value before the transaction that added it has committed.
 
-    :raises EngineError: *reason*, when there is no declared value to add
+    :raises EngineError: *reason*, if there is no value to add
     """
     with connection.transaction():
         take_lock(connection, options)
@@ -139,7 +139,7 @@ def _commit_enum_values(
 
 
 def _with_notes(error: EngineError, notes: Sequence[str]) -> EngineError:
-    """Return *error*, which also says what stays of the deploy."""
+    """Return *error*, with a message about the parts of the deploy that were committed."""
     if notes:
         error.message = f"{error.message} ({'; '.join(notes)}; they stay, and a later deploy goes on from there)"
         error.args = (error.message,)

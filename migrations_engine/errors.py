@@ -1,4 +1,4 @@
-"""What can go wrong in a deploy: one class per meaning, each with the wire contract's code and the facts it knows."""
+"""The errors of the engine: a class for each meaning, with the code that the gateway answers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
     from migrations_engine.report import SchemaValidation, Verification
 
-_LONGEST: Final = 100_000  #: characters of a text of the server; a statement may raise an error with megabytes
+_LONGEST: Final = 100_000  #: characters of a text of the server; the message of RAISE may have megabytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerMessage:
-    """What PostgreSQL said about a statement it refused. Of texts that are very long, the first characters."""
+    """The message of PostgreSQL about a statement that it refused. Very long texts are cut."""
 
     message: str
     sqlstate: str | None = None
@@ -25,7 +25,7 @@ class ServerMessage:
 
     @classmethod
     def of(cls, error: psycopg.Error) -> ServerMessage:
-        """Read the diagnostic fields of *error*; without them (a lost connection) its own text is the message."""
+        """Read the diagnostic fields of *error*. Without them, as for a lost connection, its text is the message."""
         diag = error.diag
         return cls(
             message=_cut(diag.message_primary) or _cut(str(error).strip()) or type(error).__name__,
@@ -43,7 +43,7 @@ def _cut(text: str | None) -> str | None:
 class EngineError(Exception):
     """A deploy, or the reading of a schema, failed. The database is unchanged.
 
-    :param message: what went wrong and what to do, for the reader of the answer
+    :param message: for people: what failed and what to do
     :param file: the schema file at fault, relative to the schema folder
     :param server: PostgreSQL's own message, if PostgreSQL refused a statement
     """
@@ -58,13 +58,13 @@ class EngineError(Exception):
 
 
 class SchemaExtractionFailed(EngineError):
-    """The archive or folder cannot be read as a schema: rubbish, unsafe, too large, not UTF-8, or in a cycle."""
+    """The archive or folder is not a schema: unreadable, unsafe, too large, not UTF-8, or with a cycle."""
 
     code = "schema_extraction_failed"
 
 
 class ExtensionNotAvailable(EngineError):
-    """The server does not have the extension, or not in the version asked for."""
+    """The server does not have the extension, or not in the requested version."""
 
     code = "extension_not_available"
 
@@ -76,10 +76,10 @@ class ExtensionInstallFailed(EngineError):
 
 
 class MigrationFailed(EngineError):
-    """A table, type, migration, seeder or verification failed, or the diff found a danger that was not forced.
+    """A table, type, migration, seeder or the verification failed, or a dangerous difference was not forced.
 
-    :param validation: the differences found before anything was changed, when the deploy came that far
-    :param verification: what the comparison of the finished database found, when the deploy came that far
+    :param validation: the differences between schema and database, if they were compared
+    :param verification: the result of the verification, if it ran
     """
 
     code = "migration_failed"
@@ -99,13 +99,13 @@ class MigrationFailed(EngineError):
 
 
 class FunctionDeployFailed(EngineError):
-    """PostgreSQL refused a file of ``functions/``, or other objects depend on a function that has to be dropped."""
+    """PostgreSQL refused a file of ``functions/``, or objects depend on a function that has to be dropped."""
 
     code = "function_deploy_failed"
 
 
 class DeployLockTimeout(MigrationFailed):
-    """Another deploy of this database, or the application, kept the locks for longer than the deploy may wait."""
+    """Another deploy of this database, or the application, held a lock for longer than the deploy may wait."""
 
 
 class DeployInterrupted(EngineError):
@@ -115,6 +115,6 @@ class DeployInterrupted(EngineError):
 
 
 class ScratchUnavailable(EngineError):
-    """The scratch database into which a schema is loaded could not be made or reached."""
+    """The scratch database into which a schema is loaded could not be created or reached."""
 
     code = "connection_failed"

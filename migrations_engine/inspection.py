@@ -1,4 +1,4 @@
-"""What a database is at, without changing it: the schema deployed last, and whether it is as that left it."""
+"""The deployed version of a database, and its drift since then. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from migrations_engine.tracking import Records, is_tracked, read_last_deploy, re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What a database was found to be.
+    """The deployed version and the state of a database.
 
-    :ivar schema_checksum: of the schema deployed last; None when none was deployed by this gateway
-    :ivar fingerprint: equal for databases of which a deploy would have to change the same
+    :ivar schema_checksum: of the schema deployed last; None if this gateway has deployed none
+    :ivar fingerprint: equal for databases in which a deploy has to make the same changes
     :ivar is_intact: it is as its last deploy left it
     """
 
@@ -50,7 +50,7 @@ def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
         checksum, note = read_note(connection)
         parts = [checksum, last.migrations, note.get("fingerprint")]
         is_intact = note.get("mark") == read_mark(connection)
-        if not is_intact:  # by the mark alone it may have been touched; then everything is compared
+        if not is_intact:  # then objects may have been touched, and everything is compared
             there, functions = read_catalog(connection).fingerprint(), read_state(connection).functions
             is_intact = note.get("fingerprint") == there and all(one.intact for one in functions)
             if not is_intact:
@@ -65,7 +65,7 @@ def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
 
 
 def describe_drift(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
-    """Return how the database behind *connection* differs from the schema that was deployed to it last, a line each.
+    """Return a line for each difference of the database of *connection* from the schema that was deployed last.
 
     :raises EngineError: as for :func:`inspect_database`
     """
@@ -98,7 +98,7 @@ def _reading(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def _line(change: Change) -> str:
-    """Say what has become of something that was deployed; the change is what would take that back."""
+    """Return a line about a deployed object; *change* would revert the drift."""
     subject = f"{change.table}.{change.column}" if change.column else change.table
     verb, _, kind = change.change_type.partition("_")
     kind = kind.replace("_", " ")

@@ -1,4 +1,4 @@
-"""How a deploy begins: what it knows when it has the lock, and its report when there is nothing to do."""
+"""The state of the database when a deploy has the lock, and the report if there is nothing to do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from migrations_engine.verification import verify_seeders
 
 
 def take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> bool:
-    """Take the deploy lock for the transaction that is open, and return whether the database has a tracking table."""
+    """Take the deploy lock for the open transaction, and return whether the database has a tracking table."""
     return take_deploy_lock(
         connection,
         search_path=options.search_path,
@@ -52,7 +52,7 @@ class Opening:
 
     @classmethod
     def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> Opening:
-        """Read the catalog and the records, after the lock was taken."""
+        """Read the catalog and the records. The lock must be held."""
         probe = read_probe(connection)
         there = Catalog() if probe.empty else read_catalog(connection)
         if not probe.tracked:
@@ -77,7 +77,7 @@ class Opening:
 
     @property
     def is_unchanged(self) -> bool:
-        """The same schema was deployed last, and the database is as that deploy left it."""
+        """Return whether the same schema was deployed last and nothing has changed since then."""
         extensions = {wanted_extension(file).name for file in self.schema.extensions}
         return (
             not self.options.add_seeds
@@ -91,7 +91,7 @@ class Opening:
 def unchanged_report(
     connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, last: Mapping[str, Any]
 ) -> DeployReport:
-    """Report on a database that is as its last deploy left it, which has verified it: only rows may have changed."""
+    """Return the report on an unchanged database. The last deploy verified it, so only seeded rows are checked."""
     functions = int(last["functions_deployed"])
     validations: tuple[SeederValidation, ...] = ()
     results: tuple[SeederResult, ...] = ()
@@ -113,9 +113,9 @@ def unchanged_report(
 
 
 def passed(verification: Verification, validation: SchemaValidation) -> Verification:
-    """Return *verification* if it is passed.
+    """Return *verification* if it has passed.
 
-    :raises MigrationFailed: it is not
+    :raises MigrationFailed: it has not
     """
     if not verification.passed:
         advice = (

@@ -1,4 +1,4 @@
-"""How one deploy is wanted."""
+"""The options of a deploy."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from migrations_engine.proven_deploys import ProvenDeploys
 class DeployOptions:
     """The options of a deploy, and its platform and request."""
 
-    purpose: Literal["register", "migrate"] = "register"  #: register fills empty tables, migrate looks for seeded rows
-    force: bool = False  #: go on in spite of dangerous differences and changed migrations
+    purpose: Literal["register", "migrate"] = (
+        "register"  #: register fills empty tables, migrate checks that seeded rows exist
+    )
+    force: bool = False  #: leave dangerous differences as they are, and accept changed migrations
     dry_run: bool = False  #: do the work, roll it back, and return the plan
-    add_seeds: bool = False  #: add the rows that seeders define and that are not there
+    add_seeds: bool = False  #: add missing rows that seeders define
     platform: str = ""  #: for the changelog
     request_id: str = ""  #: for the changelog
-    lock_timeout_ms: int = 5000  #: how long one statement may wait for a lock of the application's
-    wait_seconds: float = 120.0  #: how long to wait for another deploy of the same database
-    database_comment: str | None = None  #: the required comment of the database; None: the present one
+    lock_timeout_ms: int = 5000  #: limit of the wait of one statement for a lock
+    wait_seconds: float = 120.0  #: limit of the wait for another deploy of the same database
+    database_comment: str | None = None  #: the required comment of the database; the present one if None
     search_path: str = '"$user", public'
     scratch: ScratchDatabases | None = None  #: default: on the same server, with the connection's own parameters
     before_commit: Callable[[psycopg.Connection[Any]], None] | None = None  #: not called if there are several
-    proven: ProvenDeploys | None = None  #: what deploys of one request share, to repeat what one of them did
+    proven: ProvenDeploys | None = None  #: deploys of the same request, to be repeated
     desired_schemas: DesiredSchemas = field(default_factory=DesiredSchemas)  #: shared by the deploys of a process

@@ -1,4 +1,4 @@
-"""Deploys that have succeeded, kept to be repeated in databases with the same starting point."""
+"""Successful deploys, to be repeated in databases with the same starting point."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, Final
 
 from migrations_engine.report import DeployReport
 
-_MOST: Final = 16  #: starting points remembered; a script has the size of the migrations and of two catalogs
+_MOST: Final = 16  #: starting points; a script has the size of the migrations and of two catalogs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenDeploy:
-    """What a deploy did to the first database of its starting point.
+    """A deploy to the first database of its starting point.
 
-    :ivar script: every statement that it sent
+    :ivar script: its statements
     :ivar changed: the names of the catalogs that it changed
-    :ivar shape_statement: the query that describes the contents of these
+    :ivar shape_statement: the query that describes the contents of those catalogs
     :ivar shape: its result
-    :ivar note: what it noted for the next deploy, with the mark of the first database
+    :ivar note: its note for the next deploy, with the mark of the first database
     """
 
     script: bytes
@@ -33,7 +33,7 @@ class ProvenDeploy:
 
 
 class ProvenDeploys:
-    """The proven deploys of one schema for one request, by starting point. For several threads."""
+    """The proven deploys of one schema for one request, by starting point. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -47,7 +47,7 @@ class ProvenDeploys:
             return self._known.get(starting_point)
 
     def put(self, starting_point: str, deploy: ProvenDeploy) -> None:
-        """Remember *deploy*; the oldest of too many is forgotten."""
+        """Add *deploy*. The oldest one is removed if there are too many."""
         with self._lock:
             self._known[starting_point] = deploy
             while len(self._known) > _MOST:

@@ -1,4 +1,4 @@
-"""A deploy repeated in a database that is equal to one where it has succeeded.
+"""Repeats a deploy in a database that is equal to one in which it has succeeded.
 
 The comparison and the plan cost many times what the statements do, and databases of one schema are mostly alike. So the
 first database of a starting point gets the whole deploy, and the others get the statements that it sent.
@@ -7,11 +7,10 @@ Invariants:
 
 1. The starting point is read under the deploy's lock. It is known only for a database that is as its last deploy left
    it.
-2. What depends on rows is decided in each database: a deploy that counted, seeded or refused rows is never repeated,
-   and the rows that seeders define are looked for in each database.
-3. A repeated deploy commits only if it has changed the same catalogs as in the first database, and these have then the
-   same contents. The other catalogs are what they were. Otherwise it is rolled back and the whole deploy runs, which
-   also words the error.
+2. Decisions that depend on rows are made in each database: a deploy that counted, seeded or refused rows is never
+   repeated, and the rows that seeders define are checked in each database.
+3. A repeated deploy commits only if it has changed the same catalogs as in the first database, and if these then have
+   the same contents. Otherwise it is rolled back and the whole deploy runs, which also raises any error.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ from migrations_engine.tracking import (
     read_state,
 )
 
-#: What an earlier attempt has prepared outlives its transaction.
+#: The prepared statement of an earlier attempt outlives its transaction.
 _BEGIN: Final = b"DEALLOCATE ALL;\nBEGIN ISOLATION LEVEL READ COMMITTED"
 
 
@@ -70,10 +69,10 @@ class StartingPoint:
 def starting_point(
     connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, earlier: str, note: Mapping[str, Any]
 ) -> StartingPoint | None:
-    """Return the starting point of a deploy that has the lock; None if it is unknown, or none can repeat the deploy.
+    """Return the starting point of a deploy that has the lock; None if it is unknown or the deploy cannot be repeated.
 
     :param earlier: the checksum of the schema that was deployed last
-    :param note: what that deploy noted, after which nothing may have changed
+    :param note: the note of that deploy; nothing may have changed since
     """
     if not _is_repeatable(options) or not _is_readable(note):
         return None
@@ -84,12 +83,12 @@ def starting_point(
 
 
 def repeat(connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> DeployReport | None:
-    """Do in a transaction what a proven deploy of *schema* did, and return the report.
+    """Repeat a proven deploy of *schema* in a transaction, and return the report.
 
-    None if none is known for the starting point of this database, or if it has not the same result here. Then nothing
+    Return None if none is known for the starting point of this database, or if its result differs here. Then nothing
     has changed.
 
-    :raises EngineError: a lock could not be had, or the connection is lost
+    :raises EngineError: a lock was not available, or the connection is lost
     """
     if not options.proven or not _is_repeatable(options):
         return None
@@ -132,7 +131,7 @@ def _repeat(session: DeploySession, schema: Schema, options: DeployOptions) -> D
 
 
 def _begin(session: DeploySession, schema: Schema, options: DeployOptions) -> tuple[StartingPoint, ProvenDeploy] | None:
-    """Begin the transaction, and return the starting point and the proven deploy of it; None if there is none."""
+    """Begin the transaction. Return the starting point and its proven deploy, or None."""
     connection = session.connection
     lock = lock_statement(connection, search_path=options.search_path, lock_timeout_ms=options.lock_timeout_ms)
     results = session.query_all([_BEGIN, lock, READ_NOTE, READ_RECORDS, READ_MARK_FIRST])
@@ -149,17 +148,17 @@ def _begin(session: DeploySession, schema: Schema, options: DeployOptions) -> tu
 
 
 def _is_repeatable(options: DeployOptions) -> bool:
-    """Return whether a deploy with *options* does the same in all databases with the same starting point."""
+    """Return whether a deploy with *options* has the same result in all databases with the same starting point."""
     return options.purpose == "migrate" and not options.dry_run and not options.add_seeds
 
 
 def _is_readable(note: Mapping[str, Any]) -> bool:
-    """Return whether *note* has a mark of this version; the other tables may lack columns if it has not."""
+    """Return whether *note* has a mark of this version; otherwise the tracking tables may lack columns."""
     return isinstance(note.get("mark"), dict)
 
 
 def _is_as_deployed(connection: psycopg.Connection[Any], note: Mapping[str, Any], mark: Mark) -> bool:
-    """Return whether the objects are those that the deploy of *note* left, also if some have been touched since."""
+    """Return whether the objects are as the deploy of *note* left them, even if some were touched since."""
     if mark == note["mark"]:
         return True
     functions = read_state(connection).functions

@@ -1,4 +1,4 @@
-"""What a deploy did, or found: the frozen answers of the engine. They name facts; the caller decides on their shape."""
+"""The results of a deploy, as values. Their JSON is made by the caller."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Compatibility = Literal["safe", "dataloss", "incompatible"]
 class Change:
     """One difference between the declared schema and the real database."""
 
-    table: str  #: as PostgreSQL prints it, without ``public.``; for a type or sequence that object's name
+    table: str  #: as PostgreSQL prints it, without ``public.``; of a type or sequence, its own name
     change_type: str  #: ``add_table``, ``drop_column``, ``alter_column_type`` … (the list is in ``diff``)
-    column: str | None = None  #: or the name of the constraint, index, trigger … the change is about
+    column: str | None = None  #: or the name of the changed constraint, index, trigger …
     from_type: str | None = None
     to_type: str | None = None
     compatibility: Compatibility
@@ -30,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaValidation:
-    """The differences found before the deploy changed anything, by danger."""
+    """The differences between schema and database, by danger."""
 
     safe_changes: tuple[Change, ...] = ()
     dataloss_changes: tuple[Change, ...] = ()
@@ -59,7 +59,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeederResult:
-    """What a seeder did to one table on register: rows put in, rows left out because the table had rows."""
+    """The rows of a seeder for one table: those inserted, and those left out because the table had rows."""
 
     table: str
     inserted: int
@@ -68,7 +68,7 @@ class SeederResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeederValidation:
-    """The number of rows that a seeder defines for one table, and of those that exist, on migrate.
+    """The number of rows that a seeder defines for one table, and of those that exist.
 
     :ivar missing: some of the missing rows, each with its file: ``id = 1 (seeders/users.sql)``
     """
@@ -81,41 +81,43 @@ class SeederValidation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStatement:
-    """A statement of the plan, in the order in which a deploy would run it."""
+    """A statement of the plan of a dry run."""
 
     step: str  #: ``extensions``, ``types``, ``tables``, ``migrations``, ``functions``, ``seeders``
     sql: str
     file: str | None = None
     effect: str = ""  #: what it changes, locks or rewrites, in words
-    rewrites: bool = False  #: it rewrites a table or index that was there before
+    rewrites: bool = False  #: it rewrites a table or index that existed before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployReport:
-    """The result of a deploy to one database. Every count is present, also if nothing was to do."""
+    """The result of a deploy to one database."""
 
     extensions_installed: int = 0
     types_deployed: int = 0
     tables_created: int = 0
     migrations_applied: int = 0
     functions_deployed: int = 0  #: functions of the schema now in place, changed or not
-    functions_skipped: int = 0  #: of those, the ones that were in place already
-    functions_updated: int = 0  #: of those, the ones that ran now
+    functions_skipped: int = 0  #: of those, unchanged ones
+    functions_updated: int = 0  #: of those, created or replaced ones
     functions_dropped: int = 0
     seeders: tuple[SeederResult, ...] = ()
     seeder_validations: tuple[SeederValidation, ...] = ()
     schema_validation: SchemaValidation = SchemaValidation()
     verification: Verification = Verification()
-    satisfied_statements: tuple[str, ...] = ()  #: migration statements whose effect ``tables/`` had already
+    satisfied_statements: tuple[str, ...] = ()  #: migration statements whose effect the declared tables already have
     warnings: tuple[str, ...] = ()
-    differences: tuple[str, ...] = ()  #: what a new database of the same schema would have otherwise, a sentence each
-    plan: tuple[PlannedStatement, ...] = ()  #: filled on a dry run
-    left_out: tuple[str, ...] = ()  #: on a dry run, pending migrations that run outside a transaction
+    differences: tuple[str, ...] = ()  #: from a new database of the same schema, a sentence each
+    plan: tuple[PlannedStatement, ...] = ()  #: of a dry run
+    left_out: tuple[
+        str, ...
+    ] = ()  #: pending migrations that a dry run leaves out, because they run outside a transaction
     dry_run: bool = False
 
     @property
     def has_changed(self) -> bool:
-        """Whether the deploy has changed anything, or would have."""
+        """Return whether the deploy has changed anything, or a dry run would have."""
         return bool(
             self.extensions_installed
             or self.types_deployed

@@ -1,4 +1,4 @@
-"""A platform's schema as its files say it: what ``source`` reads and ``deploy`` runs. Knows no database."""
+"""A schema as files: ``source`` reads it, and ``deploy`` runs it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 from typing import Any, Final, TypeVar
 
 FOLDERS: Final = ("extensions", "types", "tables", "migrations", "functions", "seeders")  #: in the order of a deploy
-SUFFIXES: Final = (".pssql", ".pgsql", ".sql")  #: what counts as a schema file
+SUFFIXES: Final = (".pssql", ".pgsql", ".sql")  #: of schema files
 
 
-_DECODED_AT_ONCE: Final = 1 << 16  #: bytes; decoding keeps Python's lock
+_DECODED_AT_ONCE: Final = 1 << 16  #: bytes; decoding holds the GIL
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class SchemaFile:
 
     @property
     def label(self) -> str:
-        """The path from the schema folder, as messages and answers name the file."""
+        """The path from the schema folder, as in messages and answers."""
         return f"{self.folder}/{self.path}"
 
     @property
@@ -44,14 +44,14 @@ class SchemaFile:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of the exact content, in hexadecimal; what a migration is remembered by."""
+        """SHA-256 of the exact content, in hexadecimal. It identifies a migration."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def once_per_file(read: Callable[[SchemaFile], T]) -> Callable[[SchemaFile], T]:
-    """Keep what *read* finds in a file beside the file itself, so that it goes when the schema is done with.
+    """Keep the result of *read* in the file, so that it is freed together with the schema.
 
-    Threads that ask for the first time at once may each read the file.
+    Threads that call it for the first time at once may each read the file.
     """
 
     @wraps(read)
@@ -71,7 +71,7 @@ def decoded(content: bytes) -> Iterator[str]:
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     for start in range(0, len(content), _DECODED_AT_ONCE):
-        begun, _ = decoder.getstate()  # the first bytes of a character that the step before cut
+        begun, _ = decoder.getstate()  # the first bytes of a character that was cut at the end of the previous piece
         end = start + _DECODED_AT_ONCE
         try:
             yield decoder.decode(content[start:end], final=end >= len(content))
@@ -90,15 +90,15 @@ class Schema:
     migrations: tuple[SchemaFile, ...] = ()
     functions: tuple[SchemaFile, ...] = ()
     seeders: tuple[SchemaFile, ...] = ()
-    warnings: tuple[str, ...] = ()  #: what was left alone, a sentence each (an unknown folder, a file of another kind)
+    warnings: tuple[str, ...] = ()  #: about ignored folders and files, a sentence each
 
     def files(self) -> tuple[SchemaFile, ...]:
-        """Every file, in the order of a deploy."""
+        """Return all files in the order of a deploy."""
         return (*self.extensions, *self.types, *self.tables, *self.migrations, *self.functions, *self.seeders)
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 over the names and contents of all files: equal exactly when a deploy would mean the same."""
+        """SHA-256 over the names and contents of all files, in hexadecimal."""
         return checksum_of(self.files())
 
 

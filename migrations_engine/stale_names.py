@@ -1,6 +1,6 @@
-"""Functions in PL/pgSQL that name a table or column which a deploy has removed.
+"""Finds functions in PL/pgSQL that name a table or column which a deploy has removed.
 
-PostgreSQL checks their bodies only when they run, and knows of no dependency. So their text is searched.
+PostgreSQL checks their bodies only when they run, and records no dependencies of them. So their text is searched.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from migrations_engine.schema import Schema
 from migrations_engine.source.lexer import Kind, content_of, name_of, tokens
 
 _LANGUAGE: Final = "plpgsql"
-#: What the name of a table follows, beside ``INSERT INTO``: an INTO alone stands before variables.
+#: The words before the name of a table, besides ``INSERT INTO``: an INTO alone is before variables.
 _BEFORE_TABLES: Final = frozenset({"from", "join", "update", "only", "using"})
 
 
@@ -24,14 +24,14 @@ class _Body:
     """The names in a function's text."""
 
     words: set[str] = field(default_factory=set)
-    tables: set[str] = field(default_factory=set)  #: those that stand where a table does
-    own: set[str] = field(default_factory=set)  #: tables that the function makes, and common table expressions
+    tables: set[str] = field(default_factory=set)  #: those in the place of a table
+    own: set[str] = field(default_factory=set)  #: tables that the function creates, and common table expressions
 
 
 def stale_names(schema: Schema, before: Catalog, after: Catalog) -> Iterator[str]:
     """Yield a sentence for each file of a function that names an object which exists *before* and not *after*.
 
-    A name that another object has now is left out, and so is a column without a name of its table beside it.
+    Names that other objects have now are left out, and so are columns in functions that do not name their table.
     """
     there = {relation.name for relation in after.relations}
     tables = {relation.name for relation in before.relations} - there
@@ -59,7 +59,7 @@ def stale_names(schema: Schema, before: Catalog, after: Catalog) -> Iterator[str
 def _read(text: str, body: _Body) -> None:
     """Collect the names in *text*, and in the bodies of functions in it."""
     last = ("", "", "")  #: the tokens before, names as PostgreSQL folds them
-    table = ""  #: the name that stands where a table does, and may be its schema
+    table = ""  #: the name in the place of a table, which may be its schema
     try:
         for token in tokens(text):
             name = name_of(token.text) if token.kind in (Kind.WORD, Kind.QUOTED) else None
@@ -75,5 +75,5 @@ def _read(text: str, body: _Body) -> None:
                 elif last[-1] == "table" or last == ("if", "not", "exists"):
                     body.own.add(name)
             last = (*last[1:], name or token.text)
-    except SchemaExtractionFailed:  # a string that is no SQL
+    except SchemaExtractionFailed:  # a string that is not SQL
         return

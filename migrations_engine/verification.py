@@ -1,4 +1,4 @@
-"""The last look before the commit: the database as it is now, compared with the schema."""
+"""The verification before the commit: the finished database, compared with the schema."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from migrations_engine.tracking import Records
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What the finished deploy has to be verified against."""
+    """The input of the verification."""
 
-    remaining: CatalogDiff = field(default_factory=CatalogDiff)  #: the differences that are still there
-    accepted: Collection[tuple[str | None, ...]] = ()  #: the keys of those that were forced
+    remaining: CatalogDiff = field(default_factory=CatalogDiff)  #: the differences that remain
+    accepted: Collection[tuple[str | None, ...]] = ()  #: the keys of forced differences
     seeder_validations: Sequence[SeederValidation]
 
 
 def verify(schema: Schema, records: Records, finding: Finding) -> Verification:
-    """Compare the database with *schema*; what is not as declared is in the ``error_log``, a sentence each."""
+    """Compare the database with *schema*. The ``error_log`` of the result has a sentence for each problem."""
     missing = records.missing([wanted_extension(file).name for file in schema.extensions])
     extensions = [f"extension {name} is not installed" for kind, name in missing if kind == "extension"]
     remaining = [d.as_change() for d in finding.remaining.changes]

@@ -44,7 +44,7 @@ from migrations_engine.verification import Finding, verify
 
 
 class WholeDeploy:
-    """One attempt of a deploy that has something to do: the steps in order, and what each has found for later ones.
+    """One attempt of a deploy: its steps in order, and the results that later steps need.
 
     :param warnings: of earlier attempts
     :param start: the starting point from which other databases may repeat the deploy; None if they may not
@@ -68,9 +68,9 @@ class WholeDeploy:
         self._left_out: tuple[str, ...] = ()
         self._pending = self._pending_migrations()
         self.groups = group_by_transaction(self._pending)
-        self._declared = Catalog()  #: in a new database with migrations: what is declared, before they have run
+        self._declared = Catalog()  #: of a new database with migrations: its catalog before they run
         self._comparison = None if opening.is_new else self._compare_existing()
-        self._before = opening.there  #: the earlier state, with the new names after migrations
+        self._before = opening.there  #: the earlier state, after migrations with new names
         self._names: Names = {}
         if self._comparison is not None:
             self._runner = MigrationRunner(self._session, self._records, self._functions, self._comparison.add_early)
@@ -79,7 +79,7 @@ class WholeDeploy:
         self._extensions_installed = 0
 
     def add_enum_values(self) -> tuple[tuple[str, str], ...]:
-        """Add the declared values that enums lack, to be committed before the rest; return each with its type."""
+        """Add the missing values of enums, to be committed before the rest. Return them, each with its type."""
         if self._comparison is None:
             return ()
         added = self._comparison.add_enum_values()
@@ -87,9 +87,9 @@ class WholeDeploy:
         return added
 
     def declare(self) -> None:
-        """Install extensions; make all types and tables in a new database, in an old one the new types.
+        """Install extensions, and create all types and tables of a new database, or the new types of an existing one.
 
-        New tables and the other safe differences of an old database come after its migrations, or when one needs them.
+        New tables and other safe differences follow after the migrations, or before one that needs them.
         """
         self._extensions_installed = deploy_extensions(self._session, self._schema.extensions)
         if self._comparison is None:
@@ -107,7 +107,7 @@ class WholeDeploy:
             self._runner.begin(self._pending, self._comparison.desired.declared, self._opening.there)
 
     def run_migrations(self, group: TransactionGroup) -> None:
-        """Run the migrations of *group* that share the transaction."""
+        """Run the migrations of *group* that run in the transaction."""
         self._session.restore_settings(group.outside is not None)
         for file in group.inside:
             self._runner.run(file)
@@ -163,12 +163,12 @@ class WholeDeploy:
         return report
 
     def let_repeat(self) -> None:
-        """Let other databases of the same starting point repeat the deploy, now that it has been committed."""
+        """Allow other databases with the same starting point to repeat the committed deploy."""
         if self._options.proven is not None and self._start is not None and self._proven is not None:
             self._options.proven.put(self._start.key, self._proven)
 
     def _warn(self, differences: Sequence[str], actual: Catalog) -> None:
-        """Warn of *differences* to a new database that the migrations were to prevent, and of names that are gone."""
+        """Warn of *differences* from a new database that migrations should have prevented, and of stale names."""
         if self._session.satisfied and not self._opening.is_new:
             self._session.warnings += [
                 f"not as the migrations make it in a new database: {text}" for text in differences
@@ -200,7 +200,7 @@ class WholeDeploy:
         )
 
     def _prove(self, outcome: Outcome, comparison: Comparison, note: Mapping[str, Any], report: DeployReport) -> None:
-        """Keep what other databases need to repeat the deploy, unless rows or oids have decided anything."""
+        """Keep the deploy for other databases to repeat, unless rows or oids have influenced it."""
         recording, start = self._recording, self._start
         if recording is None or start is None or not recording.is_repeatable or comparison.depends_on_rows(report):
             return
@@ -244,7 +244,7 @@ class WholeDeploy:
         return Comparison(self._session, self._functions, situation)
 
     def _compare_new(self) -> Comparison:
-        """Take what the files have made for what they mean."""
+        """Compare a new database with the catalog that its files have made."""
         run_attachments(self._session, self._schema, self._functions)
         complete = read_catalog(self._session.connection)
         declared = self._declared if self._pending else complete
@@ -253,7 +253,7 @@ class WholeDeploy:
         return Comparison(self._session, self._functions, situation)
 
     def _desired(self, last: DesiredSchema | None) -> DesiredSchema:
-        """Return what the schema means, from the last deploy if that had the same tables."""
+        """Return the desired schema, from the records of the last deploy if that had the same structure."""
         note, version = self._opening.state.last, self._opening.server_version
         known = tuple(note.get(name) for name in ("structure_checksum", "server_version", "catalog_version"))
         if last is not None and known == (structure_checksum(self._schema), version, CATALOG_VERSION):
@@ -274,7 +274,7 @@ class WholeDeploy:
         comparison.list_migrations(self._before, after)
 
     def _seed(self, comparison: Comparison) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
-        """Fill empty tables on register; on migrate fill those this deploy has made, and look for every row."""
+        """Fill empty tables on register; on migrate, fill new tables and check that all rows exist."""
         seeders = Seeders(self._session, self._schema.seeders)
         new = table_labels(comparison.desired.declared) - table_labels(self._before)
         is_new = self._opening.is_new

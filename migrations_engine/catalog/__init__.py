@@ -1,4 +1,4 @@
-"""Reading the catalogs of a database. SELECT only."""
+"""Reads the catalogs of a database, and changes nothing."""
 
 from migrations_engine.catalog.marks import (
     READ_MARK_AGAIN,

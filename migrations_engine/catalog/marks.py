@@ -1,4 +1,4 @@
-"""Whether catalogs have changed, and whether they are equal in two databases, for less than reading them costs."""
+"""Tells whether catalogs have changed or are equal in two databases, for less than it costs to read them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import psycopg
 
 from migrations_engine.queries import load_queries
 
-Mark: TypeAlias = Mapping[str, str]  #: by the names of catalogs; one without objects of the application is not in it
+Mark: TypeAlias = Mapping[str, str]  #: by the names of catalogs, without those that have no objects of the application
 
 _QUERIES: Final = load_queries(__package__)
 _SHAPE: Final = "shape_of_"
-READ_MARK_AGAIN: Final = _QUERIES["execute_mark"]  #: by the plan of READ_MARK_FIRST, for a fifth of its cost
+READ_MARK_AGAIN: Final = _QUERIES["execute_mark"]  #: with the plan of READ_MARK_FIRST, for a fifth of its cost
 READ_MARK_FIRST: Final = _QUERIES["prepare_mark"] + b"\n" + _QUERIES["mark"] + b";\n" + READ_MARK_AGAIN
 
 
 def read_mark(connection: psycopg.Connection[Any]) -> Mark:
     """Return a text for each catalog that changes with any change of the application's objects in it.
 
-    It may change without one, too: a temporary table or a TRUNCATE is enough. Costs a tenth of reading the catalogs.
+    It may also change without one, after a temporary table or a TRUNCATE. It costs a tenth of reading the catalogs.
     """
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         return complete_mark(connection, cursor.execute(_QUERIES["mark"]).fetchall())
@@ -34,9 +34,9 @@ def changed_catalogs(before: Mark, after: Mark) -> frozenset[str]:
 def shape_statement(catalogs: Collection[str]) -> bytes | None:
     """Return a query of a text for each of *catalogs* that is equal in databases with equal contents.
 
-    It describes what the present transaction has written, and which of the other objects are left by their names. It is
-    meant for databases that were equal before the same statements ran in them. None if there is no such text for one of
-    *catalogs*, which have objects that few applications have.
+    It describes the rows that the present transaction has written, and the names of all other objects. So the databases
+    must have been equal before. None if one of *catalogs* has no such text, as those of objects that few applications
+    have.
     """
     if not catalogs:
         return _QUERIES["no_shape"]

@@ -1,4 +1,4 @@
-"""Reading a database: its whole catalog in one statement, and the rows that a difference puts at risk. SELECT only."""
+"""Reads the whole catalog of a database in one statement, and counts rows at risk. It changes nothing."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ _INPUT_IS_VALID: Final = "pg_temp.input_is_valid"  #: a function that is created
 
 
 class HasRowQueries(Protocol):
-    """A comparison that wants rows counted."""
+    """A comparison whose rows at risk can be counted."""
 
     def row_queries(self) -> Iterable[tuple[int, sql.SQL | sql.Composed | None]]:
-        """Return a SELECT of one number for each position, or None where no query can count."""
+        """Return queries for a number of rows, each with its place; None if no query can count them."""
 
     def with_answers(self, answers: Mapping[int, int | str]) -> Self:
-        """Itself with the number of rows by place, or why they could not be counted."""
+        """Return the comparison with the numbers of rows by place, or the reasons why they were not counted."""
 
 
 Q = TypeVar("Q", bound=HasRowQueries)
 
 
 def read_catalog(connection: psycopg.Connection) -> Catalog:
-    """Read everything the application has in *connection*'s database, as this transaction sees it.
+    """Read all objects of the application in the database of *connection*, as its transaction sees them.
 
-    One statement, and more of them only for objects that most applications have none of. Its result does not depend on
-    the session's search_path, DateStyle and the like, which it leaves as they were. Raises what the driver raises.
+    One statement, and more only for objects that few applications have. The result does not depend on settings of the
+    session such as search_path and DateStyle, and leaves them unchanged.
+
+    :raises psycopg.Error: as raised by the driver
     """
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         _execute_catalog_query(cursor)
@@ -50,9 +52,9 @@ def read_catalog(connection: psycopg.Connection) -> Catalog:
 
 
 def _execute_catalog_query(cursor: psycopg.Cursor[Any]) -> None:
-    """Execute the catalog query; within a transaction it is planned once, because that takes longer than to run it.
+    """Execute the catalog query. In a transaction it is planned once, because planning takes longer than running it.
 
-    Whether it is prepared is asked each time, because SQL of a schema, or the driver, may have deallocated it.
+    It may have been deallocated by the schema's SQL or by the driver, so this is checked each time.
     """
     if cursor.connection.info.transaction_status != psycopg.pq.TransactionStatus.INTRANS:
         cursor.execute(_QUERIES["catalog"])
@@ -63,7 +65,7 @@ def _execute_catalog_query(cursor: psycopg.Cursor[Any]) -> None:
 
 
 def _read_more(cursor: psycopg.Cursor[Any], text: str, queries: Mapping[str, Iterable[str]]) -> str:
-    """Return the catalog *text* with the lists that *queries* read for some of its parts."""
+    """Return the catalog *text* with the results of *queries* added to its parts."""
     document: dict[str, Any] = json.loads(text)
     with cursor.connection.transaction(force_rollback=True):
         cursor.execute(_QUERIES["settings"])
@@ -76,17 +78,17 @@ def _read_more(cursor: psycopg.Cursor[Any], text: str, queries: Mapping[str, Ite
 
 
 def read_names(connection: psycopg.Connection[Any]) -> Names:
-    """Read how tables, their columns and types are called, by an identity that a renaming leaves as it is."""
+    """Read the names of tables, columns and types, by an identity that a rename does not change."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         rows = cursor.execute(_QUERIES["names"]).fetchall()
     return {key: ObjectNames(label=label, schema=n, name=name, columns=cols) for key, label, n, name, cols in rows}
 
 
 def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms: int) -> Q:
-    """Return *diff* with the rows counted that its dangerous differences concern.
+    """Return *diff* with the number of rows at risk of its dangerous differences.
 
-    Read-only, and nothing of it stays in the session or transaction. What cannot be counted, also within *timeout_ms*
-    for all of them together, says so in its reason and stays dangerous.
+    Nothing is written, and session and transaction stay as they were. A difference whose rows cannot be counted within
+    *timeout_ms* for all together stays dangerous, with the cause in its reason.
     """
     deadline = time.monotonic() + timeout_ms / 1000
     answers: dict[int, int | str] = {}
@@ -118,8 +120,8 @@ def _ask(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed, tim
         psycopg.errors.DeadlockDetected,
         psycopg.errors.UnsafeNewEnumValueUsage,
     ):
-        raise  # the deploy's matter, which is tried again
-    except psycopg.Error as exc:  # the server of a foreign table cannot be reached, for one
+        raise  # then the deploy is tried again
+    except psycopg.Error as exc:  # for example, the server of a foreign table cannot be reached
         if connection.closed:
             raise
         return exc.diag.message_primary or str(exc)

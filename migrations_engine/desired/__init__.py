@@ -1,4 +1,4 @@
-"""What a schema means: loaded into a scratch database and read back from its catalog, once per content."""
+"""The catalogs that a schema makes: it is loaded into a scratch database and read back, once per content."""
 
 from migrations_engine.desired.desired_schema import DesiredSchema, DesiredSchemas, load_desired_schema
 from migrations_engine.desired.scratch_databases import NAME_PREFIX, ScratchDatabases, scratch_databases_beside

@@ -1,4 +1,4 @@
-"""The catalogs that a schema makes in an empty database: loaded once, kept by content."""
+"""The catalogs that a schema makes in an empty database, loaded once and cached by content."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ class DesiredSchema:
 
     declared: Catalog  #: after extensions, types and tables
     complete: Catalog  #: after every migration, too
-    warnings: tuple[str, ...] = ()  #: migrations that do not run in an empty database, and those that disagree with
-    #: the declared files, a sentence each
+    warnings: tuple[str, ...] = ()  #: about migrations that fail in an empty database or differ from the declarations
 
     @cached_property
     def fresh(self) -> Catalog:
@@ -49,14 +48,14 @@ class DesiredSchema:
 
     @cached_property
     def disputed(self) -> frozenset[tuple[str, str | None]]:
-        """The objects that the migrations make other than declared, each as its table and its name within that."""
+        """The objects that migrations make other than declared, each as its table and its name."""
         return frozenset((change.table, change.column) for change in disagreeing(self.declared, self.complete))
 
     @classmethod
     def of(cls, schema: Schema, *, declared: Catalog, complete: Catalog, failures: Sequence[str] = ()) -> DesiredSchema:
-        """Put together what was read, and what there is to say of it.
+        """Return the schema with these catalogs, and its warnings.
 
-        :param failures: migrations that do not run in an empty database
+        :param failures: about migrations that fail in an empty database
         """
         desired = cls(declared=declared, complete=complete)
         sentences = disagreements(schema, declared, complete, desired.fresh)
@@ -64,25 +63,25 @@ class DesiredSchema:
 
     @cached_property
     def size(self) -> int:
-        """A measure of the memory it takes: characters of its catalogs as JSON; a character takes about five bytes."""
+        """The characters of its catalogs as JSON. Each takes about five bytes of memory."""
         return len(self.declared.to_json()) + (self.complete is not self.declared) * len(self.complete.to_json())
 
 
 class DesiredSchemas:
-    """DesiredSchemas by structure and server version, for all threads of a process; the least used leave.
+    """A cache of desired schemas by structure and server version, for all threads of a process.
 
-    :param capacity: how large they may be together, as ``DesiredSchema.size`` counts
+    :param capacity: of all together, as ``DesiredSchema.size`` counts; those unused longest are removed
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
-        self._lock = threading.Lock()  # guards what follows; never held while a schema is being loaded
+        self._lock = threading.Lock()  # guards the attributes below; never held while a schema is loaded
         self._known: OrderedDict[tuple[str, int], DesiredSchema] = OrderedDict()
         self._size = 0
         self._in_progress: WeakValueDictionary[tuple[str, int], threading.Lock] = WeakValueDictionary()
 
     def get(self, schema: Schema, server_version: int, load: Callable[[], DesiredSchema]) -> DesiredSchema:
-        """Return what is known of *schema*, else *load* it; threads that ask for the same one wait for the first."""
+        """Return the cached result for *schema*, or *load* it. Threads that need the same one wait for the first."""
         key = (structure_checksum(schema), server_version)
         with self._lock:
             turn = self._in_progress.setdefault(key, threading.Lock())
@@ -96,7 +95,7 @@ class DesiredSchemas:
             return desired
 
     def put(self, schema: Schema, server_version: int, desired: DesiredSchema) -> None:
-        """Keep what a deploy to a new database has learned on its way."""
+        """Cache *desired*, which a deploy to a new database has read."""
         key = (structure_checksum(schema), server_version)
         size = desired.size
         with self._lock:
@@ -110,7 +109,7 @@ class DesiredSchemas:
 
 
 def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, search_path: str) -> DesiredSchema:
-    """Load *schema*'s declared files and migrations into an empty database, and read what became of them.
+    """Load the declared files and migrations of *schema* into an empty database, and read its catalogs.
 
     :param connection: an autocommit connection to that database, or one in a transaction there if every migration of
         the schema runs inside one
@@ -147,7 +146,7 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
     if not schema.migrations:
         return DesiredSchema.of(schema, declared=declared, complete=declared)
     with connection.transaction():
-        if warnings:  # what could not run in an empty database may be what an attachment needs
+        if warnings:  # an attachment may need a migration that fails in an empty database
             complete = catalog_with_attachments(session, schema)
         else:
             run_attachments(session, schema, functions)
@@ -157,7 +156,7 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
 
 @contextmanager
 def _tolerated(warnings: list[str]) -> Iterator[None]:
-    """History may need what only old databases have; a migration that fails for that reason stops no deploy to them."""
+    """Turn the failure of a migration into a warning. It may need objects that only old databases have."""
     try:
         yield
     except MigrationFailed as exc:

@@ -1,4 +1,4 @@
-"""Scratch databases: empty ones, in which a schema's files are loaded to learn what PostgreSQL makes of them."""
+"""Scratch databases: empty databases into which schemas are loaded."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
 NAME_PREFIX: Final = "_stonescriptdb_gateway_scratch"  #: of all scratch databases
-_PASSING_PREFIX: Final = f"{NAME_PREFIX}_"  #: then the time of making in seconds, and a random part
-_ABANDONED_AFTER_SECONDS: Final = 60  #: its session starts right after its creation; without one it was left by a crash
+_PASSING_PREFIX: Final = f"{NAME_PREFIX}_"  #: followed by the time of creation in seconds, and a random part
+_ABANDONED_AFTER_SECONDS: Final = 60  #: without a session then, it was left by a crash
 _DUPLICATE_DATABASE: Final = "42P04"
 
 Connect = Callable[[str], AbstractContextManager[psycopg.Connection[Any]]]
@@ -27,12 +27,12 @@ Connect = Callable[[str], AbstractContextManager[psycopg.Connection[Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class ScratchDatabases:
-    """Makes and drops scratch databases.
+    """Creates and drops scratch databases.
 
     :param connect: opens an autocommit connection to a database by its name, and closes it after the block
-    :param maintenance_database: where CREATE DATABASE and DROP DATABASE are run
-    :param template: what they are copies of: the same as the databases whose schemas are loaded into them
-    :param owner: the role that they belong to, which alone may connect to them; None for that of the connections
+    :param maintenance_database: for CREATE DATABASE and DROP DATABASE
+    :param template: the same as that of the databases whose schemas are loaded
+    :param owner: the role that owns them and alone may connect; None for the role of the connections
     """
 
     connect: Connect
@@ -44,9 +44,9 @@ class ScratchDatabases:
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
         """Open a connection in a transaction of an empty database, which is rolled back after the block.
 
-        Nothing made there stays, roles and the like included. Concurrent callers wait.
+        Concurrent callers wait.
 
-        :raises ScratchUnavailable: the server refused to make the database
+        :raises ScratchUnavailable: the server refused to create the database
         """
         with self.connect(self.maintenance_database) as maintenance:
             self._drop_abandoned(maintenance)
@@ -60,9 +60,9 @@ class ScratchDatabases:
     def database(self) -> Iterator[psycopg.Connection[Any]]:
         """Open an autocommit connection to a new empty database, which is dropped after the block.
 
-        Dearer than :meth:`transaction`, because the server makes a checkpoint for every database that is dropped.
+        It costs more than :meth:`transaction`, because the server makes a checkpoint for each dropped database.
 
-        :raises ScratchUnavailable: the server refused to make one
+        :raises ScratchUnavailable: the server refused to create it
         """
         name = f"{_PASSING_PREFIX}{int(time.time())}_{secrets.token_hex(4)}"
         with self.connect(self.maintenance_database) as maintenance:
@@ -85,7 +85,7 @@ class ScratchDatabases:
             if self.owner is not None:
                 maintenance.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
         except psycopg.Error as exc:
-            if may_exist and exc.sqlstate == _DUPLICATE_DATABASE:  # another deploy was first
+            if may_exist and exc.sqlstate == _DUPLICATE_DATABASE:  # another deploy has created it
                 return
             raise ScratchUnavailable(
                 f"the scratch database for reading the schema could not be made: {exc}; the gateway's role needs "
@@ -95,14 +95,14 @@ class ScratchDatabases:
 
     @property
     def _kept(self) -> str:
-        """The one that is used again and again, because nothing in it is ever committed."""
+        """Return the name of the database that is kept, because nothing in it is ever committed."""
         if self.template == "template0" and self.owner is None:
             return NAME_PREFIX
         kind = blake2b(f"{self.template}\0{self.owner}".encode(), digest_size=8).hexdigest()
         return f"{NAME_PREFIX}_of_{kind}"
 
     def _drop_abandoned(self, maintenance: psycopg.Connection[Any]) -> None:
-        """Drop databases of killed processes: too old to be in use, and without a session."""
+        """Drop databases that killed processes have left: old ones without a session."""
         rows = maintenance.execute(_QUERIES["unused_databases"], {"prefix": _PASSING_PREFIX}).fetchall()
         for (name,) in rows:
             made, _, _ = name.removeprefix(_PASSING_PREFIX).partition("_")
@@ -111,7 +111,7 @@ class ScratchDatabases:
 
 
 def scratch_databases_beside(connection: psycopg.Connection[Any]) -> ScratchDatabases:
-    """Scratch databases on *connection*'s server, reached with its own parameters and password."""
+    """Return scratch databases on the server of *connection*, with its parameters and password."""
     info = connection.info
 
     @contextmanager
@@ -126,5 +126,5 @@ def _drop(maintenance: psycopg.Connection[Any], name: str) -> None:
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     try:
         maintenance.execute(drop + sql.SQL(" WITH (FORCE)"))
-    except psycopg.errors.InsufficientPrivilege:  # an autovacuum worker, which ends for a drop without force
+    except psycopg.errors.InsufficientPrivilege:  # by an autovacuum worker, which ends for a drop without FORCE
         maintenance.execute(drop)

@@ -1,4 +1,4 @@
-"""Model and model → changes; pure and total."""
+"""The differences between two catalogs. Pure functions that accept every catalog."""
 
 from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
 from migrations_engine.diff.comments import is_on

@@ -1,4 +1,4 @@
-"""Comparing a database's catalog with the declared one: a pure function, total, with a fixed order of its result."""
+"""Compares the catalog of a database with the wanted one. The result has a fixed order."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from migrations_engine.report import SchemaValidation
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogDiff:
-    """All differences between a database and its declared schema, in a fixed order."""
+    """All differences between a database and the wanted catalog, in a fixed order."""
 
     changes: tuple[Difference, ...] = ()
-    warnings: tuple[str, ...] = ()  #: what differs and is not compared, a sentence each
+    warnings: tuple[str, ...] = ()  #: about objects that are not compared, a sentence each
     actual: Catalog = field(default_factory=Catalog, repr=False)
     wanted: Catalog = field(default_factory=Catalog, repr=False)
 
@@ -61,8 +61,8 @@ def diff_catalogs(*, actual: Catalog, wanted: Catalog, former: Catalog | None = 
 
     :param actual: the database
     :param wanted: what it should be; where declarations and migrations differ, see ``target_catalog``
-    :param former: what the last deploy declared; None if that is unknown. An object that is neither there nor in
-        *wanted* was made by hand, by an extension or by a migration that is gone, and is no difference
+    :param former: what the last deploy declared; None if that is unknown. Objects that are in neither *former* nor
+        *wanted* were made by hand, by an extension or by a deleted migration, and are no differences
     """
     changes = [
         *_schemas(actual, wanted),

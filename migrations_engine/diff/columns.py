@@ -1,4 +1,4 @@
-"""Comparing the columns of a table."""
+"""Compares the columns of a table or view."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class ColumnComparison:
 
     @property
     def holds_back_a_type(self) -> bool:
-        """Whether a column keeps a type that is not the wanted one, so that what uses it cannot look as declared."""
+        """Return whether a column keeps an unwanted type, so that PostgreSQL prints its dependants with other casts."""
         for found in self.sides.found.columns:
             wanted = self.sides.wanted.column(found.name)
             if wanted is None or found.type == wanted.type:
@@ -78,7 +78,7 @@ class ColumnComparison:
 
     @property
     def _follows_a_type(self) -> bool:
-        """Whether the table's columns are the attributes of a composite type."""
+        """Return whether the columns of the table are the attributes of a composite type."""
         return self.sides.found.of_type is not None and self.sides.found.of_type == self.sides.wanted.of_type
 
     def _is_unwanted(self, column: Column) -> bool:
@@ -150,7 +150,7 @@ class ColumnComparison:
         return verdict
 
     def _obstacle(self, column: Column) -> str | None:
-        """Say what PostgreSQL would refuse to change *column*'s type under, in words."""
+        """Return why PostgreSQL refuses to change the type of *column*, in words; None if it does not."""
         relation = self.sides.found
         for user in generated_from(relation, self.users):
             if user.column == column.name and user.name not in self.made_again:
@@ -214,7 +214,7 @@ class ColumnComparison:
             yield self._difference("drop_not_null", old, new, ("NOT NULL", "NULL"), verdict)
 
     def _not_null_constraint(self, sides: ColumnSides) -> Iterator[Difference]:
-        """Compare name and scope of the constraint, if both sides have one of their own."""
+        """Compare name and scope of the NOT NULL constraints, if both sides have one."""
         old, new = sides.found, sides.wanted
         if old.not_null_name is None or new.not_null_name is None:
             return
@@ -262,14 +262,14 @@ def _is_in_partition_key(column: Column, relation: Relation) -> bool:
 
 
 def own_default(column: Column) -> str | None:
-    """Return the column's default, that of serial included."""
+    """Return the default of the column; of a serial column, the call of ``nextval``."""
     if column.sequence is not None and column.is_serial:
         return f"nextval('{column.sequence.qualified}'::regclass)"
     return None if column.generated or column.identity else column.default
 
 
 def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
-    """Whether the numbers a sequence has drawn are still in its range."""
+    """Return the verdict for changed options: whether numbers that were drawn are still in the range."""
     if new.minimum <= old.minimum and new.maximum >= old.maximum:
         return safe("only numbers that are drawn later are concerned")
     return incompatible("numbers that were drawn may lie outside")

@@ -1,4 +1,4 @@
-"""Comparing comments, and knowing which go with an object that is dropped or made again."""
+"""Compares comments, and finds those that are dropped with an object."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bo
 
     :param identity: of the commented object, as ``pg_identify_object`` returns it
     :param found: the object
-    :param relation: what the object belongs to
+    :param relation: the relation of the object, if it has one
     """
     if isinstance(found, Relation):
         members = [name for item in found.attachments for name in _identities(found, item)]
@@ -62,7 +62,7 @@ def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bo
 
 
 def _identities(relation: Relation, item: Constraint | Attachment) -> list[str]:
-    """How the server may name a member of *relation*; whether a name is quoted, it alone knows."""
+    """Return the identities that the server may print for a member of *relation*, with and without quotes."""
     if isinstance(item, Attachment) and item.kind in ("index", "statistics"):
         schemas = _spellings(item.schema or relation.schema)
         return [f"{schema}.{name}" for schema in schemas for name in _spellings(item.name)]

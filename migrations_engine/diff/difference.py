@@ -1,4 +1,4 @@
-"""One difference as data, with everything that making it away would need."""
+"""A difference as a value, with what is needed to apply it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Verdict(NamedTuple):
 
     compatibility: Compatibility
     reason: str
-    rewrites: bool = False  #: making it away lets PostgreSQL write the whole table anew
-    decided_by_rows: bool = False  #: safe once it is known that no row stands against it
+    rewrites: bool = False  #: to apply it, PostgreSQL rewrites the table
+    decided_by_rows: bool = False  #: safe if no row is at risk
 
 
 def safe(reason: str, *, rewrites: bool = False) -> Verdict:
-    """Nothing is lost or refused."""
+    """Return the verdict for a change that loses nothing and is not refused."""
     return Verdict("safe", reason, rewrites)
 
 
@@ -43,7 +43,7 @@ def unless_refused(reason: str) -> Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One difference between what is wanted and what there is."""
+    """A difference between the wanted catalog and the database."""
 
     change_type: str
     table: str  #: label of the relation, type, sequence or schema

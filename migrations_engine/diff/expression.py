@@ -1,4 +1,4 @@
-"""Making two spellings of one expression alike, where PostgreSQL deparses what it has deparsed before differently."""
+"""Normalizes expressions: PostgreSQL prints an expression that it has parsed from its own output differently."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REGCLASS: Final = re.compile(r"'public\.([^']*)'::regclass")
 
 
 def _remembered(function: Callable[[str | None], str | None]) -> Callable[[str | None], str | None]:
-    """Remember what *function* makes of short texts; the definition of a view may have a megabyte."""
+    """Cache the results of *function* for short texts; the definition of a view may have a megabyte."""
     known = lru_cache(maxsize=4096)(function)
 
     @wraps(function)
@@ -55,7 +55,7 @@ def canonical(text: str | None) -> str | None:
 
 
 def canonical_default(text: str | None, column_type: str) -> str | None:
-    """As ``canonical``, for a column's default: a cast to the column's own type and a bare NULL say nothing."""
+    """As ``canonical``, for the default of a column. A cast to its own type is left out, and NULL is no default."""
     spelled = canonical(text)
     if spelled is None:
         return None
@@ -66,7 +66,7 @@ def canonical_default(text: str | None, column_type: str) -> str | None:
 
 @_remembered
 def without_casts(text: str | None) -> str | None:
-    """Reduce an expression to what does not change with the types of the columns in it: no casts, no parentheses."""
+    """Return an expression without casts and parentheses, which depend on the types of the columns in it."""
     if text is None:
         return None
     return _NOT_LITERAL.sub(lambda match: match[1] or re.sub(r"[()\s]", "", _CAST.sub("", match[2])), text)
@@ -84,7 +84,7 @@ def replayable(text: str) -> str:
 
 
 def displayed(text: str | None) -> str | None:
-    """Leave ``public.`` out of a deparsed text, except inside literals and quoted names, for people to read."""
+    """Return a printed expression for people: without ``public.``, except in literals and quoted names."""
     if text is None:
         return None
     text = _REGCLASS.sub(r"'\1'::regclass", text)

@@ -1,4 +1,4 @@
-"""Generated columns: how they are compared, and which of them have to be dropped and added again."""
+"""Compares generated columns, and finds those that have to be dropped and added again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SET_EXPRESSION_SINCE: Final = 170000  #: ``ALTER COLUMN … SET EXPRESSION`` ca
 
 
 def columns_made_again(sides: RelationSides, actual: Catalog, types: Mapping[str, Type]) -> Iterator[str]:
-    """Yield the generated columns that PostgreSQL cannot change in place: drop and add them, as they hold no data."""
+    """Yield the names of generated columns that PostgreSQL cannot change, so that they are dropped and added again."""
     users = generated_from(sides.found, actual.column_users)
     for wanted in sides.wanted.columns:
         old = sides.found.column(wanted.name)
@@ -28,7 +28,7 @@ def columns_made_again(sides: RelationSides, actual: Catalog, types: Mapping[str
 
 
 def _becomes_wider(name: str, sides: RelationSides, types: Mapping[str, Type]) -> bool:
-    """Whether a column gets a type that holds all its values."""
+    """Return whether the type of a column changes to one that holds all its values."""
     old, new = sides.found.column(name), sides.wanted.column(name)
     if old is None or new is None or new.inherited or old.type == new.type:
         return False
@@ -42,7 +42,7 @@ def generated_from(relation: Relation, users: Iterable[ColumnUser]) -> list[Colu
 
 
 def expression(column: Column) -> Hashable:
-    """Return what can be compared of how a column is generated."""
+    """Return the comparable parts of the clause of a generated column."""
     return column.generated, canonical(column.default) if column.generated else None
 
 

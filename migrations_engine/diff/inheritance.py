@@ -31,7 +31,7 @@ def with_own_defaults(catalog: Catalog) -> dict[str, Relation]:
 
 
 def without_followers(differences: Sequence[Difference], relations: Mapping[str, Relation]) -> list[Difference]:
-    """Leave out a column's difference in a child table where the same change to a parent brings it along."""
+    """Leave out differences of columns that the same change to a parent table applies as well."""
     told = {(item.table, item.name, item.change_type, item.to_text) for item in differences}
 
     def follows(item: Difference) -> bool:

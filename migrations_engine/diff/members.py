@@ -1,4 +1,4 @@
-"""Comparing what belongs to a relation: constraints, indexes, triggers, rules, policies, statistics."""
+"""Compares the members of a relation: constraints, indexes, triggers, rules, policies and statistics."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ATTACHMENT_KINDS: Final = ("index", "statistics", "rule", "trigger", "policy")
 
 
 def diff_constraints(sides: RelationSides, actual: Catalog, *, loose: bool) -> Iterator[Difference]:
-    """Differences of the constraints that a table itself declares.
+    """Yield the differences of the constraints that a table itself declares.
 
-    :param loose: leave casts out of the comparison, because a column keeps a type that is not the wanted one
+    :param loose: leave casts out of the comparison, because a column keeps an unwanted type
     """
     relation = sides.found
     matching = match_named(
@@ -57,7 +57,7 @@ def _changed_constraints(relation: Relation, matching: Matching[Constraint], act
 
 
 def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
-    """Differences of a relation's indexes, statistics, rules, triggers and policies; *loose* as for constraints."""
+    """Yield the differences of indexes, statistics, rules, triggers and policies; *loose* as for constraints."""
 
     def shape(item: Attachment) -> Hashable:
         return _spelling(item.definition, loose=loose), item.enabled, item.unique, item.invalid
@@ -85,7 +85,7 @@ def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Differenc
 
 
 def _inherited_indexes(sides: RelationSides) -> Iterator[Difference]:
-    """Compare the names of a partition's parts of indexes; everything else about them follows from the indexes."""
+    """Compare the names of inherited indexes of a partition. Their definitions follow from the parents' indexes."""
     found, wanted = (
         sorted((item for item in side.attachments if item.inherited), key=lambda item: (item.definition, item.name))
         for side in (sides.found, sides.wanted)
@@ -112,12 +112,12 @@ def _targets(sides: RelationSides, pairs: Iterable[tuple[Attachment, Attachment]
 
 
 def _making(relation: Relation, attachment: Attachment, reason: str) -> Verdict:
-    """Judge a new index: rows may violate a unique one, but those of a materialized view can be computed again."""
+    """Return the verdict for a new object. Rows may violate a unique index, except those of a materialized view."""
     return unless_refused(reason) if attachment.unique and relation.is_table else safe(reason)
 
 
 def _without(relation: Relation, constraint: Constraint, actual: Catalog) -> Verdict:
-    """Judge dropping a constraint: PostgreSQL refuses it for a key that foreign keys rely on."""
+    """Return the verdict for dropping a constraint. PostgreSQL refuses it for a key that foreign keys refer to."""
     if constraint.kind == "p":
         return _KEY
     if constraint.kind == "u" and (users := _referring(relation, constraint.columns, actual)):

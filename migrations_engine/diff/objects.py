@@ -1,4 +1,4 @@
-"""Comparing the objects that belong to no relation: operators, casts, publications, event triggers and the like."""
+"""Compares objects that belong to no relation, such as operators, casts, publications and event triggers."""
 
 from __future__ import annotations
 

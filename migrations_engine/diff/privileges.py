@@ -1,4 +1,4 @@
-"""Comparing what roles may do, beyond what they may by default."""
+"""Compares privileges, apart from those that roles have by default."""
 
 from __future__ import annotations
 

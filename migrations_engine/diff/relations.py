@@ -10,7 +10,7 @@ from migrations_engine.diff.expression import canonical, without_casts
 from migrations_engine.diff.sides import RelationSides
 from migrations_engine.model import Relation
 
-#: What a table is made with and keeps: attribute → (change type, what would be different).
+#: Attributes that a table keeps from its creation: attribute → (change type, its name for people).
 _LASTING: Final = {
     "partition_key": ("alter_partitioning", "the partition key"),
     "partition_bound": ("alter_partitioning", "the partition's bounds"),
@@ -59,7 +59,7 @@ def diff_kind(sides: RelationSides) -> Difference | None:
 
 
 def diff_table(sides: RelationSides) -> Iterator[Difference]:
-    """Differences of a table's own properties."""
+    """Yield the differences of the properties of a table itself."""
     for attribute, (change_type, what) in _LASTING.items():
         have, wish = (getattr(side, attribute) for side in (sides.found, sides.wanted))
         if have != wish:
@@ -73,7 +73,7 @@ def diff_table(sides: RelationSides) -> Iterator[Difference]:
 
 
 def _instructions(attribute: str, sides: RelationSides) -> str | None:
-    """Return the statements with which a migration makes a table a partition or child of another one, or ends that."""
+    """Return the statements with which a migration attaches a partition or child table, or detaches it."""
     found, wanted = sides.found, sides.wanted
     old, new = found.partition_bound, wanted.partition_bound
     if attribute == "partition_bound" or (attribute == "parents" and old is not None and old == new):
@@ -89,7 +89,7 @@ def _instructions(attribute: str, sides: RelationSides) -> str | None:
 
 
 def diff_options(sides: RelationSides) -> Iterator[Difference]:
-    """Return differences of storage parameters. An undeclared one was set by hand and stays."""
+    """Yield the differences of storage parameters. An undeclared one was set by hand and stays."""
     found, wanted = _options(sides.found), _options(sides.wanted)
     former = _options(sides.former) if sides.former else {}
     verdict = safe("an option concerns how rows are kept or reached, not what they are")
@@ -100,9 +100,9 @@ def diff_options(sides: RelationSides) -> Iterator[Difference]:
 
 
 def diff_view(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
-    """Differences of a view's query. What its columns are follows from the query and the tables.
+    """Yield the differences of the query of a view. Its columns follow from the query and the tables.
 
-    :param loose: leave casts out of the comparison, because a table keeps a type that is not the wanted one
+    :param loose: leave casts out of the comparison, because a table keeps an unwanted type
     """
 
     def shape(view: Relation) -> Hashable:

@@ -1,4 +1,4 @@
-"""A catalog in which objects have the names that they were given later, so that a renaming loses nothing."""
+"""Renames the objects of an earlier catalog, so that a rename is not compared as a drop and an addition."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ M = TypeVar("M", Constraint, Attachment)
 
 
 def with_new_names(before: Catalog, then: Names, now: Names, after: Catalog) -> Catalog:
-    """Return *before* with its tables, columns and types called as they are *now*.
+    """Return *before* with the present names of its tables, columns and types.
 
-    :param after: the catalog of now, which has the definitions of constraints and indexes over the new names
+    :param then: the names at the time of *before*
+    :param now: the present names
+    :param after: the present catalog, for definitions of constraints and indexes with the new names
     """
     pairs = [_Renaming(old, now[identity]) for identity, old in then.items() if identity in now]
     renamed = {pair.old.label: pair for pair in pairs if pair.changes_something}
@@ -42,7 +44,7 @@ def with_new_names(before: Catalog, then: Names, now: Names, after: Catalog) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Renaming:
-    """One table or type, as it was called and as it is called now."""
+    """The earlier and the present names of a table or type."""
 
     old: ObjectNames
     new: ObjectNames
@@ -53,7 +55,7 @@ class _Renaming:
         return self.old.label != self.new.label or any(name not in self.new.columns.values() for name in kept)
 
     def of(self, relation: Relation, after: Catalog) -> Relation:
-        """*relation* with its new names, and what belongs to it as it is now."""
+        """Return *relation* with its new names, and the present definitions of its members."""
         names = {name: self.new.columns.get(number, name) for number, name in self.old.columns.items()}
         result = after.relation_by_label.get(self.new.label)
         return replace(
@@ -67,7 +69,7 @@ class _Renaming:
         )
 
     def in_columns_of(self, relation: Relation) -> Relation:
-        """*relation* with columns whose types and defaults spell the new name of a type."""
+        """Return *relation* with the new name of the type in the types and defaults of its columns."""
         if self.old.label == self.new.label:
             return relation
         spelled = re.compile(rf'(?<![\w."]){re.escape(self.old.qualified)}(?![\w"])')
@@ -87,6 +89,6 @@ def _with_parents(relation: Relation, renamed: Mapping[str, _Renaming]) -> Relat
 
 
 def _as_now(items: Sequence[M], now: Sequence[M]) -> tuple[M, ...]:
-    """*items* with the definitions that those of the same name have now."""
+    """Return *items* with the present definitions of those with the same names."""
     by_name = {(item.kind, item.name): item for item in now}
     return tuple(by_name.get((item.kind, item.name), item) for item in items)

@@ -1,4 +1,4 @@
-"""The query to a tenant's own rows that goes with a dangerous difference: how many would lose something."""
+"""Queries that count the rows at risk of dangerous differences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NONE: Final = sql.SQL("SELECT 0")
 
 @dataclass(frozen=True, slots=True)
 class _Situation:
-    """What a query is asked in: the database as it is, as it will be, and all that lies between."""
+    """The database, the wanted catalog, and all changes between them."""
 
     changes: Sequence[Difference]
     actual: Catalog
@@ -40,9 +40,9 @@ class _Situation:
 def row_queries(
     changes: Sequence[Difference], actual: Catalog, wanted: Catalog
 ) -> tuple[tuple[int, RowQuery | None], ...]:
-    """Return a SELECT of one number for every dangerous difference of a table or domain, by its place in ``changes``.
+    """Return the query for each dangerous difference of a table or domain, with its index in *changes*.
 
-    None if no query can count. Differences that are always safe, or concern no rows, are left out.
+    The query is None if none can count the rows. Differences that are safe or concern no rows are left out.
     """
     situation = _Situation(changes, actual, wanted)
     return tuple(
@@ -71,7 +71,7 @@ def _row_query(difference: Difference, situation: _Situation) -> RowQuery | None
 
 
 def _domain_query(difference: Difference, actual: Catalog) -> RowQuery:
-    """Count the values of columns that a new constraint of their domain refuses."""
+    """Return a query for the values of columns that a new constraint of their domain refuses."""
     domain, check = difference.found, difference.to_text or ""
     assert isinstance(domain, Type)
     broken = (
@@ -107,7 +107,7 @@ def _count(relation: Relation, condition: sql.Composable) -> RowQuery:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """A table's rows with the values of the columns that the same diff adds."""
+    """The rows of a table, with the columns that other changes add."""
 
     relation: Relation
     situation: _Situation
@@ -176,7 +176,7 @@ def _broken_key(rows: _Rows, constraint: Constraint) -> RowQuery:
 
 
 def _duplicates(rows: _Rows, keys: Sequence[str], *, nulls_equal: bool, predicate: str | None) -> RowQuery:
-    """Count the rows that are the second, third … of their key."""
+    """Return a query for the rows with a key that another row has, except one for each key."""
     conditions: list[sql.Composable] = [_text(predicate)] if predicate else []
     if not nulls_equal:
         conditions += [sql.SQL("{} IS NOT NULL").format(_text(key)) for key in keys]
@@ -192,7 +192,7 @@ def _orphans(rows: _Rows, constraint: Constraint) -> RowQuery:
     columns = [sql.Identifier(rows.relation.name, column) for column in constraint.columns]
     given = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns)
     target = _referenced(rows.situation, constraint)
-    if target is None:  # the referenced table or column is only being made, and will be empty
+    if target is None:  # the referenced table or column is new, and will be empty
         return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(rows.only().source(), given)
     other = sql.Identifier("referenced row")
     pairs = list(zip(constraint.foreign_columns, columns, strict=True))
@@ -222,7 +222,7 @@ def _referenced(situation: _Situation, constraint: Constraint) -> Relation | Non
 
 
 def _exclusion(rows: _Rows, constraint: Constraint) -> RowQuery | None:
-    """Count the rows that conflict with an earlier one. Every pair is looked at, so the time limit matters here."""
+    """Return a query for the rows that conflict with another one. It compares all pairs, so the time limit matters."""
     rows = rows.only()
     match = _EXCLUDED.match(constraint.definition)
     if match is None:
@@ -233,7 +233,7 @@ def _exclusion(rows: _Rows, constraint: Constraint) -> RowQuery | None:
 
 
 def _overlapping(rows: _Rows, constraint: Constraint) -> RowQuery:
-    """Count the rows with the key of an earlier one at the same time, and those without a key or a time."""
+    """Return a query for rows whose key and period overlap with another row's, and for those without key or period."""
     *keys, period = (sql.Identifier(column).as_string(None) for column in constraint.columns)
     conflicts = _conflicts(rows.only(), [*((key, "=") for key in keys), (period, "&&")], "true")
     senseless = [f"isempty({period})"]
@@ -244,7 +244,7 @@ def _overlapping(rows: _Rows, constraint: Constraint) -> RowQuery:
 
 
 def _conflicts(rows: _Rows, elements: Sequence[tuple[str, str]], predicate: str) -> RowQuery:
-    """Count the rows, of those that *predicate* is true for, of which every element conflicts with an earlier row's."""
+    """Return a query for the rows that *predicate* selects and of which all elements conflict with another row's."""
     keys = sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(_text(key), sql.Identifier(f"k{place}")) for place, (key, _) in enumerate(elements)
     )
@@ -259,7 +259,7 @@ def _conflicts(rows: _Rows, elements: Sequence[tuple[str, str]], predicate: str)
 
 
 def _without_operator_class(key: str) -> str:
-    """Return the column or expression of an element of an index, with its collation and without what follows."""
+    """Return the column or expression of an element of an index with its collation, without the operator class."""
     name = _NAME.match(key)
     end = name.end() if name else 0
     depth = 0
@@ -271,7 +271,7 @@ def _without_operator_class(key: str) -> str:
 
 
 def _split(elements: str) -> list[str]:
-    """Split at commas outside parentheses."""
+    """Split *text* at commas outside parentheses."""
     parts, depth = [""], 0
     for character in elements:
         depth += (character == "(") - (character == ")")

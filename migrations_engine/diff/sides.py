@@ -1,7 +1,7 @@
 """The sides of a comparison, and how the named members of a relation are paired.
 
-*found* is the database, *wanted* is what it should be, *former* is what the last deploy declared. What is found and not
-wanted was made by hand, by an extension or by a migration that is gone, unless the last deploy had declared it.
+*found* is the database, *wanted* is what it should be, and *former* is what the last deploy declared. Objects that are
+found and not wanted were made by hand, by an extension or by a deleted migration, unless they are in *former*.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from migrations_engine.model import Column, Relation
 
 
 class Named(Protocol):
-    """An object with a name within its relation."""
+    """An object that has a name."""
 
     @property
     def name(self) -> str:
-        """As PostgreSQL stores it."""
+        """The name as PostgreSQL stores it."""
 
 
 N = TypeVar("N", bound=Named)
@@ -30,7 +30,7 @@ class RelationSides:
 
     found: Relation
     wanted: Relation
-    former: Relation | None  #: as the last deploy declared it; None if that is unknown, or it did not
+    former: Relation | None  #: None if it is unknown, or the last deploy did not declare the relation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

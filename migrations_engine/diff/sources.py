@@ -74,7 +74,7 @@ class Versions(Generic[T]):
 
 
 def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]) -> dict[str, Versions[U]]:
-    """Return the versions of all objects but those that only the past had, by label."""
+    """Return the versions of the objects that are declared, made by migrations or present, by label."""
     declared, complete, actual, before, former = (
         items(source) if source is not None else {}
         for source in (sources.declared, sources.complete, sources.actual, sources.before, sources.former)

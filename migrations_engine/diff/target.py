@@ -28,7 +28,7 @@ from migrations_engine.model import Catalog, DatabaseObject, Relation, Type
 class _Labelled(Protocol):
     @property
     def label(self) -> str:
-        """Its name as people read it, which is unique within its kind."""
+        """The name in messages, unique within the kind."""
 
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ def _without_users_of(relation: Relation, complete: Relation | None, columns: It
 
 
 def _labelled(sources: Sources, items: Callable[[Catalog], Sequence[L]], key: Callable[[L], Hashable]) -> Iterator[L]:
-    """Yield types or sequences, each as a whole. The target of an enum that migrations only extend has their values."""
+    """Yield the targets of types or sequences, each as a whole. An enum gets the values that migrations add."""
     for versions in versions_by_label(sources, lambda catalog: {item.label: item for item in items(catalog)}).values():
         if versions.declared is None:
             chosen = versions.undeclared()

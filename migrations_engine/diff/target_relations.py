@@ -58,7 +58,7 @@ def _over_migrated_types(target: Relation, complete: Relation) -> Relation:
 
 
 def _as_printed(item: D, migrated: Sequence[D]) -> D:
-    """Return *item* with the definition of that one of *migrated* from which it differs in casts alone."""
+    """Return *item* with the definition of its counterpart in *migrated*, if they differ in casts alone."""
     for other in migrated:
         same = (other.kind, other.name) == (item.kind, item.name)
         if same and without_casts(other.definition) == without_casts(item.definition):
@@ -80,7 +80,7 @@ def target_view(versions: Versions[Relation]) -> Relation | None:
 
 
 def _of_type(declared: Column | None, migrated: Column) -> Column:
-    """Return the declared column of a view, with the type that migrations have given to its source."""
+    """Return the declared column of a view, with the type that it has after migrations."""
     return replace(declared, type=migrated.type, collation=migrated.collation) if declared else migrated
 
 
@@ -133,7 +133,7 @@ def _constraints(versions: Versions[Relation]) -> Iterator[Constraint]:
 
 
 def _with_attachments(versions: Versions[Relation]) -> Relation:
-    """Return the declared relation with the additions that migrations or people have made to it."""
+    """Return the declared relation with the additions by migrations and by hand."""
     declared, actual = versions.declared, versions.actual
     assert declared is not None
     if actual is None:

@@ -1,7 +1,7 @@
 """Compares an existing type with its declaration.
 
-An enum may get new values. A domain or a composite type may change in every way that loses no value and that no
-value of a column violates. Every other change needs a migration.
+Safe are new values of an enum, and all changes of domains and composite types that lose no value and that no value of a
+column violates. All others need a migration.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LATER_VALUES: Final = "only values that are added later are concerned"
 
 
 def altered_type(found: Type, wanted: Type, actual: Catalog) -> Iterator[Difference]:
-    """Yield the differences of a type, in parts where a deploy can make each of them away."""
+    """Yield the differences of a type, in parts if a deploy can apply each of them."""
     parts = None
     if found.kind == wanted.kind == "enum":
         parts = _enum_parts(found, wanted)
@@ -54,7 +54,7 @@ def columns_of_type(label: str, catalog: Catalog) -> list[tuple[Relation, Column
 
 
 def _is_stored(label: str, catalog: Catalog) -> bool:
-    """Whether some column or row is a value of a type, or of another type that is made of it."""
+    """Return whether columns have values of a type, or of another type that contains it."""
     if columns_of_type(label, catalog) or any(_of_type(relation) == label for relation in catalog.relations):
         return True
     return any(_is_stored(name, catalog) for name in _made_of(label, catalog))
@@ -127,7 +127,7 @@ def _composite_parts(found: Type, wanted: Type, actual: Catalog) -> list[Differe
 
 
 def _domain_parts(found: Type, wanted: Type, actual: Catalog) -> list[Difference] | None:
-    """Return what differs of a domain; None if that is its base type."""
+    """Return the differences of a domain; None if its base type differs."""
     if (found.base, found.collation, found.details) != (wanted.base, wanted.collation, wanted.details):
         return None
     sides, parts = (found, wanted), []
@@ -157,7 +157,7 @@ def _domain_parts(found: Type, wanted: Type, actual: Catalog) -> list[Difference
 
 
 def _unless_values_refuse(reason: str, domain: Type, actual: Catalog) -> Verdict:
-    """PostgreSQL checks the values of columns, and refuses it where they are inside values of another type."""
+    """Return the verdict for a constraint of a domain. PostgreSQL cannot check values inside values of other types."""
     arrays = [column for _, column in columns_of_type(domain.label, actual) if TypeName.parse(column.type).is_array]
     inside = [label for label in _made_of(domain.label, actual) if _is_stored(label, actual)]
     if arrays or inside:
@@ -224,7 +224,7 @@ def _checks(type_: Type) -> frozenset[str | None]:
 
 
 def type_shape(type_: Type) -> Hashable:
-    """All that is compared of a type."""
+    """Return everything that is compared of a type."""
     attributes = tuple((item.name, item.type, item.collation) for item in type_.attributes)
     restrictions = (type_.base, type_.collation, type_.not_null, canonical(type_.default), _checks(type_))
     return type_.kind, type_.values, attributes, restrictions, type_.details

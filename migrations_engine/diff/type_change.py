@@ -1,4 +1,4 @@
-"""What happens to the values of a column whose type changes, judged from the two types alone."""
+"""Classifies changes of the type of a column, from the two types alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from migrations_engine.diff.difference import Verdict, dataloss, incompatible, s
 from migrations_engine.model import DEFAULT_SCHEMA, Type
 
 _MODIFIED: Final = re.compile(r'(?P<head>(?:"(?:[^"]|"")*"|[^"(])*?) ?\((?P<modifiers>[^()]*)\)(?P<tail>.*)')
-_UNLIMITED: Final = {"bpchar": "character", '"bit"': "bit"}  #: how ``format_type`` spells these two without a length
+_UNLIMITED: Final = {"bpchar": "character", '"bit"': "bit"}  #: as ``format_type`` prints them without a length
 
 _DIGITS: Final = {"smallint": 5, "integer": 10, "bigint": 19}  #: decimal digits of the largest value, manual table 8.2
 _STRINGS: Final = frozenset({"text", "character varying", "character", "name", '"char"'})
@@ -52,7 +52,7 @@ _OIDS: Final = frozenset(
     }
 )
 _INTEGERS: Final = frozenset(_DIGITS)
-#: From → what PostgreSQL casts it to by itself in an assignment (``pg_cast.castcontext`` a or i), strings apart.
+#: Assignment casts of PostgreSQL (``pg_cast.castcontext`` a or i), except those of strings.
 _ASSIGNABLE: Final[Mapping[str, frozenset[str]]] = {
     "smallint": frozenset({"integer", "bigint", "numeric", "real", "double precision"}) | _OIDS,
     "integer": frozenset({"smallint", "bigint", "numeric", "real", "double precision", "money"}) | _OIDS,
@@ -92,9 +92,9 @@ _ASSIGNABLE: Final[Mapping[str, frozenset[str]]] = {
     "regprocedure": frozenset({"oid", "bigint", "integer", "regproc"}),
 }
 _BUILT_IN: Final = frozenset(_ASSIGNABLE) | _STRINGS
-#: Stored alike, so that only the name of the type changes.
+#: Types with the same storage format.
 _SAME_STORED: Final = frozenset({("character varying", "text"), ("text", "character varying"), ("cidr", "inet")})
-#: Whose stored form does not depend on a modifier that only grows, or goes away.
+#: Types whose storage format stays the same when a modifier grows or is removed.
 _MODIFIER_ONLY_LIMITS: Final = frozenset(
     {
         "character varying",
@@ -110,7 +110,7 @@ _MODIFIER_ONLY_LIMITS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TypeName:
-    """A type as ``format_type`` spells it, taken apart."""
+    """The parts of the name of a type, as ``format_type`` prints it."""
 
     base: str  #: without modifiers and brackets: ``timestamp without time zone``, ``public.vector``
     modifiers: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ class TypeName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take a spelling apart; one that makes no sense becomes a name that matches nothing."""
+        """Parse the name of a type. One that cannot be parsed becomes a name that matches nothing."""
         element = text.removesuffix("[]")
         modifiers: tuple[str, ...] = ()
         base = element
@@ -133,7 +133,7 @@ class TypeName:
 
     @property
     def label(self) -> str:
-        """The label of the type, if it is one of the application's."""
+        """The label of the type among those of the application."""
         return self.base.removeprefix(f"{DEFAULT_SCHEMA}.")
 
     @property
@@ -148,18 +148,18 @@ class TypeName:
 
     @property
     def is_built_in(self) -> bool:
-        """Whether the rules for PostgreSQL's own types apply."""
+        """Return whether it is a type of PostgreSQL itself."""
         return self.base in _BUILT_IN
 
 
 def classify_type_change(current: str, wanted: str, types: Mapping[str, Type] | None = None) -> Verdict:
-    """Say what becomes of *current*'s values in *wanted*, both as ``format_type`` spells them.
+    """Return the verdict for changing *current* to *wanted*, both as ``format_type`` prints them.
 
-    Safe exactly when every value of the old type survives exactly; dataloss when PostgreSQL casts by itself but values
-    may be changed or refused; incompatible when it would not cast, when the meaning changes (a number becomes text), or
-    when the pair is unknown, because blocking is the cheap mistake.
+    It is safe if every value stays exactly the same; dataloss if PostgreSQL casts by itself but may change or refuse
+    values; incompatible if it does not cast, if the meaning changes (a number becomes text), or if the pair is unknown,
+    because to block a harmless change is the smaller mistake.
 
-    :param types: the application's own types by label, needed to see through domains
+    :param types: the application's own types by label, to resolve domains
     """
     known = types or {}
     old, new = TypeName.parse(current), TypeName.parse(wanted)
@@ -178,7 +178,7 @@ def classify_type_change(current: str, wanted: str, types: Mapping[str, Type] | 
 
 
 def _with_citext(old: TypeName, new: TypeName, current: str, wanted: str) -> Verdict:
-    """Judge a change between text and citext, which is text that compares without regard to case."""
+    """Return the verdict for a change between a string and citext, which ignores case when it compares."""
     if new.is_citext and old.base in _STRINGS:
         return dataloss("values that differ only in case become equal")
     if old.is_citext and _is_exact(replace(old, base="text"), new):
@@ -206,7 +206,7 @@ def _domain(name: TypeName, types: Mapping[str, Type]) -> Type | None:
 
 
 def _with_domains(current: str, wanted: str, old: Type | None, new: Type | None, types: Mapping[str, Type]) -> Verdict:
-    """Judge by what the domains restrict: leaving a domain loses nothing, entering one can be refused."""
+    """Return the verdict if one type is a domain. Its constraints may refuse values; from it nothing is lost."""
     below = classify_type_change(old.base or current if old else current, new.base or wanted if new else wanted, types)
     if below.compatibility != "safe":
         return below._replace(reason=f"{current} to {wanted}: {below.reason}")
@@ -236,7 +236,7 @@ def _is_exact(old: TypeName, new: TypeName) -> bool:
 
 
 def _modifiers_grow(old: TypeName, new: TypeName) -> bool:
-    """Whether the modifiers of one and the same type only allow more. Without any, a type allows all it ever can."""
+    """Return whether the new modifiers of the same type allow all values of the old ones. No modifier allows all."""
     if old.base == "interval":
         return _interval_grain(new) >= _interval_grain(old)
     if not new.modifiers:
@@ -252,7 +252,7 @@ def _modifiers_grow(old: TypeName, new: TypeName) -> bool:
 
 
 def _interval_grain(name: TypeName) -> tuple[int, int]:
-    """How fine an interval is kept: PostgreSQL cuts off below the finest field named and nothing above it."""
+    """Return the precision of an interval. PostgreSQL truncates below the last field that the type names."""
     finest = name.fields.rpartition(" TO ")[2] or "SECOND"
     return _INTERVAL_FINEST.index(finest), name.numbers[0] if name.modifiers else _SECOND_PRECISION
 
@@ -261,7 +261,7 @@ def _rewrites(old: TypeName, new: TypeName) -> bool:
     if old.base != new.base:
         unlimited = ("bit", "bit varying") if not new.modifiers else None
         return old.is_array or (old.base, new.base) not in {*_SAME_STORED, unlimited}
-    if not new.modifiers or new.is_array:  # the elements of an array are gone through for any limit
+    if not new.modifiers or new.is_array:  # PostgreSQL rewrites arrays for every change of a limit
         return bool(new.modifiers)
     if old.base == "numeric":
         return new.numbers[1] != old.numbers[1]

@@ -1,4 +1,4 @@
-"""Compares types and sequences: new and missing ones, and the parameters of sequences."""
+"""Compares types and sequences."""
 
 from __future__ import annotations
 

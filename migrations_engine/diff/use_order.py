@@ -15,7 +15,7 @@ def labels_by_use(objects: Mapping[str, T], uses: Callable[[T], Collection[str]]
     """Return the labels of *objects*, each after those it uses.
 
     :param objects: by label; objects that use nothing of each other keep this order
-    :param uses: returns the labels of what an object uses; others than those of *objects* do not count
+    :param uses: returns the labels that an object uses; those that are not in *objects* do not count
     """
     ordered: list[str] = []
     pending = list(objects)

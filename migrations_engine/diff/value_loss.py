@@ -1,6 +1,6 @@
-"""The condition under which one value of a column loses something, or is refused, when the column's type changes.
+"""Conditions for the values of a column that a change of its type would alter or refuse.
 
-A condition never raises for any value of the old type: it is asked of a tenant's real rows.
+A condition raises no error for any value of the old type, because it runs on the rows of a tenant.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from migrations_engine.model import Type
 
 #: ``pg_input_is_valid`` came with PostgreSQL 16; on older servers, the catalog's reader creates a substitute.
 _INPUT_IS_VALID_SINCE: Final = 160000
-_BYTES: Final = {"name": 63, '"char"': 1}  #: the most that fit in, manual table 8.5
+_BYTES: Final = {"name": 63, '"char"': 1}  #: maximum lengths, manual table 8.5
 _LAST_TIMESTAMP_DAY: Final = "294276-12-31"  #: manual table 8.9
 
-#: From, to just above, in which a value fits; manual table 8.2.
+#: The smallest value, and the first that is too large; manual table 8.2.
 _RANGES: Final = {
     "smallint": (-(2**15), 2**15),
     "integer": (-(2**31), 2**31),
     "bigint": (-(2**63), 2**63),
     "oid": (0, 2**32),
 }
-#: Between these magnitudes a number becomes a float and comes back without over- or underflow.
+#: Numbers of magnitudes between these become floats and come back without overflow or underflow.
 _FLOAT_BOUNDS: Final = {"real": ("1.2e-38", "3.4e38"), "double precision": ("2.3e-308", "1.7e308")}
 #: The largest float of each type below 2^63: above it, the way back to bigint would overflow.
 _BELOW_BIGINT: Final = {"real": 2**63 - 2**39, "double precision": 2**63 - 2**10}
@@ -77,7 +77,7 @@ def loss_condition(
 
 
 def _depends_on_session(old: TypeName, new: TypeName) -> bool:
-    """Whether what is lost is a time zone, a currency or the writing of a value, which the value does not show."""
+    """Return whether the change may lose a time zone, a currency or a format, which no query on the value can find."""
     if "money" in (old.base, new.base) or (old.base, new.base) == ("json", "jsonb"):
         return True
     return "with time zone" in old.base or "with time zone" in new.base
@@ -151,7 +151,7 @@ def _string(c: sql.Identifier, old: TypeName, new: TypeName) -> sql.Composable |
         parts.append(sql.SQL("octet_length({}::text) > {}").format(c, sql.Literal(_BYTES[new.base])))
     if new.base == "character" and old.base != "character":
         parts.append(sql.SQL("{c}::text <> rtrim({c}::text, ' ')").format(c=c))
-    if old.base == "character" and new.base != "character":  # the blanks that fill it up do not go along
+    if old.base == "character" and new.base != "character":  # trailing blanks of character(n) are not converted
         parts.append(sql.SQL("octet_length({c}) <> octet_length({c}::text)").format(c=c))
     return sql.SQL("({})").format(sql.SQL(" OR ").join(parts)) if parts else sql.SQL("false")
 

@@ -11,24 +11,24 @@ from typing import Any, Final, Self
 from migrations_engine.model.objects import ColumnUser, DatabaseObject, Privilege, Type
 from migrations_engine.model.relations import Attachment, Column, Constraint, Relation, Sequence
 
-CATALOG_VERSION: Final = 2  #: raised when a catalog says more than before, so that what was remembered is read again
+CATALOG_VERSION: Final = 2  #: raised when the catalog query returns more, so that stored catalogs are read again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """Everything the application has in one database, each tuple in a fixed order."""
+    """All objects of the application in one database, each tuple in a fixed order."""
 
     server_version: int = 0  #: ``server_version_num``
     schemas: tuple[str, ...] = ()  #: besides ``public``
     relations: tuple[Relation, ...] = ()
-    sequences: tuple[Sequence, ...] = ()  #: those that are not a serial or identity column's own
+    sequences: tuple[Sequence, ...] = ()  #: those that belong to no serial or identity column
     types: tuple[Type, ...] = ()
-    comments: tuple[tuple[str, str, str], ...] = ()  #: (kind, identity, text) as ``pg_identify_object`` names things
+    comments: tuple[tuple[str, str, str], ...] = ()  #: (kind, identity, text) with the names of ``pg_identify_object``
     column_users: tuple[ColumnUser, ...] = ()
     privileges: tuple[Privilege, ...] = ()
     objects: tuple[DatabaseObject, ...] = ()
-    uncovered: tuple[str, ...] = ()  #: objects that only their name is known of
-    text: str | None = field(default=None, compare=False, repr=False)  #: the JSON it was read from, if it was
+    uncovered: tuple[str, ...] = ()  #: objects that are compared by their names only
+    text: str | None = field(default=None, compare=False, repr=False)  #: the JSON from which it was read, if any
 
     @cached_property
     def relation_by_label(self) -> dict[str, Relation]:
@@ -41,7 +41,7 @@ class Catalog:
         return {type_.label: type_ for type_ in self.types}
 
     def to_json(self) -> str:
-        """Return the catalog as JSON; the server's own text if there is one, which is equal for equal content."""
+        """Return the catalog as JSON; if it was read from JSON, the same text. It is equal for equal contents."""
         if self.text is not None:
             return self.text
         document = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "text"}
@@ -49,7 +49,7 @@ class Catalog:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what ``to_json`` or the catalog query wrote."""
+        """Return the catalog from the JSON of ``to_json`` or of the catalog query."""
         document: dict[str, Any] = json.loads(text)
         return cls(
             server_version=document.get("server_version", 0),
@@ -66,7 +66,7 @@ class Catalog:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of the JSON, in hexadecimal: equal when a database has not changed since it was read before."""
+        """Return the SHA-256 of the JSON in hexadecimal. It is equal if a database has not changed."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 

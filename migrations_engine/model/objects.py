@@ -18,7 +18,7 @@ class Type:
     name: str
     kind: str
     values: tuple[str, ...] = ()  #: an enum's, in order
-    base: str | None = None  #: what a domain restricts, or a range spans
+    base: str | None = None  #: of a domain, or the subtype of a range
     collation: str | None = None
     not_null: bool = False
     not_null_name: str | None = None  #: of a domain; PostgreSQL 17 and newer
@@ -35,7 +35,7 @@ class Type:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnUser:
-    """Something that reads a column, so that PostgreSQL refuses to change the column's type under it."""
+    """An object that uses a column, so that PostgreSQL refuses to change the type of the column."""
 
     relation: str
     column: str
@@ -46,11 +46,11 @@ class ColumnUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privilege:
-    """What a role was granted on an object beyond what it has by default, or has by default and was revoked."""
+    """A privilege that a role has and would not have by default, or the other way round."""
 
     kind: str  #: ``TABLE`` (views too), ``SEQUENCE``, ``SCHEMA``, ``TYPE``; ``DEFAULT TABLES`` … of later objects
     label: str
-    qualified: str  #: the label with its schema; of defaults the clauses that say whose and where
+    qualified: str  #: the label with its schema; of default privileges, the clauses FOR ROLE and IN SCHEMA
     column: str | None = None
     privilege: str
     grantee: str | None = None  #: None is PUBLIC, or the owner
@@ -63,15 +63,15 @@ class Privilege:
 class DatabaseObject:
     """An object that belongs to no relation and holds no rows, such as an operator, cast or event trigger."""
 
-    kind: str  #: as ``pg_identify_object`` says: ``text search configuration``
+    kind: str  #: as ``pg_identify_object`` prints it: ``text search configuration``
     identity: str
     definition: str  #: the CREATE statement
-    parts: tuple[tuple[str, str], ...] = ()  #: what is said about it afterwards, and what takes that back
+    parts: tuple[tuple[str, str], ...] = ()  #: statements after the CREATE, and those that revert them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectNames:
-    """How a table or type is called at some time, and a table's columns by their number."""
+    """The name of a table or type at some time, and the names of a table's columns by their numbers."""
 
     label: str
     schema: str
@@ -84,4 +84,4 @@ class ObjectNames:
         return qualified_label(self.schema, self.label)
 
 
-Names: TypeAlias = Mapping[str, ObjectNames]  #: by what an object keeps when it is renamed
+Names: TypeAlias = Mapping[str, ObjectNames]  #: by kind and oid, which a rename does not change

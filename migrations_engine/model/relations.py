@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-DEFAULT_SCHEMA: Final = "public"  #: where an unqualified name is taken to be; left out where people read
+DEFAULT_SCHEMA: Final = "public"  #: the schema of unqualified names; left out in messages
 TABLE_KINDS: Final = frozenset({"table", "partitioned table", "foreign table"})  #: relations that can hold rows
 
 
@@ -16,7 +16,7 @@ def qualified_label(schema: str, label: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequence:
-    """A sequence's definition, never its position."""
+    """The definition of a sequence, without its position."""
 
     label: str
     schema: str
@@ -29,7 +29,7 @@ class Sequence:
     cache: int
     cycle: bool
     unlogged: bool = False
-    owned_by: str | None = None  #: ``schema.table.column``, quoted, for a sequence that goes with its column
+    owned_by: str | None = None  #: ``schema.table.column``, quoted, for a sequence that is dropped with its column
 
     @property
     def qualified(self) -> str:
@@ -47,16 +47,16 @@ class Column:
     """A column of a table or view, or an attribute of a composite type."""
 
     name: str
-    type: str  #: as ``format_type`` spells it: ``character varying(20)``, ``public.mood[]``
+    type: str  #: as ``format_type`` prints it: ``character varying(20)``, ``public.mood[]``
     collation: str | None = None  #: only where it is not the type's own
     not_null: bool = False
-    not_null_name: str | None = None  #: of the constraint that the table itself declares; PostgreSQL 18 and newer
+    not_null_name: str | None = None  #: of the table's own constraint; PostgreSQL 18 and newer
     not_null_no_inherit: bool = False
     not_null_unvalidated: bool = False
-    default: str | None = None  #: or the generation expression; None for serial, whose default is its own sequence
+    default: str | None = None  #: or the generation expression; None for a serial column
     identity: str | None = None  #: ``ALWAYS`` or ``BY DEFAULT``
     generated: str | None = None  #: ``STORED`` or ``VIRTUAL``
-    inherited: bool = False  #: it comes from a parent table and follows it
+    inherited: bool = False  #: it belongs to a parent table
     local: bool = False  #: inherited, and declared by the table itself, too
     storage: str | None = None  #: only where it is not the type's own
     compression: str | None = None
@@ -66,7 +66,7 @@ class Column:
 
     @property
     def is_serial(self) -> bool:
-        """Whether an integer with a sequence of its own, as ``serial`` makes it."""
+        """Return whether its default draws from its own sequence, as that of ``serial``."""
         return self.sequence is not None and self.identity is None
 
 
@@ -86,7 +86,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """What hangs on a relation and holds no rows: an index, trigger, rule, policy or statistics object."""
+    """An object of a relation that holds no rows: an index, trigger, rule, policy or statistics object."""
 
     kind: str  #: ``index``, ``trigger``, ``rule``, ``policy`` or ``statistics``
     name: str
@@ -95,10 +95,10 @@ class Attachment:
     enabled: str = "O"  #: ``tgenabled`` or ``ev_enabled``
     unique: bool = False
     inherited: bool = False  #: a partition's part of an index of the partitioned table
-    invalid: bool = False  #: an index that a failed CONCURRENTLY left behind
-    keys: tuple[str, ...] = ()  #: what a unique index keeps unique
+    invalid: bool = False  #: an index of which CREATE INDEX CONCURRENTLY has failed
+    keys: tuple[str, ...] = ()  #: columns and expressions of a unique index
     predicate: str | None = None
-    targets: tuple[str, ...] = ()  #: how much ANALYZE looks at: of an index ``column number=target``, else the target
+    targets: tuple[str, ...] = ()  #: statistics targets: of an index ``column number=target``, else the target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ class Relation:
 
     @property
     def is_table(self) -> bool:
-        """Whether it can hold rows of its own."""
+        """Return whether it can hold rows of its own."""
         return self.kind in TABLE_KINDS
 
     def column(self, name: str) -> Column | None:

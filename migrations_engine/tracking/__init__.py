@@ -1,4 +1,4 @@
-"""The ``_stonescriptdb_gateway_*`` tables of a database: what was deployed, the changelog, and the deploy lock."""
+"""The tracking tables ``_stonescriptdb_gateway_*`` of a database, with the changelog, and the deploy lock."""
 
 from migrations_engine.tracking.database_comment import DatabaseComment
 from migrations_engine.tracking.lock import Probe, lock_kept, lock_statement, read_probe, take_deploy_lock

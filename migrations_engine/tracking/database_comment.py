@@ -1,4 +1,4 @@
-"""The comment of the database, by which its owner knows it: no deploy may change it."""
+"""The comment of the database, which names its owner and which no deploy may change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DatabaseComment:
 
     @classmethod
     def required(cls, connection: psycopg.Connection[Any], comment: str | None) -> DatabaseComment:
-        """Return the comment to check at the end; with *comment* None it is the present one."""
+        """Return the comment to check at the end: *comment*, or the present one if that is None."""
         required = cls(connection, comment)
         if comment is None:
             _, required._kept = required._now()
@@ -30,7 +30,7 @@ class DatabaseComment:
 
     @classmethod
     def found(cls, connection: psycopg.Connection[Any], found: str | None, required: str | None) -> DatabaseComment:
-        """Return the comment *found* at the start of a deploy, if it is the required one; None requires nothing.
+        """Return the comment *found* at the start of a deploy, if it is the required one. None requires nothing.
 
         :raises MigrationFailed: it is different
         """
@@ -42,9 +42,9 @@ class DatabaseComment:
         return cls(connection, found)
 
     def check(self) -> None:
-        """Refuse to go on when the deploy has changed the comment.
+        """Check the comment before the commit.
 
-        :raises MigrationFailed: it has
+        :raises MigrationFailed: the deploy has changed it
         """
         if self._now()[1] != self._kept:
             raise MigrationFailed(
@@ -53,9 +53,9 @@ class DatabaseComment:
             )
 
     def restore(self) -> None:
-        """Undo what a migration outside a transaction did to the comment, which no rollback undoes.
+        """Restore the comment after a migration outside a transaction.
 
-        :raises MigrationFailed: it did something
+        :raises MigrationFailed: the migration has changed it
         """
         name, comment = self._now()
         if comment != self._kept:

@@ -1,4 +1,4 @@
-"""One deploy of a database at a time: advisory locks, polled."""
+"""The advisory lock that admits one deploy of a database at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from migrations_engine.errors import DeployLockTimeout
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
-_POLL_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2)  #: the pauses between tries; the last one repeats
+_POLL_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2)  #: pauses between attempts; the last one repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +23,14 @@ class Probe:
     """The state of a database for a deploy that is not a repetition."""
 
     tracked: bool  #: the tracking tables exist, in their present form
-    empty: bool  #: there is no relation and no type but the system's own
-    database_comment: str | None  #: which says whose the database is, and which no deploy may change
+    empty: bool  #: there are no relations and types but those of the system
+    database_comment: str | None  #: it names the owner, and no deploy may change it
 
 
 def take_deploy_lock(
     connection: psycopg.Connection[Any], *, search_path: str, lock_timeout_ms: int, wait_seconds: float
 ) -> bool:
-    """Begin a deploy in the transaction that is open on *connection*: take the lock and set the transaction up.
+    """Take the lock for the open transaction of *connection*, and apply the settings of a deploy.
 
     Return whether the database has a tracking table. The lock ends with the transaction.
 
@@ -56,14 +56,14 @@ def take_deploy_lock(
 def lock_statement(connection: psycopg.Connection[Any], *, search_path: str, lock_timeout_ms: int) -> bytes:
     """Return the statement that tries to take the lock for the open transaction.
 
-    Its row is whether it was free, three settings, and whether the database has a tracking table.
+    It returns whether the lock was free, three settings, and whether the database has a tracking table.
     """
     parameters = {"search_path": search_path, "lock_timeout_ms": f"{lock_timeout_ms}ms"}
     return psycopg.ClientCursor(connection).mogrify(_QUERIES["lock"], parameters).encode()
 
 
 def read_probe(connection: psycopg.Connection[Any]) -> Probe:
-    """Read the state of the database, after the lock was taken."""
+    """Read the state of the database. The lock must be held."""
     with connection.cursor(row_factory=class_row(Probe)) as cursor:
         probe = cursor.execute(_QUERIES["probe"]).fetchone()
     assert probe is not None
@@ -72,7 +72,7 @@ def read_probe(connection: psycopg.Connection[Any]) -> Probe:
 
 @contextmanager
 def lock_kept(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Keep the deploy lock over the transactions of the block, the first of which has taken it already."""
+    """Hold the deploy lock during the block, also between transactions. The open transaction has it already."""
     connection.execute(_QUERIES["lock_session"])
     try:
         yield

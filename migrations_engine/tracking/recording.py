@@ -9,10 +9,10 @@ from psycopg import sql
 
 
 class Recording:
-    """What a deploy has sent that changes its database, its tracking tables included, in order.
+    """The statements of a deploy that change its database, its tracking tables included, in order.
 
     :ivar statements: as texts without parameters
-    :ivar is_repeatable: False when a statement would do something else in another database that is equal to this one
+    :ivar is_repeatable: False if a statement would have another effect in an equal database
     """
 
     def __init__(self) -> None:
@@ -33,5 +33,5 @@ class Recording:
         self.statements.append(statement.encode() if isinstance(statement, str) else statement)
 
     def script(self) -> bytes:
-        """Return all statements as one."""
+        """Return all statements as one script."""
         return b"\n;\n".join(self.statements)

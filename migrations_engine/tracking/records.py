@@ -1,4 +1,4 @@
-"""Writing the tracking tables and the changelog, inside the deploy's own transaction."""
+"""Writes the tracking tables and the changelog, in the transaction of the deploy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUERIES: Final = load_queries(__package__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangelogEntry:
-    """One object changed by a deploy."""
+    """An object that a deploy has changed."""
 
     change_type: str  #: ``install_extension``, ``create_table``, ``apply_migration``, ``deploy_function`` …
     object_name: str
@@ -33,7 +33,7 @@ def claim_copy(connection: psycopg.Connection[Any], *, platform: str, request_id
 class Records:
     """The tracking tables of the database behind *connection*.
 
-    :param recording: where what is written is noted as well
+    :param recording: records what is written
     """
 
     def __init__(self, connection: psycopg.Connection[Any], recording: Recording | None = None) -> None:
@@ -44,11 +44,11 @@ class Records:
         self._connection.execute(_QUERIES["create_tables"])
 
     def migration(self, applied: AppliedMigration) -> None:
-        """Write down that a migration ran, whole or up to a statement."""
+        """Record that a migration ran, whole or up to a statement."""
         self._write("record_migration", asdict(applied))
 
     def migrations_known_as(self, known: Mapping[str, AppliedMigration]) -> None:
-        """Write down what each migration is now, by the path under which it is recorded."""
+        """Record the present path and checksums of migrations, by the paths under which they are recorded."""
         rows = [{"path": path, **asdict(applied)} for path, applied in known.items()]
         if rows:
             names = [*known, *(applied.file for applied in known.values())]
@@ -56,7 +56,7 @@ class Records:
             self._rows("rename_migrations", rows)
 
     def statements_done(self, path: str) -> int:
-        """After which statement a migration outside a transaction has stopped; 0 when it has not begun."""
+        """Return how many statements of a migration outside a transaction have run; 0 if it has not begun."""
         row = self._connection.execute(_QUERIES["statements_done"], {"file": path}).fetchone()
         return 0 if row is None else row[0] or 0
 
@@ -74,11 +74,11 @@ class Records:
         self._write("forget_functions", parameters)
 
     def missing(self, extensions: Sequence[str]) -> list[tuple[str, str]]:
-        """Those of *extensions* and of the recorded routines that are not there, each as its kind and name."""
+        """Return the missing ones of *extensions* and of the recorded routines, each as its kind and name."""
         return self._connection.execute(_QUERIES["missing"], {"extensions": list(extensions)}).fetchall()
 
     def tables(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write down what each of some tables is; a repetition of the deploy writes only those that have changed."""
+        """Record the definitions of tables. A repetition of the deploy writes only those that have changed."""
         written = self._connection.execute(_QUERIES["record_tables"], {"rows": Jsonb(list(rows))}).fetchall()
         names = {name for (name,) in written}
         if self._recording is not None and names:
@@ -86,18 +86,18 @@ class Records:
             self._recording.add(self._connection, _QUERIES["record_tables"], {"rows": changed})
 
     def note(self, checksum: str, note: Mapping[str, Any]) -> None:
-        """Write down what the next deploy has to know of this one; never recorded, because the mark is in it.
+        """Write the note for the next deploy. It is never repeated in another database, because it contains the mark.
 
         :param checksum: of the schema
         """
         self._connection.execute(_QUERIES["record_note"], {"checksum": checksum, "note": Jsonb(note)})
 
     def mark(self, mark: Mapping[str, str]) -> None:
-        """Write down the mark of the catalogs, as ``read_mark`` returns it, in the note of the last deploy."""
+        """Write the mark of the catalogs into the note of the last deploy."""
         self._connection.execute(_QUERIES["record_mark"], {"mark": Jsonb(mark)})
 
     def definitions(self, names: Sequence[str]) -> dict[str, str]:
-        """Return the definitions, as JSON text, in the tracking table of tables."""
+        """Return definitions from the tracking table of tables, as JSON."""
         return dict(self._connection.execute(_QUERIES["definitions"], {"names": list(names)}).fetchall())
 
     def changes(self, entries: Sequence[ChangelogEntry], *, forced: bool, platform: str, request_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What earlier deploys left behind, read in one statement."""
+"""The records of earlier deploys, read in one statement."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ READ_RECORDS: Final = _QUERIES["records_digest"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedMigration:
-    """A migration that ran, whole or (outside a transaction) up to some statement."""
+    """A migration that ran, whole or, outside a transaction, up to a statement."""
 
-    file: str  #: its path when it was last seen
+    file: str  #: its last known path
     checksum: str  #: of its exact content
-    folded_checksum: str | None  #: without comments and white space; None when an earlier version applied it
-    statements_done: int | None  #: None: whole; a number: so many statements ran, the next one is still due
+    folded_checksum: str | None  #: without comments and white space; None if an earlier gateway applied it
+    statements_done: int | None  #: None if it ran whole
 
     @property
     def checksums(self) -> tuple[str, ...]:
@@ -32,35 +32,35 @@ class AppliedMigration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployedFunction:
-    """A function, procedure or aggregate that a file of ``functions/`` made. Without identity: the file made none."""
+    """A routine that a file of ``functions/`` has created; without identity if the file has created none."""
 
     identity: str  #: as ``pg_identify_object`` prints it, every name qualified: ``public.f(integer,public.status)``
     checksum: str  #: folded checksum of the file
     file: str
-    fingerprint: str  #: a digest of what the server made of it
-    intact: bool  #: it is still there exactly as deployed
+    fingerprint: str  #: a digest of its row in pg_proc
+    intact: bool  #: it is as it was deployed
     exists: bool  #: a routine of that identity exists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployState:
-    """All that is remembered of earlier deploys of one database."""
+    """The records of earlier deploys to one database."""
 
     migrations: Mapping[str, AppliedMigration] = field(default_factory=dict)  #: by the path of the file
     functions: tuple[DeployedFunction, ...] = ()
-    left_behind: tuple[str, ...] = ()  #: names of functions that an earlier gateway deployed, in its own spelling
+    left_behind: tuple[str, ...] = ()  #: names of functions that an earlier gateway deployed, as it has written them
     extensions: Mapping[str, str] = field(default_factory=dict)  #: installed ones, with their versions
-    schema_checksum: str | None = None  #: of the schema deployed last; None: never deployed by this gateway
-    last: Mapping[str, Any] = field(default_factory=dict)  #: what the last deploy noted for the next one
+    schema_checksum: str | None = None  #: of the schema deployed last; None if this gateway has deployed none
+    last: Mapping[str, Any] = field(default_factory=dict)  #: the note of the last deploy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastDeploy:
-    """When the schema was deployed that the database has, and the last request that changed anything."""
+    """The time of the last deploy, and the last request that changed anything."""
 
     deployed_at: datetime | None = None
     request_id: str | None = None
-    migrations: str | None = None  #: equal where the same migrations have been applied
+    migrations: str | None = None  #: equal if the same migrations have been applied
 
 
 def is_tracked(connection: psycopg.Connection[Any]) -> bool:
@@ -70,25 +70,25 @@ def is_tracked(connection: psycopg.Connection[Any]) -> bool:
 
 
 def read_note(connection: psycopg.Connection[Any]) -> tuple[str | None, Mapping[str, Any]]:
-    """Read the checksum of the schema that was deployed last, and what that deploy noted for the next one."""
+    """Read the checksum of the schema that was deployed last, and the note of that deploy."""
     row = connection.execute(_QUERIES["note_of_any_version"]).fetchone()
     return (row[0], row[1] or {}) if row else (None, {})
 
 
 def read_records(connection: psycopg.Connection[Any]) -> str | None:
-    """Return a digest of what is remembered of earlier deploys beside the note; None if that is nothing."""
+    """Return a digest of the records of earlier deploys without the note; None if there are none."""
     ((digest,),) = connection.execute(READ_RECORDS).fetchall()
     return cast("str | None", digest)
 
 
 def read_last_deploy(connection: psycopg.Connection[Any]) -> LastDeploy:
-    """Read when and by which request the database became what it is; the tracking tables must be there."""
+    """Read the time and request of the last deploy. The tracking tables must exist."""
     row = connection.execute(_QUERIES["last_deploy"]).fetchone()
     return LastDeploy(deployed_at=row[0], request_id=row[1], migrations=row[2]) if row else LastDeploy()
 
 
 def read_state(connection: psycopg.Connection[Any]) -> DeployState:
-    """Read the tracking tables, which must be there."""
+    """Read the tracking tables, which must exist."""
     row = connection.execute(_QUERIES["state"]).fetchone()
     assert row is not None
     state: dict[str, Any] = row[0]
