@@ -1,1 +1,1 @@
-"""The steps of a deploy, a module each. The only package that runs DDL."""
+"""The steps of a deploy, a module or package each. Only this package runs DDL."""

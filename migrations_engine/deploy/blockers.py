@@ -1,7 +1,7 @@
-"""The holders of locks that a deploy waits for, and waiting for them without blocking other sessions.
+"""Finds the sessions that hold locks which a deploy needs, and waits for them without blocking other sessions.
 
-A statement that waits for a strong lock makes all later ones on its table wait behind it. So it waits for a short time
-only; then the deploy is rolled back, and tried again when the blocking transactions have ended.
+A statement that waits for a strong lock blocks all later ones on its table. So it waits for a short time only; then the
+deploy is rolled back, and tried again when the blocking transactions have ended.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _log = logging.getLogger(__name__)
 _QUERIES: Final = load_queries(__package__)
 _POLL_SECONDS: Final = 0.05
 _NAMED_AT_MOST: Final = 5
-_WAIT_AT_MOST_MS: Final = 1000  #: how long one try may make the application wait behind it
-_PATIENCE: Final = 4  #: lock timeouts until a deploy fails
+_WAIT_AT_MOST_MS: Final = 1000  #: limit of the wait of one attempt, during which it blocks the application
+_PATIENCE: Final = 4  #: lock timeouts before a deploy fails
 
 Connect = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocker:
-    """A session that holds a lock, or waits for one in front of the deploy."""
+    """A session that holds a lock, or waits for one before the deploy."""
 
     pid: int  #: 0 for a prepared transaction
-    transaction: str  #: as ``pg_locks`` calls it
+    transaction: str  #: as in ``pg_locks``
     application: str
     role: str
     state: str  #: ``active``, ``idle in transaction`` …
     transaction_seconds: int  #: age of its transaction
-    query_seconds: int  #: age of its newest query
+    query_seconds: int  #: age of its last query
 
     def __str__(self) -> str:
         return (
@@ -50,7 +50,7 @@ class Blocker:
 
 
 class Blockers:
-    """The sessions in the way of the deploy on *connection*.
+    """The sessions that block the deploy on *connection*.
 
     :param connect: opens another connection to the same server, and closes it after the block
     """
@@ -66,7 +66,7 @@ class Blockers:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Find the blocking sessions of the deploy while the block runs."""
+        """Look for blocking sessions during the block."""
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(ended,), name="lock watcher", daemon=True)
         watcher.start()
@@ -79,7 +79,7 @@ class Blockers:
     def wait_until_gone(self, deadline: float) -> bool:
         """Wait until the blocking transactions have ended. Return False if *deadline* passes first.
 
-        Without any blocking session this is a short pause.
+        If no session was found, pause for a short time.
         """
         time.sleep(_POLL_SECONDS)
         if not self._found:
@@ -106,31 +106,31 @@ class Blockers:
 class LockWait:
     """The attempts of one deploy that needs locks which the application holds.
 
-    :param timeout_ms: how long the deploy may wait for one lock; it fails after a multiple of that
+    :param timeout_ms: limit of the wait for one lock; the deploy fails after a multiple of it
     :param connect: as for :class:`Blockers`
     """
 
     def __init__(self, connection: psycopg.Connection[Any], timeout_ms: int, connect: Connect) -> None:
         self._brief_ms = min(timeout_ms, _WAIT_AT_MOST_MS)
         self._patience_seconds = _PATIENCE * timeout_ms / 1000
-        self._deadline: float | None = None  # from the first lock that was not to be had
+        self._deadline: float | None = None  # since the first lock timeout
         self._blockers = Blockers(connection, connect)
 
     @contextmanager
     def attempt(self) -> Iterator[int]:
-        """Run a try of the deploy in the block, with the lock timeout given; it is watched from the second one on."""
+        """Run an attempt of the deploy in the block, and yield its lock timeout. Later ones look for blockers."""
         with self._blockers.watched() if self._deadline is not None else nullcontext():
             yield self._brief_ms
 
     def goes_on(self) -> bool:
-        """Wait, after a lock timeout, until a further attempt is useful. Return False if the time is over."""
+        """Wait after a lock timeout until another attempt may succeed. Return False if the time is over."""
         if self._deadline is None:
             self._deadline = time.monotonic() + self._patience_seconds
             return True
         return self._blockers.wait_until_gone(self._deadline)
 
     def explained(self, exc: EngineError) -> DeployLockTimeout:
-        """Return the error for a deploy that fails, with the blocking sessions."""
+        """Return the error of a failed deploy with the blocking sessions."""
         who = str(self._blockers)
         return DeployLockTimeout(
             f"{exc.message}; {f'the lock is held by {who}' if who else 'no session was found that holds it for long'}. "

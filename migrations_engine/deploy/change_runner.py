@@ -1,4 +1,4 @@
-"""Applies every safe difference to the database, in an order that the server accepts."""
+"""Applies safe differences to the database, in an order that the server accepts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DatabaseObject
 from migrations_engine.report import Change
 
-_SENSELESS: Final = ("42", "22")  #: SQLSTATE classes of a statement that names or means what is not there
-#: SQLSTATEs by which PostgreSQL says that something else depends on what would change.
+_SENSELESS: Final = ("42", "22")  #: SQLSTATE classes of statements with missing or unsuitable objects
+#: SQLSTATEs of a change that is refused because other objects depend on the changed one.
 _IN_USE: Final = frozenset({"2BP01", "0A000"})
 _TYPES: Final = frozenset({"add_type", "add_enum_value"})
 
@@ -25,27 +25,27 @@ _TYPES: Final = frozenset({"add_type", "add_enum_value"})
 class ChangeRunner:
     """Runs the statements for the safe differences of one deploy.
 
-    :param dependants: drops what stands in the way, and is found missing afterwards
-    :param make_functions: makes what functions it can before their turn, and says whether it made any
+    :param dependants: drops dependants of changed objects, which are then missing and created again
+    :param make_functions: creates functions early, and returns whether there is a new one
     """
 
     def __init__(self, session: DeploySession, dependants: Dependants, make_functions: Callable[[], bool]) -> None:
         self._session = session
         self._dependants = dependants
         self._make_functions = make_functions
-        self.undone: tuple[Change, ...] = ()  #: what PostgreSQL refused because of a difference that was forced to stay
+        self.undone: tuple[Change, ...] = ()  #: changes that PostgreSQL refused because of a forced difference
 
     def run_what_works(self, diff: CatalogDiff) -> None:
-        """Run the statements for *diff*; one that needs what is not there yet is left for later.
+        """Run the statements for *diff*, except those that need an object which does not exist yet.
 
         :raises MigrationFailed: PostgreSQL refused one for another reason
         """
         self._run_in_turn(diff)
 
     def run(self, diff: CatalogDiff, *, may_leave: bool = False) -> None:
-        """Run the statements for *diff*, those that need others after them.
+        """Run the statements for *diff*, each after those that it needs.
 
-        :param may_leave: forced differences stay; changes that depend on them stay open, too.
+        :param may_leave: forced differences stay, and changes that depend on them are left, too.
             A change of several statements, such as a view that is recreated, is applied whole or fails the deploy
         :raises MigrationFailed: PostgreSQL refused one
         """
@@ -63,14 +63,14 @@ class ChangeRunner:
                 raise exc
 
     def leave_undone(self, change: Change, what: str) -> None:
-        """Remember that *change* stays undone, and say so."""
+        """Add *change* to those that are left, with a warning."""
         if not without([change], [known.key for known in self.undone]):
             return
         self.undone = (*self.undone, change)
         self._session.warnings.append(f"not done, as it needs what was left as it is: {what}")
 
     def _run_in_turn(self, diff: CatalogDiff) -> list[tuple[Alteration, MigrationFailed]]:
-        """Run statements, again and again those that lack something, and return those that PostgreSQL refuses still."""
+        """Run statements, and repeat those that fail until no other one succeeds. Return those that still fail."""
         waiting = list(alterations(diff))
         refused: list[tuple[Alteration, MigrationFailed]] = []
         while waiting:
@@ -99,7 +99,7 @@ class ChangeRunner:
         renew_stored_results(self._session, objects=objects)
 
     def _make_room(self, diff: CatalogDiff, alteration: Alteration) -> bool:
-        """Drop what uses the subject of a statement, and return whether there was anything."""
+        """Drop the dependants of the object of a statement, and return whether there were any."""
         for difference in diff.changes:
             if isinstance(difference.found, DatabaseObject) and difference.as_change() in alteration.changes:
                 return self._dependants.drop_of_object(difference.found)
@@ -127,11 +127,11 @@ class ChangeRunner:
 
 
 def without(changes: Iterable[Change], keys: Iterable[tuple[str | None, ...]]) -> tuple[Change, ...]:
-    """Return *changes* less those that have one of *keys*."""
+    """Return *changes* without those that have one of *keys*."""
     left_out = set(keys)
     return tuple(change for change in changes if change.key not in left_out)
 
 
 def _takes_nothing_away(diff: CatalogDiff, change: Change) -> bool:
-    """Whether all is as before when a statement for *change* fails."""
+    """Return whether nothing is lost if a statement for *change* fails."""
     return change.change_type.startswith("add_") or sum(a.change == change for a in alterations(diff)) == 1

@@ -1,4 +1,4 @@
-"""The declared objects of ``types/`` and ``tables/``: files run whole in a new database, and in part in an old one."""
+"""Creates the declared objects of ``types/`` and ``tables/``: files run whole in a new database, else in part."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from migrations_engine.tracking import DeployState
 
 _HARMLESS: Final = SETTING_WORDS | {"SET"}
 
-NewNames = Collection[tuple[str, str]]  #: schema and name of each relation and type that is declared and not there
+NewNames = Collection[tuple[str, str]]  #: schema and name of each missing declared relation and type
 
 
 def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer) -> None:
-    """Run every file, in the given order as far as it works.
+    """Run all files, in the given order if possible.
 
-    :raises MigrationFailed: PostgreSQL refused a file, also after those it may have waited for
+    :raises MigrationFailed: PostgreSQL refused a file, also after all others
     """
     FileRunner(session, session.run_file, error_class=MigrationFailed).run_all(files, functions.deploy_early)
 
 
 def run_attachments(session: DeploySession, schema: Schema, functions: FunctionDeployer) -> None:
-    """Make what the files of ``functions/`` make beside routines.
+    """Create the attachments: the objects of ``functions/`` that are no routines.
 
     :raises FunctionDeployFailed: PostgreSQL refused a file
     """
@@ -46,7 +46,7 @@ def run_attachments(session: DeploySession, schema: Schema, functions: FunctionD
 def run_attachments_to_migrated(
     session: DeploySession, schema: Schema, declared: Catalog, functions: FunctionDeployer
 ) -> None:
-    """Make those attachments again that belong to tables which only migrations make, so that nothing declares them.
+    """Create attachments of tables that only migrations create, so that the comparison does not find them missing.
 
     :raises FunctionDeployFailed: PostgreSQL refused a file
     """
@@ -66,9 +66,9 @@ def _run_attachments(session: DeploySession, files: Sequence[SchemaFile], functi
 
 
 def catalog_with_attachments(session: DeploySession, schema: Schema) -> Catalog:
-    """Return the catalog with those attachments that can be made already, and leave the database as it is.
+    """Return the catalog with the attachments that can already be created. The database is not changed.
 
-    In a new database they are made when the migrations have run.
+    In a new database they are created after the migrations.
     """
     files = attachment_files(schema)
     if not files:
@@ -92,11 +92,11 @@ def catalog_with_attachments(session: DeploySession, schema: Schema) -> Catalog:
 
 
 def run_new_files(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> list[SchemaFile]:
-    """Run the files that are about nothing but *new* objects, over functions that were made early, and return them.
+    """Run the files that create only *new* objects, with OR REPLACE for routines, and return those that ran.
 
-    What needs something that no such file makes is left out: the catalog says what is still missing then.
+    Files that need other objects are left out; the next comparison finds what they create.
 
-    :raises MigrationFailed: PostgreSQL refused a file, and not because something is missing
+    :raises MigrationFailed: PostgreSQL refused a file, and not because an object is missing
     """
     whole = [file for file in files if _is_about_new_objects(file, new)]
     runner = FileRunner(session, lambda file: session.run_file(file, replacing=True), error_class=MigrationFailed)
@@ -105,7 +105,7 @@ def run_new_files(session: DeploySession, files: Sequence[SchemaFile], new: NewN
 
 
 def install_extensions(session: DeploySession, files: Sequence[SchemaFile], installed: Collection[str]) -> None:
-    """Run the CREATE EXTENSION statements of *files* for what is not *installed*.
+    """Run the CREATE EXTENSION statements of *files* for extensions that are not *installed*.
 
     :raises MigrationFailed: PostgreSQL refused one
     """
@@ -118,7 +118,7 @@ def install_extensions(session: DeploySession, files: Sequence[SchemaFile], inst
 
 
 def fill_new_tables(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> None:
-    """Run those INSERT statements of *files* that fill one of the *new* tables.
+    """Run the INSERT statements of *files* for *new* tables.
 
     :raises MigrationFailed: PostgreSQL refused one
     """
@@ -136,7 +136,7 @@ def _is_about_new_objects(file: SchemaFile, new: NewNames) -> bool:
 
 
 def _is_about(statement: SqlStatement, new: NewNames) -> bool | None:
-    """Whether the statement makes or changes one of the *new* objects; None where it does no harm in any case."""
+    """Return whether the statement creates or changes one of the *new* objects; None if it does no harm anyway."""
     made = created_name(statement)
     altered = alter_table_actions(statement)
     target = insert_target(statement)

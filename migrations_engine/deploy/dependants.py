@@ -1,4 +1,4 @@
-"""What PostgreSQL will not let go of: objects without rows that use another one are dropped, to be made again later."""
+"""Drops the dependants of an object that changes. They hold no rows, and are created again afterwards."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Dependant:
     #: ``view``, ``rule``, ``trigger``, ``policy``, ``index``, ``constraint``, ``domain check``, ``default``,
     #: ``generated column``, ``statistics``, ``routine``, ``object`` (one that belongs to no relation) or ``other``
     kind: str
-    #: of the view, as a label; of the trigger, policy … on *holder*; of the column, also of a default; an object's kind
+    #: the label of a view; of a trigger, policy or column, its name; of other objects, their kind
     name: str
     holder: str | None  #: label of the relation or domain that it belongs to
     description: str  #: as PostgreSQL describes it
-    statement: str | None  #: what drops it; None where that would lose something
+    statement: str | None  #: the statement that drops it; None if that would lose rows
     identity: str  #: as ``pg_identify_object`` returns it
 
 
 class Dependants:
-    """Drops what stands in the way of a change, if the schema will make it again.
+    """Drops the dependants of changed objects, if the schema creates them again.
 
-    :param known: catalogs that say what the schema makes
-    :param owned_routines: those of some identities that files of the schema make
-    :param run_again: lets the files of routines that were dropped run again
+    :param known: the catalogs that the schema makes
+    :param owned_routines: returns the identities of routines that files of the schema create
+    :param run_again: makes the files of dropped routines run again
     """
 
     def __init__(
@@ -55,22 +55,22 @@ class Dependants:
         self._run_again = run_again
 
     def drop_of_relation(self, relation: Relation, *, column: str | None = None, constraint: str | None = None) -> bool:
-        """Drop what uses a relation, or its column or constraint, and return whether there was anything.
+        """Drop the dependants of a relation, or of its column or constraint. Return whether there were any.
 
-        :raises MigrationFailed: something that the schema does not make uses it, or something that holds rows
+        :raises MigrationFailed: a dependant holds rows, or the schema does not create it
         """
         what = ".".join(filter(None, (relation.label, column or constraint)))
         return self._drop(what, relation=relation.qualified, column=column, constraint=constraint)
 
     def drop_of_routine(self, oid: int, identity: str) -> bool:
-        """Drop what uses a routine, and return whether there was anything.
+        """Drop the dependants of a routine. Return whether there were any.
 
         :raises MigrationFailed: as :meth:`drop_of_relation`
         """
         return self._drop(identity, routine=oid)
 
     def drop_of_object(self, item: DatabaseObject) -> bool:
-        """Drop what uses an operator, text search configuration …, and return whether there was anything.
+        """Drop the dependants of an object such as an operator. Return whether there were any.
 
         :raises MigrationFailed: as :meth:`drop_of_relation`
         """

@@ -1,4 +1,4 @@
-"""The plan of a dry run: every statement that ran, and what PostgreSQL itself shows it locked and rewrote."""
+"""The plan of a dry run: the statements that ran, with their locks and rewrites as PostgreSQL shows them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DryRunPlan:
         self._locks: dict[str, str] = {}
 
     def note(self, connection: psycopg.Connection[Any], *, step: str, sql: str, file: str | None, effect: str) -> None:
-        """Add the statement that just ran, and the locks and rewrites it brought to relations there before."""
+        """Add a statement that has run, with its locks and rewrites of relations that existed before."""
         effects, rewrites = [effect] if effect else [], False
         rows = connection.execute(_QUERIES["strong_locks"], {"relations": list(self._storage)}).fetchall()
         for oid, relation, lock, storage in rows:

@@ -1,4 +1,4 @@
-"""Extensions: the first step, because types and tables may use what they bring."""
+"""Installs extensions, which is the first step because types and tables may use their objects."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import directive
 
 _QUERIES: Final = load_queries(__package__)
-_ALIASES: Final = {"pgvector": "vector"}  #: projects that are called otherwise than their extension
+_ALIASES: Final = {"pgvector": "vector"}  #: projects whose name differs from that of their extension
 _STEP: Final = "extensions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedExtension:
-    """What a file of ``extensions/`` asks for."""
+    """The extension that a file of ``extensions/`` requests."""
 
     name: str
     version: str | None
@@ -35,7 +35,7 @@ class WantedExtension:
 
 
 def wanted_extension(file: SchemaFile) -> WantedExtension:
-    """Read a file of ``extensions/``: its CREATE EXTENSION when it has one, else its name, and its directives."""
+    """Return the extension of *file*, from its CREATE EXTENSION or else from its name, and from its directives."""
     named = next((made.name for made in script_of(file).created if made.kind == "EXTENSION"), None)
     return WantedExtension(
         name=named or _ALIASES.get(file.stem, file.stem),
@@ -131,7 +131,7 @@ def _report_differences(session: DeploySession, extension: WantedExtension, curr
 
 
 def _extend_search_path(session: DeploySession, wanted: Sequence[WantedExtension]) -> None:
-    """Let every session find extensions that live in a schema of their own, as unqualified names expect."""
+    """Add schemas of extensions to the search_path of the database, so that their objects are found unqualified."""
     schemas = list(dict.fromkeys(e.schema for e in wanted if e.schema not in {None, DEFAULT_SCHEMA}))
     if not schemas:
         return

@@ -1,4 +1,4 @@
-"""Runs files in an order that works: a file that lacks an object of another file is tried again after it."""
+"""Runs files in a working order: a file that lacks an object of another file is tried again after it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError
 from migrations_engine.schema import SchemaFile
 
-#: SQLSTATEs by which PostgreSQL says that a named thing is not there (yet): function, table, object, column, schema.
+#: SQLSTATEs for a missing function, table, other object, column or schema.
 UNDEFINED: Final = frozenset({"42883", "42P01", "42704", "42703", "3F000"})
 
 
 class FileRunner:
-    """Runs files with *run*, each in a savepoint, and raises PostgreSQL's refusals as *error_class* naming the file.
+    """Runs files with *run*, each in a savepoint, and raises errors of PostgreSQL as *error_class* with the file.
 
-    :param retried: SQLSTATEs after which a file may work once others have run
+    :param retried: SQLSTATEs after which a file may succeed when others have run
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FileRunner:
         self._retried = retried
 
     def run_together(self, files: Sequence[SchemaFile]) -> bool:
-        """Run all *files* in the given order under one savepoint; when one needs another order, undo all and say False.
+        """Run all *files* in the given order in one savepoint. If they need another order, undo all and return False.
 
         :raises EngineError: PostgreSQL refused a file for another reason
         """
@@ -52,9 +52,9 @@ class FileRunner:
         return True
 
     def run_what_works(self, files: Sequence[SchemaFile]) -> list[tuple[SchemaFile, psycopg.Error]]:
-        """Run *files* one by one, again and again those that lack something, until no further one succeeds.
+        """Run *files* one by one, and repeat those that fail until no other one succeeds.
 
-        Return those that still fail, each with PostgreSQL's error.
+        Return those that still fail, each with the error of PostgreSQL.
 
         :raises EngineError: PostgreSQL refused a file for another reason
         """
@@ -68,16 +68,16 @@ class FileRunner:
                 except psycopg.Error as exc:
                     if exc.sqlstate not in self._retried:
                         raise self._session.failure(exc, self._error_class, file=file) from exc
-                    failed.append((file, exc.with_traceback(None)))  # which would hold this very list
+                    failed.append((file, exc.with_traceback(None)))  # the traceback would refer to this list
             if len(failed) == len(waiting):
                 return failed
             waiting = [file for file, _ in failed]
         return []
 
     def run_all(self, files: Sequence[SchemaFile], help_out: Callable[[], bool] = lambda: False) -> None:
-        """Run *files* in the given order as far as it works, and in another where it does not.
+        """Run *files* in the given order if possible, else in a working order.
 
-        :param help_out: may provide what is missing when nothing else works, and returns whether it did
+        :param help_out: called if no order works; may create missing objects, and returns whether it did
         :raises EngineError: PostgreSQL refused a file in every order
         """
         if self.run_together(files):

@@ -1,4 +1,4 @@
-"""Objects of other roles, which a deploy may not change: what PostgreSQL's refusal is about, and how to mend it."""
+"""Explains missing privileges: finds the objects of other roles that a deploy may not change."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class ForeignObject:
     identity: str
     name: str
     owner: str  #: quoted
-    command: str | None  #: what makes the deploying role its owner; None for an extension, which has no such command
+    command: str | None  #: makes the deploying role its owner; None for an extension, which cannot change its owner
 
     def __str__(self) -> str:
         return f"{self.type} {self.identity}"
 
     @property
     def advice(self) -> str:
-        """Return a sentence about the owner and the way out."""
+        """Return a sentence about the owner and what to do."""
         way_out = f"run {self.command}" if self.command else "run that statement, because extensions keep their owner"
         return f"{self} belongs to the role {self.owner}; as that role or a superuser, {way_out}"
 
 
 def with_owners(error: E, connection: psycopg.Connection[Any]) -> E:
-    """Return *error*, which also names the owners of the objects that it is about, if a privilege was missing.
+    """Return *error*; if a privilege was missing, with the owners of the objects that it names.
 
     :param connection: in no transaction
     """

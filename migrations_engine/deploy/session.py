@@ -1,4 +1,4 @@
-"""The only way for a deploy to send statements: what ran, what was changed, and the warnings."""
+"""Sends the statements of a deploy, and collects its changes and warnings."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 class DeploySession:
-    """A deploy's transaction on *connection*.
+    """The transaction of a deploy on *connection*.
 
-    Errors of PostgreSQL pass through ``run`` unchanged, because the steps read their SQLSTATE;
-    :meth:`failures_as` turns them into the engine's own where a step ends.
+    ``run`` raises the errors of the driver, because the steps need their SQLSTATE; :meth:`failures_as` converts them to
+    errors of the engine.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class DeploySession:
         self.recording = recording
 
     def query(self, statement: SqlText, parameters: Any = None) -> psycopg.Cursor[Any]:  # noqa: ANN401 - psycopg's
-        """Run a statement that only reads, or keeps the deploy's own books; it is no part of the plan."""
+        """Run a statement that reads, or writes records of the deploy. It is not part of the plan."""
         return self.connection.execute(statement, parameters)
 
     def query_all(self, statements: Sequence[bytes]) -> list[list[tuple[Any, ...]]]:
@@ -57,7 +57,7 @@ class DeploySession:
             return [result.fetchall() if result.description else [] for result in cursor.results()]
 
     def run(self, statement: SqlText, *, step: str, file: str | None = None, effect: str = "") -> int:
-        """Run one statement of the deploy and return the number of rows it touched (-1 when it has none)."""
+        """Run one statement of the deploy and return the number of affected rows, -1 if it has none."""
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
             touched = cursor.rowcount
@@ -68,9 +68,9 @@ class DeploySession:
         return touched
 
     def run_file(self, file: SchemaFile, *, replacing: bool = False) -> None:
-        """Run a whole file in one message, then undo what it did to the session's settings.
+        """Run a whole file in one message, and then restore the settings of the session.
 
-        :param replacing: as if it said OR REPLACE wherever it can
+        :param replacing: add OR REPLACE to its statements where it is allowed
         """
         script = script_of(file)
         body = script.replacing_body if replacing else script.body
@@ -79,15 +79,15 @@ class DeploySession:
         self.restore_settings(script.changes_settings)
 
     def restore_settings(self, needed: bool) -> None:
-        """After a file that sets parameters (as ``pg_dump`` writes them), go back to the deploy's own settings."""
+        """Restore the settings of the deploy if a file has set parameters, as files of ``pg_dump`` do."""
         if needed:
             self._set(_QUERIES["settings"], {"search_path": self.search_path})
             self._set(_QUERIES["reset_role"])
 
     def check_deferred(self) -> None:
-        """Check now what deferred constraints would check at the commit, when no file could be named any more.
+        """Check deferred constraints now; at the commit, the error could not name the file.
 
-        It also lets the tables be altered, which rows waiting for a check prevent.
+        Tables with rows that wait for a check could not be altered, either.
         """
         row = self.query(_QUERIES["deferred_constraints"]).fetchone()
         if row is not None and row[0] is not None:
@@ -95,14 +95,14 @@ class DeploySession:
             self._set(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(sql.SQL(row[0])))
 
     def _set(self, statement: SqlText, parameters: Any = None) -> None:  # noqa: ANN401 - psycopg's
-        """Run a statement that is no part of the plan, and to be repeated where the deploy is."""
+        """Run a statement that is not part of the plan, but of a repeated deploy."""
         self.query(statement, parameters)
         if self.recording is not None:
             self.recording.add(self.connection, statement, parameters)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Run the block; when it raises, what it did and what was noted of it are undone, and the deploy can go on."""
+        """Run the block in a savepoint. If it raises, its changes and records are undone, and the deploy can go on."""
         forget = self._bookmark()
         try:
             with self.connection.transaction():
@@ -122,7 +122,7 @@ class DeploySession:
             forget()
 
     def _bookmark(self) -> Callable[[], None]:
-        """Return what forgets all that is noted from now on."""
+        """Return a function that removes all records added after this call."""
         books: list[list[Any]] = [self.changes, self.warnings, self.satisfied]
         if self.plan is not None:
             books.append(self.plan.statements)
@@ -137,14 +137,14 @@ class DeploySession:
         return forget
 
     def log(self, change_type: str, object_name: str, **detail: object) -> None:
-        """Note a changed object for the changelog."""
+        """Add a changed object to the changelog."""
         self.changes.append(ChangelogEntry(change_type=change_type, object_name=object_name, detail=detail))
 
     @contextmanager
     def failures_as(
         self, error_class: type[EngineError] = MigrationFailed, *, file: SchemaFile | None = None, what: str = ""
     ) -> Iterator[None]:
-        """Raise PostgreSQL's errors from the block as *error_class*, naming *file* or *what* was done."""
+        """Raise errors of PostgreSQL from the block as *error_class*, with *file* or *what* was done."""
         try:
             yield
         except psycopg.Error as exc:
@@ -153,7 +153,7 @@ class DeploySession:
     def failure(
         self, exc: psycopg.Error, error_class: type[EngineError], *, file: SchemaFile | None = None, what: str = ""
     ) -> EngineError:
-        """Make the engine's error of PostgreSQL's."""
+        """Return the error of the engine for one of PostgreSQL."""
         server = ServerMessage.of(exc)
         if self.connection.closed:
             return DeployInterrupted(f"the connection to PostgreSQL was lost: {server.message}", server=server)

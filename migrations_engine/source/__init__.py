@@ -1,1 +1,1 @@
-"""Files become a model here: archives and folders are read, SQL is cut into tokens. Never a connection."""
+"""Reads archives and folders, and splits SQL into tokens and statements. It has no connection."""

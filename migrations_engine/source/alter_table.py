@@ -1,4 +1,4 @@
-"""``ALTER TABLE``, cut into its actions."""
+"""Splits ``ALTER TABLE`` into its actions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from migrations_engine.source.lexer import folded_tokens, tokens
 from migrations_engine.source.names import Cursor, TableAction, TableAlteration
 from migrations_engine.source.statements import SqlStatement
 
-_ACTIONS_AT_MOST: Final = 10_000  #: a table has at most 1600 columns, and no more actions than these are looked into
+_ACTIONS_AT_MOST: Final = 10_000  #: a table has at most 1600 columns; a statement with more actions is not split
 _HEAD_AT_MOST: Final = 1000  #: characters before the first action
 _CONSTRAINT_STARTS: Final = (
     ("check",),
@@ -22,7 +22,7 @@ _CONSTRAINT_STARTS: Final = (
     ("exclude", "using"),
     ("exclude", "("),
 )
-#: Leading keywords of an action that are followed by the name of its object, the longer before the shorter.
+#: Keywords of an action before the name of its object, longer ones first.
 _ACTIONS: Final = (
     ("DROP CONSTRAINT", ("drop", "constraint")),
     ("DROP COLUMN", ("drop", "column")),
@@ -40,9 +40,9 @@ _ACTIONS: Final = (
 
 
 def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
-    """Cut an ``ALTER TABLE`` (or ``ALTER FOREIGN TABLE``) at its top-level commas; None for another statement.
+    """Return the actions of an ``ALTER TABLE`` or ``ALTER FOREIGN TABLE``; None for another statement.
 
-    None also for one that is larger than any table could need.
+    None also for one with more actions than a table can have columns.
     """
     if statement.words[:1] != ("ALTER",):
         return None
@@ -64,7 +64,7 @@ def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
 
 
 def _cut(text: str, first: int) -> Iterator[str]:
-    """Return the tokens between the commas outside parentheses and brackets, from token number *first* on."""
+    """Yield the tokens between commas outside parentheses and brackets, from token number *first* on."""
     start: int | None = None
     end = depth = 0
     for token in islice(tokens(text), first, None):
@@ -105,11 +105,11 @@ class TypeChange:
     """An ``ALTER COLUMN … TYPE``."""
 
     column: str
-    type: str  #: as it is written, with its collation
+    type: str  #: as written, with its collation
 
 
 def type_change(action: TableAction) -> TypeChange | None:
-    """Return the new type of a column, if that is what *action* is about."""
+    """Return the new type of a column if *action* changes it, else None."""
     cursor = Cursor(action.text)
     if action.kind != "ALTER COLUMN" or action.name is None:
         return None

@@ -1,4 +1,4 @@
-"""A gzip-compressed tar archive becomes a schema: in memory, within limits, writing nothing and starting nothing."""
+"""Reads a schema from a gzip-compressed tar archive, in memory and within limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from migrations_engine.source.server_statements import CheckedSchemas
 from migrations_engine.source.tar_reader import BLOCK, TarReader
 
 _GZIP_MARK: Final = b"\x1f\x8b"
-#: What people send instead, by the first bytes of the file.
+#: Other formats by the first bytes of the file.
 _OTHER_FORMATS: Final = {
     b"PK": "a zip archive",
     b"BZh": "compressed with bzip2",
@@ -20,7 +20,7 @@ _OTHER_FORMATS: Final = {
     b"\x28\xb5\x2f\xfd": "compressed with zstd",
 }
 _TAR_MARK: Final = slice(257, 262)
-_HEADERS_PER_ENTRY: Final = 3  #: its own and what may precede it: a PAX header, or a GNU one for each long name
+_HEADERS_PER_ENTRY: Final = 3  #: its own, and before it a PAX header, or a GNU header for each long name
 
 
 def read_archive(
@@ -31,9 +31,9 @@ def read_archive(
     The schema folder may be the archive's root or inside other folders; hidden files are ignored, and files that are
     not part of a schema are named in ``Schema.warnings``. Memory is limited, also if headers are wrong.
 
-    :param limits: sizes and counts above which the archive is refused; the defaults of :class:`ArchiveLimits` without
-    :param checked: remembers schemas whose statements were checked
-    :raises SchemaExtractionFailed: not such an archive, unsafe, over a limit, or no schema; the message says what to do
+    :param limits: of sizes and counts; by default those of :class:`ArchiveLimits`
+    :param checked: remembers the schemas whose statements were checked
+    :raises SchemaExtractionFailed: it is no such archive, unsafe, over a limit, or without a schema
     """
     limits = limits or ArchiveLimits()
     packed = data if isinstance(data, bytes) else data.read(limits.max_compressed_bytes + 1)

@@ -1,6 +1,6 @@
-"""What the files of ``functions/`` make beside routines: triggers, views, casts, and rights on other objects.
+"""Attachments: triggers, views, casts, and rights on other objects that the files of ``functions/`` create.
 
-They are declared objects like those of ``types/`` and ``tables/``, and compared as those are.
+They are declared objects like those of ``types/`` and ``tables/``, and compared with the database like them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from migrations_engine.source.statements import SqlStatement
 SETTING_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
 _ALTERED_WITH_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE", "DEFAULT", "EXTENSION"}
 _ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})
-#: In a DO block, which makes what it finds missing.
+#: In a DO block, which creates what is missing.
 _CREATE: Final = re.compile(r"\bCREATE\s", re.IGNORECASE)
 _CREATE_ROUTINE: Final = re.compile(r"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE|AGGREGATE)\b", re.IGNORECASE)
 
 
 class _Parts(NamedTuple):
-    """The parts of a file, which keeps them. So a file that is about routines alone is not among them, but *whole*."""
+    """The parts of a file, kept by the file itself. To avoid a cycle, a file of routines alone is *whole* instead."""
 
     whole: bool = False
     routines: SchemaFile | None = None
@@ -33,20 +33,20 @@ class _Parts(NamedTuple):
 
 
 def routine_files(schema: Schema) -> tuple[SchemaFile, ...]:
-    """Return the files of ``functions/``, reduced to what is about routines."""
+    """Return the files of ``functions/``, reduced to their statements about routines."""
     found = (file if _parts(file).whole else _parts(file).routines for file in schema.functions)
     return tuple(part for part in found if part is not None)
 
 
 def attachment_files(schema: Schema) -> tuple[SchemaFile, ...]:
-    """Return what the files of ``functions/`` make beside routines, a file for each statement."""
+    """Return the other statements of ``functions/``, each as a file."""
     return tuple(part for file in schema.functions for part in _parts(file).attachments)
 
 
 def structure_checksum(schema: Schema) -> str:
-    """Return the SHA-256 over the files that decide which objects there are, without bodies of routines and seeders.
+    """Return the SHA-256 over the files that define objects, without bodies of routines and without seeders.
 
-    The arguments of routines are part of it: PostgreSQL prints a call with the casts that they need.
+    The arguments of routines are included, because PostgreSQL prints calls with the casts that they need.
     """
     structure = (*schema.extensions, *schema.types, *schema.tables, *schema.migrations, *attachment_files(schema))
     return checksum_of((*structure, *(_signatures(file) for file in schema.functions)))

@@ -47,10 +47,9 @@ class FileIndex:
         """Return the places of the files in which *name* is a word."""
         if not _WORD.fullmatch(name):
             return {place for place, file in enumerate(self._files) if mentions_name(file.text, name)}
-        known, large = self._index
-        return known.get(name.lower(), set()) | {
-            place for place in large if mentions_name(self._files[place].text, name)
-        }
+        words, large = self._index
+        found = {place for place in large if mentions_name(self._files[place].text, name)}
+        return found | words.get(name.lower(), set())
 
     @cached_property
     def _index(self) -> tuple[dict[str, set[int]], list[int]]:

@@ -1,4 +1,4 @@
-"""Checksums of SQL that change when its meaning may have changed, and stay when only its looks did."""
+"""Checksums of SQL that ignore white space, comments and the case of words."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
 
-_FOLDED_LANGUAGES: Final = {"sql", "plpgsql"}  #: languages whose bodies are made of PostgreSQL's own tokens
-_HEAD: Final = 4  #: tokens that show whether a statement may have a body: CREATE OR REPLACE FUNCTION
-_BATCH: Final = 10_000  #: tokens that are put together at once, and among which a body is looked for
+_FOLDED_LANGUAGES: Final = {"sql", "plpgsql"}  #: languages whose bodies have the tokens of SQL
+_HEAD: Final = 4  #: tokens, enough for CREATE OR REPLACE FUNCTION, which may have a body
+_BATCH: Final = 10_000  #: tokens of a statement that are collected at once and may contain a body
 
 
 def folded_checksum(text: str) -> str:
@@ -26,9 +26,9 @@ def folded_checksum(text: str) -> str:
     """
     digest = _Digest()
     statement: list[str] = []
-    has_body = True  # as far as is known of the statement
+    has_body = True  # the first tokens of the statement
     for piece in folded_tokens(text):
-        if piece[0] == "\\":  # pg_dump writes another \restrict word each time
+        if piece[0] == "\\":  # pg_dump writes a different word after \restrict each time
             continue
         statement.append(piece)
         if piece == ";":
@@ -42,7 +42,7 @@ def folded_checksum(text: str) -> str:
 
 
 class _Digest:
-    """A SHA-256 of tokens. None contains a NUL, so with one between them different tokens never make the same text."""
+    """A SHA-256 of tokens, separated by NUL, which no token contains."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -55,7 +55,7 @@ class _Digest:
             self._begun = True
 
     def add_statement(self, statement: Sequence[str], *, has_body: bool) -> None:
-        """Add a statement; its body, if it has one, between two marks that are no tokens."""
+        """Add a statement; a body is added between two marks that are no tokens."""
         position, language = _body(statement) if has_body else (None, "")
         if position is None:
             self.add(statement)
@@ -67,7 +67,7 @@ class _Digest:
         self.add(["$end", *statement[position + 1 :]])
 
     def _add_folded(self, content: str) -> bool:
-        """Add the tokens of a body. PostgreSQL will refuse one that has none; False: it counts as it stands."""
+        """Add the tokens of a body. Return False if it cannot be split into tokens; then it counts exactly."""
         before = self._hash.copy()
         try:
             self.add(folded_tokens(content))
@@ -85,7 +85,7 @@ def _may_have_body(head: Sequence[str]) -> bool:
 
 
 def _body(statement: Sequence[str]) -> tuple[int | None, str]:
-    """Say which token of the statement is a routine's body, if one is, and in which language it is written."""
+    """Return the place of the token that is the body of a routine or block, or None, and its language."""
     is_do = statement[:1] == ["do"]
     if not _may_have_body(statement):
         return None, ""
@@ -97,7 +97,7 @@ def _body(statement: Sequence[str]) -> tuple[int | None, str]:
         if before == "language" and not depth:
             language = name_of(piece) or content_of(piece) or language
         elif is_string and body == position - 1:
-            return None, ""  # a string in several pieces counts as it stands
+            return None, ""  # a string in several pieces counts exactly
         elif is_string and (is_do or before == "as"):
             body = position
     return body, language

@@ -19,7 +19,7 @@ from migrations_engine.source.statements import SqlStatement
 
 _RELATIONS: Final = {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"}
 _TYPES: Final = {"TYPE", "DOMAIN"}
-_MAKERS_AT_MOST: Final = 16  #: files that make a type or function of the same name, among which one is looked for
+_MAKERS_AT_MOST: Final = 16  #: files that create a type or function of the same name, of which one is needed
 
 _Name = TypeVar("_Name", bound=Hashable)
 Edges = list[set[int]]  #: for each file, the numbers of the files that must run before it
@@ -27,7 +27,7 @@ Edges = list[set[int]]  #: for each file, the numbers of the files that must run
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One file's statements, and what they make and need."""
+    """The objects that the statements of a file create and need."""
 
     statements: tuple[SqlStatement, ...]
     relations: set[ObjectName] = field(default_factory=set)
@@ -37,11 +37,11 @@ class _File:
 
 
 def order_tables(files: Sequence[SchemaFile]) -> tuple[SchemaFile, ...]:
-    """Put the files of ``tables/`` so that each comes after those whose tables it needs; equals stay as they were.
+    """Return the files of ``tables/``, each after those whose tables it needs. The sort is stable.
 
-    A view, function or type that another file mentions comes first too, as far as that is possible.
+    Views, functions and types come before the files that mention them, if possible.
 
-    :raises SchemaExtractionFailed: files need each other in a circle, or a file cannot be cut into statements
+    :raises SchemaExtractionFailed: files need each other in a cycle, or a file cannot be split into statements
     """
     read = [_read(file) for file in files]
     needed = _needed(read, _first_makers(read))
@@ -52,22 +52,22 @@ def order_tables(files: Sequence[SchemaFile]) -> tuple[SchemaFile, ...]:
 
 
 def order_types(files: Sequence[SchemaFile]) -> tuple[SchemaFile, ...]:
-    """Put the files of ``types/`` so that a type comes after those its text mentions, as far as that is possible.
+    """Return the files of ``types/``, each after those whose types it mentions, if possible.
 
-    :raises SchemaExtractionFailed: a file cannot be cut into statements
+    :raises SchemaExtractionFailed: a file cannot be split into statements
     """
     read = [_read(file) for file in files]
     return tuple(files[number] for number in _sorted([set() for _ in files], _mentioned(read)))
 
 
 def order_migrations(files: Sequence[SchemaFile], declared: Iterable[SchemaFile] = ()) -> tuple[SchemaFile, ...]:
-    """Return files in the order of their names; a file moves only after a later one that alone makes a table it needs.
+    """Return files in the order of their names. A file moves only after the later one that creates a table it needs.
 
-    When one moves, those that use its objects move with it. A cycle stays in the order of the names: PostgreSQL then
-    reports what is missing.
+    Files that use its objects move with it. A cycle stays in the order of the names, and PostgreSQL then reports the
+    missing object.
 
-    :param declared: the files of ``tables/``: their objects exist before any migration runs
-    :raises SchemaExtractionFailed: a file cannot be cut into statements
+    :param declared: the files of ``tables/``, whose objects exist before any migration runs
+    :raises SchemaExtractionFailed: a file cannot be split into statements
     """
     if len(files) < 2:
         return tuple(files)
@@ -86,18 +86,18 @@ def order_migrations(files: Sequence[SchemaFile], declared: Iterable[SchemaFile]
 
 @dataclass(frozen=True, kw_only=True)
 class Filling:
-    """The tables that a seeder file fills, and those to be filled before it; tables by any unique number."""
+    """The tables that a file of seeders fills, and those to be filled before it, by any unique number."""
 
     tables: frozenset[int]
-    names: frozenset[str]  #: of those tables, as its statements spell them
-    needs: frozenset[int]  #: the tables that foreign keys of its own refer to
+    names: frozenset[str]  #: of those tables, as in its statements
+    needs: frozenset[int]  #: the tables that their foreign keys refer to
     mentions: frozenset[str]  #: every name in its queries
 
 
 def order_seeders(fillings: Mapping[SchemaFile, Filling]) -> tuple[SchemaFile, ...]:
-    """Return files so that each follows those that fill the tables it refers to or reads. The sort is stable.
+    """Return files, each after those that fill the tables that it refers to or reads. The sort is stable.
 
-    These are preferences: in a cycle they are dropped, and PostgreSQL decides.
+    In a cycle these preferences are dropped.
     """
     files, found = list(fillings), list(fillings.values())
     by_table = _numbers_by_name([filling.tables for filling in found])
@@ -148,12 +148,12 @@ def _first_makers(files: Sequence[_File]) -> dict[ObjectName, int]:
 
 
 def _needed(files: Sequence[_File], makers: Mapping[ObjectName, int]) -> Edges:
-    """Edges without which a statement must fail. What a file makes itself it needs from no other."""
+    """Return the files that each file needs, because they alone create a table or sequence that it uses."""
     return [{makers[name] for name in file.needed - file.relations if name in makers} for file in files]
 
 
 def _mentioned(files: Sequence[_File]) -> Edges:
-    """Edges that are only likely: a name may be a column's as well as a view's."""
+    """Return the files that each file probably needs: a word may be the name of a column as well as of a view."""
     relations = _numbers_by_name([{made.name for made in file.relations} for file in files])
     types = _numbers_by_name([file.types for file in files])
     routines = _numbers_by_name([file.routines for file in files])
@@ -174,7 +174,7 @@ def _mentioned(files: Sequence[_File]) -> Edges:
 
 
 def _names_columns(statement: SqlStatement) -> bool:
-    """Say whether most names in the statement are columns, and the tables it needs are known without guessing."""
+    """Return whether most names in the statement are columns, and the tables that it needs are known for certain."""
     words = set(statement.words)
     return (
         statement.words[:1] in {("CREATE",), ("ALTER",)}

@@ -1,4 +1,4 @@
-"""A folder on disk becomes a schema, by the same rules as an archive. No symbolic link is ever followed."""
+"""Reads a schema from a folder on disk, by the same rules as from an archive. Symbolic links are never followed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC 
 def read_folder(path: Path, limits: ArchiveLimits | None = None, checked: CheckedSchemas | None = None) -> Schema:
     """Read the schema in *path*, which may be the schema folder itself or a folder around it.
 
-    :param limits: as for :func:`migrations_engine.source.archive.read_archive`; the compressed size plays no part
+    :param limits: as for :func:`migrations_engine.source.archive.read_archive`; the compressed size is not used
     :param checked: as for ``read_archive``
-    :raises SchemaExtractionFailed: there is no such folder, it contains links or other things than files and folders,
-        is over a limit, or is not a schema
+    :raises SchemaExtractionFailed: the folder does not exist, contains anything but files and folders, is over a limit,
+        or is not a schema
     """
     limits = limits or ArchiveLimits()
     layout = Layout(limits)

@@ -1,4 +1,4 @@
-"""Decompresses gzip, within a limit and in pieces."""
+"""Decompresses gzip in pieces and within a limit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ _CHUNK: Final = 64 * 1024
 
 
 class GzipReader:
-    """The decompressed bytes, counted, and always decompressed in pieces."""
+    """Reads the decompressed bytes of *packed*.
+
+    :param max_bytes: of all members together
+    """
 
     def __init__(self, packed: bytes, *, max_bytes: int) -> None:
         self._packed = packed
-        self._position = 0  # of the first byte that no member has been given yet
+        self._position = 0  # of the first byte that was not decompressed yet
         self._members = 0
         self._member = zlib.decompressobj(wbits=_GZIP)
         self._piece = b""
@@ -26,9 +29,9 @@ class GzipReader:
         self._left = max_bytes
 
     def read(self, size: int, /) -> bytes:
-        """Return up to *size* bytes; the last call returns none and has checked the length and checksum of all.
+        """Return up to *size* bytes; none at the end, when length and checksum have been checked.
 
-        :raises SchemaExtractionFailed: too many bytes in all, or gzip cannot read on
+        :raises SchemaExtractionFailed: there are too many bytes, or they cannot be decompressed
         """
         found = []
         missing = min(size, self._left + 1)
@@ -47,7 +50,7 @@ class GzipReader:
         return b"".join(found)
 
     def _next_piece(self) -> bytes:
-        """Decompress some more; nothing is left at the end of the last member."""
+        """Return further decompressed bytes; none at the end of the last member."""
         while not self._member.eof or self._begin_member():
             given = self._member.unconsumed_tail or self._packed[self._position : self._position + _CHUNK]
             if not self._member.unconsumed_tail:
@@ -63,7 +66,7 @@ class GzipReader:
         return b""
 
     def _begin_member(self) -> bool:
-        """Go on to the next gzip member, behind padding; False when there is none."""
+        """Start with the next gzip member, after padding. Return False if there is none."""
         self._position -= len(self._member.unused_data)
         while padding := self._packed[self._position : self._position + _CHUNK]:
             self._position += len(padding) - len(padding.lstrip(b"\0"))

@@ -1,4 +1,4 @@
-"""``INSERT``, parsed as far as its rows need: table, columns, and the query for the rows."""
+"""Parses ``INSERT``: its table, its columns, and the query for its rows."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _STEADY: Final = frozenset({"NOW", "GEN_RANDOM_UUID", "UUID_GENERATE_V4", "UUIDV
     *("NUMERIC", "LOWER", "UPPER", "ROW", "COALESCE"),
 }
 _WRITING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
-#: What may follow the lists of a VALUES.
+#: Words after the lists of VALUES.
 _CLAUSES: Final = frozenset({"ORDER", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT"})
 _CLOCK_WORDS: Final = frozenset({"CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"})
 _NO_FUNCTIONS: Final = frozenset({"VALUES", "IN"})
-_END: Final = Token(Kind.OTHER, "", 0)  #: stands behind the last token
+_END: Final = Token(Kind.OTHER, "", 0)  #: after the last token
 
-_Pairs = Iterator[tuple[Token, Token]]  #: each token of a statement with the one after it
+_Pairs = Iterator[tuple[Token, Token]]  #: each token with the next one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Insert:
-    """An INSERT statement, taken apart as far as its rows need."""
+    """The parts of an INSERT statement that define its rows."""
 
     statement: SqlStatement
     target: ObjectName
-    columns: tuple[str, ...] | None  #: its column list, folded; None when it has none
-    before: str  #: a WITH clause in front of INSERT
-    source: str  #: the query for the rows: ``VALUES …`` or ``SELECT …``, with NULL where DEFAULT stood
-    filling: str  #: the statement as it stands, up to the end of the query: without ON CONFLICT and RETURNING
-    is_values: bool  #: the query is nothing but ``VALUES …``
-    has_defaults: bool  #: ``DEFAULT`` stands for a value somewhere
-    computes: bool  #: its values call functions or the clock, and so may differ from run to run
-    varies: bool  #: and some of them may differ in more than times and UUIDs: ``random()``, ``crypt(…)``
-    writes: bool  #: its WITH clause changes tables itself, so that its rows cannot be asked for without that
+    columns: tuple[str, ...] | None  #: its column list, folded; None if it has none
+    before: str  #: the WITH clause before INSERT
+    source: str  #: the query for the rows: ``VALUES …`` or ``SELECT …``, with NULL instead of DEFAULT
+    filling: str  #: the statement up to the end of the query, without ON CONFLICT and RETURNING
+    is_values: bool  #: the query is ``VALUES …`` alone
+    has_defaults: bool  #: a value is ``DEFAULT``
+    computes: bool  #: its values depend on functions or the time, and may differ from run to run
+    varies: bool  #: some of them in more than times and UUIDs: ``random()``, ``crypt(…)``
+    writes: bool  #: its WITH clause changes tables, so that its query cannot run alone
 
 
 def insert_of(statement: SqlStatement) -> Insert | None:
-    """Take an INSERT apart; None for every other statement and for ``INSERT … DEFAULT VALUES``."""
+    """Return the parts of an INSERT; None for other statements and for ``INSERT … DEFAULT VALUES``."""
     target = insert_target(statement)
     if target is None:
         return None
@@ -92,12 +92,12 @@ def single_rows(insert: Insert) -> Iterator[Insert]:
 
 
 class _Query:
-    """The query of an INSERT, read token by token: a statement may have millions."""
+    """The query of an INSERT, read token by token, because a statement may have millions."""
 
     def __init__(self, text: str, first: Token) -> None:
         self._text = text
         self._first = first
-        self._kept: list[str] = []  # the text so far, with NULL where DEFAULT stands, which only an INSERT may say
+        self._kept: list[str] = []  # the text so far, with NULL instead of DEFAULT, which only INSERT allows
         self._position = first.start
         self._end = first.end
         self.has_clauses = self.has_defaults = self.computes = self.varies = False
@@ -137,7 +137,7 @@ class _Query:
 
 
 def _find_insert(pairs: _Pairs) -> tuple[int, bool]:
-    """Where INSERT stands, and whether the WITH clause before it writes to tables."""
+    """Return the offset of INSERT, and whether the WITH clause before it writes to tables."""
     depth, writes = 0, False
     for token, _ in pairs:
         word = _word(token)

@@ -1,4 +1,4 @@
-"""Which files of an archive or a folder belong to the schema; the one place that knows, for both."""
+"""Decides which files of an archive or folder belong to the schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from migrations_engine.schema import FOLDERS, SUFFIXES, Schema, SchemaFile, deco
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_SILENT_NAMES: Final = ("README", "LICENSE", "CHANGELOG")  #: files that are kept beside SQL and not run
+_SILENT_NAMES: Final = ("README", "LICENSE", "CHANGELOG")  #: files that are ignored without a warning
 _SILENT_SUFFIX: Final = ".md"
 _NAMED_AT_MOST: Final = 3  #: names in one warning
 _WARNINGS_AT_MOST: Final = 20
@@ -24,10 +24,10 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveLimits:
-    """How much an archive or folder may cost. What is larger is refused before it is held in memory."""
+    """The limits of an archive or folder. A larger one is refused before it is in memory."""
 
     max_compressed_bytes: int = 64 * 1024 * 1024
-    max_unpacked_bytes: int = 256 * 1024 * 1024  #: all files together, and the archive's own headers
+    max_unpacked_bytes: int = 256 * 1024 * 1024  #: all files together with the headers of the archive
     max_file_bytes: int = 64 * 1024 * 1024
     max_entries: int = 10_000  #: files and folders
     max_depth: int = 16  #: names in one path
@@ -36,7 +36,7 @@ class ArchiveLimits:
 
 @dataclass(slots=True)
 class Layout:
-    """The names and contents found so far, on their way to a :class:`Schema`."""
+    """Collects the names and contents of files for a :class:`Schema`."""
 
     limits: ArchiveLimits
     _folders: set[Parts] = field(default_factory=set)
@@ -73,14 +73,14 @@ class Layout:
         return parts
 
     def add_folder(self, parts: Parts) -> None:
-        """Take note of a folder, which may be empty."""
+        """Add a folder, which may be empty."""
         if not _is_hidden(parts):
             self._folders.update(parts[:depth] for depth in range(1, len(parts) + 1))
 
     def add_file(self, parts: Parts, content: bytes | None) -> None:
-        """Take a file in; *content* is None when :meth:`wants` said no.
+        """Add a file; *content* is None if :meth:`wants` returned False.
 
-        :raises SchemaExtractionFailed: it has no name, or there is one of that name already
+        :raises SchemaExtractionFailed: it has no name, or there is another file of that name
         """
         if not parts:
             raise SchemaExtractionFailed("there is a file without a name; pack the archive again")
@@ -90,7 +90,7 @@ class Layout:
         self.add_folder(parts[:-1])
 
     def wants(self, parts: Parts) -> bool:
-        """Say whether a file may be part of the schema, so that its content is needed."""
+        """Return whether a file may be part of the schema, so that its content is needed."""
         return (
             bool(parts)
             and parts[-1].lower().endswith(SUFFIXES)
@@ -105,7 +105,7 @@ class Layout:
         """
         root = self._root()
         groups: dict[str, list[SchemaFile]] = {folder: [] for folder in FOLDERS}
-        others: dict[str, list[str]] = defaultdict(list)  # what is left alone: folder ("" for the root) → names
+        others: dict[str, list[str]] = defaultdict(list)  # ignored names by folder ("" for the root)
         for parts, content in sorted(self._files.items(), key=lambda item: "/".join(item[0])):
             shared = _shared_depth(parts, root)
             inner = parts[shared:]
@@ -147,7 +147,7 @@ class Layout:
 
 
 def printable(path: str) -> str:
-    """*path* as a message may show it: short, and with control characters written out."""
+    """Return *path* for a message: truncated, and with escaped control characters."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", path[:100])
 
 
@@ -157,7 +157,7 @@ def _root_of(folders: Parts) -> Parts | None:
 
 
 def _shared_depth(parts: Parts, root: Parts) -> int:
-    """How many names *parts* has in common with *root* before its own last one."""
+    """Return how many names *parts* has in common with *root*, its own last name excluded."""
     depth = 0
     while depth < min(len(parts) - 1, len(root)) and parts[depth] == root[depth]:
         depth += 1

@@ -1,4 +1,4 @@
-"""The tokens of SQL as PostgreSQL's own scanner sees them, with ``standard_conforming_strings`` on (the default)."""
+"""Splits SQL into tokens as PostgreSQL's scanner does with ``standard_conforming_strings`` on, the default."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 
 from migrations_engine.errors import SchemaExtractionFailed
 
-SPACE: Final = " \t\n\r\f\v"  #: what the scanner calls white space; Unicode's other spaces are letters to it
+SPACE: Final = " \t\n\r\f\v"  #: white space of the scanner; other spaces of Unicode are letters to it
 NAME_BYTES: Final = 63  #: PostgreSQL cuts longer names: NAMEDATALEN - 1
 
 
 class Kind(Enum):
-    """What a token is. The values are the group names of the pattern below."""
+    """The kind of a token. The values are the names of the groups in the pattern below."""
 
     WORD = "word"  #: a keyword or an unquoted name
     QUOTED = "quoted"  #: ``"name"`` or ``U&"name"``
@@ -24,11 +24,11 @@ class Kind(Enum):
     PARAMETER = "parameter"  #: ``$1``
     SYMBOL = "symbol"  #: an operator or a piece of punctuation
     META = "meta"  #: a backslash and the rest of its line: a command for psql
-    OTHER = "other"  #: a character that no SQL contains
+    OTHER = "other"  #: a character that SQL does not allow
 
 
 class Token(NamedTuple):
-    """One token: its kind, its exact text, and the offset of its first character in the text that was read."""
+    """A token: its kind, its exact text, and the offset of its first character in the whole text."""
 
     kind: Kind
     text: str
@@ -42,14 +42,14 @@ class Token(NamedTuple):
 
 _LETTER: Final = r"A-Za-z_\x80-\U0010ffff"
 _NO_COMMENT: Final = r"(?!--|/\*)"
-#: Characters among which one step searches for the end of something long. A step of the scanner is one call of C code
-#: that keeps Python's lock, so that all its repetitions have bounds; what goes on behind them is read step by step.
+#: Characters in which one step searches for the end of a long token. A step is one call of C code that holds the GIL:
+#: all its repetitions are bounded, and longer tokens are read in several steps.
 _STEP: Final = 1 << 16
-_OVERLAP: Final = 512  #: of the steps in which a short text is searched for
-# Repeated groups are (?>(?:…)*) and not (?:…)*+, which Python before 3.11.5 matches wrongly where a group backtracks.
-# An operator of several characters ends in + or - only if it has one of ~!@#%^&|`? in it. PostgreSQL refuses operators
-# of more than 63 characters, and numbers of more than 147455 digits. Every place of a text matches something, so that
-# no offset is tried in vain.
+_OVERLAP: Final = 512  #: characters that two steps of a search share
+# Repeated groups are (?>(?:…)*) and not (?:…)*+, which Python before 3.11.5 matches wrongly if a group backtracks.
+# An operator of several characters ends in + or - only if it contains one of ~!@#%^&|`?. PostgreSQL refuses operators
+# of more than 63 characters, and numbers of more than 147455 digits. The pattern matches at every offset, so that no
+# time is spent on searching.
 _PATTERN: Final = re.compile(
     rf"""
     [ \t\n\r\f\v]{{0,{_STEP}}}+ (?:
@@ -84,7 +84,7 @@ _OPENED: Final = {"'": "string", '"': "quoted", "$": "dollar", "-": "comment", "
 _UNTERMINATED: Final = {"'": "string", '"': "quoted name", "$": "dollar-quoted string", "*": "comment"}
 _UNICODE_ESCAPE: Final = r"{0}(?:{0}|\+([0-9A-Fa-f]{{6}})|([0-9A-Fa-f]{{4}}))"
 
-# What may follow an opening, up to a bound; each may match nothing.
+# The text after an opening, up to a bound; each may match nothing.
 _REST_OF_WORD: Final = re.compile(f"[{_LETTER}0-9$]{{0,{_STEP}}}+")
 _REST_OF_TAG: Final = re.compile(f"[{_LETTER}0-9]{{0,{_STEP}}}+")
 _REST_OF_LINE: Final = re.compile(rf"[^\n\r]{{0,{_STEP}}}+")
@@ -98,7 +98,7 @@ _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Read the tokens of *text* one after the other; white space and comments are left out.
+    """Yield the tokens of *text*, without white space and comments.
 
     :raises SchemaExtractionFailed: a string, quoted name or comment is not closed; the message names its line
     """
@@ -107,9 +107,9 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def pieces(text: str) -> Iterator[tuple[str, str, int]]:
-    """Read the tokens of *text* as tuples: the kind's name (``mark`` is one of ``, ( ) ;``), the text, its offset.
+    """Yield the tokens of *text* as tuples of the kind's name (``mark`` is one of ``, ( ) ;``), text and offset.
 
-    This is what :func:`tokens` is made from, at half its cost: for whole files.
+    It costs half of :func:`tokens`, and is meant for whole files.
 
     :raises SchemaExtractionFailed: as :func:`tokens`
     """
@@ -120,7 +120,7 @@ def pieces(text: str) -> Iterator[tuple[str, str, int]]:
             if kind in _PASSED_OVER:
                 continue
             start = match.start(kind)
-            if kind == "open":  # it is long, or its end takes more than a pattern to find, or it has none
+            if kind == "open":  # it is long, has an end that no pattern can find, or has no end
                 kind, position = _read_on(text, start, match[kind])
                 if kind != "comment":
                     yield kind, text[start:position], start
@@ -145,17 +145,17 @@ def line_of(text: str, offset: int) -> int:
 
 
 def occurs(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether *pattern*, which matches few characters, matches anywhere in *text*; searched in steps."""
+    """Return whether *pattern*, which matches few characters, matches anywhere in *text*. The search runs in steps."""
     return any(pattern.search(text, step, step + _STEP + _OVERLAP) is not None for step in range(0, len(text), _STEP))
 
 
 def line_breaks(text: str, start: int, end: int) -> int:
-    """How many line breaks lie between the offsets *start* and *end*; counted in steps, however far that is."""
+    """Return the number of line breaks between the offsets *start* and *end*, counted in steps."""
     return sum(text.count("\n", step, min(step + _STEP, end)) for step in range(start, end, _STEP))
 
 
 def fold(word: str) -> str:
-    """Lower the case as PostgreSQL does in UTF-8: the 26 letters of ASCII and no others."""
+    """Return *word* in lower case as PostgreSQL folds it in UTF-8: only the 26 letters of ASCII."""
     return word.lower() if word.isascii() else word.encode().lower().decode()
 
 
@@ -194,13 +194,13 @@ def _character(found: re.Match[str], escape: str) -> str:
 
 
 def _read_on(text: str, start: int, opening: str) -> tuple[str, int]:
-    """Say what begins with *opening* at *start*, and the offset behind its end.
+    """Return the kind of the token that begins with *opening* at *start*, and the offset after its end.
 
     :raises SchemaExtractionFailed: it has no end
     """
     kind = _OPENED.get(opening[-1], "word")
     behind = start + len(opening)
-    if opening == "$":  # the letters behind it are a tag only if another one follows them
+    if opening == "$":  # the letters after it are a tag only if another $ follows
         tag = _through(_REST_OF_TAG, text, behind)
         if not text.startswith("$", tag):
             return "other", behind
@@ -231,9 +231,9 @@ def _end_of_quotes(rest: re.Pattern[str], text: str, start: int, opening: str, b
 
 
 def _end_of_escapes(text: str, start: int, opening: str) -> int:
-    """Return the end of ``E'…'``, which continues in the next string after white space with a line break.
+    """Return the end of ``E'…'``, which may continue in another string after white space with a line break.
 
-    It matters for these strings alone, where a backslash hides a quote.
+    This matters only for these strings, in which a backslash escapes a quote.
     """
     end = _end_of_quotes(_REST_OF_ESCAPED, text, start, opening)
     while True:

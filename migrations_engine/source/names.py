@@ -1,4 +1,4 @@
-"""What a statement says it makes, changes, removes or fills: names alone, read from its tokens, never looked up."""
+"""Finds the names of objects that a statement creates, changes, drops or fills, in its tokens."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
 from migrations_engine.source.statements import SqlStatement
 
-_READ_AHEAD: Final = 32  #: tokens; most statements are recognised by fewer, and an INSERT may have a million
+_READ_AHEAD: Final = 32  #: tokens; most statements need fewer, and an INSERT may have a million
 
 
 class ObjectName(NamedTuple):
-    """A name in a statement, folded as PostgreSQL folds it; *schema* is None when it is not qualified."""
+    """A name in a statement, folded as PostgreSQL folds it; *schema* is None if it is not qualified."""
 
     schema: str | None
     name: str
@@ -22,11 +22,11 @@ class ObjectName(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedObject:
-    """An object that a ``CREATE`` makes or a ``DROP`` removes."""
+    """An object that a ``CREATE`` creates or a ``DROP`` drops."""
 
-    kind: str  #: as the statement spells it, in upper case: ``TABLE``, ``MATERIALIZED VIEW``, ``FUNCTION``
+    kind: str  #: as in the statement, in upper case: ``TABLE``, ``MATERIALIZED VIEW``, ``FUNCTION``
     schema: str | None = None
-    name: str | None  #: None for an index or statistics object that PostgreSQL shall name
+    name: str | None  #: None for an index or statistics object without a name
     table: ObjectName | None = None  #: of an index, trigger, policy or rule
 
 
@@ -35,14 +35,14 @@ class TableAction:
     """One of the actions of an ``ALTER TABLE``."""
 
     kind: str  #: one of the keys of ``_ACTIONS``, ``ADD COLUMN``, ``ADD CONSTRAINT``, ``RENAME TO``, or ``OTHER``
-    name: str | None = None  #: the column or constraint; None for a constraint that PostgreSQL shall name
+    name: str | None = None  #: the column or constraint; None for a constraint without a name
     new_name: str | None = None  #: after a RENAME or SET SCHEMA
-    text: str  #: exactly as the statement has it
+    text: str  #: exactly as in the statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableAlteration:
-    """An ``ALTER TABLE``, action by action."""
+    """An ``ALTER TABLE`` with its actions."""
 
     table: ObjectName
     only: bool = False
@@ -53,22 +53,22 @@ class TableAlteration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InsertTarget:
-    """The table an ``INSERT`` fills."""
+    """The table that an ``INSERT`` fills."""
 
     table: ObjectName
-    columns: tuple[str, ...] | None = None  #: None when the statement lists none
+    columns: tuple[str, ...] | None = None  #: None if the statement lists none
 
 
 class Cursor:
-    """A place in the tokens of a statement, keywords and unquoted names in lower case; reads ahead only a little."""
+    """A position in the tokens of a statement, with keywords and unquoted names in lower case."""
 
     def __init__(self, text: str) -> None:
         self._rest: Iterator[str] = folded_tokens(text)
         self._read: list[str] = []
-        self.position = 0  #: how many tokens lie behind
+        self.position = 0  #: number of tokens before it
 
     def peek(self, offset: int = 0) -> str:
-        """Return the token *offset* places ahead; empty after the last."""
+        """Return the token *offset* places ahead; an empty string after the last."""
         place = self.position + offset
         while len(self._read) <= place:
             more = list(islice(self._rest, _READ_AHEAD))
@@ -78,24 +78,24 @@ class Cursor:
         return self._read[place]
 
     def take(self) -> str:
-        """Skip one token and return it; empty after the last."""
+        """Skip one token and return it; an empty string after the last."""
         token = self.peek()
         self.position += bool(token)
         return token
 
     def sees(self, *words: str) -> bool:
-        """Say whether exactly these keywords or symbols, in lower case, come next."""
+        """Return whether these keywords or symbols, in lower case, come next."""
         return all(self.peek(offset) == word for offset, word in enumerate(words))
 
     def accept(self, *words: str) -> bool:
-        """Step over these keywords or symbols, in lower case, if they come next, and say whether they did."""
+        """Skip these keywords or symbols, in lower case, if they come next. Return whether they did."""
         if self.peek() != words[0] or not self.sees(*words):
             return False
         self.position += len(words)
         return True
 
     def identifier(self) -> str | None:
-        """Skip one name and return it as PostgreSQL folds it; None if the next token is no name."""
+        """Skip a name and return it as PostgreSQL folds it; None if the next token is no name."""
         token = self.peek()
         if not token or name_of(token) is None:
             return None
@@ -114,7 +114,7 @@ class Cursor:
         return ObjectName(parts[-2] if len(parts) > 1 else None, parts[-1])
 
     def skip_parentheses(self) -> None:
-        """Step over the parenthesis that comes next, and all within it; over nothing when none comes."""
+        """Skip the parenthesis that comes next, with all in it, if there is one."""
         depth = 0
         while self.sees("(") or (depth and self.peek()):
             piece = self.take()
@@ -123,7 +123,7 @@ class Cursor:
                 return
 
     def skip_to(self, word: str) -> bool:
-        """Step over everything up to and including the first *word* outside parentheses; False when there is none."""
+        """Skip everything up to and including the first *word* outside parentheses. Return False if there is none."""
         while self.peek():
             if self.accept(word):
                 return True
@@ -134,11 +134,11 @@ class Cursor:
         return False
 
 
-#: What may stand between CREATE and the kind, word by word.
+#: The words between CREATE and the kind.
 _MODIFIERS: Final = frozenset({"or", "replace", "global", "local", "temp", "temporary", "unlogged", "unique"}) | {
     *("recursive", "constraint", "trusted", "procedural", "default")
 }
-#: The kinds with a plain name, the longer before the shorter.
+#: The kinds with a plain name, longer ones first.
 _KIND_NAMES: Final = (
     "MATERIALIZED VIEW|FOREIGN TABLE|FOREIGN DATA WRAPPER|EVENT TRIGGER|TEXT SEARCH CONFIGURATION|"
     "TEXT SEARCH DICTIONARY|TEXT SEARCH PARSER|TEXT SEARCH TEMPLATE|ACCESS METHOD|OPERATOR CLASS|OPERATOR FAMILY|"
@@ -148,7 +148,7 @@ _KIND_NAMES: Final = (
 _KINDS: Final = {kind: tuple(kind.lower().split()) for kind in _KIND_NAMES.split("|")}
 _QUERY_STARTS: Final = (("select",), ("with",), ("values", "("), ("table",), ("(",))
 _NAMELESS: Final = {"INDEX", "STATISTICS"}
-#: The kinds that :func:`created_name` returns for what can be called.
+#: The kinds of :func:`created_name` that can be called.
 ROUTINE_KINDS: Final = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
 _ON_A_TABLE: Final = {"INDEX": "on", "TRIGGER": "on", "POLICY": "on", "RULE": "to"}
 

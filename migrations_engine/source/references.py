@@ -1,4 +1,4 @@
-"""Which other objects a statement needs: those it cannot run without, and those it merely mentions."""
+"""Finds the objects that a statement needs or mentions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from migrations_engine.source.lexer import content_of, folded_tokens, name_of, o
 from migrations_engine.source.names import Cursor, ObjectName, created_name, insert_target
 from migrations_engine.source.statements import SqlStatement
 
-#: What a clause that names a table begins with; most statements contain none, and need not be read again.
+#: The first words of clauses that name a table. Most statements contain none, and are not read again.
 _CLAUSE: Final = re.compile("references|inherit|like|partition|nextval", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mentions:
-    """Bare names that occur somewhere in a statement and may, or may not, mean an object of that name."""
+    """Names in a statement, which may be those of objects."""
 
     names: frozenset[str]
     called: frozenset[str]  #: those followed by a parenthesis
@@ -47,7 +47,7 @@ def references(statement: SqlStatement) -> frozenset[ObjectName]:
 
 
 def mentions(statement: SqlStatement) -> Mentions:
-    """Every name in the statement, and every one that is called like a function."""
+    """Return the names in the statement, and those that are called like a function."""
     found: set[str] = set()
     called: set[str] = set()
     for piece, following in pairwise(chain(folded_tokens(statement.text), ("",))):

@@ -1,4 +1,4 @@
-"""What a schema file says, lexed once: its statements, what is sent of them, and its folded checksum."""
+"""The contents of a schema file, split once: its statements, the text that is sent, and its folded checksum."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _REPLACEABLE: Final = {("FUNCTION",), ("PROCEDURE",), ("AGGREGATE",), ("TRIGGER"
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """The lexed content of one schema file."""
+    """The statements of a schema file."""
 
     label: str
     text: str
 
     @cached_property
     def statements(self) -> tuple[SqlStatement, ...]:
-        """The file's statements without ``BEGIN`` and ``COMMIT``: a deploy is one transaction already.
+        """The statements of the file without ``BEGIN`` and ``COMMIT``, as a deploy is one transaction.
 
         :raises SchemaExtractionFailed: a statement would end or roll back the deploy's transaction
         """
@@ -46,12 +46,12 @@ class Script:
 
     @cached_property
     def body(self) -> bytes:
-        """What is sent to the server when the file runs whole."""
+        """The text that is sent to the server when the file runs whole."""
         return b";\n".join(statement.text.encode() for statement in self.statements)
 
     @cached_property
     def replacing_body(self) -> bytes:
-        """The same with ``OR REPLACE`` where it is allowed and missing."""
+        """The same text, with ``OR REPLACE`` added where it is allowed."""
         return b";\n".join(_replacing(statement).encode() for statement in self.statements)
 
     @cached_property
@@ -65,7 +65,7 @@ class Script:
 
     @cached_property
     def created(self) -> tuple[NamedObject, ...]:
-        """Every object that one of its CREATE statements names."""
+        """The objects that its CREATE statements name."""
         return tuple(made for statement in self.statements if (made := created_name(statement)) is not None)
 
 
@@ -77,5 +77,5 @@ def _replacing(statement: SqlStatement) -> str:
 
 @once_per_file
 def script_of(file: SchemaFile) -> Script:
-    """Lex *file*, or return the earlier result."""
+    """Return the statements of *file*, which is split once."""
     return Script(label=file.label, text=file.text)

@@ -1,7 +1,7 @@
-"""Statements that reach beyond the schema's own database: on databases, roles, tablespaces and the server itself.
+"""Refuses statements on databases, roles, tablespaces and the server, before anything runs.
 
-They are refused before anything runs. This catches mistakes and is no protection: statements in a ``DO`` block or a
-function's body are not checked (docs/security.md).
+This catches mistakes and is no protection: statements in a ``DO`` block or in the body of a function are not checked
+(docs/security.md).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def refuse_server_statements(schema: Schema) -> None:
 
 
 def server_statement(statement: SqlStatement) -> str | None:
-    """Return the first words of a statement that reaches beyond its database (``ALTER ROLE``); None for others."""
+    """Return the first words of a statement on the server, such as ``ALTER ROLE``; None for others."""
     first, second, *_ = (*statement.words, "", "")
     if first in _VERBS and second in _SHARED and not _is_user_mapping(statement):
         return f"{first} {second}"
@@ -98,12 +98,12 @@ def _other(statement: SqlStatement) -> str | None:
 
 
 def _is_user_mapping(statement: SqlStatement) -> bool:
-    """``USER MAPPING`` belongs to a foreign server; what is called a user mapping otherwise is a role's name."""
+    """Return whether it is about a ``USER MAPPING`` of a foreign server, and not about a role named mapping."""
     return statement.words[1:3] == ("USER", "MAPPING") and statement.words[3:4] in {("FOR",), ("IF",)}
 
 
 def _becoming(statement: SqlStatement) -> str | None:
-    """``SET ROLE`` and ``SET SESSION AUTHORIZATION``, also as parameters; not ``SET x TO role``."""
+    """Return the words of ``SET ROLE`` and ``SET SESSION AUTHORIZATION``, also of their parameters; else None."""
     words = [word for word in statement.words[1:4] if word not in {"SESSION", "LOCAL"}]
     if words[:1] == ["ROLE"]:
         return "SET ROLE"
@@ -111,7 +111,7 @@ def _becoming(statement: SqlStatement) -> str | None:
 
 
 def _grant_in_schema(statement: SqlStatement) -> str | None:
-    """Return the same of the elements of a ``CREATE SCHEMA``, of which a GRANT may be one."""
+    """Return the words of a GRANT within a ``CREATE SCHEMA`` that ``_grant`` returns; else None."""
     cursor = Cursor(statement.text)
     while cursor.skip_to("grant"):
         if not cursor.accept("option") and (name := _grant("GRANT", cursor)) is not None:
@@ -120,9 +120,9 @@ def _grant_in_schema(statement: SqlStatement) -> str | None:
 
 
 def _grant(verb: str, cursor: Cursor) -> str | None:
-    """Return whether it grants a right on a database, tablespace or parameter, or membership of a role (no ON).
+    """Return the words of a GRANT or REVOKE on a database, tablespace, parameter or of a role; else None.
 
-    :param cursor: before or behind the verb
+    :param cursor: before or after the verb
     """
     while (word := cursor.take()) and word != "on":
         if word in {"to", "from"}:
@@ -130,7 +130,7 @@ def _grant(verb: str, cursor: Cursor) -> str | None:
         if cursor.sees("("):
             cursor.skip_parentheses()
     kind = cursor.take()
-    if kind in _GRANTED_ON and cursor.peek() not in {"to", "from", ",", "."}:  # or else it is a table of that name
+    if kind in _GRANTED_ON and cursor.peek() not in {"to", "from", ",", "."}:  # otherwise it is a table of that name
         return f"{verb} ON {kind.upper()}"
     return None
 

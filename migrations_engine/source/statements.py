@@ -1,4 +1,4 @@
-"""Where one statement of a file ends and the next begins, and what must not stand between them."""
+"""Splits the text of a file into statements."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from migrations_engine.source.layout import printable
 from migrations_engine.source.lexer import NAME_BYTES, line_breaks, line_of, pieces
 
 _LEADING_TOKENS: Final = 8  #: enough for CREATE OR REPLACE CONSTRAINT TRIGGER and a name
-_STATEMENTS_AT_MOST: Final = 500_000  #: of a schema; each takes about 300 bytes while it is deployed
-#: With which a routine begins, which may have a body of statements.
+_STATEMENTS_AT_MOST: Final = 500_000  #: of a schema; each takes about 300 bytes during the deploy
+#: First words of a routine, which may have a body of statements.
 _ROUTINES: Final = tuple(
     [*create, kind] for create in (["CREATE"], ["CREATE", "OR", "REPLACE"]) for kind in ("FUNCTION", "PROCEDURE")
 )
-_DIRECTIVE_AT_MOST: Final = 1000  #: characters of its line
+_DIRECTIVE_AT_MOST: Final = 1000  #: characters of the line of a directive
 _RESTRICT: Final = re.compile(r"\\(?:un)?restrict[ \t]+[A-Za-z0-9]+[ \t]*")
 _DIRECTIVE: Final = re.compile(r"--[ \t]*([A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _TRANSACTION_WORDS: Final = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"})
 
-_Place = tuple[int, int, tuple[str, ...]]  #: where a statement begins and ends, and its leading words
+_Place = tuple[int, int, tuple[str, ...]]  #: start and end of a statement, and its first words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlStatement:
     """One SQL statement of a file."""
 
-    text: str  #: from its first token to its last, without the semicolon; comments between them included
-    start: int  #: offset of its first character in the file's text
+    text: str  #: from the first to the last token, with comments between them and without the semicolon
+    start: int  #: offset of its first character in the file
     start_line: int  #: the line of that character, counted from 1
-    words: tuple[str, ...]  #: its leading unquoted words in upper case, at most eight: ``("CREATE", "TABLE", "USERS")``
+    words: tuple[str, ...]  #: its first unquoted words in upper case, at most eight: ``("CREATE", "TABLE", "USERS")``
 
     @property
     def end(self) -> int:
@@ -43,14 +43,14 @@ class SqlStatement:
 
 
 def split(text: str, *, file: str | None = None) -> tuple[SqlStatement, ...]:
-    r"""Cut *text* into its statements, where PostgreSQL would.
+    r"""Return the statements of *text*, split where PostgreSQL would.
 
     Semicolons inside parentheses (``CREATE RULE … DO (a; b)``) and inside ``BEGIN ATOMIC … END`` do not separate. Lines
     with ``\restrict`` or ``\unrestrict``, which pg_dump writes for psql, are taken out.
 
     :param file: the label of the file, for the error
-    :raises SchemaExtractionFailed: a string, quoted name or comment is not closed, or the text contains what only psql
-        understands, or a ``COPY``
+    :raises SchemaExtractionFailed: a string, quoted name or comment is not closed, or the text contains a command of
+        psql or a ``COPY``
     """
     found: list[_Place] = []
     commands: list[tuple[int, str]] = []
@@ -66,9 +66,9 @@ def split(text: str, *, file: str | None = None) -> tuple[SqlStatement, ...]:
 
 
 def refuse_too_many(statements: int, file: str | None) -> None:
-    """Refuse a file, or files together, with more statements than a deploy should hold in memory.
+    """Check the number of statements of one or more files.
 
-    :raises SchemaExtractionFailed: there are more
+    :raises SchemaExtractionFailed: there are more than a deploy should hold in memory
     """
     if statements > _STATEMENTS_AT_MOST:
         raise SchemaExtractionFailed(
@@ -79,7 +79,7 @@ def refuse_too_many(statements: int, file: str | None) -> None:
 
 
 def transaction_control(statement: SqlStatement) -> bool:
-    """Say whether the statement begins, ends or marks a transaction: the deploy's own one must not be touched."""
+    """Return whether the statement begins or ends a transaction, or sets a savepoint, which a deploy does itself."""
     first, *others = statement.words or ("",)
     return first in _TRANSACTION_WORDS or (first == "PREPARE" and others[:1] == ["TRANSACTION"])
 
@@ -103,19 +103,19 @@ def _lines(text: str) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Open:
-    """The statement that is being read: enough of it to know whether a semicolon ends it."""
+    """The statement that is read, as far as it decides whether a semicolon ends it."""
 
     start: int = 0
     end: int = 0
-    tokens: int = 0  # of its first ones
-    words: list[str] = field(default_factory=list)  # those of its first tokens that are words, before any other
+    tokens: int = 0  # of its first tokens
+    words: list[str] = field(default_factory=list)  # its first tokens up to the first that is no word
     parentheses: int = 0
     is_routine: bool = False
-    blocks: int = 0  # BEGIN ATOMIC, and each CASE within it, waiting for their END
+    blocks: int = 0  # the number of BEGIN ATOMIC and CASE without their END so far
     previous: str = ""
 
     def begin_with(self, kind: str, text: str, start: int) -> None:
-        """Take one of the first tokens."""
+        """Add one of the first tokens."""
         if not self.tokens:
             self.start = start
         if kind == "word" and len(self.words) == self.tokens:
@@ -125,15 +125,15 @@ class _Open:
         self.tokens += 1
 
     def follow(self, text: str) -> None:
-        """Take a token of a routine that may open or close a block.
+        """Add a token of a routine that may open or close a block.
 
-        ``CASE`` and ``END`` may be names of columns, too. Neither can deceive: no CASE goes on behind a semicolon, and
-        a body ends behind one.
+        ``CASE`` and ``END`` may also be names of columns. That does no harm: no CASE continues after a semicolon, and a
+        body ends after one.
         """
         word = text[: NAME_BYTES + 1].upper()
         if self.blocks and word == ";" and self.parentheses <= 0:
             self.blocks = 1
-        elif self.blocks and self.previous not in {"AS", "."}:  # after these it is a name
+        elif self.blocks and self.previous not in {"AS", "."}:  # after these words it is a name
             ends = word == "END" and (self.blocks > 1 or self.previous in {";", "ATOMIC"})
             self.blocks += (word == "CASE") - ends
         elif word == "ATOMIC" and self.previous == "BEGIN" and not self.parentheses:
@@ -145,7 +145,7 @@ class _Open:
 
 
 def _blanked(text: str, commands: list[tuple[int, str]]) -> str:
-    """*text* with spaces where the commands stand, so that every offset and line number stays."""
+    """Return *text* with spaces instead of the commands, so that offsets and line numbers stay the same."""
     pieces, position = [], 0
     for start, command in commands:
         pieces += [text[position:start], " " * len(command)]
@@ -154,7 +154,7 @@ def _blanked(text: str, commands: list[tuple[int, str]]) -> str:
 
 
 def _places(text: str, commands: list[tuple[int, str]]) -> Iterator[_Place]:
-    """Find the statements; psql's harmless commands are added to *commands*. The inner loop runs once per token."""
+    """Yield the places of statements, and add commands of psql that are ignored to *commands*."""
     statement = _Open()
     for kind, piece, start in pieces(text):
         if kind == "meta":

@@ -1,7 +1,7 @@
 """Reads tar archives (ustar, PAX and GNU) from start to end.
 
-``tarfile`` parses the 512-byte headers. It does not read the archive itself: it takes a damaged header for the end,
-which would lose files in silence, and follows chains of extended headers by recursion.
+``tarfile`` only parses the 512-byte headers. It would take a damaged header for the end of the archive, so that files
+are lost silently, and it follows chains of extended headers by recursion.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final, Protocol
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.source.layout import printable
 
-BLOCK: Final = 512  #: everything in a tar archive is a multiple of it
-_EXTENDED_AT_MOST: Final = 1024 * 1024  #: bytes of one extended header; macOS puts whole file attributes into them
-_EXTENDED_IN_ALL: Final = 8 * 1024 * 1024  #: bytes of all extended headers, which are read and not kept
+BLOCK: Final = 512  #: all sizes in a tar archive are multiples of it
+_EXTENDED_AT_MOST: Final = 1024 * 1024  #: bytes of one extended header; macOS stores file attributes there
+_EXTENDED_IN_ALL: Final = 8 * 1024 * 1024  #: bytes of all extended headers
 _EMPTY_BLOCK: Final = bytes(BLOCK)
 _SIZE_DIGITS: Final = 20  #: more than any number in an archive has
 _CHUNK: Final = 64 * 1024
@@ -33,7 +33,7 @@ _CUT_OFF: Final = "the archive is cut off before its end; pack and send it again
 
 
 class _Bytes(Protocol):
-    """Where the bytes come from; it raises SchemaExtractionFailed by itself when they are no good."""
+    """The source of the bytes. It may raise SchemaExtractionFailed."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to *size* bytes, fewer only at the end."""
@@ -62,10 +62,9 @@ class TarReader:
     def entries(self) -> Iterator[TarEntry]:
         """Yield the files and folders, each before its content is read.
 
-        :raises SchemaExtractionFailed: the bytes are not a whole tar archive and nothing after it, or an entry is
-            a link, a device or anything else but a file or folder
+        :raises SchemaExtractionFailed: the bytes are not one whole tar archive, or an entry is not a file or folder
         """
-        extended: dict[str, str] = {}  # what PAX and GNU headers say about the entry after them
+        extended: dict[str, str] = {}  # from PAX and GNU headers, for the next entry
         while (block := self._exactly(BLOCK)) != _EMPTY_BLOCK:
             self._headers_left -= 1
             if self._headers_left < 0:
@@ -87,7 +86,7 @@ class TarReader:
                 raise SchemaExtractionFailed("something follows the end of the archive; pack it again")
 
     def content(self) -> bytes:
-        """Read the content of the entry that was given last."""
+        """Return the content of the entry that was yielded last."""
         size, self._unread = self._unread, 0
         return self._exactly(size)
 

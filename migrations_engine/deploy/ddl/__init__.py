@@ -1,4 +1,4 @@
-"""Safe differences → DDL, a module for each kind of object."""
+"""DDL for safe differences, a module for each kind of object."""
 
 from migrations_engine.deploy.ddl.alterations import Alteration, alterations
 

@@ -1,7 +1,7 @@
-"""Safe differences → DDL, in an order that works. Nothing that holds rows is ever dropped.
+"""DDL for safe differences, in a working order. Objects with rows are never dropped.
 
-Views, triggers, rules and policies hold none. Those that use a column whose type changes are taken away and put back
-around the change, because PostgreSQL refuses it otherwise.
+Views, triggers, rules and policies that use a column are dropped before its type changes and created again, because
+PostgreSQL refuses the change otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from migrations_engine.diff import CatalogDiff, Difference, Subject, change_type
 from migrations_engine.model import Relation
 from migrations_engine.report import Change
 
-#: By change type; what has no entry is left in place.
+#: By change type; objects of other changes are left in place.
 _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "add_schema": types.add_schema,
     "add_type": types.add_type,
@@ -86,18 +86,18 @@ _MADE_AGAIN = frozenset(
     change_type("alter", kind)
     for kind in ("constraint", "index", "statistics", "rule", "trigger", "policy", *objects.KINDS)
 )
-#: Changes of a column under which nothing that uses it can stay.
+#: Changes of a column that PostgreSQL refuses if other objects use it.
 _OF_COLUMNS_IN_USE: Final = frozenset({"alter_column_type", "remake_generated_column"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alteration:
-    """One statement that brings the database nearer to what is declared."""
+    """A statement for one or more safe differences."""
 
     sql: bytes
-    effect: str  #: what it locks or rewrites, in words
-    table: str  #: label of the relation, type or sequence it is about
-    changes: tuple[Change, ...]  #: what it is done for; a table is rewritten once for several
+    effect: str  #: locks and rewrites, in words
+    table: str  #: label of its relation, type or sequence
+    changes: tuple[Change, ...]  #: several for a table that is rewritten once
 
     @property
     def change(self) -> Change:
@@ -120,7 +120,7 @@ def alterations(diff: CatalogDiff) -> tuple[Alteration, ...]:
 
 
 def _together(tasks: list[_Task]) -> Iterator[Alteration]:
-    """Make statements of the tasks, one of all actions on one table that may be done together."""
+    """Return the statements of tasks, with one for all actions on one table that can be combined."""
     begun: set[str] = set()
     for step, cause in tasks:
         if step.action is None or cause.relation is None:
@@ -140,17 +140,17 @@ def _together(tasks: list[_Task]) -> Iterator[Alteration]:
 
 
 class _Work:
-    """The safe differences of one comparison, and what has to step aside for them."""
+    """The safe differences of one comparison, and the objects that are dropped and created again for them."""
 
     def __init__(self, diff: CatalogDiff) -> None:
         self._diff = diff
         self._safe = [difference for difference in diff.changes if difference.compatibility == "safe"]
         self._there = diff.actual.relation_by_label
         self._wanted = diff.wanted.relation_by_label
-        self._made_again: dict[str, Difference] = {}  #: view → the difference it is dropped and made again for
+        self._made_again: dict[str, Difference] = {}  #: view → the difference for which it is created again
 
     def tasks(self) -> Iterator[_Task]:
-        """All statements with the difference each is for; those of one phase in a workable order."""
+        """Return all statements, each with its difference; those of one phase in a working order."""
         self._find_views()
         yield from self._views()
         for difference in self._safe:
@@ -177,7 +177,7 @@ class _Work:
                 yield from (_Task(step, self._made_again[label]) for step in self._restored(label))
 
     def _find_views(self) -> None:
-        """Collect the views that cannot stay: they change their columns, go, or use what changes under them."""
+        """Collect the views to be dropped: their columns change, they are removed, or they use changed objects."""
         views = self._made_again
         for difference in self._safe:
             cannot_stay = difference.change_type == "alter_view" and not _is_replaceable(difference)
@@ -196,7 +196,7 @@ class _Work:
                     waiting.append(relation.label)
 
     def _by_use(self, labels: Collection[str]) -> list[str]:
-        """Order views so that each comes after those it uses, on either side."""
+        """Return views, each after those that it uses, before or after the change."""
         ordered: list[str] = []
         pending = sorted(labels)
 
@@ -210,7 +210,7 @@ class _Work:
         return ordered
 
     def _restored(self, label: str) -> Iterator[Step]:
-        """Make a view again with all that went with it."""
+        """Create a view again, with all that was dropped with it."""
         found = self._there[label]
         wanted = self._wanted.get(label, found)
         asked_for = any(item.change_type == "alter_view" and item.table == label for item in self._safe)
@@ -223,13 +223,13 @@ class _Work:
                 yield restore_privilege(privilege)
 
     def _comments_on(self, found: Subject | None, relation: Relation | None) -> Iterator[Step]:
-        """Comment again on what was made again."""
+        """Restore the comments of objects that were created again."""
         for kind, identity, text in self._diff.actual.comments:
             if is_on(identity, found, relation):
                 yield comment(kind, identity, text)
 
     def _attachments_around_type_changes(self) -> Iterator[_Task]:
-        """Take away and put back the triggers, rules and policies that use a column whose type changes."""
+        """Drop the triggers, rules and policies that use a column whose type changes, and create them again."""
         done = {(item.table, item.change_type.partition("_")[2], item.name) for item in self._safe}
         for difference in self._safe:
             if difference.change_type not in _OF_COLUMNS_IN_USE:
@@ -254,12 +254,12 @@ class _Work:
 
 
 def _say_the_same(found: str | None, wanted: str | None) -> bool:
-    """Whether two definitions differ at most in the casts that a column's type brings with it."""
+    """Return whether two definitions differ at most in casts."""
     return without_casts(found) == without_casts(wanted)
 
 
 def _is_replaceable(difference: Difference) -> bool:
-    """Whether ``CREATE OR REPLACE VIEW`` can do it: it only lets columns be appended."""
+    """Return whether ``CREATE OR REPLACE VIEW`` is possible, which can only append columns."""
     found, wanted = difference.found, difference.wanted
     if not isinstance(found, Relation) or not isinstance(wanted, Relation) or {found.kind, wanted.kind} != {"view"}:
         return False
@@ -268,6 +268,6 @@ def _is_replaceable(difference: Difference) -> bool:
 
 
 def _statements(difference: Difference) -> tuple[Step, ...]:
-    """Return the statements for *difference*, in order; none if another step makes it, or it is left in place."""
+    """Return the statements for *difference*, in order; none if another step applies it or it is left."""
     make = _MAKERS.get(difference.change_type)
     return tuple(make(difference)) if make is not None else ()

@@ -27,13 +27,13 @@ from migrations_engine.deploy.ddl.types import create_sequence, sequence_options
 from migrations_engine.diff import Difference
 from migrations_engine.model import Column, Relation, Sequence
 
-#: The types of variable length whose own storage is MAIN; that of all others of PostgreSQL is EXTENDED.
+#: The types of PostgreSQL with variable length whose default storage is MAIN, and not EXTENDED.
 _KEPT_INLINE: Final = frozenset({"numeric", "inet", "cidr"})
 REWRITES = "rewrites the table, which cannot be used meanwhile"
 
 
 def set_properties(relation: Relation, column: Column, phase: Phase) -> Iterator[Step]:
-    """Say of a column that was just made how its values are kept."""
+    """Set the storage properties of a new column."""
     name = sql.Identifier(column.name)
     if column.storage:
         yield alter(relation, phase, "ALTER COLUMN", name, "SET STORAGE", column.storage)
@@ -47,7 +47,7 @@ def set_properties(relation: Relation, column: Column, phase: Phase) -> Iterator
 
 
 def add_column(difference: Difference) -> Iterator[Step]:
-    """Add a column with all that it is declared with, its sequence too."""
+    """Add a column with its properties and its sequence."""
     relation, column = relation_of(difference), wanted_of(difference, Column)
     effect = REWRITES if difference.verdict.rewrites else "rewrites the table only for a default that varies"
     yield alter(relation, Phase.COLUMNS, "ADD COLUMN", define_column(relation, column), effect=effect, together=True)
@@ -55,7 +55,7 @@ def add_column(difference: Difference) -> Iterator[Step]:
 
 
 def define_column(relation: Relation, column: Column) -> sql.Composable:
-    """Return the column's definition, for CREATE TABLE or ADD COLUMN."""
+    """Return the definition of the column for CREATE TABLE or ADD COLUMN."""
     compression = f"COMPRESSION {column.compression}" if column.compression else None
     not_null = _not_null(relation, column) if column.not_null and not column.not_null_unvalidated else []
     collation = collate(column.collation)
@@ -63,7 +63,7 @@ def define_column(relation: Relation, column: Column) -> sql.Composable:
 
 
 def complete_column(relation: Relation, column: Column) -> Iterator[Step]:
-    """Return the further steps for a new column: before it the sequence of a serial one, after it its properties."""
+    """Return the other steps for a new column: the sequence of a serial column before it, its properties after it."""
     if column.is_serial and column.sequence is not None:
         yield Step(Phase.BASICS, create_sequence(column.sequence))
     if column.not_null_unvalidated:
@@ -74,7 +74,7 @@ def complete_column(relation: Relation, column: Column) -> Iterator[Step]:
 
 
 def alter_type(difference: Difference) -> Iterator[Step]:
-    """Change the type. A default is set again with it, because the old one, cast, would be another expression."""
+    """Change the type. The default is set again, because PostgreSQL would add a cast to it."""
     relation, found, wanted = relation_of(difference), found_of(difference, Column), wanted_of(difference, Column)
     name = sql.Identifier(found.name)
     effect = REWRITES if difference.verdict.rewrites else "does not rewrite the table"
@@ -85,7 +85,7 @@ def alter_type(difference: Difference) -> Iterator[Step]:
 
 
 def alter_default(difference: Difference) -> Iterator[Step]:
-    """Set or drop the default; serial gets its sequence, which continues after the existing numbers."""
+    """Set or drop the default. The sequence of a serial column continues after the existing numbers."""
     relation, wanted = relation_of(difference), wanted_of(difference, Column)
     if wanted.is_serial and wanted.sequence is not None:
         sequence = sql.Literal(named(wanted.sequence).as_string(None))
@@ -100,7 +100,7 @@ def alter_default(difference: Difference) -> Iterator[Step]:
 
 
 def alter_identity(difference: Difference) -> Iterator[Step]:
-    """Make, change or end an identity column."""
+    """Add, change or drop the identity of a column."""
     relation, found, wanted = relation_of(difference), found_of(difference, Column), wanted_of(difference, Column)
     if wanted.identity is None:
         yield _alter_column(difference, "DROP IDENTITY")
@@ -115,7 +115,7 @@ def alter_identity(difference: Difference) -> Iterator[Step]:
 
 
 def alter_generated(difference: Difference) -> Iterator[Step]:
-    """End a generated column, or compute it otherwise."""
+    """Drop or change the expression of a generated column."""
     wanted = wanted_of(difference, Column)
     if wanted.generated is None:
         yield _alter_column(difference, "DROP EXPRESSION")
@@ -125,7 +125,7 @@ def alter_generated(difference: Difference) -> Iterator[Step]:
 
 
 def remake_generated(difference: Difference) -> Iterator[Step]:
-    """Drop a generated column and add it again, around a change of the columns that it is computed from."""
+    """Drop a generated column and add it again, before and after changes of the columns that it uses."""
     relation, wanted = relation_of(difference), wanted_of(difference, Column)
     name = sql.Identifier(wanted.name)
     yield alter(relation, Phase.COLUMNS, "DROP COLUMN IF EXISTS", name, effect=REWRITES, together=True)
@@ -133,17 +133,17 @@ def remake_generated(difference: Difference) -> Iterator[Step]:
 
 
 def set_not_null(difference: Difference) -> Iterator[Step]:
-    """Require a value of rows from now on. Only one that is not checked is ever safe."""
+    """Set NOT NULL. For existing rows it is safe only without a check."""
     yield _require_from_now_on(relation_of(difference), wanted_of(difference, Column))
 
 
 def validate_not_null(difference: Difference) -> Iterator[Step]:
-    """Check the rows from before the constraint."""
+    """Validate a NOT NULL constraint that is NOT VALID."""
     yield _alter_not_null(difference, "VALIDATE CONSTRAINT")
 
 
 def alter_not_null(difference: Difference) -> Iterator[Step]:
-    """Let child tables have the constraint, or not."""
+    """Set whether child tables inherit the constraint."""
     inherited = "NO INHERIT" if wanted_of(difference, Column).not_null_no_inherit else "INHERIT"
     yield _alter_not_null(difference, "ALTER CONSTRAINT", inherited)
 
@@ -162,29 +162,29 @@ def rename_sequence(difference: Difference) -> Iterator[Step]:
 
 
 def drop_not_null(difference: Difference) -> Iterator[Step]:
-    """Let a column be NULL."""
+    """Drop NOT NULL."""
     yield _alter_column(difference, "DROP NOT NULL")
 
 
 def alter_storage(difference: Difference) -> Iterator[Step]:
-    """Say how long values are stored."""
+    """Set the storage of long values."""
     yield _alter_column(
         difference, "SET STORAGE", difference.to_text or _own_storage(found_of(difference, Column).type)
     )
 
 
 def alter_compression(difference: Difference) -> Iterator[Step]:
-    """Say how long values are compressed from now on."""
+    """Set the compression of new long values."""
     yield _alter_column(difference, "SET COMPRESSION", difference.to_text or "default")
 
 
 def alter_statistics(difference: Difference) -> Iterator[Step]:
-    """Say how much ANALYZE looks at."""
+    """Set the statistics target."""
     yield _alter_column(difference, "SET STATISTICS", difference.to_text or "-1")
 
 
 def alter_options(difference: Difference) -> Iterator[Step]:
-    """Set the options that are wanted, and reset those that are not any more."""
+    """Set the wanted options, and reset the others."""
     found, wanted = found_of(difference, Column), wanted_of(difference, Column)
     if relation_of(difference).kind == "foreign table":
         yield _alter_column(difference, foreign_options(found.options, wanted.options))
@@ -199,12 +199,12 @@ def alter_options(difference: Difference) -> Iterator[Step]:
 
 def _alter_column(difference: Difference, *parts: Part, effect: str = "") -> Step:
     relation, name = relation_of(difference), sql.Identifier(difference.name or "")
-    phase = Phase.COLUMNS if relation.is_table else Phase.BEHAVIOUR  # a view may get the column just before
+    phase = Phase.COLUMNS if relation.is_table else Phase.BEHAVIOUR  # the column of a view may be added just before
     return alter(relation, phase, "ALTER COLUMN", name, *parts, effect=effect)
 
 
 def _own_storage(type_: str) -> str:
-    """Return the storage of a type's values; by name where it is known, because DEFAULT came with PostgreSQL 16."""
+    """Return the default storage of a type, by name if it is known, because DEFAULT came with PostgreSQL 16."""
     base = type_.partition("(")[0]
     return "DEFAULT" if "." in base else "MAIN" if base in _KEPT_INLINE else "EXTENDED"
 
@@ -229,7 +229,7 @@ def _alter_not_null(difference: Difference, verb: str, change: str = "") -> Step
 
 
 def _value(column: Column) -> list[Part]:
-    """Where the column's values come from when none is given."""
+    """Return the clause for the default, identity or expression of the column."""
     if column.generated:
         return ["GENERATED ALWAYS AS (", define(column.default), f") {column.generated}"]
     if column.sequence is not None and column.identity:
@@ -248,7 +248,7 @@ def _own(relation: Relation, column: Column, sequence: Sequence) -> Step:
 
 
 def _move_on(relation: Relation, column: Column, sequence: sql.Composable) -> Step:
-    """Let a sequence that is new to a column with rows go on behind the highest number."""
+    """Set a sequence that is new to a column to the highest number in it."""
     highest = sql.SQL("max({})").format(sql.Identifier(column.name))
     least = sql.Literal(column.sequence.minimum if column.sequence else 1)
     call = sql.SQL("SELECT setval({}, {}) FROM {} HAVING {} >= {}").format(

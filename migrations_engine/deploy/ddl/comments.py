@@ -18,16 +18,16 @@ _WORDS: Final = {
     "statistics object": "STATISTICS",
     "foreign-data wrapper": "FOREIGN DATA WRAPPER",
 }
-_DEFAULT: Final = "DEFAULT "  #: what a privilege's kind begins with when it is given to objects that are made later
+_DEFAULT: Final = "DEFAULT "  #: prefix of the kind of default privileges
 
 
 def alter_comment(difference: Difference) -> Iterator[Step]:
-    """Set a comment, or take it away."""
+    """Set or remove a comment."""
     yield comment(difference.name or "", difference.table, difference.to_text)
 
 
 def comment(kind: str, identity: str, text: str | None) -> Step:
-    """Comment on an object, its *kind* and *identity* as ``pg_identify_object`` returns them."""
+    """Comment on an object; *kind* and *identity* are as ``pg_identify_object`` returns them."""
     word = "COLUMN" if kind.endswith("column") else _WORDS.get(kind, kind.upper())
     if kind == "domain constraint":
         name, _, domain = identity.partition(" on ")
@@ -36,17 +36,17 @@ def comment(kind: str, identity: str, text: str | None) -> Step:
 
 
 def grant_privilege(difference: Difference) -> Iterator[Step]:
-    """Let a role do what it may not yet."""
+    """Grant a privilege."""
     yield _grant(wanted_of(difference, Privilege))
 
 
 def revoke_privilege(difference: Difference) -> Iterator[Step]:
-    """Let a role no longer do what it may."""
+    """Revoke a privilege."""
     yield _revoke(wanted_of(difference, Privilege))
 
 
 def restore_privilege(privilege: Privilege) -> Step:
-    """Grant or revoke a privilege again on an object that was made again."""
+    """Grant or revoke a privilege again on an object that was created again."""
     return _revoke(privilege) if privilege.revoked else _grant(privilege)
 
 
@@ -66,7 +66,7 @@ def _spelled(verb: str, privilege: Privilege, preposition: str) -> list[Part]:
         sql.Identifier(privilege.grantee) if privilege.grantee else "CURRENT_USER" if privilege.owner else "PUBLIC"
     )
     parts = [verb, privilege.privilege, column, "ON"]
-    if privilege.kind.startswith(_DEFAULT):  # for objects that are made later
+    if privilege.kind.startswith(_DEFAULT):  # default privileges
         kind = privilege.kind.removeprefix(_DEFAULT)
         return ["ALTER DEFAULT PRIVILEGES", privilege.qualified, *parts, kind, preposition, grantee]
     return [*parts, privilege.kind, privilege.qualified, preposition, grantee]

@@ -1,4 +1,4 @@
-"""DDL for what belongs to a relation: constraints, indexes, statistics, rules, triggers, policies."""
+"""DDL for the members of a relation: constraints, indexes, statistics, rules, triggers and policies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_constraint(difference: Difference) -> Iterator[Step]:
 
 
 def create_constraint(relation: Relation, wanted: Constraint) -> Iterator[Step]:
-    """Add a constraint. A key of a plain table is built as an index first: readers go on until it is taken over."""
+    """Add a constraint. The index of a key is created first if possible, because that does not block readers."""
     name, phase = sql.Identifier(wanted.name), Phase.KEYS if wanted.kind in ("p", "u") else Phase.CONSTRAINTS
     word, _, columns = wanted.definition.partition(" (")
     if relation.kind == "table" and word in ("PRIMARY KEY", "UNIQUE") and _is_plain(columns):
@@ -47,7 +47,7 @@ def create_constraint(relation: Relation, wanted: Constraint) -> Iterator[Step]:
 
 
 def drop_constraint(difference: Difference) -> Iterator[Step]:
-    """Drop a constraint; nothing is cascaded."""
+    """Drop a constraint, without CASCADE."""
     constraint = found_of(difference, Constraint)
     phase = Phase.UNTIE if constraint.kind == "f" else Phase.DROP
     name = sql.Identifier(constraint.name)
@@ -55,14 +55,14 @@ def drop_constraint(difference: Difference) -> Iterator[Step]:
 
 
 def alter_constraint(difference: Difference) -> Iterator[Step]:
-    """Put another constraint in the place of one."""
+    """Replace a constraint by another one."""
     yield from drop_constraint(difference)
     yield from add_constraint(difference)
     yield from _uses_of_index(difference)
 
 
 def validate_constraint(difference: Difference) -> Iterator[Step]:
-    """Check the rows from before the constraint."""
+    """Validate a constraint that is NOT VALID."""
     name = sql.Identifier(found_of(difference, Constraint).name)
     effect = "lets readers and writers go on"
     yield alter(relation_of(difference), Phase.CONSTRAINTS, "VALIDATE CONSTRAINT", name, effect=effect)
@@ -90,30 +90,30 @@ def rename_index(difference: Difference) -> Iterator[Step]:
 
 
 def _names(relation: Relation) -> Collection[str | None]:
-    """Return the names that are taken in *relation* until another member is renamed."""
+    """Return the names in *relation* that a renamed member cannot have yet."""
     constraints = {item.name for item in relation.constraints} | {column.not_null_name for column in relation.columns}
     return constraints | {item.name for item in relation.attachments}
 
 
 def add_attachment(difference: Difference) -> Iterator[Step]:
-    """Make an index, statistics object, rule, trigger or policy."""
+    """Create an index, statistics object, rule, trigger or policy."""
     yield from create_attachment(relation_of(difference), wanted_of(difference, Attachment))
 
 
 def drop_attachment(difference: Difference) -> Iterator[Step]:
-    """Drop one."""
+    """Drop an index, statistics object, rule, trigger or policy."""
     yield remove_attachment(relation_of(difference), found_of(difference, Attachment))
 
 
 def alter_attachment(difference: Difference) -> Iterator[Step]:
-    """Put another one in the place of one."""
+    """Replace an index, statistics object, rule, trigger or policy by another one."""
     yield from drop_attachment(difference)
     yield from add_attachment(difference)
     yield from _uses_of_index(difference)
 
 
 def alter_targets(difference: Difference) -> Iterator[Step]:
-    """Say how much ANALYZE looks at for an index or a statistics object."""
+    """Set the statistics targets of an index or a statistics object."""
     found, wanted = found_of(difference, Attachment), wanted_of(difference, Attachment)
     columns = {target.partition("=")[0] for target in wanted.targets}
     reset = tuple(f"{column}=-1" for column in (t.partition("=")[0] for t in found.targets) if column not in columns)
@@ -131,7 +131,7 @@ def _set_targets(relation: Relation, attachment: Attachment) -> Iterator[Step]:
 
 
 def _uses_of_index(difference: Difference) -> Iterator[Step]:
-    """Mark an index that was created again for CLUSTER or as replica identity, as it was before."""
+    """Restore the use of an index that was created again for CLUSTER or as replica identity."""
     relation, found, wanted = relation_of(difference), difference.found, difference.wanted
     if not isinstance(found, Attachment | Constraint) or not isinstance(wanted, Attachment | Constraint):
         return
@@ -143,7 +143,7 @@ def _uses_of_index(difference: Difference) -> Iterator[Step]:
 
 
 def create_attachment(relation: Relation, attachment: Attachment, phase: Phase | None = None) -> Iterator[Step]:
-    """Make an index, statistics object, rule, trigger or policy of *relation*, and switch it as it should be."""
+    """Create an index, statistics object, rule, trigger or policy of *relation*, and enable or disable it."""
     name = sql.Identifier(attachment.name)
     if attachment.kind == "index":
         unique = "UNIQUE" if attachment.unique else None
@@ -168,6 +168,6 @@ def remove_attachment(relation: Relation, attachment: Attachment) -> Step:
 
 
 def _is_plain(columns: str) -> bool:
-    """Whether nothing follows the columns but the end, so that an index can be made of the same words."""
+    """Return whether nothing follows the columns of a key, so that an index has the same definition."""
     further = (" INCLUDE (", " WITHOUT OVERLAPS", " WITH (")
     return columns.endswith(")") and not any(word in columns for word in further)

@@ -1,4 +1,4 @@
-"""DDL for the objects that belong to no relation: operators, casts, publications, event triggers and the like."""
+"""DDL for objects that belong to no relation, such as operators, casts, publications and event triggers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from migrations_engine.deploy.ddl.steps import Phase, Step, found_of, join, want
 from migrations_engine.diff import Difference
 from migrations_engine.model import DatabaseObject
 
-#: ``pg_identify_object``'s word → change types are made of it.
+#: Kinds of ``pg_identify_object``, from which change types are made.
 KINDS: Final = (
     "collation",
     "language",
@@ -32,13 +32,13 @@ KINDS: Final = (
     "publication",
     "event trigger",
 )
-_LAST: Final = frozenset({"publication", "event trigger"})  #: they need the tables, or watch every other statement
+_LAST: Final = frozenset({"publication", "event trigger"})  #: they need tables, or react to all other statements
 _DICTIONARY: Final = re.compile(r"CREATE (TEXT SEARCH DICTIONARY .*?) \((TEMPLATE = .*?)(?:, (.*))?\)", re.DOTALL)
 _OPTION: Final = re.compile(r"(\w+) = (?:E?'(?:[^']|'')*'|\S+)")
 
 
 def add_object(difference: Difference) -> Iterator[Step]:
-    """Make an object with all that is said about it."""
+    """Create an object, and run the statements about it."""
     wanted = wanted_of(difference, DatabaseObject)
     phase = Phase.LAST if wanted.kind in _LAST else Phase.BASICS
     for statement in (wanted.definition, *(said for said, _ in wanted.parts)):
@@ -46,12 +46,12 @@ def add_object(difference: Difference) -> Iterator[Step]:
 
 
 def drop_object(difference: Difference) -> Iterator[Step]:
-    """Drop an object when nothing of the schema uses it any more; nothing is cascaded."""
+    """Drop an object after all that use it, without CASCADE."""
     yield _drop(found_of(difference, DatabaseObject), Phase.GONE)
 
 
 def alter_object(difference: Difference) -> Iterator[Step]:
-    """Change what is said about an object, or put another one in its place."""
+    """Run changed statements about an object, or replace it by another one."""
     found, wanted = found_of(difference, DatabaseObject), wanted_of(difference, DatabaseObject)
     if found.definition == wanted.definition:
         phase = Phase.LAST if wanted.kind in _LAST else Phase.BASICS

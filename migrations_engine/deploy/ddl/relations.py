@@ -1,4 +1,4 @@
-"""DDL for views, and for what a table is as a whole."""
+"""DDL for views and tables as a whole."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNQUALIFIED: Final = re.compile(r'"(?:[^"]|"")*"|[^".]+')
 
 
 def create_table(table: Relation, parents: Sequence[Relation]) -> Iterator[Step]:
-    """Make a table with all that belongs to it, however its file made it."""
+    """Create a table with its columns, constraints and attachments."""
     for column in table.columns:
         yield from _override(table, column, parents) if column.inherited else complete_column(table, column)
     yield Step(Phase.TABLES, _create_table(table))
@@ -93,7 +93,7 @@ def _qualified(label: str) -> str:
 
 
 def add_view(difference: Difference) -> Iterator[Step]:
-    """Make a view."""
+    """Create a view."""
     yield from create_view(wanted_of(difference, Relation))
 
 
@@ -103,7 +103,7 @@ def drop_view(difference: Difference) -> Iterator[Step]:
 
 
 def replace_view(difference: Difference) -> Iterator[Step]:
-    """Replace a view's query by another one that only adds columns."""
+    """Replace the query of a view by one that only adds columns."""
     view = wanted_of(difference, Relation)
     statement = join(
         "CREATE OR REPLACE VIEW", named(view), options("WITH", view.options), "AS", define(view.definition)
@@ -112,7 +112,7 @@ def replace_view(difference: Difference) -> Iterator[Step]:
 
 
 def create_view(view: Relation) -> Iterator[Step]:
-    """Make a view or materialized view anew, with its indexes, rules and triggers."""
+    """Create a view or materialized view with its indexes, rules and triggers."""
     given = options("WITH", view.options)
     effect = "runs the query and keeps its rows" if view.kind == "materialized view" else ""
     yield Step(Phase.VIEWS, join("CREATE", word(view), named(view), given, "AS", define(view.definition)), effect)
@@ -130,18 +130,18 @@ def create_view(view: Relation) -> Iterator[Step]:
 
 
 def remove_view(view: Relation) -> Step:
-    """Drop a view that nothing uses any more."""
+    """Drop a view after all that use it."""
     return Step(Phase.CLEAR, join("DROP", word(view), "IF EXISTS", named(view)), "locks the view")
 
 
 def alter_row_security(difference: Difference) -> Iterator[Step]:
-    """Switch row security."""
+    """Enable or disable row security."""
     switch = "ENABLE" if wanted_of(difference, Relation).row_security else "DISABLE"
     yield alter(relation_of(difference), Phase.BEHAVIOUR, switch, "ROW LEVEL SECURITY")
 
 
 def alter_force_row_security(difference: Difference) -> Iterator[Step]:
-    """Switch row security for the owner."""
+    """Enable or disable row security for the owner."""
     switch = "FORCE" if wanted_of(difference, Relation).force_row_security else "NO FORCE"
     yield alter(relation_of(difference), Phase.BEHAVIOUR, switch, "ROW LEVEL SECURITY")
 
@@ -153,7 +153,7 @@ def alter_replica_identity(difference: Difference) -> Iterator[Step]:
 
 
 def alter_clustering(difference: Difference) -> Iterator[Step]:
-    """Say which index CLUSTER follows."""
+    """Set the index for CLUSTER."""
     index = wanted_of(difference, Relation).clustered_on
     relation = relation_of(difference)
     if index is None:
@@ -163,7 +163,7 @@ def alter_clustering(difference: Difference) -> Iterator[Step]:
 
 
 def set_logged(difference: Difference) -> Iterator[Step]:
-    """Let a table survive crashes."""
+    """Make an unlogged table logged."""
     yield alter(relation_of(difference), Phase.COLUMNS, "SET LOGGED", effect=REWRITES)
 
 

@@ -1,6 +1,6 @@
-"""What all DDL is put together from: phases, steps, names.
+"""Parts of DDL: phases, steps and names.
 
-Definitions come from the server, which deparsed and quoted them; names that we put together are quoted by psycopg.
+Definitions were printed and quoted by the server. All other names are quoted by psycopg.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from migrations_engine.diff import Difference, replayable
 from migrations_engine.model import Relation, Sequence
 
 S = TypeVar("S")
-Part: TypeAlias = sql.Composable | str | None  #: a plain text is a keyword, or what the server itself spelled
+Part: TypeAlias = sql.Composable | str | None  #: a plain text is a keyword, or was printed by the server
 
 
 class Phase(IntEnum):
-    """When a statement has its turn: what stands in the way goes first, what builds on the rest comes last."""
+    """The phase in which a statement runs."""
 
-    CLEAR = 0  #: views and the like that are made again later
+    CLEAR = 0  #: views and others that are created again later
     UNTIE = 1  #: foreign keys, before the keys they refer to
     DROP = 2  #: other constraints, and indexes
     BASICS = 3  #: schemas, types, sequences
@@ -32,27 +32,27 @@ class Phase(IntEnum):
     CONSTRAINTS = 7
     VIEWS = 8
     BEHAVIOUR = 9  #: triggers, rules, policies
-    GONE = 10  #: what nothing else uses any more
+    GONE = 10  #: objects that are no longer used
     NOTES = 11  #: comments and privileges
-    LAST = 12  #: publications, and event triggers, which would see the rest
+    LAST = 12  #: publications, and event triggers, which would react to the rest
 
 
 class Step(NamedTuple):
-    """One statement."""
+    """A statement with its phase and effect."""
 
     phase: Phase
     sql: sql.Composable
-    effect: str = ""  #: what it locks or rewrites, in words
-    action: sql.Composable | None = None  #: of an ALTER TABLE that may be done together with others of the same table
+    effect: str = ""  #: locks and rewrites, in words
+    action: sql.Composable | None = None  #: of an ALTER TABLE, to be combined with others of the same table
 
 
 def join(*parts: Part) -> sql.Composable:
-    """Put a statement together, a blank between its parts; those that are None or empty are left out."""
+    """Return the parts joined by blanks, without those that are None or empty."""
     return sql.SQL(" ").join(sql.SQL(part) if isinstance(part, str) else part for part in parts if part)
 
 
 def define(definition: str | None) -> sql.SQL:
-    """Return the SQL of a definition that the server deparsed."""
+    """Return the SQL of a definition that the server has printed."""
     return sql.SQL(replayable(definition or ""))
 
 
@@ -73,7 +73,7 @@ def alter(relation: Relation, phase: Phase, *parts: Part, effect: str = "", toge
 
 
 def options(start: str, given: tuple[str, ...]) -> sql.Composable | None:
-    """Return a list of options in parentheses, from ``name=value`` each."""
+    """Return options in parentheses, from a text ``name=value`` each."""
     if not given:
         return None
     pairs = [option.partition("=")[::2] for option in given]

@@ -26,12 +26,12 @@ _UNVALIDATED: Final = " NOT VALID"
 
 
 def add_schema(difference: Difference) -> Iterator[Step]:
-    """Make a schema."""
+    """Create a schema."""
     yield Step(Phase.BASICS, join("CREATE SCHEMA", sql.Identifier(wanted_of(difference, str))))
 
 
 def add_type(difference: Difference) -> Iterator[Step]:
-    """Make an enum, composite, range or domain."""
+    """Create an enum, composite, range or domain."""
     type_ = wanted_of(difference, Type)
     name = sql.Identifier(type_.schema, type_.name)
     comma = sql.SQL(", ")
@@ -79,18 +79,18 @@ def alter_domain_default(difference: Difference) -> Iterator[Step]:
 
 
 def set_domain_not_null(difference: Difference) -> Iterator[Step]:
-    """Let a domain have no NULL."""
+    """Set NOT NULL of a domain."""
     name = wanted_of(difference, Type).not_null_name
     yield _alter_type(difference, *(["ADD CONSTRAINT", sql.Identifier(name), "NOT NULL"] if name else ["SET NOT NULL"]))
 
 
 def drop_domain_not_null(difference: Difference) -> Iterator[Step]:
-    """Let a domain be NULL."""
+    """Drop NOT NULL of a domain."""
     yield _alter_type(difference, "DROP NOT NULL")
 
 
 def add_domain_constraint(difference: Difference) -> Iterator[Step]:
-    """Add a check to a domain, which PostgreSQL makes all columns of the domain pass."""
+    """Add a check to a domain. PostgreSQL checks all columns of the domain."""
     name, definition = sql.Identifier(difference.name or ""), define(difference.to_text)
     yield _alter_type(difference, "ADD CONSTRAINT", name, definition)
 
@@ -101,23 +101,23 @@ def drop_domain_constraint(difference: Difference) -> Iterator[Step]:
 
 
 def alter_domain_constraint(difference: Difference) -> Iterator[Step]:
-    """Put another check in the place of one."""
+    """Replace a check by another one."""
     yield from drop_domain_constraint(difference)
     yield from add_domain_constraint(difference)
 
 
 def add_attribute(difference: Difference) -> Iterator[Step]:
-    """Add an attribute behind the others, and a column to the tables that are made of the type."""
+    """Add an attribute after the others, and a column to the tables of the type."""
     yield _alter_type(difference, "ADD ATTRIBUTE", *_attribute(difference), "CASCADE")
 
 
 def drop_attribute(difference: Difference) -> Iterator[Step]:
-    """Drop an attribute that no column has values of."""
+    """Drop an attribute of which no column has values."""
     yield _alter_type(difference, "DROP ATTRIBUTE", sql.Identifier(difference.name or ""), phase=Phase.DROP)
 
 
 def alter_attribute_type(difference: Difference) -> Iterator[Step]:
-    """Change the type of an attribute that no column has values of."""
+    """Change the type of an attribute of which no column has values."""
     name, *type_ = _attribute(difference)
     yield _alter_type(difference, "ALTER ATTRIBUTE", name, "TYPE", *type_)
 
@@ -134,7 +134,7 @@ def _alter_type(difference: Difference, *parts: Part, phase: Phase = Phase.BASIC
 
 
 def add_enum_value(difference: Difference) -> Iterator[Step]:
-    """Add a value in its declared place; those before it have been added by then."""
+    """Add a value in its declared place, after those before it."""
     found, wanted = found_of(difference, Type), wanted_of(difference, Type)
     value = difference.name or ""
     place = wanted.values.index(value)
@@ -149,7 +149,7 @@ def add_enum_value(difference: Difference) -> Iterator[Step]:
 
 
 def add_sequence(difference: Difference) -> Iterator[Step]:
-    """Make a sequence of its own."""
+    """Create a sequence that belongs to no column."""
     sequence = wanted_of(difference, Sequence)
     yield Step(Phase.BASICS, create_sequence(sequence))
     if sequence.owned_by is not None:
@@ -157,7 +157,7 @@ def add_sequence(difference: Difference) -> Iterator[Step]:
 
 
 def alter_sequence(difference: Difference) -> Iterator[Step]:
-    """Change how a sequence, or that of a column, goes on."""
+    """Change the options of a sequence, also of one that belongs to a column."""
     if isinstance(difference.found, Sequence):
         found, wanted = difference.found, wanted_of(difference, Sequence)
         if found.owned_by != wanted.owned_by:
@@ -188,7 +188,7 @@ def create_sequence(sequence: Sequence, *, even_if_there: bool = False) -> sql.C
 
 
 def sequence_options(sequence: Sequence) -> str:
-    """All that can be said about a sequence but its type."""
+    """Return the options of a sequence, except its type."""
     return (
         f"INCREMENT BY {sequence.increment} MINVALUE {sequence.minimum} MAXVALUE {sequence.maximum} "
         f"START WITH {sequence.start} CACHE {sequence.cache} {'CYCLE' if sequence.cycle else 'NO CYCLE'}"

@@ -16,10 +16,10 @@ _QUERIES: Final = load_queries(__package__)
 
 
 def validate_bodies(session: DeploySession, files: Mapping[int, SchemaFile], kept: Collection[int]) -> None:
-    """Check the bodies of routines now that everything is in place; making them did not, so that their order is free.
+    """Check the bodies of routines when all objects exist. They were created without a check, in any order.
 
     :param files: the file of each routine, by oid
-    :param kept: the routines of unchanged files, whose objects may have changed
+    :param kept: the routines of unchanged files; objects that they use may have changed
     :raises FunctionDeployFailed: PostgreSQL refused a body
     """
     if not files:
@@ -34,7 +34,7 @@ def validate_bodies(session: DeploySession, files: Mapping[int, SchemaFile], kep
 
 
 def _validate_one_by_one(session: DeploySession, files: Mapping[int, SchemaFile], kept: Collection[int]) -> None:
-    """Find the body that is refused, each under the search path that its function sets."""
+    """Find the body that is refused. Each is checked with the search_path that its routine sets."""
     for oid, file in files.items():
         try:
             with session.undone():

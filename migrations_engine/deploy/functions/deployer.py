@@ -1,4 +1,4 @@
-"""Functions: unchanged files cost nothing, changed ones run, and routines that no file makes any more are dropped."""
+"""Deploys functions: changed files run, unchanged ones do not, and routines without a file are dropped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FOLLOWS_COLUMN: Final = re.compile(r"%\s*TYPE\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCounts:
-    """How many routines of the schema are in place, and what happened to them."""
+    """The number of routines of the schema, and of those that were skipped, updated and dropped."""
 
     deployed: int
     skipped: int
@@ -42,9 +42,9 @@ class FunctionCounts:
 
 
 class FunctionDeployer:
-    """The functions of one deploy. Early on request of a step that needs one, and completely at their own step.
+    """Deploys the functions of one schema: early if another step needs them, and completely in their own step.
 
-    :param is_new: the files of types and tables run whole, and make the routines among them
+    :param is_new: the database is new, so that files of types and tables run whole and create their routines
     """
 
     def __init__(self, session: DeploySession, schema: Schema, state: DeployState, *, is_new: bool) -> None:
@@ -68,12 +68,12 @@ class FunctionDeployer:
         return bool(pending) and self._runner.run_what_works(pending) > 0
 
     def owned(self, identities: Collection[str]) -> set[str]:
-        """Those of *identities* that files of the schema make, have made, or make otherwise now."""
+        """Return those of *identities* that files of the schema create or have created."""
         made = {routine.identity for routine in self._runner.all_made}
         return {one for one in identities if one in made or one in self._known or HIDDEN_NAME in one}
 
     def run_again(self, identities: Collection[str]) -> None:
-        """Let the files that made some routines, which are dropped, run again."""
+        """Make the files of dropped routines run again."""
         gone = [file for file, functions in self._kept.items() if any(f.identity in identities for f in functions)]
         gone += [
             file for file, routines in self._runner.made.items() if any(r.identity in identities for r in routines)
@@ -88,11 +88,11 @@ class FunctionDeployer:
         make_room: Callable[[int, str], bool] = lambda *_: False,
         restore: Callable[[], None] = lambda: None,
     ) -> FunctionCounts:
-        """Deploy the functions of the schema's files and record the result.
+        """Deploy the functions of the schema and record them.
 
         :param make_room: drops the dependants of a routine by oid and identity, and returns whether there were any
         :param restore: creates them again, with their dependencies
-        :raises FunctionDeployFailed: PostgreSQL refused a file, or something depends on what has to be dropped
+        :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
         self._let_run_again()
         self._run_all_pending()
@@ -112,9 +112,9 @@ class FunctionDeployer:
         return self._counts(dropped=len(orphans))
 
     def _let_run_again(self) -> None:
-        """Functions have the last word: let files run again whose functions the deploy has changed or dropped so far.
+        """Make files run again if earlier steps have changed or dropped their functions.
 
-        Files that say ``%TYPE`` run again when tables may have changed.
+        Files with ``%TYPE`` run again if tables may have changed.
         """
         if self._is_new and not self._schema.migrations:  # those of types and tables have just run
             early = {routine.version for routine in self._runner.all_made}
@@ -133,7 +133,7 @@ class FunctionDeployer:
                 del self._runner.made[file]
 
     def _counts(self, *, dropped: int) -> FunctionCounts:
-        """Count what is in place; what ran and is as it was before was not updated."""
+        """Return the counts. A routine that was created again without a change is not updated."""
         before = {(function.identity, function.fingerprint) for function in self._known.values() if function.intact}
         made = [(routine.identity, routine.fingerprint) for routine in self._runner.all_made]
         updated = sum(1 for routine in made if routine not in before)
@@ -169,7 +169,7 @@ class FunctionDeployer:
         return [file for file in self._files if file not in self._kept and file not in self._runner.made]
 
     def _disturbed(self) -> list[SchemaFile]:
-        """Files to run again: they use what was moved aside, or are unchanged and make what one that ran makes."""
+        """Return files to run again: they use a renamed routine, or create the same routine as a file that ran."""
         dependent = self._routines.dependent_routines(self._runner.replaced) if self._runner.replaced else set()
         makers: dict[str, set[SchemaFile]] = {}
         for file, routines in self._runner.made.items():
@@ -188,7 +188,7 @@ class FunctionDeployer:
         return [file for file in self._files if file in again]
 
     def _run_settings_again(self) -> None:
-        """Run statements that grant, comment and alter again, since their functions were created again or changed."""
+        """Run statements that grant, comment and alter again, because their functions may be new."""
         files = [file for file in self._kept if only_sets(file)] if self._runner.made else []
         if files:
             FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed).run_all(files)
@@ -197,7 +197,7 @@ class FunctionDeployer:
             self._runner.is_stale = True
 
     def _settle(self) -> None:
-        """Record the final routines. One that several files make belongs to the last, as if they were run by hand."""
+        """Read the final routines. One that several files create belongs to the last of them."""
         oids = [routine.oid for routine in self._runner.all_made]
         now = {routine.oid: routine for routine in self._routines.as_they_are(oids)} if self._runner.is_stale else {}
         owners: dict[int, SchemaFile] = {}
@@ -213,7 +213,7 @@ class FunctionDeployer:
                 owners[routine.oid] = file
 
     def _check(self) -> None:
-        """Check the bodies of all routines, also those of unchanged files: something that they use may have changed."""
+        """Check the bodies of all routines. Objects that those of unchanged files use may have changed."""
         files = {f.identity: file for file, functions in self._kept.items() for f in functions if f.identity}
         kept = {oid: files[identity] for identity, oid in self._routines.oids(list(files))}
         made = {routine.oid: file for file, routines in self._runner.made.items() for routine in routines}
@@ -227,7 +227,7 @@ class FunctionDeployer:
         renew_stored_results(self._session, routines=changed, error_class=FunctionDeployFailed)
 
     def _orphans(self) -> list[str]:
-        """Return the identities of what files made once and make no more."""
+        """Return the identities of routines that files have created and no longer create."""
         current = {routine.identity for routine in self._runner.all_made}
         current |= {function.identity for functions in self._kept.values() for function in functions}
         return [identity for identity in self._known if identity not in current]

@@ -1,4 +1,4 @@
-"""The files of ``functions/``: what their text says they make, and which of them need not run again."""
+"""Properties of files of functions: the routines that their text names, and whether they have to run again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
 
 
 def tracking_rows(file: SchemaFile, routines: Sequence[MadeRoutine]) -> Iterator[Mapping[str, Any]]:
-    """Return the rows that record the routines of *file*; a row without identity if it made none."""
+    """Yield the tracking rows for the routines of *file*; one without identity if it has created none."""
     common = {"checksum": script_of(file).checksum, "file": file.label}
     for routine in routines:
         yield common | {
@@ -45,14 +45,14 @@ def unchanged_files(files: Sequence[SchemaFile], state: DeployState) -> dict[Sch
     }
     if len(kept) == len(by_file):
         return kept
-    # What a later file had made instead of this one may be gone with that file.
+    # Its routine may have been created by a later file that no longer exists.
     return {
         file: known for file, known in kept.items() if not (routine_names(file) and all(not f.identity for f in known))
     }
 
 
 def routines_among(files: Iterable[SchemaFile]) -> tuple[SchemaFile, ...]:
-    """Return files of types and tables that make routines, reduced to these: they are deployed like functions/."""
+    """Return files of types and tables that create routines, reduced to these. They are deployed like functions/."""
     found = []
     for file in files:
         texts = [s.text for s in script_of(file).statements if (m := created_name(s)) and m.kind in ROUTINE_KINDS]
@@ -62,7 +62,7 @@ def routines_among(files: Iterable[SchemaFile]) -> tuple[SchemaFile, ...]:
 
 
 def one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
-    """Return the file of each routine name, or None if two files make one name or a file makes one dynamically."""
+    """Return the file of each name of a routine; None if a name has two files or a file runs code."""
     found: dict[str, SchemaFile] = {}
     for file in files:
         names = routine_names(file)
@@ -73,12 +73,12 @@ def one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
 
 
 def is_dynamic(file: SchemaFile) -> bool:
-    """Whether the file runs code that may make routines of any name."""
+    """Return whether the file runs code, which may create routines of any name."""
     return any(statement.words[:1] in _RUNNING for statement in script_of(file).statements)
 
 
 def only_sets(file: SchemaFile) -> bool:
-    """Whether the file makes nothing, and can run any number of times."""
+    """Return whether the file creates nothing, so that it can run any number of times."""
     statements = script_of(file).statements
     return bool(statements) and all(
         s.words[0] in _SETTING and not _NAMING & set(s.words) for s in statements if s.words

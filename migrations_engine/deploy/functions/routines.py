@@ -1,4 +1,4 @@
-"""The routines (functions, procedures, aggregates) that the server has: which there are, and making room for others."""
+"""The routines of a database: functions, procedures and aggregates."""
 
 from __future__ import annotations
 
@@ -16,25 +16,23 @@ from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "functions"
-HIDDEN_NAME: Final = (
-    "_stonescriptdb_gateway_replaced_"  #: what a routine is called while it is out of the way, and its oid
-)
+HIDDEN_NAME: Final = "_stonescriptdb_gateway_replaced_"  #: prefix of the temporary name of a routine, before its oid
 
 R = TypeVar("R", "MadeRoutine", "OldRoutine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeRoutine:
-    """A routine as the server understood it, when a file had made it."""
+    """A routine that a file has created, as in the catalog."""
 
     oid: int
-    version: str  #: another one whenever the routine is made or altered
+    version: str  #: changes whenever the routine is created or altered
     identity: str  #: as ``pg_identify_object`` prints it: every name qualified
     name: str
     schema: str
     kind: str  #: ``prokind``: f, p, a, w
     language: str
-    argument_types: str  #: ``proargtypes``, which with schema and name is unique
+    argument_types: str  #: ``proargtypes``, unique together with schema and name
     arguments: list[str]
     result: str
     fingerprint: str
@@ -46,7 +44,7 @@ class MadeRoutine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OldRoutine:
-    """A routine that existed before, and may have to be replaced."""
+    """A routine that existed before and may have to be replaced."""
 
     oid: int
     schema: str
@@ -56,24 +54,24 @@ class OldRoutine:
 
     @property
     def hidden_name(self) -> str:
-        """What it is called while it is moved out of the way."""
+        """Its temporary name while another routine has its name."""
         return f"{HIDDEN_NAME}{self.oid}"
 
 
 class Routines:
-    """The routines of the database behind *session*, less the system's and those of extensions."""
+    """The routines of the database of *session*, without those of the system and of extensions."""
 
     def __init__(self, session: DeploySession) -> None:
         self._session = session
 
     def versions(self, names: Sequence[str] | None) -> set[str]:
-        """Return the versions of the existing routines of these *names*; of all for None."""
+        """Return the versions of the routines of these *names*; of all if None."""
         return {
             version for (version,) in self._session.query(_QUERIES["routine_versions"], {"names": names}).fetchall()
         }
 
     def made(self, names: Sequence[str] | None, before: Collection[str]) -> list[MadeRoutine]:
-        """Return the routines of these *names*, of all for None, that are new or changed since *before*."""
+        """Return the routines of these *names*, of all if None, without the versions *before*."""
         return self._rows(MadeRoutine, "routines_made", names=names, before=list(before), oids=None)
 
     def as_they_are(self, oids: Sequence[int]) -> list[MadeRoutine]:
@@ -84,21 +82,21 @@ class Routines:
         return self._rows(OldRoutine, "routines_named", names=list(names))
 
     def of_identity(self, identity: str) -> list[OldRoutine]:
-        """Return the routine of that identity, or None."""
+        """Return the routine of that identity, if it exists."""
         return self._rows(OldRoutine, "routine_by_identity", identity=identity)
 
     def oids(self, identities: Sequence[str]) -> list[tuple[str, int]]:
-        """Return the existing routines of these identities."""
+        """Return identity and oid of each existing routine of these identities."""
         return self._session.query(_QUERIES["routine_oids"], {"identities": list(identities)}).fetchall()
 
     def fingerprints(self, identities: Sequence[str]) -> dict[str, str]:
-        """Return a digest of the existing routines of these identities."""
+        """Return the fingerprint of each existing routine of these identities."""
         if not identities:
             return {}
         return dict(self._session.query(_QUERIES["routine_fingerprints"], {"identities": list(identities)}).fetchall())
 
     def move_aside(self, routine: OldRoutine) -> None:
-        """Free the name of *routine* for another one; what uses it goes on using it."""
+        """Rename *routine*, so that another one can have its name. Its dependants keep using it."""
         self._rename(routine, routine.name, routine.hidden_name)
 
     def put_back(self, routine: OldRoutine) -> None:
@@ -114,11 +112,11 @@ class Routines:
         return {row[0] for row in self._session.query(_QUERIES["dependent_routines"], {"oids": oids}).fetchall()}
 
     def drop_all(self, routines: Mapping[OldRoutine, str | None], *, aside: bool = False) -> None:
-        """Drop *routines*, those first that others of them do not use.
+        """Drop *routines*, each before those that it uses.
 
-        :param routines: each with the label of the file that asks for it
-        :param aside: they are moved aside
-        :raises FunctionDeployFailed: something else depends on one
+        :param routines: each with the label of the file that replaces it
+        :param aside: they have their temporary names
+        :raises FunctionDeployFailed: another object depends on one
         """
         waiting = list(routines)
         while waiting:
@@ -147,7 +145,7 @@ class Routines:
         )
         self._session.query(statement)
         if self._session.recording is not None:
-            self._session.recording.is_repeatable = False  # the hidden name has an oid in it
+            self._session.recording.is_repeatable = False  # the temporary name contains an oid
 
     def _types(self, argument_types: str) -> sql.SQL:
         row = self._session.query(_QUERIES["argument_types"], {"argument_types": argument_types}).fetchone()

@@ -1,6 +1,6 @@
-"""Runs files of functions, and asks the server which routines each has made.
+"""Runs files of functions, and reads from the catalog which routines each has created.
 
-The names that a file's CREATE statements spell only narrow the question; SQL is not read for anything else.
+The names in the CREATE statements of a file only narrow the search.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from migrations_engine.tracking import DeployedFunction
 #: The object of a file exists, and the file does not say OR REPLACE: function, trigger or cast, view.
 _NEVER_REPLACED: Final = frozenset({"42710", "42P07"})
 _ALREADY_THERE: Final = _NEVER_REPLACED | {"42723"}
-#: OR REPLACE cannot do it: a changed result, argument name or kind, a removed default.
+#: OR REPLACE is refused for a changed result, argument name or kind, and a removed default.
 _REPLACEMENT_REFUSED: Final = frozenset({"42P13", "42809"})
 
 
 class FunctionRunner:
     """Runs files of functions, and replaces routines that OR REPLACE cannot change.
 
-    :param known: the routines that earlier deploys made, by identity
-    :param already_made: files whose routines exist, because they are part of files of types and tables that ran whole
+    :param known: the routines of earlier deploys, by identity
+    :param already_made: files whose routines exist, because they are parts of files that ran whole
     :ivar made: the routines of each file that has run
     :ivar replaced: routines that were renamed, to be dropped later, each with the file that replaces it
     :ivar old_oids: the oids of the *known* routines before the first file ran
@@ -53,7 +53,7 @@ class FunctionRunner:
         self.replaced: dict[OldRoutine, SchemaFile] = {}
         self.old_oids: frozenset[int] = frozenset()
         self.is_stale = False
-        self._seen: set[str] = set()  # versions of routines that no running file has made
+        self._seen: set[str] = set()  # versions of routines that existed before the running files
 
     @property
     def all_made(self) -> list[MadeRoutine]:
@@ -68,7 +68,7 @@ class FunctionRunner:
         return len(files) - len(failed)
 
     def run(self, files: Sequence[SchemaFile]) -> None:
-        """Run *files* together and ask once what they made; where that fails or is not clear, one by one.
+        """Run *files* together, and read once what they have created; one by one if that fails or is ambiguous.
 
         :raises FunctionDeployFailed: PostgreSQL refused a file
         """
@@ -92,11 +92,11 @@ class FunctionRunner:
                 self.made[by_name[routine.name]].append(routine)
 
     def _one_by_one(self) -> FileRunner:
-        """Return a new runner: a kept one would be a reference cycle, and hold the files until a collection."""
+        """Return a new runner. An attribute would be a reference cycle, which holds the files until a collection."""
         return FileRunner(self._session, self._run_replacing, error_class=FunctionDeployFailed)
 
     def _look_around(self, files: Sequence[SchemaFile]) -> None:
-        """Record the existing routines, to distinguish those that *files* make."""
+        """Read the versions of existing routines, to distinguish those that *files* create."""
         if self._known and not self.old_oids:
             self.old_oids = frozenset(oid for _, oid in self._routines.oids(list(self._known)))
         dynamic = any(is_dynamic(file) for file in files)
@@ -118,7 +118,7 @@ class FunctionRunner:
         self.made[file] = made + (self._left_by(file, made) if dynamic else [])
 
     def _left_by(self, file: SchemaFile, made: Sequence[MadeRoutine]) -> list[MadeRoutine]:
-        """Return the routines that *file* has made before, names, and has now left as they are."""
+        """Return the routines that *file* has created earlier and names, but has not changed now."""
         again = {routine.identity for routine in made}
         earlier = [f.identity for f in self._known.values() if f.file == file.label and f.identity not in again]
         oids = [oid for _, oid in self._routines.oids(earlier)]
@@ -130,7 +130,7 @@ class FunctionRunner:
         return left
 
     def _run_replacing(self, file: SchemaFile) -> None:
-        """Run *file*; replace an existing function of it, or rename that, to be dropped later."""
+        """Run *file*. Replace its existing functions, or rename them, to be dropped later."""
         try:
             with self._session.savepoint():
                 self._run(file)

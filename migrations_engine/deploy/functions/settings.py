@@ -1,4 +1,4 @@
-"""Statements of files about existing functions: rights, comments and triggers, and how to revert them."""
+"""Statements about existing functions, for rights, comments and triggers, and their reversal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
 
 
 def settings_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
-    """Return the statements that grant, revoke and comment: all of ``functions/``, of others those about routines."""
+    """Yield the statements that grant, revoke and comment: all in ``functions/``, elsewhere those about routines."""
     for file in (*schema.types, *schema.tables, *schema.functions):
         for statement in script_of(file).statements:
             if SETTING_WORDS & set(statement.words[:1]) and (file.folder == "functions" or is_about_routine(statement)):
@@ -49,7 +49,7 @@ def run_settings(session: DeploySession, schema: Schema) -> bool:
 def run_take_backs(session: DeploySession, texts: Iterable[str]) -> None:
     """Run statements of ``take_backs``.
 
-    :raises FunctionDeployFailed: PostgreSQL refused one, and not because its object no longer exists
+    :raises FunctionDeployFailed: PostgreSQL refused one, and its object exists
     """
     for text in sorted(texts):
         try:
@@ -65,7 +65,7 @@ def run_take_backs(session: DeploySession, texts: Iterable[str]) -> None:
 def take_backs(schema: Schema) -> frozenset[str]:
     """Return the statements that revert the rights, comments and triggers of the files, as far as possible.
 
-    A later deploy runs those whose counterpart was removed from the files.
+    A later deploy runs them for statements that were removed from the files.
     """
     found = [_undoing(statement) for _, statement in settings_of(schema)]
     found += [
@@ -89,7 +89,7 @@ def _undoing(statement: SqlStatement) -> str | None:
     grantees = tokens[place + 1 :]
     end = next((number for number, token in enumerate(grantees) if token in _ENDS_OF_GRANTEES), len(grantees))
     if verb == "revoke" and (grantees[:end] != ["public"] or "option" in tokens[:3]):
-        return None  # others have only what was granted to them
+        return None  # other roles have only what was granted to them
     return " ".join([opposite, *tokens[:place], other, *grantees[:end]])
 
 

@@ -1,4 +1,4 @@
-"""Which migrations a database has had. One is known by its content: its name and folder may change."""
+"""The migrations that have run in a database, identified by their contents: name and folder may change."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ def applied_as(file: SchemaFile, statements_done: int | None = None) -> AppliedM
 def pending_migrations(
     files: Sequence[SchemaFile], state: DeployState, records: Records, *, force: bool, warnings: list[str]
 ) -> list[SchemaFile]:
-    """Return the migrations that have not run, or not to their end. Record the others under their present names.
+    """Return the migrations that have not run to their end, and record the others under their present names.
 
-    :raises MigrationFailed: the text of an applied one has changed in more than comments and white space, and that was
-        not forced
+    :raises MigrationFailed: the text of an applied one has changed in more than comments and white space, without force
     """
     applied = _matched(files, state)
     pending = []
@@ -46,9 +45,9 @@ def pending_migrations(
 
 
 def _matched(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFile, AppliedMigration]:
-    """Return the row of each file that has one: of its name and content, else of its content, else of its name.
+    """Return the record of each file, found by name and content, else by content, else by name.
 
-    Each row belongs to one file, so that two files of the same content are two migrations.
+    Each record belongs to one file, so that two files of the same content are two migrations.
     """
     rows = dict(state.migrations)
     found: dict[SchemaFile, AppliedMigration] = {}
@@ -71,7 +70,7 @@ def _matched(files: Sequence[SchemaFile], state: DeployState) -> dict[SchemaFile
 
 
 def _is_same(file: SchemaFile, row: AppliedMigration) -> bool:
-    """Whether the file says what was applied; rows of earlier versions know only the exact text."""
+    """Return whether the file is the applied migration. Records of earlier gateways have only the exact checksum."""
     return file.checksum == row.checksum or script_of(file).checksum == row.folded_checksum
 
 

@@ -1,4 +1,4 @@
-"""Migrations: each once, in file-name order."""
+"""Runs migrations, each once, in the order of their names."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ _FOR_NEW_DATABASES: Final = (
     "into seeders/, take the statement out, and repeat the request with force, which leaves older databases as they are"
 )
 _HEADLINE: Final = 120  #: characters of a statement in messages
-_READ_FOR_HEADLINE: Final = 1000  #: characters, comments included, among which those are looked for
+_READ_FOR_HEADLINE: Final = 1000  #: characters of a statement that are read for a message, with comments
 
 
 def runs_outside_transaction(file: SchemaFile) -> bool:
-    """Whether the migration says ``-- gateway: no-transaction`` at its top."""
+    """Return whether the migration begins with ``-- gateway: no-transaction``."""
     return directive(file.text, "gateway") == _OUTSIDE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionGroup:
-    """Migrations that share a transaction, after the one that runs by itself before them."""
+    """Migrations that share a transaction, and the one before them that runs outside a transaction."""
 
     outside: SchemaFile | None
     inside: tuple[SchemaFile, ...]
 
 
 def group_by_transaction(files: Sequence[SchemaFile]) -> tuple[TransactionGroup, ...]:
-    """Cut migrations at those that run outside a transaction; the first group has none, and may be empty."""
+    """Group migrations by those that run outside a transaction. The first group has none, and may be empty."""
     found: list[tuple[SchemaFile | None, list[SchemaFile]]] = [(None, [])]
     for file in files:
         if runs_outside_transaction(file):
@@ -74,7 +74,7 @@ def group_by_transaction(files: Sequence[SchemaFile]) -> tuple[TransactionGroup,
 class MigrationRunner:
     """Runs the pending migrations of one deploy.
 
-    :param add_declared: makes what ``tables/`` newly declares, for a migration that needs it; says if there was any
+    :param add_declared: creates newly declared objects for a migration that needs them; returns whether there were any
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class MigrationRunner:
         self.applied: list[str] = []
 
     def begin(self, migrations: Sequence[SchemaFile], declared: Catalog, before: Catalog | None = None) -> None:
-        """Prepare for *migrations* that were written for earlier declarations than those that are in place.
+        """Prepare to run *migrations*, which were written for earlier declarations.
 
-        :param before: the database before this deploy; None for a new one, in which their renames are taken back
+        :param before: the database before this deploy; None for a new one, in which renames are taken back first
         :raises MigrationFailed: the connection was lost
         """
         self._history = History(migrations, new_names(declared, before or Catalog()))
@@ -113,7 +113,7 @@ class MigrationRunner:
             self._taken_back = take_back_renames(self._session, migrations)
 
     def run(self, file: SchemaFile) -> None:
-        """Run *file* in the deploy's transaction and record it.
+        """Run *file* in the transaction of the deploy and record it.
 
         :raises MigrationFailed: PostgreSQL refused one of its statements, and its effect does not exist already
         """
@@ -135,10 +135,9 @@ class MigrationRunner:
         self._done(file)
 
     def run_outside(self, file: SchemaFile) -> None:
-        """Run *file* statement by statement, each committing by itself, and record how far it came.
+        """Run *file* statement by statement, each committed by itself, and record each.
 
-        A run that was cut off goes on behind the last statement that is known to have ended; if the one after it had
-        ended too, it is satisfied.
+        An interrupted run continues after the last recorded statement. If the next one had also ended, it is satisfied.
         """
         done = self._records.statements_done(file.path)
         if done:
@@ -189,7 +188,7 @@ class MigrationRunner:
             self._note(file, statement)
 
     def _note(self, file: SchemaFile, statement: SqlStatement) -> None:
-        """Remember what a statement has made; one that was only taken back for the migrations was satisfied."""
+        """Note the effect of a statement. A rename that was taken back before counts as satisfied."""
         if (file, statement.start) in self._taken_back:
             self._report_satisfied(file, statement)
         else:
@@ -210,7 +209,7 @@ class MigrationRunner:
         try:
             return table is not None and self._dependants.drop_of_relation(table, column=change.column)
         except MigrationFailed:
-            return False  # others use it, too: PostgreSQL's own refusal says more
+            return False  # then the error of PostgreSQL for the statement is clearer
 
     def _is_outdated(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
@@ -241,7 +240,7 @@ class MigrationRunner:
         return MigrationFailed(message, file=file.label, server=server)
 
     def _drop_invalid_index(self, statement: SqlStatement) -> None:
-        """Drop the invalid index that an interrupted CREATE INDEX CONCURRENTLY has left."""
+        """Drop the invalid index of an interrupted CREATE INDEX CONCURRENTLY."""
         made = created_name(statement)
         if made is None or made.kind != "INDEX" or made.name is None:
             return

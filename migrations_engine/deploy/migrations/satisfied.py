@@ -1,4 +1,4 @@
-"""Which refused migration statements are satisfied: what they would do, the declared tables contain already."""
+"""Decides which refused statements of migrations are satisfied: the declared tables have their effect already."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _QUERIES: Final = load_queries(__package__)
 _EXISTS: Final = frozenset({"42P07", "42701", "42710", "42723", "42P06", "42P16"})
 #: SQLSTATEs for "does not exist": table, column, other object, function, schema.
 _MISSING: Final = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
-_OTHER_KIND: Final = "42809"  #: what is to be dropped is a table and not a view, or the like
+_OTHER_KIND: Final = "42809"  #: the object to be dropped is of another kind
 _NO_SUCH_LABEL: Final = "22023"
 _DETACHING: Final = re.compile(r"DETACH\s+PARTITION\b", re.IGNORECASE)
 #: SQLSTATEs with which PostgreSQL refuses to change the kind of a column: identity, generated, with a default.
@@ -31,7 +31,7 @@ _KINDS_OF_COLUMNS: Final = tuple(
 )
 #: SQLSTATEs with which PostgreSQL refuses another type for a column that a view, policy or generated column uses.
 TYPE_IN_USE: Final = frozenset({"0A000", "42601"})
-_ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is a partition, or a child, already
+_ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is already a partition or child
 _ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b", re.IGNORECASE)
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
@@ -40,25 +40,25 @@ _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"}
 
 
 class MadeByMigrations:
-    """What this deploy's own migrations made: a second one making the same is a mistake, not satisfied."""
+    """The objects that migrations of this deploy have created. To create one again is an error, not satisfied."""
 
     def __init__(self) -> None:
         self._names: set[tuple[str, str | None, str | None]] = set()
         self._made: set[str | None] = set()
 
     def note(self, statement: SqlStatement, *, satisfied: bool = False) -> None:
-        """Remember what a statement that has run made, or that it was satisfied."""
+        """Add the objects of a statement that has run or was satisfied."""
         makes = _makes(statement)
         self._names |= makes
         if not satisfied:
             self._made |= {name for _, _, name in makes}
 
     def __contains__(self, name: str) -> bool:
-        """Return whether a statement that was not satisfied made something of that name."""
+        """Return whether a statement that was not satisfied has created an object of that name."""
         return name in self._made
 
     def forget(self, name: str) -> None:
-        """Forget what has that name: the migrations create it anew."""
+        """Remove the objects of that name, because migrations create them again."""
         self._names = {made for made in self._names if made[2] != name}
 
     def includes_any_of(self, statement: SqlStatement) -> bool:
@@ -66,7 +66,7 @@ class MadeByMigrations:
 
 
 def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.Error, made: MadeByMigrations) -> bool:
-    """Return whether *statement*, refused with *exc*, has its effect already.
+    """Return whether the effect of *statement*, refused with *exc*, exists already.
 
     True if it creates or adds an object that exists and that no migration of this deploy made, if it drops or renames
     one that does not exist, or if a column is of the wanted kind or type already.
@@ -83,7 +83,7 @@ def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.E
 
 
 def _is_column_as_wanted(session: DeploySession, statement: SqlStatement, exc: psycopg.Error) -> bool:
-    """Return whether an ALTER TABLE, which PostgreSQL refused, leaves a column as it is."""
+    """Return whether a refused ALTER TABLE would not change the column."""
     altered = alter_table_actions(statement)
     if altered is None or len(altered.actions) != 1:
         return False
@@ -97,7 +97,7 @@ def _is_column_as_wanted(session: DeploySession, statement: SqlStatement, exc: p
 
 
 def _has_type(session: DeploySession, table: ObjectName, change: TypeChange) -> bool:
-    """Return whether the column is of the type; a temporary table shows what PostgreSQL makes of its text."""
+    """Return whether the column is of the type. A temporary table shows how PostgreSQL reads the type."""
     with session.undone():
         session.query(b"CREATE TEMPORARY TABLE _stonescriptdb_gateway_type (wanted " + change.type.encode() + b")")
         row = session.query(_QUERIES["column_has_type"], {"column": change.column, **_spelled(table)}).fetchone()
@@ -105,7 +105,7 @@ def _has_type(session: DeploySession, table: ObjectName, change: TypeChange) -> 
 
 
 def separate_actions(statement: SqlStatement) -> list[str]:
-    """Cut an ALTER TABLE of several actions into one statement each, for when some of them are satisfied."""
+    """Return an ALTER TABLE of several actions as one statement each, since some may be satisfied."""
     altered = alter_table_actions(statement)
     if altered is None or len(altered.actions) < 2:
         return []
@@ -140,7 +140,7 @@ def _removes(session: DeploySession, statement: SqlStatement) -> bool:
 
 
 def _is_gone(session: DeploySession, table: ObjectName, action: TableAction) -> bool:
-    """Whether a DROP or RENAME action has nothing left to do: the old name is not there, the new one is."""
+    """Return whether the effect of a DROP or RENAME action exists: the old name is gone, the new one exists."""
     if action.kind in _DROPPING or _DETACHING.match(action.text):
         return _exists(session, table)
     if action.kind not in _RENAMING or action.new_name is None:
@@ -151,7 +151,7 @@ def _is_gone(session: DeploySession, table: ObjectName, action: TableAction) -> 
 
 
 def _is_renamed(session: DeploySession, statement: SqlStatement) -> bool:
-    """Whether an ALTER … RENAME TO of something other than a table finds only the new name."""
+    """Return whether only the new name of an ALTER … RENAME TO exists, of an object other than a table."""
     renamed = rename_of(statement)
     if renamed is None or renamed.kind not in _RENAMED_KINDS or renamed.new_name is None:
         return False

@@ -1,4 +1,4 @@
-"""Counts the existing rows of those that seeders define, without changing anything."""
+"""Counts the rows of seeders that exist, without changing anything."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from migrations_engine.source.insert import Insert
 
 
 class RowCounter:
-    """Counts rows in the database behind *session*."""
+    """Counts rows in the database of *session*."""
 
     def __init__(self, session: DeploySession) -> None:
         self._session = session
 
     def count(self, inserts: Sequence[Insert], table: SeededTable, *, altered: bool = False) -> RowCount:
-        """Count the rows of several statements: in one query if they are similar and all rows exist, else one by one.
+        """Return the counts for several statements: from one query if they are similar and all rows exist.
 
         :param altered: other statements of the file may change those rows
         """
@@ -42,7 +42,7 @@ class RowCounter:
         return sum((self._count_one(insert, table, altered=altered) for insert in inserts), RowCount())
 
     def _count_one(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
-        """Count without inserting; where the query cannot stand alone, insert into a copy of the table and undo it."""
+        """Count without inserting. If the query cannot run alone, insert into a copy of the table and roll back."""
         try:
             with self._session.savepoint():
                 count = count_rows(self._session, insert, table, altered=altered)
@@ -53,14 +53,14 @@ class RowCounter:
         return count
 
     def _count_by_inserting(self, insert: Insert, table: SeededTable, count: RowCount) -> RowCount:
-        """Run the statement and roll it back, since a trigger may rewrite keys; the rows it inserts are missing."""
+        """Run the statement and roll it back, as triggers may change keys. The inserted rows are the missing ones."""
         with suppress(psycopg.Error), self._session.undone():
             missing = rows_not_there(self._session, insert, table)
             return replace(count, found=count.expected - len(missing), missing=missing[:MISSING_NAMED])
         return count
 
     def _count_by_copy(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
-        """As PostgreSQL types the rows of an INSERT by its table, ``ARRAY[]`` and mixed literals work only there."""
+        """Count in a temporary copy, as ``ARRAY[]`` and literals of mixed types get their types only in an INSERT."""
         copy = '"pg_temp"."_stonescriptdb_gateway_seed"'
         columns = sql.SQL(", ").join(sql.Identifier(c["name"]) for c in table.columns)
         with self._session.undone():

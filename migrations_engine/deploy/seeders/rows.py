@@ -1,4 +1,4 @@
-"""The rows that an INSERT statement defines: found by running its query without inserting, and looked for by key."""
+"""Counts the rows that an INSERT defines: its query runs without inserting, and its rows are looked up by key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from migrations_engine.source.insert import Insert
 from migrations_engine.source.names import ObjectName
 
 _QUERIES: Final = load_queries(__package__)
-MISSING_NAMED: Final = 5  #: rows that are named of those that are not there
+MISSING_NAMED: Final = 5  #: missing rows in a message
 KEY_COLUMNS_NAMED: Final = 4  #: of a table without a key
 _DEFINED: Final = "_stonescriptdb_gateway_defined"  #: the rows of a statement; no table has this name
 _PRESENT: Final = "_stonescriptdb_gateway_present"  #: the existing rows
@@ -28,8 +28,8 @@ class SeededTable:
     """A table that a seeder fills."""
 
     oid: int
-    name: str  #: as SQL may use it
-    label: str  #: as people read it: without quotes, and without ``public.``
+    name: str  #: quoted for SQL
+    label: str  #: for messages: without quotes and without ``public.``
     columns: list[dict[str, Any]]  #: name, type, category; in order, generated ones left out
     keys: list[list[str]]  #: column names of each unique index without expressions, the primary key first
     needs: list[int]  #: oids of the other tables that its foreign keys refer to
@@ -38,10 +38,10 @@ class SeededTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowCount:
-    """How many rows a statement defines, and how many of them the table has.
+    """The number of rows that a statement defines, and of those that exist.
 
-    :ivar missing: some of the others, as people read them: ``id = 1``
-    :ivar by_key: they were looked for by a key of the table
+    :ivar missing: some of the others, for messages: ``id = 1``
+    :ivar by_key: they were looked up by a key of the table
     """
 
     expected: int = 0
@@ -59,13 +59,13 @@ class RowCount:
 
 
 def find_table(session: DeploySession, name: ObjectName) -> SeededTable | None:
-    """Look a table up as an INSERT would; None when there is none."""
+    """Return the table that an INSERT would fill; None if it does not exist."""
     with session.connection.cursor(row_factory=class_row(SeededTable)) as cursor:
         return cursor.execute(_QUERIES["seeded_table"], {"schema": name.schema, "table": name.name}).fetchone()
 
 
 def joined(inserts: Sequence[Insert]) -> Insert | None:
-    """Several INSERTs of plain values into the same columns of one table as one; None when they are something else."""
+    """Return several INSERTs of plain values into the same columns of one table as one; None for others."""
     if len(inserts) < 2:
         return None
     first = inserts[0]
@@ -82,7 +82,7 @@ def joined(inserts: Sequence[Insert]) -> Insert | None:
 
 
 def count_rows(session: DeploySession, insert: Insert, table: SeededTable, *, altered: bool = False) -> RowCount:
-    """Count the rows that *insert* defines and those of them in *table*, by the first key for which it has values.
+    """Return the number of rows of *insert*, and of those in *table*, by the first key for which it has values.
 
     A table without such a key is searched by all given values, except computed times and UUIDs. Where the stored values
     may differ from the given ones, only the number of rows is compared.
@@ -106,9 +106,9 @@ def count_rows(session: DeploySession, insert: Insert, table: SeededTable, *, al
 
 
 def rows_not_there(session: DeploySession, insert: Insert, table: SeededTable) -> tuple[str, ...]:
-    """Name the rows that the table takes when *insert* is run again: those that are missing, as triggers make them.
+    """Return names of the rows that *insert* inserts when it runs again. They are missing, as triggers make them.
 
-    The session must undo it. Rows that have a key of the table are not taken.
+    The caller must roll back. Rows with an existing key are not inserted.
     """
     key = next(iter(table.keys), None) or [column["name"] for column in table.columns][:KEY_COLUMNS_NAMED]
     label = _label(key, sql.Identifier)
@@ -125,10 +125,10 @@ def _count(
     names: tuple[str, ...],
     key: list[str] | None,
 ) -> RowCount | None:
-    """Count by *key*; return None if some row has no value for it."""
+    """Return the count by *key*; None if a row has no value for it."""
     types = {column["name"]: column for column in table.columns}
     compared = key if key is not None else [n for n in names if not (insert.computes and _is_volatile(types[n]))]
-    # In the query the columns are called by their number, which no column of the table is mistaken for.
+    # In the query, columns have numbers as names, which differ from the names of the table's columns.
     numbered = {name: sql.Identifier(_DEFINED, str(number)) for number, name in enumerate(names)}
     conditions = sql.SQL(" AND ").join(
         _same(sql.Identifier(_PRESENT, name), numbered[name], types[name]["type"], insert, exact=key is not None)

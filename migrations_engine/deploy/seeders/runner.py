@@ -1,4 +1,4 @@
-"""Seeders: run as written into tables that are empty; on migrate, every row they define is looked for by its key."""
+"""Runs seeders for empty tables, and checks on migrate that all their rows exist."""
 
 from __future__ import annotations
 
@@ -29,20 +29,22 @@ _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "seeders"
 _QUERY: Final = re.compile("select", re.IGNORECASE)
 _FOREIGN_KEY_VIOLATION: Final = "23503"
-_PLANNED: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "SELECT", "VALUES", "WITH"})  #: what EXPLAIN takes
+_PLANNED: Final = frozenset(
+    {"INSERT", "UPDATE", "DELETE", "MERGE", "SELECT", "VALUES", "WITH"}
+)  #: statements for EXPLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fill:
-    """Which tables are filled, by the name PostgreSQL prints."""
+    """The tables to be filled, by their printed names."""
 
-    empty: Set[str]  #: their statements run as they are written
-    begun: Set[str]  #: this deploy made them, and a migration has put rows in since
-    added_to: Set[str]  #: they get the rows that are not there
+    empty: Set[str]  #: their statements run unchanged
+    begun: Set[str]  #: new tables into which a migration has inserted rows
+    added_to: Set[str]  #: only missing rows are inserted
 
 
 class Seeders:
-    """The seeders of one deploy of one database."""
+    """The seeders of one deploy."""
 
     def __init__(self, session: DeploySession, files: Sequence[SchemaFile]) -> None:
         self._session = session
@@ -60,15 +62,15 @@ class Seeders:
         only_made: bool = False,
         add_missing: bool = False,
     ) -> tuple[SeederResult, ...]:
-        """Run the seeders of tables that are empty, in an order that their foreign keys allow.
+        """Run the seeders of empty tables, in an order that their foreign keys allow.
 
-        A table that this deploy has made was empty when it began. If a migration has put rows in since, the rows that
-        are not there by their key are added to them.
+        If a migration has inserted rows into a table that this deploy has created, the rows whose keys are missing are
+        added.
 
-        :param first_deploy: the database was just made, so that statements which name no table to fill run as well
-        :param made: the tables that this deploy has made, by the name PostgreSQL prints; None: all there are
-        :param only_made: fill no others
-        :param add_missing: add the rows that are not there to every table
+        :param first_deploy: the database is new, so that statements which fill no table run as well
+        :param made: the printed names of the tables that this deploy has created; None for all tables
+        :param only_made: fill only these
+        :param add_missing: add missing rows to all tables
         :raises MigrationFailed: PostgreSQL refused a statement
         """
         targets = {file: {table.name: table for table, _ in self._inserts(file)} for file in self._files}
@@ -98,7 +100,7 @@ class Seeders:
         return _summed(results[file] for file in files)
 
     def validate(self) -> tuple[SeederValidation, ...]:
-        """Look up every row that the seeders define, and return the counts by table.
+        """Look up all rows that the seeders define, and return the counts by table.
 
         :raises MigrationFailed: a seeder's query cannot be run
         """
@@ -170,7 +172,7 @@ class Seeders:
         return results
 
     def _add_missing(self, file: SchemaFile, insert: Insert, table: SeededTable) -> SeederResult:
-        """Insert the rows that are not there: by their key, or row by row where they have none."""
+        """Insert missing rows: by their key, or one by one if they have none."""
         count = self._counter.count([insert], table)
         inserted = 0
         if count.found < count.expected and count.by_key:
@@ -188,7 +190,7 @@ class Seeders:
         return SeederResult(table=table.label, inserted=inserted, skipped=max(count.expected - inserted, 0))
 
     def _check_others(self, file: SchemaFile) -> None:
-        """Let PostgreSQL plan the statements whose rows are not counted: what they name may be gone."""
+        """Check with EXPLAIN that the objects of the other statements exist."""
         looked_at = {insert.statement for insert in _inserts_of(file) if not insert.writes}
         statements = script_of(file).statements
         if all(_PLANNED & set(statement.words[:1]) for statement in statements):
@@ -201,7 +203,7 @@ class Seeders:
         return max(self._session.run(text.encode(), step=_STEP, file=file.label), 0)
 
     def _move_sequences(self, table: SeededTable) -> None:
-        """Set the sequence, so that the next id follows those in the seeders."""
+        """Set the sequences of the table, so that the next values follow those in the seeders."""
         rows = self._session.query(_QUERIES["sequences_behind"], {"tables": [table.oid]}).fetchall()
         for name, column, sequence in rows:
             statement = sql.SQL(
@@ -223,7 +225,7 @@ def _inserts_of(file: SchemaFile) -> tuple[Insert, ...]:
 
 
 def _alters(file: SchemaFile) -> bool:
-    """Whether the file changes rows after it has put them in."""
+    """Return whether the file changes rows after it has inserted them."""
     return any(
         {"UPDATE", "DELETE", "MERGE", "DO", "SELECT", "CALL"} & set(s.words[:1]) for s in script_of(file).statements
     )
