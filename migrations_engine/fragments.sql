@@ -1,8 +1,8 @@
--- Parts of statements that several queries.sql have in common. They are included by name, {{routine_fingerprint}}, and
--- have no parameters and no percent sign, because only statements with parameters double that.
+-- Parts that statements of several queries.sql have in common, included as {{routine_fingerprint}}. They contain no
+-- parameters and no percent sign, which is doubled only in statements with parameters.
 
 -- name: routine_fingerprint
--- A digest of everything that CREATE OR REPLACE and ALTER can change of a routine, which is the row p of pg_proc.
+-- A digest of everything that CREATE OR REPLACE and ALTER can change of a routine, the row p of pg_proc.
 md5(concat_ws('|', p.prokind, p.prolang, p.procost, p.prorows, p.prosecdef, p.proleakproof, p.proisstrict, p.proretset,
               p.provolatile, p.proparallel, p.prorettype, p.proallargtypes::text, p.proargmodes::text, p.proargnames::text,
               p.proargdefaults::text, p.prosrc, p.prosqlbody::text, p.proconfig::text,

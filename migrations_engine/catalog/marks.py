@@ -1,4 +1,4 @@
-"""Tells whether catalogs have changed or are equal in two databases, for less than it costs to read them."""
+"""Compares catalogs over time and between databases, for less than it costs to read them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 -- name: catalog
 -- The application's whole catalog as one JSON document, in the shape of ``model.Catalog``; keys with null are left out.
--- Beside it, whether there are objects and privileges that only the statements after this one read.
--- Deparsed text depends on session settings, so they are fixed first and put back last, inside this one statement: CASE
--- evaluates its condition before its branch, and OFFSET 0 keeps the three levels from being merged into one.
+-- The other columns say whether there are objects and privileges that only the statements after this one read.
+-- Printed definitions depend on settings, which are set first and restored last within this one statement: CASE evaluates
+-- its condition before its branch, and OFFSET 0 prevents that the three levels are merged.
 -- Left out: system schemas, temporary objects, members of extensions, and the gateway's own tables.
 SELECT json_strip_nulls(reading.document)::text,
        EXISTS (SELECT FROM (
@@ -279,7 +279,7 @@ FROM (
             'comments', (SELECT json_agg(json_build_array(o.type, o.identity, d.description) ORDER BY o.type, o.identity)
                 FROM pg_catalog.pg_description AS d
                 CROSS JOIN LATERAL (
-                    -- PostgreSQL 15 says it of a transform as no statement does.
+                    -- PostgreSQL 15 prints the identity of a transform as no statement writes it.
                     SELECT i.type, CASE i.type WHEN 'transform' THEN replace(i.identity, ' on language ', ' language ')
                                                ELSE i.identity END AS identity
                     FROM pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i) AS o
@@ -450,14 +450,14 @@ PREPARE _stonescriptdb_gateway_catalog AS
 EXECUTE _stonescriptdb_gateway_catalog
 
 -- name: settings
--- What deparsed text depends on, for this transaction only; as the statement above fixes it.
+-- The same settings of printed definitions as in the statement above, for this transaction.
 SELECT set_config(wanted.name, wanted.value, true)
 FROM (VALUES ('search_path', ''), ('quote_all_identifiers', 'off'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
              ('TimeZone', 'UTC'), ('bytea_output', 'hex'), ('extra_float_digits', '1'), ('lc_monetary', 'C')) AS wanted(name, value)
 
 -- name: objects
--- The application's objects that belong to no relation, in an order in which they can be made: what makes each, and what
--- is said about it afterwards, with what takes that back. Read only where the statement above found some.
+-- The application's objects that belong to no relation, in an order in which they can be created: the CREATE statement of
+-- each, and the statements after it with those that revert them. Read only if the statement above has found some.
 -- Columns that only some versions of PostgreSQL have are read through to_jsonb.
 WITH member AS MATERIALIZED (
     SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype IN ('e', 'i')
@@ -671,7 +671,7 @@ WHERE o.oid >= 16384
   AND NOT EXISTS (SELECT FROM member AS e WHERE e.classid = o.tableoid AND e.objid = o.oid)
 
 -- name: mappings_and_owners
--- What is known by name only: user mappings, whose options may be secret, and objects that belong to another role.
+-- Objects that are compared by name only: user mappings, whose options may be secret, and objects of other owners.
 SELECT coalesce(json_agg(DISTINCT line), '[]')::text
 FROM (
     SELECT format('user mapping for %s on the server %I', m.usename, m.srvname) AS line
@@ -686,8 +686,8 @@ FROM (
 ) AS lines
 
 -- name: publications
--- Publications as objects. PostgreSQL 14 has no columns for rows and columns, which then are those of absent, and no
--- catalog of schemas, which are found by what they depend on.
+-- Publications as objects. On PostgreSQL 14, which has no row filters and column lists, those of absent are used; schemas
+-- are found by dependencies, as there is no catalog of them.
 SELECT json_strip_nulls(json_agg(json_build_object(
            'kind', 'publication', 'identity', quote_ident(p.pubname),
            'definition', format('CREATE PUBLICATION %I%s WITH (publish = %L, publish_via_partition_root = %s%s)', p.pubname,
@@ -720,7 +720,7 @@ SELECT json_strip_nulls(json_agg(json_build_object(
 FROM pg_catalog.pg_publication AS p
 
 -- name: privileges
--- What roles may do beyond the default, and may by default and do not; read only where the first statement found some.
+-- Privileges that differ from the default; read only if the first statement has found some.
 WITH member AS MATERIALIZED (
     SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
 ), namespace AS MATERIALIZED (
@@ -792,8 +792,8 @@ CROSS JOIN LATERAL (
 ) AS p
 
 -- name: input_is_valid
--- What pg_input_is_valid says on PostgreSQL 16 and newer. json_to_record calls the input function of the type with its
--- modifier, which a cast of the text does not; to a json column it assigns the text as it is.
+-- A substitute for pg_input_is_valid before PostgreSQL 16. json_to_record calls the input function of the type with its
+-- modifier, which a cast of text does not; a json column gets the text unchanged.
 CREATE FUNCTION pg_temp.input_is_valid(value text, type text) RETURNS boolean LANGUAGE plpgsql AS $function$
 DECLARE
     known CONSTANT regtype := type;
@@ -813,12 +813,12 @@ END
 $function$
 
 -- name: guards
--- For the transaction of one question: it changes nothing, ends in time, and sees all rows or fails.
+-- Settings to count rows: read only, with a time limit, and with an error instead of rows hidden by row security.
 SELECT set_config('statement_timeout', %(timeout)s, true), set_config('transaction_read_only', 'on', true),
        set_config('row_security', 'off', true)
 
 -- name: names
--- How tables, their columns and types are called, with what stays the same when they are renamed.
+-- The names of tables, their columns and types, with a key that a rename does not change.
 SELECT object.key, CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(object.name),
        n.nspname, object.name, object.columns
 FROM (
@@ -834,12 +834,12 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace
 WHERE n.nspname !~ '^pg_'
 
 -- name: mark
--- For each catalog a text that changes with any change of an object in it: the number of rows that it has for the
--- application's objects, and a sum over the transactions that wrote them. Statistics and the like are written in place. A
--- new session plans this for longer than it runs, so there is one aggregate, and only what is common is read: column
--- defaults and parents always change with rows of pg_depend, and there is no object of a kind in mark_more without such
--- rows. The oids in the list are those of pg_class, pg_type, pg_proc, pg_constraint, pg_attrdef, pg_trigger, pg_rewrite,
--- pg_policy, pg_namespace, pg_extension, pg_default_acl, pg_cast, pg_am and pg_transform.
+-- For each catalog a text that changes with any change of an object in it: the number of its rows for the application's
+-- objects, and a sum over the transactions that wrote them. Statistics are written in place. In a new session, planning
+-- takes longer than running, so there is one aggregate, and only common catalogs are read: column defaults and parents
+-- always change with rows of pg_depend, and objects of the catalogs in mark_more have such rows, too. The oids in the
+-- list are those of pg_class, pg_type, pg_proc, pg_constraint, pg_attrdef, pg_trigger, pg_rewrite, pg_policy,
+-- pg_namespace, pg_extension, pg_default_acl, pg_cast, pg_am and pg_transform.
 SELECT item.catalog, concat(count(*), ' ', sum(hashtext(item.written::text))) AS mark, bool_or(item.more) AS has_more
 FROM (
     SELECT 'pg_depend' AS catalog, xmin AS written, classid NOT IN (
@@ -898,8 +898,8 @@ PREPARE _stonescriptdb_gateway_mark AS
 EXECUTE _stonescriptdb_gateway_mark
 
 -- name: shape
--- What the present transaction has written to some catalogs, and which of their other rows are left, without oids: one
--- number for each catalog. Between the parts of this statement are the statements of the catalogs, shape_of_….
+-- The rows that the present transaction has written to some catalogs, and the names in their other rows, without oids: a
+-- number for each catalog. The statements of the catalogs, shape_of_…, are inserted between the parts of this one.
 SELECT item.catalog, sum(hashtextextended(item.content, 0))::text AS shape
 FROM (
 

@@ -1,5 +1,5 @@
 -- name: storage
--- Where each relation of the application is stored, by oid: a plan shows locks and rewrites of existing relations.
+-- The file of each relation of the application, by oid: a plan shows locks and rewrites of existing relations.
 SELECT coalesce(json_object_agg(oid, pg_relation_filenode(oid)::bigint), '{}')
   FROM pg_catalog.pg_class
  WHERE relkind IN ('r', 'p', 'm', 'i', 'I')
@@ -7,7 +7,7 @@ SELECT coalesce(json_object_agg(oid, pg_relation_filenode(oid)::bigint), '{}')
    AND NOT starts_with(relname, '_stonescriptdb_gateway_')
 
 -- name: strong_locks
--- The strongest lock of this transaction on each relation, of those that keep the application out, and its storage now.
+-- The strongest lock of this transaction that blocks the application, for each relation, and its present file.
 SELECT l.relation::text, l.relation::regclass::text,
        (array_agg(l.mode ORDER BY array_position(
            '{AccessExclusiveLock,ExclusiveLock,ShareRowExclusiveLock,ShareLock,ShareUpdateExclusiveLock}', l.mode)))[1],
@@ -22,7 +22,7 @@ SELECT l.relation::text, l.relation::regclass::text,
  ORDER BY 2
 
 -- name: available_extensions
--- What the server could install, and what is installed, of the extensions asked for.
+-- The available and the installed versions of the given extensions.
 SELECT v.name, v.version, e.extversion AS installed, n.nspname AS schema, v.version = a.default_version AS is_default
   FROM pg_catalog.pg_available_extension_versions v
   JOIN pg_catalog.pg_available_extensions a ON a.name = v.name
@@ -31,7 +31,7 @@ SELECT v.name, v.version, e.extversion AS installed, n.nspname AS schema, v.vers
  WHERE v.name = ANY (%(names)s)
 
 -- name: database_search_path
--- What this database sets as search_path for every session, if it does.
+-- The search_path that this database sets for all sessions, if any.
 SELECT substr(setting, length('search_path=') + 1)
   FROM pg_catalog.pg_db_role_setting s
  CROSS JOIN LATERAL unnest(s.setconfig) AS setting
@@ -53,8 +53,8 @@ SELECT set_config('search_path', %(search_path)s, true), set_config('check_funct
 SET SESSION AUTHORIZATION DEFAULT; RESET ROLE
 
 -- name: dependants_in_order
--- What uses a relation, one of its columns or constraints, or a routine, and what uses that in turn: first what nothing
--- else uses. Indexes, constraints and defaults of a column itself go with the column and are left out.
+-- The direct and indirect dependants of a relation, of one of its columns or constraints, or of a routine, each before
+-- those that it uses. Indexes, constraints and defaults of a column are dropped with it and left out.
 WITH RECURSIVE root AS (
     SELECT 'pg_catalog.pg_proc'::regclass::oid AS classid, %(routine)s::oid AS objid, 0 AS objsubid
      WHERE %(routine)s::oid IS NOT NULL
@@ -94,7 +94,7 @@ WITH RECURSIVE root AS (
      WHERE NOT (d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.deptype IN ('a', 'i') AND EXISTS (
          SELECT FROM generated g WHERE g.oid = d.objid AND (g.adrelid, g.adnum) = (d.refobjid, d.refobjsubid)))
      UNION ALL
-    -- A generated column goes with its expression, and is computed again.
+    -- A generated column is dropped with its expression, and computed again.
     SELECT 'pg_catalog.pg_class'::regclass, adrelid, adnum, 'pg_catalog.pg_attrdef'::regclass, oid, 0, 'n' FROM generated
 ), found AS (
     SELECT classid, objid, objsubid, 0 AS depth FROM root
@@ -180,7 +180,7 @@ SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I'
  ORDER BY n.depth DESC, n.description
 
 -- name: blockers
--- The sessions that block a session. Of other roles' sessions an ordinary role sees only the number.
+-- The sessions that block a session. An ordinary role sees only the pid of other roles' sessions.
 SELECT b.pid, coalesce(a.application_name, '') AS application, coalesce(a.usename::text, '') AS role,
        coalesce(a.state, CASE WHEN b.pid = 0 THEN 'prepared transaction' ELSE 'state unknown' END) AS state,
        coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::int AS transaction_seconds,
@@ -193,8 +193,8 @@ SELECT b.pid, coalesce(a.application_name, '') AS application, coalesce(a.usenam
 SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE virtualtransaction = ANY (%(transactions)s))
 
 -- name: objects_of_other_roles
--- The objects of this database that belong to a role whose rights the deploying one does not have, with what gives each
--- to it. Sequences of columns and indexes go with their table.
+-- The objects of roles whose privileges the deploying role does not have, with the statements that make it their owner.
+-- Indexes and sequences of columns belong to their table.
 SELECT i.type, i.identity, coalesce(btrim(i.name, '"'), a.object_names[cardinality(a.object_names)]) AS name,
        quote_ident(pg_get_userbyid(o.owner)) AS owner,
        CASE WHEN i.type <> 'extension' THEN

@@ -1,6 +1,5 @@
 -- name: create_tables
--- The five tracking tables. Column names and types agree with those an earlier gateway left in adopted databases;
--- what we need beyond them is added, never changed.
+-- The five tracking tables. Their columns are those of an earlier gateway, which adopted databases have; others are added.
 CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_migrations (
     id serial PRIMARY KEY,
     migration_file text NOT NULL UNIQUE,
@@ -49,8 +48,8 @@ CREATE TABLE IF NOT EXISTS public._stonescriptdb_gateway_tables (
 ALTER TABLE public._stonescriptdb_gateway_tables ADD COLUMN IF NOT EXISTS definition jsonb
 
 -- name: lock
--- Take the deploy lock if it is free, set this transaction up, and say whether this database has a tracking table.
--- The lock is polled and never waited for: a waiting session would deadlock with CREATE INDEX CONCURRENTLY.
+-- Take the deploy lock if it is free, apply the settings of a deploy, and return whether there is a tracking table.
+-- The lock is polled, because a waiting session would deadlock with CREATE INDEX CONCURRENTLY.
 SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy', 0)) AS locked,
        set_config('search_path', %(search_path)s, true) AS search_path,
        set_config('lock_timeout', %(lock_timeout_ms)s, true) AS lock_timeout,
@@ -59,7 +58,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('stonescriptdb gateway deploy'
        to_regclass('public._stonescriptdb_gateway_tables') IS NOT NULL AS has_tables
 
 -- name: probe
--- What a deploy that is not a repetition has to know of the database.
+-- The state of the database for a deploy that is not a repetition.
 SELECT 5 = (SELECT count(*) FROM pg_catalog.pg_attribute
              WHERE (attrelid, attname) IN (
                  (to_regclass('public._stonescriptdb_gateway_migrations'), 'folded_checksum'),
@@ -81,14 +80,14 @@ SELECT current_database(),
        shobj_description((SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), 'pg_database')
 
 -- name: lock_session
--- The deploy lock once more, for the whole session: its holder in a transaction gets it at once.
+-- The deploy lock for the whole session. The transaction that has it already gets it without waiting.
 SELECT pg_advisory_lock(hashtextextended('stonescriptdb gateway deploy', 0))
 
 -- name: unlock_session
 SELECT pg_advisory_unlock(hashtextextended('stonescriptdb gateway deploy', 0))
 
 -- name: state
--- Everything remembered of earlier deploys, and which of the deployed functions are still there as they were deployed.
+-- The records of earlier deploys, and whether the deployed functions are as they were deployed.
 SELECT json_build_object(
     'migrations', (SELECT coalesce(json_agg(json_build_object(
                        'file', migration_file, 'checksum', checksum, 'folded_checksum', folded_checksum,
@@ -121,8 +120,8 @@ DO UPDATE SET checksum = excluded.checksum, folded_checksum = excluded.folded_ch
               statements_done = excluded.statements_done, applied_at = now()
 
 -- name: free_migration_names
--- Rows that get another name, and those that have it, step aside first: two may exchange their names. A row that no file
--- belongs to any more stays aside.
+-- Rows that get another name, and those that have it, get a temporary name first, because two may exchange their names.
+-- A row without a file keeps it.
 UPDATE public._stonescriptdb_gateway_migrations
    SET migration_file = format('%%s (%%s)', migration_file, left(checksum, 12))
  WHERE migration_file = ANY (%(names)s)
@@ -156,12 +155,12 @@ DO UPDATE SET signature = excluded.signature, return_type = excluded.return_type
               fingerprint = excluded.fingerprint, deployed_at = now()
 
 -- name: forget_functions
--- Rows without a fingerprint were written by an earlier gateway, in a spelling of their own.
+-- Rows without a fingerprint were written by an earlier gateway.
 DELETE FROM public._stonescriptdb_gateway_functions
  WHERE signature = ANY (%(identities)s) OR (signature = '' AND source_file = ANY (%(files)s)) OR fingerprint IS NULL
 
 -- name: record_note
--- The row '*' remembers the last deploy as a whole.
+-- The row '*' has the last deploy as a whole.
 INSERT INTO public._stonescriptdb_gateway_tables (table_name, checksum, source_file, definition)
 VALUES ('*', %(checksum)s, '', %(note)s)
 ON CONFLICT (table_name)
@@ -179,7 +178,7 @@ DO UPDATE SET checksum = excluded.checksum, source_file = excluded.source_file, 
 RETURNING table_name
 
 -- name: records_digest
--- What a deploy reads of the tracking tables beside the note, without the fingerprints of functions: they have oids in them.
+-- The records that a deploy reads besides the note, without the fingerprints of functions, which contain oids.
 SELECT md5(string_agg(item.content, E'\n' ORDER BY item.content))
 FROM (
     SELECT concat_ws('|', migration_file, checksum, folded_checksum, statements_done) AS content
@@ -190,7 +189,7 @@ FROM (
 ) AS item
 
 -- name: renew_fingerprints
--- The digests of functions have oids in them, which are others in each database.
+-- The fingerprints of functions contain oids, which differ between databases.
 UPDATE public._stonescriptdb_gateway_functions f
    SET fingerprint = {{routine_fingerprint}}
   FROM pg_catalog.pg_proc p
@@ -215,7 +214,7 @@ SELECT change_type, object_name, detail, %(forced)s, %(platform)s, %(request_id)
   FROM jsonb_to_recordset(%(rows)s) AS r (change_type text, object_name text, detail jsonb)
 
 -- name: missing
--- What should be there and is not: the extensions of the given names, and the routines recorded as deployed.
+-- The missing ones of the given extensions and of the recorded routines.
 SELECT 'extension', name
   FROM unnest(%(extensions)s::text[]) AS name
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = name)
@@ -256,5 +255,5 @@ SELECT t.deployed_at,
 SELECT checksum, definition FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'
 
 -- name: note_of_any_version
--- A database of an earlier gateway has no column definition, and no such row.
+-- In a database of an earlier gateway there is no column definition and no such row.
 SELECT checksum, to_jsonb(t) -> 'definition' FROM public._stonescriptdb_gateway_tables AS t WHERE table_name = '*'

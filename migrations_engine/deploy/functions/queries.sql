@@ -1,13 +1,12 @@
 -- name: routine_versions
--- A text for each routine that changes whenever the routine is made, replaced or altered.
+-- A text for each routine that changes whenever the routine is created, replaced or altered.
 SELECT format('%%s%%s', oid, ctid)
   FROM pg_catalog.pg_proc
  WHERE (%(names)s::text[] IS NULL OR proname = ANY (%(names)s::text[]))
    AND pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
 
 -- name: routines_made
--- Routines as the server understood them, of the given names or oids where they are given, less those that were there
--- before in the same version.
+-- Routines of the given names or oids, without those of the given versions.
 SELECT p.oid::bigint AS oid, format('%%s%%s', p.oid, p.ctid) AS version, i.identity, p.proname AS name,
        n.nspname AS schema, p.prokind::text AS kind, l.lanname AS language, p.proargtypes::text AS argument_types,
        (SELECT coalesce(array_agg(format_type(t, NULL) ORDER BY o), '{}')
@@ -46,7 +45,7 @@ SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtyp
    AND i.identity = %(identity)s
 
 -- name: dependent_routines
--- The routines that hang on some of the given ones.
+-- The routines that depend on some of the given ones.
 SELECT DISTINCT i.identity
   FROM pg_catalog.pg_depend d
  CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
@@ -54,13 +53,13 @@ SELECT DISTINCT i.identity
    AND d.classid = 'pg_catalog.pg_proc'::regclass
 
 -- name: argument_types
--- A proargtypes value spelt out, for ALTER and DROP ROUTINE.
+-- The names of the types in a proargtypes value, for ALTER and DROP ROUTINE.
 SELECT coalesce(string_agg(format_type(t::oid, NULL), ', ' ORDER BY o), '')
   FROM unnest(string_to_array(%(argument_types)s, ' ')) WITH ORDINALITY AS a (t, o)
  WHERE t <> ''
 
 -- name: dependants
--- The objects that hang on a routine, as PostgreSQL describes them.
+-- The objects that depend on a routine, as PostgreSQL describes them.
 SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) AS description
   FROM pg_catalog.pg_depend d
  WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = %(oid)s AND d.deptype IN ('n', 'a')
@@ -75,7 +74,7 @@ SELECT i.identity,
    AND i.identity = ANY (%(identities)s)
 
 -- name: set_path_of_routine
--- Inside a function that sets search_path, its body means something else.
+-- The body of a function that sets search_path is checked with that.
 SELECT set_config('search_path', substr(setting, length('search_path=') + 1), true)
   FROM pg_catalog.pg_proc p
  CROSS JOIN LATERAL unnest(p.proconfig) AS setting
@@ -89,7 +88,7 @@ SELECT i.identity, p.oid::bigint
    AND i.identity = ANY (%(identities)s)
 
 -- name: validate
--- Check the bodies of routines in SQL and PL/pgSQL, which checks itself; aggregates have none.
+-- Check the bodies of routines in SQL and PL/pgSQL. Aggregates have none.
 SELECT CASE l.lanname WHEN 'sql' THEN fmgr_sql_validator(p.oid)::text ELSE plpgsql_validator(p.oid)::text END
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')

@@ -9,7 +9,7 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
   FROM to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AS relation
 
 -- name: invalid_index
--- An index that a cut-off CREATE INDEX CONCURRENTLY left behind.
+-- An index that an interrupted CREATE INDEX CONCURRENTLY has left.
 SELECT FROM pg_catalog.pg_index
  WHERE indexrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AND NOT indisvalid
 

@@ -1,5 +1,5 @@
 -- name: sequences_behind
--- The sequences that feed a column of the given tables, with the column.
+-- The sequences of columns of the given tables.
 SELECT c.oid::regclass::text AS table_name, a.attname AS column_name,
        pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname) AS sequence
   FROM pg_catalog.pg_class c
@@ -9,8 +9,8 @@ SELECT c.oid::regclass::text AS table_name, a.attname AS column_name,
    AND pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname) IS NOT NULL
 
 -- name: seeded_table
--- A table a seeder fills: its columns in order with their types, its keys (primary key first), the tables that its
--- foreign keys refer to, and whether triggers may change what goes in.
+-- A table that a seeder fills: its columns in order with their types, its keys (primary key first), the tables that its
+-- foreign keys refer to, and whether triggers may change inserted rows.
 SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
        concat_ws('.', nullif(c.relnamespace::regnamespace::text, 'public'), c.relname) AS label,
        (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
