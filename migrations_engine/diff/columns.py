@@ -14,7 +14,7 @@ from migrations_engine.diff.sides import ColumnSides, RelationSides
 from migrations_engine.diff.type_change import TypeName, classify_type_change
 from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Sequence, Type
 
-_LATER_ROWS: Final = "only rows that are added later are concerned"
+_LATER_ROWS: Final = "it applies only to rows that are added later"
 _PROPERTIES: Final = ("storage", "compression", "statistics")
 
 
@@ -52,7 +52,7 @@ class ColumnComparison:
                 yield self._difference("add_column", None, wanted, (None, wanted.type), self._added(wanted))
         for column in sides.found.columns if not self._follows_a_type else ():
             if (column.local or not column.inherited) and self._is_unwanted(column):
-                verdict = dataloss("the column is declared no more; its values would be lost")
+                verdict = dataloss("the column is no longer declared; its values would be lost")
                 yield self._difference("drop_column", column, None, (column.type, None), verdict)
 
     def view_differences(self) -> Iterator[Difference]:
@@ -123,7 +123,7 @@ class ColumnComparison:
 
     def _altered(self, sides: ColumnSides) -> Iterator[Difference]:
         if sides.found.name in self.made_again:
-            verdict = safe("a generated column has no values of its own, and is made again", rewrites=True)
+            verdict = safe("a generated column has no values of its own, and is created again", rewrites=True)
             texts = (generation(sides.found), generation(sides.wanted))
             yield self._difference("remake_generated_column", sides.found, sides.wanted, texts, verdict)
             return
@@ -169,9 +169,9 @@ class ColumnComparison:
         if expression(old) == expression(new):
             return
         if new.generated is None and old.generated == "STORED":
-            verdict = safe("the computed values stay, and are computed no more")
+            verdict = safe("the computed values stay, and are no longer computed")
         elif old.generated and new.generated:
-            verdict = safe("the values are computed anew", rewrites=new.generated == "STORED")
+            verdict = safe("the values are computed again", rewrites=new.generated == "STORED")
         elif old.generated:
             verdict = incompatible("the values of a virtual column are not stored")
         else:
@@ -204,13 +204,13 @@ class ColumnComparison:
         if old.not_null == new.not_null:
             return
         if new.not_null_unvalidated:
-            verdict = safe("rows from before are not checked")
+            verdict = safe("existing rows are not checked")
             yield self._difference("set_not_null", old, new, ("NULL", "NOT NULL NOT VALID"), verdict)
         elif new.not_null:
             verdict = dataloss("rows without a value would be refused")
             yield self._difference("set_not_null", old, new, ("NULL", "NOT NULL"), verdict)
         elif not any(key.kind == "p" and old.name in key.columns for key in self.sides.found.constraints):
-            verdict = safe("the column only allows more")
+            verdict = safe("the column allows more values")
             yield self._difference("drop_not_null", old, new, ("NOT NULL", "NULL"), verdict)
 
     def _not_null_constraint(self, sides: ColumnSides) -> Iterator[Difference]:
@@ -219,13 +219,13 @@ class ColumnComparison:
         if old.not_null_name is None or new.not_null_name is None:
             return
         if old.not_null_unvalidated and not new.not_null_unvalidated:
-            verdict = unless_refused("rows from before the constraint were never checked")
+            verdict = unless_refused("existing rows were never checked")
             yield self._difference("validate_not_null", old, new, ("NOT VALID", None), verdict)
         if old.not_null_no_inherit != new.not_null_no_inherit:
             texts = tuple("NO INHERIT" if side.not_null_no_inherit else None for side in (old, new))
-            verdict = safe("the column stays as it is; what child tables have from it differs")
+            verdict = safe("only what child tables inherit changes")
             if old.not_null_no_inherit:
-                verdict = unless_refused("the rows of child tables have to have a value, too")
+                verdict = unless_refused("rows of child tables must have a value, too")
             yield self._difference("alter_not_null", old, new, (texts[0], texts[1]), verdict)
         if old.not_null_name != new.not_null_name:
             texts = (old.not_null_name, new.not_null_name)
@@ -252,7 +252,7 @@ class ColumnComparison:
             if have == wish or (wish is None and name not in former):
                 continue
             change_type = f"alter_column_{name}" if name in _PROPERTIES else "alter_column_option"
-            verdict = safe(f"{name} concerns how values are kept, not what they are")
+            verdict = safe(f"{name} changes how values are stored, not the values")
             yield self._difference(change_type, sides.found, sides.wanted, (have, wish), verdict)
 
 
@@ -271,8 +271,8 @@ def own_default(column: Column) -> str | None:
 def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
     """Return the verdict for changed options: whether numbers that were drawn are still in the range."""
     if new.minimum <= old.minimum and new.maximum >= old.maximum:
-        return safe("only numbers that are drawn later are concerned")
-    return incompatible("numbers that were drawn may lie outside")
+        return safe("it applies only to numbers that are drawn later")
+    return incompatible("numbers that were drawn may be out of range")
 
 
 def _identity(column: Column) -> str | None:

@@ -35,7 +35,7 @@ def diff_comments(
             wanted=wish,
             from_text=have,
             to_text=wish,
-            verdict=safe("a comment is for people"),
+            verdict=safe("only the comment changes"),
         )
 
 

@@ -80,7 +80,7 @@ class Difference:
         if isinstance(rows, str):
             return replace(self, verdict=verdict._replace(reason=f"{verdict.reason}; rows not counted: {rows}"))
         if verdict.decided_by_rows and rows == 0:
-            verdict = verdict._replace(compatibility="safe", reason=f"{verdict.reason}; no row stands against it")
+            verdict = verdict._replace(compatibility="safe", reason=f"{verdict.reason}; no row violates it")
         elif verdict.decided_by_rows:
-            verdict = verdict._replace(reason=f"{verdict.reason}; {rows} rows stand against it")
+            verdict = verdict._replace(reason=f"{verdict.reason}; {rows} rows violate it")
         return replace(self, rows_at_risk=rows, verdict=verdict)

@@ -36,7 +36,7 @@ def diff_constraints(sides: RelationSides, actual: Catalog, *, loose: bool) -> I
         yield _difference("rename_constraint", relation, old, new, safe(f"only its name changes, to {new.name}"))
     for old, new in matching.kept:
         if old.unvalidated and not new.unvalidated:
-            verdict = unless_refused("rows from before the constraint were never checked")
+            verdict = unless_refused("existing rows were never checked")
             yield _difference("validate_constraint", relation, old, new, verdict)
     yield from _changed_constraints(relation, matching, actual)
 
@@ -71,7 +71,7 @@ def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Differenc
             shape=shape,
         )
         for old in matching.dropped:
-            verdict = safe(f"the {kind} is declared no more; it holds no rows")
+            verdict = safe(f"the {kind} is no longer declared; it holds no rows")
             yield _difference(f"drop_{kind}", relation, old, None, verdict)
         for old, new in matching.renamed:
             yield _difference(f"rename_{kind}", relation, old, new, safe(f"only its name changes, to {new.name}"))
@@ -106,7 +106,7 @@ def _targets(sides: RelationSides, pairs: Iterable[tuple[Attachment, Attachment]
     former = {(item.kind, item.name): item.targets for item in sides.former.attachments} if sides.former else {}
     for old, new in pairs:
         if old.targets != new.targets and (new.targets or former.get((old.kind, old.name))):
-            verdict = safe("it concerns what ANALYZE looks at, not the rows")
+            verdict = safe("only what ANALYZE collects changes")
             difference = _difference(f"alter_{old.kind}_targets", sides.found, old, new, verdict)
             yield replace(difference, from_text=", ".join(old.targets) or None, to_text=", ".join(new.targets) or None)
 
@@ -122,7 +122,7 @@ def _without(relation: Relation, constraint: Constraint, actual: Catalog) -> Ver
         return _KEY
     if constraint.kind == "u" and (users := _referring(relation, constraint.columns, actual)):
         return incompatible(f"foreign keys of {', '.join(users)} refer to it")
-    return safe("the table only allows more")
+    return safe("the table allows more rows")
 
 
 def _referring(relation: Relation, columns: Collection[str], actual: Catalog) -> list[str]:

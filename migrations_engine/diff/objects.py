@@ -16,7 +16,7 @@ def diff_objects(actual: Catalog, wanted: Catalog, former: Catalog | None) -> It
     )
     for key, old in reversed(there.items()):
         if key in earlier and key not in asked:
-            yield _difference("drop", old, None, safe(f"the {old.kind} is declared no more; it holds no rows"))
+            yield _difference("drop", old, None, safe(f"the {old.kind} is no longer declared; it holds no rows"))
     for key, new in asked.items():
         present = there.get(key)
         if present is None:

@@ -35,8 +35,8 @@ def added(relation: Relation) -> Difference:
 
 def dropped(relation: Relation) -> Difference:
     """Return the difference for a relation that is no longer declared."""
-    rows = dataloss("the table is declared no more; its rows would be lost")
-    none = safe(f"the {relation.kind} is declared no more; it holds no rows of its own")
+    rows = dataloss("the table is no longer declared; its rows would be lost")
+    none = safe(f"the {relation.kind} is no longer declared; it holds no rows of its own")
     return Difference(
         change_type="drop_table" if relation.is_table else "drop_view",
         table=relation.label,
@@ -92,7 +92,7 @@ def diff_options(sides: RelationSides) -> Iterator[Difference]:
     """Yield the differences of storage parameters. An undeclared one was set by hand and stays."""
     found, wanted = _options(sides.found), _options(sides.wanted)
     former = _options(sides.former) if sides.former else {}
-    verdict = safe("an option concerns how rows are kept or reached, not what they are")
+    verdict = safe("an option changes how rows are stored or found, not the rows")
     for name in {**found, **wanted}:
         have, wish = found.get(name), wanted.get(name)
         if have != wish and (wish is not None or name in former):
@@ -134,7 +134,7 @@ def _switches(sides: RelationSides) -> Iterator[Difference]:
 
 
 def _clustering(sides: RelationSides) -> Iterator[Difference]:
-    verdict = safe("an index to follow is only looked for by CLUSTER")
+    verdict = safe("only CLUSTER uses it")
     yield from _switch(sides, "clustered_on", "alter_clustering", verdict)
 
 

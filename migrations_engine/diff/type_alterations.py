@@ -16,7 +16,7 @@ from migrations_engine.model import Catalog, Column, Relation, Type
 
 _UNVALIDATED: Final = " NOT VALID"
 _NOT_STORED: Final = "no column has values of the type"
-_LATER_VALUES: Final = "only values that are added later are concerned"
+_LATER_VALUES: Final = "it applies only to values that are added later"
 
 
 def altered_type(found: Type, wanted: Type, actual: Catalog) -> Iterator[Difference]:
@@ -139,13 +139,13 @@ def _domain_parts(found: Type, wanted: Type, actual: Catalog) -> list[Difference
         parts.append(_part("set_domain_not_null", sides, None, ("NULL", "NOT NULL"), checked))
     elif found.not_null and not wanted.not_null:
         parts.append(
-            _part("drop_domain_not_null", sides, None, ("NOT NULL", "NULL"), safe("the domain only allows more"))
+            _part("drop_domain_not_null", sides, None, ("NOT NULL", "NULL"), safe("the domain allows more values"))
         )
     had, has = dict(found.checks), dict(wanted.checks)
     shapes = _checks(found), _checks(wanted)
     for name, definition in had.items():
         if name not in has and canonical(definition) not in shapes[1]:
-            verdict = safe("the domain only allows more")
+            verdict = safe("the domain allows more values")
             parts.append(_part("drop_domain_constraint", sides, name, (definition, None), verdict))
     for name, definition in has.items():
         if canonical(definition) not in shapes[0]:

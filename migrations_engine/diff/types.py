@@ -25,7 +25,7 @@ def diff_types(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iter
             yield from renamed_constraints(old, new)
     for old in actual.types:
         if former and old.label in former.type_by_label and old.label not in wanted.type_by_label:
-            verdict = safe("the type is declared no more; it holds no rows and is left in place")
+            verdict = safe("the type is no longer declared; it holds no rows and is left in place")
             yield Difference(change_type="drop_type", table=old.label, found=old, from_text=old.kind, verdict=verdict)
 
 
@@ -44,7 +44,7 @@ def diff_sequences(actual: Catalog, wanted: Catalog, former: Catalog | None) -> 
             yield _altered_sequence(old, new)
     for label, found in there.items():
         if label in earlier and label not in asked and label not in wanted_own:
-            verdict = dataloss("the sequence is declared no more; its position would be lost")
+            verdict = dataloss("the sequence is no longer declared; its position would be lost")
             yield Difference(
                 change_type="drop_sequence", table=label, found=found, from_text=found.type, verdict=verdict
             )

@@ -73,7 +73,7 @@ class History:
             return self._replaces_type_of(statement, exc)
         later = _LaterStatements(statement, [*self._after(file, statement)], self._new)
         if exc.sqlstate in UNDEFINED and file is not self._files[-1] and _changes_what_holds_no_rows(statement, exc):
-            return True  # it is declared no more
+            return True  # it is no longer declared
         return later.make_needless(exc)
 
     def _drops_what_is_new(self, statement: SqlStatement) -> bool:
