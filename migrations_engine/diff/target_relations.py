@@ -34,8 +34,8 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
         if not versions.declared.partition_bound and versions.decide(lambda _: True) is None:
             return None
         versions = replace(versions, complete=versions.declared)
-    table = versions.within(lambda side: side)
-    attributes = {name: getattr(table.decide(attrgetter(name)), name) for name in _LASTING}
+    whole = versions.within(lambda relation: relation)  # its attributes are parts of it
+    attributes = {name: getattr(whole.decide(attrgetter(name)), name) for name in _LASTING}
     target = replace(
         _with_attachments(versions),
         **attributes,
@@ -109,9 +109,9 @@ def _column(versions: Versions[Column]) -> Column:
     ]
     column = versions.declared
     assert column is not None
-    versions = versions.within(lambda side: side)
+    whole = versions.within(lambda column: column)  # its attributes are parts of it
     for names, key in parts:
-        chosen = versions.decide(key)
+        chosen = whole.decide(key)
         column = replace(column, **{name: getattr(chosen, name) for name in names})
     return column
 
