@@ -93,7 +93,7 @@ class ChangeRunner:
         return refused
 
     def _renew_stored_results(self, diff: CatalogDiff) -> None:
-        """Rebuild or name what has results of the objects that *diff* has changed in place."""
+        """Renew the stored results of the objects that *diff* has changed in place."""
         changed = [item.found for item in diff.changes if item.wanted is not None]
         objects = [found for found in changed if isinstance(found, DatabaseObject) and found.kind in CHANGED_IN_PLACE]
         renew_stored_results(self._session, objects=objects)

@@ -1,4 +1,4 @@
-"""Results that PostgreSQL has stored: what a changed function or text search configuration leaves out of date."""
+"""Renews stored results of changed functions and text search configurations: indexes are rebuilt, others named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from migrations_engine.model import DatabaseObject
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
-#: Kinds of objects that can change under what uses them.
+#: Kinds of objects that can change while others use them.
 CHANGED_IN_PLACE: Final = frozenset({"text search configuration", "text search dictionary"})
 
 
@@ -24,7 +24,7 @@ def renew_stored_results(
     objects: Sequence[DatabaseObject] = (),
     error_class: type[EngineError] = MigrationFailed,
 ) -> None:
-    """Rebuild the indexes that have results of what has changed, and warn about other stored results.
+    """Rebuild the indexes that store results of changed objects, and warn about other stored results.
 
     :param routines: changed routines, by oid
     :raises EngineError: of *error_class*: PostgreSQL refused it, because a unique index would have a key twice
