@@ -19,7 +19,7 @@ from gateway.functions.refusals import ConnectionBroken, ServerRefused
 from gateway.functions.statements import Query
 from gateway.steps import Steps, run
 
-MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the server; each call looks at all of them
+MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the server; each call checks all of them
 #: For which a server that has answered is assumed to be there; the pools notice when it closes the connection.
 TRUSTED_SECONDS: Final = 0.1
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
@@ -81,7 +81,7 @@ class CallSession(OwnQueries):
         self._counter = 0
         self._forgets_all = False  # the server has prepared statements that are not in _prepared
         self._seen_until = 0.0  # the server has answered a short time before
-        self._found_foreign = False  # the last look has found statements that were prepared in SQL
+        self._found_foreign = False  # the last cleaning has found statements that were prepared in SQL
 
     @property
     def outgrown(self) -> bool:
@@ -168,7 +168,7 @@ class CallSession(OwnQueries):
         if name is None:
             name = yield from self._name_of(statement, seconds)
         else:
-            prepared[statement] = prepared.pop(statement)  # as the one used last
+            prepared[statement] = prepared.pop(statement)  # most recently used
         pipeline = self._pipeline
         if pipeline is None:
             yield from self._run(
@@ -232,7 +232,7 @@ class CallSession(OwnQueries):
         yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client, max_bytes=max_bytes)
 
     def forget_prepared(self) -> None:
-        """Prepare every statement anew; the cleaning drops those that the server still has."""
+        """Forget all prepared statements; the next cleaning drops them in the server."""
         self._prepared.clear()
         self._forgets_all = True
 
@@ -252,7 +252,7 @@ class CallSession(OwnQueries):
             with SENDING:
                 self._pgconn.send_prepare(name, statement.sql, statement.types)
             yield from self._exchange.receive(None, seconds=seconds)
-        self._remember(statement, name)  # as the one used last
+        self._remember(statement, name)  # most recently used
         return name
 
     def _remember(self, statement: Query, name: bytes | None) -> None:

@@ -49,7 +49,7 @@ class CollectedRows:
 
     def add_joined(self, rows: bytes, count: int) -> None:
         """Add *count* rows, at least one, that are separated by commas already."""
-        self._room -= len(rows) + 1
+        room = self._room = self._room - len(rows) - 1
         self.count += count
-        if self._room >= 0:
+        if room >= 0:
             self._blocks.append(rows)

@@ -16,7 +16,7 @@ from gateway.functions.refusals import ServerRefused
 from gateway.functions.statements import Query, render_statement
 from gateway.steps import ELSEWHERE, Steps
 
-GRACE_SECONDS: Final = 10.0  #: after its time-out, for the server to say so; then the connection is given up
+GRACE_SECONDS: Final = 10.0  #: after its timeout, for the server to report it; then the connection is closed
 _QUERY_CANCELED: Final = "57014"
 
 #: Zero means none, which is not for a function to decide.

@@ -187,7 +187,7 @@ class Pipeline:
         """Send the rest of a message. The server answers only after it has the whole call."""
         rest = memoryview(message)[sent:]
         conversation, wait = self._conversation, self._wait
-        wait.sending = True
+        wait.sending, wait.drained = True, False
         try:
             while rest:
                 event = yield wait
@@ -233,7 +233,7 @@ class Pipeline:
             data = self._read() if event is _READY else None
 
     def _read(self) -> bytes | None:
-        """Return what has arrived: nothing if the server has closed the connection; None if nothing has arrived."""
+        """Return the received data: empty if the server has closed the connection, None if there is none."""
         try:
             data = os.read(self._descriptor, _RECEIVE_BYTES)
         except BlockingIOError:

@@ -56,9 +56,9 @@ SENDING: Final = _Sending()
 class ServerWait:
     """A wait for the server's answer, or until more can be sent to it.
 
-    :ivar armed_by: the loop that reports the next arrival by itself
+    :ivar armed_by: the loop in which the descriptor is registered for reading
     :ivar deadline: on the clock of ``time.monotonic``
-    :ivar drained: whether all that had arrived was read, so that the wait is for what arrives next
+    :ivar drained: whether all received data was read, so that the wait is for new data
     :ivar sending: whether to wait also until more can be sent
     :ivar for_client: whether the wait ends when the client disconnects
     """
@@ -140,7 +140,7 @@ class Conversation:
 
         :param seconds: after which the connection is given up
         :param for_client: whether to cancel when the client disconnects
-        :param drained: whether the wait is for what arrives from now on; libpq may leave a part unread
+        :param drained: whether the wait is for new data only; libpq may leave data unread
         """
         self.gone = self.cancelled = False
         wait = self.wait

@@ -16,12 +16,12 @@ _LONGEST_QUALIFIED_NAME: Final = 2 * LONGEST_NAME + 1  #: characters of a schema
 
 
 class SignatureCache:
-    """The routines of all databases that were called lately. A miss is never remembered, so a 404 is always true."""
+    """Recently called routines of all databases. Misses are not cached, so a 404 is always current."""
 
     def __init__(
         self, *, schemas: Sequence[str], changes: Callable[[str], int] = lambda _: 0, max_bytes: int = MAX_BYTES
     ) -> None:
-        """Remember nothing yet.
+        """Create an empty cache.
 
         :param schemas: where callable functions are, in the order they are looked through
         :param changes: a number that is another one after every deploy to a database; cheap
@@ -40,12 +40,13 @@ class SignatureCache:
 
         :raises FunctionNotFound: the name is too long for a function
         """
+        known = self._known.get((database, name))
+        if known is not None:
+            read_at, changes, routine = known
+            return routine if read_at + MAX_AGE_SECONDS > monotonic() and changes == self._changes(database) else None
         if len(name) > _LONGEST_QUALIFIED_NAME:
             raise FunctionNotFound(f"no function has a name of {len(name)} characters", function=name[:LONGEST_NAME])
-        known = self._known.get((database, name))
-        if known is None or known[0] < monotonic() - MAX_AGE_SECONDS or known[1] != self._changes(database):
-            return None
-        return known[2]
+        return None
 
     def read(self, asker: Asker, database: str, name: str) -> Routine:
         """Read the routine from the server. Return the cached object if it has not changed.
@@ -66,9 +67,9 @@ class SignatureCache:
         return routine
 
     def weigh(self, database: str, name: str) -> None:
-        """Count what is remembered of *name*, to which a plan was added, and forget the oldest where all is too much.
+        """Update the size of *name* after a plan was added, and remove the oldest routines if the cache is too large.
 
-        Without a limit in bytes a client's long labels, or a schema's long names, would fill the memory.
+        Without a limit in bytes, long labels of clients or long names of schemas would fill the memory.
         """
         key = (database, name)
         with self._lock:
@@ -85,6 +86,6 @@ class SignatureCache:
                     self._forget(oldest)
 
     def _forget(self, key: tuple[str, str]) -> tuple[float, int, Routine] | None:
-        """Forget a routine, under the lock, and return what was known of it."""
+        """Remove a routine from the cache, under the lock, and return its entry."""
         self._size -= self._sizes.pop(key, 0)
         return self._known.pop(key, None)

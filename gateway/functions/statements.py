@@ -35,7 +35,7 @@ class Query:
 # their schema, because a bare one is looked up along the search_path. The row is returned as UTF-8 in a bytea, also if
 # the function has changed client_encoding.
 #
-# Of a row over the limit, one byte more than the limit is sent. The condition has no row to look at, and so PostgreSQL
+# Of a row over the limit, one byte more than the limit is sent. The condition depends on no row, and so PostgreSQL
 # checks it once, before it runs the function: if the name does not mean any more what it meant when the signature was
 # read, a setting is asked for that does not exist, and whose name in the error says so.
 _CALL: Final = sql.SQL(
@@ -43,7 +43,7 @@ _CALL: Final = sql.SQL(
     "FROM {source}, {planning} "
     "WHERE CASE WHEN {unchanged} THEN true ELSE pg_catalog.current_setting({changed})::pg_catalog.bool END"
 )
-#: Relations without a column, which the planner removes. PostgreSQL plans a prepared statement anew for each call where
+#: Relations without a column, which the planner removes. PostgreSQL plans a prepared statement for each call where
 #: it estimates that this saves more than planning costs, which it takes to be 2.5 units of cost for each relation: with
 #: two or three of them, far less than planning does cost. See decision 140.
 _PLANNING: Final = sql.SQL(", ".join(f"(SELECT) AS planning_{number}" for number in range(8)))
@@ -62,7 +62,7 @@ _OIDS: Final = sql.SQL("\0")  #: stands for the oids, which are no part of what 
 
 @dataclass(frozen=True, slots=True)
 class _Argument:
-    name: str  #: empty where it is given by its position
+    name: str  #: empty if it is passed by position
     number: int  #: of the value
     is_rest: bool  #: the array of a VARIADIC parameter
 
@@ -164,7 +164,7 @@ def render_statement(types: Sequence[int]) -> Query:
 
 
 def _arguments(binding: Binding) -> Iterable[_Argument]:
-    """Values by name or in order. A procedure's OUT parameters are given too, as NULL, after the values."""
+    """Return the arguments, by name or in order. A procedure's OUT parameters are passed as NULL, after the values."""
     signature = binding.signature
     numbers = {id(parameter): number for number, parameter in enumerate(binding.inputs, 1)}
     outputs = [parameter for parameter in signature.parameters if parameter.output]

@@ -140,7 +140,7 @@ def _composite(value: JsonValue, kind: ValueType) -> str:
 def _checked_size(size: int) -> int:
     """Return *size* if an array or a composite may have as many characters.
 
-    Each level of nesting doubles the backslashes, and a field that is not given takes a comma, so that a short value
+    Each level of nesting doubles the backslashes, and an omitted field takes a comma, so that a short value
     may become very long.
     """
     if size > MAX_CHARACTERS:

@@ -60,7 +60,11 @@ def call(name: bytes, values: Sequence[bytes | None], result_format: Format) -> 
     """Return the messages that execute a prepared statement with *values* in their text form."""
     parts = [b"\0%b\0\0\0" % name, _UINT16.pack(len(values))]
     for value in values:
-        parts += (_NO_VALUE,) if value is None else (_UINT32.pack(len(value)), value)
+        if value is None:
+            parts.append(_NO_VALUE)
+        else:
+            parts.append(_UINT32.pack(len(value)))
+            parts.append(value)
     parts.append(_FORMATS[result_format])
     body = b"".join(parts)
     return b"B%b%b%b" % (_UINT32.pack(len(body) + 4), body, EXECUTE)
@@ -134,7 +138,7 @@ class AnswerReader:
     :ivar error: the fields of that error
     :ivar tail_rows: the rows of all statements but the call, as they were sent
     :ivar done: the answer is complete
-    :ivar rest: what was received after the answer
+    :ivar rest: data received after the answer
     """
 
     def __init__(self, rows: CollectedRows) -> None:

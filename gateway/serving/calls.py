@@ -1,4 +1,4 @@
-"""Calls that the loop makes itself, taking their steps as the waits end."""
+"""Calls that the loop makes itself: it takes the next steps of each when its wait ends."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _READY: Final = Event.READY
 
 
 class Calls:
-    """The calls that are under way in a worker, for clients of its loop."""
+    """The running calls of the clients in a worker's loop."""
 
     def __init__(
         self, loop: Loop, threads: Threads, middleware: CallMiddleware, *, is_stopping: Callable[[], bool]
     ) -> None:
-        """Begin without a call.
+        """Create it without calls.
 
         :param threads: take the steps that block
         :param is_stopping: whether a connection is closed after its answer
@@ -93,9 +93,9 @@ class Calls:
 
 
 class LoopCall:
-    """One call under way, in the loop or, once a step has to block, in a thread.
+    """A running call: in the loop or, after a step that blocks, in a thread.
 
-    :ivar deadline: of what is waited for in the loop, on the clock of ``time.monotonic``
+    :ivar deadline: of its wait in the loop, on the clock of ``time.monotonic``
     """
 
     __slots__ = ("_calls", "_client", "_environ", "_last", "_steps", "_wait", "deadline")
@@ -103,7 +103,7 @@ class LoopCall:
     def __init__(
         self, calls: Calls, client: Client, environ: dict[str, Any], steps: Steps[Answer], *, last: bool
     ) -> None:
-        """Take no step yet.
+        """Create it before its first step.
 
         :param last: close the connection after the answer
         """
@@ -117,7 +117,8 @@ class LoopCall:
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - reading shows which
         """Resume the call after the server has answered, or closed the connection."""
-        self._stop_waiting()
+        if isinstance(self._wait, ServerWait):
+            self._calls.loop.disarm(self._wait.descriptor)
         self.advance(_READY)
 
     def be_late(self) -> None:
@@ -126,7 +127,7 @@ class LoopCall:
         self.advance(Event.LATE)
 
     def abandon(self) -> None:
-        """Resume the call after its client has disconnected. A thread notices that by itself."""
+        """Resume the call after its client has disconnected. A call in a thread detects that itself."""
         wait = self._wait
         if isinstance(wait, Turn) or (isinstance(wait, ServerWait) and wait.for_client):
             self._stop_waiting()
@@ -136,7 +137,6 @@ class LoopCall:
         wait, self._wait = self._wait, None
         if isinstance(wait, ServerWait):
             self._calls.loop.disarm(wait.descriptor)
-        self.deadline = _NEVER
 
     def advance(self, event: Event | None) -> None:
         """Take the next steps, up to a wait.
@@ -153,7 +153,10 @@ class LoopCall:
                 self.advance(Event.GONE)
                 return
             self._wait, self.deadline = wait, wait.deadline
-            self._await_server(wait)
+            loop = self._calls.loop
+            if not (wait.drained and wait.armed_by is loop and loop.arm_again(wait.descriptor, self)):
+                loop.arm(wait.descriptor, self, READABLE | (WRITABLE if wait.sending else 0))
+                wait.armed_by = None if wait.sending else loop
         elif isinstance(wait, Turn):
             self._wait, self.deadline = wait, wait.deadline
             wait.listen(partial(self._calls.loop.post, self.take_turn))
@@ -161,15 +164,8 @@ class LoopCall:
         else:
             self._go_elsewhere(wait)
 
-    def _await_server(self, wait: ServerWait) -> None:
-        loop = self._calls.loop
-        if wait.drained and wait.armed_by is loop and not wait.sending and loop.arm_again(wait.descriptor, self):
-            return
-        loop.arm(wait.descriptor, self, READABLE | (WRITABLE if wait.sending else 0))
-        wait.armed_by = None if wait.sending else loop
-
     def take_turn(self) -> None:
-        """Look whether there is a connection, or one is to be made."""
+        """Continue if there is a connection, or if one must be made."""
         turn = self._wait
         if not isinstance(turn, Turn) or not turn.is_ready:
             return
@@ -183,6 +179,7 @@ class LoopCall:
             self.advance(_READY)
 
     def _go_elsewhere(self, wait: Wait) -> None:
+        self._wait, self.deadline = None, _NEVER
         self._calls.threads.submit(partial(self._take_steps, wait), self._refuse)
 
     def _take_steps(self, wait: Wait) -> None:

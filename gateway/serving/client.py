@@ -1,15 +1,15 @@
-"""A client's connection in the loop: what it has sent, and what is still to be sent to it."""
+"""A client's connection in the loop: its received data, and the answer that is being sent."""
 
 from __future__ import annotations
 
 import fcntl
 import socket
 import termios
-from contextlib import suppress
 from enum import Enum
 from time import monotonic
 from typing import Any, Final, Protocol
 
+from gateway.serving.early_bytes import EarlyBytes
 from gateway.serving.loop import BROKEN, READABLE, WRITABLE, Loop
 
 HEAD_SECONDS: Final = 20.0  #: for the rest of a request that the loop reads, from its first byte on
@@ -20,8 +20,6 @@ MAX_AHEAD_BYTES: Final = 64 * 1024  #: that a client may send ahead of the answe
 _RECEIVE_BYTES: Final = 64 * 1024
 _NEVER: Final = float("inf")
 _NOTHING: Final = bytes(4)  #: the number zero, as the kernel writes it
-#: With which every answer begins, in HTTP/1.0 and 1.1 alike: see Client.probe.
-_FIRST_BYTES: Final = b"HTTP/1."
 
 
 class State(Enum):
@@ -57,18 +55,17 @@ class Client:
 
     The kernel's socket is in blocking mode, which threads want; the loop says with every operation that it does not.
 
-    :ivar data: what has arrived and belongs to no request yet
+    :ivar data: received data that belongs to no request yet
     :ivar deadline: on the clock of ``time.monotonic``, when the connection is closed if nothing happens
     :ivar ended: the client has closed its end, and may wait for an answer all the same
     :ivar peer: the network address of the client; empty over a Unix socket, which has none
     """
 
     __slots__ = (
-        "_ahead",
+        "_early",
         "_last",
         "_loop",
         "_owner",
-        "_probed",
         "_unsent",
         "address",
         "data",
@@ -107,8 +104,7 @@ class Client:
         self.deadline = monotonic() + idle_seconds
         self._loop = loop
         self._owner = owner
-        self._ahead = 0  # bytes of the answer that were sent already
-        self._probed = 0.0
+        self._early = EarlyBytes(connection)
         self._unsent = memoryview(b"")
         self._last = False  # to be closed when all is sent
         loop.watch(connection.fileno(), self)
@@ -169,27 +165,19 @@ class Client:
 
     def _break(self) -> None:
         if self.state is State.BUSY:
-            self._loop.forget(self.fileno())  # a thread may still look at the socket
+            self._loop.forget(self.fileno())  # a thread may still use the socket
             self.state = State.GONE
             self._owner.abandoned(self)
         else:
             self.close()
 
     def probe(self) -> None:
-        """Find out whether a client that has closed its end still waits: send the first byte of every answer.
-
-        For a client that has only ended its sending it is part of the answer. The machine of one that has disconnected
-        refuses it, and the connection breaks, which is an event.
-        """
-        if self._ahead < len(_FIRST_BYTES) and monotonic() >= self._probed:
-            self._probed = monotonic() + 2**self._ahead
-            with suppress(OSError):
-                self._ahead += self.socket.send(_FIRST_BYTES[self._ahead : self._ahead + 1], socket.MSG_DONTWAIT)
+        """Find out whether a client that has closed its end still waits for the answer."""
+        self._early.send()
 
     def rest_of(self, answer: bytes) -> bytes:
         """Return *answer* without the bytes that :meth:`probe` has sent. Once for each answer."""
-        ahead, self._ahead = self._ahead, 0
-        return answer[ahead:]
+        return self._early.rest_of(answer)
 
     def begin(self) -> None:
         """Mark the client as BUSY while the loop processes its request."""
@@ -217,7 +205,7 @@ class Client:
         if self.state is State.GONE:
             self.close()
             return
-        if self._ahead:
+        if self._early.count:
             answer = self.rest_of(answer)
         self._last = last
         try:
@@ -268,10 +256,10 @@ class Client:
                 self.close()
 
     def _read_ahead(self) -> None:
-        """Let what was received while another request was worked on be looked at."""
+        """Process data that was received during an earlier request."""
         if self.state is State.WAITING:
             self._owner.received(self)
-            if self.state is State.WAITING and self.ended:  # it will not be more
+            if self.state is State.WAITING and self.ended:  # the request remains incomplete
                 self.close()
 
     def part(self, *, at_once: bool = True) -> None:

@@ -19,7 +19,8 @@ from gateway.services import Services
 from gateway.serving.logs import GunicornLogger, configure_logging
 from gateway.serving.places import Places
 from gateway.serving.service_manager import ServiceManager
-from gateway.serving.worker import Worker, keep_signals_for_workers
+from gateway.serving.signals import keep_signals_for_workers
+from gateway.serving.worker import Worker
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ timeout = 60
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a file of its own there
 limit_request_line = 8190
 limit_request_field_size = 16380
-#: Clients of a worker; when more come, the one that has to send soonest must go.
+#: Clients of a worker; for one more, the client with the earliest deadline is disconnected.
 worker_connections = 2000
 #: gunicorn itself trusts no X-Forwarded-… headers. TRUSTED_PROXIES is for the application.
 forwarded_allow_ips = ""
@@ -93,7 +94,7 @@ def _return_large_blocks() -> None:
 
 
 def when_ready(server: Master) -> None:
-    """Leave what was loaded alone from now on: looking through it for garbage would copy it into every worker."""
+    """Exclude all loaded objects from garbage collection, which would copy their pages into every worker."""
     gc.collect()
     gc.freeze()
     stop = server.stop

@@ -1,7 +1,7 @@
-"""Heads of calls that are plain: those that mean one thing only, however they are read.
+"""Heads of requests: the kind of work they ask for, and calls with plain heads, which every reader reads alike.
 
-Everything else (a body in chunks, an expectation, a header given twice, a character that has no place there …) is read
-by gunicorn's parser, in a thread, which knows all of HTTP/1.1 and refuses what is malformed.
+All other heads (a body in chunks, an expectation, a repeated header, a forbidden character …) are parsed by gunicorn,
+in a thread. Its parser implements all of HTTP/1.1 and refuses malformed requests.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.routes import CALL
+from gateway.routes import CALL, Work, route_of_head
 
 MAX_BODY_BYTES: Final = 64 * 1024  #: of a call that the loop reads
 _MAX_HEAD_BYTES: Final = 8 * 1024  #: below gunicorn's own limits of a line, a header and all together
 _MAX_HEADERS: Final = 100
 _REMEMBERED_BYTES: Final = 2**20  #: of heads; a client's are the same but for the length of the body
 _REQUEST_LINE: Final = f"{CALL.method} {CALL.path} HTTP/1.1".encode()
+_CALL: Final = f"{CALL.method} {CALL.path} ".encode()
 _HEADER: Final = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e\x80-\xff\t]*)")
 _LENGTH: Final = re.compile(r"[0-9]{1,9}")
-#: With which a request is more than its head and a body of a given length.
+#: Headers of requests that are more than a head and a body of a known length.
 _NOT_PLAIN: Final = frozenset(
     {"TRANSFER-ENCODING", "CONTENT-ENCODING", "EXPECT", "UPGRADE", "TRAILER", "TE", "PROXY-CONNECTION", "KEEP-ALIVE"}
 )
@@ -28,7 +29,7 @@ _LAST: Final = {"keep-alive": False, "close": True}
 
 @dataclass(frozen=True, slots=True)
 class PlainHead:
-    """What the head of a plain call says.
+    """The head of a plain call.
 
     :ivar environ: as WSGI has it, without what depends on the client's address
     :ivar length: of the body
@@ -41,14 +42,14 @@ class PlainHead:
 
 
 class HeadReader:
-    """Reads heads of calls, and remembers some."""
+    """Parses heads of calls, and caches some."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, PlainHead] = {}
         self._known_bytes = 0
 
     def read(self, head: bytes) -> PlainHead | None:
-        """Return what a head says; None if it is not that of a plain call.
+        """Return the parsed head; None if it is not that of a plain call.
 
         :param head: up to the empty line, without it
         """
@@ -99,3 +100,15 @@ def _environ(headers: dict[str, str]) -> dict[str, Any]:
         key = name.replace("-", "_")
         environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
     return environ
+
+
+def work_of(data: bytes) -> Work:
+    """Return the kind of work for the request that *data* begins with."""
+    data = data.removeprefix(b"\r\n")  # as gunicorn's parser does
+    route = CALL if data.startswith(_CALL) else route_of_head(data)
+    return Work.OTHER if route is None else route.work
+
+
+def has_bare_newline(data: bytes) -> bool:
+    """Return whether a line of a head ends in a way that HTTP does not know, so that the end is never found."""
+    return data.count(b"\n") != data.count(b"\r\n")

@@ -69,7 +69,7 @@ def _word(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """*text* in quotes; of what is in it, a backslash stands before each quote and each backslash."""
+    """Return *text* in quotes, with a backslash before each quote and backslash in it."""
     return '"' + _printable(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 

@@ -1,4 +1,4 @@
-"""The event loop of a worker: one thread that waits for all of its sockets at once, and for other threads."""
+"""The event loop of a worker: one thread that waits for events on all sockets, and for tasks from other threads."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class EventHandler(Protocol):
     """The handler of events on a descriptor."""
 
     def on_event(self, events: int) -> None:
-        """Something of *events* has happened."""
+        """Handle *events*."""
 
 
 class Loop:
     """An epoll with a handler per descriptor, and a queue of tasks from other threads.
 
-    Everything but :meth:`post` is for the loop's own thread, which is the one that creates it.
+    All methods but :meth:`post` must be called in the thread that has created it.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Loop:
         self._thread = get_ident()
 
     def watch(self, descriptor: int, handler: EventHandler, events: int = READABLE) -> None:
-        """Call *handler* with events on a descriptor from now on, repeatedly as long as they last."""
+        """Call *handler* with the events on a descriptor, repeatedly until they are handled (level-triggered)."""
         self._handlers[descriptor] = handler
         self._epoll.register(descriptor, events)
 
@@ -57,12 +57,12 @@ class Loop:
         self._epoll.unregister(descriptor)
 
     def close(self, connection: socket.socket) -> None:
-        """Close a socket that is watched, and that no other process has: the kernel forgets it by itself."""
+        """Close a watched socket that no other process has. This also removes it from the epoll."""
         del self._handlers[connection.fileno()]
         connection.close()
 
     def arm(self, descriptor: int, handler: EventHandler, events: int) -> None:
-        """Call *handler* once with *events* on a descriptor if it has some, and with each new one until :meth:`disarm`.
+        """Call *handler* with present and new *events* on a descriptor until :meth:`disarm`: edge-triggered.
 
         The descriptor may be closed without :meth:`forget`.
         """
@@ -74,9 +74,9 @@ class Loop:
             self._epoll.register(descriptor, events | select.EPOLLET)
 
     def arm_again(self, descriptor: int, handler: EventHandler) -> bool:
-        """Call *handler* with new events on a descriptor that is still the one of an earlier :meth:`arm`.
+        """Call *handler* with new events on a descriptor that is still registered by :meth:`arm`. Takes no system call.
 
-        This takes no system call. Return False if events had no handler meanwhile, so that :meth:`arm` is needed.
+        Return False if there were events without a handler, so that :meth:`arm` must be called instead.
         """
         if descriptor in self._missed:
             return False
@@ -92,7 +92,7 @@ class Loop:
         self._posted.append(task)
         if get_ident() == self._thread:
             return
-        with suppress(BlockingIOError, ValueError, OSError):  # the loop has ended, or has been rung very often
+        with suppress(BlockingIOError, ValueError, OSError):  # the loop has ended, or the counter is full
             os.eventfd_write(self._wakeup, 1)
 
     def run_once(self, seconds: float) -> None:
@@ -118,6 +118,6 @@ class Loop:
                 _log.exception("a task of the loop failed")
 
     def end(self) -> None:
-        """End; nothing that is posted from now on is run."""
+        """Close the epoll. Tasks that are posted later are not run."""
         self._epoll.close()
         os.close(self._wakeup)

@@ -1,7 +1,8 @@
-"""The workers of one gateway share the work by places, and hand clients over to each other.
+"""Places: how the workers of one gateway divide the work, and hand clients over to each other.
 
 A gateway with ``WORKERS=n`` has n places. The last is for deploys, so that these do not slow calls. All others are for
-calls, each for the databases that are at home there, so that a database has connections from one process. A single
+calls, each for the databases that a hash of their names assigns to it, so that a database has connections from one
+process. A single
 worker does everything.
 
 A client is handed over with its socket and what it has sent, through a queue of the place that outlives its worker:
@@ -57,11 +58,11 @@ class Places:
         return min(range(self.count), key=lambda place: counts[place])
 
     def take(self, place: int) -> None:
-        """Say that this process is at *place*, until it ends."""
+        """Mark *place* as taken by this process, until it ends."""
         fcntl.lockf(self._locks, fcntl.LOCK_SH, 1, place)
 
     def leave(self, place: int) -> None:
-        """Say that this process takes nothing more that is sent to *place*."""
+        """Undo :meth:`take`: nothing more is handed over to this process at *place*."""
         fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)
 
     def is_taken(self, place: int) -> bool:
@@ -86,7 +87,7 @@ class Places:
         return True
 
     def receive(self, place: int) -> tuple[socket.socket, bytes] | None:
-        """Return a client that was handed over; None if there is none any more."""
+        """Return the next client that was handed over, and its data; None if there is none."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._queues[place][0], _MOST_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Threads for what the loop does not do itself, and what waits for one."""
+"""Threads for requests that the loop does not answer itself, and the queue for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Threads:
     """Threads for requests of one kind. For the loop's thread."""
 
     def __init__(self, name: str, count: int, wait_seconds: float, events: Events) -> None:
-        """Start no thread before it is needed.
+        """Create it without threads, which are started when they are needed.
 
         :param wait_seconds: how long a task waits for a thread before it is refused
         :param events: where refusals are emitted
@@ -40,7 +40,7 @@ class Threads:
         self._queue.append((monotonic() + self._wait_seconds, self._pool.submit(task), refuse))
 
     def refuse_overdue(self, now: float) -> None:
-        """Refuse the tasks that have waited too long for a thread, and forget those that have one."""
+        """Refuse tasks that have waited too long for a thread, and remove started tasks from the queue."""
         while self._queue:
             deadline, task, refuse = self._queue[0]
             if not (task.running() or task.done()) and deadline > now:
@@ -51,7 +51,7 @@ class Threads:
                 refuse(error_answer("503 Service Unavailable", "pool_exhausted", _BUSY, "Retry-After: 1\r\n"))
 
     def shut_down(self) -> None:
-        """Let the threads end when what they work on has ended."""
+        """End the threads after their present tasks."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

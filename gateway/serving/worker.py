@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import select
-import signal
 import socket
 from contextlib import suppress
 from functools import partial
@@ -18,65 +16,26 @@ from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.base import Worker as BaseWorker
 
 from gateway.pools.watcher import allow_descriptors
-from gateway.routes import CALL, Work, route_of_head
+from gateway.routes import Work
 from gateway.services import Services
+from gateway.serving.arrivals import Inbox, Listener
 from gateway.serving.calls import Calls
 from gateway.serving.client import Client, State
-from gateway.serving.heads import MAX_BODY_BYTES, HeadReader
+from gateway.serving.heads import MAX_BODY_BYTES, HeadReader, has_bare_newline, work_of
 from gateway.serving.loop import READABLE, Loop
 from gateway.serving.places import Places
 from gateway.serving.service_manager import ServiceManager
+from gateway.serving.signals import release_signals
 from gateway.serving.threads import Threads
 from gateway.serving.wsgi import Answered, answer_unreadable, serve
 
 _log: Final = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 64 * 1024  #: of a request line and its headers
-STOP_SECONDS: Final = 2.0  #: a stopping worker answers what comes on kept connections for so long
-TICK_SECONDS: Final = 0.5  #: between two looks at what has waited for too long
+STOP_SECONDS: Final = 2.0  #: for which a stopping worker accepts requests on open connections
+TICK_SECONDS: Final = 0.5  #: between two checks of deadlines
 
 _HEALTH_THREADS: Final = 8  #: started when first needed; each request is answered within a second
-_CALL: Final = f"{CALL.method} {CALL.path} ".encode()
-_FULL: Final = (errno.EMFILE, errno.ENFILE)
-
-_TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-
-
-class Listener:
-    """A socket that clients connect to."""
-
-    def __init__(self, listener: socket.socket, worker: Worker) -> None:
-        listener.setblocking(False)
-        self.socket = listener
-        self._address = listener.getsockname()
-        self._kind = int(listener.family), int(listener.type), listener.proto
-        self._worker = worker
-
-    def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
-        """Accept a client."""
-        try:
-            # accept() itself converts the family and the type to their enumerations each time.
-            descriptor, address = self.socket._accept()  # type: ignore[attr-defined]
-        except OSError as exc:
-            if exc.errno in (errno.EAGAIN, errno.ECONNABORTED):
-                return
-            if exc.errno not in _FULL:
-                raise
-            self._worker.make_room()
-            return
-        self._worker.accept(socket.socket(*self._kind, fileno=descriptor), address, self._address)
-
-
-class Inbox:
-    """The queue of a place, whose clients this worker takes."""
-
-    def __init__(self, place: int, worker: Worker) -> None:
-        self._place = place
-        self._worker = worker
-
-    def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
-        """Take a client that another worker has handed over."""
-        self._worker.take_over(self._place)
 
 
 class Worker(BaseWorker):
@@ -106,6 +65,8 @@ class Worker(BaseWorker):
         allow_descriptors(2 * settings.max_total_connections + self.cfg.worker_connections)
         self._loop = Loop()
         self._clients: dict[Client, None] = {}
+        self._most_clients: int = self.cfg.worker_connections
+        self._idle_seconds: float = self.cfg.keepalive
         self._heads = HeadReader()
         self._listening = False
         self._has_all_calls = False
@@ -160,7 +121,7 @@ class Worker(BaseWorker):
         return before & self._vacant if is_first else set()
 
     def _work_at(self, places: set[int]) -> None:
-        """Take what is handed over to *places*, and accept clients if one of them is for calls."""
+        """Serve *places*: take the clients handed over to them, and accept clients if one of them is for calls."""
         for place in places ^ self._inboxes:
             if place in places:
                 self._loop.watch(self.places.queue(place), Inbox(place, self))
@@ -175,7 +136,7 @@ class Worker(BaseWorker):
             self._unlisten()
 
     def _stop(self) -> None:
-        """Answer the requests that are under way, and those that clients may be sending already."""
+        """Answer running requests, and those that clients may have begun to send."""
         self.places.leave(self.place)
         for place in self._inboxes:
             self.take_over(place)
@@ -214,7 +175,7 @@ class Worker(BaseWorker):
         """Listen to signals, and to those that have waited for it."""
         self._stop_now = False
         super().init_signals()  # type: ignore[no-untyped-call]
-        _release_signals()
+        release_signals()
 
     def _listen(self) -> None:
         for listener in self._listeners:
@@ -229,7 +190,7 @@ class Worker(BaseWorker):
 
     def accept(self, connection: socket.socket, address: Any, server: Any) -> None:  # noqa: ANN401 - a socket's address
         """Begin to wait for the requests of a new client."""
-        if len(self._clients) >= self.cfg.worker_connections:
+        if len(self._clients) >= self._most_clients:
             self.make_room()
         self._add(connection, address, server)
 
@@ -240,7 +201,7 @@ class Worker(BaseWorker):
             server=server,
             loop=self._loop,
             owner=self,
-            idle_seconds=self.cfg.keepalive,
+            idle_seconds=self._idle_seconds,
         )
         self._clients[client] = None
         return client
@@ -289,7 +250,7 @@ class Worker(BaseWorker):
     def _read(self, client: Client, *, may_move: bool) -> None:
         data = client.data
         end = data.find(b"\r\n\r\n")
-        if end < 0 and not _has_bare_newline(data):
+        if end < 0 and not has_bare_newline(data):
             if len(data) > MAX_HEAD_BYTES:
                 client.leave()
                 too_large = LimitRequestHeaders(f"more than {MAX_HEAD_BYTES} bytes")  # type: ignore[no-untyped-call]
@@ -307,9 +268,9 @@ class Worker(BaseWorker):
                     client.data = data[end:]
                     self._calls.begin(client, head, body)
                 return
-            if not client.ended:  # else a thread will say what is missing
+            if not client.ended:  # else a thread refuses the incomplete request
                 return
-        work = _work_of(data)
+        work = work_of(data)
         if not (may_move and self._hand_over(client, self._home_of(work))):
             self._count()
             client.leave()
@@ -360,33 +321,3 @@ class Worker(BaseWorker):
         with suppress(OSError):
             client.socket.send(client.rest_of(answer), socket.MSG_DONTWAIT)
         client.part(at_once=False)
-
-
-def keep_signals_for_workers() -> None:
-    """Block signals to stop until a new worker has its handlers. In the master, before it forks any.
-
-    From the fork until then a worker has the master's handlers, which only note a signal for the master's own loop: the
-    worker would go on until the master kills it after a timeout.
-    """
-    _release_signals()  # a master that another has started, on SIGUSR2, inherits what was held back at that fork
-    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals)
-
-
-def _hold_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, _TO_STOP)
-
-
-def _release_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)
-
-
-def _work_of(data: bytes) -> Work:
-    """How the request that *data* begins with is worked on."""
-    data = data.removeprefix(b"\r\n")  # as gunicorn's parser does
-    route = CALL if data.startswith(_CALL) else route_of_head(data)
-    return Work.OTHER if route is None else route.work
-
-
-def _has_bare_newline(data: bytes) -> bool:
-    """Whether a line of a head has an end that HTTP does not know, so that the head's end would never be found."""
-    return data.count(b"\n") != data.count(b"\r\n")

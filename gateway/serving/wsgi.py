@@ -76,7 +76,7 @@ class TimedSource:
         return data
 
     def rest(self) -> bytes:
-        """Return what has arrived and was not read."""
+        """Return the received data that was not read."""
         return self._arrived
 
 
@@ -114,7 +114,7 @@ class Output:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._held: bytes | None = b""  # None: what is written leaves at once
+        self._held: bytes | None = b""  # None: data is sent at once
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
 
     @property
@@ -153,7 +153,7 @@ class Output:
         return self._held is None
 
     def flush(self) -> None:
-        """Send what was kept."""
+        """Send the held data."""
         held, self._held = self._held, None
         if held:
             self._client.socket.sendall(held)

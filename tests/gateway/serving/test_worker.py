@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
-from types import SimpleNamespace
 
 from gateway.serving.client import State
 from gateway.serving.loop import Loop
@@ -15,7 +14,7 @@ class SmallWorker(Worker):
     """Has room for two clients, and takes no request."""
 
     def __init__(self) -> None:
-        self.cfg = SimpleNamespace(worker_connections=2, keepalive=60)
+        self._most_clients, self._idle_seconds = 2, 60
         self._loop, self._clients, self._listeners, self._listening = Loop(), {}, [], True
 
     def received(self, _client) -> None:
