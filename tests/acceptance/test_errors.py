@@ -142,6 +142,18 @@ def test_a_body_is_coded_in_chunks_or_not_at_all(gateway: Gateway, coding: bytes
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "invalid_request"
 
 
+@pytest.mark.parametrize("length", [b"0", b"5"])
+def test_a_head_without_its_empty_line_is_no_call(gateway: Gateway, length: bytes) -> None:
+    head = b"POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %b\n" % length
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=120)) as client:
+        client.sendall(head)
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"not a readable HTTP request" in answer
+
+
 def test_an_answer_about_many_wrong_fields_stays_small(gateway: Gateway) -> None:
     body = {"k" * 50_000: 1, **{f"k{number}": 1 for number in range(5000)}}
     answer = gateway.post_json("/admin/create-tenant", body)
