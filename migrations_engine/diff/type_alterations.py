@@ -166,20 +166,22 @@ def _unless_values_refuse(reason: str, domain: Type, actual: Catalog) -> Verdict
 
 
 def renamed_constraints(found: Type, wanted: Type) -> Iterator[Difference]:
-    """Yield the constraints of a domain that differ from the wanted ones by name alone."""
+    """Yield the constraints of a domain that differ from the wanted ones by name or number alone."""
     had = [item for item in _constraints(found) if item not in _constraints(wanted)]
     has = [item for item in _constraints(wanted) if item not in _constraints(found)]
-    for (_, old), (_, new) in zip(had, has, strict=True):
-        yield Difference(
-            change_type="rename_domain_constraint",
-            table=found.label,
-            name=old,
-            found=found,
-            wanted=wanted,
-            from_text=old,
-            to_text=new,
-            verdict=safe("only the constraint's name changes"),
-        )
+    sides = (found, wanted)
+    for item in had:
+        same = next((other for other in has if other[0] == item[0]), None)
+        if same is None:
+            verdict = safe("another constraint of the domain says the same")
+            yield _part("drop_domain_constraint", sides, item[1], (item[0], None), verdict)
+        else:
+            has.remove(same)
+            verdict = safe("only the constraint's name changes")
+            yield _part("rename_domain_constraint", sides, item[1], (item[1], same[1]), verdict)
+    for _, name in has:
+        verdict = safe("another constraint of the domain says the same")
+        yield _part("add_domain_constraint", sides, name, (None, dict(wanted.checks)[name]), verdict)
 
 
 def _constraints(domain: Type) -> list[tuple[str, str]]:

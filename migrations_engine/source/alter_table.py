@@ -1,4 +1,4 @@
-"""Splits ``ALTER TABLE`` into its actions."""
+"""Splits ``ALTER TABLE``, ``ALTER TYPE`` and ``ALTER DOMAIN`` into their actions."""
 
 from __future__ import annotations
 
@@ -61,6 +61,32 @@ def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
         return None
     actions = tuple(_action(text) for text in pieces)
     return TableAlteration(table=table, only=only, if_exists=if_exists, head=head, actions=actions)
+
+
+def alter_type_actions(statement: SqlStatement) -> TableAlteration | None:
+    """Return an ``ALTER TYPE`` or ``ALTER DOMAIN``, split at its top-level commas; None for another statement."""
+    cursor = Cursor(statement.text)
+    if not (cursor.accept("alter", "type") or cursor.accept("alter", "domain")):
+        return None
+    name = cursor.name()
+    if name is None or not cursor.peek():
+        return None
+    head = " ".join(islice(folded_tokens(statement.text), cursor.position))
+    pieces = list(islice(_cut(statement.text, cursor.position), _ACTIONS_AT_MOST + 1))
+    if len(pieces) > _ACTIONS_AT_MOST or len(head) > _HEAD_AT_MOST:
+        return None
+    actions = tuple(_type_action(text) for text in pieces)
+    return TableAlteration(table=name, only=False, if_exists=False, head=head, actions=actions)
+
+
+def _type_action(text: str) -> TableAction:
+    cursor = Cursor(text)
+    for verb in ("add", "drop"):
+        for kind in ("attribute", "constraint"):
+            if cursor.accept(verb, kind):
+                cursor.accept("if", "exists")
+                return TableAction(kind=f"{verb} {kind}".upper(), name=cursor.identifier(), text=text)
+    return TableAction(kind="OTHER", text=text)
 
 
 def _cut(text: str, first: int) -> Iterator[str]:

@@ -120,6 +120,27 @@ HISTORIES = (
         rows="INSERT INTO t VALUES (1, 2), (2, 3)",
     ),
     History(
+        name="a migration adds the check without a name that a domain declares",
+        versions=(
+            tables("CREATE TABLE t (a d);", types="CREATE DOMAIN d AS int;"),
+            tables(
+                "CREATE TABLE t (a d);",
+                "ALTER DOMAIN d ADD CHECK (VALUE > 0);",
+                types="CREATE DOMAIN d AS int CHECK (VALUE > 0);",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1)",
+        told=("declares d.d_check1 without domain constraint",),
+    ),
+    History(
+        name="a domain declares a check twice, and then once",
+        versions=tuple(
+            tables("CREATE TABLE t (a d);", types=f"CREATE DOMAIN d AS int {check * times};")
+            for check in ("CHECK (VALUE > 0)",)
+            for times in (1, 2, 1)
+        ),
+    ),
+    History(
         name="a function that the check of a domain uses changes its signature",
         versions=tuple(
             {

@@ -15,6 +15,7 @@ from migrations_engine.deploy.migrations.renames import MEMBER, rename_of
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
+from migrations_engine.source.attachments import is_about_routine
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.names import (
     ObjectName,
@@ -38,6 +39,7 @@ _UNDEFINED_OBJECT: Final = "42704"
 _CHANGING: Final = frozenset({"ALTER", "COMMENT", "REFRESH", "REINDEX"})
 _HOLD_NO_ROWS: Final = frozenset(
     {"INDEX", "VIEW", "MATERIALIZED", "TRIGGER", "POLICY", "RULE", "STATISTICS", "CONSTRAINT"}
+    | {"FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE"}
 )
 _TYPES: Final = frozenset({"TYPE", "DOMAIN"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
@@ -163,12 +165,14 @@ def removed_names(statement: SqlStatement) -> Iterator[str]:
 
 
 def _changes_what_holds_no_rows(statement: SqlStatement, exc: psycopg.Error) -> bool:
-    """Return whether *statement* changes an index, view, constraint or the like, which does not exist."""
+    """Return whether *statement* changes an index, view, constraint, function or the like, which does not exist."""
     altered = alter_table_actions(statement)
     if altered is not None:
         is_constraint = all(action.kind.endswith(" CONSTRAINT") for action in altered.actions)
         return is_constraint and exc.sqlstate == _UNDEFINED_OBJECT
     verb, *rest = statement.words or ("",)
+    if verb in {"GRANT", "REVOKE"}:
+        return is_about_routine(statement)
     return verb in _CHANGING and not _HOLD_NO_ROWS.isdisjoint(rest[:2])
 
 

@@ -32,7 +32,7 @@ _KINDS: Final = {
     )
 }
 #: Kinds after ALTER whose objects are named within a table.
-_ON_A_TABLE: Final = {words: sql.SQL(words) for words in ("TRIGGER", "POLICY")}
+_ON_A_TABLE: Final = {words: sql.SQL(words) for words in ("TRIGGER", "POLICY", "RULE")}
 #: Members after RENAME, and their keyword in the statement that takes the rename back.
 _MEMBERS: Final = {"column": sql.SQL("COLUMN"), "constraint": sql.SQL("CONSTRAINT"), "attribute": sql.SQL("ATTRIBUTE")}
 

@@ -11,7 +11,7 @@ from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
-from migrations_engine.source.alter_table import TypeChange, alter_table_actions, type_change
+from migrations_engine.source.alter_table import TypeChange, alter_table_actions, alter_type_actions, type_change
 from migrations_engine.source.names import NamedObject, ObjectName, TableAction, created_name, dropped_names
 from migrations_engine.source.statements import SqlStatement
 
@@ -33,8 +33,8 @@ _KINDS_OF_COLUMNS: Final = tuple(
 TYPE_IN_USE: Final = frozenset({"0A000", "42601"})
 _ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is already a partition or child
 _ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b", re.IGNORECASE)
-_ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
-_DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
+_ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT", "ADD ATTRIBUTE"})
+_DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT", "DROP ATTRIBUTE"})
 _RENAMED_KINDS: Final = frozenset({"INDEX", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "TYPE", "DOMAIN"})
 _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"})
 
@@ -105,8 +105,8 @@ def _has_type(session: DeploySession, table: ObjectName, change: TypeChange) -> 
 
 
 def separate_actions(statement: SqlStatement) -> list[str]:
-    """Return an ALTER TABLE of several actions as one statement each, since some may be satisfied."""
-    altered = alter_table_actions(statement)
+    """Return an ALTER TABLE or TYPE of several actions as one statement each, since some may be satisfied."""
+    altered = alter_table_actions(statement) or alter_type_actions(statement)
     if altered is None or len(altered.actions) < 2:
         return []
     return [f"{altered.head} {action.text}" for action in altered.actions]
@@ -116,7 +116,7 @@ def _makes(statement: SqlStatement) -> set[tuple[str, str | None, str | None]]:
     made = created_name(statement)
     if made is not None:
         return {(_kind(made), made.table.name if made.table else None, made.name)}
-    altered = alter_table_actions(statement)
+    altered = alter_table_actions(statement) or alter_type_actions(statement)
     if altered is None or not all(action.kind in _ADDING for action in altered.actions):
         return set()
     return {(action.kind, altered.table.name, action.name) for action in altered.actions}
@@ -133,6 +133,9 @@ def _adds_enum_value(statement: SqlStatement) -> bool:
 def _removes(session: DeploySession, statement: SqlStatement) -> bool:
     if dropped_names(statement):
         return True
+    altered = alter_type_actions(statement)
+    if altered is not None and all(action.kind in _DROPPING for action in altered.actions):
+        return _exists(session, altered.table)
     altered = alter_table_actions(statement)
     if altered is None:
         return _is_renamed(session, statement)

@@ -105,6 +105,24 @@ PASTS = {
         migrations="CREATE TYPE y_new AS ENUM ('a'); DELETE FROM t WHERE a = 'b'; ALTER TABLE t ALTER a TYPE y_new"
         " USING a::text::y_new; DROP TYPE y; ALTER TYPE y_new RENAME TO y;",
     ),
+    "attributes of a type": Past(
+        tables="CREATE TYPE y AS (a int, c text);" + T.format("a y"),
+        migrations="ALTER TYPE y DROP ATTRIBUTE b, ADD ATTRIBUTE c text;--ALTER TYPE y DROP ATTRIBUTE IF EXISTS d;",
+    ),
+    "constraints of a domain": Past(
+        tables="CREATE DOMAIN y AS int CONSTRAINT k CHECK (VALUE > 0);" + T.format("a y"),
+        migrations="ALTER DOMAIN y DROP CONSTRAINT j;--ALTER DOMAIN y ADD CONSTRAINT k CHECK (VALUE > 0);",
+    ),
+    "a rule is renamed": Past(
+        tables=T.format("a int") + "CREATE VIEW v AS SELECT a FROM t;"
+        "CREATE RULE r AS ON INSERT TO v DO INSTEAD NOTHING;",
+        migrations="ALTER RULE q ON v RENAME TO r;",
+    ),
+    "settings, rights and comments of functions that are gone": Past(
+        tables=T.format("a int"),
+        migrations="ALTER FUNCTION f() SECURITY DEFINER; GRANT EXECUTE ON FUNCTION f() TO pg_monitor;"
+        "COMMENT ON FUNCTION f() IS 'x'; REVOKE ALL ON PROCEDURE g(int) FROM PUBLIC;--SELECT 1;",
+    ),
     "a view and a key that others use are created anew": Past(
         tables=T.format("a int") + "CREATE TABLE u (t_id int REFERENCES t); CREATE VIEW v AS SELECT a FROM t;"
         "CREATE VIEW w AS SELECT a FROM v;",
@@ -155,6 +173,9 @@ def test_a_new_database_is_as_declared(make_database: Callable[[], str], name: s
         "UPDATE t SET nowhere = 1",
         "ALTER TABLE t RENAME nowhere TO by_nothing",
         "COMMENT ON VIEW nowhere IS 'x'",
+        "ALTER FUNCTION nowhere() SECURITY DEFINER",
+        "ALTER TYPE nowhere DROP ATTRIBUTE a",
+        "ALTER DOMAIN nowhere ADD CONSTRAINT k CHECK (VALUE > 0)",
     ],
 )
 def test_a_mistake_in_the_last_migration_is_reported(tenant: Tenant, statement: str):
