@@ -22,11 +22,11 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from gateway.embedded_postgres import EmbeddedPostgres, packaged_programs
-from migrations_engine.queries import load_queries
+from migrations_engine.catalog import READ_MARK
 from tests.support.running_gateway import Gateway, make_archive, running_gateway
 
 AT_ONCE = 8
-_MARK = load_queries("migrations_engine.catalog")["mark"]
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -117,7 +117,7 @@ class Fleet:
 
     def _read_mark(self, name: str) -> None:
         with psycopg.connect(make_conninfo(self._url, dbname=name)) as connection:
-            connection.execute(_MARK).fetchone()
+            connection.execute(READ_MARK)
 
     def _run_psql(self, name: str) -> None:
         statement = "ALTER TABLE t00 ADD COLUMN by_psql text"

@@ -7,16 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog, read_mark
+from migrations_engine.catalog import READ_MARK, complete_mark, read_catalog
 from migrations_engine.deploy_record import last_desired_schema
 from migrations_engine.diff import diff_catalogs
 from migrations_engine.errors import DeployInterrupted, MigrationFailed, ServerMessage
+from migrations_engine.queries import query_all
 from migrations_engine.report import Change
-from migrations_engine.tracking import Records, is_tracked, read_last_deploy, read_note, read_state
+from migrations_engine.tracking import (
+    READ_LAST_DEPLOY,
+    LastDeploy,
+    Records,
+    is_tracked,
+    read_last_deploy,
+    read_state,
+)
+
+_AT_ONE_TIME: Final = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"  #: because a deploy may commit in between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,29 +48,54 @@ class Inspection:
 def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
     """Read the deployed version and the state of the database of *connection*.
 
+    The mark is read first, in one message with all else that is needed if nothing has changed since the last deploy.
+
     :raises EngineError: PostgreSQL refuses, or the connection is lost
     """
     with _reading(connection):
+        return _inspect_by_mark(connection) or _inspect_by_catalog(connection)
+
+
+def _inspect_by_mark(connection: psycopg.Connection[Any]) -> Inspection | None:
+    """Return the state of a database whose mark is that of its last deploy, else None."""
+    try:
+        _, _, last_deploys, *marks, _ = query_all(
+            connection, [b"BEGIN", _AT_ONE_TIME, READ_LAST_DEPLOY, READ_MARK, b"COMMIT"]
+        )
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):  # as earlier gateways left it, or nobody
+        connection.execute("ROLLBACK")
+        return None
+    last = LastDeploy.of_rows(last_deploys)
+    return _inspection(last) if last.mark == complete_mark(connection, marks) else None
+
+
+def _inspect_by_catalog(connection: psycopg.Connection[Any]) -> Inspection:
+    """Compare everything, because by the mark alone the database may only have been touched."""
+    with connection.transaction():
+        connection.execute(_AT_ONE_TIME)
+        there = read_catalog(connection).fingerprint()
         if not is_tracked(connection):
-            fingerprint = read_catalog(connection).fingerprint()
             return Inspection(
-                schema_checksum=None, deployed_at=None, request_id=None, fingerprint=fingerprint, is_intact=False
+                schema_checksum=None, deployed_at=None, request_id=None, fingerprint=there, is_intact=False
             )
-        last = read_last_deploy(connection)
-        checksum, note = read_note(connection)
-        parts = [checksum, last.migrations, note.get("fingerprint")]
-        is_intact = note.get("mark") == read_mark(connection)
-        if not is_intact:  # then objects may have been touched, and everything is compared
-            there, functions = read_catalog(connection).fingerprint(), read_state(connection).functions
-            is_intact = note.get("fingerprint") == there and all(one.intact for one in functions)
-            if not is_intact:
-                parts += [there, *sorted(f"{one.identity} {one.checksum} {one.intact}" for one in functions)]
+        last, functions = read_last_deploy(connection), read_state(connection).functions
+    if last.fingerprint == there and all(one.intact for one in functions):
+        return _inspection(last)
+    return _inspection(last, there, *sorted(f"{one.identity} {one.checksum} {one.intact}" for one in functions))
+
+
+def _inspection(last: LastDeploy, *differing: str) -> Inspection:
+    """Return the state of a database.
+
+    :param differing: what identifies its state where that is not as the last deploy left it
+    """
+    parts = (last.checksum, last.migrations, last.fingerprint, *differing)
     return Inspection(
-        schema_checksum=checksum,
+        schema_checksum=last.checksum,
         deployed_at=last.deployed_at,
         request_id=last.request_id,
         fingerprint=hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest(),
-        is_intact=is_intact,
+        is_intact=not differing,
     )
 
 
@@ -69,7 +104,8 @@ def describe_drift(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
 
     :raises EngineError: as for :func:`inspect_database`
     """
-    with _reading(connection):
+    with _reading(connection), connection.transaction():
+        connection.execute(_AT_ONE_TIME)
         if not is_tracked(connection):
             return ()
         state, there = read_state(connection), read_catalog(connection)
@@ -89,8 +125,7 @@ def describe_drift(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
 @contextmanager
 def _reading(connection: psycopg.Connection[Any]) -> Iterator[None]:
     try:
-        with connection.transaction():
-            yield
+        yield
     except psycopg.Error as exc:
         server = ServerMessage.of(exc)
         failure = DeployInterrupted if connection.closed else MigrationFailed

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import tuple_row
 
 _NAME: Final = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _FRAGMENT: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -26,6 +29,13 @@ def load_queries(package: str) -> Mapping[str, bytes]:
     return MappingProxyType(
         {name: _FRAGMENT.sub(lambda found: fragments[found[1]], text).encode() for name, text in statements.items()}
     )
+
+
+def query_all(connection: psycopg.Connection[Any], statements: Sequence[bytes]) -> list[list[tuple[Any, ...]]]:
+    """Run *statements*, each one or several, in one message, and return the rows of each result."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(b"\n;\n".join(statements))
+        return [one.fetchall() if one.pgresult and one.pgresult.nfields else [] for one in cursor.results()]
 
 
 def _read(package: str, file: str) -> dict[str, str]:

@@ -25,8 +25,8 @@ from typing import Any, Final
 import psycopg
 
 from migrations_engine.catalog import (
-    READ_MARK_AGAIN,
-    READ_MARK_FIRST,
+    MARK_RESULTS,
+    READ_MARK,
     Mark,
     changed_catalogs,
     complete_mark,
@@ -38,20 +38,20 @@ from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE, DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.options import DeployOptions
 from migrations_engine.proven_deploys import ProvenDeploy
+from migrations_engine.queries import query_all
 from migrations_engine.report import DeployReport
 from migrations_engine.schema import Schema
 from migrations_engine.tracking import (
+    READ_COMMENT,
     READ_NOTE,
     READ_RECORDS,
-    DatabaseComment,
-    Records,
     lock_statement,
+    note_statement,
     read_records,
     read_state,
 )
 
-#: The prepared statement of an earlier attempt outlives its transaction.
-_BEGIN: Final = b"DEALLOCATE ALL;\nBEGIN ISOLATION LEVEL READ COMMITTED"
+_BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,32 +111,38 @@ def repeat(connection: psycopg.Connection[Any], schema: Schema, options: DeployO
 
 def _repeat(session: DeploySession, schema: Schema, options: DeployOptions) -> DeployReport | None:
     connection = session.connection
-    found = _begin(session, schema, options)
+    found = _begin(connection, schema, options)
     if found is None:
         return None
-    start, proven = found
-    comment = DatabaseComment.required(connection, options.database_comment)
-    *_, marks, shape = session.query_all([proven.script, READ_MARK_AGAIN, proven.shape_statement])
+    start, proven, comment = found
+    results = query_all(connection, [proven.script, READ_COMMENT, proven.shape_statement, READ_MARK])
+    ((comment_then,),), shape, *marks = results[-MARK_RESULTS - 2 :]
     mark = complete_mark(connection, marks)
-    if changed_catalogs(start.mark, mark) != proven.changed or dict(shape) != proven.shape:
+    if changed_catalogs(start.mark, mark) != proven.changed or dict(shape) != proven.shape or comment_then != comment:
         return None
     if schema.seeders and Seeders(session, schema.seeders).validate() != proven.report.seeder_validations:
         return None
-    Records(connection).note(schema.checksum, {**proven.note, "mark": mark})
-    comment.check()
+    note = note_statement(connection, schema.checksum, {**proven.note, "mark": mark})
     if options.before_commit is not None:
+        query_all(connection, [note])
         options.before_commit(connection)
-    connection.execute("COMMIT")
+        query_all(connection, [b"COMMIT"])
+    else:
+        query_all(connection, [note, b"COMMIT"])
     return proven.report
 
 
-def _begin(session: DeploySession, schema: Schema, options: DeployOptions) -> tuple[StartingPoint, ProvenDeploy] | None:
-    """Begin the transaction. Return the starting point and its proven deploy, or None."""
-    connection = session.connection
+def _begin(
+    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions
+) -> tuple[StartingPoint, ProvenDeploy, str | None] | None:
+    """Begin the transaction, and return the starting point, its proven deploy, and the comment of the database.
+
+    None if no deploy is known for the starting point.
+    """
     lock = lock_statement(connection, search_path=options.search_path, lock_timeout_ms=options.lock_timeout_ms)
-    results = session.query_all([_BEGIN, lock, READ_NOTE, READ_RECORDS, READ_MARK_FIRST])
-    _, _, ((has_lock, *_),), notes, ((records,),), _, marks = results
-    if not has_lock or not notes:
+    results = query_all(connection, [_BEGIN, lock, READ_COMMENT, READ_NOTE, READ_RECORDS, READ_MARK])
+    _, ((has_lock, *_),), ((comment,),), notes, ((records,),), *marks = results
+    if not has_lock or not notes or options.database_comment not in (None, comment):
         return None
     ((earlier, note),) = notes
     mark = complete_mark(connection, marks)
@@ -144,7 +150,7 @@ def _begin(session: DeploySession, schema: Schema, options: DeployOptions) -> tu
         return None
     start = StartingPoint(key=_key(schema, options, earlier, note, records), mark=mark)
     proven = options.proven.get(start.key) if options.proven else None
-    return (start, proven) if proven is not None else None
+    return (start, proven, comment) if proven is not None else None
 
 
 def _is_repeatable(options: DeployOptions) -> bool:

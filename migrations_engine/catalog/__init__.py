@@ -1,8 +1,8 @@
 """Reads the catalogs of a database, and changes nothing."""
 
 from migrations_engine.catalog.marks import (
-    READ_MARK_AGAIN,
-    READ_MARK_FIRST,
+    MARK_RESULTS,
+    READ_MARK,
     Mark,
     changed_catalogs,
     complete_mark,
@@ -12,8 +12,8 @@ from migrations_engine.catalog.marks import (
 from migrations_engine.catalog.reader import count_rows_at_risk, read_catalog, read_names
 
 __all__ = [
-    "READ_MARK_AGAIN",
-    "READ_MARK_FIRST",
+    "MARK_RESULTS",
+    "READ_MARK",
     "Mark",
     "changed_catalogs",
     "complete_mark",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import psycopg
 
-from migrations_engine.queries import load_queries
+from migrations_engine.queries import load_queries, query_all
 
 Mark: TypeAlias = Mapping[str, str]  #: by the names of catalogs, without those that have no objects of the application
 
+Rows: TypeAlias = Sequence[tuple[Any, ...]]  #: the result of one statement
+
 _QUERIES: Final = load_queries(__package__)
 _SHAPE: Final = "shape_of_"
-READ_MARK_AGAIN: Final = _QUERIES["execute_mark"]  #: with the plan of READ_MARK_FIRST, for a fifth of its cost
-READ_MARK_FIRST: Final = _QUERIES["prepare_mark"] + b"\n" + _QUERIES["mark"] + b";\n" + READ_MARK_AGAIN
+READ_MARK: Final = _QUERIES["mark"]  #: several statements
+MARK_RESULTS: Final = READ_MARK.count(b";\n") + 1  #: of these statements
 
 
 def read_mark(connection: psycopg.Connection[Any]) -> Mark:
@@ -22,8 +24,15 @@ def read_mark(connection: psycopg.Connection[Any]) -> Mark:
 
     It may also change without one, after a temporary table or a TRUNCATE. It costs a tenth of reading the catalogs.
     """
-    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        return complete_mark(connection, cursor.execute(_QUERIES["mark"]).fetchall())
+    return complete_mark(connection, query_all(connection, [READ_MARK]))
+
+
+def complete_mark(connection: psycopg.Connection[Any], results: Sequence[Rows]) -> Mark:
+    """Return the mark with the results of READ_MARK. Catalogs that few applications use are read only if needed."""
+    rows = [row for (row,) in results]
+    if any(has_more for *_, has_more in rows):
+        rows += [row for (row,) in query_all(connection, [_QUERIES["mark_more"]])]
+    return {catalog: f"{count} {written}" for catalog, count, written, _ in rows if count}
 
 
 def changed_catalogs(before: Mark, after: Mark) -> frozenset[str]:
@@ -45,15 +54,3 @@ def shape_statement(catalogs: Collection[str]) -> bytes | None:
     if len(known) < len(parts):
         return None
     return _QUERIES["shape"] + b"\n" + b"\nUNION ALL\n".join(known) + b"\n" + _QUERIES["shape_end"]
-
-
-def complete_mark(connection: psycopg.Connection[Any], rows: Iterable[tuple[str, str, bool]]) -> Mark:
-    """Return the mark of the *rows* that READ_MARK_FIRST or READ_MARK_AGAIN returned, with the catalogs left out."""
-    mark, has_more = {}, False
-    for catalog, text, more in rows:
-        mark[catalog] = text
-        has_more |= more
-    if has_more:
-        with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-            mark |= dict(cursor.execute(_QUERIES["mark_more"]).fetchall())
-    return mark

@@ -834,68 +834,58 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace
 WHERE n.nspname !~ '^pg_'
 
 -- name: mark
--- For each catalog a text that changes with any change of an object in it: the number of its rows for the application's
--- objects, and a sum over the transactions that wrote them. Statistics are written in place. In a new session, planning
--- takes longer than running, so there is one aggregate, and only common catalogs are read: column defaults and parents
--- always change with rows of pg_depend, and objects of the catalogs in mark_more have such rows, too. The oids in the
--- list are those of pg_class, pg_type, pg_proc, pg_constraint, pg_attrdef, pg_trigger, pg_rewrite, pg_policy,
--- pg_namespace, pg_extension, pg_default_acl, pg_cast, pg_am and pg_transform.
-SELECT item.catalog, concat(count(*), ' ', sum(hashtext(item.written::text))) AS mark, bool_or(item.more) AS has_more
-FROM (
-    SELECT 'pg_depend' AS catalog, xmin AS written, classid NOT IN (
-               1259, 1247, 1255, 2606, 2604, 2620, 2618, 3256, 2615, 3079, 826, 2605, 2601, 3576) AS more
-    FROM pg_catalog.pg_depend WHERE objid >= 16384
-    UNION ALL SELECT 'pg_namespace', xmin, false FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
-    UNION ALL SELECT 'pg_class', xmin, false FROM pg_catalog.pg_class WHERE oid >= 16384
-    UNION ALL SELECT 'pg_attribute', xmin, false FROM pg_catalog.pg_attribute WHERE attrelid >= 16384
-    UNION ALL SELECT 'pg_constraint', xmin, false FROM pg_catalog.pg_constraint WHERE oid >= 16384
-    UNION ALL SELECT 'pg_index', xmin, false FROM pg_catalog.pg_index WHERE indexrelid >= 16384
-    UNION ALL SELECT 'pg_sequence', xmin, false FROM pg_catalog.pg_sequence
-    UNION ALL SELECT 'pg_type', xmin, false FROM pg_catalog.pg_type WHERE oid >= 16384
-    UNION ALL SELECT 'pg_enum', xmin, false FROM pg_catalog.pg_enum
-    UNION ALL SELECT 'pg_proc', xmin, false FROM pg_catalog.pg_proc WHERE oid >= 16384
-    UNION ALL SELECT 'pg_trigger', xmin, false FROM pg_catalog.pg_trigger
-    UNION ALL SELECT 'pg_rewrite', xmin, false FROM pg_catalog.pg_rewrite WHERE oid >= 16384
-    UNION ALL SELECT 'pg_policy', xmin, false FROM pg_catalog.pg_policy
-    UNION ALL SELECT 'pg_description', xmin, false FROM pg_catalog.pg_description WHERE objoid >= 16384
-    UNION ALL SELECT 'pg_extension', xmin, false FROM pg_catalog.pg_extension
-    UNION ALL SELECT 'pg_default_acl', xmin, false FROM pg_catalog.pg_default_acl
-    UNION ALL SELECT 'pg_publication', xmin, false FROM pg_catalog.pg_publication
-    UNION ALL SELECT 'pg_foreign_data_wrapper', xmin, false FROM pg_catalog.pg_foreign_data_wrapper
-    UNION ALL SELECT 'pg_cast', xmin, false FROM pg_catalog.pg_cast WHERE oid >= 16384
-    UNION ALL SELECT 'pg_am', xmin, false FROM pg_catalog.pg_am WHERE oid >= 16384
-    UNION ALL SELECT 'pg_transform', xmin, false FROM pg_catalog.pg_transform
-) AS item
-GROUP BY item.catalog
+-- For each catalog the number of rows that it has for the application's objects, and a sum over the transactions that wrote
+-- them, which changes with any change of an object. Statistics and the like are written in place. A new session plans this
+-- for longer than it runs, and many small statements in one message for less time than one that joins them. Only what is
+-- common is read: column defaults and parents always change with rows of pg_depend, and there is no object of a kind in
+-- mark_more without such rows. The oids in the list are those of pg_class, pg_type, pg_proc, pg_constraint, pg_attrdef,
+-- pg_trigger, pg_rewrite, pg_policy, pg_namespace, pg_extension, pg_default_acl, pg_cast, pg_am and pg_transform. Small
+-- catalogs are read whole, because that is planned for less, and for one that never had a row its size is enough.
+SELECT 'pg_depend', count(*), sum(hashtext(xmin::text)), 0 < count(*) FILTER (WHERE classid NOT IN (
+           1259, 1247, 1255, 2606, 2604, 2620, 2618, 3256, 2615, 3079, 826, 2605, 2601, 3576))
+FROM pg_catalog.pg_depend WHERE objid >= 16384;
+SELECT 'pg_namespace', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_';
+SELECT 'pg_class', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_class;
+SELECT 'pg_attribute', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_attribute WHERE attrelid >= 16384;
+SELECT 'pg_constraint', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_constraint;
+SELECT 'pg_index', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_index;
+SELECT 'pg_sequence', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_sequence;
+SELECT 'pg_type', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_type;
+SELECT 'pg_enum', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_enum;
+SELECT 'pg_proc', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_proc WHERE oid >= 16384;
+SELECT 'pg_trigger', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_trigger;
+SELECT 'pg_rewrite', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_rewrite;
+SELECT 'pg_description', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_description WHERE objoid >= 16384;
+SELECT 'pg_extension', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_extension;
+SELECT 'pg_cast', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_cast;
+SELECT 'pg_am', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_am;
+SELECT '', 0, 0, 0 < pg_relation_size('pg_catalog.pg_policy') + pg_relation_size('pg_catalog.pg_default_acl')
+                   + pg_relation_size('pg_catalog.pg_publication') + pg_relation_size('pg_catalog.pg_foreign_data_wrapper')
+                   + pg_relation_size('pg_catalog.pg_transform')
 
 -- name: mark_more
 -- The same over catalogs of objects that few applications have.
-SELECT item.catalog, concat(count(*), ' ', sum(hashtext(item.written::text))) AS mark
-FROM (
-    SELECT 'pg_foreign_table' AS catalog, xmin AS written FROM pg_catalog.pg_foreign_table
-    UNION ALL SELECT 'pg_foreign_server', xmin FROM pg_catalog.pg_foreign_server
-    UNION ALL SELECT 'pg_statistic_ext', xmin FROM pg_catalog.pg_statistic_ext
-    UNION ALL SELECT 'pg_event_trigger', xmin FROM pg_catalog.pg_event_trigger
-    UNION ALL SELECT 'pg_publication_rel', xmin FROM pg_catalog.pg_publication_rel
-    UNION ALL SELECT 'pg_operator', xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
-    UNION ALL SELECT 'pg_opclass', xmin FROM pg_catalog.pg_opclass WHERE oid >= 16384
-    UNION ALL SELECT 'pg_opfamily', xmin FROM pg_catalog.pg_opfamily WHERE oid >= 16384
-    UNION ALL SELECT 'pg_collation', xmin FROM pg_catalog.pg_collation WHERE oid >= 16384
-    UNION ALL SELECT 'pg_ts_config', xmin FROM pg_catalog.pg_ts_config WHERE oid >= 16384
-    UNION ALL SELECT 'pg_ts_config_map', xmin FROM pg_catalog.pg_ts_config_map WHERE mapcfg >= 16384
-    UNION ALL SELECT 'pg_ts_dict', xmin FROM pg_catalog.pg_ts_dict WHERE oid >= 16384
-    UNION ALL SELECT 'pg_ts_parser', xmin FROM pg_catalog.pg_ts_parser WHERE oid >= 16384
-    UNION ALL SELECT 'pg_ts_template', xmin FROM pg_catalog.pg_ts_template WHERE oid >= 16384
-    UNION ALL SELECT 'pg_conversion', xmin FROM pg_catalog.pg_conversion WHERE oid >= 16384
-    UNION ALL SELECT 'pg_language', xmin FROM pg_catalog.pg_language WHERE oid >= 16384
-) AS item
-GROUP BY item.catalog
-
--- name: prepare_mark
-PREPARE _stonescriptdb_gateway_mark AS
-
--- name: execute_mark
-EXECUTE _stonescriptdb_gateway_mark
+SELECT 'pg_policy', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_policy;
+SELECT 'pg_default_acl', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_default_acl;
+SELECT 'pg_publication', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_publication;
+SELECT 'pg_foreign_data_wrapper', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_foreign_data_wrapper;
+SELECT 'pg_transform', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_transform;
+SELECT 'pg_foreign_table', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_foreign_table;
+SELECT 'pg_foreign_server', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_foreign_server;
+SELECT 'pg_statistic_ext', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_statistic_ext;
+SELECT 'pg_event_trigger', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_event_trigger;
+SELECT 'pg_publication_rel', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_publication_rel;
+SELECT 'pg_operator', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_operator WHERE oid >= 16384;
+SELECT 'pg_opclass', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_opclass WHERE oid >= 16384;
+SELECT 'pg_opfamily', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_opfamily WHERE oid >= 16384;
+SELECT 'pg_collation', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_collation WHERE oid >= 16384;
+SELECT 'pg_ts_config', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_ts_config WHERE oid >= 16384;
+SELECT 'pg_ts_config_map', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_ts_config_map WHERE mapcfg >= 16384;
+SELECT 'pg_ts_dict', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_ts_dict WHERE oid >= 16384;
+SELECT 'pg_ts_parser', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_ts_parser WHERE oid >= 16384;
+SELECT 'pg_ts_template', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_ts_template WHERE oid >= 16384;
+SELECT 'pg_conversion', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_conversion WHERE oid >= 16384;
+SELECT 'pg_language', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_language WHERE oid >= 16384
 
 -- name: shape
 -- The rows that the present transaction has written to some catalogs, and the names in their other rows, without oids: a

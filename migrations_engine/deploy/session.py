@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, LiteralString, TypeAlias
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
@@ -49,12 +48,6 @@ class DeploySession:
     def query(self, statement: SqlText, parameters: Any = None) -> psycopg.Cursor[Any]:  # noqa: ANN401 - psycopg's
         """Run a statement that reads, or writes records of the deploy. It is not part of the plan."""
         return self.connection.execute(statement, parameters)
-
-    def query_all(self, statements: Sequence[bytes]) -> list[list[tuple[Any, ...]]]:
-        """Run statements in one message, and return the rows of each result."""
-        with self.connection.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute(b"\n;\n".join(statements))
-            return [result.fetchall() if result.description else [] for result in cursor.results()]
 
     def run(self, statement: SqlText, *, step: str, file: str | None = None, effect: str = "") -> int:
         """Run one statement of the deploy and return the number of affected rows, -1 if it has none."""

@@ -1,10 +1,11 @@
 """The tracking tables ``_stonescriptdb_gateway_*`` of a database, with the changelog, and the deploy lock."""
 
-from migrations_engine.tracking.database_comment import DatabaseComment
+from migrations_engine.tracking.database_comment import READ_COMMENT, DatabaseComment
 from migrations_engine.tracking.lock import Probe, lock_kept, lock_statement, read_probe, take_deploy_lock
 from migrations_engine.tracking.recording import Recording
-from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy
+from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy, note_statement
 from migrations_engine.tracking.state import (
+    READ_LAST_DEPLOY,
     READ_NOTE,
     READ_RECORDS,
     AppliedMigration,
@@ -19,6 +20,8 @@ from migrations_engine.tracking.state import (
 )
 
 __all__ = [
+    "READ_COMMENT",
+    "READ_LAST_DEPLOY",
     "READ_NOTE",
     "READ_RECORDS",
     "AppliedMigration",
@@ -34,6 +37,7 @@ __all__ = [
     "is_tracked",
     "lock_kept",
     "lock_statement",
+    "note_statement",
     "read_last_deploy",
     "read_note",
     "read_probe",

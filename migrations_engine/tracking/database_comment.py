@@ -11,6 +11,7 @@ from migrations_engine.errors import MigrationFailed
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
+READ_COMMENT: Final = _QUERIES["database_comment"]
 
 
 class DatabaseComment:
@@ -19,14 +20,6 @@ class DatabaseComment:
     def __init__(self, connection: psycopg.Connection[Any], comment: str | None) -> None:
         self._connection = connection
         self._kept = comment
-
-    @classmethod
-    def required(cls, connection: psycopg.Connection[Any], comment: str | None) -> DatabaseComment:
-        """Return the comment to check at the end: *comment*, or the present one if that is None."""
-        required = cls(connection, comment)
-        if comment is None:
-            _, required._kept = required._now()
-        return required
 
     @classmethod
     def found(cls, connection: psycopg.Connection[Any], found: str | None, required: str | None) -> DatabaseComment:
@@ -46,7 +39,7 @@ class DatabaseComment:
 
         :raises MigrationFailed: the deploy has changed it
         """
-        if self._now()[1] != self._kept:
+        if self._now() != self._kept:
             raise MigrationFailed(
                 "the deploy changed the comment of its database (COMMENT ON DATABASE), which says whose the database "
                 "is; take that out of the schema"
@@ -57,8 +50,8 @@ class DatabaseComment:
 
         :raises MigrationFailed: the migration has changed it
         """
-        name, comment = self._now()
-        if comment != self._kept:
+        if self._now() != self._kept:
+            ((name,),) = self._connection.execute("SELECT current_database()").fetchall()
             self._connection.execute(
                 sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(self._kept))
             )
@@ -67,8 +60,8 @@ class DatabaseComment:
                 "says whose the database is. The comment was put back; take that out of the migration"
             )
 
-    def _now(self) -> tuple[str, str | None]:
-        row = self._connection.execute(_QUERIES["database_comment"]).fetchone()
+    def _now(self) -> str | None:
+        row = self._connection.execute(READ_COMMENT).fetchone()
         assert row is not None
-        name, comment = row
-        return name, comment
+        comment: str | None = row[0]
+        return comment

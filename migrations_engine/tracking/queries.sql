@@ -76,8 +76,10 @@ SELECT 5 = (SELECT count(*) FROM pg_catalog.pg_attribute
            AS database_comment
 
 -- name: database_comment
-SELECT current_database(),
-       shobj_description((SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), 'pg_database')
+-- shobj_description() would be planned once more.
+SELECT (SELECT description FROM pg_catalog.pg_shdescription
+        WHERE objoid = d.oid AND classoid = 'pg_catalog.pg_database'::regclass)
+FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()
 
 -- name: lock_session
 -- The deploy lock for the whole session. The transaction that has it already gets it without waiting.
@@ -244,10 +246,11 @@ SELECT 5 = (SELECT count(*) FROM pg_catalog.pg_attribute
                  (to_regclass('public._stonescriptdb_gateway_tables'), 'definition'))) AS tracked
 
 -- name: last_deploy
-SELECT t.deployed_at,
+SELECT t.checksum, t.deployed_at,
        (SELECT request_id FROM public._stonescriptdb_gateway_changelog ORDER BY id DESC LIMIT 1) AS request_id,
        (SELECT md5(string_agg(concat_ws('|', migration_file, checksum, statements_done), ',' ORDER BY migration_file))
-          FROM public._stonescriptdb_gateway_migrations) AS migrations
+          FROM public._stonescriptdb_gateway_migrations) AS migrations,
+       t.definition ->> 'fingerprint' AS fingerprint, t.definition -> 'mark' AS mark
   FROM public._stonescriptdb_gateway_tables t
  WHERE t.table_name = '*'
 

@@ -30,6 +30,12 @@ def claim_copy(connection: psycopg.Connection[Any], *, platform: str, request_id
     connection.execute(_QUERIES["claim_copy"], {"platform": platform, "request_id": request_id})
 
 
+def note_statement(connection: psycopg.Connection[Any], checksum: str, note: Mapping[str, Any]) -> bytes:
+    """Return the statement of :meth:`Records.note`."""
+    parameters = {"checksum": checksum, "note": Jsonb(note)}
+    return psycopg.ClientCursor(connection).mogrify(_QUERIES["record_note"], parameters).encode()
+
+
 class Records:
     """The tracking tables of the database behind *connection*.
 
@@ -90,7 +96,7 @@ class Records:
 
         :param checksum: of the schema
         """
-        self._connection.execute(_QUERIES["record_note"], {"checksum": checksum, "note": Jsonb(note)})
+        self._connection.execute(note_statement(self._connection, checksum, note))
 
     def mark(self, mark: Mapping[str, str]) -> None:
         """Write the mark of the catalogs into the note of the last deploy."""

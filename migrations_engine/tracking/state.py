@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
 import psycopg
 
-from migrations_engine.queries import load_queries
+from migrations_engine.queries import load_queries, query_all
 
 _QUERIES: Final = load_queries(__package__)
 READ_NOTE: Final = _QUERIES["note"]  #: as :func:`read_note`; refused in a database of an earlier gateway
 READ_RECORDS: Final = _QUERIES["records_digest"]
+READ_LAST_DEPLOY: Final = _QUERIES["last_deploy"]  #: see :meth:`LastDeploy.of_rows`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +57,19 @@ class DeployState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastDeploy:
-    """The time of the last deploy, and the last request that changed anything."""
+    """The schema that the database has, when it was deployed, and the last request that changed anything."""
 
+    checksum: str | None = None  #: of the schema
     deployed_at: datetime | None = None
     request_id: str | None = None
-    migrations: str | None = None  #: equal if the same migrations have been applied
+    migrations: str | None = None  #: equal where the same migrations have been applied
+    fingerprint: str | None = None  #: of the catalog that the deploy left
+    mark: Mapping[str, str] | None = None  #: of that catalog
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> LastDeploy:
+        """Return the last deploy of the result of READ_LAST_DEPLOY, which is empty if there was none."""
+        return cls(**dict(zip(cls.__slots__, rows[0], strict=True))) if rows else cls()
 
 
 def is_tracked(connection: psycopg.Connection[Any]) -> bool:
@@ -82,9 +91,8 @@ def read_records(connection: psycopg.Connection[Any]) -> str | None:
 
 
 def read_last_deploy(connection: psycopg.Connection[Any]) -> LastDeploy:
-    """Read the time and request of the last deploy. The tracking tables must exist."""
-    row = connection.execute(_QUERIES["last_deploy"]).fetchone()
-    return LastDeploy(deployed_at=row[0], request_id=row[1], migrations=row[2]) if row else LastDeploy()
+    """Read when and by which request the database became what it is; the tracking tables must be there."""
+    return LastDeploy.of_rows(query_all(connection, [READ_LAST_DEPLOY])[0])
 
 
 def read_state(connection: psycopg.Connection[Any]) -> DeployState:
