@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -21,6 +23,7 @@ from migrations_engine.tracking import DeployState, Records
 
 _DECLARED: Final = "*declared"  #: rows of this name in the tracking table of tables have the desired schema
 _COMPLETE: Final = "*complete"
+_PACKED: Final = "zlib"  #: the key of a packed catalog, in base64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +76,8 @@ def record_deploy(
         if (file := table_files.get((table.schema, table.name))) is not None
     ]
     whole = {
-        _DECLARED: json.loads(declared.to_json()),
-        _COMPLETE: None if desired.complete is declared else json.loads(desired.complete.to_json()),
+        _DECLARED: _packed(declared),
+        _COMPLETE: None if desired.complete is declared else _packed(desired.complete),
     }
     rows += [{"name": n, "checksum": schema.checksum, "file": "", "definition": d} for n, d in whole.items()]
     records.tables(rows)
@@ -85,6 +88,17 @@ def record_deploy(
             session.log(change_type, name)
     record_changes(records, session, options)
     return note
+
+
+def _packed(catalog: Catalog) -> Mapping[str, str]:
+    """Return *catalog* in a twentieth of its size: PostgreSQL would parse and compress it in every database."""
+    return {_PACKED: base64.b64encode(zlib.compress(catalog.to_json().encode())).decode()}
+
+
+def _unpacked(definition: str) -> Catalog:
+    """Return the catalog in *definition*, which earlier versions did not pack."""
+    packed = json.loads(definition).get(_PACKED)
+    return Catalog.from_json(definition if packed is None else zlib.decompress(base64.b64decode(packed)).decode())
 
 
 def _note(outcome: Outcome) -> Mapping[str, Any]:
@@ -115,8 +129,8 @@ def last_desired_schema(records: Records, state: DeployState) -> DesiredSchema |
     if state.schema_checksum is None:
         return None
     texts = records.definitions([_DECLARED, _COMPLETE])
-    declared = Catalog.from_json(texts[_DECLARED])
-    complete = Catalog.from_json(texts[_COMPLETE]) if _COMPLETE in texts else declared
+    declared = _unpacked(texts[_DECLARED])
+    complete = _unpacked(texts[_COMPLETE]) if _COMPLETE in texts else declared
     return DesiredSchema(declared=declared, complete=complete, warnings=tuple(state.last["warnings"]))
 
 
