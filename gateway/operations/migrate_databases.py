@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from gateway.databases import ManagedDatabase
 from gateway.errors import DatabaseNotFound, GatewayError
@@ -55,7 +56,9 @@ def migrate_databases(services: Services, wanted: DeployRequest, *, only_owner: 
     owner = wanted.owner
     schema = read_schema(services, wanted.archive, wanted, platform=owner.platform, tenant_id=owner.tenant_id)
     databases = _databases(services, wanted, only_owner=only_owner)
-    return roll_out(services, databases, schema, wanted, RolloutRules(stop_after="first"))
+    return roll_out(
+        services, databases, schema, wanted, RolloutRules(stop_after="first", may_be_dropped=not only_owner)
+    )
 
 
 def prepare_stored(services: Services, wanted: StoredSchemaRequest) -> StoredMigration:
@@ -79,7 +82,8 @@ def prepare_stored(services: Services, wanted: StoredSchemaRequest) -> StoredMig
 def migrate_stored(services: Services, migration: StoredMigration, rules: RolloutRules) -> PlatformMigration:
     """Deploy the stored schema to the databases that were found; the others are skipped."""
     wanted = migration.wanted
-    rules = replace(rules, stop_after="none" if wanted.continue_on_error else "any")
+    stop_after: Literal["any", "none"] = "none" if wanted.continue_on_error else "any"
+    rules = replace(rules, stop_after=stop_after, may_be_dropped=wanted.only is None)
     done = roll_out(services, migration.databases, migration.schema, wanted, rules)
     skipped = tuple(MigratedDatabase(database=one.name, status="skipped") for one in migration.left)
     for one in skipped:

@@ -23,12 +23,14 @@ class MigratedDatabase:
 
     :ivar report: only of one that succeeded
     :ivar error: only of one that failed
+    :ivar reason: why it was skipped, if not because of a failure of another
     """
 
     database: str
     status: Literal["completed", "completed_with_warnings", "failed", "skipped"]
     report: DeployReport | None = None
     error: GatewayError | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Final, Literal, TypeVar
 
 from gateway.databases import ManagedDatabase
-from gateway.errors import GatewayError, drop_tracebacks
+from gateway.errors import DatabaseNotFound, GatewayError, drop_tracebacks
 from gateway.events import DatabaseMigrated
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
@@ -32,11 +32,13 @@ class RolloutRules:
     """Rules for stopping a roll-out. Running deploys are always finished.
 
     :ivar stop_after: after which failures no further deploys start
+    :ivar may_be_dropped: a database that is dropped during the roll-out is skipped; else it counts as a failure
     :ivar is_wanted: called before each database; False counts as a failure
     :ivar finished: called with the result of each database, also of skipped ones; by several threads
     """
 
     stop_after: Literal["first", "any", "none"] = "any"
+    may_be_dropped: bool = True
     is_wanted: Callable[[], bool] = lambda: True
     finished: Callable[[MigratedDatabase], None] = lambda _: None
 
@@ -59,6 +61,9 @@ def roll_out(
                     result = MigratedDatabase(database=database.name, status="skipped")
                 else:
                     result = migrate_one(services, database, schema, terms, proven=proven, copies=copies)
+                    if result.error and rules.may_be_dropped and _is_dropped(services, database):
+                        reason = "the database was dropped after the migration had begun"
+                        result = MigratedDatabase(database=database.name, status="skipped", reason=reason)
                 if result.error and rules.stop_after == "any":
                     stopped.set()
                 progress.done(result.database, result.status, report_for_log(result))
@@ -66,9 +71,13 @@ def roll_out(
                 rules.finished(result)
                 return result
 
-            first, *others = databases
-            results.append(migrate(first))
-            if results[0].error and rules.stop_after == "first":
+            others = list(databases)
+            while others:
+                first = migrate(others.pop(0))
+                results.append(first)
+                if first.reason is None:
+                    break
+            if first.error and rules.stop_after == "first":
                 stopped.set()
             results += in_parallel(services, migrate, others)
     return PlatformMigration(
@@ -123,6 +132,16 @@ def migrate_one(
     warned = report.warnings or validation.dataloss_changes or validation.incompatible_changes
     status: Final = "completed_with_warnings" if warned else "completed"
     return MigratedDatabase(database=database.name, status=status, report=report)
+
+
+def _is_dropped(services: Services, database: ManagedDatabase) -> bool:
+    try:
+        services.directory.find(database.owner)
+    except DatabaseNotFound:
+        return True
+    except GatewayError:  # it cannot be said
+        return False
+    return False
 
 
 def in_parallel(services: Services, act: Callable[[T], R], things: Sequence[T]) -> list[R]:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import psycopg
@@ -198,6 +199,30 @@ def test_a_migration_ends_with_its_client_unless_it_is_detached(gateway, fleet, 
     ended = wait_until(lambda: [one for one in deploys_of(gateway, fleet) if one["status"] != "running"])
     assert (ended[0]["status"], ended[0]["done"]) == (("completed", 4) if detach else ("interrupted", 1))
     assert set(list(states(gateway, fleet).values())[2:]) == {"current" if detach else "behind"}
+
+
+@pytest.mark.parametrize("only", [None, ["a", "c"]])
+def test_a_database_dropped_during_a_migration_is_skipped_unless_it_was_named(
+    gateway, fleet, connect, admin, only
+) -> None:
+    store(gateway, fleet, EMAIL)
+    more = {} if only is None else {"only": only}
+    with ThreadPoolExecutor(1) as client, connect("a") as holder:
+        with holder.transaction():
+            holder.execute("LOCK TABLE users")
+            answered = client.submit(migrate, gateway, fleet, **more)
+            wait_until(lambda: [one for one in deploys_of(gateway, fleet) if one["status"] == "running"])
+            admin.execute(f"DROP DATABASE {name_of(fleet, 'c')} WITH (FORCE)")
+        answer = answered.result()
+    body = answer.json
+    if only is None:
+        assert (answer.status, body["databases_updated"]) == (200, names(fleet, "abd"))
+        assert body["databases_skipped"] == names(fleet, "c")
+        assert {one["database"]: one.get("message") for one in body["databases"]}[name_of(fleet, "c")] == (
+            "the database was dropped after the migration had begun"
+        )
+    else:
+        assert (answer.status, body["databases_failed"]) == (409, names(fleet, "c"))
 
 
 def deploys_of(gateway: Gateway, platform: str):

@@ -76,9 +76,9 @@ class MigratedDatabaseShape(Shape):
 
     @post_dump(pass_original=True)
     def _add_failure(self, data: dict[str, Any], result: MigratedDatabase, **_kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Add the fields that the answer to a failed deploy would have."""
+        """Add the fields that the answer to a failed deploy would have, or why the database was skipped."""
         if result.error is None:
-            return data
+            return data if result.reason is None else {**data, "message": result.reason}
         facts = {name: shape_of_fact(value) for name, value in result.error.facts.items()}
         return {**facts, **data, "message": result.error.message}
 
