@@ -138,6 +138,10 @@ class ConnectionFailed(GatewayError):
     code = "connection_failed"
 
 
+class ConnectionRefused(ConnectionFailed):
+    """PostgreSQL refuses connections to one database, which exists. It may have been renamed at the same time."""
+
+
 class UndoRefused(GatewayError):
     """A database cannot be restored, or no copy of it kept: rows would be lost, or there is no space."""
 

@@ -140,7 +140,7 @@ ERROR_TABLE: Final = (
         status=503,
         code="connection_failed",
         when="PostgreSQL cannot be reached; with `Retry-After`",
-        raised_as=(errors.ConnectionFailed,),
+        raised_as=(errors.ConnectionFailed, errors.ConnectionRefused),
     ),
     ErrorRow(
         status=503,

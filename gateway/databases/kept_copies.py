@@ -13,10 +13,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 from typing import Any, Final
 
 import psycopg
@@ -38,6 +39,7 @@ _COMMENT_VERSION: Final = 1
 _UNDONE: Final = "undone, to be dropped"  #: the comment of a database that a copy has taken the place of
 UNKNOWN_MARK: Final = "unknown"  #: equal to no mark
 _ATTEMPTS: Final = 5  #: to find a database without a session, each up to PostgreSQL's own five seconds
+_CLOSE_POLL_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ class KeptCopies:
                 mark=None,
             )
             with refusals("copy a database", **owner_facts(database.owner)):
-                self._without_sessions(database.name, database.owner, lambda: session.execute(statement + CLOSED))
+                self._without_sessions(database.name, database.owner, lambda _: session.execute(statement + CLOSED))
                 with session.transaction():
                     _rename(session, temporary, made.name)
                     comment_on_database(session, made.name, made.to_comment())
@@ -150,7 +152,9 @@ class KeptCopies:
             return tuple(copy for copy in _copies(session) if copy.mark is not None)
 
     def put_back(self, copy: KeptCopy, database: ManagedDatabase) -> tuple[str, ...]:
-        """Replace *database* by *copy*, and drop the old database; its sessions are terminated.
+        """Replace *database* by *copy*, and drop the old database.
+
+        Its sessions are terminated; calls have PostgreSQL's five seconds to end by themselves.
 
         Return the properties of the database, such as settings by a superuser, that the copy could not be given.
 
@@ -162,9 +166,9 @@ class KeptCopies:
         with self._connections.dedicated(self._maintenance_database) as session:
             session.autocommit = True
 
-            def swap() -> None:
+            def swap(attempt: int) -> None:
                 nonlocal refused
-                session.execute(_QUERIES["cut_off"], {"name": database.name})
+                session.execute(_QUERIES["cut_off"], {"name": database.name, "all": attempt > 0})
                 with session.transaction():
                     _rename(session, database.name, aside)
                     _rename(session, copy.name, database.name)
@@ -206,18 +210,36 @@ class KeptCopies:
                 **owner_facts(database.owner),
             )
 
-    def _without_sessions(self, name: str, owner: DatabaseOwner, act: Callable[[], object]) -> None:
-        """Do *act*, which needs *name* to be without sessions."""
+    def _without_sessions(self, name: str, owner: DatabaseOwner, act: Callable[[int], object]) -> None:
+        """Do *act*, which needs *name* to be without sessions. Its argument is the number of earlier attempts."""
         for attempt in range(_ATTEMPTS):
-            self._connections.forget(name)
             try:
-                act()
+                with self._closing_idle_connections(name):
+                    act(attempt)
             except errors.ObjectInUse as exc:
                 if attempt == _ATTEMPTS - 1:
                     message = f"{name!r} cannot be copied or renamed while others are connected to it; try again"
                     raise ConnectionFailed(message, cause=exc.diag.message_detail, **owner_facts(owner)) from exc
             else:
                 return
+
+    @contextmanager
+    def _closing_idle_connections(self, name: str) -> Iterator[None]:
+        """Close connections to *name* during the block as calls give them back; new ones wait for the server's lock."""
+        ended = Event()
+
+        def close() -> None:
+            while not ended.wait(_CLOSE_POLL_SECONDS):
+                self._connections.forget(name)
+
+        self._connections.forget(name)
+        thread = Thread(target=close, name="closing idle connections", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def _copies(session: psycopg.Connection[Any]) -> list[KeptCopy]:

@@ -163,9 +163,11 @@ WHERE pg_catalog.starts_with(d.datname::text, %(prefix)s) AND NOT d.datallowconn
 ORDER BY d.datname
 
 -- name: cut_off
+-- Terminate sessions; those of the gateway's own pools only if asked to.
 SELECT pg_catalog.pg_terminate_backend(a.pid)
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datname = %(name)s AND a.pid <> pg_catalog.pg_backend_pid()
+  AND (%(all)s OR a.application_name <> 'stonescriptdb-gateway')
 
 -- name: properties_of_database
 SELECT pg_catalog.pg_get_userbyid(d.datdba)::text AS owner, d.datconnlimit AS connection_limit,

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import psycopg
 
 from gateway.databases import missing_database
-from gateway.errors import ConnectionFailed, DatabaseNotFound, GatewayError, InvalidRequest
+from gateway.errors import ConnectionFailed, ConnectionRefused, DatabaseNotFound, GatewayError, InvalidRequest
 from gateway.events import CallFinished
 from gateway.functions.call_plans import known_plan, plan_call
 from gateway.functions.call_session import CallSession, session_of
@@ -121,7 +121,7 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConne
     :raises DatabaseNameConflict: the database of this name is another owner's
     """
     directory, registry = services.directory, services.registry
-    for _ in _TWICE:
+    for attempt in _TWICE:
         database = directory.remembered(owner)
         if database is None:
             yield ELSEWHERE
@@ -131,6 +131,10 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConne
             if connection is None:
                 connection = yield from registry.lease_steps(database.name)
         except DatabaseNotFound:
+            connection = None
+        except ConnectionRefused:  # by a database that an undo was replacing at that time
+            if attempt == _TWICE[-1]:
+                raise
             connection = None
         if connection is not None:
             session = session_of(connection)

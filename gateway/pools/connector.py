@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, timeout_from_conninfo
 from psycopg.pq import TransactionStatus
 
-from gateway.errors import DatabaseNotFound, GatewayError, PoolExhausted
+from gateway.errors import ConnectionRefused, DatabaseNotFound, GatewayError, PoolExhausted
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
 from gateway.pools.conninfo import (
@@ -175,7 +175,7 @@ class Connector:
         if known:
             self.outage.refused()
             _log.warning("PostgreSQL refuses connections to one database: %s", cause)
-            return failure(cause)
+            return ConnectionRefused(failure(cause).message, cause=cause, retry_after=1)
         return DatabaseNotFound("the database does not exist", database=database)
 
 
