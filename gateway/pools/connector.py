@@ -35,6 +35,9 @@ DEDICATED_OPTIONS: Final = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
 }
+#: A server that does not know a setting refuses the connection. Its version is known from the first one.
+DEDICATED_OPTIONS_SINCE_17: Final = {**DEDICATED_OPTIONS, "transaction_timeout": "0"}
+_TRANSACTION_TIMEOUT_SINCE: Final = 170000
 #: The observer's backend ends within two seconds even if its worker is killed and the network hides that.
 OBSERVER_OPTIONS: Final = {"statement_timeout": "1000", "idle_session_timeout": "1000"}
 END_SECONDS: Final = 5.0  #: how long to wait for the backend of a dedicated connection to be gone
@@ -70,6 +73,9 @@ class Connector:
         )
         self._observing = conninfo_of_server(
             conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=OBSERVER_OPTIONS
+        )
+        self._dedicated_since_17 = conninfo_of_server(
+            conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=DEDICATED_OPTIONS_SINCE_17
         )
         self._seconds = timeout_from_conninfo(conninfo_to_dict(self._dedicated))
         self._budget = budget
@@ -120,7 +126,13 @@ class Connector:
         waiter: Waiter[CountedConnection] = Waiter(key=database_key(database), urgent=True)
         slot = self._budget.acquire(waiter, deadline, self.outage.check)
         assert slot is not None  # a waiter that is in no pool's queue gets no connection
-        return self.connect(partial(self._make, database, self._dedicated), database, slot)
+        server = self._dedicated
+        connection = self.connect(partial(self._make, database, server), database, slot)
+        if server == self._dedicated_since_17 or connection.info.server_version < _TRANSACTION_TIMEOUT_SINCE:
+            return connection
+        self._dedicated = self._dedicated_since_17
+        self.end(connection)
+        return self.dedicated(database, deadline)
 
     @contextmanager
     def observer(self) -> Iterator[CountedConnection]:

@@ -171,7 +171,10 @@ def test_lines_are_streamed_while_databases_finish(gateway, fleet) -> None:
 
 
 def test_time_outs_of_a_database_or_role_do_not_end_its_migration(gateway, fleet, admin) -> None:
-    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"):
+    settings = ["statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"]
+    if admin.info.server_version >= 170000:
+        settings.append("transaction_timeout")
+    for name in settings:
         admin.execute(f"ALTER DATABASE {name_of(fleet, 'a')} SET {name} = 1")
     store(gateway, fleet, {**EMAIL, "migrations/002_slow.sql": "SELECT pg_sleep(0.05);"})
     assert migrate(gateway, fleet, undo="keep").status == 200
