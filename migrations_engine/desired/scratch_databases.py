@@ -87,10 +87,15 @@ class ScratchDatabases:
         except psycopg.Error as exc:
             if may_exist and exc.sqlstate == _DUPLICATE_DATABASE:  # another deploy has created it
                 return
+            advice = ""
+            if isinstance(exc, psycopg.errors.InsufficientPrivilege):
+                advice = "; the gateway's role needs CREATEDB"
+            elif isinstance(exc, psycopg.errors.ObjectInUse):
+                advice = f"; no session may be connected to {self.template}"
+            server = ServerMessage.of(exc)
             raise ScratchUnavailable(
-                f"the scratch database for reading the schema could not be made: {exc}; the gateway's role needs "
-                f"CREATEDB, and no session may be connected to {self.template}",
-                server=ServerMessage.of(exc),
+                f"the scratch database for reading the schema could not be made: {server.message}{advice}",
+                server=server,
             ) from exc
 
     @property

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
 from migrations_engine import SCRATCH_NAME_PREFIX, DesiredSchemas
+from migrations_engine.desired import ScratchDatabases
+from migrations_engine.errors import ScratchUnavailable
 from tests.migrations_engine.conftest import Tenant
 
 BEFORE = {"tables/t.pssql": "CREATE TABLE t (a int)"}
@@ -43,3 +49,13 @@ def test_schemas_are_loaded_concurrently_without_disturbing_each_other(make_data
     with ThreadPoolExecutor(3) as threads:
         reports = list(threads.map(lambda tenant: tenant.migrate(AFTER), tenants))
     assert [report.migrations_applied for report in reports] == [1, 1, 1]
+
+
+def test_a_refusal_is_not_followed_by_advice_that_does_not_fit(postgres_url):
+    def connect(name: str) -> psycopg.Connection:
+        return psycopg.connect(make_conninfo(postgres_url, dbname=name), autocommit=True)
+
+    scratch = ScratchDatabases(connect=connect, template="nosuch")
+    with pytest.raises(ScratchUnavailable, match="nosuch") as raised, scratch.transaction():
+        pass
+    assert "CREATEDB" not in raised.value.message
