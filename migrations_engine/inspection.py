@@ -62,7 +62,10 @@ def _inspect_by_mark(connection: psycopg.Connection[Any]) -> Inspection | None:
         _, _, last_deploys, *marks, _ = query_all(
             connection, [b"BEGIN", _AT_ONE_TIME, READ_LAST_DEPLOY, READ_MARK, b"COMMIT"]
         )
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):  # as earlier gateways left it, or nobody
+    except (
+        psycopg.errors.UndefinedTable,
+        psycopg.errors.UndefinedColumn,
+    ):  # by an earlier gateway, or never deployed
         connection.execute("ROLLBACK")
         return None
     last = LastDeploy.of_rows(last_deploys)
