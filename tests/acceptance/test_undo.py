@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 import psycopg
 import pytest
@@ -91,30 +90,6 @@ def test_an_undone_migration_restores_lost_data(gateway, fleet, admin, connect, 
     assert again.json["migrations_applied"] == 2
     structures = [structure_of(make_conninfo(postgres_url, dbname=f"{fleet}_shop_{name}")) for name in "ab"]
     assert structures[0] == structures[1]
-
-
-def test_calls_wait_while_a_busy_database_is_copied_and_restored(start_gateway, gateway, fleet) -> None:
-    one_worker = start_gateway(WORKERS="1", DATA_DIR=str(gateway.data_dir))
-    add = {"migrations/2.sql": "ALTER TABLE notes ADD COLUMN more int DEFAULT random() * 9;"}
-    store(one_worker, fleet, {**WITHOUT_BODY, **add})
-    over, refused = Event(), []
-
-    def call() -> None:
-        while not over.is_set():
-            answer = one_worker.call(fleet, "count_users", tenant_id="shop_a")
-            if answer.status != 200:
-                refused.append(answer.json)
-
-    with ThreadPoolExecutor(3) as clients:
-        callers = [clients.submit(call) for _ in range(3)]
-        try:
-            migrated = migrate(one_worker, fleet, undo="keep", database_id="a")
-            undone = undo(one_worker, fleet, database_id="a", force=True)
-        finally:
-            over.set()
-    assert (migrated.status, undone.status) == (200, 200), (migrated.json, undone.json)
-    assert [caller.exception() for caller in callers] == [None] * 3
-    assert refused == []
 
 
 def test_rows_written_since_are_not_lost_by_mistake(gateway, fleet, connect) -> None:
