@@ -271,7 +271,8 @@ class Comparison:
             ran = run_new_files(self._session, tables, new)
             tables = tuple(file for file in tables if file not in ran)
             if ran and early:
-                left = self._undeclared(lambda item: item in diff.changes)
+                keys = {item.as_change().key for item in diff.changes}
+                left = self._counted(self._undeclared(lambda item: item.as_change().key in keys))
                 diff = replace(diff, actual=left.actual, changes=left.changes)
             elif ran:
                 diff = self._counted(self._difference())

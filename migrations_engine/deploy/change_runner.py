@@ -76,15 +76,10 @@ class ChangeRunner:
         while waiting:
             lacking: list[tuple[Alteration, MigrationFailed]] = []
             for alteration in waiting:
-                try:
-                    with self._session.savepoint():
-                        self._run_one(alteration)
-                except MigrationFailed as exc:
+                exc = self._attempt(diff, alteration)
+                if exc is not None:
                     sqlstate = exc.server.sqlstate if exc.server is not None else None
-                    if sqlstate in _IN_USE and self._make_room(diff, alteration):
-                        self._run_one(alteration)
-                    else:
-                        (lacking if sqlstate in UNDEFINED else refused).append((alteration, exc))
+                    (lacking if sqlstate in UNDEFINED else refused).append((alteration, exc))
             if len(lacking) == len(waiting) and not self._make_functions():
                 refused += lacking
                 break
@@ -97,6 +92,16 @@ class ChangeRunner:
         changed = [item.found for item in diff.changes if item.wanted is not None]
         objects = [found for found in changed if isinstance(found, DatabaseObject) and found.kind in CHANGED_IN_PLACE]
         renew_stored_results(self._session, objects=objects)
+
+    def _attempt(self, diff: CatalogDiff, alteration: Alteration) -> MigrationFailed | None:
+        """Run a statement, after dropping what uses its subject if need be, and return its failure if it is refused."""
+        try:
+            with self._session.savepoint():
+                self._run_one(alteration)
+        except MigrationFailed as exc:
+            in_use = exc.server is not None and exc.server.sqlstate in _IN_USE
+            return self._attempt(diff, alteration) if in_use and self._make_room(diff, alteration) else exc
+        return None
 
     def _make_room(self, diff: CatalogDiff, alteration: Alteration) -> bool:
         """Drop the dependants of the object of a statement, and return whether there were any."""
@@ -115,6 +120,7 @@ class ChangeRunner:
                 constraint=change.column if change.change_type.endswith("_constraint") else None,
             )
             for change in alteration.changes
+            if not change.change_type.startswith("add_")
         ]
         return any(dropped)
 

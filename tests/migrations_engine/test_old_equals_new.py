@@ -48,6 +48,30 @@ GENERATED = (
 
 HISTORIES = (
     History(
+        name="a migration fills a new table, and validates a check that is new in this database",
+        versions=(
+            tables(T),
+            tables(
+                T + "ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0);",
+                "INSERT INTO n SELECT a FROM t; ALTER TABLE t VALIDATE CONSTRAINT k;",
+            )
+            | {"tables/n.pssql": "CREATE TABLE n (a int);"},
+        ),
+        rows="INSERT INTO t VALUES (1, 1)",
+    ),
+    History(
+        name="a column becomes wider under a view, and another one needs a function that is new",
+        versions=(
+            tables(T + VIEW + "CREATE TABLE u (t int REFERENCES t);"),
+            tables(
+                "CREATE TABLE t (id int PRIMARY KEY, a bigint, b text, g text GENERATED ALWAYS AS (f(b)) STORED);"
+                + VIEW + "CREATE TABLE u (t int REFERENCES t); CREATE INDEX t_g ON t (g);",
+                functions="CREATE FUNCTION f(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'A')",
+    ),
+    History(
         name="a migration gives a column of a new check, and of a new index, another type",
         versions=(
             tables("CREATE TABLE t (id int PRIMARY KEY, a smallint, b int);"),
