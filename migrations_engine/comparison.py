@@ -151,6 +151,15 @@ class Comparison:
         """
         self._judgement.add(effects(before, actual, self._situation.pending, self._expected))
 
+    def rename(self, with_new_names: Callable[[Catalog], Catalog]) -> None:
+        """Give earlier states the names that the migrations have given to their objects."""
+        before, former = self._situation.before, self._situation.former
+        self._situation = replace(
+            self._situation,
+            before=before and with_new_names(before),
+            former=former and with_new_names(former),
+        )
+
     def catch_up(self) -> None:
         """Apply the safe differences between the database and its target.
 

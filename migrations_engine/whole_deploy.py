@@ -269,9 +269,10 @@ class WholeDeploy:
 
     def _list_migrations(self, comparison: Comparison) -> None:
         connection = self._session.connection
-        after = read_catalog(connection)
-        self._before = with_new_names(self._before, self._names, read_names(connection), after)
+        after, names = read_catalog(connection), read_names(connection)
+        self._before = with_new_names(self._before, self._names, names, after)
         comparison.list_migrations(self._before, after)
+        comparison.rename(lambda earlier: with_new_names(earlier, self._names, names, after))
 
     def _seed(self, comparison: Comparison) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
         """Fill empty tables on register; on migrate, fill new tables and check that all rows exist."""

@@ -818,14 +818,17 @@ SELECT set_config('statement_timeout', %(timeout)s, true), set_config('transacti
        set_config('row_security', 'off', true)
 
 -- name: names
--- The names of tables, their columns and types, with a key that a rename does not change.
+-- The names of tables, views, their columns, sequences and types, with a key that a rename does not change.
 SELECT object.key, CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(object.name),
        n.nspname, object.name, object.columns
 FROM (
     SELECT 'table ' || c.oid AS key, c.relnamespace AS namespace, c.relname AS name,
            (SELECT coalesce(json_object_agg(a.attnum, a.attname), '{}') FROM pg_catalog.pg_attribute AS a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
-    FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p', 'f') AND c.oid >= 16384
+    FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.oid >= 16384
+    UNION ALL
+    SELECT 'sequence ' || c.oid, c.relnamespace, c.relname, '{}'
+    FROM pg_catalog.pg_class AS c WHERE c.relkind = 'S' AND c.oid >= 16384
     UNION ALL
     SELECT 'type ' || t.oid, t.typnamespace, t.typname, '{}'
     FROM pg_catalog.pg_type AS t WHERE t.typtype IN ('e', 'd', 'r') AND t.oid >= 16384

@@ -51,7 +51,7 @@ def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bo
         inside = identity.startswith(f"{found.qualified}.") or identity.endswith(f" on {found.qualified}")
         return inside or identity in (found.qualified, *members)
     if isinstance(found, Column) and relation is not None:
-        return identity in [f"{relation.qualified}.{name}" for name in _spellings(found.name)]
+        return identity in [f"{relation.qualified}.{name}" for name in spellings(found.name)]
     if isinstance(found, Constraint | Attachment) and relation is not None:
         return identity in _identities(relation, found)
     if isinstance(found, Type | SequenceObject):
@@ -64,10 +64,11 @@ def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bo
 def _identities(relation: Relation, item: Constraint | Attachment) -> list[str]:
     """Return the identities that the server may print for a member of *relation*, with and without quotes."""
     if isinstance(item, Attachment) and item.kind in ("index", "statistics"):
-        schemas = _spellings(item.schema or relation.schema)
-        return [f"{schema}.{name}" for schema in schemas for name in _spellings(item.name)]
-    return [f"{name} on {relation.qualified}" for name in _spellings(item.name)]
+        schemas = spellings(item.schema or relation.schema)
+        return [f"{schema}.{name}" for schema in schemas for name in spellings(item.name)]
+    return [f"{name} on {relation.qualified}" for name in spellings(item.name)]
 
 
-def _spellings(name: str) -> tuple[str, str]:
+def spellings(name: str) -> tuple[str, str]:
+    """Return the spellings of *name* in an identity, without quotes and with them."""
     return name, '"' + name.replace('"', '""') + '"'

@@ -25,11 +25,13 @@ def _difference(privilege: Privilege, *, given: bool) -> Difference:
     effect = "more" if given else "less"
     if privilege.grantable and not given:
         effect = "less, and so may the roles that it has granted the right"
+    text = f"{privilege.privilege} {privilege.kind} for {grantee}"
     return Difference(
         change_type="grant_privilege" if given else "revoke_privilege",
         table=privilege.label,
         name=privilege.column,
         wanted=privilege,
-        to_text=f"{privilege.privilege} {privilege.kind} for {grantee}",
+        from_text=None if given else text,
+        to_text=text if given else None,
         verdict=safe(f"no row changes; the role may do {effect}"),
     )

@@ -48,6 +48,22 @@ GENERATED = (
 
 HISTORIES = (
     History(
+        name="a migration renames a table and a column, and what used them is declared no more",
+        versions=(
+            tables(
+                T + "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CONSTRAINT k CHECK (b <> ''), ADD UNIQUE (b);"
+                "CREATE STATISTICS s ON a, b FROM t; CREATE POLICY p ON t USING (b <> 'x'); COMMENT ON COLUMN t.b IS 'c';"
+                "GRANT SELECT (b) ON t TO pg_monitor; GRANT INSERT ON t TO pg_monitor; COMMENT ON TABLE t IS 'd';"
+                "CREATE RULE r AS ON UPDATE TO t WHERE new.b = 'r' DO NOTHING; CREATE VIEW v AS SELECT b FROM t;"
+            ),
+            tables(
+                "CREATE TABLE u (id int, a int, c text, CONSTRAINT t_pkey PRIMARY KEY (id));",
+                "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME b TO c;",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'x')",
+    ),
+    History(
         name="a migration fills a new table, and validates a check that is new in this database",
         versions=(
             tables(T),
