@@ -66,8 +66,8 @@ class Judgement:
         if blocking and not self._force:
             raise MigrationFailed(
                 f"the schema differs dangerously from the database: {'; '.join(summary(c) for c in blocking)}. "
-                "Nothing was changed. If this is intended, add a migration that makes the change; to deploy the rest "
-                "without these changes, repeat the request with force",
+                "Nothing was changed. If this is intended, add a migration that makes the change, or first deploy an "
+                "earlier release that has one; to deploy the rest without these changes, repeat the request with force",
                 validation=found if self.validation.is_empty else self.validation,
             )
 

@@ -132,6 +132,15 @@ def test_the_statements_that_a_refusal_gives_make_the_change(tenant, before: str
     assert tenant.migrate(advised | {"seeders/none.pssql": ""}).schema_validation.is_empty
 
 
+def test_a_release_that_was_skipped_is_deployed_first(tenant):
+    skipped = NARROW | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN a;"}
+    tenant.register(T)
+    with pytest.raises(EngineError, match="or first deploy an earlier release that has one"):
+        tenant.migrate(NARROW)
+    tenant.migrate(skipped)
+    assert tenant.migrate(NARROW).schema_validation.is_empty
+
+
 def test_what_no_migration_mentions_is_refused_before_one_outside_a_transaction(tenant):
     tenant.register(T)
     tenant.execute("INSERT INTO t VALUES (1, 1)")

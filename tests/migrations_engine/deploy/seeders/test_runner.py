@@ -103,6 +103,8 @@ def test_missing_rows_are_named_with_key_and_file(tenant):
         "2 of 3 rows that the seeders define for table roles are missing: "
         "id = 1 (seeders/roles.pssql); id = 3 (seeders/roles.pssql)",
     )
+    tenant.migrate(ROLES | {"migrations/001.pssql": "SELECT 1"}, add_seeds=True)
+    assert tenant.rows("SELECT count(*) FROM roles") == [(3,)]
 
 
 @pytest.mark.parametrize("purpose", ["register", "migrate"])
