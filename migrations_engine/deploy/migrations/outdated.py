@@ -43,6 +43,8 @@ _HOLD_NO_ROWS: Final = frozenset(
 )
 _TYPES: Final = frozenset({"TYPE", "DOMAIN"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
+_ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
+_EXISTS: Final = frozenset({"42701", "42710"})  #: a column, another member
 
 
 class History:
@@ -124,6 +126,8 @@ class _LaterStatements:
         """Return whether the effect of the statement, refused with *exc*, would be gone or replaced in the end."""
         if exc.sqlstate in UNDEFINED:
             return self._remove_what_lacks(exc)
+        if exc.sqlstate in _EXISTS:
+            return self._add_under_old_name()
         altered = alter_table_actions(self._statement)
         if altered is None or len(altered.actions) != 1:
             return False
@@ -148,6 +152,18 @@ class _LaterStatements:
             return True
         missing = exc.diag.message_primary or ""
         return any(mentions_name(missing, name) and mentions_name(self._statement.text, name) for name in removed)
+
+    def _add_under_old_name(self) -> bool:
+        """Return whether the statement renames a member, and one of them adds another one with its old name.
+
+        Then both are declared.
+        """
+        renamed, altered = rename_of(self._statement), alter_table_actions(self._statement)
+        if renamed is None or altered is None or renamed.later_name not in self._new:
+            return False
+        return any(
+            action.kind in _ADDING and action.name == renamed.old_name for action in self._actions_on(altered.table)
+        )
 
 
 def removed_names(statement: SqlStatement) -> Iterator[str]:

@@ -59,6 +59,14 @@ PASTS = {
         migrations="ALTER TABLE t ADD COLUMN new bigint; UPDATE t SET new = a; ALTER TABLE t DROP COLUMN a;"
         "ALTER TABLE t RENAME new TO a;",
     ),
+    "a key gets another name, and its name and constraint a new key": Past(
+        tables="CREATE TABLE t (token uuid NOT NULL UNIQUE, id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+        " a int CONSTRAINT k_old CHECK (a > 0), CONSTRAINT k CHECK (a < 9));",
+        migrations="ALTER TABLE t RENAME COLUMN id TO token; ALTER TABLE t DROP CONSTRAINT t_pkey;"
+        "--ALTER TABLE t ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY; ALTER TABLE t ADD PRIMARY KEY (id);"
+        "ALTER TABLE t ADD CONSTRAINT t_token_key UNIQUE (token); ALTER TABLE t RENAME CONSTRAINT k TO k_old;"
+        "ALTER TABLE t ADD CONSTRAINT k CHECK (a < 9);",
+    ),
     "what a later migration drops": Past(
         tables=T.format("a int"),
         migrations="UPDATE t SET gone = 1 WHERE gone IS NULL; ALTER TABLE t ALTER gone SET NOT NULL; CREATE INDEX i ON"
