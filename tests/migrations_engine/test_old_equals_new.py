@@ -46,7 +46,49 @@ GENERATED = (
     "GRANT SELECT (g) ON t TO pg_monitor;"
 )
 
+UNNAMED = (
+    "ALTER TABLE t ADD CHECK (a > 0 AND b <> ''), ADD UNIQUE (b);",
+    "CREATE INDEX ON t (a); ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES t; ALTER TABLE t ADD UNIQUE (a, b);",
+    "ALTER TABLE t ADD CHECK (a > 0 AND b <> 'x'); ALTER TABLE t ADD EXCLUDE (b WITH =);",
+)
+
 HISTORIES = (
+    History(
+        name="migrations and declarations add the same without naming it",
+        versions=(
+            tables(T),
+            tables(T, "--".join(UNNAMED)),
+            tables(T + "".join(UNNAMED), "--".join(UNNAMED)),
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'y')",
+    ),
+    History(
+        name="a migration adds without a name what was declared before",
+        versions=(tables(T + "".join(UNNAMED)), tables(T + "".join(UNNAMED), "--".join(UNNAMED))),
+        rows="INSERT INTO t VALUES (1, 1, 'y')",
+    ),
+    History(
+        name="a migration and a declaration give the same index two names",
+        versions=(tables(T), tables(T + "CREATE INDEX ON t (a);", "CREATE INDEX i ON t (a); CREATE INDEX j ON t (b, a);")),
+    ),
+    History(
+        name="a migration replaces an index by one of the same definition, and another one drops the old one",
+        versions=(
+            tables(T + "CREATE INDEX ON t (a);"),
+            tables(T + "CREATE INDEX ON t (a);", "CREATE INDEX i ON t (a); -- DROP INDEX t_a_idx;"),
+        ),
+        told=("tables/t.pssql declares t.t_a_idx as USING btree (a), migrations/002.pssql drops or renames it",),
+    ),
+    History(
+        name="a migration makes a second index, and another one a constraint of it",
+        versions=(
+            tables(T),
+            tables(
+                T + "CREATE UNIQUE INDEX ON t (a);",
+                "CREATE UNIQUE INDEX i ON t (a); -- ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX i;",
+            ),
+        ),
+    ),
     History(
         name="a migration renames a table and a column, and what used them is declared no more",
         versions=(

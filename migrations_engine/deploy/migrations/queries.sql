@@ -19,3 +19,22 @@ SELECT (a.atttypid, a.atttypmod, a.attcollation) = (w.atttypid, w.atttypmod, w.a
   FROM pg_catalog.pg_attribute a, pg_catalog.pg_attribute w
  WHERE a.attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AND a.attname = %(column)s
    AND w.attrelid = to_regclass('pg_temp._stonescriptdb_gateway_type') AND w.attname = 'wanted'
+
+-- name: doubles
+-- The indexes and constraints of a table that are not among the declared names, and have the definition of one of them;
+-- constraints its name, too, but for a number at the end.
+WITH objects AS (
+  SELECT 'INDEX' AS kind, c.relname AS name,
+         regexp_replace(pg_get_indexdef(c.oid), ' INDEX .*? ON ', ' INDEX ON ') AS definition
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+   WHERE i.indrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conindid = i.indexrelid AND conrelid = i.indrelid)
+  UNION ALL
+  SELECT 'CONSTRAINT', conname, pg_get_constraintdef(oid)
+    FROM pg_catalog.pg_constraint
+   WHERE conrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AND contype IN ('c', 'f', 'u', 'x'))
+SELECT kind, other.name::text
+  FROM objects AS other JOIN objects AS one USING (kind, definition)
+ WHERE one.name = ANY (%(names)s::text[]) AND other.name <> ALL (%(names)s::text[])
+   AND (kind = 'INDEX' OR regexp_replace(one.name, '[0-9]+$', '') = regexp_replace(other.name, '[0-9]+$', ''))
+ ORDER BY 1, 2

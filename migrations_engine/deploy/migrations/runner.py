@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,6 +15,7 @@ from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.migrations.doubles import Double, doubles
 from migrations_engine.deploy.migrations.history import applied_as
 from migrations_engine.deploy.migrations.outdated import History, makes_rows, new_names
 from migrations_engine.deploy.migrations.renames import take_back_renames
@@ -93,6 +95,8 @@ class MigrationRunner:
         self._history = History()
         self._taken_back: Collection[tuple[SchemaFile, int]] = ()
         self._is_new = False
+        self._pending: Sequence[SchemaFile] = ()
+        self._declared = Catalog()
         self.applied: list[str] = []
 
     def begin(self, migrations: Sequence[SchemaFile], declared: Catalog, before: Catalog | None = None) -> None:
@@ -101,6 +105,7 @@ class MigrationRunner:
         :param before: the database before this deploy; None for a new one, in which renames are taken back first
         :raises MigrationFailed: the connection was lost
         """
+        self._pending, self._declared = migrations, declared
         self._history = History(migrations, new_names(declared, before or Catalog()))
         self._dependants = Dependants(
             self._session,
@@ -117,6 +122,7 @@ class MigrationRunner:
 
         :raises MigrationFailed: PostgreSQL refused one of its statements, and its effect does not exist already
         """
+        earlier = self._doubles(script_of(file).statements)
         try:
             with self._session.savepoint():
                 self._session.run_file(file)
@@ -131,6 +137,7 @@ class MigrationRunner:
                 self._note(file, statement)
         with self._session.failures_as(file=file):
             self._session.check_deferred()
+            self._drop_doubles(file, script_of(file).statements, earlier)
         self._records.migration(applied_as(file))
         self._done(file)
 
@@ -144,6 +151,7 @@ class MigrationRunner:
             self._session.warnings.append(f"{file.label} had stopped after statement {done} and was resumed there")
         for number, statement in enumerate(script_of(file).statements[done:], start=done + 1):
             self._drop_invalid_index(statement)
+            earlier = self._doubles([statement])
             try:
                 self._session.run(statement.text.encode(), step=_STEP, file=file.label)
             except psycopg.Error as exc:
@@ -152,6 +160,7 @@ class MigrationRunner:
                 self._report_satisfied(file, statement)
             else:
                 self._made.note(statement)
+                self._drop_doubles(file, [statement], earlier)
             self._records.migration(applied_as(file, number))
         self._records.migration(applied_as(file))
         self._done(file)
@@ -193,6 +202,26 @@ class MigrationRunner:
             self._report_satisfied(file, statement)
         else:
             self._made.note(statement)
+
+    def _doubles(self, statements: Sequence[SqlStatement]) -> frozenset[Double]:
+        return doubles(self._session, statements, self._declared)
+
+    def _drop_doubles(self, file: SchemaFile, statements: Sequence[SqlStatement], earlier: frozenset[Double]) -> None:
+        """Drop what *statements* have added beside a declared object of the same definition; it counts as satisfied.
+
+        What other migrations name stays.
+        """
+        others = [other.text for other in self._pending if other is not file]
+        added = {
+            one
+            for one in self._doubles(statements) - earlier
+            if not any(re.search(rf"\b{re.escape(one.name)}\b", text) for text in others)
+        }
+        for double in sorted(added, key=lambda one: (one.table, one.kind, one.name)):
+            self._session.run(double.removal, step=_STEP, file=file.label)
+        for statement in statements:
+            if any(double.is_of(statement) for double in added):
+                self._report_satisfied(file, statement)
 
     def _make_room(self, statement: SqlStatement) -> bool:
         """Drop the declared views, policies and the like that use a column whose type *statement* changes.
