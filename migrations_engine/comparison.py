@@ -21,7 +21,7 @@ from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import MEMBER, rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema
-from migrations_engine.diff import CatalogDiff, Difference, Sources, diff_catalogs, target_catalog
+from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, target_catalog
 from migrations_engine.effects import bare_name, changes_to_new, differences_from_new, effects, expected_effects
 from migrations_engine.judgement import Judgement, summary
 from migrations_engine.model import Catalog, Relation, Type
@@ -218,17 +218,16 @@ class Comparison:
         actual = read_catalog(self._session.connection)
         if actual == desired.complete == desired.declared:
             return CatalogDiff(actual=actual, wanted=actual)
+        sources = Sources(
+            declared=desired.declared,
+            complete=desired.complete,
+            actual=actual,
+            before=situation.before,
+            former=former or situation.former,
+        )
         if self._target is None:
-            self._target = target_catalog(
-                Sources(
-                    declared=desired.declared,
-                    complete=desired.complete,
-                    actual=actual,
-                    before=situation.before,
-                    former=situation.former,
-                )
-            )
-        return diff_catalogs(actual=actual, wanted=self._target, former=former or situation.former)
+            self._target = target_catalog(sources)
+        return diff_catalogs(actual=actual, wanted=as_printed(self._target, sources), former=sources.former)
 
     def _undeclared(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
         """Return declared objects that are missing before the migrations, without those that a migration renames."""

@@ -5,6 +5,7 @@ from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.difference import Difference, Subject, Verdict
 from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.objects import change_type
+from migrations_engine.diff.printed import as_printed
 from migrations_engine.diff.renaming import with_new_names
 from migrations_engine.diff.sources import Sources
 from migrations_engine.diff.target import target_catalog
@@ -16,6 +17,7 @@ __all__ = [
     "Sources",
     "Subject",
     "Verdict",
+    "as_printed",
     "change_type",
     "classify_type_change",
     "diff_catalogs",
