@@ -7,10 +7,13 @@ the declared definition is never found in the database, even directly after it w
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from migrations_engine.diff.expression import canonical, without_casts
 from migrations_engine.diff.sources import Sources
-from migrations_engine.model import Catalog, Relation
+from migrations_engine.model import Attachment, Catalog, Constraint, Relation
+
+D = TypeVar("D", Constraint, Attachment)
 
 _Definitions = dict[tuple[str, str], str]  #: by kind and name
 
@@ -57,7 +60,8 @@ def _definitions(relation: Relation | None) -> _Definitions:
     if relation is None:
         return {}
     texts = {
-        **{(item.kind, item.name): item.definition for item in (*relation.constraints, *relation.attachments)},
+        **{(item.kind, item.name): item.definition for item in relation.constraints},
+        **{(item.kind, item.name): item.definition for item in relation.attachments},
         **{("column", column.name): column.default for column in relation.columns if column.generated},
         (relation.kind, ""): relation.definition,
     }
@@ -66,16 +70,16 @@ def _definitions(relation: Relation | None) -> _Definitions:
 
 def _with_definitions(relation: Relation, texts: _Definitions) -> Relation:
     """Return *relation* with the given definitions in place of its own."""
-    constraints, attachments = (
-        tuple(replace(item, definition=texts.get((item.kind, item.name), item.definition)) for item in items)
-        for items in (relation.constraints, relation.attachments)
-    )
     return replace(
         relation,
-        constraints=constraints,
-        attachments=attachments,
+        constraints=tuple(_with_definition(item, texts) for item in relation.constraints),
+        attachments=tuple(_with_definition(item, texts) for item in relation.attachments),
         columns=tuple(
             replace(column, default=texts.get(("column", column.name), column.default)) for column in relation.columns
         ),
         definition=texts.get((relation.kind, ""), relation.definition),
     )
+
+
+def _with_definition(item: D, texts: _Definitions) -> D:
+    return replace(item, definition=texts.get((item.kind, item.name), item.definition))

@@ -71,8 +71,10 @@ def target_view(versions: Versions[Relation]) -> Relation | None:
     if versions.declared is None:
         return versions.undeclared()
     view = _with_attachments(versions)
+    former = versions.former.definition if versions.former is not None else None
+    is_unchanged = former is None or canonical(former) == canonical(view.definition)
     # The same query over a column whose type a migration has changed is printed with other casts.
-    for migrated in (versions.actual, versions.complete):
+    for migrated in (versions.actual if is_unchanged else None, versions.complete):
         if migrated is not None and without_casts(migrated.definition) == without_casts(view.definition):
             columns = tuple(_of_type(view.column(column.name), column) for column in migrated.columns)
             return replace(view, definition=migrated.definition, columns=columns)

@@ -63,6 +63,13 @@ HISTORIES = (
         rows="INSERT INTO t VALUES (1, 1, 'y')",
     ),
     History(
+        name="a view changes in casts and parentheses alone",
+        versions=(
+            tables(T + "CREATE VIEW v AS SELECT (a + id) * 2 AS n, (a + 1)::bigint AS m FROM t;"),
+            tables(T + "CREATE VIEW v AS SELECT a + id * 2 AS n, (a + 1)::numeric AS m FROM t;"),
+        ),
+    ),
+    History(
         name="a migration adds without a name what was declared before",
         versions=(tables(T + "".join(UNNAMED)), tables(T + "".join(UNNAMED), "--".join(UNNAMED))),
         rows="INSERT INTO t VALUES (1, 1, 'y')",

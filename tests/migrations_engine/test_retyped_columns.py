@@ -45,9 +45,3 @@ def test_an_expression_is_declared_after_migrations_retyped_its_column(make, col
     plain = TABLE.format("int", "")
     declared = TABLE.format("int", column) + item
     assert_deploys(make, files(plain), files(plain, drop, WIDER), files(declared, drop, WIDER))
-
-
-def test_a_check_over_a_migrated_type_while_another_column_is_ahead_of_its_migration(make):
-    migrations = (WIDER, "ALTER TABLE t ALTER b TYPE integer;")
-    narrow, wide = TABLE.format("smallint", CHECK), TABLE.format("bigint", CHECK)
-    assert_deploys(make, files(narrow), files(narrow, *migrations), files(wide, *migrations))
