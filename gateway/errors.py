@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+#: The message of the answer to every fault of the gateway itself.
+INTERNAL_ERROR: Final = "the gateway failed; its log has the details under this request_id"
 
 
 class GatewayError(Exception):

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from gateway import errors
 from gateway.api.request_ids import REQUEST_ID_HEADER, request_id_of
 from gateway.api.responses import Answer, Headers, respond, shape_of_fact, to_json
-from gateway.errors import GatewayError, QueryFailed, ResponseTooLarge, StorageFailed, drop_tracebacks
+from gateway.errors import INTERNAL_ERROR, GatewayError, QueryFailed, ResponseTooLarge, StorageFailed, drop_tracebacks
 from gateway.events import Events, RequestFailed
 
 OTHER_SQLSTATE_STATUS: Final = 500  #: of every other SQLSTATE that PostgreSQL itself uses
@@ -22,7 +22,6 @@ APPLICATION_SQLSTATE_STATUS: Final = 400  #: of a class PostgreSQL does not use:
 _SERVER_CLASSES: Final = re.compile(r"0[012389ABFLPZ]|10|2[0-8BDF]|3[489BDF]|4[024]|5[34578]|72|F0|HV|P0|XX")
 _log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS: Final = 1  #: after 429 and 503, unless the error has a value of its own
-_INTERNAL: Final = "the gateway failed; its log has the details under this request_id"
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 415: "unsupported_media_type"}
 _MESSAGES: Final = {
     404: "there is no such route; GET /docs lists all routes",
@@ -245,7 +244,7 @@ def answer_failure(error: BaseException, request_id: str, events: Events, *, sta
         status = error.code
         body, headers = _describe_http_error(error, status)
     else:
-        status, body = 500, {"error": "internal_error", "message": _INTERNAL}
+        status, body = 500, {"error": "internal_error", "message": INTERNAL_ERROR}
     if isinstance(error, StorageFailed) or (
         status == 500 and not isinstance(error, QueryFailed | ResponseTooLarge)  # those are the application's
     ):

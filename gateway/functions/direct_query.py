@@ -28,17 +28,7 @@ _NO_ROWS: Final = "0A000"  #: what a part of WITH is refused with that has no RE
 _TRANSACTION_STATE: Final = "25"  #: the class of what a transaction that only reads refuses
 _QUERY_CANCELED: Final = "57014"
 #: SQLSTATE classes of errors in the statement itself.
-_BAD_STATEMENT: Final = (
-    "0A",
-    "22",
-    "25",
-    "26",
-    "2F",
-    "34",
-    "3D",
-    "3F",
-    "42",
-)
+_BAD_STATEMENT: Final = ("0A", "22", "25", "26", "2F", "34", "3D", "3F", "42")
 
 _ONLY_READ: Final = Query(sql=b"SET default_transaction_read_only = on", types=())  # until the session is cleaned
 _BEGIN: Final = Query(sql=b"BEGIN", types=())

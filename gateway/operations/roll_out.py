@@ -11,7 +11,7 @@ from threading import Event
 from typing import Final, Literal, TypeVar
 
 from gateway.databases import ManagedDatabase
-from gateway.errors import DatabaseNotFound, GatewayError, drop_tracebacks
+from gateway.errors import INTERNAL_ERROR, DatabaseNotFound, GatewayError, drop_tracebacks
 from gateway.events import DatabaseMigrated
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
@@ -124,7 +124,7 @@ def migrate_one(
         return MigratedDatabase(database=database.name, status="failed", error=exc)
     except Exception as exc:  # noqa: BLE001 - see the docstring
         _log.exception("migration failed", extra={"database": database.name, "request_id": terms.request_id})
-        error = GatewayError("the gateway failed; its log has the details under this request_id", **facts)
+        error = GatewayError(INTERNAL_ERROR, **facts)
         error.__cause__ = exc
         drop_tracebacks(error)
         return MigratedDatabase(database=database.name, status="failed", error=error)

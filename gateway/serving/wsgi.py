@@ -29,6 +29,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.http.wsgi import create
 
+from gateway.errors import INTERNAL_ERROR
 from gateway.events import Events, RequestFailed
 from gateway.serving.client import WRITE_SECONDS, Client
 from gateway.serving.threads import error_answer
@@ -211,11 +212,7 @@ def describe_error(exc: BaseException) -> tuple[str, str, str]:
     # A header that the application tried to send is no fault of the client's.
     if isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName):
         return "400 Bad Request", "invalid_request", f"this is not a readable HTTP request: {exc}"
-    return (
-        "500 Internal Server Error",
-        "internal_error",
-        "the gateway failed; its log has the details under this request_id",
-    )
+    return "500 Internal Server Error", "internal_error", INTERNAL_ERROR
 
 
 def answer_request(
