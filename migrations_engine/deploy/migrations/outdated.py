@@ -27,6 +27,8 @@ from migrations_engine.source.names import (
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
+_EMPTY: Final = Catalog()
+_OF_TYPES: Final = ("42", "22")  #: SQLSTATE classes: names, operators and types that do not fit, and values
 _INVALID_VALUE: Final = "22P02"
 _IN_USE: Final = "2BP01"
 _OF_ANOTHER_KIND: Final = "42601"  #: the column is an identity or generated one
@@ -51,12 +53,14 @@ class History:
     """The pending migrations of a deploy, which run over the latest declarations where those are new.
 
     :param files: the migrations in their order
-    :param new: names of what is declared and was not there before them
+    :param before: the database before them
     """
 
-    def __init__(self, files: Sequence[SchemaFile] = (), new: Collection[str] = ()) -> None:
+    def __init__(self, files: Sequence[SchemaFile] = (), declared: Catalog = _EMPTY, before: Catalog = _EMPTY) -> None:
         self._files = files
-        self._new = new
+        self._new = _names(declared) - _names(before)
+        #: Names of the tables that are declared and were not there before.
+        self.new_tables = {one.name for one in declared.relations} - {one.name for one in before.relations}
 
     def replaced_by_later(self, file: SchemaFile, statement: SqlStatement) -> str | None:
         """Return the new declared name that *statement* takes away from an object which later ones create, else None.
@@ -73,12 +77,36 @@ class History:
         """Return whether *statement*, refused with *exc*, is about what later ones or the declarations replace."""
         if exc.sqlstate == _IN_USE:
             return self._drops_what_is_new(statement)
-        if exc.sqlstate == _INVALID_VALUE:
-            return self._replaces_type_of(statement, exc)
-        later = _LaterStatements(statement, [*self._after(file, statement)], self._new)
-        if exc.sqlstate in UNDEFINED and file is not self._files[-1] and _changes_what_holds_no_rows(statement, exc):
-            return True  # it is no longer declared
-        return later.make_needless(exc)
+        if exc.sqlstate == _INVALID_VALUE and self._replaces_type_of(statement, exc):
+            return True
+        if file is not self._files[-1]:
+            if exc.sqlstate in UNDEFINED and _changes_what_holds_no_rows(statement, exc):
+                return True  # it is no longer declared
+            if does_not_fit_types(exc) and self._changes_type_of_new(statement):
+                return True  # it is declared with another type now
+        later = [*self._after(file, statement)]
+        if does_not_fit_types(exc) and not is_insert_of_values(statement) and self._retyped(statement, exc, later):
+            return True
+        return _LaterStatements(statement, later, self._new).make_needless(exc)
+
+    def _changes_type_of_new(self, statement: SqlStatement) -> bool:
+        """Return whether *statement* changes the type of a column of a new table."""
+        altered = alter_table_actions(statement)
+        return (
+            altered is not None
+            and altered.table.name in self.new_tables
+            and type_change(altered.actions[0]) is not None
+        )
+
+    def _retyped(self, statement: SqlStatement, exc: psycopg.Error, later: Sequence[SqlStatement]) -> bool:
+        """Return whether *statement* uses a column of a new table whose type one of the *later* statements changes."""
+        text = _executed(statement, exc)
+        for altered in filter(None, map(alter_table_actions, later)):
+            if altered.table.name in self.new_tables and mentions_name(text, altered.table.name):
+                changes = filter(None, map(type_change, altered.actions))
+                if any(mentions_name(text, change.column) for change in changes):
+                    return True
+        return False
 
     def _drops_what_is_new(self, statement: SqlStatement) -> bool:
         """Return whether *statement* drops what the declarations, which are later, have again."""
@@ -124,8 +152,8 @@ class _LaterStatements:
 
     def make_needless(self, exc: psycopg.Error) -> bool:
         """Return whether the effect of the statement, refused with *exc*, would be gone or replaced in the end."""
-        if exc.sqlstate in UNDEFINED:
-            return self._remove_what_lacks(exc)
+        if exc.sqlstate in UNDEFINED and self._remove_what_lacks(exc):
+            return True
         if exc.sqlstate in _EXISTS:
             return self._add_under_old_name()
         altered = alter_table_actions(self._statement)
@@ -150,8 +178,8 @@ class _LaterStatements:
         renamed = rename_of(self._statement)
         if renamed is not None and (renamed.later_name in removed or renamed.later_name in self._new):
             return True
-        missing = exc.diag.message_primary or ""
-        return any(mentions_name(missing, name) and mentions_name(self._statement.text, name) for name in removed)
+        missing, text = exc.diag.message_primary or "", _executed(self._statement, exc)
+        return any(mentions_name(missing, name) and mentions_name(text, name) for name in removed)
 
     def _add_under_old_name(self) -> bool:
         """Return whether the statement renames a member, and one of them adds another one with its old name.
@@ -192,16 +220,26 @@ def _changes_what_holds_no_rows(statement: SqlStatement, exc: psycopg.Error) -> 
     return verb in _CHANGING and not _HOLD_NO_ROWS.isdisjoint(rest[:2])
 
 
+def is_insert_of_values(statement: SqlStatement) -> bool:
+    """Return whether *statement* inserts rows that are not from another table."""
+    return insert_target(statement) is not None and not _SELECTING.search(statement.text)
+
+
 def makes_rows(statement: SqlStatement) -> bool:
     """Return whether *statement* may add rows that it does not take from another table, or do something else."""
     if insert_target(statement) is not None:
-        return not _SELECTING.search(statement.text)
+        return is_insert_of_values(statement)
     return _WITHOUT_ROWS.isdisjoint(statement.words[:1])
 
 
-def new_names(declared: Catalog, before: Catalog) -> frozenset[str]:
-    """Return the names of what *declared* has and *before* has not."""
-    return frozenset(_names(declared) - _names(before))
+def does_not_fit_types(exc: psycopg.Error) -> bool:
+    """Return whether a statement may have been refused because its columns have other types than it expects."""
+    return (exc.sqlstate or "").startswith(_OF_TYPES)
+
+
+def _executed(statement: SqlStatement, exc: psycopg.Error) -> str:
+    """Return the text of *statement*, and of the statement that failed in a function that it called."""
+    return "\n".join([statement.text, exc.diag.internal_query or "", exc.diag.context or ""])
 
 
 def _names(catalog: Catalog) -> set[str]:

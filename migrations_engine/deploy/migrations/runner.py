@@ -17,7 +17,7 @@ from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.doubles import Double, doubles
 from migrations_engine.deploy.migrations.history import applied_as
-from migrations_engine.deploy.migrations.outdated import History, makes_rows, new_names
+from migrations_engine.deploy.migrations.outdated import History, makes_rows
 from migrations_engine.deploy.migrations.renames import take_back_renames
 from migrations_engine.deploy.migrations.satisfied import (
     TYPE_IN_USE,
@@ -40,6 +40,7 @@ _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "migrations"
 _IN_TRANSACTION_BLOCK: Final = "25001"
 _OUTSIDE: Final = "no-transaction"
+_ABOUT_OBJECTS: Final = UNDEFINED | {"42804", "42846"}  #: SQLSTATEs: they do not exist, or are of other types
 _ABOUT_VALUES: Final = ("22", "23")  #: SQLSTATE classes: invalid values, and values against a constraint
 _FOR_NEW_DATABASES: Final = (
     "; if older databases have run it, it was written for earlier declarations: put the rows that a new database needs "
@@ -106,7 +107,7 @@ class MigrationRunner:
         :raises MigrationFailed: the connection was lost
         """
         self._pending, self._declared = migrations, declared
-        self._history = History(migrations, new_names(declared, before or Catalog()))
+        self._history = History(migrations, declared, before or Catalog())
         self._dependants = Dependants(
             self._session,
             (declared,),
@@ -155,7 +156,7 @@ class MigrationRunner:
             try:
                 self._session.run(statement.text.encode(), step=_STEP, file=file.label)
             except psycopg.Error as exc:
-                if not is_satisfied(self._session, statement, exc, self._made):
+                if not self._is_satisfied(statement, exc):
                     raise self._failure(file, statement, exc) from exc
                 self._report_satisfied(file, statement)
             else:
@@ -180,7 +181,7 @@ class MigrationRunner:
                 self._session.run(statement.text.encode(), step=_STEP, file=file.label)
         except psycopg.Error as exc:
             parts = separate_actions(statement)
-            if not parts and is_satisfied(self._session, statement, exc, self._made):
+            if not parts and self._is_satisfied(statement, exc):
                 self._report_satisfied(file, statement)
             elif exc.sqlstate in UNDEFINED and any(helper() for helper in self._helpers):
                 self._run_statement(file, statement)
@@ -240,6 +241,9 @@ class MigrationRunner:
         except MigrationFailed:
             return False  # then the error of PostgreSQL for the statement is clearer
 
+    def _is_satisfied(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        return is_satisfied(self._session, statement, exc, self._made, self._history.new_tables)
+
     def _is_outdated(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
         if not self._history.makes_needless(file, statement, exc):
@@ -264,7 +268,7 @@ class MigrationRunner:
         message = f"{file.label}, line {statement.start_line} failed: {server.message}"
         if exc.sqlstate == _IN_TRANSACTION_BLOCK:
             message += "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
-        elif self._is_new and (exc.sqlstate in UNDEFINED or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
+        elif self._is_new and (exc.sqlstate in _ABOUT_OBJECTS or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
             message += _FOR_NEW_DATABASES
         return MigrationFailed(message, file=file.label, server=server)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import psycopg
 
+from migrations_engine.deploy.migrations.outdated import does_not_fit_types
 from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import DEFAULT_SCHEMA
@@ -65,13 +67,21 @@ class MadeByMigrations:
         return bool(_makes(statement) & self._names)
 
 
-def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.Error, made: MadeByMigrations) -> bool:
+def is_satisfied(
+    session: DeploySession,
+    statement: SqlStatement,
+    exc: psycopg.Error,
+    made: MadeByMigrations,
+    new_tables: Collection[str],
+) -> bool:
     """Return whether the effect of *statement*, refused with *exc*, exists already.
 
     True if it creates or adds an object that exists and that no migration of this deploy made, if it drops or renames
     one that does not exist, or if a column is of the wanted kind or type already.
+
+    :param new_tables: names of tables that were created as they are declared
     """
-    if _is_column_as_wanted(session, statement, exc):
+    if _is_column_as_wanted(session, statement, exc, new_tables):
         return True
     if exc.sqlstate in _EXISTS:
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
@@ -82,8 +92,13 @@ def is_satisfied(session: DeploySession, statement: SqlStatement, exc: psycopg.E
     return exc.sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
 
 
-def _is_column_as_wanted(session: DeploySession, statement: SqlStatement, exc: psycopg.Error) -> bool:
-    """Return whether a refused ALTER TABLE would not change the column."""
+def _is_column_as_wanted(
+    session: DeploySession, statement: SqlStatement, exc: psycopg.Error, new_tables: Collection[str]
+) -> bool:
+    """Return whether a refused ALTER TABLE would not change the column.
+
+    Its USING may fit the earlier type only, which no column of a new table has had.
+    """
     altered = alter_table_actions(statement)
     if altered is None or len(altered.actions) != 1:
         return False
@@ -92,7 +107,8 @@ def _is_column_as_wanted(session: DeploySession, statement: SqlStatement, exc: p
         return any(pattern.match(action.text) for pattern in _KINDS_OF_COLUMNS)
     if exc.sqlstate in _ATTACHED:
         return _ATTACHING.match(action.text) is not None
-    change = type_change(action) if exc.sqlstate in TYPE_IN_USE else None
+    is_earlier_type = altered.table.name in new_tables and does_not_fit_types(exc)
+    change = type_change(action) if exc.sqlstate in TYPE_IN_USE or is_earlier_type else None
     return change is not None and _has_type(session, altered.table, change)
 
 

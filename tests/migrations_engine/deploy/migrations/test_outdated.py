@@ -152,6 +152,31 @@ PASTS = {
         "ALTER TABLE t ALTER id SET DEFAULT nextval('t_id_seq'); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);"
         "INSERT INTO t SELECT * FROM t_old; DROP TABLE t_old;",
     ),
+    "types that rows are converted to by functions of the earlier types": Past(
+        tables=T.format("a int[], b text, c timestamptz, d jsonb NOT NULL DEFAULT '{}'"),
+        migrations="ALTER TABLE t ALTER a TYPE int[] USING string_to_array(a, ',')::int[], ALTER b TYPE text USING CASE"
+        " WHEN b THEN 'yes' ELSE 'no' END, ALTER c TYPE timestamptz USING to_timestamp(c); UPDATE t SET d = '{}' WHERE"
+        " d = ''; DELETE FROM t WHERE d !~ '{'; ALTER TABLE t ALTER d TYPE jsonb USING coalesce(d, 'none')::jsonb;",
+    ),
+    "a type that was declared after its migration": Past(
+        tables=T.format("a bigint"), migrations="ALTER TABLE t ALTER a TYPE int USING length(a);--SELECT 1;"
+    ),
+    "a type that a later migration changes again": Past(
+        tables=T.format("a bigint"),
+        migrations="ALTER TABLE t ALTER a TYPE int USING length(a);--ALTER TABLE t ALTER a TYPE bigint;",
+    ),
+    "an extension that has gone with the type": Past(
+        tables=T.format("a jsonb"),
+        migrations="ALTER TABLE t ALTER a TYPE jsonb USING hstore_to_jsonb(a); DROP EXTENSION hstore;",
+    ),
+    "a function of the migration that changes a column of the earlier type, or that is gone": Past(
+        tables=T.format("a int[]"),
+        migrations="CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET a = upper(a); END $$;"
+        "SELECT f(); CREATE FUNCTION g() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET b = 1; END $$;"
+        "SELECT g(); DROP FUNCTION f(), g(); ALTER TABLE t ALTER a TYPE int[] USING string_to_array(a, ',')::int[];"
+        "--ALTER TABLE t DROP COLUMN b;",
+        told="was left out",
+    ),
 }  # fmt: skip
 
 
@@ -184,11 +209,23 @@ def test_a_new_database_is_as_declared(make_database: Callable[[], str], name: s
         "ALTER FUNCTION nowhere() SECURITY DEFINER",
         "ALTER TYPE nowhere DROP ATTRIBUTE a",
         "ALTER DOMAIN nowhere ADD CONSTRAINT k CHECK (VALUE > 0)",
+        "ALTER TABLE t ALTER a TYPE text USING nowhere(a)",
+        "UPDATE t SET a = nowhere(a)",
     ],
 )
 def test_a_mistake_in_the_last_migration_is_reported(tenant: Tenant, statement: str):
     with pytest.raises(MigrationFailed, match="nowhere"):
         tenant.register({"tables/t.sql": T.format("a int"), "migrations/001.sql": statement})
+
+
+@pytest.mark.parametrize("statement", ["UPDATE t SET a = 'x' WHERE a > 0", "DELETE FROM t WHERE a = 'nowhere'"])
+def test_rows_of_an_existing_database_are_never_passed_over(tenant: Tenant, statement: str):
+    files = {"tables/t.sql": T.format("a int")}
+    tenant.register(files)
+    tenant.execute("INSERT INTO t VALUES (1, 1)")
+    migration = f"{statement}; ALTER TABLE t ALTER a TYPE bigint;"
+    with pytest.raises(MigrationFailed, match="invalid input syntax for type integer"):
+        tenant.migrate(files | {"migrations/001.sql": migration})
 
 
 OLD_ROWS = {
