@@ -45,15 +45,19 @@ class EngineError(Exception):
 
     :param message: for people: what failed and what to do
     :param file: the schema file at fault, relative to the schema folder
+    :param line: the line of that file at which PostgreSQL refused it
     :param server: PostgreSQL's own message, if PostgreSQL refused a statement
     """
 
     code: ClassVar[str] = "internal_error"
 
-    def __init__(self, message: str, *, file: str | None = None, server: ServerMessage | None = None) -> None:
+    def __init__(
+        self, message: str, *, file: str | None = None, line: int | None = None, server: ServerMessage | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.file = file
+        self.line = line
         self.server = server
 
 
@@ -89,11 +93,12 @@ class MigrationFailed(EngineError):
         message: str,
         *,
         file: str | None = None,
+        line: int | None = None,
         server: ServerMessage | None = None,
         validation: SchemaValidation | None = None,
         verification: Verification | None = None,
     ) -> None:
-        super().__init__(message, file=file, server=server)
+        super().__init__(message, file=file, line=line, server=server)
         self.validation = validation
         self.verification = verification
 

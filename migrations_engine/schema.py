@@ -26,6 +26,7 @@ class SchemaFile:
     folder: str  #: one of FOLDERS
     path: str  #: relative to that folder, with ``/``: ``users.pssql``, ``billing/001_invoices.pssql``
     content: bytes  #: valid UTF-8 without a byte order mark, exactly as it will be sent to the server
+    lines: tuple[int, ...] = ()  #: if it is a part of a file: the line there of each of its statements
     _known: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

@@ -13,7 +13,7 @@ Every answer that is not a success is JSON: `error` is one of the codes below, `
 to do about it, `request_id` is the id under which the gateway's log has the request (the client's own `X-Request-ID`
 if it sent one; every answer repeats it in that header). Where they are known there are also `database`, `platform`,
 `tenant_id`, `schema_name`, `database_id`; `cause` (PostgreSQL's own message), `sqlstate`, `detail`, `hint`; `file` (the
-schema file at fault); `fields` (what is wrong with each field of the request).
+schema file at fault) and `line` (where PostgreSQL refused it); `fields` (what is wrong with each field of the request).
 
 This page is printed from `gateway/api/errors.py` by `python -m gateway.api.error_document`.
 

@@ -151,6 +151,7 @@ def _as_gateway_error(error: EngineError, facts: dict[str, str | None]) -> Schem
         error.message,
         **facts,
         file=error.file,
+        line=error.line,
         cause=server.message if server else None,
         sqlstate=server.sqlstate if server else None,
         detail=server.detail if server else None,

@@ -114,7 +114,7 @@ def install_extensions(session: DeploySession, files: Sequence[SchemaFile], inst
             made = created_name(statement)
             if made is not None and made.kind == "EXTENSION" and made.name not in installed:
                 with session.failures_as(file=file):
-                    session.run(statement.text.encode(), step=file.folder, file=file.label)
+                    session.run_statement(file, statement)
 
 
 def fill_new_tables(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> None:
@@ -127,7 +127,7 @@ def fill_new_tables(session: DeploySession, files: Sequence[SchemaFile], new: Ne
             target = insert_target(statement)
             if target is not None and (target.table.schema or DEFAULT_SCHEMA, target.table.name) in new:
                 with session.failures_as(file=file):
-                    session.run(statement.text.encode(), step=file.folder, file=file.label)
+                    session.run_statement(file, statement)
 
 
 def _is_about_new_objects(file: SchemaFile, new: NewNames) -> bool:

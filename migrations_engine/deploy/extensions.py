@@ -109,7 +109,7 @@ def _install(session: DeploySession, extension: WantedExtension) -> None:
         for statement in script_of(extension.file).statements:
             made = created_name(statement)
             if made is None or made.kind not in {"EXTENSION", "SCHEMA"}:
-                session.run(statement.text.encode(), step=_STEP, file=extension.file.label)
+                session.run_statement(extension.file, statement)
     session.log("install_extension", extension.name, version=extension.version, schema=extension.schema)
 
 

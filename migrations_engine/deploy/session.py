@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, LiteralString, TypeAlias
+from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import sql
+from psycopg import generators, sql
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
 
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import line_in, line_in_body, script_of
+from migrations_engine.source.statements import SqlStatement
 from migrations_engine.tracking import ChangelogEntry, Recording
 
 SqlText: TypeAlias = "bytes | LiteralString | sql.SQL | sql.Composed"
@@ -44,6 +48,7 @@ class DeploySession:
         self.satisfied: list[str] = []
         self.plan = plan
         self.recording = recording
+        self._lines: WeakKeyDictionary[psycopg.Error, int] = WeakKeyDictionary()  # in the file that was refused
 
     def query(self, statement: SqlText, parameters: Any = None) -> psycopg.Cursor[Any]:  # noqa: ANN401 - psycopg's
         """Run a statement that reads, or writes records of the deploy. It is not part of the plan."""
@@ -54,11 +59,22 @@ class DeploySession:
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
             touched = cursor.rowcount
+        self._note(statement, step=step, file=file, effect=effect)
+        return touched
+
+    def _note(self, statement: SqlText, *, step: str, file: str | None, effect: str = "") -> None:
         if self.recording is not None:
             self.recording.add(self.connection, statement)
         if self.plan is not None:
             self.plan.note(self.connection, step=step, sql=_text(statement, self.connection), file=file, effect=effect)
-        return touched
+
+    def run_statement(self, file: SchemaFile, statement: SqlStatement) -> int:
+        """Run one statement of *file* and return the number of affected rows, -1 if it has none."""
+        try:
+            return self.run(statement.text.encode(), step=file.folder, file=file.label)
+        except psycopg.Error as exc:
+            self.locate(exc, [statement])
+            raise
 
     def run_file(self, file: SchemaFile, *, replacing: bool = False) -> None:
         """Run a whole file in one message, and then restore the settings of the session.
@@ -66,10 +82,39 @@ class DeploySession:
         :param replacing: add OR REPLACE to its statements where it is allowed
         """
         script = script_of(file)
-        body = script.replacing_body if replacing else script.body
-        if body.strip():
-            self.run(body, step=file.folder, file=file.label)
+        if body := script.replacing_body if replacing else script.body:
+            self._send(body, script.replacing_statements if replacing else script.statements)
+            self._note(body, step=file.folder, file=file.label)
         self.restore_settings(script.changes_settings)
+
+    def _send(self, body: bytes, statements: Sequence[SqlStatement]) -> None:
+        """Send *statements* as *body*. The results before an error show which of them was refused."""
+        pgconn = self.connection.pgconn
+        with self.connection.lock:
+            pgconn.send_query(body)
+            results = self.connection.wait(generators.execute(pgconn))  # a cursor drops those before an error
+        for completed, result in enumerate(results):
+            if result.status == ExecStatus.FATAL_ERROR:
+                try:
+                    raise error_from_result(result)
+                except psycopg.Error as exc:  # a variable of the frame would be a reference cycle
+                    self.locate(exc, statements, completed)
+                    raise
+
+    def locate(self, exc: psycopg.Error, statements: Sequence[SqlStatement], completed: int = 0) -> None:
+        """Note the line at which PostgreSQL refused one of *statements*, for :meth:`failure`."""
+        position, refused = exc.diag.statement_position, statements[completed : completed + 1]
+        line = line_in(statements, int(position)) if position is not None else line_in_body(refused, exc)
+        if line is None and refused:
+            line = refused[0].start_line
+        if line is not None:
+            self._lines[exc] = line
+
+    def locate_in_body(self, exc: psycopg.Error, file: SchemaFile) -> None:
+        """Note the line of a routine's body at which PostgreSQL refused it, for :meth:`failure`."""
+        line = line_in_body(script_of(file).statements, exc)
+        if line is not None:
+            self._lines[exc] = line
 
     def restore_settings(self, needed: bool) -> None:
         """Restore the settings of the deploy if a file has set parameters, as files of ``pg_dump`` do."""
@@ -144,15 +189,23 @@ class DeploySession:
             raise self.failure(exc, error_class, file=file, what=what) from exc
 
     def failure(
-        self, exc: psycopg.Error, error_class: type[EngineError], *, file: SchemaFile | None = None, what: str = ""
+        self,
+        exc: psycopg.Error,
+        error_class: type[EngineError],
+        *,
+        file: SchemaFile | None = None,
+        what: str = "",
+        advice: str = "",
     ) -> EngineError:
-        """Return the error of the engine for one of PostgreSQL."""
+        """Return the error of the engine for one of PostgreSQL, with *file* or *what* was done."""
         server = ServerMessage.of(exc)
         if self.connection.closed:
             return DeployInterrupted(f"the connection to PostgreSQL was lost: {server.message}", server=server)
         label = file.label if file else None
-        subject = label or what or "a statement"
-        return error_class(f"{subject} failed: {server.message}", file=label, server=server)
+        line = self._lines.get(exc)
+        place = f"{label}, line {line}" if label and line else label
+        message = f"{place or what or 'a statement'} failed: {server.message}{advice}"
+        return error_class(message, file=label, line=line, server=server)
 
 
 def _text(statement: SqlText, connection: psycopg.Connection[Any]) -> str:

@@ -6,14 +6,13 @@ They are declared objects like those of ``types/`` and ``tables/``, and compared
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
 from migrations_engine.schema import Schema, SchemaFile, checksum_of, once_per_file
 from migrations_engine.source.lexer import folded_tokens, occurs
 from migrations_engine.source.names import ROUTINE_KINDS, Cursor, created_name
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import part_of, script_of
 from migrations_engine.source.statements import SqlStatement
 
 SETTING_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
@@ -90,14 +89,14 @@ def _parts(file: SchemaFile) -> _Parts:
     attachments: list[SchemaFile] = []
     for statement in script_of(file).statements:
         if _is_attachment(statement):
-            attachments.append(_reduced(file, (*settings, statement)))
+            attachments.append(part_of(file, (*settings, statement)))
             continue
         routines.append(statement)
         if _sets(statement):
             settings.append(statement)
     if not attachments:
         return _Parts(whole=True)
-    rest = _reduced(file, routines) if len(routines) > len(settings) else None
+    rest = part_of(file, routines) if len(routines) > len(settings) else None
     return _Parts(routines=rest, attachments=tuple(attachments))
 
 
@@ -119,8 +118,3 @@ def _is_attachment(statement: SqlStatement) -> bool:
 
 def _sets(statement: SqlStatement) -> bool:
     return statement.words[:1] in {("SET",), ("RESET",)}
-
-
-def _reduced(file: SchemaFile, statements: Iterable[SqlStatement]) -> SchemaFile:
-    content = ";\n".join(statement.text for statement in statements).encode()
-    return SchemaFile(folder=file.folder, path=file.path, content=content)

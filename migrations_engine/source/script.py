@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
+
+import psycopg
 
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.checksum import folded_checksum
-from migrations_engine.source.lexer import occurs
+from migrations_engine.source.lexer import line_breaks, occurs
 from migrations_engine.source.names import NamedObject, created_name
 from migrations_engine.source.statements import SqlStatement, split, transaction_control
 
 _BEGIN_AND_END: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
+_SEPARATOR: Final = ";\n"  #: between the statements of a file that runs whole
 _SETTING_FUNCTION: Final = re.compile("set_config", re.IGNORECASE)
 _REPLACEABLE: Final = {("FUNCTION",), ("PROCEDURE",), ("AGGREGATE",), ("TRIGGER",), ("VIEW",), ("RULE",)}
 
@@ -25,6 +29,7 @@ class Script:
 
     label: str
     text: str
+    lines: tuple[int, ...] = ()  #: of its statements, if it is a part of a file
 
     @cached_property
     def statements(self) -> tuple[SqlStatement, ...]:
@@ -42,17 +47,24 @@ class Script:
                     "because a deploy is one transaction; remove the statement",
                     file=self.label,
                 )
+        if self.lines:
+            return tuple(replace(one, start_line=line) for one, line in zip(kept, self.lines, strict=True))
         return tuple(kept)
 
     @cached_property
     def body(self) -> bytes:
         """The text that is sent to the server when the file runs whole."""
-        return b";\n".join(statement.text.encode() for statement in self.statements)
+        return _SEPARATOR.join(statement.text for statement in self.statements).encode()
 
     @cached_property
     def replacing_body(self) -> bytes:
         """The same text, with ``OR REPLACE`` added where it is allowed."""
-        return b";\n".join(_replacing(statement).encode() for statement in self.statements)
+        return _SEPARATOR.join(statement.text for statement in self.replacing_statements).encode()
+
+    @cached_property
+    def replacing_statements(self) -> tuple[SqlStatement, ...]:
+        """The statements of :attr:`replacing_body`."""
+        return tuple(replace(statement, text=_replacing(statement)) for statement in self.statements)
 
     @cached_property
     def checksum(self) -> str:
@@ -75,7 +87,39 @@ def _replacing(statement: SqlStatement) -> str:
     return statement.text
 
 
+def line_in(statements: Iterable[SqlStatement], position: int) -> int | None:
+    """Return the line of a character in the text that is sent for *statements*; None if it is not in them.
+
+    :param position: counted from 1, as PostgreSQL does
+    """
+    offset = position - 1
+    for statement in statements:
+        if offset <= len(statement.text):
+            return statement.start_line + line_breaks(statement.text, 0, offset)
+        offset -= len(statement.text) + len(_SEPARATOR)
+    return None
+
+
+def line_in_body(statements: Iterable[SqlStatement], exc: psycopg.Error) -> int | None:
+    """Return the line of *statements* that an error inside the body of a routine is about; None if it is not there."""
+    body, position = exc.diag.internal_query, exc.diag.internal_position
+    if not body or position is None:
+        return None
+    for statement in statements:
+        if (start := statement.text.find(body)) >= 0:
+            return statement.start_line + line_breaks(statement.text, 0, start + int(position) - 1)
+    return None
+
+
+def part_of(file: SchemaFile, statements: Iterable[SqlStatement]) -> SchemaFile:
+    """Return *file* with these of its statements only."""
+    kept = tuple(statements)
+    content = _SEPARATOR.join(statement.text for statement in kept).encode()
+    lines = tuple(statement.start_line for statement in kept)
+    return SchemaFile(folder=file.folder, path=file.path, content=content, lines=lines)
+
+
 @once_per_file
 def script_of(file: SchemaFile) -> Script:
     """Return the statements of *file*, which is split once."""
-    return Script(label=file.label, text=file.text)
+    return Script(label=file.label, text=file.text, lines=file.lines)

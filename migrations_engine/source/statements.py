@@ -61,7 +61,9 @@ def split(text: str, *, file: str | None = None) -> tuple[SqlStatement, ...]:
             found.append(place)
             refuse_too_many(len(found), file)
     except SchemaExtractionFailed as error:
-        raise SchemaExtractionFailed(error.message, file=file) from None
+        if file is None or error.file is not None:
+            raise
+        raise SchemaExtractionFailed(f"{file}, {error.message}", file=file) from None
     return tuple(_numbered(_blanked(text, commands), found))
 
 

@@ -312,3 +312,12 @@ def test_no_answer_shows_internals(gateway: Gateway, platform: str) -> None:
         assert answer.status >= 400
         for secret in ("Traceback", 'File "', "postgresql://", "password", "host="):
             assert secret not in answer.body.decode()
+
+
+@pytest.mark.parametrize("verb", ["register", "migrate"])
+def test_a_refused_statement_has_a_file_and_a_line(gateway: Gateway, platform: str, verb: str) -> None:
+    assert gateway.register(platform, SHOP).status == 200
+    wrong = {**SHOP, "tables/rooms.pssql": "CREATE TABLE rooms (\n  id serial,\n  size squares\n);"}
+    answer = refused(getattr(gateway, verb)(platform, wrong), 409, "migration_failed")
+    assert (answer["file"], answer["line"]) == ("tables/rooms.pssql", 3)
+    assert answer["message"] == 'tables/rooms.pssql, line 3 failed: type "squares" does not exist'

@@ -66,7 +66,7 @@ class ErrorAnswer(Shape):
 
     sometimes = frozenset(
         {"database", "platform", "tenant_id", "schema_name", "database_id", "function", "cause", "sqlstate", "detail",
-         "hint", "file", "fields", "schema_validation", "verification", "databases", "databases_updated",
+         "hint", "file", "line", "fields", "schema_validation", "verification", "databases", "databases_updated",
          "databases_failed", "databases_skipped"}
     )  # fmt: skip
 
@@ -84,6 +84,7 @@ class ErrorAnswer(Shape):
     detail = fields.String()
     hint = fields.String()
     file = fields.String(metadata={"description": "The file of the schema at fault."})
+    line = fields.Integer(metadata={"description": "The line of that file at which PostgreSQL refused it."})
     fields_ = fields.Dict(
         values=fields.String(),
         data_key="fields",

@@ -45,8 +45,9 @@ def _validate_one_by_one(session: DeploySession, files: Mapping[int, SchemaFile]
 
 
 def _refused_body(session: DeploySession, exc: psycopg.Error, file: SchemaFile, *, is_kept: bool) -> EngineError:
+    session.locate_in_body(exc, file)
     failure = session.failure(exc, FunctionDeployFailed, file=file)
     if not is_kept or failure.server is None:
         return failure
     message = f"{file.label} has not changed, but this deploy breaks it: {failure.server.message}"
-    return FunctionDeployFailed(message, file=file.label, server=failure.server)
+    return FunctionDeployFailed(message, file=file.label, line=failure.line, server=failure.server)

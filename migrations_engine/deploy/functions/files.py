@@ -9,7 +9,7 @@ from migrations_engine.deploy.functions.routines import MadeRoutine
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attachments import SETTING_WORDS
 from migrations_engine.source.names import ROUTINE_KINDS, created_name
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import part_of, script_of
 from migrations_engine.tracking import DeployedFunction, DeployState
 
 _RUNNING: Final = (("DO",), ("SELECT",), ("CALL",))
@@ -55,9 +55,9 @@ def routines_among(files: Iterable[SchemaFile]) -> tuple[SchemaFile, ...]:
     """Return files of types and tables that create routines, reduced to these. They are deployed like functions/."""
     found = []
     for file in files:
-        texts = [s.text for s in script_of(file).statements if (m := created_name(s)) and m.kind in ROUTINE_KINDS]
-        if texts:
-            found.append(SchemaFile(folder=file.folder, path=file.path, content=";\n".join(texts).encode()))
+        routines = [s for s in script_of(file).statements if (m := created_name(s)) and m.kind in ROUTINE_KINDS]
+        if routines:
+            found.append(part_of(file, routines))
     return tuple(found)
 
 

@@ -150,14 +150,13 @@ class FunctionRunner:
                 self._replace(file)
 
     def _never_replaced(self, file: SchemaFile, refusal: psycopg.Error) -> EngineError:
-        failure = self._session.failure(refusal, FunctionDeployFailed, file=file)
         advice = "; a file of functions/ runs again when it has changed, so let it DROP … IF EXISTS what it makes"
         if creates_routines_in_block(file):
             advice = (
                 "; a DO block that creates a function runs again when it has changed, so write CREATE OR REPLACE "
                 "FUNCTION as a statement of its own, and leave in the block only what else it creates"
             )
-        return FunctionDeployFailed(failure.message + advice, file=file.label, server=failure.server)
+        return self._session.failure(refusal, FunctionDeployFailed, file=file, advice=advice)
 
     def _replace(self, file: SchemaFile) -> None:
         taken = {routine.oid for routine in self.all_made}

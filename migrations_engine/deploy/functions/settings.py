@@ -42,7 +42,7 @@ def run_settings(session: DeploySession, schema: Schema) -> bool:
         except psycopg.Error:
             for file, statement in settings:
                 with session.failures_as(FunctionDeployFailed, file=file):
-                    session.run(statement.text.encode(), step="functions", file=file.label)
+                    session.run_statement(file, statement)
     return bool(settings)
 
 

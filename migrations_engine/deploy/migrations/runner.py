@@ -154,10 +154,10 @@ class MigrationRunner:
             self._drop_invalid_index(statement)
             earlier = self._doubles([statement])
             try:
-                self._session.run(statement.text.encode(), step=_STEP, file=file.label)
+                self._session.run_statement(file, statement)
             except psycopg.Error as exc:
                 if not self._is_satisfied(statement, exc):
-                    raise self._failure(file, statement, exc) from exc
+                    raise self._failure(file, exc) from exc
                 self._report_satisfied(file, statement)
             else:
                 self._made.note(statement)
@@ -178,7 +178,7 @@ class MigrationRunner:
             return
         try:
             with self._session.savepoint():
-                self._session.run(statement.text.encode(), step=_STEP, file=file.label)
+                self._session.run_statement(file, statement)
         except psycopg.Error as exc:
             parts = separate_actions(statement)
             if not parts and self._is_satisfied(statement, exc):
@@ -193,7 +193,7 @@ class MigrationRunner:
             elif exc.sqlstate in TYPE_IN_USE and self._make_room(statement):
                 self._run_statement(file, statement)
             else:
-                raise self._failure(file, statement, exc) from exc
+                raise self._failure(file, exc) from exc
         else:
             self._note(file, statement)
 
@@ -261,16 +261,13 @@ class MigrationRunner:
         self._session.satisfied.append(f"{file.label}, line {statement.start_line}: {head}")
         self._made.note(statement, satisfied=True)
 
-    def _failure(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> EngineError:
-        if self._session.connection.closed:
-            return self._session.failure(exc, MigrationFailed, file=file)
-        server = ServerMessage.of(exc)
-        message = f"{file.label}, line {statement.start_line} failed: {server.message}"
+    def _failure(self, file: SchemaFile, exc: psycopg.Error) -> EngineError:
+        advice = ""
         if exc.sqlstate == _IN_TRANSACTION_BLOCK:
-            message += "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
+            advice = "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
         elif self._is_new and (exc.sqlstate in _ABOUT_OBJECTS or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
-            message += _FOR_NEW_DATABASES
-        return MigrationFailed(message, file=file.label, server=server)
+            advice = _FOR_NEW_DATABASES
+        return self._session.failure(exc, MigrationFailed, file=file, advice=advice)
 
     def _drop_invalid_index(self, statement: SqlStatement) -> None:
         """Drop the invalid index of an interrupted CREATE INDEX CONCURRENTLY."""

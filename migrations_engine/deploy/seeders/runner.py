@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
@@ -24,9 +25,9 @@ from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import ObjectName
 from migrations_engine.source.references import mentions
 from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
-_STEP: Final = "seeders"
 _QUERY: Final = re.compile("select", re.IGNORECASE)
 _FOREIGN_KEY_VIOLATION: Final = "23503"
 _PLANNED: Final = frozenset(
@@ -158,12 +159,12 @@ class Seeders:
             if statement in alone:
                 table, insert = alone[statement]
                 if table.name in fill.empty:
-                    inserted = self._run(file, statement.text)
+                    inserted = self._run(file, statement)
                     results.append(SeederResult(table=table.label, inserted=inserted, skipped=0))
                 else:
                     results.append(self._add_missing(file, insert, table))
             elif run_others and statement not in inserts:
-                self._run(file, statement.text)
+                self._run(file, statement)
         if not run_others:
             self._check_others(file)
         self._session.restore_settings(script_of(file).changes_settings)
@@ -176,11 +177,11 @@ class Seeders:
         count = self._counter.count([insert], table)
         inserted = 0
         if count.found < count.expected and count.by_key:
-            inserted = self._run(file, f"{insert.filling} ON CONFLICT DO NOTHING")
+            inserted = self._run(file, replace(insert.statement, text=f"{insert.filling} ON CONFLICT DO NOTHING"))
         elif count.found < count.expected:
             rows = single_rows(insert) if insert.is_values else [insert]
             absent = [row for row in rows if self._counter.count([row], table).found == 0]
-            inserted = sum(self._run(file, row.statement.text) for row in absent)
+            inserted = sum(self._run(file, row.statement) for row in absent)
         if count.found < count.expected and (missing := self._counter.count([insert], table, altered=True).missing):
             raise MigrationFailed(
                 f"{file.label}: rows of table {table.label} cannot be added, because others there have one of their "
@@ -196,11 +197,19 @@ class Seeders:
         if all(_PLANNED & set(statement.words[:1]) for statement in statements):
             for statement in statements:
                 if statement not in looked_at:
-                    with self._session.undone():
-                        self._session.query(b"EXPLAIN " + statement.text.encode())
+                    self._explain(statement)
 
-    def _run(self, file: SchemaFile, text: str) -> int:
-        return max(self._session.run(text.encode(), step=_STEP, file=file.label), 0)
+    def _explain(self, statement: SqlStatement) -> None:
+        explained = replace(statement, text=f"EXPLAIN {statement.text}")
+        try:
+            with self._session.undone():
+                self._session.query(explained.text.encode())
+        except psycopg.Error as exc:
+            self._session.locate(exc, [explained])
+            raise
+
+    def _run(self, file: SchemaFile, statement: SqlStatement) -> int:
+        return max(self._session.run_statement(file, statement), 0)
 
     def _move_sequences(self, table: SeededTable) -> None:
         """Set the sequences of the table, so that the next values follow those in the seeders."""

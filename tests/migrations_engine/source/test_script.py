@@ -84,11 +84,13 @@ class TestCommandsOfPsql:
         with pytest.raises(SchemaExtractionFailed) as caught:
             split(sql, file="seeders/a.sql")
 
-        assert caught.value.message.startswith(f"line 2: {command} is a command for psql and not SQL")
+        assert caught.value.message.startswith(f"seeders/a.sql, line 2: {command} is a command for psql and not SQL")
         assert caught.value.file == "seeders/a.sql"
 
     def test_control_characters_of_a_command_are_written_out(self) -> None:
-        with pytest.raises(SchemaExtractionFailed, match=r"^line 1: \\x\\x1b\[2J\\x9b is a command for psql"):
+        with pytest.raises(
+            SchemaExtractionFailed, match=r"^seeders/a.sql, line 1: \\x\\x1b\[2J\\x9b is a command for psql"
+        ):
             split("\\x\x1b[2J\x9b", file="seeders/a.sql")
 
     def test_restrict_after_something_else_is_refused(self) -> None:
@@ -102,7 +104,9 @@ class TestCommandsOfPsql:
         with pytest.raises(SchemaExtractionFailed) as caught:
             split(f"SELECT 1;\n{copy};\n1\tit's\n\\.\n", file="seeders/t.sql")
 
-        assert caught.value.message.startswith("line 2: COPY reads from a client or from the server's files")
+        assert caught.value.message.startswith(
+            "seeders/t.sql, line 2: COPY reads from a client or from the server's files"
+        )
         assert caught.value.file == "seeders/t.sql"
 
 
