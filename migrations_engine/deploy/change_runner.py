@@ -16,7 +16,8 @@ from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DatabaseObject
 from migrations_engine.report import Change
 
-_SENSELESS: Final = ("42", "22")  #: SQLSTATE classes of statements with missing or unsuitable objects
+_DOES_NOT_FIT: Final = "42"  #: SQLSTATE class of statements whose objects are missing, or of other types
+_SENSELESS: Final = (_DOES_NOT_FIT, "22")  #: SQLSTATE classes; the latter are unsuitable values
 #: SQLSTATEs of a change that is refused because other objects depend on the changed one.
 _IN_USE: Final = frozenset({"2BP01", "0A000"})
 _TYPES: Final = frozenset({"add_type", "add_enum_value"})
@@ -78,8 +79,7 @@ class ChangeRunner:
             for alteration in waiting:
                 exc = self._attempt(diff, alteration)
                 if exc is not None:
-                    sqlstate = exc.server.sqlstate if exc.server is not None else None
-                    (lacking if sqlstate in UNDEFINED else refused).append((alteration, exc))
+                    (lacking if _may_lack(exc) else refused).append((alteration, exc))
             if len(lacking) == len(waiting) and not self._make_functions():
                 refused += lacking
                 break
@@ -136,6 +136,12 @@ def without(changes: Iterable[Change], keys: Iterable[tuple[str | None, ...]]) -
     """Return *changes* without those that have one of *keys*."""
     left_out = set(keys)
     return tuple(change for change in changes if change.key not in left_out)
+
+
+def _may_lack(exc: MigrationFailed) -> bool:
+    """Return whether a statement may need an object that does not exist yet, or a function with its new result."""
+    sqlstate = (exc.server and exc.server.sqlstate) or ""
+    return sqlstate in UNDEFINED or sqlstate.startswith(_DOES_NOT_FIT)
 
 
 def _takes_nothing_away(diff: CatalogDiff, change: Change) -> bool:

@@ -63,6 +63,24 @@ HISTORIES = (
         rows="INSERT INTO t VALUES (1, 1, 'y')",
     ),
     History(
+        name="what is new uses functions whose results change",
+        versions=(
+            {
+                "tables/1.pssql": T,
+                "functions/f.pssql": "CREATE FUNCTION f() RETURNS TABLE (n int) LANGUAGE sql AS 'SELECT 1';"
+                "CREATE FUNCTION g(i int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT i';",
+            },
+            {
+                "tables/1.pssql": T + "CREATE POLICY p ON t USING (g(a)); CREATE INDEX ON t (a) WHERE g(a);"
+                "CREATE VIEW v AS SELECT * FROM f() AS f (x, y);",
+                "functions/f.pssql": "CREATE FUNCTION f() RETURNS TABLE (n int, m text) LANGUAGE sql AS $$ SELECT 1, 'x' $$;"
+                "CREATE FUNCTION g(i int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT i > 0';",
+                "functions/h.pssql": "CREATE FUNCTION h() RETURNS SETOF v LANGUAGE sql AS 'SELECT * FROM v';",
+            },
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'y')",
+    ),
+    History(
         name="a view changes in casts and parentheses alone",
         versions=(
             tables(T + "CREATE VIEW v AS SELECT (a + id) * 2 AS n, (a + 1)::bigint AS m FROM t;"),
