@@ -51,6 +51,7 @@ class Situation:
     pending: tuple[SchemaFile, ...] = ()  #: the migrations that this deploy runs
     before: Catalog | None = None  #: the database as the deploy found it; None for a new one
     former: Catalog | None = None  #: what the last deploy declared; None when that is unknown
+    stated: Catalog | None = None  #: the same with its own names, if migrations have given others
     installed: frozenset[str] = frozenset()  #: names of the extensions that were installed before
     accepted: tuple[Change, ...] = ()  #: differences that earlier deploys were forced to leave
     force: bool = False
@@ -111,12 +112,16 @@ class Comparison:
         """
         schema, before = self._situation.schema, self._situation.before
         install_extensions(self._session, (*schema.types, *schema.tables), self._situation.installed)
-        diff = self._undeclared(lambda item: item.change_type == "add_type", actual=before)
+        diff = self._undeclared(self._is_lasting_type, actual=before)
         if diff and run_new_files(self._session, order_types(schema.types), _new_names(diff)):
-            diff = self._undeclared(lambda item: item.change_type == "add_type")
+            diff = self._undeclared(self._is_lasting_type)
         self._changes.run_what_works(diff)
         self.types_altered = len(self.add_enum_values())
         self._expect_migrations()
+
+    def _is_lasting_type(self, difference: Difference) -> bool:
+        """Return whether a type is missing that migrations neither drop nor rename."""
+        return difference.change_type == "add_type" and difference.table in self.desired.fresh.type_by_label
 
     def add_enum_values(self) -> tuple[tuple[str, str], ...]:
         """Add the missing values of enums, and return them, each with the label of its type."""
@@ -158,6 +163,7 @@ class Comparison:
             self._situation,
             before=before and with_new_names(before),
             former=former and with_new_names(former),
+            stated=former,
         )
 
     def catch_up(self) -> None:
@@ -224,6 +230,7 @@ class Comparison:
             actual=actual,
             before=situation.before,
             former=former or situation.former,
+            stated=former or situation.stated or situation.former,
         )
         if self._target is None:
             self._target = target_catalog(sources)

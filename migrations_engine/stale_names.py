@@ -23,7 +23,8 @@ _BEFORE_TABLES: Final = frozenset({"from", "join", "update", "only", "using"})
 class _Body:
     """The names in a function's text."""
 
-    words: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)  #: those that may be columns
+    variables: set[str] = field(default_factory=set)  #: parameters, columns of the result, and declared variables
     tables: set[str] = field(default_factory=set)  #: those in the place of a table
     own: set[str] = field(default_factory=set)  #: tables that the function creates, and common table expressions
 
@@ -46,7 +47,7 @@ def stale_names(schema: Schema, before: Catalog, after: Catalog) -> Iterator[str
         if _LANGUAGE not in file.text.lower():
             continue
         body = _Body()
-        _read(file.text, body)
+        _read(file.text, body, inside=False)
         gone = sorted(body.tables & tables - body.own)
         gone += sorted(f"{table}.{name}" for table, name in columns if table in body.tables and name in body.words)
         if gone:
@@ -56,19 +57,27 @@ def stale_names(schema: Schema, before: Catalog, after: Catalog) -> Iterator[str
             )
 
 
-def _read(text: str, body: _Body) -> None:
-    """Collect the names in *text*, and in the bodies of functions in it."""
+def _read(text: str, body: _Body, *, inside: bool) -> None:
+    """Collect the names in *text*, and in the bodies of functions in it.
+
+    :param inside: *text* is such a body
+    """
+    declares = False  #: in the declarations of variables
     last = ("", "", "")  #: the tokens before, names as PostgreSQL folds them
     table = ""  #: the name in the place of a table, which may be its schema
     try:
         for token in tokens(text):
             name = name_of(token.text) if token.kind in (Kind.WORD, Kind.QUOTED) else None
             if token.kind in (Kind.DOLLAR, Kind.STRING) and last[-1] == "as":
-                _read(content_of(token.text) or "", body)
+                _read(content_of(token.text) or "", body, inside=True)
             elif token.text == "(" and last[-1] == "as":
                 body.own.add(last[-2])
             elif name is not None:
-                body.words.add(name)
+                declares = name == "declare" or (declares and name != "begin")
+                if not inside or (declares and last[-1] in {"declare", ";"}):
+                    body.variables.add(name)
+                elif last[-1] == "." or (last[-1] != "as" and name not in body.variables):
+                    body.words.add(name)
                 if last[-1] in _BEFORE_TABLES or last[-2:] == ("insert", "into") or last[-2:] == (table, "."):
                     table = name
                     body.tables.add(name)

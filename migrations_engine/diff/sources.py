@@ -20,7 +20,8 @@ class Sources:
     complete: Catalog  #: what they make there together with every migration
     actual: Catalog  #: the database, after the migrations of this deploy
     before: Catalog | None = None  #: the database before them; None for a new database
-    former: Catalog | None = None  #: what the last deploy declared; None if that is unknown
+    former: Catalog | None = None  #: what the last deploy declared, with present names; None if that is unknown
+    stated: Catalog | None = None  #: the same with the names that it declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Versions(Generic[T]):
     actual: T | None
     before: T | None
     former: T | None
+    stated: T | None
     knows_before: bool  #: else *before* is None because what the object belongs to did not exist before this deploy
     knows_former: bool  #: else *former* is None because the last deploy did not declare what the object belongs to
 
@@ -41,9 +43,9 @@ class Versions(Generic[T]):
 
     def within(self, part: Callable[[T], U | None]) -> Versions[U]:
         """Return the versions of a part of the object."""
-        declared, complete, actual, before, former = (
+        declared, complete, actual, before, former, stated = (
             None if version is None else part(version)
-            for version in (self.declared, self.complete, self.actual, self.before, self.former)
+            for version in (self.declared, self.complete, self.actual, self.before, self.former, self.stated)
         )
         return Versions(
             declared=declared,
@@ -51,8 +53,9 @@ class Versions(Generic[T]):
             actual=actual,
             before=before,
             former=former,
+            stated=stated,
             knows_before=self.knows_before and self.before is not None and self.actual is not None,
-            knows_former=self.knows_former and self.former is not None,
+            knows_former=self.knows_former and (self.former is not None or self.stated is not None),
         )
 
     def decide(self, key: Callable[[T], Hashable]) -> T | None:
@@ -68,16 +71,23 @@ class Versions(Generic[T]):
             return self.declared
         if self.knows_before and spelled(self.before) != spelled(self.actual):
             return self.actual
-        if self.knows_former and spelled(self.former) != spelled(self.declared):
+        if self.knows_former and spelled(self.declared) not in (spelled(self.former), spelled(self.stated)):
             return self.declared
         return self.declared if spelled(self.actual) == spelled(self.declared) else self.complete
 
 
 def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]) -> dict[str, Versions[U]]:
     """Return the versions of the objects that are declared, made by migrations or present, by label."""
-    declared, complete, actual, before, former = (
+    declared, complete, actual, before, former, stated = (
         items(source) if source is not None else {}
-        for source in (sources.declared, sources.complete, sources.actual, sources.before, sources.former)
+        for source in (
+            sources.declared,
+            sources.complete,
+            sources.actual,
+            sources.before,
+            sources.former,
+            sources.stated,
+        )
     )
     return {
         label: Versions(
@@ -86,6 +96,7 @@ def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]
             actual=actual.get(label),
             before=before.get(label),
             former=former.get(label),
+            stated=stated.get(label),
             knows_before=sources.before is not None,
             knows_former=sources.former is not None,
         )

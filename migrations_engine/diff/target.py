@@ -18,11 +18,12 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
+from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
 from migrations_engine.diff.target_relations import alike, target_table, target_view
 from migrations_engine.diff.type_alterations import type_shape
 from migrations_engine.diff.use_order import labels_by_use
-from migrations_engine.model import Catalog, DatabaseObject, Relation, Type
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
 
 
 class _Labelled(Protocol):
@@ -43,9 +44,10 @@ def target_catalog(sources: Sources) -> Catalog:
         "sequences": tuple(
             _labelled(sources, lambda side: side.sequences, lambda item: (item.options, item.owned_by, item.unlogged))
         ),
-        "comments": _comments(sources),
         "objects": tuple(_objects(sources)),
     }
+    sources = replace(sources, declared=_without_gone(sources.declared, replace(Catalog(), **merged)))
+    merged["comments"] = _comments(sources)
     for field in fields(Catalog):
         if field.name not in (*merged, "server_version", "column_users", "text"):
             sides = (sources.declared, sources.complete, sources.actual, sources.former or Catalog())
@@ -57,8 +59,12 @@ def _relations(sources: Sources) -> Iterator[Relation]:
     relations = versions_by_label(sources, attrgetter("relation_by_label"))
     tables = {label: versions for label, versions in relations.items() if _is_table(versions)}
     present = {label: table for label, versions in tables.items() if (table := target_table(versions)) is not None}
+    bounds = {(table.parents, table.partition_bound) for table in sources.complete.relations}
     for label in [label for label, table in present.items() if table.partition_bound]:
-        if not present.keys() >= {*present[label].parents}:
+        is_renamed = (
+            tables[label].complete is None and (present[label].parents, present[label].partition_bound) in bounds
+        )
+        if is_renamed or not present.keys() >= {*present[label].parents}:
             del present[label]
     gone = {
         (label, column.name)
@@ -75,8 +81,10 @@ def _relations(sources: Sources) -> Iterator[Relation]:
     }
     for label in labels_by_use(views, attrgetter("uses")):
         missing = {*views[label].uses} & relations.keys() - present.keys()
-        if relations[label].complete is not None or not (label in unusable or missing):
+        if not (label in unusable or missing):
             present[label] = views[label]
+        elif (migrated := _as_migrated(relations[label])) is not None:
+            present[label] = migrated
     for label, relation in present.items():
         dropped = {column for table, column in gone if table == label}
         yield _without_users_of(relation, relations[label].complete, dropped) if dropped else relation
@@ -87,13 +95,20 @@ def _is_table(versions: Versions[Relation]) -> bool:
     return relation is not None and relation.is_table
 
 
+def _as_migrated(versions: Versions[Relation]) -> Relation | None:
+    """Return the target of a view whose declaration names a table or column that migrations drop or rename."""
+    if versions.complete is None:
+        return None
+    return target_view(versions if versions.declared is None else replace(versions, declared=versions.complete))
+
+
 def _without_users_of(relation: Relation, complete: Relation | None, columns: Iterable[str]) -> Relation:
-    """Return *relation* without attachments that use dropped *columns*, unless migrations leave them."""
+    """Return *relation* with attachments that use dropped *columns* as the migrations leave them."""
     names = "|".join(re.escape(name) for name in columns)
     used = re.compile(rf'(?<![\w"])(?:{names})(?![\w"])|"(?:{names})"')
     left = complete.attachments if complete else ()
-    kept = [item for item in relation.attachments if not used.search(item.definition) or alike(item, left) is not None]
-    return replace(relation, attachments=tuple(kept))
+    found = (alike(item, left) if used.search(item.definition) else item for item in relation.attachments)
+    return replace(relation, attachments=tuple(item for item in found if item is not None))
 
 
 def _labelled(sources: Sources, items: Callable[[Catalog], Sequence[L]], key: Callable[[L], Hashable]) -> Iterator[L]:
@@ -123,6 +138,40 @@ def _objects(sources: Sources) -> Iterator[DatabaseObject]:
         chosen = versions.declared or versions.undeclared()
         if chosen is not None:
             yield chosen
+
+
+def _without_gone(declared: Catalog, target: Catalog) -> Catalog:
+    """Return *declared* without comments and privileges on what is not in *target*."""
+    gone = [*_gone(declared, target)]
+    if not gone:
+        return declared
+    places = {(relation.label, item.name) if relation else (item.label, None) for item, relation in gone}
+    return replace(
+        declared,
+        comments=tuple(one for one in declared.comments if not any(is_on(one[1], *place) for place in gone)),
+        privileges=tuple(
+            one for one in declared.privileges if places.isdisjoint([(one.label, None), (one.label, one.column)])
+        ),
+        text=None,
+    )
+
+
+def _gone(declared: Catalog, target: Catalog) -> Iterator[tuple[Any, Relation | None]]:
+    """Yield the declared objects that are not in *target*, members with their relation."""
+    types, sequences = ({item.label for item in items} for items in (target.types, target.sequences))
+    yield from ((item, None) for item in declared.types if item.label not in types)
+    yield from ((item, None) for item in declared.sequences if item.label not in sequences)
+    for relation in declared.relations:
+        kept = target.relation_by_label.get(relation.label)
+        if kept is None:
+            yield relation, None
+            continue
+        names = {(type(item), item.name) for item in _members(kept)}
+        yield from ((item, relation) for item in _members(relation) if (type(item), item.name) not in names)
+
+
+def _members(relation: Relation) -> tuple[Column | Constraint | Attachment, ...]:
+    return *relation.columns, *relation.constraints, *relation.attachments
 
 
 def _comments(sources: Sources) -> tuple[tuple[str, str, str], ...]:

@@ -115,7 +115,16 @@ def _column(versions: Versions[Column]) -> Column:
     for names, key in parts:
         chosen = whole.decide(key)
         column = replace(column, **{name: getattr(chosen, name) for name in names})
-    return column
+    return _with_default_of_type(column, versions)
+
+
+def _with_default_of_type(column: Column, versions: Versions[Column]) -> Column:
+    """Return *column* with its default as PostgreSQL prints it for a type that migrations have changed."""
+    declared, complete = versions.declared, versions.complete
+    if not (declared and complete) or declared.type == column.type or complete.type != column.type:
+        return column
+    same = column.default == declared.default and column_value(complete) == column_value(declared)
+    return replace(column, default=complete.default) if same else column
 
 
 def _constraints(versions: Versions[Relation]) -> Iterator[Constraint]:

@@ -29,6 +29,9 @@ def function(body: str) -> dict[str, str]:
         ("WITH u AS (SELECT 1 AS id) SELECT id INTO x FROM u;", None),
         ("CREATE TEMP TABLE IF NOT EXISTS u (id int); PERFORM id FROM u;", None),
         ("SELECT 1 INTO x; PERFORM id FROM w;", None),
+        ("DECLARE a int; BEGIN a := 1; PERFORM id FROM t WHERE id > a; END;", None),
+        ("PERFORM id AS a FROM t;", None),
+        ("DECLARE a int; BEGIN SELECT t.a INTO a FROM t; END;", "t.a"),
     ],
 )
 def test_a_function_that_names_what_is_gone_is_named_in_a_warning(tenant, body: str, names: str | None):
@@ -40,3 +43,11 @@ def test_a_function_that_names_what_is_gone_is_named_in_a_warning(tenant, body: 
     assert [text for text in report.warnings if "PL/pgSQL" in text] == (expected if names else [])
     again = tenant.migrate(RENAMED | function(body) | {"seeders/none.pssql": ""})
     assert not any("PL/pgSQL" in text for text in again.warnings)
+
+
+@pytest.mark.parametrize("head", ["(a int) RETURNS void", "(OUT a int)", "() RETURNS TABLE (a int)"])
+def test_a_parameter_is_no_column(tenant, head: str):
+    body = "PERFORM id FROM t WHERE a IS NULL;"
+    files = {"functions/f.pssql": f"CREATE FUNCTION f{head} LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"}
+    tenant.register({"tables/t.pssql": T} | files)
+    assert not any("PL/pgSQL" in text for text in tenant.migrate(RENAMED | files).warnings)
