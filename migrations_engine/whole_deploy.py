@@ -126,6 +126,7 @@ class WholeDeploy:
 
         :raises MigrationFailed: the finished database differs from the schema
         """
+        self._runner.end()
         comparison = self._comparison or self._compare_new()
         if self._comparison is not None and self._pending:
             self._list_migrations(comparison)

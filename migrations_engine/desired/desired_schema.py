@@ -146,6 +146,8 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
     if not schema.migrations:
         return DesiredSchema.of(schema, declared=declared, complete=declared)
     with connection.transaction():
+        with _tolerated(warnings), session.savepoint():
+            runner.end()
         if warnings:  # an attachment may need a migration that fails in an empty database
             complete = catalog_with_attachments(session, schema)
         else:

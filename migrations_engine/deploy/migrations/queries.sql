@@ -38,3 +38,10 @@ SELECT kind, other.name::text
  WHERE one.name = ANY (%(names)s::text[]) AND other.name <> ALL (%(names)s::text[])
    AND (kind = 'INDEX' OR regexp_replace(one.name, '[0-9]+$', '') = regexp_replace(other.name, '[0-9]+$', ''))
  ORDER BY 1, 2
+
+-- name: own_constraint
+-- The definition of a constraint that a table has not inherited.
+SELECT pg_get_constraintdef(oid)
+  FROM pg_catalog.pg_constraint
+ WHERE conrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AND conname = %(name)s
+   AND conislocal AND coninhcount = 0

@@ -18,6 +18,7 @@ from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.doubles import Double, doubles
 from migrations_engine.deploy.migrations.history import applied_as
 from migrations_engine.deploy.migrations.outdated import History, makes_rows
+from migrations_engine.deploy.migrations.postponed import PostponedConstraints
 from migrations_engine.deploy.migrations.renames import take_back_renames
 from migrations_engine.deploy.migrations.satisfied import (
     TYPE_IN_USE,
@@ -94,6 +95,7 @@ class MigrationRunner:
         self._dependants: Dependants | None = None
         self._helpers: list[Callable[[], bool]] = [functions.deploy_early, add_declared]
         self._history = History()
+        self._postponed = PostponedConstraints(session, ())
         self._taken_back: Collection[tuple[SchemaFile, int]] = ()
         self._is_new = False
         self._pending: Sequence[SchemaFile] = ()
@@ -108,6 +110,7 @@ class MigrationRunner:
         """
         self._pending, self._declared = migrations, declared
         self._history = History(migrations, declared, before or Catalog())
+        self._postponed = PostponedConstraints(self._session, self._history.new_tables)
         self._dependants = Dependants(
             self._session,
             (declared,),
@@ -166,6 +169,13 @@ class MigrationRunner:
         self._records.migration(applied_as(file))
         self._done(file)
 
+    def end(self) -> None:
+        """Add the constraints again that rows of the migrations violated before all had run.
+
+        :raises MigrationFailed: rows violate one
+        """
+        self._postponed.restore()
+
     def _done(self, file: SchemaFile) -> None:
         self._session.log("apply_migration", file.path, checksum=file.checksum)
         self.applied.append(file.path)
@@ -190,7 +200,7 @@ class MigrationRunner:
                     self._run_statement(file, replace(statement, text=text))
             elif self._is_outdated(file, statement, exc):
                 self._report_satisfied(file, statement)
-            elif exc.sqlstate in TYPE_IN_USE and self._make_room(statement):
+            elif self._make_room(file, statement, exc):
                 self._run_statement(file, statement)
             else:
                 raise self._failure(file, exc) from exc
@@ -224,11 +234,14 @@ class MigrationRunner:
             if any(double.is_of(statement) for double in added):
                 self._report_satisfied(file, statement)
 
-    def _make_room(self, statement: SqlStatement) -> bool:
-        """Drop the declared views, policies and the like that use a column whose type *statement* changes.
+    def _make_room(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Drop what prevents *statement* until the migrations have run, and return whether there was anything."""
+        if exc.sqlstate in TYPE_IN_USE:
+            return self._drop_users(statement)
+        return self._postponed.postpone(exc, self._failure(file, exc))
 
-        They are created again when the migrations have run. Return whether there were any.
-        """
+    def _drop_users(self, statement: SqlStatement) -> bool:
+        """Drop the declared views, policies and the like that use a column whose type *statement* changes."""
         altered = alter_table_actions(statement)
         change = type_change(altered.actions[0]) if altered is not None else None
         if altered is None or change is None or self._dependants is None:

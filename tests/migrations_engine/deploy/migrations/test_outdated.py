@@ -165,6 +165,14 @@ PASTS = {
         tables=T.format("a bigint"),
         migrations="ALTER TABLE t ALTER a TYPE int USING length(a);--ALTER TABLE t ALTER a TYPE bigint;",
     ),
+    "rows that later migrations make meet a constraint": Past(
+        tables="CREATE TABLE u (id int PRIMARY KEY);"
+        + T.format("a text CONSTRAINT k CHECK (a <> ''), u int NOT NULL CONSTRAINT f REFERENCES u ON DELETE CASCADE"),
+        migrations="INSERT INTO t (id, a) VALUES (1, '');--ALTER TABLE t ADD COLUMN u int; UPDATE t SET u = 7, a = 'x';"
+        "ALTER TABLE t ALTER u SET NOT NULL, ADD CONSTRAINT k CHECK (a <> '');"
+        "--INSERT INTO u VALUES (7); ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (u) REFERENCES u ON DELETE CASCADE;",
+        rows=("(1,x,7)",),
+    ),
     "an extension that has gone with the type": Past(
         tables=T.format("a jsonb"),
         migrations="ALTER TABLE t ALTER a TYPE jsonb USING hstore_to_jsonb(a); DROP EXTENSION hstore;",
@@ -238,7 +246,7 @@ OLD_ROWS = {
     "a column that is required now": (
         (T.format("a text"), T.format("a text, b text NOT NULL")),
         "INSERT INTO t VALUES (1, 'a');",
-        "ALTER TABLE t ADD COLUMN b text; UPDATE t SET b = 'b'; ALTER TABLE t ALTER b SET NOT NULL;",
+        "ALTER TABLE t ADD COLUMN b text NOT NULL DEFAULT 'b'; ALTER TABLE t ALTER b DROP DEFAULT;",
     ),
     "a function that is gone": (
         (
