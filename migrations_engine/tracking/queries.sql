@@ -76,10 +76,10 @@ SELECT 5 = (SELECT count(*) FROM pg_catalog.pg_attribute
            AS database_comment
 
 -- name: database_comment
--- shobj_description() would be planned once more.
+-- The oid of the session's database is in the paths of its files, base/16384/1259. Looking up its name in pg_database (1262)
+-- would double the cost, and shobj_description() would be planned once more.
 SELECT (SELECT description FROM pg_catalog.pg_shdescription
-        WHERE objoid = d.oid AND classoid = 'pg_catalog.pg_database'::regclass)
-FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()
+        WHERE classoid = 1262 AND objoid = split_part(pg_relation_filepath(1259), '/', -2)::oid)
 
 -- name: lock_session
 -- The deploy lock for the whole session. The transaction that has it already gets it without waiting.
@@ -181,14 +181,11 @@ RETURNING table_name
 
 -- name: records_digest
 -- The records that a deploy reads besides the note, without the fingerprints of functions, which contain oids.
-SELECT md5(string_agg(item.content, E'\n' ORDER BY item.content))
-FROM (
-    SELECT concat_ws('|', migration_file, checksum, folded_checksum, statements_done) AS content
-    FROM public._stonescriptdb_gateway_migrations
-    UNION ALL
-    SELECT concat_ws('|', signature, body_checksum, source_file, fingerprint IS NULL)
-    FROM public._stonescriptdb_gateway_functions
-) AS item
+SELECT concat_ws(' ',
+    (SELECT sum(hashtextextended(concat_ws('|', migration_file, checksum, folded_checksum, statements_done), 0))
+       FROM public._stonescriptdb_gateway_migrations),
+    (SELECT sum(hashtextextended(concat_ws('|', signature, body_checksum, source_file, fingerprint IS NULL), 0))
+       FROM public._stonescriptdb_gateway_functions))
 
 -- name: renew_fingerprints
 -- The fingerprints of functions contain oids, which differ between databases.
