@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
+from migrations_engine.queries import Rows
 from migrations_engine.report import DeployReport
 
 _MOST: Final = 16  #: starting points; a script has the size of the migrations and of two catalogs
@@ -19,15 +20,15 @@ class ProvenDeploy:
 
     :ivar script: its statements
     :ivar changed: the names of the catalogs that it changed
-    :ivar shape_statement: the query that describes the contents of those catalogs
-    :ivar shape: its result
+    :ivar shape_statements: the queries that describe the contents of those catalogs
+    :ivar shape: their results
     :ivar note: its note for the next deploy, with the mark of the first database
     """
 
     script: bytes
     changed: frozenset[str]
-    shape_statement: bytes
-    shape: Mapping[str, str]
+    shape_statements: tuple[bytes, ...]
+    shape: Sequence[Rows]
     note: Mapping[str, Any]
     report: DeployReport
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg.rows import tuple_row
+
+Rows: TypeAlias = Sequence[tuple[Any, ...]]  #: the result of one statement
 
 _NAME: Final = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _FRAGMENT: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -31,7 +33,7 @@ def load_queries(package: str) -> Mapping[str, bytes]:
     )
 
 
-def query_all(connection: psycopg.Connection[Any], statements: Sequence[bytes]) -> list[list[tuple[Any, ...]]]:
+def query_all(connection: psycopg.Connection[Any], statements: Sequence[bytes]) -> list[Rows]:
     """Run *statements*, each one or several, in one message, and return the rows of each result."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(b"\n;\n".join(statements))

@@ -115,10 +115,10 @@ def _repeat(session: DeploySession, schema: Schema, options: DeployOptions) -> D
     if found is None:
         return None
     start, proven, comment = found
-    results = query_all(connection, [proven.script, READ_COMMENT, proven.shape_statement, READ_MARK])
-    ((comment_then,),), shape, *marks = results[-MARK_RESULTS - 2 :]
-    mark = complete_mark(connection, marks)
-    if changed_catalogs(start.mark, mark) != proven.changed or dict(shape) != proven.shape or comment_then != comment:
+    results = query_all(connection, [proven.script, READ_COMMENT, *proven.shape_statements, READ_MARK])
+    ((comment_then,),), *shape = results[-MARK_RESULTS - len(proven.shape) - 1 : -MARK_RESULTS]
+    mark = complete_mark(connection, results[-MARK_RESULTS:])
+    if changed_catalogs(start.mark, mark) != proven.changed or shape != proven.shape or comment_then != comment:
         return None
     if schema.seeders and Seeders(session, schema.seeders).validate() != proven.report.seeder_validations:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from migrations_engine.catalog import changed_catalogs, read_catalog, read_mark, read_names, shape_statement
+from migrations_engine.catalog import changed_catalogs, read_catalog, read_mark, read_names, shape_statements
 from migrations_engine.comparison import Comparison, Situation
 from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
@@ -33,6 +33,7 @@ from migrations_engine.diff import with_new_names
 from migrations_engine.model import CATALOG_VERSION, Catalog, Names
 from migrations_engine.opening import Opening, passed
 from migrations_engine.proven_deploys import ProvenDeploy
+from migrations_engine.queries import query_all
 from migrations_engine.replay import StartingPoint
 from migrations_engine.report import DeployReport, SeederResult, SeederValidation, Verification
 from migrations_engine.schema import SchemaFile
@@ -206,13 +207,13 @@ class WholeDeploy:
         if recording is None or start is None or not recording.is_repeatable or comparison.depends_on_rows(report):
             return
         changed = changed_catalogs(start.mark, outcome.mark)
-        statement = shape_statement(changed)
-        if statement is not None:
+        statements = shape_statements(changed)
+        if statements is not None:
             self._proven = ProvenDeploy(
                 script=recording.script(),
                 changed=changed,
-                shape_statement=statement,
-                shape=dict(self._session.query(statement).fetchall()),
+                shape_statements=statements,
+                shape=query_all(self._session.connection, statements) if statements else [],
                 note=note,
                 report=report,
             )

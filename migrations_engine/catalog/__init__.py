@@ -7,7 +7,7 @@ from migrations_engine.catalog.marks import (
     changed_catalogs,
     complete_mark,
     read_mark,
-    shape_statement,
+    shape_statements,
 )
 from migrations_engine.catalog.reader import count_rows_at_risk, read_catalog, read_names
 
@@ -21,5 +21,5 @@ __all__ = [
     "read_catalog",
     "read_mark",
     "read_names",
-    "shape_statement",
+    "shape_statements",
 ]

@@ -7,11 +7,9 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 
-from migrations_engine.queries import load_queries, query_all
+from migrations_engine.queries import Rows, load_queries, query_all
 
 Mark: TypeAlias = Mapping[str, str]  #: by the names of catalogs, without those that have no objects of the application
-
-Rows: TypeAlias = Sequence[tuple[Any, ...]]  #: the result of one statement
 
 _QUERIES: Final = load_queries(__package__)
 _SHAPE: Final = "shape_of_"
@@ -40,17 +38,15 @@ def changed_catalogs(before: Mark, after: Mark) -> frozenset[str]:
     return frozenset(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def shape_statement(catalogs: Collection[str]) -> bytes | None:
-    """Return a query of a text for each of *catalogs* that is equal in databases with equal contents.
+def shape_statements(catalogs: Collection[str]) -> tuple[bytes, ...] | None:
+    """Return a query for each of *catalogs* whose result is equal in databases with equal contents.
 
     It describes the rows that the present transaction has written, and the names of all other objects. So the databases
-    must have been equal before. None if one of *catalogs* has no such text, as those of objects that few applications
+    must have been equal before. None if one of *catalogs* has no such query, as those of objects that few applications
     have.
     """
-    if not catalogs:
-        return _QUERIES["no_shape"]
     parts = [_QUERIES.get(f"{_SHAPE}{catalog}") for catalog in sorted(catalogs)]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
-    return _QUERIES["shape"] + b"\n" + b"\nUNION ALL\n".join(known) + b"\n" + _QUERIES["shape_end"]
+    return tuple(b"\n".join((_QUERIES["shape"], part, _QUERIES["shape_end"])) for part in known)

@@ -893,41 +893,36 @@ SELECT 'pg_conversion', count(*), sum(hashtext(xmin::text)), false FROM pg_catal
 SELECT 'pg_language', count(*), sum(hashtext(xmin::text)), false FROM pg_catalog.pg_language WHERE oid >= 16384
 
 -- name: shape
--- The rows that the present transaction has written to some catalogs, and the names in their other rows, without oids: a
--- number for each catalog. The statements of the catalogs, shape_of_…, are inserted between the parts of this one.
-SELECT item.catalog, sum(hashtextextended(item.content, 0))::text AS shape
-FROM (
-
--- name: no_shape
-SELECT '', '' WHERE false
+-- A number for the rows that the present transaction has written to a catalog, and for the names in its other rows, without
+-- oids. The statement of the catalog, shape_of_…, is inserted between the parts of this one.
+SELECT sum(hashtextextended(item.content, 0))::text FROM (
 
 -- name: shape_end
 ) AS item
-GROUP BY item.catalog
 
 -- name: shape_of_pg_depend
-SELECT 'pg_depend' AS catalog, concat_ws('|', classid, refclassid, objsubid, refobjsubid, deptype) AS content
+SELECT concat_ws('|', classid, refclassid, objsubid, refobjsubid, deptype) AS content
 FROM pg_catalog.pg_depend AS x WHERE objid >= 16384
 UNION ALL
-SELECT 'pg_attrdef', concat_ws('|', adrelid::regclass, adnum, pg_get_expr(adbin, adrelid))
+SELECT concat_ws('|', adrelid::regclass, adnum, pg_get_expr(adbin, adrelid))
 FROM pg_catalog.pg_attrdef AS x WHERE age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid)
 UNION ALL
-SELECT 'pg_inherits', concat_ws('|', inhrelid::regclass, inhparent::regclass, inhseqno) FROM pg_catalog.pg_inherits
+SELECT concat_ws('|', inhrelid::regclass, inhparent::regclass, inhseqno) FROM pg_catalog.pg_inherits
 
 -- name: shape_of_pg_namespace
-SELECT 'pg_namespace' AS catalog, concat_ws('|', nspname, nspowner, nspacl) AS content
+SELECT concat_ws('|', nspname, nspowner, nspacl) AS content
 FROM pg_catalog.pg_namespace AS x
 WHERE NOT starts_with(nspname, 'pg_temp_') AND NOT starts_with(nspname, 'pg_toast_temp_')
 
 -- name: shape_of_pg_class
-SELECT 'pg_class' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', relname, relnamespace::regnamespace, relkind, relpersistence, relnatts, relchecks, relrowsecurity,
            relforcerowsecurity, relreplident, relowner, relam, reltablespace, relacl, reloptions, pg_get_expr(relpartbound, oid))
        ELSE relname::text END AS content
 FROM pg_catalog.pg_class AS x WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
 
 -- name: shape_of_pg_attribute
-SELECT 'pg_attribute' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', split_part(attrelid::regclass::text, 'pg_toast.pg_toast_', 1), attname, attnum, atttypid::regtype, atttypmod,
            attcollation, attnotnull, atthasdef, attidentity, attgenerated, attisdropped, attislocal, attinhcount, attstorage,
            attcompression, attstattarget, attacl, attoptions)
@@ -935,37 +930,36 @@ SELECT 'pg_attribute' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_i
 FROM pg_catalog.pg_attribute AS x WHERE attrelid >= 16384
 
 -- name: shape_of_pg_constraint
-SELECT 'pg_constraint' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', conname, conrelid::regclass, contypid::regtype, contype, convalidated, conislocal, coninhcount,
            connoinherit, pg_get_constraintdef(oid))
        ELSE concat(conname, conrelid::regclass) END AS content
 FROM pg_catalog.pg_constraint AS x WHERE oid >= 16384
 
 -- name: shape_of_pg_index
-SELECT 'pg_index' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', indisclustered, indisvalid, indisreplident,
            CASE WHEN NOT starts_with(indrelid::regclass::text, 'pg_toast.') THEN pg_get_indexdef(indexrelid) END)
        ELSE indkey::text END AS content
 FROM pg_catalog.pg_index AS x WHERE indexrelid >= 16384
 
 -- name: shape_of_pg_sequence
-SELECT 'pg_sequence' AS catalog,
-       concat_ws('|', seqrelid::regclass, seqtypid, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle) AS content
+SELECT concat_ws('|', seqrelid::regclass, seqtypid, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle) AS content
 FROM pg_catalog.pg_sequence AS x
 
 -- name: shape_of_pg_type
-SELECT 'pg_type' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', typname, typnamespace::regnamespace, typtype, typnotnull, typlen, typdefault, typowner, typacl,
            typbasetype::regtype, typtypmod, typcollation)
        ELSE typname::text END AS content
 FROM pg_catalog.pg_type AS x WHERE oid >= 16384
 
 -- name: shape_of_pg_enum
-SELECT 'pg_enum' AS catalog, concat_ws('|', enumtypid::regtype, enumlabel, enumsortorder) AS content
+SELECT concat_ws('|', enumtypid::regtype, enumlabel, enumsortorder) AS content
 FROM pg_catalog.pg_enum AS x
 
 -- name: shape_of_pg_proc
-SELECT 'pg_proc' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', proname, pronamespace::regnamespace, prosrc, prokind, prosecdef, proleakproof, proisstrict, proretset,
            provolatile, proparallel, procost, prorows, proowner, proconfig, proacl, pg_get_function_arguments(oid),
            pg_get_function_result(oid), pg_get_function_sqlbody(oid), nullif(prosupport::oid, 0)::regproc,
@@ -975,61 +969,58 @@ SELECT 'pg_proc' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_
 FROM pg_catalog.pg_proc AS x WHERE oid >= 16384
 
 -- name: shape_of_pg_trigger
-SELECT 'pg_trigger' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', tgrelid::regclass, tgtype, tgenabled, tgdeferrable, tginitdeferred,
            CASE WHEN NOT tgisinternal THEN pg_get_triggerdef(oid) END)
        ELSE tgrelid::regclass::text END AS content
 FROM pg_catalog.pg_trigger AS x
 
 -- name: shape_of_pg_rewrite
-SELECT 'pg_rewrite' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', ev_class::regclass, ev_enabled, pg_get_ruledef(oid))
        ELSE concat(rulename, ev_class::regclass) END AS content
 FROM pg_catalog.pg_rewrite AS x WHERE oid >= 16384
 
 -- name: shape_of_pg_policy
-SELECT 'pg_policy' AS catalog,
-       concat_ws('|', polrelid::regclass, polname, polcmd, polpermissive, polroles, pg_get_expr(polqual, polrelid),
+SELECT concat_ws('|', polrelid::regclass, polname, polcmd, polpermissive, polroles, pg_get_expr(polqual, polrelid),
            pg_get_expr(polwithcheck, polrelid)) AS content
 FROM pg_catalog.pg_policy AS x
 
 -- name: shape_of_pg_description
-SELECT 'pg_description' AS catalog, CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
+SELECT CASE WHEN age(x.xmin) <= age(pg_current_xact_id_if_assigned()::xid) THEN
        concat_ws('|', description, pg_describe_object(classoid, objoid, objsubid))
        ELSE description END AS content
 FROM pg_catalog.pg_description AS x WHERE objoid >= 16384
 
 -- name: shape_of_pg_extension
-SELECT 'pg_extension' AS catalog, concat_ws('|', extname, extversion, extnamespace::regnamespace) AS content
+SELECT concat_ws('|', extname, extversion, extnamespace::regnamespace) AS content
 FROM pg_catalog.pg_extension AS x
 
 -- name: shape_of_pg_default_acl
-SELECT 'pg_default_acl' AS catalog, concat_ws('|', defaclrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl) AS content
+SELECT concat_ws('|', defaclrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl) AS content
 FROM pg_catalog.pg_default_acl AS x
 
 -- name: shape_of_pg_cast
-SELECT 'pg_cast' AS catalog,
-       concat_ws('|', castsource::regtype, casttarget::regtype, castfunc::regproc, castcontext, castmethod) AS content
+SELECT concat_ws('|', castsource::regtype, casttarget::regtype, castfunc::regproc, castcontext, castmethod) AS content
 FROM pg_catalog.pg_cast AS x WHERE oid >= 16384
 
 -- name: shape_of_pg_am
-SELECT 'pg_am' AS catalog, concat_ws('|', amname, amhandler, amtype) AS content
+SELECT concat_ws('|', amname, amhandler, amtype) AS content
 FROM pg_catalog.pg_am AS x WHERE oid >= 16384
 
 -- name: shape_of_pg_statistic_ext
-SELECT 'pg_statistic_ext' AS catalog, concat_ws('|', stxowner, pg_get_statisticsobjdef(oid)) AS content
+SELECT concat_ws('|', stxowner, pg_get_statisticsobjdef(oid)) AS content
 FROM pg_catalog.pg_statistic_ext AS x
 
 -- name: shape_of_pg_operator
-SELECT 'pg_operator' AS catalog,
-       concat_ws('|', oid::regoperator, oprresult::regtype, oprcode, oprcom::regoperator, oprnegate::regoperator, oprrest,
+SELECT concat_ws('|', oid::regoperator, oprresult::regtype, oprcode, oprcom::regoperator, oprnegate::regoperator, oprrest,
            oprjoin, oprcanhash, oprcanmerge, oprowner) AS content
 FROM pg_catalog.pg_operator AS x WHERE oid >= 16384
 
 -- name: shape_of_pg_opclass
-SELECT 'pg_opclass' AS catalog, concat_ws('|', opcname, opcnamespace::regnamespace, opcmethod, opcintype::regtype, opcdefault) AS content
+SELECT concat_ws('|', opcname, opcnamespace::regnamespace, opcmethod, opcintype::regtype, opcdefault) AS content
 FROM pg_catalog.pg_opclass AS x WHERE oid >= 16384
 
 -- name: shape_of_pg_opfamily
-SELECT 'pg_opfamily' AS catalog, concat_ws('|', opfname, opfnamespace::regnamespace, opfmethod) AS content
+SELECT concat_ws('|', opfname, opfnamespace::regnamespace, opfmethod) AS content
 FROM pg_catalog.pg_opfamily AS x WHERE oid >= 16384
