@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from migrations_engine.catalog import count_rows_at_risk, read_catalog
+from migrations_engine.catalog import read_catalog
+from migrations_engine.counted_rows import CountedReport, count_rows
 from migrations_engine.deploy.change_runner import ChangeRunner, without
 from migrations_engine.deploy.declared import (
     NewNames,
@@ -22,11 +23,19 @@ from migrations_engine.deploy.migrations import MEMBER, rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, target_catalog
-from migrations_engine.effects import bare_name, changes_to_new, differences_from_new, effects, expected_effects
+from migrations_engine.effects import (
+    Effect,
+    bare_name,
+    changes_to_new,
+    differences_from_new,
+    effects,
+    expected_effects,
+    subject_of,
+)
 from migrations_engine.judgement import Judgement, summary
 from migrations_engine.model import Catalog, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
-from migrations_engine.report import Change, DeployReport, SchemaValidation
+from migrations_engine.report import Change, DeployReport, RowNumbers, SchemaValidation
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attachments import blocks_with_routines
 from migrations_engine.source.attribution import FileIndex
@@ -34,7 +43,6 @@ from migrations_engine.source.dependency_order import order_tables, order_types
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
 
-_ROW_COUNT_TIMEOUT_MS: Final = 5_000  #: for all counts of rows of one comparison together
 #: Additions that all others may need.
 _BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"})
 #: Additions that a migration may need before the others are made.
@@ -74,10 +82,10 @@ class Comparison:
         self._pending_files = FileIndex(situation.pending)
         self._target: Catalog | None = None  #: decided when the migrations have run
         self._added_early = False
-        self._expected: tuple[Change, ...] = ()  #: effects of the migrations, with their rows at risk
+        self._expected: RowNumbers = {}  #: the rows at risk of the effects that the migrations seem to have
+        self._effects: tuple[Effect, ...] = ()
         self._judgement = Judgement(session, situation.accepted, force=situation.force)
         self.types_altered = 0
-        self._has_counted = False  #: a verdict depended on existing rows
 
     @property
     def desired(self) -> DesiredSchema:
@@ -87,7 +95,7 @@ class Comparison:
     @property
     def validation(self) -> SchemaValidation:
         """What the migrations changed, and what differed after them."""
-        return self._judgement.validation
+        return SchemaValidation.of(self._judgement.changes)
 
     @property
     def left(self) -> tuple[Change, ...]:
@@ -95,15 +103,13 @@ class Comparison:
         return (*self._judgement.accepted, *self._changes.undone)
 
     def depends_on_rows(self, report: DeployReport) -> bool:
-        """Return whether the deploy of *report* could have another result in a database with other rows."""
-        validation = report.schema_validation
-        return bool(
-            self._has_counted
-            or validation.dataloss_changes
-            or validation.incompatible_changes
-            or report.seeders
-            or report.satisfied_statements
-        )
+        """Return whether rows that were not counted have decided about statements of the deploy of *report*."""
+        return bool(report.seeders or report.satisfied_statements or self._changes.undone)
+
+    def counted_report(self, report: DeployReport) -> CountedReport:
+        """Return *report* for databases with other numbers of rows at risk."""
+        others = self._judgement.changes[len(self._effects) :]
+        return CountedReport(report=report, effects=self._effects, others=others, counts=self._expected)
 
     def prepare(self) -> None:
         """Create new extensions, types and enum values, and count the rows that the migrations will change.
@@ -154,7 +160,8 @@ class Comparison:
 
         :param before: the database before them, with the present names of its objects
         """
-        self._judgement.add(effects(before, actual, self._situation.pending, self._expected))
+        self._effects = tuple(effects(before, actual, self._situation.pending))
+        self._judgement.add(effect.change(self._expected) for effect in self._effects)
 
     def rename(self, with_new_names: Callable[[Catalog], Catalog]) -> None:
         """Give earlier states the names that the migrations have given to their objects."""
@@ -262,20 +269,18 @@ class Comparison:
         names = [bare_name(difference.table), *([difference.name] if difference.name else [])]
         return bool(self._pending_files.mentioning(*names))
 
-    def _counted(self, diff: CatalogDiff) -> CatalogDiff:
+    def _counted(self, diff: CatalogDiff, *, expected: bool = False) -> CatalogDiff:
         if any(difference.verdict.decided_by_rows for difference in diff.changes):
-            self._has_counted = True
             self._functions.deploy_early()  # a new check may call one, and so may the query that counts rows
-        with self._session.failures_as(what="counting the rows at risk"):
-            return count_rows_at_risk(self._session.connection, diff, _ROW_COUNT_TIMEOUT_MS)
+        return count_rows(self._session, diff, expected=expected)
 
     def _expect_migrations(self) -> None:
         """Count the rows that the migrations will change or drop, while they still exist."""
         before, after, pending = self._situation.before, self._situation.desired.complete, self._situation.pending
         if before is None or not pending:
             return
-        counted = self._counted(expected_effects(before, after, pending))
-        self._expected = tuple(item.as_change() for item in counted.changes)
+        counted = self._counted(expected_effects(before, after, pending), expected=True)
+        self._expected = {subject_of(item): item.rows_at_risk for item in counted.changes}
 
     def _add(self, diff: CatalogDiff, *, early: bool = False) -> None:
         """Apply the safe differences. New tables are created by their files, if those contain nothing else."""

@@ -6,7 +6,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from migrations_engine.catalog import Mark
@@ -110,7 +110,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "server_version": outcome.after.server_version,
         "catalog_version": CATALOG_VERSION,
         "structure_checksum": structure_checksum(outcome.schema),
-        "accepted": [asdict(change) for change in outcome.accepted],
+        "accepted": [asdict(replace(change, rows_at_risk=None)) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,
         "take_backs": sorted(take_backs(outcome.schema)),
         "seeded": rows,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from migrations_engine.desired import DesiredSchema
-from migrations_engine.diff import CatalogDiff, diff_catalogs
+from migrations_engine.diff import CatalogDiff, Difference, diff_catalogs
 from migrations_engine.model import Catalog, Relation
-from migrations_engine.report import Change
+from migrations_engine.report import Change, RowNumbers
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attribution import FileIndex
 
@@ -30,27 +30,39 @@ def expected_effects(before: Catalog, complete: Catalog, pending: Sequence[Schem
     return replace(diff, changes=touched)
 
 
-def effects(
-    before: Catalog, after: Catalog, pending: Sequence[SchemaFile], expected: Sequence[Change]
-) -> Iterator[Change]:
-    """Yield the changes that *pending* migrations have made, each with the file that seems to have made it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A change that migrations have made, with the file that seems to have made it."""
+
+    difference: Difference
+    file: str | None
+
+    def change(self, counts: RowNumbers) -> Change:
+        """Return the change for a report.
+
+        :param counts: the rows of the expected effects, counted before, see :func:`subject_of`
+        """
+        rows = counts.get(subject_of(self.difference), 0 if self.difference.verdict.decided_by_rows else None)
+        if self.difference.change_type == "drop_table":  # perhaps a view of the same name replaces it
+            rows = counts.get((self.difference.table, "alter_kind", None), rows)
+        return replace((self.difference if rows is None else self.difference.counted(rows)).as_change(), file=self.file)
+
+
+def effects(before: Catalog, after: Catalog, pending: Sequence[SchemaFile]) -> Iterator[Effect]:
+    """Yield the changes that *pending* migrations have made.
 
     :param before: the database before them, with the present names of its objects
-    :param expected: expected effects, whose rows were counted before
     """
     files = FileIndex(pending)
-    counts = {change.key[:3]: change.rows_at_risk for change in expected}
-    counts |= {  # a table that a view of the same name replaces
-        (change.table, "drop_table", None): change.rows_at_risk
-        for change in expected
-        if change.change_type == "alter_kind"
-    }
     for difference in diff_catalogs(actual=before, wanted=after, former=before).changes:
-        rows = counts.get(difference.as_change().key[:3], 0 if difference.verdict.decided_by_rows else None)
-        change = (difference if rows is None else difference.counted(rows)).as_change()
         only = pending[0] if len(pending) == 1 else None
-        file = only or files.changing(bare_name(change.table), change.column)
-        yield replace(change, file=file.label if file else None)
+        file = only or files.changing(bare_name(difference.table), difference.name)
+        yield Effect(difference=difference, file=file.label if file else None)
+
+
+def subject_of(difference: Difference) -> Hashable:
+    """Return the identity of an expected effect, without the types that migrations may give it on their way."""
+    return (difference.table, difference.change_type, difference.name)
 
 
 def changes_to_new(actual: Catalog, desired: DesiredSchema) -> tuple[Change, ...]:

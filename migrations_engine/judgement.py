@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from migrations_engine.deploy.change_runner import without
@@ -20,7 +21,7 @@ class Judgement:
 
     :param earlier: dangerous differences that earlier deploys were forced to leave
     :param force: leave the other dangerous ones, too
-    :ivar validation: all changes listed so far
+    :ivar changes: all that were listed so far
     :ivar accepted: dangerous differences that stay
     """
 
@@ -28,21 +29,12 @@ class Judgement:
         self._session = session
         self._earlier = [change.key for change in earlier]
         self._force = force
-        self.validation = SchemaValidation()
+        self.changes: tuple[Change, ...] = ()
         self.accepted: tuple[Change, ...] = ()
 
     def add(self, changes: Iterable[Change]) -> None:
-        """Add *changes* to the validation."""
-
-        def listed(known: tuple[Change, ...], compatibility: str) -> tuple[Change, ...]:
-            return (*known, *(change for change in found if change.compatibility == compatibility))
-
-        found, known = list(changes), self.validation
-        self.validation = SchemaValidation(
-            safe_changes=listed(known.safe_changes, "safe"),
-            dataloss_changes=listed(known.dataloss_changes, "dataloss"),
-            incompatible_changes=listed(known.incompatible_changes, "incompatible"),
-        )
+        """Add *changes* to the list."""
+        self.changes = (*self.changes, *changes)
 
     def judge(self, diff: CatalogDiff) -> None:
         """List the differences, and accept those that are forced now or were accepted earlier.
@@ -54,7 +46,10 @@ class Judgement:
         self.accepted = dangers if self._force else tuple(change for change in dangers if change.key in self._earlier)
         self.add(without((*found.safe_changes, *dangers), [] if self._force else self._earlier))
         self._session.warnings += [*diff.warnings, *_changed_default_rights(diff)]
-        self._session.warnings += [f"left as it is since it was forced: {summary(change)}" for change in self.accepted]
+        self._session.warnings += [
+            f"left as it is since it was forced: {summary(replace(change, rows_at_risk=None))}"
+            for change in self.accepted
+        ]
         for change in without(self.accepted, self._earlier):
             self._session.log("accept_difference", change.table, change=change.change_type, column=change.column)
         self.refuse(found)
@@ -68,7 +63,7 @@ class Judgement:
                 f"the schema differs dangerously from the database: {'; '.join(summary(c) for c in blocking)}. "
                 "Nothing was changed. If this is intended, add a migration that makes the change, or first deploy an "
                 "earlier release that has one; to deploy the rest without these changes, repeat the request with force",
-                validation=found if self.validation.is_empty else self.validation,
+                validation=SchemaValidation.of(self.changes) if self.changes else found,
             )
 
 

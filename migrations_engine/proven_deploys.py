@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
 from migrations_engine.queries import Rows
-from migrations_engine.report import DeployReport
+from migrations_engine.report import DeployReport, RowNumbers
+from migrations_engine.tracking import RowCounts
 
 _MOST: Final = 16  #: starting points; a script has the size of the migrations and of two catalogs
 
@@ -18,19 +19,22 @@ _MOST: Final = 16  #: starting points; a script has the size of the migrations a
 class ProvenDeploy:
     """A deploy to the first database of its starting point.
 
-    :ivar script: its statements
+    :ivar counted: its statements before each group of row counts, and those
+    :ivar script: its other statements
     :ivar changed: the names of the catalogs that it changed
     :ivar shape_statements: the queries that describe the contents of those catalogs
     :ivar shape: their results
     :ivar note: its note for the next deploy, with the mark of the first database
+    :ivar report: returns the report for the numbers of rows in a database
     """
 
+    counted: tuple[tuple[bytes, RowCounts], ...]
     script: bytes
     changed: frozenset[str]
     shape_statements: tuple[bytes, ...]
     shape: Sequence[Rows]
     note: Mapping[str, Any]
-    report: DeployReport
+    report: Callable[[RowNumbers], DeployReport]
 
 
 class ProvenDeploys:

@@ -7,8 +7,9 @@ Invariants:
 
 1. The starting point is read under the deploy's lock. It is known only for a database that is as its last deploy left
    it.
-2. Decisions that depend on rows are made in each database: a deploy that counted, seeded or refused rows is never
-   repeated, and the rows that seeders define are checked in each database.
+2. Decisions that depend on rows are made in each database: the rows at risk are counted between the same statements,
+   and must be as many where their number has decided about later ones; the rows that seeders define are checked. A
+   deploy that seeded rows, or in which PostgreSQL refused a statement, is never repeated.
 3. A repeated deploy commits only if it has changed the same catalogs as in the first database, and if these then have
    the same contents. Otherwise it is rolled back and the whole deploy runs, which also raises any error.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,14 +33,16 @@ from migrations_engine.catalog import (
     complete_mark,
     read_catalog,
     read_mark,
+    repeat_row_counts,
 )
+from migrations_engine.counted_rows import ROW_COUNT_TIMEOUT_MS
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE, DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.options import DeployOptions
 from migrations_engine.proven_deploys import ProvenDeploy
 from migrations_engine.queries import query_all
-from migrations_engine.report import DeployReport
+from migrations_engine.report import DeployReport, RowNumbers
 from migrations_engine.schema import Schema
 from migrations_engine.tracking import (
     READ_COMMENT,
@@ -115,12 +118,16 @@ def _repeat(session: DeploySession, schema: Schema, options: DeployOptions) -> D
     if found is None:
         return None
     start, proven, comment = found
+    counts = _count_rows(connection, proven)
+    if counts is None:
+        return None
     results = query_all(connection, [proven.script, READ_COMMENT, *proven.shape_statements, READ_MARK])
     ((comment_then,),), *shape = results[-MARK_RESULTS - len(proven.shape) - 1 : -MARK_RESULTS]
     mark = complete_mark(connection, results[-MARK_RESULTS:])
     if changed_catalogs(start.mark, mark) != proven.changed or shape != proven.shape or comment_then != comment:
         return None
-    if schema.seeders and Seeders(session, schema.seeders).validate() != proven.report.seeder_validations:
+    report = proven.report(counts)
+    if schema.seeders and Seeders(session, schema.seeders).validate() != report.seeder_validations:
         return None
     note = note_statement(connection, schema.checksum, {**proven.note, "mark": mark})
     if options.before_commit is not None:
@@ -129,7 +136,23 @@ def _repeat(session: DeploySession, schema: Schema, options: DeployOptions) -> D
         query_all(connection, [b"COMMIT"])
     else:
         query_all(connection, [note, b"COMMIT"])
-    return proven.report
+    return report
+
+
+def _count_rows(connection: psycopg.Connection[Any], proven: ProvenDeploy) -> RowNumbers | None:
+    """Run the statements before the last script, and return the numbers of rows at risk.
+
+    None if other statements follow for these numbers.
+    """
+    numbers: dict[Hashable, int] = {}
+    for script, counts in proven.counted:
+        if script:
+            query_all(connection, [script])
+        found = repeat_row_counts(connection, counts.queries, ROW_COUNT_TIMEOUT_MS)
+        if any(required not in (None, number) for required, number in zip(counts.required, found, strict=True)):
+            return None
+        numbers |= zip(counts.subjects, found, strict=True)
+    return numbers
 
 
 def _begin(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 Compatibility = Literal["safe", "dataloss", "incompatible"]
+RowNumbers: TypeAlias = Mapping[Hashable, int | None]  #: by what was counted; None if it could not be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,15 @@ class SchemaValidation:
     safe_changes: tuple[Change, ...] = ()
     dataloss_changes: tuple[Change, ...] = ()
     incompatible_changes: tuple[Change, ...] = ()
+
+    @classmethod
+    def of(cls, changes: Iterable[Change]) -> SchemaValidation:
+        """Return *changes* by danger, each group in their order."""
+        by_danger: dict[Compatibility, list[Change]] = {"safe": [], "dataloss": [], "incompatible": []}
+        for change in changes:
+            by_danger[change.compatibility].append(change)
+        safe, dataloss, incompatible = map(tuple, by_danger.values())
+        return cls(safe_changes=safe, dataloss_changes=dataloss, incompatible_changes=incompatible)
 
     @property
     def is_empty(self) -> bool:

@@ -209,13 +209,15 @@ class WholeDeploy:
         changed = changed_catalogs(start.mark, outcome.mark)
         statements = shape_statements(changed)
         if statements is not None:
+            counted, script = recording.steps()
             self._proven = ProvenDeploy(
-                script=recording.script(),
+                counted=counted,
+                script=script,
                 changed=changed,
                 shape_statements=statements,
                 shape=query_all(self._session.connection, statements) if statements else [],
                 note=note,
-                report=report,
+                report=comparison.counted_report(report).with_counts,
             )
 
     def _pending_migrations(self) -> tuple[SchemaFile, ...]:

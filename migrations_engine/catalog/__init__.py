@@ -9,7 +9,7 @@ from migrations_engine.catalog.marks import (
     read_mark,
     shape_statements,
 )
-from migrations_engine.catalog.reader import count_rows_at_risk, read_catalog, read_names
+from migrations_engine.catalog.reader import count_rows_at_risk, read_catalog, read_names, repeat_row_counts
 
 __all__ = [
     "MARK_RESULTS",
@@ -21,5 +21,6 @@ __all__ = [
     "read_catalog",
     "read_mark",
     "read_names",
+    "repeat_row_counts",
     "shape_statements",
 ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, Self, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from migrations_engine.model import Catalog, Names, ObjectNames
-from migrations_engine.queries import load_queries
+from migrations_engine.queries import load_queries, query_all
 
 _QUERIES: Final = load_queries(__package__)
 _INPUT_IS_VALID: Final = "pg_temp.input_is_valid"  #: a function that is created for queries that call it
@@ -101,6 +101,18 @@ def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms:
         else:
             answers[place] = _ask(connection, query, left_ms)
     return diff.with_answers(answers)
+
+
+def repeat_row_counts(connection: psycopg.Connection[Any], queries: Sequence[bytes], timeout_ms: int) -> list[int]:
+    """Return the numbers of rows for *queries* that :func:`count_rows_at_risk` has sent to an equal database.
+
+    :raises psycopg.Error: one of them failed, and so has the transaction
+    """
+    needed = [_QUERIES["input_is_valid"]] if any(_INPUT_IS_VALID.encode() in query for query in queries) else []
+    guards = psycopg.ClientCursor(connection).mogrify(_QUERIES["guards"], {"timeout": str(timeout_ms)}).encode()
+    before, after = [b"SAVEPOINT row_counts", *needed, guards], [b"ROLLBACK TO SAVEPOINT row_counts"]
+    results = query_all(connection, [*before, *queries, *after])
+    return [int(number) for ((number,),) in results[len(before) : -len(after)]]
 
 
 def _ask(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed, timeout_ms: int) -> int | str:

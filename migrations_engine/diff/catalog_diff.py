@@ -37,12 +37,7 @@ class CatalogDiff:
 
     def validation(self) -> SchemaValidation:
         """Return the changes by danger, as a deploy reports them."""
-        changes = [difference.as_change() for difference in self.changes]
-        return SchemaValidation(
-            safe_changes=tuple(change for change in changes if change.compatibility == "safe"),
-            dataloss_changes=tuple(change for change in changes if change.compatibility == "dataloss"),
-            incompatible_changes=tuple(change for change in changes if change.compatibility == "incompatible"),
-        )
+        return SchemaValidation.of(difference.as_change() for difference in self.changes)
 
     def row_queries(self) -> tuple[tuple[int, RowQuery | None], ...]:
         """Return the query that counts rows for each of ``changes``: a SELECT of one number, or None."""

@@ -2,7 +2,7 @@
 
 from migrations_engine.tracking.database_comment import READ_COMMENT, DatabaseComment
 from migrations_engine.tracking.lock import Probe, lock_kept, lock_statement, read_probe, take_deploy_lock
-from migrations_engine.tracking.recording import Recording
+from migrations_engine.tracking.recording import Recording, RowCounts
 from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy, note_statement
 from migrations_engine.tracking.state import (
     READ_LAST_DEPLOY,
@@ -33,6 +33,7 @@ __all__ = [
     "Probe",
     "Recording",
     "Records",
+    "RowCounts",
     "claim_copy",
     "is_tracked",
     "lock_kept",

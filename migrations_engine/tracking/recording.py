@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCounts:
+    """Queries for rows at risk, which a deploy has sent between its statements.
+
+    :ivar queries: each a SELECT of one number
+    :ivar subjects: what each counts
+    :ivar required: the number that has decided about statements; None for a query that has only informed
+    """
+
+    queries: tuple[bytes, ...]
+    subjects: tuple[Hashable, ...]
+    required: tuple[int | None, ...]
+
+
+Step: TypeAlias = "bytes | RowCounts"
+
+
 class Recording:
-    """The statements of a deploy that change its database, its tracking tables included, in order.
+    """The statements of a deploy that change its database, its tracking tables included, in order, with its row counts.
 
     :ivar statements: as texts without parameters
     :ivar is_repeatable: False if a statement would have another effect in an equal database
     """
 
     def __init__(self) -> None:
-        self.statements: list[bytes] = []
+        self.statements: list[Step] = []
         self.is_repeatable = True
 
     def add(
@@ -32,6 +51,18 @@ class Recording:
             statement = statement.as_bytes(connection)
         self.statements.append(statement.encode() if isinstance(statement, str) else statement)
 
-    def script(self) -> bytes:
-        """Return all statements as one script."""
-        return b"\n;\n".join(self.statements)
+    def add_counts(self, counts: RowCounts) -> None:
+        """Add queries that have been answered."""
+        self.statements.append(counts)
+
+    def steps(self) -> tuple[tuple[tuple[bytes, RowCounts], ...], bytes]:
+        """Return all statements as scripts: those before each group of row counts, with that, and the last one."""
+        counted: list[tuple[bytes, RowCounts]] = []
+        script: list[bytes] = []
+        for statement in self.statements:
+            if isinstance(statement, RowCounts):
+                counted.append((b"\n;\n".join(script), statement))
+                script.clear()
+            else:
+                script.append(statement)
+        return tuple(counted), b"\n;\n".join(script)

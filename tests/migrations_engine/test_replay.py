@@ -137,18 +137,66 @@ def test_a_migration_that_does_something_else_with_other_rows_runs_in_a_whole_de
     assert ("x",) in pair[1].rows(columns)
 
 
-def test_rows_at_risk_are_counted_in_each_database(pair, repeated):
+@pytest.mark.parametrize(
+    ("change", "force", "at_risk"),
+    [
+        ({"migrations/1.sql": "ALTER TABLE t DROP COLUMN b"}, False, 2),
+        ({"migrations/1.sql": "ALTER TABLE t DROP COLUMN b; CREATE TABLE u ()"}, True, 2),
+        ({"migrations/1.sql": "DROP TABLE t", "tables/t.sql": ""}, False, 2),
+        ({"tables/t.sql": "CREATE TABLE t (a int);"}, True, 2),
+        ({"tables/t.sql": "CREATE TABLE t (a int, b smallint);"}, True, 1),
+        ({"tables/t.sql": "CREATE TABLE t (a int, b int, CHECK (a > 0));"}, False, None),
+        ({"tables/t.sql": "CREATE TABLE t (a int UNIQUE, b int);"}, False, None),
+    ],
+)
+def test_rows_at_risk_are_counted_in_each_database(make_database, repeated, change, force, at_risk):
+    first, second, whole = tenants = [Tenant(make_database()) for _ in range(3)]
+    schema = {"tables/t.sql": "CREATE TABLE t (a int, b int);"}
+    for tenant in tenants:
+        tenant.register(schema)
+    for tenant in (second, whole):
+        tenant.execute("INSERT INTO t VALUES (1, 1), (2, 100000)")
+    proven = ProvenDeploys()
+    changed = {**schema, "migrations/1.sql": "ALTER TABLE t ADD c int", **change}
+    first.migrate(changed, proven=proven, force=force)
+    report = second.migrate(changed, proven=proven, force=force)
+    assert repeated == [True]
+    assert report == whole.migrate(changed, force=force)
+    assert [one.rows_at_risk for one in report.schema_validation.dataloss_changes] == ([at_risk] if at_risk else [])
+    records = [tracked(tenant) for tenant in tenants]
+    assert records[0] == records[1] == records[2]
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_rows_that_decide_about_statements_are_not_repeated(pair, repeated, force):
+    proven = ProvenDeploys()
+    schema = {"tables/t.sql": "CREATE TABLE t (a int);"}
+    for tenant in pair:
+        tenant.register(schema)
+    pair[1].execute("INSERT INTO t VALUES (-1)")
+    changed = {"tables/t.sql": "CREATE TABLE t (a int, CHECK (a > 0));"}
+    pair[0].migrate(changed, proven=proven, force=force)
+    if force:
+        report = pair[1].migrate(changed, proven=proven, force=force)
+        assert [one.rows_at_risk for one in report.schema_validation.dataloss_changes] == [1]
+    else:
+        with pytest.raises(EngineError, match="1 rows violate it"):
+            pair[1].migrate(changed, proven=proven)
+    assert repeated == [False]
+
+
+def test_rows_that_cannot_be_counted_in_time_are_left_to_the_whole_deploy(pair, repeated, monkeypatch):
     proven = ProvenDeploys()
     schema = {"tables/t.sql": "CREATE TABLE t (a int, b int);"}
     for tenant in pair:
         tenant.register(schema)
-    pair[1].execute("INSERT INTO t VALUES (1, 1), (2, 2)")
-    changed = {"tables/t.sql": "CREATE TABLE t (a int);", "migrations/1.sql": "ALTER TABLE t DROP COLUMN b"}
-    counts = [
-        tenant.migrate(changed, proven=proven).schema_validation.dataloss_changes[0].rows_at_risk for tenant in pair
-    ]
-    assert counts == [0, 2]
-    assert repeated == []
+    changed = {**schema, "migrations/1.sql": "ALTER TABLE t DROP COLUMN b"}
+    pair[0].migrate(changed, proven=proven)
+    pair[1].execute("INSERT INTO t SELECT n, n FROM generate_series(1, 300000) AS n")
+    monkeypatch.setattr("migrations_engine.replay.ROW_COUNT_TIMEOUT_MS", 1)
+    report = pair[1].migrate(changed, proven=proven)
+    assert repeated == [False]
+    assert report.schema_validation.dataloss_changes[0].rows_at_risk == 300000
 
 
 @pytest.mark.parametrize(
