@@ -22,11 +22,11 @@ def undone_rows(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def show_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print a table on a terminal; in a pipe, lines of tab-separated fields."""
+    """Print a table on a terminal; in a pipe, lines of tab-separated fields without empty ones at the end."""
     texts = [["" if value is None else str(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for row in texts:
-            click.echo("\t".join(row))
+            click.echo("\t".join(row).rstrip("\t"))
         return
     from rich.console import Console  # noqa: PLC0415 - only terminals need it
     from rich.table import Table  # noqa: PLC0415
@@ -88,12 +88,17 @@ def show_remarks(summary: dict[str, Any]) -> None:
 
 
 def show_json(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
-    """Print the lines of a migration as they are, and return the summary; None if the answer ended before it."""
-    summary = None
+    """Print the lines of a migration as they are, and return the summary; None if the answer ended before it.
+
+    The summary of a failed migration is printed by the caller, as every refusal.
+    """
     for line in lines:
+        if line["event"] == "summary" and line["status"] == "failed":
+            return line
         click.echo(json.dumps(line))
-        summary = line if line["event"] == "summary" else None
-    return summary
+        if line["event"] == "summary":
+            return line
+    return None
 
 
 def show_lines(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:

@@ -105,6 +105,6 @@ def _refuse_written(services: Services, copy: KeptCopy, database: ManagedDatabas
         why = "may have been written, as it is in use" if mark is None else "have been written"
         raise UndoRefused(
             f"rows of {database.name!r} {why} since the migration of {copy.kept_at.isoformat()}, or it has been "
-            "deployed to again; an undo loses these changes, send force to accept that",
+            "deployed to again; an undo loses these changes; repeat it with force to accept that",
             **owner_facts(database.owner),
         )

@@ -108,7 +108,7 @@ def test_a_failure_exits_with_1_and_prints_the_reason(run, gateway, fleet) -> No
     failed = run("migrate", fleet, "shop", "--json")
     assert failed.returncode == 1
     lines = [json.loads(line) for line in failed.stdout.splitlines()]
-    assert [line["event"] for line in lines[:4]] == ["begin", "database", "database", "summary"]
+    assert [line["event"] for line in lines] == ["begin", "database", "database", "summary"]
     assert "division by zero" in failed.stderr
     unknown = run("status", f"{fleet}x")
     assert (unknown.returncode, unknown.stdout) == (1, "")
@@ -117,6 +117,13 @@ def test_a_failure_exits_with_1_and_prints_the_reason(run, gateway, fleet) -> No
     assert nobody.returncode == 1
     assert "no gateway answers at http://127.0.0.1:1" in nobody.stderr
     assert run("migrate", fleet).returncode == 2
+
+
+def test_an_undo_prints_a_line_for_each_database(run, gateway, fleet) -> None:
+    store(gateway, fleet, {**SHOP, "migrations/1.sql": "UPDATE users SET id = id;"})
+    assert run("migrate", fleet, "shop", "--undo", "keep").returncode == 0
+    undone = run("undo", fleet, "shop")
+    assert (undone.returncode, undone.stdout) == (0, f"{fleet}_shop_a\trestored\n{fleet}_shop_b\trestored\n")
 
 
 def test_databases_that_cannot_be_connected_to_are_named_with_the_reason(run, fleet, superuser) -> None:
