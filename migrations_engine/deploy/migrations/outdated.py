@@ -11,7 +11,7 @@ from typing import Final
 import psycopg
 
 from migrations_engine.deploy.file_runner import UNDEFINED
-from migrations_engine.deploy.migrations.renames import MEMBER, rename_of
+from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
@@ -59,8 +59,12 @@ class History:
     def __init__(self, files: Sequence[SchemaFile] = (), declared: Catalog = _EMPTY, before: Catalog = _EMPTY) -> None:
         self._files = files
         self._new = _names(declared) - _names(before)
-        #: Names of the tables that are declared and were not there before.
-        self.new_tables = {one.name for one in declared.relations} - {one.name for one in before.relations}
+        #: Names of the tables that are declared and were not there before, also those that migrations rename to them.
+        there = {table.name for table in before.relations}
+        self.new_tables = {table.name for table in declared.relations} - there
+        for renamed in reversed(self._renames):
+            if renamed.kind != MEMBER and renamed.later_name in self.new_tables:
+                self.new_tables |= {renamed.old_name} - there
 
     def replaced_by_later(self, file: SchemaFile, statement: SqlStatement) -> str | None:
         """Return the new declared name that *statement* takes away from an object which later ones create, else None.
@@ -124,13 +128,17 @@ class History:
         return any(mentions_name(refused, name) for name in self._created_types)
 
     @cached_property
+    def _renames(self) -> list[Rename]:
+        statements = (statement for file in self._files for statement in script_of(file).statements)
+        return [renamed for renamed in map(rename_of, statements) if renamed is not None]
+
+    @cached_property
     def _created_types(self) -> frozenset[str]:
         """The names that new declared types have when migrations create them, also until they are renamed."""
         statements = [statement for file in self._files for statement in script_of(file).statements]
         created = [made for made in map(created_name, statements) if made is not None and made.kind in _TYPES]
         names = {made.name for made in created if made.name is not None}
-        renames = [renamed for renamed in map(rename_of, statements) if renamed is not None]
-        later = {renamed.old_name for renamed in renames if renamed.later_name in self._new}
+        later = {renamed.old_name for renamed in self._renames if renamed.later_name in self._new}
         return frozenset(name for name in names if name in self._new or name in later)
 
     def _after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:

@@ -22,7 +22,9 @@ _EXISTS: Final = "42710"  #: a migration has added the constraint itself
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Postponed:
-    restoring: sql.Composed
+    table: int  #: its oid
+    column: int | None  #: the number of the column of a NOT NULL
+    added: sql.Composed | None  #: the action that adds another constraint
     failure: EngineError  #: of the statement that violated the constraint
 
 
@@ -40,42 +42,49 @@ class PostponedConstraints:
         :param failure: raised by :meth:`restore` if the rows violate the constraint still
         """
         diag = exc.diag
-        if diag.schema_name is None or diag.table_name is None or diag.table_name not in self._new_tables:
+        if diag.table_name not in self._new_tables or exc.sqlstate not in {_NOT_NULL, *_CHECK_OR_KEY}:
             return False
-        table = sql.Identifier(diag.schema_name, diag.table_name)
-        if exc.sqlstate == _NOT_NULL and diag.column_name is not None:
-            column = sql.Identifier(diag.column_name)
-            changes = sql.SQL("ALTER {} DROP NOT NULL").format(column), sql.SQL("ALTER {} SET NOT NULL").format(column)
-        elif exc.sqlstate in _CHECK_OR_KEY and (definition := self._definition(diag)) is not None:
+        names = {"schema": diag.schema_name, "table": diag.table_name}
+        members = {"column": diag.column_name, "constraint": diag.constraint_name}
+        row = self._session.query(_QUERIES["violated"], names | members).fetchone()
+        if row is None:
+            return False
+        oid, table, number, definition = row
+        if exc.sqlstate == _NOT_NULL:
+            dropping = sql.SQL("ALTER {} DROP NOT NULL").format(sql.Identifier(diag.column_name or ""))
+            postponed = _Postponed(table=oid, column=number, added=None, failure=failure)
+        elif definition is not None:
             name = sql.Identifier(diag.constraint_name or "")
+            dropping = sql.SQL("DROP CONSTRAINT {}").format(name)
             added = sql.SQL("ADD CONSTRAINT {} {}").format(name, sql.SQL(definition))
-            changes = sql.SQL("DROP CONSTRAINT {}").format(name), added
+            postponed = _Postponed(table=oid, column=None, added=added, failure=failure)
         else:
             return False
-        dropping, restoring = (sql.SQL("ALTER TABLE {} {}").format(table, change) for change in changes)
         try:
             with self._session.savepoint():
-                self._session.run(dropping, step=_STEP, effect="until all migrations have run")
+                self._alter(table, dropping, effect="until all migrations have run")
         except psycopg.Error:
             return False  # as the column of a primary key, which stays NOT NULL
-        self._postponed.append(_Postponed(restoring=restoring, failure=failure))
+        self._postponed.append(postponed)
         return True
 
     def restore(self) -> None:
-        """Add the dropped constraints again.
+        """Add the dropped constraints again, of tables and columns that exist still.
 
         :raises MigrationFailed: rows violate one
         """
         for postponed in self._postponed:
-            try:
-                with self._session.savepoint():
-                    self._session.run(postponed.restoring, step=_STEP)
-            except psycopg.Error as exc:
-                if exc.sqlstate != _EXISTS:
-                    raise postponed.failure from exc
+            names = {"table": postponed.table, "number": postponed.column}
+            for table, column in self._session.query(_QUERIES["present_names"], names).fetchall():
+                action = postponed.added or sql.SQL("ALTER {} SET NOT NULL").format(sql.SQL(column))
+                try:
+                    with self._session.savepoint():
+                        self._alter(table, action)
+                except psycopg.Error as exc:
+                    if exc.sqlstate != _EXISTS:
+                        raise postponed.failure from exc
         self._postponed.clear()
 
-    def _definition(self, diag: psycopg.errors.Diagnostic) -> str | None:
-        parameters = {"schema": diag.schema_name, "table": diag.table_name, "name": diag.constraint_name}
-        row = self._session.query(_QUERIES["own_constraint"], parameters).fetchone()
-        return row[0] if row is not None else None
+    def _alter(self, table: str, action: sql.Composed, effect: str = "") -> None:
+        statement = sql.SQL("ALTER TABLE {} {}").format(sql.SQL(table), action)
+        self._session.run(statement, step=_STEP, effect=effect)

@@ -39,9 +39,18 @@ SELECT kind, other.name::text
    AND (kind = 'INDEX' OR regexp_replace(one.name, '[0-9]+$', '') = regexp_replace(other.name, '[0-9]+$', ''))
  ORDER BY 1, 2
 
--- name: own_constraint
--- The definition of a constraint that a table has not inherited.
-SELECT pg_get_constraintdef(oid)
-  FROM pg_catalog.pg_constraint
- WHERE conrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AND conname = %(name)s
-   AND conislocal AND coninhcount = 0
+-- name: violated
+-- A table, the number of one of its columns, and the definition of a constraint that it has not inherited.
+SELECT relation::oid, relation::text,
+       (SELECT attnum FROM pg_catalog.pg_attribute WHERE attrelid = relation AND attname = %(column)s),
+       (SELECT pg_get_constraintdef(oid)
+          FROM pg_catalog.pg_constraint
+         WHERE conrelid = relation AND conname = %(constraint)s AND conislocal AND coninhcount = 0)
+  FROM to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AS relation
+ WHERE relation IS NOT NULL
+
+-- name: present_names
+SELECT c.oid::regclass::text, quote_ident(a.attname)
+  FROM pg_catalog.pg_class c
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = %(number)s AND NOT a.attisdropped
+ WHERE c.oid = %(table)s AND (a.attnum IS NOT NULL OR %(number)s::int IS NULL)

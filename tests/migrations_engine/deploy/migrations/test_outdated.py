@@ -173,6 +173,12 @@ PASTS = {
         "--INSERT INTO u VALUES (7); ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (u) REFERENCES u ON DELETE CASCADE;",
         rows=("(1,x,7)",),
     ),
+    "rows that later migrations make meet a constraint, with other names": Past(
+        tables=T.format("a text NOT NULL"),
+        migrations="INSERT INTO r (id) VALUES (1);--UPDATE r SET b = 'x'; ALTER TABLE r RENAME TO s;"
+        "--ALTER TABLE s RENAME TO t; ALTER TABLE t RENAME b TO a;",
+        rows=("(1,x)",),
+    ),
     "an extension that has gone with the type": Past(
         tables=T.format("a jsonb"),
         migrations="ALTER TABLE t ALTER a TYPE jsonb USING hstore_to_jsonb(a); DROP EXTENSION hstore;",
