@@ -6,7 +6,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from migrations_engine.desired import DesiredSchema
-from migrations_engine.diff import CatalogDiff, Difference, diff_catalogs
+from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import Change, RowNumbers
 from migrations_engine.schema import SchemaFile
@@ -69,7 +69,8 @@ def changes_to_new(actual: Catalog, desired: DesiredSchema) -> tuple[Change, ...
     """Return the changes that would make the database equal to a new one of the same schema."""
     if actual == desired.fresh:
         return ()
-    diff = diff_catalogs(actual=actual, wanted=desired.fresh, former=actual)
+    fresh = as_printed(desired.fresh, Sources(declared=desired.declared, complete=desired.complete, actual=actual))
+    diff = diff_catalogs(actual=actual, wanted=fresh, former=actual)
     return tuple(item.as_change() for item in diff.changes)
 
 

@@ -13,6 +13,7 @@ from migrations_engine.diff.difference import Difference, safe
 from migrations_engine.diff.inheritance import with_own_defaults, without_followers
 from migrations_engine.diff.members import diff_attachments, diff_constraints
 from migrations_engine.diff.objects import diff_objects
+from migrations_engine.diff.printed import printed_by, with_views
 from migrations_engine.diff.privileges import diff_privileges
 from migrations_engine.diff.relations import added, diff_kind, diff_table, diff_view, dropped
 from migrations_engine.diff.row_queries import RowQuery, row_queries
@@ -59,6 +60,7 @@ def diff_catalogs(*, actual: Catalog, wanted: Catalog, former: Catalog | None = 
     :param former: what the last deploy declared; None if that is unknown. Objects that are in neither *former* nor
         *wanted* were made by hand, by an extension or by a deleted migration, and are no differences
     """
+    wanted = printed_by(actual, wanted, [(wanted, _with_types_that_stay(actual, wanted))])
     changes = [
         *_schemas(actual, wanted),
         *diff_types(actual, wanted, former),
@@ -73,6 +75,24 @@ def diff_catalogs(*, actual: Catalog, wanted: Catalog, former: Catalog | None = 
     )
 
 
+def _with_types_that_stay(actual: Catalog, wanted: Catalog) -> frozenset[str]:
+    """Return the labels of tables of which a column keeps an unwanted type, and of their views."""
+    found = {
+        label: RelationSides(found=actual.relation_by_label[label], wanted=relation, former=None)
+        for label, relation in wanted.relation_by_label.items()
+        if label in actual.relation_by_label and relation.is_table
+    }
+    return with_views(
+        wanted,
+        {
+            label
+            for label, sides in found.items()
+            if sides.found.columns != sides.wanted.columns
+            and ColumnComparison.of(sides, actual, wanted).holds_back_a_type
+        },
+    )
+
+
 def _schemas(actual: Catalog, wanted: Catalog) -> Iterator[Difference]:
     for name in wanted.schemas:
         if name not in actual.schemas:
@@ -84,7 +104,6 @@ def _relations(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iter
     there, asked = with_own_defaults(actual), with_own_defaults(wanted)
     earlier = former.relation_by_label if former else {}
     differences: list[Difference] = []
-    held_back: set[str] = set()  # tables with a type that stays, and the views on them
     for label in _tables_first(there, asked):
         found = there.get(label)
         if found is None:
@@ -94,10 +113,7 @@ def _relations(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iter
                 differences.append(dropped(found))
         elif found != asked[label]:
             sides = RelationSides(found=found, wanted=asked[label], former=earlier.get(label))
-            columns = ColumnComparison.of(sides, actual, wanted)
-            loose = columns.holds_back_a_type if found.is_table else bool(held_back & set(found.uses))
-            held_back |= {label} if loose else set()
-            differences += _relation(sides, columns, actual, loose=loose)
+            differences += _relation(sides, ColumnComparison.of(sides, actual, wanted), actual)
     differences.sort(key=lambda difference: difference.table)
     yield from without_followers(differences, there)
 
@@ -109,18 +125,18 @@ def _tables_first(there: Mapping[str, Relation], asked: Mapping[str, Relation]) 
     return [*(label for label in relations if label not in views), *labels_by_use(views, attrgetter("uses"))]
 
 
-def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog, *, loose: bool) -> Iterator[Difference]:
+def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog) -> Iterator[Difference]:
     if other_kind := diff_kind(sides):
         yield other_kind
         return
     if sides.found.is_table:
         yield from diff_table(sides)
         yield from columns.differences()
-        yield from diff_constraints(sides, actual, loose=loose)
+        yield from diff_constraints(sides, actual)
     else:
-        yield from diff_view(sides, loose=loose)
+        yield from diff_view(sides)
         yield from columns.view_differences()
-    yield from diff_attachments(sides, loose=loose)
+    yield from diff_attachments(sides)
 
 
 def _warnings(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[str]:

@@ -11,11 +11,13 @@ from typing import Final
 _TOKEN: Final = re.compile(r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|.""", re.DOTALL)
 _ELEMENT_CAST: Final = re.compile(r'\)::((?:"(?:[^"]|"")*"|[\w. ()])+?)\[\]')
 _LITERAL: Final = r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"""
-_NOT_LITERAL: Final = re.compile(rf"({_LITERAL})|((?:(?!{_LITERAL}).)+)", re.DOTALL)
 _TYPE: Final = r'(?:"(?:[^"]|"")*"|\w+)'
 _CAST: Final = re.compile(
     rf"::{_TYPE}(?:\.{_TYPE})?(?: varying| precision)?(?:\(\d+(?:,\d+)?\))?(?: with(?:out)? time zone)?(?:\[\])*"
 )
+_PART: Final = re.compile(rf'{_LITERAL}|{_CAST.pattern}|"(?:[^"]|"")*"|[\w.$]+|[^\s\w]', re.DOTALL)
+_NUMBER: Final = re.compile(r"'-?\d+(?:\.\d+)?'")
+_QUERIES: Final = frozenset({"SELECT", "VALUES", "WITH"})
 _VARCHAR: Final = r"'(?:[^']|'')*'::character varying"
 _WHOLE_LIST: Final = re.compile(rf"\b(ANY|ALL) \(\((ARRAY\[{_VARCHAR}(?:, {_VARCHAR})*\])\)::text\[\]\)")
 _PUBLIC: Final = re.compile(
@@ -66,10 +68,54 @@ def canonical_default(text: str | None, column_type: str) -> str | None:
 
 @_remembered
 def without_casts(text: str | None) -> str | None:
-    """Return an expression without casts and parentheses, which depend on the types of the columns in it."""
+    """Return a printed expression without its casts, which depend on the types of the columns in it.
+
+    PostgreSQL prints the operand of a cast in parentheses, and they are left out with the cast. All others stay: they
+    say what an operator applies to. Of doubled ones, one pair stays.
+    """
     if text is None:
         return None
-    return _NOT_LITERAL.sub(lambda match: match[1] or re.sub(r"[()\s]", "", _CAST.sub("", match[2])), text)
+    pieces: list[str] = []
+    open_brackets: list[int] = []  # places in *pieces*
+    operand: int | None = None  # the place of its bracket, if a cast may follow now
+    for match in _PART.finditer(text):
+        part = match[0]
+        if part.startswith("::"):
+            if operand is not None:
+                pieces[operand] = ""
+                pieces.pop()
+            elif pieces and _NUMBER.fullmatch(pieces[-1]):
+                pieces[-1] = pieces[-1].strip("'")
+        elif part == "(":
+            open_brackets.append(len(pieces))
+            pieces.append("call(" if _is_called(text, match.start()) else part)
+        else:
+            pieces.append(part)
+        operand = open_brackets.pop() if part == ")" and open_brackets else None
+        if operand is not None and pieces[operand] != "(":
+            operand = None
+    return " ".join(_without_doubled_brackets([piece for piece in pieces if piece]))
+
+
+def _is_called(text: str, bracket: int) -> bool:
+    """Return whether the bracket at a place of *text* follows the name of a function."""
+    return bracket > 0 and (text[bracket - 1].isalnum() or text[bracket - 1] in '_"')
+
+
+def _without_doubled_brackets(pieces: Sequence[str]) -> Iterator[str]:
+    """Yield *pieces* without brackets directly around others, except those around a subquery."""
+    partners: dict[int, int] = {}
+    open_brackets: list[int] = []
+    for place, piece in enumerate(pieces):
+        if piece in ("(", "call("):
+            open_brackets.append(place)
+        elif piece == ")" and open_brackets:
+            partners[open_brackets.pop()] = place
+    doubled: set[int] = set()
+    for outer, end in partners.items():
+        if pieces[outer + 1] == "(" and partners.get(outer + 1) == end - 1 and pieces[outer + 2] not in _QUERIES:
+            doubled |= {outer + 1, end - 1}
+    return (piece for place, piece in enumerate(pieces) if place not in doubled)
 
 
 def replayable(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from migrations_engine.diff.difference import Difference, Verdict, incompatible, safe, unless_refused
-from migrations_engine.diff.expression import canonical, without_casts
+from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.sides import Matching, RelationSides, match_named
 from migrations_engine.model import Attachment, Catalog, Constraint, Relation
 
@@ -18,17 +18,14 @@ _ENABLED: Final = {"O": "enabled", "D": "disabled", "R": "enabled for replicas",
 ATTACHMENT_KINDS: Final = ("index", "statistics", "rule", "trigger", "policy")
 
 
-def diff_constraints(sides: RelationSides, actual: Catalog, *, loose: bool) -> Iterator[Difference]:
-    """Yield the differences of the constraints that a table itself declares.
-
-    :param loose: leave casts out of the comparison, because a column keeps an unwanted type
-    """
+def diff_constraints(sides: RelationSides, actual: Catalog) -> Iterator[Difference]:
+    """Yield the differences of the constraints that a table itself declares."""
     relation = sides.found
     matching = match_named(
         found=relation.constraints,
         wanted=sides.wanted.constraints,
         former=sides.former.constraints if sides.former else (),
-        shape=lambda constraint: (constraint.kind, _spelling(constraint.definition, loose=loose)),
+        shape=lambda constraint: (constraint.kind, canonical(constraint.definition)),
     )
     for old in matching.dropped:
         yield _difference("drop_constraint", relation, old, None, _without(relation, old, actual))
@@ -56,11 +53,11 @@ def _changed_constraints(relation: Relation, matching: Matching[Constraint], act
             yield _difference("add_constraint", relation, None, new, verdict)
 
 
-def diff_attachments(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
-    """Yield the differences of indexes, statistics, rules, triggers and policies; *loose* as for constraints."""
+def diff_attachments(sides: RelationSides) -> Iterator[Difference]:
+    """Yield the differences of indexes, statistics, rules, triggers and policies."""
 
     def shape(item: Attachment) -> Hashable:
-        return _spelling(item.definition, loose=loose), item.enabled, item.unique, item.invalid
+        return canonical(item.definition), item.enabled, item.unique, item.invalid
 
     relation = sides.found
     for kind in ATTACHMENT_KINDS:
@@ -166,7 +163,3 @@ def _told(item: Constraint | Attachment | None, other: Constraint | Attachment |
 
 def _of_kind(relation: Relation | None, kind: str) -> tuple[Attachment, ...]:
     return tuple(item for item in relation.attachments if item.kind == kind and not item.inherited) if relation else ()
-
-
-def _spelling(definition: str, *, loose: bool) -> str | None:
-    return without_casts(definition) if loose else canonical(definition)

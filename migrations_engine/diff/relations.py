@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final
 
 from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe
-from migrations_engine.diff.expression import canonical, without_casts
+from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.sides import RelationSides
 from migrations_engine.model import Relation
 
@@ -99,15 +99,11 @@ def diff_options(sides: RelationSides) -> Iterator[Difference]:
             yield _altered(sides, "alter_option", (have, wish), verdict, name=name)
 
 
-def diff_view(sides: RelationSides, *, loose: bool) -> Iterator[Difference]:
-    """Yield the differences of the query of a view. Its columns follow from the query and the tables.
-
-    :param loose: leave casts out of the comparison, because a table keeps an unwanted type
-    """
+def diff_view(sides: RelationSides) -> Iterator[Difference]:
+    """Yield the differences of the query of a view. Its columns follow from the query and the tables."""
 
     def shape(view: Relation) -> Hashable:
-        spelled = without_casts(view.definition) if loose else canonical(view.definition)
-        return spelled, tuple(column.name for column in view.columns)
+        return canonical(view.definition), tuple(column.name for column in view.columns)
 
     if shape(sides.found) == shape(sides.wanted):
         yield from _clustering(sides)

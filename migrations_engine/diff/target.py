@@ -19,6 +19,7 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from migrations_engine.diff.comments import is_on
+from migrations_engine.diff.printed import alike_in
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
 from migrations_engine.diff.target_relations import alike, target_table, target_view
 from migrations_engine.diff.type_alterations import type_shape
@@ -38,6 +39,7 @@ L = TypeVar("L", bound=_Labelled)
 
 def target_catalog(sources: Sources) -> Catalog:
     """Return the catalog that the database should have at the end of the deploy, undeclared objects included."""
+    sources = alike_in(sources)
     merged: dict[str, Any] = {
         "relations": tuple(_relations(sources)),
         "types": tuple(_labelled(sources, lambda side: side.types, type_shape)),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Final, TypeVar
 
-from migrations_engine.diff.expression import canonical, canonical_default, without_casts
+from migrations_engine.diff.expression import canonical, canonical_default
 from migrations_engine.diff.sides import like
 from migrations_engine.diff.sources import Versions
 from migrations_engine.model import Attachment, Column, Constraint, Relation
@@ -36,54 +36,19 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
         versions = replace(versions, complete=versions.declared)
     whole = versions.within(lambda relation: relation)  # its attributes are parts of it
     attributes = {name: getattr(whole.decide(attrgetter(name)), name) for name in _LASTING}
-    target = replace(
+    return replace(
         _with_attachments(versions),
         **attributes,
         columns=tuple(_columns(versions)),
         constraints=tuple(_constraints(versions)),
     )
-    return _over_migrated_types(target, versions.complete) if versions.complete is not None else target
-
-
-def _over_migrated_types(target: Relation, complete: Relation) -> Relation:
-    """Return the table with definitions as PostgreSQL prints them over types that migrations have changed."""
-    types = {column.name: column.type for column in complete.columns}
-    if any(types.get(column.name, column.type) != column.type for column in target.columns):
-        return target
-    return replace(
-        target,
-        constraints=tuple(_as_printed(item, complete.constraints) for item in target.constraints),
-        attachments=tuple(_as_printed(item, complete.attachments) for item in target.attachments),
-    )
-
-
-def _as_printed(item: D, migrated: Sequence[D]) -> D:
-    """Return *item* with the definition of its counterpart in *migrated*, if they differ in casts alone."""
-    for other in migrated:
-        same = (other.kind, other.name) == (item.kind, item.name)
-        if same and without_casts(other.definition) == without_casts(item.definition):
-            return replace(item, definition=other.definition)
-    return item
 
 
 def target_view(versions: Versions[Relation]) -> Relation | None:
     """Return the target of the view; None if it should not exist."""
     if versions.declared is None:
         return versions.undeclared()
-    view = _with_attachments(versions)
-    former = versions.former.definition if versions.former is not None else None
-    is_unchanged = former is None or canonical(former) == canonical(view.definition)
-    # The same query over a column whose type a migration has changed is printed with other casts.
-    for migrated in (versions.actual if is_unchanged else None, versions.complete):
-        if migrated is not None and without_casts(migrated.definition) == without_casts(view.definition):
-            columns = tuple(_of_type(view.column(column.name), column) for column in migrated.columns)
-            return replace(view, definition=migrated.definition, columns=columns)
-    return view
-
-
-def _of_type(declared: Column | None, migrated: Column) -> Column:
-    """Return the declared column of a view, with the type that it has after migrations."""
-    return replace(declared, type=migrated.type, collation=migrated.collation) if declared else migrated
+    return _with_attachments(versions)
 
 
 def _columns(versions: Versions[Relation]) -> Iterator[Column]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .test_any_evolution import make
+from .test_any_history import structure
 
 __all__ = ["make"]
 
@@ -45,3 +46,64 @@ def test_an_expression_is_declared_after_migrations_retyped_its_column(make, col
     plain = TABLE.format("int", "")
     declared = TABLE.format("int", column) + item
     assert_deploys(make, files(plain), files(plain, drop, WIDER), files(declared, drop, WIDER))
+
+
+def equal(tenant, fresh) -> bool:
+    return structure(tenant) == structure(fresh)
+
+
+VIEWS = TABLE.format("int", "") + "CREATE VIEW v AS SELECT {} AS x FROM t;"
+
+
+@pytest.mark.parametrize(("one", "other"), [("(a + b) * id > 1", "a + (b * id) > 1"), ("a > b::bigint", "a > b")])
+def test_a_view_changes_in_brackets_or_casts_alone_over_a_retyped_column(make, one, other):
+    tenant, fresh = make(), make()
+    versions = [files(VIEWS.format(one)), *(files(VIEWS.format(query), WIDER) for query in (one, other))]
+    for version in versions:
+        report = tenant.migrate(version)
+        assert report.differences == ()
+    assert fresh.register(versions[-1]).differences == ()
+    assert equal(tenant, fresh)
+    assert tenant.migrate(versions[-1] | {"seeders/none.pssql": ""}).schema_validation.is_empty
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("CREATE VIEW v AS SELECT (a + b) * id AS x FROM t;", "CREATE VIEW v AS SELECT a + b * id AS x FROM t;"),
+        ("CREATE VIEW v AS SELECT (a + b)::text AS x FROM t;", "CREATE VIEW v AS SELECT a + b AS x FROM t;"),
+        ("CREATE VIEW v AS SELECT a::text AS x FROM t;", "CREATE VIEW v AS SELECT a AS x FROM t;"),
+        ("CREATE INDEX i ON t (((a + b) * id));", "CREATE INDEX i ON t ((a + b * id));"),
+        ("CREATE POLICY i ON t USING ((a + b) * id > 0);", "CREATE POLICY i ON t USING (a + b * id > 0);"),
+        ("ALTER TABLE t ADD CHECK ((a + b) * id > 0);", "ALTER TABLE t ADD CHECK (a + b * id > 0);"),
+    ],
+)
+@pytest.mark.parametrize("migrations", [(), ("ALTER TABLE t ADD COLUMN c int;",)])
+def test_an_adopted_database_gets_the_declared_expression(make, one, other, migrations):
+    table = TABLE.format("int", "")
+    tenant, fresh = make(), make()
+    tenant.execute(table + one)
+    assert tenant.register(files(table + other, *migrations)).differences == ()
+    fresh.register(files(table + other, *migrations))
+    assert equal(tenant, fresh)
+
+
+def test_a_policy_reads_another_table_of_which_a_migration_retypes_a_column(make):
+    table = "CREATE TABLE u (id int PRIMARY KEY);" + TABLE.format("int", "")
+    policy = "CREATE POLICY p ON u USING (EXISTS (SELECT FROM t WHERE t.a > -1 AND t.id = u.id));"
+    drop = "DROP POLICY IF EXISTS p ON u;"
+    assert_deploys(make, files(table), files(table, drop, WIDER), files(table + policy, drop, WIDER))
+
+
+def test_a_check_that_a_declaration_changed_stays_when_a_migration_retypes_its_column(make):
+    plain, declared = TABLE.format("int", ""), TABLE.format("int", CHECK)
+    other = "ALTER TABLE t DROP CONSTRAINT IF EXISTS k; ALTER TABLE t ADD CONSTRAINT k CHECK (a > -3);"
+    last = files(declared, other, WIDER)
+    tenant = make()
+    for version in (files(plain), files(plain, other), files(declared, other)):
+        tenant.migrate(version)
+    (named,) = tenant.migrate(last).differences
+    assert named.startswith("t.k (alter constraint): here CHECK ((a > ('-1'::integer)::numeric))")
+    again = tenant.migrate(last | {"seeders/none.pssql": ""})
+    assert again.schema_validation.is_empty
+    assert again.differences == (named,)

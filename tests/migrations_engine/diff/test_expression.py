@@ -102,17 +102,44 @@ def test_different_defaults(one, other, column_type):
     [
         ("((a)::text = 'x'::text)", "(a = 'x'::text)"),
         ("(a = ANY (ARRAY[(1)::bigint, (2)::bigint]))", "(a = ANY (ARRAY[1, 2]))"),
-        ("((a)::character varying(5) = 'x'::public.\"My Type\"[])", "a = 'x'"),
+        ("(a = ANY ((ARRAY['x'::character varying])::text[]))", "(a = ANY (ARRAY['x'::text]))"),
+        ("((a)::character varying(5) = 'x'::public.\"My Type\"[])", "(a = 'x')"),
         ("(a > '2020'::timestamp without time zone)", "(a > '2020'::date)"),
+        ("CHECK ((a > '-1'::integer))", "CHECK ((a > ('-1'::integer)::numeric))"),
+        ("CHECK (((a + (b)::numeric) > (c)::numeric))", "CHECK (((a + b) > c))"),
+        ("((a + ((b * c))::numeric) > (1)::numeric)", "((a + (b * c)) > 1)"),
+        ("USING btree (((a)::text))", "USING btree (a)"),
+        ("(lower((a)::text) = 'x'::text)", "(lower(a) = 'x'::text)"),
+        ("(f(a))::bigint", "f(a)"),
     ],
 )
 def test_without_casts_the_type_does_not_matter(one, other):
     assert without_casts(one) == without_casts(other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("((a + b) * c)", "(a + (b * c))"),
+        ("(((a + (b)::bigint))::numeric * c)", "(a + ((b * c))::numeric)"),
+        ("(a AND (b OR c))", "((a AND b) OR c)"),
+        ("(a = ANY ((SELECT b)))", "(a = ANY (SELECT b))"),
+        ("f((a)::text)", "(f a)"),
+    ],
+)
+def test_without_casts_other_brackets_count(one, other):
+    assert without_casts(one) != without_casts(other)
+
+
 def test_without_casts_literals_stay():
-    assert without_casts("a = ' (x)::text '") == "a=' (x)::text '"
+    assert without_casts("a = ' (x)::text '") == "a = ' (x)::text '"
     assert without_casts("a = 'x'") != without_casts("a = 'X'")
+
+
+def test_without_casts_deep_brackets_take_time_in_proportion():
+    deep = 20_000
+    assert without_casts("(" * deep + "a" + ")::x" * deep) == "a"
+    assert without_casts("(" * deep + "a" + ")" * deep) == "( a )"
 
 
 def test_public_is_left_out_for_people_only_where_it_is_a_schema():
