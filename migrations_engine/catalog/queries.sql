@@ -818,19 +818,28 @@ SELECT set_config('statement_timeout', %(timeout)s, true), set_config('transacti
        set_config('row_security', 'off', true)
 
 -- name: names
--- The names of tables, views, their columns, sequences and types, with a key that a rename does not change.
+-- The names of tables, views, their columns and members, sequences and types, with a key that a rename does not change.
 SELECT object.key, CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(object.name),
-       n.nspname, object.name, object.columns
+       n.nspname, object.name, object.columns, object.members
 FROM (
     SELECT 'table ' || c.oid AS key, c.relnamespace AS namespace, c.relname AS name,
            (SELECT coalesce(json_object_agg(a.attnum, a.attname), '{}') FROM pg_catalog.pg_attribute AS a
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+           (SELECT coalesce(json_object_agg(member.kind || ' ' || member.oid, member.name), '{}') FROM (
+                SELECT 'index' AS kind, i.oid, i.relname AS name FROM pg_catalog.pg_index AS x
+                JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid
+                UNION ALL SELECT 'constraint', oid, conname FROM pg_catalog.pg_constraint WHERE conrelid = c.oid
+                UNION ALL SELECT 'trigger', oid, tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
+                UNION ALL SELECT 'policy', oid, polname FROM pg_catalog.pg_policy WHERE polrelid = c.oid
+                UNION ALL SELECT 'rule', oid, rulename FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid
+                UNION ALL SELECT 'statistics', oid, stxname FROM pg_catalog.pg_statistic_ext WHERE stxrelid = c.oid
+            ) AS member) AS members
     FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.oid >= 16384
     UNION ALL
-    SELECT 'sequence ' || c.oid, c.relnamespace, c.relname, '{}'
+    SELECT 'sequence ' || c.oid, c.relnamespace, c.relname, '{}', '{}'
     FROM pg_catalog.pg_class AS c WHERE c.relkind = 'S' AND c.oid >= 16384
     UNION ALL
-    SELECT 'type ' || t.oid, t.typnamespace, t.typname, '{}'
+    SELECT 'type ' || t.oid, t.typnamespace, t.typname, '{}', '{}'
     FROM pg_catalog.pg_type AS t WHERE t.typtype IN ('e', 'd', 'r') AND t.oid >= 16384
 ) AS object
 JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace

@@ -78,10 +78,13 @@ def _read_more(cursor: psycopg.Cursor[Any], text: str, queries: Mapping[str, Ite
 
 
 def read_names(connection: psycopg.Connection[Any]) -> Names:
-    """Read the names of tables, columns and types, by an identity that a rename does not change."""
+    """Read the names of tables with their columns and members, and of types, by what a rename does not change."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         rows = cursor.execute(_QUERIES["names"]).fetchall()
-    return {key: ObjectNames(label=label, schema=n, name=name, columns=cols) for key, label, n, name, cols in rows}
+    return {
+        key: ObjectNames(label=label, schema=schema, name=name, columns=columns, members=members)
+        for key, label, schema, name, columns, members in rows
+    }
 
 
 def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms: int) -> Q:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from itertools import zip_longest
+from typing import Final, TypeAlias, TypeVar
 
 from migrations_engine.diff.comments import spellings
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, Names, ObjectNames, Privilege, Relation
 
 Comment: TypeAlias = tuple[str, str, str]
 M = TypeVar("M", Constraint, Attachment)
+
+#: Kinds of members whose comments have another kind.
+_MEMBERS: Final = {"table constraint": "constraint", "statistics object": "statistics"}
+_IN_SCHEMA: Final = frozenset({"index", "statistics"})
+_WORD: Final = re.compile(r"""E?'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|\w+|[^\s\w]""", re.DOTALL)
 
 
 def with_new_names(before: Catalog, then: Names, now: Names, after: Catalog) -> Catalog:
@@ -28,10 +34,11 @@ def with_new_names(before: Catalog, then: Names, now: Names, after: Catalog) -> 
     relations = before.relations
     for renaming in renamed.values():
         relations = tuple(renaming.in_columns_of(relation) for relation in relations)
+    spelling = _Spelling.of(renamed.values())
     return replace(
         before,
         relations=tuple(
-            renamed[relation.label].of(relation, after) if relation.label in renamed else relation
+            spelling.of_relation(renamed[relation.label].of(relation) if relation.label in renamed else relation, after)
             for relation in (_with_parents(relation, renamed) for relation in relations)
         ),
         types=tuple(
@@ -65,20 +72,33 @@ class _Renaming:
     @property
     def changes_something(self) -> bool:
         kept = [name for number, name in self.old.columns.items() if number in self.new.columns]
-        return self.old.label != self.new.label or any(name not in self.new.columns.values() for name in kept)
+        has_other_columns = any(name not in self.new.columns.values() for name in kept)
+        return self.old.label != self.new.label or has_other_columns or bool(self._members)
 
-    def of(self, relation: Relation, after: Catalog) -> Relation:
-        """Return *relation* with its new names, and the present definitions of its members."""
+    @property
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """The earlier and the present name of everything that was renamed."""
+        yield self.old.name, self.new.name
+        yield from self._columns.items()
+        yield from ((old, new) for (_, old), new in self._members.items())
+
+    def of(self, relation: Relation) -> Relation:
+        """Return *relation* with its new names."""
         names = self._columns
-        result = after.relation_by_label.get(self.new.label)
         return replace(
             relation,
             label=self.new.label,
             schema=self.new.schema,
             name=self.new.name,
             columns=tuple(replace(column, name=names.get(column.name, column.name)) for column in relation.columns),
-            constraints=_as_now(relation.constraints, result.constraints if result else ()),
-            attachments=_as_now(relation.attachments, result.attachments if result else ()),
+            constraints=tuple(
+                replace(item, name=self._members.get(("constraint", item.name), item.name))
+                for item in relation.constraints
+            ),
+            attachments=tuple(
+                replace(item, name=self._members.get((item.kind, item.name), item.name))
+                for item in relation.attachments
+            ),
         )
 
     def of_privilege(self, privilege: Privilege) -> Privilege:
@@ -86,10 +106,14 @@ class _Renaming:
         column = privilege.column and self._columns.get(privilege.column, privilege.column)
         return replace(privilege, label=self.new.label, qualified=self.new.qualified, column=column)
 
-    def of_identity(self, identity: str) -> Iterator[str]:
-        """Yield the possible new identities of *identity*, with the column quoted or not."""
+    def of_identity(self, kind: str, identity: str) -> Iterator[str]:
+        """Yield the possible new identities of *identity*, with the column or member quoted or not."""
         spelled = self.in_text(identity)
         yield spelled
+        for (member, old), new in self._members.items():
+            if member == _MEMBERS.get(kind, kind):
+                olds, news = (_of_member(member, self.new, name) for name in (old, new))
+                yield from news if spelled in olds else ()
         for old, new in self._columns.items():
             if spelled in [f"{self.new.qualified}.{name}" for name in spellings(old)]:
                 yield from (f"{self.new.qualified}.{name}" for name in spellings(new))
@@ -113,13 +137,89 @@ class _Renaming:
     def _columns(self) -> dict[str, str]:
         return {name: self.new.columns.get(number, name) for number, name in self.old.columns.items()}
 
+    @property
+    def _members(self) -> dict[tuple[str, str], str]:
+        """The new names of renamed members, by kind and old name."""
+        return {
+            (key.partition(" ")[0], old): new
+            for key, old in self.old.members.items()
+            if (new := self.new.members.get(key, old)) != old
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """Compares definitions from before and after renames."""
+
+    pairs: frozenset[tuple[str, str]]  #: earlier and present names
+    tables: Mapping[tuple[str, str], tuple[str, str]]  #: schema and name
+    schemas: frozenset[str]  #: from or to which something was moved
+
+    @classmethod
+    def of(cls, renamings: Collection[_Renaming]) -> _Spelling:
+        moved = [one for one in renamings if one.old.schema != one.new.schema]
+        return cls(
+            pairs=frozenset(pair for one in renamings for pair in one.pairs),
+            tables={(one.old.schema, one.old.name): (one.new.schema, one.new.name) for one in renamings},
+            schemas=frozenset(schema for one in moved for schema in (one.old.schema, one.new.schema)),
+        )
+
+    def of_relation(self, relation: Relation, after: Catalog) -> Relation:
+        """Return *relation* with the present definitions of members of which nothing but names has changed."""
+        now = after.relation_by_label.get(relation.label)
+        if now is None:
+            return relation
+        return replace(
+            relation,
+            constraints=tuple(self._as_now(item, now.constraints) for item in relation.constraints),
+            attachments=tuple(self._as_now(item, now.attachments) for item in relation.attachments),
+        )
+
+    def _as_now(self, item: M, now: Iterable[M]) -> M:
+        same = next((other for other in now if (other.kind, other.name) == (item.kind, item.name)), None)
+        if same is None or same == item:
+            return item
+        if isinstance(item, Constraint) and isinstance(same, Constraint) and item.kind == "f":
+            is_same = self._is_same_key(item, same)
+        else:
+            is_same = self._differ_in_names(self._words(item.definition), self._words(same.definition))
+        return same if is_same else item
+
+    def _is_same_key(self, old: Constraint, new: Constraint) -> bool:
+        table = (old.foreign_schema or "", old.foreign_table or "")
+        return (
+            self.tables.get(table, table) == (new.foreign_schema, new.foreign_table)
+            and self._differ_in_names(old.columns, new.columns)
+            and self._differ_in_names(old.foreign_columns, new.foreign_columns)
+            and old.definition.rpartition(")")[2] == new.definition.rpartition(")")[2]
+        )
+
+    def _differ_in_names(self, old: Sequence[str], new: Sequence[str]) -> bool:
+        """Return whether the words are the same but for names."""
+        return len(old) == len(new) and all(a == b or (a, b) in self.pairs for a, b in zip(old, new, strict=True))
+
+    def _words(self, definition: str) -> list[str]:
+        words = [word.strip('"').replace('""', '"') for word in _WORD.findall(definition)]
+        return [
+            word
+            for word, following in zip_longest(words, words[1:])
+            if not (self.schemas and (word == "." or (following == "." and word in self.schemas)))
+        ]
+
+
+def _of_member(kind: str, table: ObjectNames, name: str) -> list[str]:
+    """Return the identities that the server may print for a member of a table."""
+    if kind in _IN_SCHEMA:
+        return [f"{schema}.{spelled}" for schema in spellings(table.schema) for spelled in spellings(name)]
+    return [f"{spelled} on {table.qualified}" for spelled in spellings(name)]
+
 
 def _comment_in(comment: Comment, renamings: Iterable[_Renaming], after: Catalog) -> Comment:
     """Return *comment* with the new name of its object."""
     kind, identity, text = comment
     commented = {identity for _, identity, _ in after.comments}
     for renaming in renamings:
-        names = [*renaming.of_identity(identity)]
+        names = [*renaming.of_identity(kind, identity)]
         identity = next((name for name in reversed(names) if name in commented), names[0])
     return kind, identity, text
 
@@ -127,9 +227,3 @@ def _comment_in(comment: Comment, renamings: Iterable[_Renaming], after: Catalog
 def _with_parents(relation: Relation, renamed: Mapping[str, _Renaming]) -> Relation:
     parents = tuple(renamed[parent].new.label if parent in renamed else parent for parent in relation.parents)
     return replace(relation, parents=parents)
-
-
-def _as_now(items: Sequence[M], now: Sequence[M]) -> tuple[M, ...]:
-    """Return *items* with the present definitions of those with the same names."""
-    by_name = {(item.kind, item.name): item for item in now}
-    return tuple(by_name.get((item.kind, item.name), item) for item in items)

@@ -177,15 +177,12 @@ def _members(relation: Relation) -> tuple[Column | Constraint | Attachment, ...]
 
 
 def _comments(sources: Sources) -> tuple[tuple[str, str, str], ...]:
-    declared, complete, actual, former = (
-        {(kind, identity): text for kind, identity, text in side.comments} if side is not None else {}
-        for side in (sources.declared, sources.complete, sources.actual, sources.former)
+    """Return declared comments, and those that migrations make. Others, made by hand, are not compared."""
+    declared, complete, actual = (
+        {(kind, identity): text for kind, identity, text in side.comments}
+        for side in (sources.declared, sources.complete, sources.actual)
     )
-    kept = {
-        key: text
-        for key, text in actual.items()
-        if key not in declared and (key in complete or former.get(key) != text)
-    }
+    kept = {key: text for key, text in actual.items() if key not in declared and key in complete}
     return tuple((*key, text) for key, text in sorted({**declared, **kept}.items()))
 
 

@@ -71,12 +71,13 @@ class DatabaseObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectNames:
-    """The name of a table or type at some time, and the names of a table's columns by their numbers."""
+    """The name of a table or type at some time, and the names of a table's columns and members."""
 
     label: str
     schema: str
     name: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, str]  #: by number
+    members: Mapping[str, str]  #: by kind and oid: constraints, indexes, triggers, rules, policies and statistics
 
     @property
     def qualified(self) -> str:
