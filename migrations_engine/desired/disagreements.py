@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import Final
 
-from migrations_engine.diff import diff_catalogs
-from migrations_engine.model import Catalog
+from migrations_engine.diff import diff_catalogs, labels_by_use
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.report import Change
-from migrations_engine.schema import Schema
+from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.attachments import attachment_files
 from migrations_engine.source.attribution import FileIndex
+from migrations_engine.source.script import script_of
+
+#: Missing objects of kinds that PostgreSQL wants dropped before it changes a column that they use.
+_IN_THE_WAY: Final = frozenset({"add_view", "add_rule", "add_trigger", "add_policy"})
 
 
 def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: Catalog) -> Iterator[str]:
@@ -28,6 +35,8 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
         only = schema.migrations[0] if len(schema.migrations) == 1 else None
         migration = only or migrations.changing(table, change.column)
         subject = f"{change.table}.{change.column}" if change.column else change.table
+        if change.key not in lasting and _makes_room(change, [migration] if migration else schema.migrations, declared):
+            continue
         made = f"makes it {change.from_type}" if change.from_type else "drops or renames it"
         given = (change.from_type or "none") if change.key in lasting else "what is declared"
         sentence = (
@@ -35,6 +44,27 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
             f"{migration.label if migration else 'a migration'} {made}; new databases get {given}"
         )
         yield " ".join(sentence.split())  # definitions have several lines
+
+
+def _makes_room(change: Change, migrations: Iterable[SchemaFile], declared: Catalog) -> bool:
+    """Return whether *migrations* drop an object only because they change a column under it.
+
+    PostgreSQL demands that. The object holds no rows, and is made again as declared.
+    """
+    if change.change_type not in _IN_THE_WAY:
+        return False
+    under = {change.table}
+    for label in labels_by_use(declared.relation_by_label, attrgetter("uses"))[::-1]:
+        under |= {*declared.relation_by_label[label].uses} if label in under else set()
+    tables = {(table.schema, table.name) for label in under if (table := declared.relation_by_label.get(label))}
+    altered = (alter_table_actions(statement) for file in migrations for statement in script_of(file).statements)
+    return any(
+        (alteration.table.schema or DEFAULT_SCHEMA, alteration.table.name) in tables
+        and (action.kind == "DROP COLUMN" or type_change(action))
+        for alteration in altered
+        if alteration is not None
+        for action in alteration.actions
+    )
 
 
 def disagreeing(declared: Catalog, complete: Catalog) -> list[Change]:

@@ -10,6 +10,7 @@ from migrations_engine.diff.renaming import with_new_names
 from migrations_engine.diff.sources import Sources
 from migrations_engine.diff.target import target_catalog
 from migrations_engine.diff.type_change import classify_type_change
+from migrations_engine.diff.use_order import labels_by_use
 
 __all__ = [
     "CatalogDiff",
@@ -22,6 +23,7 @@ __all__ = [
     "classify_type_change",
     "diff_catalogs",
     "is_on",
+    "labels_by_use",
     "replayable",
     "target_catalog",
     "with_new_names",

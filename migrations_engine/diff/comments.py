@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from migrations_engine.diff.difference import Difference, Subject, safe
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
@@ -12,7 +12,6 @@ from migrations_engine.model import Sequence as SequenceObject
 
 #: An identity that needs no quotes: after a schema, any word may be a name.
 _PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
-_Comments: TypeAlias = Mapping[tuple[str, str], str]  #: by kind and identity
 
 
 def diff_comments(
@@ -22,12 +21,8 @@ def diff_comments(
 
     :param others: all other differences; comments on objects that they drop are left out
     """
-    there, asked, earlier = (
-        {(kind, identity): text for kind, identity, text in side.comments}
-        for side in (actual, wanted, former or Catalog())
-    )
     renames = [difference for difference in others if difference.change_type.startswith("rename_")]
-    there, asked, earlier = (_after(renames, side, asked) for side in (there, asked, earlier))
+    there, asked, earlier = (_after(renames, side, wanted) for side in (actual, wanted, former or Catalog()))
     drops = [difference for difference in others if difference.change_type.startswith("drop_") and difference.found]
     for kind, identity in sorted({**asked, **earlier}):
         key = (kind, identity)
@@ -47,18 +42,19 @@ def diff_comments(
         )
 
 
-def _after(renames: Sequence[Difference], comments: _Comments, asked: _Comments) -> _Comments:
-    """Return *comments* with the names that their objects have after *renames*, as *asked* spells them."""
+def _after(renames: Sequence[Difference], catalog: Catalog, wanted: Catalog) -> dict[tuple[str, str], str]:
+    """Return the comments in *catalog* with the names that their objects have after *renames*."""
+    asked = {identity for _, identity, _ in wanted.comments}
     names: dict[str, str] = {}
     for item in renames:
         if item.relation is not None and isinstance(item.found, Constraint | Attachment):
             assert isinstance(item.wanted, Constraint | Attachment)
             later = _identities(item.relation, item.wanted)
-            spelled = [name for name in later if any(name == identity for _, identity in asked)]
+            spelled = [name for name in later if name in asked]
             spelled += [name for name in later if _PLAIN.fullmatch(name)] or [later[-1]]
             names |= dict.fromkeys(_identities(item.relation, item.found), spelled[0])
-    moved = {(kind, names[identity]): text for (kind, identity), text in comments.items() if identity in names}
-    return {**moved, **{key: text for key, text in comments.items() if key[1] not in names}} if names else comments
+    comments = sorted(catalog.comments, key=lambda comment: comment[1] not in names)
+    return {(kind, names.get(identity, identity)): text for kind, identity, text in comments}
 
 
 def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bool:

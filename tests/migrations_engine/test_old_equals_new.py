@@ -88,6 +88,24 @@ HISTORIES = (
         ),
     ),
     History(
+        name="a migration drops views, a policy and a trigger only to make a column wider",
+        versions=tuple(
+            tables(
+                f"CREATE TABLE t (id int PRIMARY KEY, a {type}, b text);" + VIEW + "CREATE VIEW w AS SELECT a FROM v;"
+                "CREATE POLICY p ON t USING (a > 0);" + TR + GIVEN.format("UPDATE OF a"),
+                *migrations,
+            )
+            for type, migrations in (
+                ("int", ()),
+                (
+                    "bigint",
+                    ("DROP VIEW v CASCADE; DROP POLICY p ON t; DROP TRIGGER g ON t; ALTER TABLE t ALTER a TYPE bigint;",),
+                ),
+            )
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'y')",
+    ),
+    History(
         name="a migration adds without a name what was declared before",
         versions=(tables(T + "".join(UNNAMED)), tables(T + "".join(UNNAMED), "--".join(UNNAMED))),
         rows="INSERT INTO t VALUES (1, 1, 'y')",
