@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,7 +18,8 @@ from migrations_engine.deploy.declared import (
 )
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.migrations import MEMBER, rename_of
+from migrations_engine.deploy.migrations import seem_to_rename
+from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, target_catalog
@@ -40,14 +40,11 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attachments import blocks_with_routines
 from migrations_engine.source.attribution import FileIndex
 from migrations_engine.source.dependency_order import order_tables, order_types
-from migrations_engine.source.lexer import occurs
-from migrations_engine.source.script import script_of
 
 #: Additions that all others may need.
 _BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"})
 #: Additions that a migration may need before the others are made.
 _EARLY: Final = _BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
-_RENAMING: Final = r'\bRENAME\b[^;]{{0,300}}\bTO\s{{1,100}}"?{}\b'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,16 +250,7 @@ class Comparison:
     def _renames(self, difference: Difference) -> bool:
         """Return whether a migration seems to rename another object to the missing one."""
         name = difference.name or bare_name(difference.table)
-        in_a_block = re.compile(_RENAMING.format(re.escape(name)), re.IGNORECASE | re.DOTALL)
-        for file in self._situation.pending:
-            for statement in script_of(file).statements:
-                renamed = rename_of(statement)
-                if renamed is not None:
-                    if renamed.later_name == name and (renamed.kind != MEMBER or difference.name is not None):
-                        return True
-                elif statement.words[:1] == ("DO",) and occurs(in_a_block, statement.text):
-                    return True
-        return False
+        return seem_to_rename(self._situation.pending, name, to_member=difference.name is not None)
 
     def _is_mentioned(self, difference: Difference) -> bool:
         """Return whether a pending migration names the object of *difference*, and so may change it."""
@@ -288,7 +276,8 @@ class Comparison:
         tables: tuple[SchemaFile, ...] = ()
         if any(item.change_type == "add_table" for item in diff.changes):
             tables = order_tables(self._situation.schema.tables)
-            ran = run_new_files(self._session, tables, new)
+            with advice_on_default_partitions(self._session, diff):
+                ran = run_new_files(self._session, tables, new)
             tables = tuple(file for file in tables if file not in ran)
             if ran and early:
                 keys = {item.as_change().key for item in diff.changes}
@@ -296,10 +285,11 @@ class Comparison:
                 diff = replace(diff, actual=left.actual, changes=left.changes)
             elif ran:
                 diff = self._counted(self._difference())
-        if early:
-            self._changes.run_what_works(diff)
-        else:
-            self._changes.run(diff, may_leave=bool(self._judgement.accepted))
+        with advice_on_default_partitions(self._session, diff):
+            if early:
+                self._changes.run_what_works(diff)
+            else:
+                self._changes.run(diff, may_leave=bool(self._judgement.accepted))
         fill_new_tables(self._session, tables, new)
 
 

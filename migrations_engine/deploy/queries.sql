@@ -286,3 +286,7 @@ SELECT DISTINCT changed.name, c.relkind IS NOT DISTINCT FROM 'i' AS is_index, st
    AND (u.classid = 'pg_catalog.pg_proc'::regclass AND u.objid = ANY (%(routines)s::oid[])
         OR changed.name = ANY (%(objects)s::text[]))
  ORDER BY 3, 1
+
+-- name: partition_condition
+-- The condition that the rows of a partition satisfy.
+SELECT pg_get_partition_constraintdef(%(partition)s::regclass)

@@ -132,6 +132,43 @@ def test_the_statements_that_a_refusal_gives_make_the_change(tenant, before: str
     assert tenant.migrate(advised | {"seeders/none.pssql": ""}).schema_validation.is_empty
 
 
+DEFAULT = "CREATE TABLE h_rest PARTITION OF h DEFAULT; CREATE INDEX ON h (n);"
+
+
+@pytest.mark.parametrize(
+    ("table", "partition"),
+    [
+        ("CREATE TABLE h (n int, r text) PARTITION BY LIST (r); ", "FOR VALUES IN ('a', 'c', NULL)"),
+        ("CREATE TABLE h (n int, r text) PARTITION BY RANGE (r); ", "FOR VALUES FROM ('a') TO ('b')"),
+        (
+            "CREATE TABLE h (n int, r text, g int GENERATED ALWAYS AS (n * 2) STORED,"
+            " k bigint GENERATED ALWAYS AS IDENTITY) PARTITION BY LIST (lower(r)); ",
+            "FOR VALUES IN ('a')",
+        ),
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_migration_moves_rows_from_the_default_partition_as_advised(tenant, make_database, table, partition, apart):
+    new = f'CREATE TABLE "H a" PARTITION OF h {partition};'
+    last = (
+        {"tables/t.pssql": table + DEFAULT, "tables/u.pssql": new}
+        if apart
+        else {"tables/t.pssql": table + DEFAULT + new}
+    )
+    tenant.register({"tables/t.pssql": table + DEFAULT})
+    tenant.execute("INSERT INTO h (n, r) VALUES (1, 'a'), (2, 'b')")
+    with pytest.raises(EngineError) as failure:
+        tenant.migrate(last)
+    statements = re.search(
+        r"1 rows of h_rest belong in \"H a\"; let a migration move them: (.*)", failure.value.message
+    )[1]
+    advised = last | {"migrations/001.pssql": statements}
+    tenant.migrate(advised)
+    assert tenant.rows("SELECT tableoid::regclass::text, n FROM h ORDER BY n") == [('"H a"', 1), ("h_rest", 2)]
+    assert tenant.migrate(advised | {"seeders/none.pssql": ""}).schema_validation.is_empty
+    assert type(tenant)(make_database()).register(advised).differences == ()
+
+
 def test_a_release_that_was_skipped_is_deployed_first(tenant):
     skipped = NARROW | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN a;"}
     tenant.register(T)

@@ -1,7 +1,7 @@
 """The files of ``migrations/``."""
 
 from migrations_engine.deploy.migrations.history import pending_migrations
-from migrations_engine.deploy.migrations.renames import MEMBER, rename_of
+from migrations_engine.deploy.migrations.renames import seem_to_rename
 from migrations_engine.deploy.migrations.runner import (
     MigrationRunner,
     TransactionGroup,
@@ -10,11 +10,10 @@ from migrations_engine.deploy.migrations.runner import (
 )
 
 __all__ = [
-    "MEMBER",
     "MigrationRunner",
     "TransactionGroup",
     "group_by_transaction",
     "pending_migrations",
-    "rename_of",
     "runs_outside_transaction",
+    "seem_to_rename",
 ]

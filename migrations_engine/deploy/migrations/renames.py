@@ -6,6 +6,7 @@ With the renames taken back, the latest first, each migration finds the names of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,11 +18,12 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.lexer import content_of
+from migrations_engine.source.lexer import content_of, occurs
 from migrations_engine.source.names import Cursor, ObjectName
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
+_RENAMING: Final = r'\bRENAME\b[^;]{{0,300}}\bTO\s{{1,100}}"?{}\b'
 MEMBER: Final = "MEMBER"  #: the kind of a column, attribute, constraint, value, trigger or policy
 #: Kinds after ALTER whose objects have a name of their own, the longer before the shorter.
 _KINDS: Final = {
@@ -51,6 +53,22 @@ class Rename:
     def later_name(self) -> str:
         """The name after the statement."""
         return self.new_name or self.old_name
+
+
+def seem_to_rename(migrations: Sequence[SchemaFile], name: str, *, to_member: bool) -> bool:
+    """Return whether *migrations* seem to rename something to *name*, also in a block.
+
+    :param to_member: it may be a column, constraint or the like
+    """
+    in_a_block = re.compile(_RENAMING.format(re.escape(name)), re.IGNORECASE | re.DOTALL)
+    for statement in (statement for file in migrations for statement in script_of(file).statements):
+        renamed = rename_of(statement)
+        if renamed is not None:
+            if renamed.later_name == name and (renamed.kind != MEMBER or to_member):
+                return True
+        elif statement.words[:1] == ("DO",) and occurs(in_a_block, statement.text):
+            return True
+    return False
 
 
 def take_back_renames(session: DeploySession, migrations: Sequence[SchemaFile]) -> set[tuple[SchemaFile, int]]:
