@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from migrations_engine.deploy.ddl.steps import join
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError
 from migrations_engine.queries import load_queries
@@ -24,7 +25,8 @@ _EXISTS: Final = "42710"  #: a migration has added the constraint itself
 class _Postponed:
     table: int  #: its oid
     column: int | None  #: the number of the column of a NOT NULL
-    added: sql.Composed | None  #: the action that adds another constraint
+    name: str | None  #: None for a NOT NULL before PostgreSQL 18
+    definition: str | None  #: None for a NOT NULL
     failure: EngineError  #: of the statement that violated the constraint
 
 
@@ -49,15 +51,11 @@ class PostponedConstraints:
         row = self._session.query(_QUERIES["violated"], names | members).fetchone()
         if row is None:
             return False
-        oid, table, number, definition = row
+        oid, table, number, name, definition = row
         if exc.sqlstate == _NOT_NULL:
-            dropping = sql.SQL("ALTER {} DROP NOT NULL").format(sql.Identifier(diag.column_name or ""))
-            postponed = _Postponed(table=oid, column=number, added=None, failure=failure)
-        elif definition is not None:
-            name = sql.Identifier(diag.constraint_name or "")
-            dropping = sql.SQL("DROP CONSTRAINT {}").format(name)
-            added = sql.SQL("ADD CONSTRAINT {} {}").format(name, sql.SQL(definition))
-            postponed = _Postponed(table=oid, column=None, added=added, failure=failure)
+            dropping, definition = join("ALTER", sql.Identifier(diag.column_name or ""), "DROP NOT NULL"), None
+        elif name is not None:
+            dropping, number = join("DROP CONSTRAINT", sql.Identifier(name)), None
         else:
             return False
         try:
@@ -65,7 +63,7 @@ class PostponedConstraints:
                 self._alter(table, dropping, effect="until all migrations have run")
         except psycopg.Error:
             return False  # as the column of a primary key, which stays NOT NULL
-        self._postponed.append(postponed)
+        self._postponed.append(_Postponed(table=oid, column=number, name=name, definition=definition, failure=failure))
         return True
 
     def restore(self) -> None:
@@ -74,17 +72,31 @@ class PostponedConstraints:
         :raises MigrationFailed: rows violate one
         """
         for postponed in self._postponed:
-            names = {"table": postponed.table, "number": postponed.column}
-            for table, column in self._session.query(_QUERIES["present_names"], names).fetchall():
-                action = postponed.added or sql.SQL("ALTER {} SET NOT NULL").format(sql.SQL(column))
+            for table, column, _ in self._present_names(postponed):
                 try:
                     with self._session.savepoint():
-                        self._alter(table, action)
+                        self._alter(table, _addition(postponed, column))
                 except psycopg.Error as exc:
                     if exc.sqlstate != _EXISTS:
                         raise postponed.failure from exc
+            for table, _, name in self._present_names(postponed):
+                if name is not None and postponed.name not in (None, name):
+                    names = (sql.Identifier(one) for one in (name, postponed.name or ""))
+                    self._alter(table, sql.SQL("RENAME CONSTRAINT {} TO {}").format(*names))
         self._postponed.clear()
 
-    def _alter(self, table: str, action: sql.Composed, effect: str = "") -> None:
+    def _present_names(self, postponed: _Postponed) -> list[tuple[str, str | None, str | None]]:
+        """Return the table, the column, and the name that its NOT NULL has since PostgreSQL 18."""
+        numbers = {"table": postponed.table, "number": postponed.column}
+        return self._session.query(_QUERIES["present_names"], numbers).fetchall()
+
+    def _alter(self, table: str, action: sql.Composable, effect: str = "") -> None:
         statement = sql.SQL("ALTER TABLE {} {}").format(sql.SQL(table), action)
         self._session.run(statement, step=_STEP, effect=effect)
+
+
+def _addition(postponed: _Postponed, column: str | None) -> sql.Composable:
+    """Return the action of ALTER TABLE that adds a constraint."""
+    if postponed.definition is None:
+        return join("ALTER", sql.Identifier(column or ""), "SET NOT NULL")
+    return join("ADD CONSTRAINT", sql.Identifier(postponed.name or ""), sql.SQL(postponed.definition))

@@ -40,17 +40,20 @@ SELECT kind, other.name::text
  ORDER BY 1, 2
 
 -- name: violated
--- A table, the number of one of its columns, and the definition of a constraint that it has not inherited.
-SELECT relation::oid, relation::text,
-       (SELECT attnum FROM pg_catalog.pg_attribute WHERE attrelid = relation AND attname = %(column)s),
-       (SELECT pg_get_constraintdef(oid)
-          FROM pg_catalog.pg_constraint
-         WHERE conrelid = relation AND conname = %(constraint)s AND conislocal AND coninhcount = 0)
+-- A table, the number of one of its columns, and the name and definition of a constraint that it has not inherited.
+-- Since PostgreSQL 18, NOT NULL has a name, too.
+SELECT relation::oid, relation::text, a.attnum, con.conname::text, pg_get_constraintdef(con.oid)
   FROM to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AS relation
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = relation AND a.attname = %(column)s
+  LEFT JOIN pg_catalog.pg_constraint con
+    ON con.conrelid = relation AND con.conislocal AND con.coninhcount = 0
+       AND (con.conname = %(constraint)s OR con.contype = 'n' AND con.conkey = ARRAY[a.attnum])
  WHERE relation IS NOT NULL
 
 -- name: present_names
-SELECT c.oid::regclass::text, quote_ident(a.attname)
+-- The table and column of a postponed constraint, and the name of the column's NOT NULL.
+SELECT c.oid::regclass::text, a.attname::text, con.conname::text
   FROM pg_catalog.pg_class c
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = %(number)s AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_constraint con ON con.conrelid = c.oid AND con.contype = 'n' AND con.conkey = ARRAY[a.attnum]
  WHERE c.oid = %(table)s AND (a.attnum IS NOT NULL OR %(number)s::int IS NULL)

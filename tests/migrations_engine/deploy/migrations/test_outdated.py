@@ -175,7 +175,8 @@ PASTS = {
     ),
     "rows that later migrations make meet a constraint, with other names": Past(
         tables=T.format("a text NOT NULL"),
-        migrations="INSERT INTO r (id) VALUES (1);--UPDATE r SET b = 'x'; ALTER TABLE r RENAME TO s;"
+        migrations="INSERT INTO r (id) VALUES (1);--UPDATE r SET b = 'x'; ALTER TABLE r ALTER b SET NOT NULL;"
+        "ALTER TABLE r RENAME TO s;"
         "--ALTER TABLE s RENAME TO t; ALTER TABLE t RENAME b TO a;",
         rows=("(1,x)",),
     ),
