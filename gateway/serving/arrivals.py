@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import Any, Final, Protocol
 
 _NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 
-class Host(Protocol):
-    """The worker that takes the clients."""
+class Acceptor(Protocol):
+    """The clients of the worker."""
 
     def accept(self, connection: socket.socket, address: Any, server: Any) -> None:  # noqa: ANN401 - a socket's address
-        """Wait for the requests of a new client."""
+        """Read the request of a new client, or wait for it."""
 
     def make_room(self) -> None:
         """Close a client's connection, or stop accepting for a short time."""
@@ -22,38 +23,63 @@ class Host(Protocol):
         """Answer the requests that other workers have read for *place*."""
 
 
+class _ListeningSocket(socket.socket):
+    """A duplicate of a listening socket whose family and type are numbers.
+
+    :meth:`accept` passes both to each socket that it returns. As enumerations, as any other socket has them, they take
+    more time than all else that it does besides the system call.
+    """
+
+    __slots__ = ("family", "type")
+
+    family: int  # type: ignore[assignment]
+    type: int  # type: ignore[assignment]
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(fileno=os.dup(listener.fileno()))
+        self.family, self.type = int(listener.family), int(listener.type)
+        self.setblocking(False)
+
+
 class Listener:
     """A socket that clients connect to."""
 
-    def __init__(self, listener: socket.socket, host: Host) -> None:
-        listener.setblocking(False)
-        self.socket = listener
+    def __init__(self, listener: socket.socket, clients: Acceptor) -> None:
+        self._listener = listener
+        self._socket = _ListeningSocket(listener)
         self._address = listener.getsockname()
-        self._kind = int(listener.family), int(listener.type), listener.proto
-        self._host = host
+        self._clients = clients
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when there is a client."""
+        return self._socket.fileno()
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
         """Accept a client."""
         try:
-            # accept() itself converts the family and the type to their enumerations each time.
-            descriptor, address = self.socket._accept()  # type: ignore[attr-defined]
+            connection, address = self._socket.accept()
         except OSError as exc:
             if exc.errno in (errno.EAGAIN, errno.ECONNABORTED):
                 return
             if exc.errno not in _NO_DESCRIPTOR:
                 raise
-            self._host.make_room()
+            self._clients.make_room()
             return
-        self._host.accept(socket.socket(*self._kind, fileno=descriptor), address, self._address)
+        self._clients.accept(connection, address, self._address)
+
+    def close(self) -> None:
+        """Stop listening, in this process."""
+        self._socket.close()
+        self._listener.close()
 
 
 class Inbox:
     """The queue of a place."""
 
-    def __init__(self, place: int, host: Host) -> None:
+    def __init__(self, place: int, clients: Acceptor) -> None:
         self._place = place
-        self._host = host
+        self._clients = clients
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - there is only one
         """Take a client that another worker has handed over."""
-        self._host.take_over(self._place)
+        self._clients.take_over(self._place)

@@ -20,40 +20,41 @@ MAX_AHEAD_BYTES: Final = 64 * 1024  #: that a client may send ahead of the answe
 _RECEIVE_BYTES: Final = 64 * 1024
 _NEVER: Final = float("inf")
 _NOTHING: Final = bytes(4)  #: the number zero, as the kernel writes it
+_ALL_SENT: Final = memoryview(b"")
 
 
 class State(Enum):
-    """The state of a client's connection; the values name its owner."""
+    """The state of a client's connection; the values say what uses it, and for how long."""
 
-    WAITING = "the loop, for a whole request"
+    WAITING = "the loop, until a whole request is received"
     BUSY = "the loop, until the request is answered"
     AWAY = "a thread"
-    WRITING = "the loop, until the client has taken the answer"
+    WRITING = "the loop, until the whole answer is sent"
     LINGERING = "the loop, until the client closes its end too"
-    GONE = "the call, until it has ended"
-    CLOSED = "none"
+    GONE = "the call of a client that has disconnected, until it has ended"
+    CLOSED = "nothing"
 
 
 _WAITING: Final = State.WAITING
 
 
 class Owner(Protocol):
-    """The worker of a client."""
+    """The clients of a worker."""
 
     def received(self, client: Client) -> None:
         """Handle further data of a client that is WAITING."""
 
     def abandoned(self, client: Client) -> None:
-        """Handle a client that was BUSY and is GONE: the answer is not needed. Its call closes it."""
+        """Cancel the call of a client that was BUSY and has disconnected. The end of the call closes the connection."""
 
     def closed(self, client: Client) -> None:
-        """Handle a client's connection that was closed."""
+        """Remove a client whose connection was closed."""
 
 
 class Client:
-    """One connection. For one thread at a time: the loop's, but for the time it is AWAY.
+    """One connection. Used by one thread at a time: the loop's, except while it is AWAY.
 
-    The kernel's socket is in blocking mode, which threads want; the loop says with every operation that it does not.
+    The kernel's socket is in blocking mode, for threads; the loop requests each operation as a non-blocking one.
 
     :ivar data: received data that belongs to no request yet
     :ivar deadline: on the clock of ``time.monotonic``, when the connection is closed if nothing happens
@@ -62,21 +63,9 @@ class Client:
     """
 
     __slots__ = (
-        "_early",
-        "_last",
-        "_loop",
-        "_owner",
-        "_unsent",
-        "address",
-        "data",
-        "deadline",
-        "ended",
-        "idle_seconds",
-        "peer",
-        "server",
-        "socket",
-        "state",
-    )
+        "_early", "_last", "_loop", "_owner", "_unsent", "address", "data", "deadline", "ended", "idle_seconds", "peer",
+        "server", "socket", "state"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -88,7 +77,7 @@ class Client:
         owner: Owner,
         idle_seconds: float,
     ) -> None:
-        """Begin to wait for requests on *connection*.
+        """Wait for requests on *connection*.
 
         :param server: the address that the client has connected to
         :param idle_seconds: how long the client may take to begin a request
@@ -104,8 +93,8 @@ class Client:
         self.deadline = monotonic() + idle_seconds
         self._loop = loop
         self._owner = owner
-        self._early = EarlyBytes(connection)
-        self._unsent = memoryview(b"")
+        self._early: EarlyBytes | None = None  # made when it is needed, for few answers
+        self._unsent = _ALL_SENT
         self._last = False  # to be closed when all is sent
         loop.watch(connection.fileno(), self)
 
@@ -115,19 +104,20 @@ class Client:
 
     @property
     def hang_up(self) -> int:
-        """Nothing: while the client is BUSY, its loop notices the end of what it sends, also for a thread."""
+        """Return no events: while the client is BUSY, the loop detects the end of its sending, also for a thread."""
         return 0
 
     def on_event(self, events: int) -> None:
-        """Receive, send on, or find that the client is gone."""
+        """Receive, continue to send, or note that the client has disconnected."""
         if events & WRITABLE:
             self._write()
         elif events & READABLE:
-            self._receive()
+            self.receive()
         elif events & BROKEN:
             self._break()
 
-    def _receive(self) -> None:
+    def receive(self) -> None:
+        """Read the received data, if there is any."""
         try:
             data = self.socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -173,19 +163,20 @@ class Client:
 
     def probe(self) -> None:
         """Find out whether a client that has closed its end still waits for the answer."""
+        self._early = self._early or EarlyBytes(self.socket)
         self._early.send()
 
     def rest_of(self, answer: bytes) -> bytes:
         """Return *answer* without the bytes that :meth:`probe` has sent. Once for each answer."""
-        return self._early.rest_of(answer)
+        return answer if self._early is None else self._early.rest_of(answer)
 
     def begin(self) -> None:
-        """Mark the client as BUSY while the loop processes its request."""
+        """Mark the client as BUSY until its request is answered."""
         self.state = State.BUSY
         self.deadline = _NEVER
 
     def leave(self) -> None:
-        """Go to a thread, which has the socket for itself until :meth:`come_back`."""
+        """Leave the loop: a thread alone uses the socket until :meth:`come_back`."""
         if self.state is not State.AWAY:
             self._loop.forget(self.fileno())
             self.state = State.AWAY
@@ -198,15 +189,14 @@ class Client:
         self._wait()
 
     def answer(self, answer: bytes, *, last: bool) -> None:
-        """Send a whole answer, without waiting for the client to take it.
+        """Send an answer, and return without waiting until the client has received it.
 
-        :param last: close the connection then
+        :param last: close the connection afterwards
         """
         if self.state is State.GONE:
             self.close()
             return
-        if self._early.count:
-            answer = self.rest_of(answer)
+        answer = self.rest_of(answer)
         self._last = last
         try:
             sent = self.socket.send(answer, socket.MSG_DONTWAIT)
@@ -263,7 +253,7 @@ class Client:
                 self.close()
 
     def part(self, *, at_once: bool = True) -> None:
-        """Close the connection, but not before the client has the answer.
+        """Close the connection, after the client has received the answer.
 
         Closing with unread bytes would discard the answer. So unless all was read and no more can arrive, the sending
         is ended, and further data of the client is read for a short time.
