@@ -119,23 +119,30 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConne
 
     :raises DatabaseNotFound: there is none
     :raises DatabaseNameConflict: the database of this name is another owner's
+    :raises GatewayError: there is no connection
     """
     directory, registry = services.directory, services.registry
-    for attempt in _TWICE:
+    refused: tuple[int, ConnectionRefused] | None = None  # with the oid of the database
+    for _ in _TWICE:
         database = directory.remembered(owner)
         if database is None:
             yield ELSEWHERE
             database = directory.find_for_call(owner)
+        if refused is not None and database.oid == refused[0]:
+            raise refused[1]
         try:
             connection = registry.take_idle(database.name)
             if connection is None:
                 connection = yield from registry.lease_steps(database.name)
         except DatabaseNotFound:
             connection = None
-        except ConnectionRefused:  # by a database that an undo was replacing at that time
-            if attempt == _TWICE[-1]:
+        except ConnectionRefused as exc:  # perhaps by a database that an undo is replacing
+            if refused is not None:
                 raise
-            connection = None
+            refused = database.oid, exc
+            yield ELSEWHERE
+            directory.forget(owner)
+            continue
         if connection is not None:
             session = session_of(connection)
             if session.checked is database:

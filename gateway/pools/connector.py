@@ -35,7 +35,7 @@ DEDICATED_OPTIONS: Final = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
 }
-#: A server that does not know a setting refuses the connection. Its version is known from the first one.
+#: A server that does not know a setting refuses the connection. Its version is known after the first one.
 DEDICATED_OPTIONS_SINCE_17: Final = {**DEDICATED_OPTIONS, "transaction_timeout": "0"}
 _TRANSACTION_TIMEOUT_SINCE: Final = 170000
 #: The observer's backend ends within two seconds even if its worker is killed and the network hides that.
@@ -77,6 +77,7 @@ class Connector:
         self._dedicated_since_17 = conninfo_of_server(
             conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=DEDICATED_OPTIONS_SINCE_17
         )
+        self._is_17 = False  # whether the server of the last connection knows DEDICATED_OPTIONS_SINCE_17
         self._seconds = timeout_from_conninfo(conninfo_to_dict(self._dedicated))
         self._budget = budget
         self._watcher = watcher
@@ -114,6 +115,7 @@ class Connector:
             self._watcher.free_later(slot)
             raise
         self.outage.ended()
+        self._is_17 = connection.pgconn.server_version >= _TRANSACTION_TIMEOUT_SINCE
         return connection
 
     def dedicated(self, database: str, deadline: float) -> CountedConnection:
@@ -126,12 +128,12 @@ class Connector:
         waiter: Waiter[CountedConnection] = Waiter(key=database_key(database), urgent=True)
         slot = self._budget.acquire(waiter, deadline, self.outage.check)
         assert slot is not None  # a waiter that is in no pool's queue gets no connection
-        server = self._dedicated
+        is_17 = self._is_17
+        server = self._dedicated_since_17 if is_17 else self._dedicated
         connection = self.connect(partial(self._make, database, server), database, slot)
-        if server == self._dedicated_since_17 or connection.info.server_version < _TRANSACTION_TIMEOUT_SINCE:
+        if is_17 == self._is_17:
             return connection
-        self._dedicated = self._dedicated_since_17
-        self.end(connection)
+        self.end(connection)  # the first connection of this process, or after an upgrade of the server
         return self.dedicated(database, deadline)
 
     @contextmanager

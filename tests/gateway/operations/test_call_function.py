@@ -100,6 +100,15 @@ def end_backends(admin: psycopg.Connection, owner: DatabaseOwner) -> None:
     assert admin.execute(query, [owner.database_name]).rowcount > 0
 
 
+def test_a_call_whose_database_refuses_connections_tries_once(call, admin, owner, caplog):
+    admin.execute(f'ALTER DATABASE "{owner.database_name}" ALLOW_CONNECTIONS false')
+    with pytest.raises(ConnectionFailed, match="refuses the connection"):
+        call("echo", 1)
+    assert [record.levelname for record in caplog.records if "refuses connections" in record.message] == ["WARNING"]
+    admin.execute(f'ALTER DATABASE "{owner.database_name}" ALLOW_CONNECTIONS true')
+    assert call("echo", 1) == 1
+
+
 def test_a_connection_that_ends_during_the_call_is_reported(call, admin, owner, postgres_url):
     backend = call("backend")
 

@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from gateway.databases.catalog import drop_database
 from gateway.errors import ClientGone, ConnectionFailed, DatabaseNotFound, PoolExhausted
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, CountedConnection
 from gateway.steps import Event
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -101,6 +101,24 @@ def test_a_database_that_takes_no_connections_is_not_missing(make_registry, data
     assert "not currently accepting connections" in caught.value.facts["cause"]
     admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     pid_of(registry, name)
+
+
+def test_a_process_that_has_connected_before_makes_one_connection_for_a_dedicated_one(
+    make_registry, databases, monkeypatch
+):
+    registry, (name,), made = make_registry(), databases(1), []
+    connect = CountedConnection.connect.__func__
+
+    def counted(cls, *args, **kwargs):
+        made.append(connect(cls, *args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(CountedConnection, "connect", classmethod(counted))
+    pid_of(registry, name)
+    with registry.dedicated(name) as connection:
+        assert len(made) == 2
+        if connection.info.server_version >= 170000:
+            assert connection.execute("SHOW transaction_timeout").fetchone() == ("0",)
 
 
 def test_several_servers_are_tried_in_turn(make_registry, databases, postgres_url):
@@ -511,7 +529,7 @@ def test_a_registry_made_before_the_fork_holds_nothing(postgres_url, tmp_path):
     program = """
 import os, sys, threading
 from pathlib import Path
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, CountedConnection
 from gateway.steps import Event
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 registry = ConnectionRegistry(conninfo=sys.argv[1], max_total_connections=5, max_connections_per_pool=2, max_pools=2,
