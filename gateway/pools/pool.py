@@ -45,7 +45,7 @@ class TenantPool(ThreadlessPool):
         connector: Connector,
         budget: Budget,
         submit: Callable[[Callable[[], None]], None],
-        max_size: int,
+        most_connections: int,
         wait_timeout_seconds: float,
         max_lifetime_seconds: float,
         clean: Cleaner | None,
@@ -55,6 +55,7 @@ class TenantPool(ThreadlessPool):
         """Create a closed pool without connections; ``open`` it.
 
         :param submit: run a task soon, on another thread
+        :param most_connections: that all workers together may have to the database
         :param clean: cleans a session; runs on another thread, after the connection was returned
             and before it is leased again
         :param needs_cleaning: whether a returned connection has to be cleaned at all; cheap. One that need not may
@@ -69,7 +70,7 @@ class TenantPool(ThreadlessPool):
                 "login": connector.scram_login_to(database),
             },
             min_size=0,
-            max_size=max_size,
+            max_size=most_connections,
             open=False,
             name=database,
             timeout=wait_timeout_seconds,
@@ -210,8 +211,11 @@ class TenantPool(ThreadlessPool):
 
     @property
     def needs_more(self) -> bool:
-        """Whether no connection is in use that could be given back, or too few are for all who come."""
-        return not self.in_use_count or self._queued_share > MOST_QUEUED
+        """Whether to connect without waiting for a connection that is given back.
+
+        That is if none is in use, or if many leases wait and the database may have more connections.
+        """
+        return not self.in_use_count or (self._queued_share > MOST_QUEUED and self._nconns < self._max_size)
 
     def _fail_all(self, error: GatewayError) -> None:
         """Fail all waiters of a pool without connections: each would get the same error, one after the other."""

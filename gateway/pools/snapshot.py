@@ -28,6 +28,10 @@ class Limits:
     per_database: int  #: to one of them
     unlimited_key: int  #: the maintenance database, which *per_database* does not hold for
 
+    def of_database(self, key: int) -> int:
+        """Return the limit for one database."""
+        return self.total if key == self.unlimited_key else min(self.per_database, self.total)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:

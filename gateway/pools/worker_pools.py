@@ -211,7 +211,7 @@ class WorkerPools:
             connector=self._connector,
             budget=self.budget,
             submit=self._tasks.submit,
-            max_size=self._options.limits.total,
+            most_connections=self._options.limits.of_database(database_key(database)),
             wait_timeout_seconds=self._options.wait_timeout_seconds,
             max_lifetime_seconds=self._options.max_lifetime_seconds,
             clean=self._options.clean,

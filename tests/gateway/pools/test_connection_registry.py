@@ -121,6 +121,17 @@ def test_a_process_that_has_connected_before_makes_one_connection_for_a_dedicate
             assert connection.execute("SHOW transaction_timeout").fetchone() == ("0",)
 
 
+def test_a_pool_with_as_many_connections_as_it_may_have_sends_no_waiter_to_make_one(make_registry, databases):
+    registry, (name,) = make_registry(max_connections_per_pool=2), databases(1)
+    with registry.lease(name), registry.lease(name):
+        waiting = [registry.lease_steps(name) for _ in range(30)]
+        turns = [next(steps) for steps in waiting]
+        assert turns[0].needs_thread
+        assert turns[0].seconds_to_grow() > 0
+        for steps in waiting:
+            steps.close()
+
+
 def test_several_servers_are_tried_in_turn(make_registry, databases, postgres_url):
     given = conninfo_to_dict(postgres_url)
     hosts, ports = f"/nowhere,{given.get('host', '')}", f"5432,{given.get('port', 5432)}"
@@ -252,27 +263,28 @@ def test_a_pool_makes_a_connection_at_once_when_many_of_its_leases_have_waited(m
     assert pool.idle_count == 1
 
 
-def test_a_full_pool_does_not_try_again_at_once_to_make_a_connection(make_registry, databases):
-    registry, (name,) = make_registry(max_connections_per_pool=1), databases(1)
+def test_a_pool_without_room_does_not_try_again_at_once_to_make_a_connection(make_registry, databases):
+    registry, (name, other) = make_registry(max_total_connections=2), databases(2)
     pool = registry.pool_of(name)
 
     def wait_in_thread() -> None:
         with registry.lease(name):
             pass
 
-    with registry.lease(name):
-        for _ in range(20):
-            steps = registry.lease_steps(name)
-            next(steps)
-            with pytest.raises(ClientGone):
-                steps.send(Event.GONE)
-        assert pool.needs_more
-        thread = threading.Thread(target=wait_in_thread)
-        thread.start()
-        wait_until(lambda: registry.worker_pools.budget.contended)
-    thread.join()
-    with registry.lease(name):
-        assert not pool.needs_more
+    with registry.lease(other):
+        with registry.lease(name):
+            for _ in range(20):
+                steps = registry.lease_steps(name)
+                next(steps)
+                with pytest.raises(ClientGone):
+                    steps.send(Event.GONE)
+            assert pool.needs_more
+            thread = threading.Thread(target=wait_in_thread)
+            thread.start()
+            wait_until(lambda: registry.worker_pools.budget.contended)
+        thread.join()
+        with registry.lease(name):
+            assert not pool.needs_more
 
 
 def test_a_connection_passed_to_a_waiter_that_has_stopped_is_not_lost(make_registry, databases):
