@@ -1,4 +1,4 @@
-"""Connecting: on a slot of the budget, watched, with an honest error when it fails, and not at all during an outage."""
+"""Connecting: on a slot of the budget, and not during an outage; errors say why a connection was refused."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class Connector:
         exists: Callable[[str], bool],
         login_to: Callable[[str], Mapping[str, str]],
     ) -> None:
-        """Nothing is connected yet.
+        """Create it without a connection.
 
         :param session_options: settings for the sessions of pools
-        :param exists: whether the server has a database; raises GatewayError when it cannot be asked
+        :param exists: whether the server has a database; raises GatewayError if that cannot be queried
         :param login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
         """
         self.maintenance = maintenance_database(conninfo)
@@ -101,7 +101,7 @@ class Connector:
     def connect(self, make: Callable[[], CountedConnection], database: str, slot: int) -> CountedConnection:
         """Make a connection with *make* on *slot*, which is freed when that fails.
 
-        :raises ConnectionFailed: PostgreSQL is away, or refuses the connection
+        :raises ConnectionFailed: PostgreSQL cannot be reached, or refuses the connection
         :raises DatabaseNotFound: the server has no such database
         """
         try:
@@ -119,7 +119,7 @@ class Connector:
         return connection
 
     def dedicated(self, database: str, deadline: float) -> CountedConnection:
-        """Make an autocommit connection outside the pools, when it is its turn.
+        """Make an autocommit connection outside the pools, after waiting in turn for a slot.
 
         :param deadline: for the slot, on the clock of ``time.monotonic``
         :raises GatewayError: as ``connect``, and PoolExhausted
@@ -163,7 +163,7 @@ class Connector:
         )
 
     def end(self, connection: CountedConnection) -> None:
-        """Close a dedicated connection, and return when its backend is gone or is given over to be looked after."""
+        """Close a dedicated connection, and return when its backend has ended or is treated as an orphan."""
         if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
             with suppress(psycopg.Error):  # the backend notices the closed socket soon enough by itself
                 connection.cancel_safe(timeout=CANCEL_SECONDS)

@@ -34,9 +34,9 @@ from migrations_engine.queries import load_queries
 
 CLOSE_SECONDS: Final = 5.0  #: how long closing waits for leases to end, and then backends
 CLOSE_POLL_SECONDS: Final = 0.01
-LOOKUP_SECONDS: Final = 1.0  #: the wait limit for questions of our own, asked while a request waits
+LOOKUP_SECONDS: Final = 1.0  #: the wait limit for the gateway's own queries while a request waits
 EMPTY_POOLS: Final = 2000  #: kept, some 5 kB each, where the budget alone limits how many have a connection
-SWEEP_SECONDS: Final = 2.0  #: between looks for connections that are idle for too long, and for orphans
+SWEEP_SECONDS: Final = 2.0  #: between two checks for connections that are idle for too long, and for orphans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class PoolOptions:
 
 
 class WorkerPools:
-    """A pool per database, the process's place in the budget, and the threads that look after both."""
+    """A pool per database, the budget of the process, and the threads that check both."""
 
     def __init__(self, options: PoolOptions) -> None:
         """Join the budget and start the threads.
@@ -121,7 +121,7 @@ class WorkerPools:
         self._table.close()
 
     def take_idle(self, database: str) -> CountedConnection | None:
-        """Return an idle connection until it is given back; None if there is none just now."""
+        """Lease an idle connection until it is given back; return None if there is none."""
         pool = self._pools.get(database)
         if pool is None:
             return None
