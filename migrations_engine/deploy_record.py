@@ -13,7 +13,7 @@ from migrations_engine.catalog import Mark
 from migrations_engine.deploy.functions import take_backs
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
-from migrations_engine.model import CATALOG_VERSION, DEFAULT_SCHEMA, Catalog
+from migrations_engine.model import CATALOG_VERSION, DEFAULT_SCHEMA, Catalog, RoutineState
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import Change, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
@@ -23,6 +23,7 @@ from migrations_engine.tracking import DeployState, Records
 
 _DECLARED: Final = "*declared"  #: rows of this name in the tracking table of tables have the desired schema
 _COMPLETE: Final = "*complete"
+_ROUTINES: Final = "*routines"
 _PACKED: Final = "zlib"  #: the key of a packed catalog, in base64
 
 
@@ -35,6 +36,7 @@ class Outcome:
     before: Catalog
     after: Catalog
     mark: Mark
+    routines: str  #: a digest of the functions afterwards
     functions_deployed: int
     seeded: Sequence[SeederResult]
     validations: Sequence[SeederValidation]
@@ -78,6 +80,7 @@ def record_deploy(
     whole = {
         _DECLARED: _packed(declared),
         _COMPLETE: None if desired.complete is declared else _packed(desired.complete),
+        _ROUTINES: {_ROUTINES: [asdict(routine) for routine in desired.routines]},
     }
     rows += [{"name": n, "checksum": schema.checksum, "file": "", "definition": d} for n, d in whole.items()]
     records.tables(rows)
@@ -107,6 +110,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
     return {
         "fingerprint": outcome.after.fingerprint(),
         "mark": outcome.mark,
+        "routines": outcome.routines,
         "server_version": outcome.after.server_version,
         "catalog_version": CATALOG_VERSION,
         "structure_checksum": structure_checksum(outcome.schema),
@@ -128,10 +132,16 @@ def last_desired_schema(records: Records, state: DeployState) -> DesiredSchema |
     """Return the desired schema of the last deploy by this gateway; None if there was none."""
     if state.schema_checksum is None:
         return None
-    texts = records.definitions([_DECLARED, _COMPLETE])
+    texts = records.definitions([_DECLARED, _COMPLETE, _ROUTINES])
+    routines = json.loads(texts.get(_ROUTINES, "{}")).get(_ROUTINES, ())  # earlier versions did not record them
     declared = _unpacked(texts[_DECLARED])
     complete = _unpacked(texts[_COMPLETE]) if _COMPLETE in texts else declared
-    return DesiredSchema(declared=declared, complete=complete, warnings=tuple(state.last["warnings"]))
+    return DesiredSchema(
+        declared=declared,
+        complete=complete,
+        routines=tuple(RoutineState(**{**one, "rights": tuple(one["rights"])}) for one in routines),
+        warnings=tuple(state.last["warnings"]),
+    )
 
 
 def accepted_changes(state: DeployState) -> tuple[Change, ...]:

@@ -48,9 +48,6 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             sqlstate = exc.server.sqlstate if exc.server is not None else None
             if sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
                 warnings += _commit_enum_values(connection, schema, options, exc)
-            elif sqlstate == _UNSAFE_NEW_ENUM_VALUE and options.dry_run:
-                message = f"{exc.message}; a deploy would commit the value before, which a dry run cannot"
-                raise MigrationFailed(message, file=exc.file, server=exc.server) from exc
             elif sqlstate != LOCK_NOT_AVAILABLE:
                 raise _with_notes(with_owners(exc, connection), warnings) from None
             elif not lock_wait.goes_on():
@@ -76,6 +73,8 @@ def _attempt(
             if isinstance(deploy, DeployReport):
                 _before_commit(connection, options)
                 return deploy
+            if options.dry_run:
+                return _tried(deploy)
             deploy.declare()
             first, *rest = deploy.groups
             deploy.run_migrations(first)
@@ -89,11 +88,26 @@ def _attempt(
             return report
         for group in rest:
             deploy.run_outside(group)
-            with connection.transaction(force_rollback=options.dry_run):
+            with connection.transaction():
                 deploy.run_migrations(group)
                 if group is rest[-1]:
                     return deploy.finish()
     raise AssertionError
+
+
+def _tried(deploy: WholeDeploy) -> DeployReport:
+    """Return the report of a dry run, which has one group of migrations.
+
+    It ends at the use of an enum value that is new. A deploy would commit that value before, so this is no failure.
+    """
+    try:
+        deploy.declare()
+        deploy.run_migrations(deploy.groups[0])
+        return deploy.finish()
+    except EngineError as exc:
+        if exc.server is None or exc.server.sqlstate != _UNSAFE_NEW_ENUM_VALUE:
+            raise
+        return deploy.report_up_to(exc)
 
 
 def _before_commit(connection: psycopg.Connection[Any], options: DeployOptions) -> None:

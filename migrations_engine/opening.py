@@ -8,11 +8,11 @@ from typing import Any
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog
+from migrations_engine.catalog import digest_of_routines, read_catalog, read_routines
 from migrations_engine.deploy.extensions import wanted_extension
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import MigrationFailed
+from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.model import Catalog
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
@@ -85,6 +85,7 @@ class Opening:
             and all(function.intact for function in self.state.functions)
             and extensions <= self.state.extensions.keys()
             and self.state.last.get("fingerprint") == self.there.fingerprint()
+            and self.state.last.get("routines") == digest_of_routines(read_routines(self.connection))
         )
 
 
@@ -109,6 +110,23 @@ def unchanged_report(
         warnings=(*schema.warnings, *last.get("warnings", ())),
         differences=tuple(last.get("differences", ())),
         dry_run=options.dry_run,
+    )
+
+
+def unfinished_report(
+    session: DeploySession, schema: Schema, validation: SchemaValidation, failure: EngineError
+) -> DeployReport:
+    """Return the report of a dry run that ended with *failure*, the use of a new enum value, with its plan so far."""
+    left = (
+        f"{failure.message}; a deploy commits new enum values before all else, which a dry run cannot, so what follows "
+        "was not tried"
+    )
+    return DeployReport(
+        schema_validation=validation,
+        satisfied_statements=tuple(session.satisfied),
+        warnings=(*schema.warnings, *session.warnings, left),
+        plan=tuple(session.plan.statements) if session.plan is not None else (),
+        dry_run=True,
     )
 
 

@@ -6,11 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from migrations_engine.queries import Rows
+import psycopg
+
+from migrations_engine.catalog import shape_statements
+from migrations_engine.queries import Rows, query_all
 from migrations_engine.report import DeployReport, RowNumbers
-from migrations_engine.tracking import RowCounts
+from migrations_engine.tracking import Recording, RowCounts
 
 _MOST: Final = 16  #: starting points; a script has the size of the migrations and of two catalogs
 
@@ -35,6 +38,30 @@ class ProvenDeploy:
     shape: Sequence[Rows]
     note: Mapping[str, Any]
     report: Callable[[RowNumbers], DeployReport]
+
+    @classmethod
+    def of(
+        cls,
+        connection: psycopg.Connection[Any],
+        recording: Recording,
+        changed: frozenset[str],
+        note: Mapping[str, Any],
+        report: Callable[[RowNumbers], DeployReport],
+    ) -> Self | None:
+        """Return the deploy that has just run; None if the contents of what it changed cannot be described."""
+        statements = shape_statements(changed)
+        if statements is None:
+            return None
+        counted, script = recording.steps()
+        return cls(
+            counted=counted,
+            script=script,
+            changed=changed,
+            shape_statements=statements,
+            shape=query_all(connection, statements) if statements else [],
+            note=note,
+            report=report,
+        )
 
 
 class ProvenDeploys:

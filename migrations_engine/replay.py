@@ -31,8 +31,10 @@ from migrations_engine.catalog import (
     Mark,
     changed_catalogs,
     complete_mark,
+    digest_of_routines,
     read_catalog,
     read_mark,
+    read_routines,
     repeat_row_counts,
 )
 from migrations_engine.counted_rows import ROW_COUNT_TIMEOUT_MS
@@ -190,8 +192,11 @@ def _is_as_deployed(connection: psycopg.Connection[Any], note: Mapping[str, Any]
     """Return whether the objects are as the deploy of *note* left them, even if some were touched since."""
     if mark == note["mark"]:
         return True
-    functions = read_state(connection).functions
-    return note.get("fingerprint") == read_catalog(connection).fingerprint() and all(one.intact for one in functions)
+    return (
+        note.get("fingerprint") == read_catalog(connection).fingerprint()
+        and note.get("routines") == digest_of_routines(read_routines(connection))
+        and all(one.intact for one in read_state(connection).functions)
+    )
 
 
 def _key(schema: Schema, options: DeployOptions, earlier: str, note: Mapping[str, Any], records: str | None) -> str:

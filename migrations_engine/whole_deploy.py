@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from migrations_engine.catalog import changed_catalogs, read_catalog, read_mark, read_names, shape_statements
+from migrations_engine.catalog import (
+    changed_catalogs,
+    digest_of_routines,
+    read_catalog,
+    read_mark,
+    read_names,
+    read_routines,
+)
 from migrations_engine.comparison import Comparison, Situation
 from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
@@ -30,12 +37,13 @@ from migrations_engine.deploy_record import (
 )
 from migrations_engine.desired import DesiredSchema, load_desired_schema, scratch_databases_beside
 from migrations_engine.diff import with_new_names
+from migrations_engine.errors import EngineError
 from migrations_engine.model import CATALOG_VERSION, Catalog, Names
-from migrations_engine.opening import Opening, passed
+from migrations_engine.opening import Opening, passed, unfinished_report
 from migrations_engine.proven_deploys import ProvenDeploy
-from migrations_engine.queries import query_all
 from migrations_engine.replay import StartingPoint
-from migrations_engine.report import DeployReport, SeederResult, SeederValidation, Verification
+from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
+from migrations_engine.routine_differences import routine_differences
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
@@ -144,6 +152,8 @@ class WholeDeploy:
         verification = passed(verify(self._schema, self._records, finding), comparison.validation)
         self._opening.comment.check()
         forced, differences = comparison.compare_with_new(remaining.actual)
+        routines, new = read_routines(self._session.connection), comparison.desired.routines
+        differences += tuple(routine_differences(routines, new, self._functions.current, self._schema))
         self._warn(differences, remaining.actual)
         if self._opening.is_new:
             self._options.desired_schemas.put(self._schema, self._opening.server_version, comparison.desired)
@@ -153,6 +163,7 @@ class WholeDeploy:
             before=self._before,
             after=remaining.actual,
             mark=read_mark(self._session.connection),
+            routines=digest_of_routines(routines),
             functions_deployed=functions.deployed,
             seeded=seeded,
             validations=validations,
@@ -163,6 +174,11 @@ class WholeDeploy:
         report = self._report(outcome, comparison, functions, verification)
         self._prove(outcome, comparison, note, report)
         return report
+
+    def report_up_to(self, failure: EngineError) -> DeployReport:
+        """Return what a dry run has tried before *failure*, which a deploy would not have."""
+        validation = self._comparison.validation if self._comparison else SchemaValidation()
+        return unfinished_report(self._session, self._schema, validation, failure)
 
     def let_repeat(self) -> None:
         """Allow other databases with the same starting point to repeat the committed deploy."""
@@ -207,18 +223,8 @@ class WholeDeploy:
         if recording is None or start is None or not recording.is_repeatable or comparison.depends_on_rows(report):
             return
         changed = changed_catalogs(start.mark, outcome.mark)
-        statements = shape_statements(changed)
-        if statements is not None:
-            counted, script = recording.steps()
-            self._proven = ProvenDeploy(
-                counted=counted,
-                script=script,
-                changed=changed,
-                shape_statements=statements,
-                shape=query_all(self._session.connection, statements) if statements else [],
-                note=note,
-                report=comparison.counted_report(report).with_counts,
-            )
+        reports = comparison.counted_report(report).with_counts
+        self._proven = ProvenDeploy.of(self._session.connection, recording, changed, note, reports)
 
     def _pending_migrations(self) -> tuple[SchemaFile, ...]:
         warnings = self._session.warnings
@@ -252,7 +258,8 @@ class WholeDeploy:
         run_attachments(self._session, self._schema, self._functions)
         complete = read_catalog(self._session.connection)
         declared = self._declared if self._pending else complete
-        desired = DesiredSchema.of(self._schema, declared=declared, complete=complete)
+        routines = read_routines(self._session.connection)
+        desired = DesiredSchema.of(self._schema, declared=declared, complete=complete, routines=routines)
         situation = Situation(schema=self._schema, desired=desired, force=self._options.force)
         return Comparison(self._session, self._functions, situation)
 

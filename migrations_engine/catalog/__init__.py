@@ -9,7 +9,14 @@ from migrations_engine.catalog.marks import (
     read_mark,
     shape_statements,
 )
-from migrations_engine.catalog.reader import count_rows_at_risk, read_catalog, read_names, repeat_row_counts
+from migrations_engine.catalog.reader import (
+    count_rows_at_risk,
+    digest_of_routines,
+    read_catalog,
+    read_names,
+    read_routines,
+    repeat_row_counts,
+)
 
 __all__ = [
     "MARK_RESULTS",
@@ -18,9 +25,11 @@ __all__ = [
     "changed_catalogs",
     "complete_mark",
     "count_rows_at_risk",
+    "digest_of_routines",
     "read_catalog",
     "read_mark",
     "read_names",
+    "read_routines",
     "repeat_row_counts",
     "shape_statements",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 import psycopg
 from psycopg import sql
 
-from migrations_engine.model import Catalog, Names, ObjectNames
+from migrations_engine.model import Catalog, Names, ObjectNames, RoutineState
 from migrations_engine.queries import load_queries, query_all
 
 _QUERIES: Final = load_queries(__package__)
@@ -85,6 +86,21 @@ def read_names(connection: psycopg.Connection[Any]) -> Names:
         key: ObjectNames(label=label, schema=schema, name=name, columns=columns, members=members)
         for key, label, schema, name, columns, members in rows
     }
+
+
+def read_routines(connection: psycopg.Connection[Any]) -> tuple[RoutineState, ...]:
+    """Read the application's functions, procedures and aggregates."""
+    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        rows = cursor.execute(_QUERIES["routines"]).fetchall()
+    return tuple(
+        RoutineState(identity=identity, digest=digest, rights=tuple(rights), comment=comment)
+        for identity, digest, rights, comment in rows
+    )
+
+
+def digest_of_routines(routines: Sequence[RoutineState]) -> str:
+    """Return a digest that is equal while no routine, right on one or comment has changed."""
+    return hashlib.sha256(repr(routines).encode()).hexdigest()
 
 
 def count_rows_at_risk(connection: psycopg.Connection[Any], diff: Q, timeout_ms: int) -> Q:

@@ -6,14 +6,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import psycopg
 
-from migrations_engine.catalog import read_catalog
+from migrations_engine.catalog import read_catalog, read_routines
 from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
 from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
@@ -22,7 +22,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.disagreements import disagreeing, disagreements
 from migrations_engine.diff import Sources, target_catalog
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import Catalog
+from migrations_engine.model import Catalog, RoutineState
 from migrations_engine.schema import Schema
 from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
@@ -37,6 +37,7 @@ class DesiredSchema:
 
     declared: Catalog  #: after extensions, types and tables
     complete: Catalog  #: after every migration, too
+    routines: tuple[RoutineState, ...] = ()  #: functions then; those of ``functions/`` only if something needs them
     warnings: tuple[str, ...] = ()  #: about migrations that fail in an empty database or differ from the declarations
 
     @cached_property
@@ -52,19 +53,28 @@ class DesiredSchema:
         return frozenset((change.table, change.column) for change in disagreeing(self.declared, self.complete))
 
     @classmethod
-    def of(cls, schema: Schema, *, declared: Catalog, complete: Catalog, failures: Sequence[str] = ()) -> DesiredSchema:
+    def of(
+        cls,
+        schema: Schema,
+        *,
+        declared: Catalog,
+        complete: Catalog,
+        routines: tuple[RoutineState, ...],
+        failures: Sequence[str] = (),
+    ) -> DesiredSchema:
         """Return the schema with these catalogs, and its warnings.
 
         :param failures: about migrations that fail in an empty database
         """
-        desired = cls(declared=declared, complete=complete)
+        desired = cls(declared=declared, complete=complete, routines=routines)
         sentences = disagreements(schema, declared, complete, desired.fresh)
-        return cls(declared=declared, complete=complete, warnings=(*failures, *sentences))
+        return replace(desired, warnings=(*failures, *sentences))
 
     @cached_property
     def size(self) -> int:
         """The characters of its catalogs as JSON. Each takes about five bytes of memory."""
-        return len(self.declared.to_json()) + (self.complete is not self.declared) * len(self.complete.to_json())
+        catalogs = [self.declared, *([self.complete] if self.complete is not self.declared else [])]
+        return sum(len(catalog.to_json()) for catalog in catalogs) + sum(len(repr(one)) for one in self.routines)
 
 
 class DesiredSchemas:
@@ -144,7 +154,7 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
                 with _tolerated(warnings), session.savepoint():
                     runner.run(file)
     if not schema.migrations:
-        return DesiredSchema.of(schema, declared=declared, complete=declared)
+        return DesiredSchema.of(schema, declared=declared, complete=declared, routines=read_routines(connection))
     with connection.transaction():
         with _tolerated(warnings), session.savepoint():
             runner.end()
@@ -153,7 +163,8 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
         else:
             run_attachments(session, schema, functions)
             complete = read_catalog(connection)
-    return DesiredSchema.of(schema, declared=declared, complete=complete, failures=warnings)
+        routines = read_routines(connection)
+    return DesiredSchema.of(schema, declared=declared, complete=complete, routines=routines, failures=warnings)
 
 
 @contextmanager

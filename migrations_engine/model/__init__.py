@@ -6,7 +6,15 @@ its kind and is shown in messages.
 """
 
 from migrations_engine.model.catalog import CATALOG_VERSION, Catalog
-from migrations_engine.model.objects import ColumnUser, DatabaseObject, Names, ObjectNames, Privilege, Type
+from migrations_engine.model.objects import (
+    ColumnUser,
+    DatabaseObject,
+    Names,
+    ObjectNames,
+    Privilege,
+    RoutineState,
+    Type,
+)
 from migrations_engine.model.relations import (
     DEFAULT_SCHEMA,
     TABLE_KINDS,
@@ -31,6 +39,7 @@ __all__ = [
     "ObjectNames",
     "Privilege",
     "Relation",
+    "RoutineState",
     "Sequence",
     "Type",
 ]

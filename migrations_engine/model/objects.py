@@ -70,6 +70,16 @@ class DatabaseObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoutineState:
+    """A function, procedure or aggregate."""
+
+    identity: str  #: as ``pg_identify_object`` prints it
+    digest: str | None  #: of its definition; None for an aggregate
+    rights: tuple[str, ...] = ()  #: statements without their object, for rights that differ from the default ones
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectNames:
     """The name of a table or type at some time, and the names of a table's columns and members."""
 

@@ -217,3 +217,26 @@ def test_a_refusal_names_the_enum_values_that_stay(tenant):
         tenant.migrate(then | {"migrations/002.pssql": "SELECT 1 / 0;"})
     assert tenant.rows("SELECT enum_range(NULL::m)::text") == [("{a,b}",)]
     assert tenant.migrate(then).migrations_applied == 1
+
+
+@pytest.mark.parametrize("use", ["tables", "migrations"])
+def test_a_dry_run_says_what_it_could_not_try_because_of_a_new_enum_value(tenant, use):
+    first = {
+        "types/m.pssql": "CREATE TYPE m AS ENUM ('a');",
+        "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, x m);",
+    }
+    then = first | {"types/m.pssql": "CREATE TYPE m AS ENUM ('a', 'b');"}
+    if use == "tables":
+        then["tables/t.pssql"] = "CREATE TABLE t (id int PRIMARY KEY, x m DEFAULT 'b');"
+    else:
+        then["migrations/001.pssql"] = "UPDATE t SET x = 'b';"
+    tenant.register(first)
+    before = tenant.catalog()
+    report = tenant.migrate(then, dry_run=True)
+    assert report.dry_run
+    assert re.search(r'new value "b" .*, so what follows was not tried', report.warnings[-1])
+    assert [statement.sql for statement in report.plan] == [
+        """ALTER TYPE "public"."m" ADD VALUE IF NOT EXISTS 'b' AFTER 'a'"""
+    ]
+    assert tenant.catalog() == before
+    tenant.migrate(then)

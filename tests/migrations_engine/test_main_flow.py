@@ -225,6 +225,5 @@ def test_a_dry_run_cannot_commit_an_enum_value_and_reports_it(tenant):
         "types/mood.pssql": "CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad');",
         "migrations/002.pssql": "UPDATE people SET mood = 'glad'",
     }
-    with pytest.raises(MigrationFailed, match="which a dry run cannot"):
-        tenant.migrate(grown, dry_run=True)
+    assert "which a dry run cannot" in tenant.migrate(grown, dry_run=True).warnings[-1]
     assert tenant.migrate(grown).migrations_applied == 1

@@ -62,6 +62,12 @@ class FunctionDeployer:
         self._runner = FunctionRunner(session, self._routines, self._known, self._beside_tables if is_new else ())
         self._ran_again: set[SchemaFile] = set()
 
+    @property
+    def current(self) -> frozenset[str]:
+        """The identities of the routines that the files create, as far as they have run."""
+        kept = (function.identity for functions in self._kept.values() for function in functions)
+        return frozenset((*(routine.identity for routine in self._runner.all_made), *kept))
+
     def deploy_early(self) -> bool:
         """Create functions early, for a step that calls them. Return whether there is a new one."""
         pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
@@ -228,8 +234,7 @@ class FunctionDeployer:
 
     def _orphans(self) -> list[str]:
         """Return the identities of routines that files have created and no longer create."""
-        current = {routine.identity for routine in self._runner.all_made}
-        current |= {function.identity for functions in self._kept.values() for function in functions}
+        current = self.current
         return [identity for identity in self._known if identity not in current]
 
     def _drop_orphans(self, orphans: Sequence[str], make_room: Callable[[int, str], bool]) -> bool:

@@ -19,7 +19,7 @@ CAPACITY = 400_000
 def put(schemas: DesiredSchemas, number: int, text: str) -> None:
     catalog = Catalog.from_json(text.replace("customers", f"customers_{number}"))
     schema = schema_of({"tables/t.sql": f"CREATE TABLE customers_{number} ()"})
-    schemas.put(schema, 160000, DesiredSchema.of(schema, declared=catalog, complete=catalog))
+    schemas.put(schema, 160000, DesiredSchema.of(schema, declared=catalog, complete=catalog, routines=()))
 
 
 def test_the_least_used_schemas_are_forgotten_before_memory_grows(connection: psycopg.Connection):

@@ -1,0 +1,105 @@
+"""The differences of functions from those in a new database: made, changed or dropped by hand, and rights on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
+
+from migrations_engine.model import RoutineState
+from migrations_engine.schema import Schema
+from migrations_engine.source.lexer import occurs
+from migrations_engine.source.script import script_of
+
+_SETTING: Final = frozenset({"ALTER", "COMMENT", "DO", "GRANT", "REVOKE"})
+_WORD: Final = re.compile(r"[\w$]+")
+_GONE: Final = "by hand, or by a file that is gone"
+#: A statement about functions that it does not name.
+_ABOUT_MANY: Final = re.compile(r"\bALL\s+(?:FUNCTIONS|PROCEDURES|ROUTINES)\b|\bDEFAULT\s+PRIVILEGES\b", re.IGNORECASE)
+
+
+class _Settings:
+    """The statements of a schema that may change rights and comments, by the words in them."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._words: list[frozenset[str]] = []  # of each statement
+        self._places: dict[str, list[int]] = {}  # of the statements with a word
+        self._about_many: list[int] = []  # places of those that may concern functions which they do not name
+        for file in (*schema.types, *schema.tables, *schema.migrations, *schema.functions):
+            for statement in script_of(file).statements:
+                if _SETTING & {*statement.words[:1]}:
+                    self._add(statement.text, is_block=statement.words[0] == "DO")
+
+    def _add(self, text: str, *, is_block: bool) -> None:
+        words = frozenset(_WORD.findall(text.lower()))
+        if is_block or occurs(_ABOUT_MANY, text):
+            self._about_many.append(len(self._words))
+        for word in words:
+            self._places.setdefault(word, []).append(len(self._words))
+        self._words.append(words)
+
+    def about(self, name: str) -> list[frozenset[str]]:
+        """Return the words of each statement that may concern the function of that *name*."""
+        own = _WORD.findall(name.lower())
+        found = min((self._places.get(word, []) for word in own), key=len, default=[])
+        naming = [self._words[place] for place in found if self._words[place].issuperset(own)]
+        return [*naming, *(self._words[place] for place in self._about_many)]
+
+
+def routine_differences(
+    here: Iterable[RoutineState], new: Iterable[RoutineState], owned: Collection[str], schema: Schema
+) -> Iterator[str]:
+    """Yield a sentence with the cause for each difference of the functions from those in a new database.
+
+    :param here: the functions of the database
+    :param new: the functions that types, tables and migrations make in an empty database
+    :param owned: identities of functions that files define, which are as defined; compared are the rights and comments
+        that no statement of *schema* may have given
+    """
+    settings: _Settings | None = None
+    there, asked = ({routine.identity: routine for routine in side} for side in (here, new))
+    for identity in sorted({*there, *asked}):
+        found, wanted = there.get(identity), asked.get(identity)
+        if found is not None and identity in owned:
+            if found.rights or found.comment is not None:
+                settings = settings or _Settings(schema)
+                yield from _unexplained(found, settings)
+        elif found is None:
+            if identity not in owned:
+                yield f"{identity}: not here, in a new database; it was dropped {_GONE}"
+        elif wanted is None:
+            yield f"{identity}: here, not in a new database; it was made {_GONE}"
+        else:
+            yield from _changed(found, wanted)
+
+
+def _changed(found: RoutineState, wanted: RoutineState) -> Iterator[str]:
+    if found.digest != wanted.digest:
+        yield f"{found.identity}: here another definition than in a new database; it was changed {_GONE}"
+    yield from _rights_and_comment(found, wanted.rights, wanted.comment)
+
+
+def _unexplained(routine: RoutineState, settings: _Settings) -> Iterator[str]:
+    """Yield the rights and the comment of *routine* that none of *settings* may have given."""
+    statements = settings.about(routine.identity.partition("(")[0].rpartition(".")[2])
+    given = [right for right in routine.rights if any(_may_give(words, right) for words in statements)]
+    yield from _rights_and_comment(routine, given, routine.comment if statements else None)
+
+
+def _may_give(words: frozenset[str], right: str) -> bool:
+    """Return whether a statement of *words* may have granted or revoked *right*: a grant names the role."""
+    role = right.rpartition(" TO ")[2].lower()
+    return right.startswith("REVOKE") or words.issuperset(_WORD.findall(role))
+
+
+def _rights_and_comment(found: RoutineState, rights: Collection[str], comment: str | None) -> Iterator[str]:
+    for right in found.rights:
+        if right not in rights:
+            yield f"{found.identity}: here {right}, not in a new database; it was done {_GONE}"
+    for right in rights:
+        if right not in found.rights:
+            yield f"{found.identity}: in a new database {right}, not here; it was undone {_GONE}"
+    if found.comment != comment:
+        texts = (found.comment or "not there", comment or "not there")
+        sentence = f"{found.identity} (comment): here {texts[0]}, in a new database {texts[1]}; it was changed {_GONE}"
+        yield " ".join(sentence.split())
