@@ -48,6 +48,16 @@ class WrittenRows:
         if truncated is None and untouched and not (dropped and _has_others(connection)):
             self.own = own
 
+    @property
+    def is_known(self) -> bool:
+        """Return whether the rows were counted before the migration and in it, and so those of others are known."""
+        return self.before is not None and self.own is not None
+
+    def mark(self, connection: psycopg.Connection[Any]) -> str | None:
+        """Return the mark of :func:`read_mark` after the migration; None if others have written rows, or may have."""
+        mark = read_mark(connection)  # first, so that later writes are found by one of the two
+        return None if mark is None or self.by_others(connection) else mark
+
     def by_others(self, connection: psycopg.Connection[Any]) -> bool:
         """Return whether others have written rows, or may have."""
         now = _counts(connection)

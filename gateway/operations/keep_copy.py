@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import psycopg
 
-from gateway.databases import ManagedDatabase, WrittenRows, read_mark
+from gateway.databases import ManagedDatabase, WrittenRows
 from gateway.errors import GatewayError
 from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, engine_errors
@@ -58,11 +58,12 @@ class CopyRules:
         except BaseException:
             services.copies.drop(copy)
             raise
-        services.registry.forget(database.name)
-        with dedicated_to(services, database) as connection:
-            mark = read_mark(connection)  # first, so that later writes are found by one of the two
-            known = not written.by_others(connection)
-        services.copies.seal(copy, mark if known else None)
+        mark = None
+        if written.is_known:  # otherwise the database is in use, and it is useless to wait until it is not
+            services.registry.forget(database.name)
+            with dedicated_to(services, database) as connection:
+                mark = written.mark(connection)
+        services.copies.seal(copy, mark)
 
     def _needs_copy(self, database: ManagedDatabase) -> bool:
         facts = owner_facts(database.owner)

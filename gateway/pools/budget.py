@@ -19,6 +19,7 @@ from gateway.pools.slot_states import SlotStates
 from gateway.pools.snapshot import Limits, TableSnapshot, Ticket
 from gateway.pools.spare_slots import SpareSlots
 from gateway.pools.table import (
+    BUSY,
     CLOSING,
     CONNECTING,
     FREE,
@@ -26,6 +27,7 @@ from gateway.pools.table import (
     LOST,
     MAX_SLOTS,
     OBSERVER,
+    ON_RETURN,
     SharedTable,
 )
 from gateway.pools.waiter import Waiter
@@ -134,16 +136,19 @@ class Budget(SlotStates):
         for slot in compress(range(table.high), table.requested):
             if table.owners[slot] == table.generation and table.states[slot] != FREE:
                 self._evict(slot)
-                table.requested[slot] = 0.0
+                if table.requested[slot] != ON_RETURN:
+                    table.requested[slot] = 0.0
         if self.contended:
             with table.mutex:
                 waiters, _ = self._next_in_turn()
             self._notify(waiters, ())
 
     def close_idle(self, key: int) -> None:
-        """Have every worker close its idle connections to a database."""
+        """Have every worker close its idle connections to a database, and those in use when they are given back."""
         with self._table.mutex:
             snapshot = self._snapshot()
+            for slot in snapshot.slots(BUSY, key=key):
+                self._table.requested[slot] = ON_RETURN
             victims = snapshot.idle(key=key)
             workers = self._request_evictions(snapshot, victims)
         self._evict_all(snapshot, victims, workers)

@@ -248,7 +248,7 @@ class TenantPool(ThreadlessPool):
         link = conn.link
         is_old = conn._created_at <= self._drained_at or conn._expire_at <= monotonic()
         with self._lock:
-            if link is not None and not (is_old or conn.lost or self._closed or self._is_needed_elsewhere(link)):
+            if link is not None and not (is_old or conn.lost or self._closed or self._must_close(link)):
                 while self._waiting:
                     if self._waiting.popleft().set(conn):
                         return
@@ -257,8 +257,13 @@ class TenantPool(ThreadlessPool):
                     return
         self._discard(conn)
 
-    def _is_needed_elsewhere(self, link: Link) -> bool:
-        """Return whether a returned connection must be closed for a waiter of another pool. Under the lock."""
+    def _must_close(self, link: Link) -> bool:
+        """Return whether a returned connection must be closed: for a waiter of another pool, or to leave its database.
+
+        Under the lock.
+        """
+        if self._budget.closes_on_return(link.slot):
+            return True
         if not self._budget.contended:
             return False
         front = cast("Waiter[CountedConnection] | None", next(iter(self._waiting), None))

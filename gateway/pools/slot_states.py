@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from gateway.pools.table import BUSY, CHANGE_COUNTERS, CLOSING, FREE, IDLE, LAST_USES, LOST, SharedTable
+from gateway.pools.table import BUSY, CHANGE_COUNTERS, CLOSING, FREE, IDLE, LAST_USES, LOST, ON_RETURN, SharedTable
 
 
 class SlotStates:
@@ -29,6 +29,10 @@ class SlotStates:
         table, now = self._table, monotonic()
         table.since[slot] = table.last_uses[table.databases[slot] % LAST_USES] = now
         table.states[slot] = IDLE
+
+    def closes_on_return(self, slot: int) -> bool:
+        """Return whether the connection of a leased slot is to be closed when it is given back."""
+        return self._table.requested[slot] == ON_RETURN
 
     def closing(self, slot: int) -> None:
         """Mark the slot as closing: PostgreSQL ends the backend."""

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from gateway.pools.eviction import ranks_to_close
-from gateway.pools.table import CLOSING, FREE, IDLE, LOST, OBSERVER, SharedTable
+from gateway.pools.table import CLOSING, FREE, IDLE, LOST, OBSERVER, ON_RETURN, SharedTable
 
 #: Of each state, whether the connection stays; FREE is 0, so that states themselves say which slots have one.
 _STAYING: Final = bytes(state not in (FREE, CLOSING, LOST) for state in range(256))
@@ -204,9 +204,9 @@ class TableSnapshot:
             return []
         requested, idle = self.requested, self.idle(key=key)
         idle.sort(key=self.since.__getitem__)
-        asked = [slot for slot in idle if requested[slot]]
+        asked = [slot for slot in idle if 0.0 < requested[slot] < ON_RETURN]
         if asked:
-            idle = [slot for slot in idle if not requested[slot]]
+            idle = [slot for slot in idle if not 0.0 < requested[slot] < ON_RETURN]
             ignored = [slot for slot in asked if requested[slot] <= self.at - EVICTION_SECONDS]
             count -= len(asked) - len(ignored)
         chosen = [idle[rank] for rank in ranks_to_close(count, len(idle), self.returning if key is None else 0.0)]

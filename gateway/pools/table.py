@@ -38,6 +38,8 @@ IDLE: Final = 3  #: in its pool; may be evicted
 CLOSING: Final = 4  #: PostgreSQL ends the backend; free when the socket shows that it has
 LOST: Final = 5  #: no process here has the connection any more, but its backend may live on
 
+ON_RETURN: Final = float("inf")  #: in ``requested``: when the connection, which is in use, is given back
+
 _FIRST_WORKER: Final = MUTEX + 1  #: the byte of the file whose record lock is the first worker's
 _MAGIC: Final = int.from_bytes(b"ssdbgw02", "little")
 _LAYOUT: Final = (  # name, element, count; every array's size is a multiple of eight, so that every element is aligned
@@ -119,7 +121,7 @@ class SharedTable:
         self.databases: memoryview[int] = arrays["databases"]
         self.since: memoryview[float] = arrays["since"]  #: when the state began, if idle, closing or lost
         self.states: memoryview[int] = arrays["states"]
-        self.requested: memoryview[float] = arrays["requested"]  #: when its closing was requested, if idle; 0: not
+        self.requested: memoryview[float] = arrays["requested"]  #: when its closing was requested; 0: not; or ON_RETURN
         self.ticket_owners: memoryview[int] = arrays["ticket_owners"]  #: 0: no ticket
         self.ticket_databases: memoryview[int] = arrays["ticket_databases"]
         self.ticket_arrivals: memoryview[float] = arrays["ticket_arrivals"]

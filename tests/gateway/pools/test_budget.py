@@ -11,7 +11,7 @@ import pytest
 
 from gateway.pools.budget import Budget
 from gateway.pools.snapshot import Limits
-from gateway.pools.table import IDLE, SharedTable
+from gateway.pools.table import IDLE, ON_RETURN, SharedTable
 from gateway.pools.waiter import Waiter
 
 TOTAL, SPARE = 100, 4
@@ -87,6 +87,16 @@ def test_closing_the_connections_of_a_database_leaves_out_those_of_a_killed_work
     worker.budget.close_idle(1)
     assert worker.closed == [1]
     assert table.states[left] == IDLE  # until its backend is known to have ended
+
+
+def test_a_connection_that_was_given_back_just_before_it_was_to_be_closed_is_evicted_as_others(worker):
+    for database in range(1, TOTAL + 1):
+        worker.use(database)
+    requested = worker.budget._table.requested
+    for slot in range(TOTAL):
+        requested[slot] = ON_RETURN
+    worker.use(TOTAL + 1)
+    assert len(worker.closed) == 1
 
 
 def test_a_worker_may_end_while_it_is_notified(tmp_path, monkeypatch):

@@ -143,6 +143,17 @@ def test_forgetting_a_database_closes_the_idle_connections_of_all_workers(
     wait_until(lambda: backends() == {})
 
 
+def test_forgetting_a_database_closes_connections_in_use_when_they_are_given_back(
+    other_worker, databases, make_registry, backends
+):
+    (name,), other, registry = databases(1), other_worker(), make_registry(**SETTINGS)
+    other.tell(f"hold {name}")
+    registry.forget(name)
+    assert backends() == {name: backends()[name]}
+    other.tell(f"release {name}")
+    wait_until(lambda: backends() == {})
+
+
 def test_every_worker_is_notified_of_a_deploy(other_worker, make_registry):
     registry, other = make_registry(), other_worker()
     before = registry.changes("one")
