@@ -55,14 +55,21 @@ def effects(before: Catalog, after: Catalog, pending: Sequence[SchemaFile]) -> I
     """
     files = FileIndex(pending)
     for difference in diff_catalogs(actual=before, wanted=after, former=before).changes:
-        only = pending[0] if len(pending) == 1 else None
-        file = only or files.changing(bare_name(difference.table), difference.name)
+        file = _file_of(difference, pending, files)
         yield Effect(difference=difference, file=file.label if file else None)
 
 
 def subject_of(difference: Difference) -> Hashable:
     """Return the identity of an expected effect, without the types that migrations may give it on their way."""
     return (difference.table, difference.change_type, difference.name)
+
+
+def _file_of(difference: Difference, pending: Sequence[SchemaFile], files: FileIndex) -> SchemaFile | None:
+    """Return the migration that seems to have made a change; None if it was made for the migrations, as declared."""
+    name = bare_name(difference.table)
+    if difference.change_type.startswith("add_") and not files.mentioning(difference.name or name):
+        return None
+    return pending[0] if len(pending) == 1 else files.changing(name, difference.name)
 
 
 def changes_to_new(actual: Catalog, desired: DesiredSchema) -> tuple[Change, ...]:

@@ -32,7 +32,8 @@ def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: Fu
 
     :raises MigrationFailed: PostgreSQL refused a file, also after all others
     """
-    FileRunner(session, session.run_file, error_class=MigrationFailed).run_all(files, functions.deploy_early)
+    runner = FileRunner(session, session.run_file, error_class=MigrationFailed)
+    runner.run_all(files, functions.deploy_early, in_parts=True)
 
 
 def run_attachments(session: DeploySession, schema: Schema, functions: FunctionDeployer) -> None:

@@ -10,6 +10,7 @@ import psycopg
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.script import statement_files
 
 #: SQLSTATEs for a missing function, table, other object, column or schema.
 UNDEFINED: Final = frozenset({"42883", "42P01", "42704", "42703", "3F000"})
@@ -60,24 +61,33 @@ class FileRunner:
         """
         waiting = list(files)
         while waiting:
-            failed: list[tuple[SchemaFile, psycopg.Error]] = []
-            for file in waiting:
-                try:
-                    with self._session.savepoint():
-                        self._run(file)
-                except psycopg.Error as exc:
-                    if exc.sqlstate not in self._retried:
-                        raise self._session.failure(exc, self._error_class, file=file) from exc
-                    failed.append((file, exc.with_traceback(None)))  # the traceback would refer to this list
+            failed = self._run_each(waiting)
             if len(failed) == len(waiting):
                 return failed
             waiting = [file for file, _ in failed]
         return []
 
-    def run_all(self, files: Sequence[SchemaFile], help_out: Callable[[], bool] = lambda: False) -> None:
+    def _run_each(self, files: Sequence[SchemaFile]) -> list[tuple[SchemaFile, psycopg.Error]]:
+        """Run *files* one by one, and return those that fail, each with the error of PostgreSQL."""
+        failed: list[tuple[SchemaFile, psycopg.Error]] = []
+        for file in files:
+            try:
+                with self._session.savepoint():
+                    self._run(file)
+            except psycopg.Error as exc:
+                if exc.sqlstate not in self._retried:
+                    raise self._session.failure(exc, self._error_class, file=file) from exc
+                failed.append((file, exc.with_traceback(None)))  # the traceback would refer to this list
+        return failed
+
+    def run_all(
+        self, files: Sequence[SchemaFile], help_out: Callable[[], bool] = lambda: False, *, in_parts: bool = False
+    ) -> None:
         """Run *files* in the given order if possible, else in a working order.
 
         :param help_out: called if no order works; may create missing objects, and returns whether it did
+        :param in_parts: if no order works, run the statements of files one by one: a view may call a function that
+            needs a table of the same file
         :raises EngineError: PostgreSQL refused a file in every order
         """
         if self.run_together(files):
@@ -85,6 +95,10 @@ class FileRunner:
         failed = self.run_what_works(files)
         while failed and help_out():
             failed = self.run_what_works([file for file, _ in failed])
+        if failed and in_parts:
+            failed = self._run_each([part for file, _ in failed for part in statement_files(file)])
+            while failed and help_out():
+                failed = self._run_each([part for part, _ in failed])
         if failed:
             file, reason = failed[0]
             raise self._session.failure(reason, self._error_class, file=file) from reason

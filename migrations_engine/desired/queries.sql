@@ -1,5 +1,6 @@
 -- name: database
-SELECT FROM pg_catalog.pg_database WHERE datname = %(name)s
+-- Whether the session's role may do in a database what its owner may.
+SELECT pg_catalog.pg_has_role(datdba, 'USAGE'), session_user FROM pg_catalog.pg_database WHERE datname = %(name)s
 
 -- name: unused_databases
 -- Databases with the given prefix in their name and without a session.

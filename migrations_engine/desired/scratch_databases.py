@@ -20,7 +20,8 @@ _QUERIES: Final = load_queries(__package__)
 NAME_PREFIX: Final = "_stonescriptdb_gateway_scratch"  #: of all scratch databases
 _PASSING_PREFIX: Final = f"{NAME_PREFIX}_"  #: followed by the time of creation in seconds, and a random part
 _ABANDONED_AFTER_SECONDS: Final = 60  #: without a session then, it was left by a crash
-_DUPLICATE_DATABASE: Final = "42P04"
+#: SQLSTATEs for a database that exists, and for one that another session has created in the meantime.
+_EXISTS: Final = frozenset({"42P04", "23505"})
 
 Connect = Callable[[str], AbstractContextManager[psycopg.Connection[Any]]]
 
@@ -50,9 +51,8 @@ class ScratchDatabases:
         """
         with self.connect(self.maintenance_database) as maintenance:
             self._drop_abandoned(maintenance)
-            if maintenance.execute(_QUERIES["database"], {"name": self._kept}).fetchone() is None:
-                self._create(maintenance, self._kept, may_exist=True)
-        with self.connect(self._kept) as connection, connection.transaction(force_rollback=True):
+            name = self._kept(maintenance)
+        with self.connect(name) as connection, connection.transaction(force_rollback=True):
             connection.execute(_QUERIES["lock_scratch"])
             yield connection
 
@@ -85,7 +85,7 @@ class ScratchDatabases:
             if self.owner is not None:
                 maintenance.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
         except psycopg.Error as exc:
-            if may_exist and exc.sqlstate == _DUPLICATE_DATABASE:  # another deploy has created it
+            if may_exist and exc.sqlstate in _EXISTS:  # another deploy has created it
                 return
             advice = ""
             if isinstance(exc, psycopg.errors.InsufficientPrivilege):
@@ -98,12 +98,20 @@ class ScratchDatabases:
                 server=server,
             ) from exc
 
-    @property
-    def _kept(self) -> str:
-        """Return the name of the database that is kept, because nothing in it is ever committed."""
-        if self.template == "template0" and self.owner is None:
-            return NAME_PREFIX
-        kind = blake2b(f"{self.template}\0{self.owner}".encode(), digest_size=8).hexdigest()
+    def _kept(self, maintenance: psycopg.Connection[Any]) -> str:
+        """Create the database that is kept, because nothing in it is ever committed, if needed, and return its name."""
+        is_usual = self.template == "template0" and self.owner is None
+        name = NAME_PREFIX if is_usual else self._name_for(self.owner)
+        found = maintenance.execute(_QUERIES["database"], {"name": name}).fetchone()
+        if found is not None and self.owner is None and not found[0]:  # the gateway had another role before
+            name = self._name_for(found[1])
+            found = maintenance.execute(_QUERIES["database"], {"name": name}).fetchone()
+        if found is None:
+            self._create(maintenance, name, may_exist=True)
+        return name
+
+    def _name_for(self, owner: str | None) -> str:
+        kind = blake2b(f"{self.template}\0{owner}".encode(), digest_size=8).hexdigest()
         return f"{NAME_PREFIX}_of_{kind}"
 
     def _drop_abandoned(self, maintenance: psycopg.Connection[Any]) -> None:

@@ -19,6 +19,8 @@ from migrations_engine.source.statements import SqlStatement, split, transaction
 
 _BEGIN_AND_END: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
 _SEPARATOR: Final = ";\n"  #: between the statements of a file that runs whole
+_PARTS_AT_MOST: Final = 2000
+_SETTINGS: Final = {("SET",), ("RESET",)}
 _SETTING_FUNCTION: Final = re.compile("set_config", re.IGNORECASE)
 _REPLACEABLE: Final = {("FUNCTION",), ("PROCEDURE",), ("AGGREGATE",), ("TRIGGER",), ("VIEW",), ("RULE",)}
 
@@ -79,6 +81,20 @@ class Script:
     def created(self) -> tuple[NamedObject, ...]:
         """The objects that its CREATE statements name."""
         return tuple(made for statement in self.statements if (made := created_name(statement)) is not None)
+
+
+def statement_files(file: SchemaFile) -> tuple[SchemaFile, ...]:
+    """Return each statement of *file* as a file, with the settings before it. A very long file is returned whole."""
+    if len(script_of(file).statements) > _PARTS_AT_MOST:
+        return (file,)
+    settings: list[SqlStatement] = []
+    found = []
+    for statement in script_of(file).statements:
+        if statement.words[:1] in _SETTINGS:
+            settings.append(statement)
+        else:
+            found.append(part_of(file, (*settings, statement)))
+    return tuple(found)
 
 
 def _replacing(statement: SqlStatement) -> str:

@@ -227,3 +227,34 @@ def test_a_dry_run_cannot_commit_an_enum_value_and_reports_it(tenant):
     }
     assert "which a dry run cannot" in tenant.migrate(grown, dry_run=True).warnings[-1]
     assert tenant.migrate(grown).migrations_applied == 1
+
+
+def test_a_view_may_call_a_function_over_a_table_of_the_same_file(tenant, make_database):
+    schema = "CREATE TABLE {0} (a text);\nCREATE VIEW {0}_v AS SELECT {0}_f({0}) AS b FROM {0};\n"
+    function = "CREATE FUNCTION {0}_f({0}) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT $1.a $$;"
+    small = {"tables/all.pssql": schema.format("t"), "functions/all.pssql": function.format("t")}
+    tenant.register(small)
+    grown = {
+        label: text + part.format("u") for (label, text), part in zip(small.items(), (schema, function), strict=True)
+    }
+    new = type(tenant)(make_database())
+    for one in (tenant, new):
+        assert one.register(grown).differences == ()
+        assert one.rows("SELECT count(*) FROM u_v") == [(0,)]
+    with pytest.raises(MigrationFailed) as failure:
+        type(tenant)(make_database()).register(grown | {"functions/all.pssql": function.format("t")})
+    assert (failure.value.file, failure.value.line) == ("tables/all.pssql", 4)
+
+
+def test_what_is_declared_and_made_for_a_migration_is_not_its_effect(tenant):
+    tenant.register({"tables/t.pssql": "CREATE TABLE t (a int)"})
+    files = {
+        "tables/t.pssql": "CREATE TABLE t (a int, b int)",
+        "tables/u.pssql": "CREATE TABLE u (a int)",
+        "migrations/001.pssql": "INSERT INTO u SELECT a FROM t",
+    }
+    changes = tenant.migrate(files).schema_validation.safe_changes
+    assert {(one.change_type, one.column, one.file) for one in changes} == {
+        ("add_table", None, "migrations/001.pssql"),
+        ("add_column", "b", None),
+    }

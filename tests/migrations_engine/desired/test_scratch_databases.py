@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from migrations_engine import SCRATCH_NAME_PREFIX, DesiredSchemas
@@ -41,7 +42,8 @@ def test_a_schema_with_migrations_outside_a_transaction_has_a_temporary_database
     assert set(scratch_databases(admin)) <= {SCRATCH_NAME_PREFIX}
 
 
-def test_schemas_are_loaded_concurrently_without_disturbing_each_other(make_database):
+def test_schemas_are_loaded_concurrently_without_disturbing_each_other(make_database, superuser):
+    superuser.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(SCRATCH_NAME_PREFIX)))
     tenants = [Tenant(make_database()) for _ in range(3)]
     for tenant in tenants:
         tenant.register(BEFORE)
@@ -59,3 +61,20 @@ def test_a_refusal_is_not_followed_by_advice_that_does_not_fit(postgres_url):
     with pytest.raises(ScratchUnavailable, match="nosuch") as raised, scratch.transaction():
         pass
     assert "CREATEDB" not in raised.value.message
+
+
+def test_the_scratch_database_of_another_role_is_not_used(tenant, admin, superuser, postgres_url):
+    tenant.register(BEFORE)
+    tenant.migrate(AFTER)  # it exists now
+    former = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+    scratch, role = sql.Identifier(SCRATCH_NAME_PREFIX), sql.Identifier(admin.info.user)
+    superuser.execute(former.format(scratch, sql.Identifier(superuser.info.user)))
+    try:
+        for number in (2, 3):
+            tenant.migrate(AFTER | {f"migrations/00{number}.pssql": "INSERT INTO t (a) VALUES (2)"})
+            others = scratch_databases(admin).keys() - {SCRATCH_NAME_PREFIX}
+            assert len(others) == 1
+    finally:
+        superuser.execute(former.format(scratch, role))
+        for name in scratch_databases(admin).keys() - {SCRATCH_NAME_PREFIX}:
+            superuser.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
