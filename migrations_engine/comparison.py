@@ -10,9 +10,9 @@ from migrations_engine.catalog import read_catalog
 from migrations_engine.counted_rows import CountedReport, count_rows
 from migrations_engine.deploy.change_runner import ChangeRunner, without
 from migrations_engine.deploy.declared import (
-    NewNames,
     fill_new_tables,
     install_extensions,
+    new_names,
     run_attachments_to_migrated,
     run_new_files,
 )
@@ -21,11 +21,10 @@ from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import seem_to_rename
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.desired import DesiredSchema
+from migrations_engine.desired import DesiredSchema, declaring_files
 from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, target_catalog
 from migrations_engine.effects import (
     Effect,
-    bare_name,
     changes_to_new,
     differences_from_new,
     effects,
@@ -33,12 +32,11 @@ from migrations_engine.effects import (
     subject_of,
 )
 from migrations_engine.judgement import Judgement, summary
-from migrations_engine.model import Catalog, Relation, Type
-from migrations_engine.model import Sequence as SequenceObject
+from migrations_engine.model import Catalog
 from migrations_engine.report import Change, DeployReport, RowNumbers, SchemaValidation
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attachments import blocks_with_routines
-from migrations_engine.source.attribution import FileIndex
+from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.dependency_order import order_tables, order_types
 
 #: Additions that all others may need.
@@ -75,7 +73,8 @@ class Comparison:
             owned_routines=functions.owned,
             run_again=functions.run_again,
         )
-        self._changes = ChangeRunner(session, self._dependants, functions.deploy_early)
+        declaring = declaring_files(situation.schema)
+        self._changes = ChangeRunner(session, self._dependants, functions.deploy_early, declaring)
         self._pending_files = FileIndex(situation.pending)
         self._target: Catalog | None = None  #: decided when the migrations have run
         self._added_early = False
@@ -116,7 +115,7 @@ class Comparison:
         schema, before = self._situation.schema, self._situation.before
         install_extensions(self._session, (*schema.types, *schema.tables), self._situation.installed)
         diff = self._undeclared(self._is_lasting_type, actual=before)
-        if diff and run_new_files(self._session, order_types(schema.types), _new_names(diff)):
+        if diff and run_new_files(self._session, order_types(schema.types), new_names(diff)):
             diff = self._undeclared(self._is_lasting_type)
         self._changes.run_what_works(diff)
         self.types_altered = len(self.add_enum_values())
@@ -272,7 +271,7 @@ class Comparison:
 
     def _add(self, diff: CatalogDiff, *, early: bool = False) -> None:
         """Apply the safe differences. New tables are created by their files, if those contain nothing else."""
-        new = _new_names(diff)
+        new = new_names(diff)
         tables: tuple[SchemaFile, ...] = ()
         if any(item.change_type == "add_table" for item in diff.changes):
             tables = order_tables(self._situation.schema.tables)
@@ -291,8 +290,3 @@ class Comparison:
             else:
                 self._changes.run(diff, may_leave=bool(self._judgement.accepted))
         fill_new_tables(self._session, tables, new)
-
-
-def _new_names(diff: CatalogDiff) -> NewNames:
-    wanted = [item.wanted for item in diff.changes if item.change_type.startswith("add_")]
-    return {(item.schema, item.name) for item in wanted if isinstance(item, Relation | SequenceObject | Type)}

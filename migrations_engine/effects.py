@@ -10,7 +10,7 @@ from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed,
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import Change, RowNumbers
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.attribution import FileIndex
+from migrations_engine.source.attribution import FileIndex, bare_name
 
 
 def expected_effects(before: Catalog, complete: Catalog, pending: Sequence[SchemaFile]) -> CatalogDiff:
@@ -101,7 +101,6 @@ def differences_from_new(
     for change in changes:
         if change.change_type.startswith("drop_") and blocks.changing(bare_name(change.table)) is not None:
             continue
-        subject = f"{change.table}.{change.column}" if change.column else change.table
         if change.key in forced:
             cause = "it was forced to stay as it is"
         elif (change.table, change.column) in desired.disputed:
@@ -112,7 +111,7 @@ def differences_from_new(
             cause = "it was changed by hand, or by a file that is gone"
         here, there = change.from_type or "not there", change.to_type or "not there"
         what = change.change_type.replace("_", " ")
-        yield " ".join(f"{subject} ({what}): here {here}, in a new database {there}; {cause}".split())
+        yield " ".join(f"{change.subject} ({what}): here {here}, in a new database {there}; {cause}".split())
     by_hand = "it was made or dropped by hand, or by a file that is gone"
     for line in sorted({*actual.uncovered} ^ {*desired.fresh.uncovered}):
         place = "here, not in a new database" if line in actual.uncovered else "not here, in a new database"
@@ -129,11 +128,6 @@ def _validated(actual: Catalog, fresh: Catalog) -> Iterator[str]:
             if constraint.unvalidated and (constraint.name, constraint.definition) in validated:
                 subject = f"{relation.label}.{constraint.name}"
                 yield f"{subject}: here validated, in a new database NOT VALID; VALIDATE CONSTRAINT was run"
-
-
-def bare_name(label: str) -> str:
-    """Return the name in a label, without its schema and quotes."""
-    return label.rpartition(".")[2].strip('"')
 
 
 def _names_of(relation: Relation) -> list[str]:

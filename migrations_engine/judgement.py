@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from migrations_engine.deploy.change_runner import without
+from migrations_engine.deploy.change_runner import described, without
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
@@ -69,9 +69,9 @@ class Judgement:
 
 def summary(change: Change) -> str:
     """Return *change* as a phrase for messages."""
-    subject = f"{change.table}.{change.column}" if change.column else change.table
-    risk = "" if change.rows_at_risk is None else f", {change.rows_at_risk} rows at risk"
-    return f"{subject}: {change.change_type.replace('_', ' ')}, {change.compatibility} ({change.reason}{risk})"
+    rows = change.rows_at_risk
+    risk = "" if rows is None else f", {rows} {'row' if rows == 1 else 'rows'} at risk"
+    return f"{described(change)}, {change.compatibility} ({change.reason}{risk})"
 
 
 def _changed_default_rights(diff: CatalogDiff) -> Iterator[str]:

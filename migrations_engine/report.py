@@ -25,6 +25,13 @@ class Change:
     file: str | None = None  #: the migration that made the change
 
     @property
+    def subject(self) -> str:
+        """The object that changes, as it is named in messages."""
+        if self.change_type == "alter_comment":
+            return f"the comment on {self.column} {self.table}"
+        return f"{self.table}.{self.column}" if self.column else self.table
+
+    @property
     def key(self) -> tuple[str, str, str | None, str | None, str | None]:
         """Return the identity of the change, without counts and reasons."""
         return (self.table, self.change_type, self.column, self.from_type, self.to_type)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+import psycopg
+
 from migrations_engine.deploy.ddl import Alteration, alterations
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
@@ -15,6 +17,7 @@ from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DatabaseObject
 from migrations_engine.report import Change
+from migrations_engine.source.attribution import FileIndex, bare_name
 
 _DOES_NOT_FIT: Final = "42"  #: SQLSTATE class of statements whose objects are missing, or of other types
 _SENSELESS: Final = (_DOES_NOT_FIT, "22")  #: SQLSTATE classes; the latter are unsuitable values
@@ -28,12 +31,16 @@ class ChangeRunner:
 
     :param dependants: drops dependants of changed objects, which are then missing and created again
     :param make_functions: creates functions early, and returns whether there is a new one
+    :param declaring: the files that declare objects, for errors
     """
 
-    def __init__(self, session: DeploySession, dependants: Dependants, make_functions: Callable[[], bool]) -> None:
+    def __init__(
+        self, session: DeploySession, dependants: Dependants, make_functions: Callable[[], bool], declaring: FileIndex
+    ) -> None:
         self._session = session
         self._dependants = dependants
         self._make_functions = make_functions
+        self._declaring = declaring
         self.undone: tuple[Change, ...] = ()  #: changes that PostgreSQL refused because of a forced difference
 
     def run_what_works(self, diff: CatalogDiff) -> None:
@@ -126,10 +133,18 @@ class ChangeRunner:
 
     def _run_one(self, alteration: Alteration) -> None:
         step = "types" if alteration.change.change_type in _TYPES else "tables"
-        with self._session.failures_as(what=f"{alteration.change.change_type} on {alteration.table}"):
+        try:
             self._session.run(alteration.sql, step=step, effect=alteration.effect)
+        except psycopg.Error as exc:
+            file = self._declaring.declaring(bare_name(alteration.table))
+            raise self._session.failure(exc, MigrationFailed, file=file, what=described(alteration.change)) from exc
         for change in alteration.changes:
             self._session.log(change.change_type, change.table, column=change.column)
+
+
+def described(change: Change) -> str:
+    """Return the object of *change* and what changes, for messages."""
+    return f"{change.subject}: {change.change_type.replace('_', ' ')}"
 
 
 def without(changes: Iterable[Change], keys: Iterable[tuple[str | None, ...]]) -> tuple[Change, ...]:

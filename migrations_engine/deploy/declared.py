@@ -12,8 +12,10 @@ from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
-from migrations_engine.model import DEFAULT_SCHEMA, Catalog
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog, Relation, Type
+from migrations_engine.model import Sequence as SequenceObject
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attachments import SETTING_WORDS, attachment_files
@@ -25,6 +27,12 @@ from migrations_engine.tracking import DeployState
 _HARMLESS: Final = SETTING_WORDS | {"SET"}
 
 NewNames = Collection[tuple[str, str]]  #: schema and name of each missing declared relation and type
+
+
+def new_names(diff: CatalogDiff) -> NewNames:
+    """Return the names of the relations and types that *diff* adds."""
+    wanted = [item.wanted for item in diff.changes if item.change_type.startswith("add_")]
+    return {(item.schema, item.name) for item in wanted if isinstance(item, Relation | SequenceObject | Type)}
 
 
 def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer) -> None:

@@ -197,14 +197,15 @@ class DeploySession:
         what: str = "",
         advice: str = "",
     ) -> EngineError:
-        """Return the error of the engine for one of PostgreSQL, with *file* or *what* was done."""
+        """Return the error of the engine for one of PostgreSQL, with *file* and *what* was done."""
         server = ServerMessage.of(exc)
         if self.connection.closed:
             return DeployInterrupted(f"the connection to PostgreSQL was lost: {server.message}", server=server)
         label = file.label if file else None
         line = self._lines.get(exc)
         place = f"{label}, line {line}" if label and line else label
-        message = f"{place or what or 'a statement'} failed: {server.message}{advice}"
+        subject = ": ".join(text for text in (place, what) if text) or "a statement"
+        message = f"{subject} failed: {server.message}{advice}"
         return error_class(message, file=label, line=line, server=server)
 
 

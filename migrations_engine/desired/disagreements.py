@@ -12,7 +12,7 @@ from migrations_engine.report import Change
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.attachments import attachment_files
-from migrations_engine.source.attribution import FileIndex
+from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.script import script_of
 
 #: Missing objects of kinds that PostgreSQL wants dropped before it changes a column that they use.
@@ -26,21 +26,20 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
     :param complete: what they make there together with all migrations
     :param fresh: the final catalog of a new database
     """
-    declarations = FileIndex((*schema.tables, *schema.types, *attachment_files(schema)))
+    declarations = declaring_files(schema)
     migrations = FileIndex(schema.migrations)
     lasting = {change.key for change in disagreeing(declared, fresh)}
     for change in disagreeing(declared, complete):
-        table = change.table.rpartition(".")[2].strip('"')
+        table = bare_name(change.table)
         declaring = declarations.declaring(table)
         only = schema.migrations[0] if len(schema.migrations) == 1 else None
         migration = only or migrations.changing(table, change.column)
-        subject = f"{change.table}.{change.column}" if change.column else change.table
         if change.key not in lasting and _makes_room(change, [migration] if migration else schema.migrations, declared):
             continue
         made = f"makes it {change.from_type}" if change.from_type else "drops or renames it"
         given = (change.from_type or "none") if change.key in lasting else "what is declared"
         sentence = (
-            f"{declaring.label if declaring else 'tables/'} declares {subject}{_as(change)}, "
+            f"{declaring.label if declaring else 'tables/'} declares {change.subject}{_as(change)}, "
             f"{migration.label if migration else 'a migration'} {made}; new databases get {given}"
         )
         yield " ".join(sentence.split())  # definitions have several lines
@@ -67,6 +66,11 @@ def _makes_room(change: Change, migrations: Iterable[SchemaFile], declared: Cata
     )
 
 
+def declaring_files(schema: Schema) -> FileIndex:
+    """Return the files of *schema* that declare objects."""
+    return FileIndex((*schema.tables, *schema.types, *attachment_files(schema)))
+
+
 def disagreeing(declared: Catalog, complete: Catalog) -> list[Change]:
     """Return the changes that would make *complete* as declared. Undeclared objects do not count."""
     if declared == complete:
@@ -79,4 +83,5 @@ def _as(change: Change) -> str:
     what = change.change_type.partition("_")[2].removeprefix("column_").replace("_", " ")
     if change.to_type is None:
         return f" without {what}" if change.from_type else ""
-    return f" as {change.to_type}" if change.change_type.startswith("add_") else f" with {what} {change.to_type}"
+    is_whole = change.change_type.startswith("add_") or change.change_type == "alter_comment"
+    return f" as {change.to_type}" if is_whole else f" with {what} {change.to_type}"

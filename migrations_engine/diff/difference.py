@@ -82,5 +82,5 @@ class Difference:
         if verdict.decided_by_rows and rows == 0:
             verdict = verdict._replace(compatibility="safe", reason=f"{verdict.reason}; no row violates it")
         elif verdict.decided_by_rows:
-            verdict = verdict._replace(reason=f"{verdict.reason}; {rows} rows violate it")
+            verdict = verdict._replace(reason=f"{verdict.reason}; existing rows violate it")
         return replace(self, rows_at_risk=rows, verdict=verdict)

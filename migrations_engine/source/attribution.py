@@ -65,6 +65,11 @@ class FileIndex:
         return words, large
 
 
+def bare_name(label: str) -> str:
+    """Return the name in a label, without its schema and quotes."""
+    return label.rpartition(".")[2].strip('"')
+
+
 def mentions_name(text: str, name: str) -> bool:
     """Return whether *name* is a word in *text*, also in a string or comment."""
     return occurs(_pattern(name), text)

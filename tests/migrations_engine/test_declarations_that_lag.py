@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from migrations_engine.errors import MigrationFailed
 from tests.support.structure import structure_of
 
 from .conftest import Tenant
@@ -117,6 +118,29 @@ def test_the_declared_table_comes_back_without_the_migration(tenant: Tenant) -> 
         ("add_column", "pets", "owner")
     ]
     assert any(line.startswith("pets.owned_by (drop column)") for line in report.differences)
+
+
+def test_a_declaration_that_cannot_hold_is_named_with_its_file(tenant: Tenant) -> None:
+    files = {
+        "types/mood.pssql": TYPE,
+        "tables/t.pssql": "CREATE TABLE t (m mood); CREATE INDEX t_m ON t (m) WHERE m = 'glad';",
+    }
+    tenant.register(files)
+    with pytest.raises(MigrationFailed) as failure:
+        tenant.migrate(files | {"migrations/1.pssql": "ALTER TYPE mood RENAME VALUE 'glad' TO 'happy';"})
+    assert failure.value.file == "tables/t.pssql"
+    refusal = 'invalid input value for enum mood: "glad"'
+    assert failure.value.message == f"tables/t.pssql: t.t_m: alter index failed: {refusal}"
+
+
+def test_a_comment_is_named_by_its_object(tenant: Tenant) -> None:
+    files = {"tables/t.pssql": "CREATE TABLE t (a int); COMMENT ON COLUMN t.a IS 'one';"}
+    tenant.register(files)
+    report = tenant.migrate(files | {"migrations/1.pssql": "COMMENT ON COLUMN t.a IS 'two';"})
+    assert report.warnings == (
+        "tables/t.pssql declares the comment on table column public.t.a as one, migrations/1.pssql makes it two; "
+        "new databases get what is declared",
+    )
 
 
 def caught_up(lag: Lag) -> dict[str, str]:

@@ -180,7 +180,7 @@ def test_rows_that_decide_about_statements_are_not_repeated(pair, repeated, forc
         report = pair[1].migrate(changed, proven=proven, force=force)
         assert [one.rows_at_risk for one in report.schema_validation.dataloss_changes] == [1]
     else:
-        with pytest.raises(EngineError, match="1 rows violate it"):
+        with pytest.raises(EngineError, match="violate it, 1 row at risk"):
             pair[1].migrate(changed, proven=proven)
     assert repeated == [False]
 

@@ -135,8 +135,12 @@ class Seeders:
         for insert in _inserts_of(file):
             table = self._find_table(insert.target)
             if table is None:
+                line = insert.statement.start_line
                 raise MigrationFailed(
-                    f"{file.label} fills table {insert.target.name}, which does not exist", file=file.label
+                    f"{file.label}, line {line} fills table {insert.target.name}, which does not exist; create it in "
+                    "tables/ or a migration, or take the statement out",
+                    file=file.label,
+                    line=line,
                 )
             found.append((table, insert))
         return found
