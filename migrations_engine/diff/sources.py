@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from operator import attrgetter
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from migrations_engine.model import Catalog
 
 T = TypeVar("T")
 U = TypeVar("U")
+#: Attributes that only make sense together, and what is compared of them.
+Part: TypeAlias = tuple[tuple[str, ...], Callable[[Any], Hashable]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,17 @@ class Versions(Generic[T]):
         if self.knows_former and spelled(self.declared) not in (spelled(self.former), spelled(self.stated)):
             return self.declared
         return self.declared if spelled(self.actual) == spelled(self.declared) else self.complete
+
+    def decide_parts(self, parts: Iterable[Part]) -> dict[str, Any]:
+        """Return the values of the attributes of the target, each part from the version that is its target."""
+        whole = self.within(lambda version: version)
+        chosen = [(names, whole.decide(key)) for names, key in parts]
+        return {name: getattr(version, name) for names, version in chosen for name in names}
+
+
+def together(*names: str) -> Part:
+    """Return a part of these attributes, compared as they are."""
+    return names, attrgetter(*names)
 
 
 def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]) -> dict[str, Versions[U]]:

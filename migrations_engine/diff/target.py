@@ -13,7 +13,7 @@ migration changed them, if their dependencies exist. Objects made only by a migr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
@@ -22,9 +22,9 @@ from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.printed import alike_in
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
 from migrations_engine.diff.target_relations import alike, target_table, target_view
-from migrations_engine.diff.type_alterations import type_shape
+from migrations_engine.diff.target_types import target_sequence, target_type
 from migrations_engine.diff.use_order import labels_by_use
-from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation
 
 
 class _Labelled(Protocol):
@@ -40,12 +40,13 @@ L = TypeVar("L", bound=_Labelled)
 def target_catalog(sources: Sources) -> Catalog:
     """Return the catalog that the database should have at the end of the deploy, undeclared objects included."""
     sources = alike_in(sources)
+    relations = tuple(_relations(sources))
+    owned = {column.sequence.label for table in relations for column in table.columns if column.sequence is not None}
+    sequences = _labelled(sources, lambda side: side.sequences, target_sequence)
     merged: dict[str, Any] = {
-        "relations": tuple(_relations(sources)),
-        "types": tuple(_labelled(sources, lambda side: side.types, type_shape)),
-        "sequences": tuple(
-            _labelled(sources, lambda side: side.sequences, lambda item: (item.options, item.owned_by, item.unlogged))
-        ),
+        "relations": relations,
+        "types": tuple(_labelled(sources, lambda side: side.types, target_type)),
+        "sequences": tuple(sequence for sequence in sequences if sequence.label not in owned),
         "objects": tuple(_objects(sources)),
     }
     sources = replace(sources, declared=_without_gone(sources.declared, replace(Catalog(), **merged)))
@@ -113,23 +114,14 @@ def _without_users_of(relation: Relation, complete: Relation | None, columns: It
     return replace(relation, attachments=tuple(item for item in found if item is not None))
 
 
-def _labelled(sources: Sources, items: Callable[[Catalog], Sequence[L]], key: Callable[[L], Hashable]) -> Iterator[L]:
-    """Yield the targets of types or sequences, each as a whole. An enum gets the values that migrations add."""
+def _labelled(
+    sources: Sources, items: Callable[[Catalog], Sequence[L]], target: Callable[[Versions[L]], L | None]
+) -> Iterator[L]:
+    """Yield the targets of types or sequences."""
     for versions in versions_by_label(sources, lambda catalog: {item.label: item for item in items(catalog)}).values():
-        if versions.declared is None:
-            chosen = versions.undeclared()
-        else:
-            chosen = versions.complete if _only_extends(versions) else versions.decide(key)
+        chosen = versions.undeclared() if versions.declared is None else target(versions)
         if chosen is not None:
             yield chosen
-
-
-def _only_extends(versions: Versions[L]) -> bool:
-    """Return whether migrations leave all declared values in an enum."""
-    declared, complete = versions.declared, versions.complete
-    if not (isinstance(declared, Type) and isinstance(complete, Type) and declared.kind == "enum"):
-        return False
-    return {*declared.values} <= {*complete.values}
 
 
 def _objects(sources: Sources) -> Iterator[DatabaseObject]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Final, TypeVar
 
 from migrations_engine.diff.expression import canonical, canonical_default
 from migrations_engine.diff.sides import like
-from migrations_engine.diff.sources import Versions
+from migrations_engine.diff.sources import Versions, together
 from migrations_engine.model import Attachment, Column, Constraint, Relation
 
 #: Attributes with which a table is created; the others concern the visibility and storage of rows.
@@ -40,7 +40,7 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
         _with_attachments(versions),
         **attributes,
         columns=tuple(_columns(versions)),
-        constraints=tuple(_constraints(versions)),
+        constraints=tuple(target_constraints(versions.within(attrgetter("constraints")))),
     )
 
 
@@ -68,18 +68,10 @@ def _columns(versions: Versions[Relation]) -> Iterator[Column]:
 
 def _column(versions: Versions[Column]) -> Column:
     """Return the column with the target of each of its attributes."""
-    parts: list[tuple[tuple[str, ...], Callable[[Column], Hashable]]] = [
-        (_TYPE, attrgetter(*_TYPE)),
-        (_VALUE, column_value),
-        (_NOT_NULL, attrgetter(*_NOT_NULL)),
-        *(((name,), attrgetter(name)) for name in _OTHERS),
-    ]
-    column = versions.declared
-    assert column is not None
-    whole = versions.within(lambda column: column)  # its attributes are parts of it
-    for names, key in parts:
-        chosen = whole.decide(key)
-        column = replace(column, **{name: getattr(chosen, name) for name in names})
+    assert versions.declared is not None
+    others = (together(name) for name in _OTHERS)
+    parts = [together(*_TYPE), (_VALUE, column_value), together(*_NOT_NULL), *others]
+    column = replace(versions.declared, **versions.decide_parts(parts))
     return _with_default_of_type(column, versions)
 
 
@@ -92,19 +84,19 @@ def _with_default_of_type(column: Column, versions: Versions[Column]) -> Column:
     return replace(column, default=complete.default) if same else column
 
 
-def _constraints(versions: Versions[Relation]) -> Iterator[Constraint]:
-    assert versions.declared is not None
+def target_constraints(versions: Versions[tuple[Constraint, ...]]) -> Iterator[Constraint]:
+    """Yield the constraints that a table or domain should have."""
     taken: list[Constraint] = []
-    for asked in versions.declared.constraints:
-        constraint = versions.within(lambda relation, asked=asked: alike(asked, relation.constraints))  # type: ignore[misc]
+    for asked in versions.declared or ():
+        constraint = versions.within(lambda constraints, asked=asked: alike(asked, constraints))  # type: ignore[misc]
         chosen = replace(constraint, declared=asked).decide(_shape)
         taken += [item for item in (constraint.complete, constraint.actual) if item is not None]
         if chosen is not None:
             yield chosen
-    for found in versions.actual.constraints if versions.actual else ():
+    for found in versions.actual or ():
         if found not in taken:
-            by_migration = versions.complete is not None and alike(found, versions.complete.constraints) is not None
-            if by_migration or versions.former is None or alike(found, versions.former.constraints) is None:
+            by_migration = alike(found, versions.complete or ()) is not None
+            if by_migration or versions.former is None or alike(found, versions.former) is None:
                 yield found
 
 

@@ -1,0 +1,55 @@
+"""The target of a type or sequence: each part follows the latest change of that part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from migrations_engine.diff.expression import canonical
+from migrations_engine.diff.sources import Versions, together
+from migrations_engine.diff.target_relations import target_constraints
+from migrations_engine.diff.type_alterations import type_shape
+from migrations_engine.model import Constraint, Sequence, Type
+
+_PARTS_OF_SEQUENCES: Final = (
+    together("type", "minimum", "maximum"),
+    *(together(name) for name in ("start", "increment", "cache", "cycle", "unlogged", "owned_by")),
+)
+_PARTS_OF_DOMAINS: Final = (
+    together("base", "collation", "details"),
+    (("default",), lambda domain: canonical(domain.default)),
+    together("not_null", "not_null_name"),
+)
+
+
+def target_sequence(versions: Versions[Sequence]) -> Sequence | None:
+    """Return the target of a declared sequence; None if it should not exist."""
+    if versions.declared is None or versions.complete is None:
+        return versions.decide(lambda _: True)
+    return replace(versions.declared, **versions.decide_parts(_PARTS_OF_SEQUENCES))
+
+
+def target_type(versions: Versions[Type]) -> Type | None:
+    """Return the target of a declared type; None if it should not exist. An enum gets the values of migrations."""
+    declared, complete = versions.declared, versions.complete
+    if declared is None or complete is None or declared.kind != complete.kind:
+        return versions.decide(type_shape)
+    if declared.kind == "enum" and {*declared.values} <= {*complete.values}:
+        return complete
+    if declared.kind != "domain":
+        return versions.decide(type_shape)
+    return replace(declared, checks=tuple(sorted(_checks(versions))), **versions.decide_parts(_PARTS_OF_DOMAINS))
+
+
+def _checks(versions: Versions[Type]) -> Iterator[tuple[str, str]]:
+    """Yield the checks that a domain should have. A second one of the same definition is none of them."""
+    declared = dict(versions.declared.checks) if versions.declared is not None else {}
+    definitions = {canonical(definition) for definition in declared.values()}
+    for check in target_constraints(versions.within(_constraints)):
+        if check.name in declared or canonical(check.definition) not in definitions:
+            yield check.name, check.definition
+
+
+def _constraints(domain: Type) -> tuple[Constraint, ...]:
+    return tuple(Constraint(name=name, kind="c", definition=definition) for name, definition in domain.checks)
