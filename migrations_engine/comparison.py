@@ -18,7 +18,7 @@ from migrations_engine.deploy.declared import (
 )
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.migrations import seem_to_rename
+from migrations_engine.deploy.migrations import seem_to_rename, with_earlier_values
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema, declaring_files
@@ -241,8 +241,8 @@ class Comparison:
 
     def _undeclared(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
         """Return declared objects that are missing before the migrations, without those that a migration renames."""
-        declared = self._situation.desired.declared
         actual = actual or read_catalog(self._session.connection)
+        declared = with_earlier_values(self._situation.desired.declared, actual, self._situation.pending)
         diff = diff_catalogs(actual=actual, wanted=declared)
         return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not self._renames(item)))
 

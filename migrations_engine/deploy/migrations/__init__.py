@@ -1,7 +1,7 @@
 """The files of ``migrations/``."""
 
 from migrations_engine.deploy.migrations.history import pending_migrations
-from migrations_engine.deploy.migrations.renames import seem_to_rename
+from migrations_engine.deploy.migrations.renames import seem_to_rename, with_earlier_values
 from migrations_engine.deploy.migrations.runner import (
     MigrationRunner,
     TransactionGroup,
@@ -16,4 +16,5 @@ __all__ = [
     "pending_migrations",
     "runs_outside_transaction",
     "seem_to_rename",
+    "with_earlier_values",
 ]

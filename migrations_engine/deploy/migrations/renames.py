@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import psycopg
@@ -16,7 +16,7 @@ from psycopg import sql
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import DEFAULT_SCHEMA
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.lexer import content_of, occurs
 from migrations_engine.source.names import Cursor, ObjectName
@@ -48,6 +48,7 @@ class Rename:
     old_name: str
     new_name: str | None  #: None if it is moved
     inverse: sql.Composed  #: the statement that takes it back
+    enum: str | None = None  #: name of the type whose value it renames
 
     @property
     def later_name(self) -> str:
@@ -92,6 +93,28 @@ def take_back_renames(session: DeploySession, migrations: Sequence[SchemaFile]) 
                     raise session.failure(exc, MigrationFailed, file=file) from exc
                 taken_back.add((file, statement.start))
     return taken_back
+
+
+def with_earlier_values(declared: Catalog, actual: Catalog, migrations: Sequence[SchemaFile]) -> Catalog:
+    """Return *declared* with the values of enums under the names that they have before *migrations* rename them.
+
+    :param actual: the database, in which some of *migrations* may have run
+    """
+    types = {(type_.schema, type_.name): type_ for type_ in declared.types if type_.kind == "enum"}
+    there = {(type_.schema, type_.name): type_.values for type_ in actual.types}
+    for file in reversed(migrations) if types else ():
+        for statement in reversed(script_of(file).statements):
+            renamed = rename_of(statement)
+            if renamed is None or renamed.enum is None or renamed.new_name is None:
+                continue
+            address = (renamed.schema or DEFAULT_SCHEMA, renamed.enum)
+            enum, values = types.get(address), there.get(address, ())
+            is_done = renamed.new_name in values and renamed.old_name not in values
+            if enum is not None and renamed.old_name not in enum.values and not is_done:
+                earlier = tuple(renamed.old_name if value == renamed.new_name else value for value in enum.values)
+                types[address] = replace(enum, values=earlier)
+    changed = tuple(types.get((type_.schema, type_.name), type_) for type_ in declared.types)
+    return declared if changed == declared.types else replace(declared, types=changed, text=None)
 
 
 def rename_of(statement: SqlStatement) -> Rename | None:
@@ -167,7 +190,7 @@ def _value(subject: ObjectName, old: str | None, cursor: Cursor) -> Rename | Non
     inverse = sql.SQL("ALTER TYPE {} RENAME VALUE {} TO {}").format(
         _spelled(subject), sql.Literal(new), sql.Literal(old)
     )
-    return Rename(kind=MEMBER, schema=subject.schema, old_name=old, new_name=new, inverse=inverse)
+    return Rename(kind=MEMBER, schema=subject.schema, old_name=old, new_name=new, inverse=inverse, enum=subject.name)
 
 
 def _member(keyword: sql.SQL, subject: ObjectName, cursor: Cursor) -> Rename | None:
