@@ -31,8 +31,10 @@ _EMPTY: Final = Catalog()
 _OF_TYPES: Final = ("42", "22")  #: SQLSTATE classes: names, operators and types that do not fit, and values
 _INVALID_VALUE: Final = "22P02"
 _IN_USE: Final = "2BP01"
-_OF_ANOTHER_KIND: Final = "42601"  #: the column is an identity or generated one
+_OF_ANOTHER_KIND: Final = frozenset({"42601", "55000"})  #: the column is an identity or generated one, or is not
+_OPTION: Final = r"GENERATED|INCREMENT|MINVALUE|MAXVALUE|START|CACHE|CYCLE|NO"  #: of the sequence of an identity column
 _SETTING_DEFAULT: Final = re.compile(r"ALTER\s+(?:COLUMN\s+)?\S+\s+SET\s+DEFAULT\b", re.IGNORECASE)
+_SETTING_IDENTITY: Final = re.compile(rf"ALTER\s+(?:COLUMN\s+)?\S+\s+(?:RESTART|SET\s+(?:{_OPTION}))\b", re.IGNORECASE)
 _CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
 #: Leading words of statements that add no rows, or only change those that there are.
 _WITHOUT_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
@@ -46,7 +48,7 @@ _HOLD_NO_ROWS: Final = frozenset(
 _TYPES: Final = frozenset({"TYPE", "DOMAIN"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
-_EXISTS: Final = frozenset({"42701", "42710"})  #: a column, another member
+_EXISTS: Final = frozenset({"42701", "42710", "42P07"})  #: a column, another member, a relation
 
 
 class History:
@@ -81,17 +83,24 @@ class History:
         """Return whether *statement*, refused with *exc*, is about what later ones or the declarations replace."""
         if exc.sqlstate == _IN_USE:
             return self._drops_what_is_new(statement)
-        if exc.sqlstate == _INVALID_VALUE and self._replaces_type_of(statement, exc):
+        if self._is_declared_otherwise(file, statement, exc):
             return True
-        if file is not self._files[-1]:
-            if exc.sqlstate in UNDEFINED and _changes_what_holds_no_rows(statement, exc):
-                return True  # it is no longer declared
-            if does_not_fit_types(exc) and self._changes_type_of_new(statement):
-                return True  # it is declared with another type now
         later = [*self._after(file, statement)]
         if does_not_fit_types(exc) and not is_insert_of_values(statement) and self._retyped(statement, exc, later):
             return True
         return _LaterStatements(statement, later, self._new).make_needless(exc)
+
+    def _is_declared_otherwise(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Return whether *statement* is about what is no longer declared, or is declared with another type now."""
+        if exc.sqlstate == _INVALID_VALUE and self._replaces_type_of(statement, exc):
+            return True
+        if exc.sqlstate in _OF_ANOTHER_KIND and self._sets_value_of_another_kind(file, statement):
+            return True
+        if file is self._files[-1]:
+            return False
+        if exc.sqlstate in UNDEFINED and _changes_what_holds_no_rows(statement, exc):
+            return True
+        return does_not_fit_types(exc) and self._changes_type_of_new(statement)
 
     def _changes_type_of_new(self, statement: SqlStatement) -> bool:
         """Return whether *statement* changes the type of a column of a new table."""
@@ -119,6 +128,16 @@ class History:
             return altered.table.name in self._new and all(action.kind in _DROPPING for action in altered.actions)
         names = [dropped.name for dropped in dropped_names(statement)]
         return bool(names) and all(name in self._new for name in names)
+
+    def _sets_value_of_another_kind(self, file: SchemaFile, statement: SqlStatement) -> bool:
+        """Return whether *statement* sets a default or identity of a column that is declared, or made, without it."""
+        altered = alter_table_actions(statement)
+        if altered is None or len(altered.actions) != 1:
+            return False
+        (action,), is_new = altered.actions, altered.table.name in self._new
+        if _SETTING_IDENTITY.match(action.text):
+            return is_new or file is not self._files[-1]
+        return is_new and _SETTING_DEFAULT.match(action.text) is not None
 
     def _replaces_type_of(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether *statement* changes rows by the value of an enum that the migrations create without it."""
@@ -163,13 +182,11 @@ class _LaterStatements:
         if exc.sqlstate in UNDEFINED and self._remove_what_lacks(exc):
             return True
         if exc.sqlstate in _EXISTS:
-            return self._add_under_old_name()
+            return self._keep_both_names()
         altered = alter_table_actions(self._statement)
         if altered is None or len(altered.actions) != 1:
             return False
         (action,) = altered.actions
-        if _SETTING_DEFAULT.match(action.text):
-            return exc.sqlstate == _OF_ANOTHER_KIND and altered.table.name in self._new
         change = type_change(action)
         changes = [type_change(other) for other in self._actions_on(altered.table)] if change else []
         return any(other and change and other.column == change.column for other in changes)
@@ -189,15 +206,17 @@ class _LaterStatements:
         missing, text = exc.diag.message_primary or "", _executed(self._statement, exc)
         return any(mentions_name(missing, name) and mentions_name(text, name) for name in removed)
 
-    def _add_under_old_name(self) -> bool:
-        """Return whether the statement renames a member, and one of them adds another one with its old name.
+    def _keep_both_names(self) -> bool:
+        """Return whether the statement is a rename, and another object with the old name is declared, too.
 
-        Then both are declared.
+        That one is later: one of the following statements adds it, or the declaration alone.
         """
         renamed, altered = rename_of(self._statement), alter_table_actions(self._statement)
-        if renamed is None or altered is None or renamed.later_name not in self._new:
+        if renamed is None or renamed.later_name not in self._new:
             return False
-        return any(
+        if renamed.old_name in self._new:
+            return True
+        return altered is not None and any(
             action.kind in _ADDING and action.name == renamed.old_name for action in self._actions_on(altered.table)
         )
 
