@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from .histories.checks import structure
 from .test_any_evolution import make
-from .test_any_history import structure
 from .test_retyped_columns import files
 
 __all__ = ["make"]
