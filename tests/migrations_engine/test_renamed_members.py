@@ -62,7 +62,7 @@ def test_a_comment_made_by_hand_stays_on_a_renamed_object(make, migrates):
     tenant.execute("COMMENT ON INDEX i IS 'by hand'")
     last = files(TABLE + "CREATE INDEX j ON t (a);", *["ALTER INDEX i RENAME TO j;"] * migrates)
     assert tenant.migrate(last).differences == (
-        "public.j.index (alter comment): here by hand, in a new database not there; "
+        "the comment on index public.j (alter comment): here by hand, in a new database not there; "
         "it was changed by hand, or by a file that is gone",
     )
 
