@@ -136,5 +136,6 @@ class LockWait:
             f"{exc.message}; {f'the lock is held by {who}' if who else 'no session was found that holds it for long'}. "
             "Nothing was changed, the same request can be repeated",
             file=exc.file,
+            line=exc.line,
             server=exc.server,
         )

@@ -39,7 +39,9 @@ def advice_on_default_partitions(session: DeploySession, diff: CatalogDiff) -> I
             if item.change_type == "add_table" and isinstance(new, Relation) and new.partition_bound:
                 default = _default_beside(new, diff.actual)
                 if default is not None and (advice := _advice(session, new, default)):
-                    raise MigrationFailed(f"{exc.message}; {advice}", file=exc.file, server=exc.server) from exc
+                    raise MigrationFailed(
+                        f"{exc.message}; {advice}", file=exc.file, line=exc.line, server=exc.server
+                    ) from exc
         raise
 
 

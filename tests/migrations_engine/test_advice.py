@@ -159,6 +159,7 @@ def test_a_migration_moves_rows_from_the_default_partition_as_advised(tenant, ma
     tenant.execute("INSERT INTO h (n, r) VALUES (1, 'a'), (2, 'b')")
     with pytest.raises(EngineError) as failure:
         tenant.migrate(last)
+    assert failure.value.line == (1 if apart else None)
     statements = re.search(
         r"1 rows of h_rest belong in \"H a\"; let a migration move them: (.*)", failure.value.message
     )[1]

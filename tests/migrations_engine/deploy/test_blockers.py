@@ -22,7 +22,7 @@ def test_a_deploy_that_gives_up_reports_the_holder_of_the_lock(tenant):
             tenant.migrate(ALTERED, lock_timeout_ms=400)
         assert f"pid {other.info.backend_pid} (application 'nightly report'" in failure.value.message
         assert "idle in transaction" in failure.value.message
-    assert failure.value.file == "migrations/1.sql"
+    assert (failure.value.file, failure.value.line) == ("migrations/1.sql", 1)
     assert failure.value.server.sqlstate == "55P03"
     assert tenant.migrate(ALTERED).migrations_applied == 1
 
