@@ -22,6 +22,13 @@ def schema_of(files: dict[str, str]) -> Schema:
     return Schema(**{folder: tuple(found) for folder, found in folders.items()})
 
 
+def files(tables: str, *migrations: str, **more: str) -> dict[str, str]:
+    """A schema with one file of tables, numbered migrations, and one file in each other folder."""
+    others = {f"{folder}/x.pssql": text for folder, text in more.items()}
+    numbered = {f"migrations/{number:03}.pssql": text for number, text in enumerate(migrations, 1)}
+    return {"tables/t.pssql": tables} | others | numbered
+
+
 class Tenant:
     """One database that schemas are deployed to."""
 

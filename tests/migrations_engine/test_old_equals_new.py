@@ -11,7 +11,7 @@ import pytest
 from tests.support.servers import require_vector
 from tests.support.structure import structure_of
 
-from .conftest import Tenant
+from .conftest import Tenant, files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,7 @@ class History:
 
 def tables(text: str, migrations: str = "", **more: str) -> dict[str, str]:
     """A schema with one file of tables, and migrations divided by ``--``."""
-    files = {"tables/t.pssql": text} | {f"{name}/x.pssql": content for name, content in more.items()}
-    parts = [part for part in migrations.split("--") if part.strip()]
-    return files | {f"migrations/{number:03}.pssql": part for number, part in enumerate(parts, 1)}
+    return files(text, *(part for part in migrations.split("--") if part.strip()), **more)
 
 
 T = "CREATE TABLE t (id int PRIMARY KEY, a int, b text);"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from .conftest import files
 from .histories.checks import structure
 from .test_any_evolution import make
-from .test_retyped_columns import files
 
 __all__ = ["make"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from .conftest import files
 from .histories.checks import structure
 from .test_any_evolution import make
 
@@ -13,10 +14,6 @@ TABLE = "CREATE TABLE t (id int PRIMARY KEY, a smallint, b {}{});"
 WIDER = "DROP VIEW IF EXISTS v; ALTER TABLE t ALTER a TYPE numeric;"
 CHECK = ", CONSTRAINT k CHECK (a > -1)"
 GENERATED = ", g numeric GENERATED ALWAYS AS (a * 2) STORED"
-
-
-def files(table: str, *migrations: str) -> dict[str, str]:
-    return {"tables/t.pssql": table} | {f"migrations/{n:03}.pssql": text for n, text in enumerate(migrations, 1)}
 
 
 def assert_deploys(make, *versions: dict[str, str]):
