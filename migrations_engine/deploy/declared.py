@@ -64,7 +64,7 @@ def run_attachments_to_migrated(
     for file in attachment_files(schema):
         for made in script_of(file).created:
             relation = made.table or (ObjectName(made.schema, made.name) if made.kind == "VIEW" and made.name else None)
-            if relation is not None and (relation.schema or DEFAULT_SCHEMA, relation.name) not in known:
+            if relation is not None and relation.address not in known:
                 files.append(file)
     _run_attachments(session, files, functions)
 
@@ -134,7 +134,7 @@ def fill_new_tables(session: DeploySession, files: Sequence[SchemaFile], new: Ne
     for file in files:
         for statement in script_of(file).statements:
             target = insert_target(statement)
-            if target is not None and (target.table.schema or DEFAULT_SCHEMA, target.table.name) in new:
+            if target is not None and target.table.address in new:
                 with session.failures_as(file=file):
                     session.run_statement(file, statement)
 

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Final
 
 from migrations_engine.diff import diff_catalogs, labels_by_use
-from migrations_engine.model import DEFAULT_SCHEMA, Catalog
+from migrations_engine.model import Catalog
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
@@ -58,8 +58,7 @@ def _makes_room(change: Change, migrations: Iterable[SchemaFile], declared: Cata
     tables = {(table.schema, table.name) for label in under if (table := declared.relation_by_label.get(label))}
     altered = (alter_table_actions(statement) for file in migrations for statement in script_of(file).statements)
     return any(
-        (alteration.table.schema or DEFAULT_SCHEMA, alteration.table.name) in tables
-        and (action.kind == "DROP COLUMN" or type_change(action))
+        alteration.table.address in tables and (action.kind == "DROP COLUMN" or type_change(action))
         for alteration in altered
         if alteration is not None
         for action in alteration.actions

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from migrations_engine.errors import SchemaExtractionFailed
-from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.names import ROUTINE_KINDS, ObjectName, created_name
@@ -111,7 +110,7 @@ def order_seeders(fillings: Mapping[SchemaFile, Filling]) -> tuple[SchemaFile, .
 
 
 def _qualified(name: ObjectName) -> ObjectName:
-    return ObjectName(name.schema or DEFAULT_SCHEMA, name.name)
+    return ObjectName(*name.address)
 
 
 @once_per_file

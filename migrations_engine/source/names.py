@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
+from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
 from migrations_engine.source.statements import SqlStatement
 
@@ -18,6 +19,11 @@ class ObjectName(NamedTuple):
 
     schema: str | None
     name: str
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """The schema and the name; the default schema if it is not qualified."""
+        return (self.schema or DEFAULT_SCHEMA, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

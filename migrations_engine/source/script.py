@@ -56,12 +56,12 @@ class Script:
     @cached_property
     def body(self) -> bytes:
         """The text that is sent to the server when the file runs whole."""
-        return _SEPARATOR.join(statement.text for statement in self.statements).encode()
+        return _body_of(self.statements)
 
     @cached_property
     def replacing_body(self) -> bytes:
         """The same text, with ``OR REPLACE`` added where it is allowed."""
-        return _SEPARATOR.join(statement.text for statement in self.replacing_statements).encode()
+        return _body_of(self.replacing_statements)
 
     @cached_property
     def replacing_statements(self) -> tuple[SqlStatement, ...]:
@@ -97,6 +97,11 @@ def statement_files(file: SchemaFile) -> tuple[SchemaFile, ...]:
     return tuple(found)
 
 
+def _body_of(statements: Iterable[SqlStatement]) -> bytes:
+    """Return the text that is sent to the server for *statements*."""
+    return _SEPARATOR.join(statement.text for statement in statements).encode()
+
+
 def _replacing(statement: SqlStatement) -> str:
     if statement.words[:1] == ("CREATE",) and statement.words[1:2] in _REPLACEABLE:
         return "CREATE OR REPLACE" + statement.text[len("CREATE") :]
@@ -130,9 +135,8 @@ def line_in_body(statements: Iterable[SqlStatement], exc: psycopg.Error) -> int 
 def part_of(file: SchemaFile, statements: Iterable[SqlStatement]) -> SchemaFile:
     """Return *file* with these of its statements only."""
     kept = tuple(statements)
-    content = _SEPARATOR.join(statement.text for statement in kept).encode()
     lines = tuple(statement.start_line for statement in kept)
-    return SchemaFile(folder=file.folder, path=file.path, content=content, lines=lines)
+    return SchemaFile(folder=file.folder, path=file.path, content=_body_of(kept), lines=lines)
 
 
 @once_per_file

@@ -9,7 +9,7 @@ from typing import Final
 from psycopg import sql
 
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.model import DEFAULT_SCHEMA, Catalog, Relation
+from migrations_engine.model import Catalog, Relation
 from migrations_engine.queries import load_queries
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.names import ObjectName, created_name
@@ -38,7 +38,7 @@ class Double:
     def is_of(self, statement: SqlStatement) -> bool:
         """Return whether *statement* may have added it, and nothing else."""
         table, made = _table_of(statement), created_name(statement)
-        if table is None or _address(table) != (self.schema, self.table):
+        if table is None or table.address != (self.schema, self.table):
             return False
         if made is not None:
             return self.kind == "INDEX" and made.name in (None, self.name)
@@ -48,7 +48,7 @@ class Double:
 
 def doubles(session: DeploySession, statements: Iterable[SqlStatement], declared: Catalog) -> frozenset[Double]:
     """Return the doubles of *declared* objects in the tables to which *statements* add some."""
-    wanted = {_address(table) for table in map(_table_of, statements) if table is not None}
+    wanted = {table.address for table in map(_table_of, statements) if table is not None}
     found: list[Double] = []
     for relation in declared.relations if wanted else ():
         if (relation.schema, relation.name) in wanted:
@@ -72,7 +72,3 @@ def _table_of(statement: SqlStatement) -> ObjectName | None:
     if altered is None or all(action.kind != "ADD CONSTRAINT" or action.name for action in altered.actions):
         return None
     return altered.table
-
-
-def _address(table: ObjectName) -> tuple[str, str]:
-    return (table.schema or DEFAULT_SCHEMA, table.name)

@@ -246,9 +246,11 @@ class MigrationRunner:
         change = type_change(altered.actions[0]) if altered is not None else None
         if altered is None or change is None or self._dependants is None:
             return False
-        address = (altered.table.schema or DEFAULT_SCHEMA, altered.table.name)
         catalog = read_catalog(self._session.connection)
-        table = next((relation for relation in catalog.relations if (relation.schema, relation.name) == address), None)
+        table = next(
+            (relation for relation in catalog.relations if (relation.schema, relation.name) == altered.table.address),
+            None,
+        )
         try:
             return table is not None and self._dependants.drop_of_relation(table, column=change.column)
         except MigrationFailed:
