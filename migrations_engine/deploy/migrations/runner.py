@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -32,6 +31,7 @@ from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
+from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement, directive
@@ -226,7 +226,7 @@ class MigrationRunner:
         added = {
             one
             for one in self._doubles(statements) - earlier
-            if not any(re.search(rf"\b{re.escape(one.name)}\b", text) for text in others)
+            if not any(mentions_name(text, one.name) for text in others)
         }
         for double in sorted(added, key=lambda one: (one.table, one.kind, one.name)):
             self._session.run(double.removal, step=_STEP, file=file.label)
