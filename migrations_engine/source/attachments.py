@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from migrations_engine.schema import Schema, SchemaFile, checksum_of, once_per_file
 from migrations_engine.source.lexer import folded_tokens, occurs
 from migrations_engine.source.names import ROUTINE_KINDS, Cursor, created_name
-from migrations_engine.source.script import part_of, script_of
+from migrations_engine.source.script import files_of, is_setting, part_of, script_of
 from migrations_engine.source.statements import SqlStatement
 
 SETTING_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
@@ -84,20 +84,12 @@ def _signatures(file: SchemaFile) -> SchemaFile:
 
 @once_per_file
 def _parts(file: SchemaFile) -> _Parts:
-    routines: list[SqlStatement] = []
-    settings: list[SqlStatement] = []
-    attachments: list[SchemaFile] = []
-    for statement in script_of(file).statements:
-        if _is_attachment(statement):
-            attachments.append(part_of(file, (*settings, statement)))
-            continue
-        routines.append(statement)
-        if _sets(statement):
-            settings.append(statement)
+    attachments = files_of(file, _is_attachment)
     if not attachments:
         return _Parts(whole=True)
-    rest = part_of(file, routines) if len(routines) > len(settings) else None
-    return _Parts(routines=rest, attachments=tuple(attachments))
+    routines = [statement for statement in script_of(file).statements if not _is_attachment(statement)]
+    rest = None if all(map(is_setting, routines)) else part_of(file, routines)
+    return _Parts(routines=rest, attachments=attachments)
 
 
 def _is_attachment(statement: SqlStatement) -> bool:
@@ -115,6 +107,3 @@ def _is_attachment(statement: SqlStatement) -> bool:
         return occurs(_CREATE, statement.text) and not occurs(_CREATE_ROUTINE, statement.text)
     return verb in SETTING_WORDS and not is_about_routine(statement)
 
-
-def _sets(statement: SqlStatement) -> bool:
-    return statement.words[:1] in {("SET",), ("RESET",)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -20,6 +20,7 @@ from migrations_engine.source.statements import SqlStatement, split, transaction
 _BEGIN_AND_END: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
 _SEPARATOR: Final = ";\n"  #: between the statements of a file that runs whole
 _PARTS_AT_MOST: Final = 2000
+_REPEATED_AT_MOST: Final = 2**20  #: characters of settings, in all files that one is split into
 _SETTINGS: Final = {("SET",), ("RESET",)}
 _SETTING_FUNCTION: Final = re.compile("set_config", re.IGNORECASE)
 _REPLACEABLE: Final = {("FUNCTION",), ("PROCEDURE",), ("AGGREGATE",), ("TRIGGER",), ("VIEW",), ("RULE",)}
@@ -87,14 +88,30 @@ def statement_files(file: SchemaFile) -> tuple[SchemaFile, ...]:
     """Return each statement of *file* as a file, with the settings before it. A very long file is returned whole."""
     if len(script_of(file).statements) > _PARTS_AT_MOST:
         return (file,)
+    return files_of(file, lambda _: True)
+
+
+def files_of(file: SchemaFile, is_wanted: Callable[[SqlStatement], bool]) -> tuple[SchemaFile, ...]:
+    """Return each wanted statement of *file* as a file, with the settings before it.
+
+    If there are too many settings to repeat them for each statement, return one file with all of these.
+    """
     settings: list[SqlStatement] = []
-    found = []
+    wanted: list[tuple[int, SqlStatement]] = []  # the number of settings before each statement
     for statement in script_of(file).statements:
-        if statement.words[:1] in _SETTINGS:
+        if is_setting(statement):
             settings.append(statement)
-        else:
-            found.append(part_of(file, (*settings, statement)))
-    return tuple(found)
+        elif is_wanted(statement):
+            wanted.append((len(settings), statement))
+    if sum(len(setting.text) for setting in settings) * len(wanted) > _REPEATED_AT_MOST:
+        both = sorted([*settings, *(statement for _, statement in wanted)], key=lambda statement: statement.start)
+        return (part_of(file, both),)
+    return tuple(part_of(file, (*settings[:before], statement)) for before, statement in wanted)
+
+
+def is_setting(statement: SqlStatement) -> bool:
+    """Return whether the statement is SET or RESET."""
+    return statement.words[:1] in _SETTINGS
 
 
 def _body_of(statements: Iterable[SqlStatement]) -> bytes:

@@ -19,13 +19,14 @@ from migrations_engine.deploy.migrations.renames import _RENAMING
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
+from migrations_engine.source.attachments import attachment_files
 from migrations_engine.source.attribution import FileIndex
 from migrations_engine.source.checksum import folded_checksum
 from migrations_engine.source.dependency_order import Filling, order_migrations, order_seeders, order_tables
 from migrations_engine.source.insert import insert_of
 from migrations_engine.source.lexer import occurs, pieces
 from migrations_engine.source.names import created_name, dropped_names
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import script_of, statement_files
 from migrations_engine.source.statements import directive, split
 from tests.support.cost import grows_faster_than_the_input, repeated
 
@@ -116,6 +117,14 @@ READERS: dict[str, Callable[[str], object]] = {
 def test_what_is_read_from_a_file_costs_in_proportion_to_its_size(reader: str) -> None:
     for name, shape in SHAPES.items():
         assert not grows_faster_than_the_input(READERS[reader], shape), name
+
+
+@pytest.mark.parametrize("setting", ["SET a.b = 1;\n" * 500, f"SET a.b = '{'x' * 6500}';\n"], ids=["many", "long"])
+def test_settings_are_not_repeated_for_each_of_many_statements(setting: str) -> None:
+    text = setting + "GRANT SELECT ON t TO r;\n" * 1000
+    file = SchemaFile(folder="functions", path="a.sql", content=text.encode())
+    for files in (attachment_files(Schema(functions=(file,))), statement_files(file)):
+        assert sum(len(part.content) for part in files) <= len(text)
 
 
 def test_many_files_that_make_and_mention_the_same_names_are_put_in_order_without_pairing_them_all() -> None:
