@@ -89,7 +89,7 @@ def _only_statement(wanted: QueryRequest) -> str:
         try:
             statements = split_statements(wanted.query)
         except SchemaExtractionFailed as exc:
-            raise InvalidRequest.of_field("query", f"query is not readable: {exc.message}") from None
+            raise InvalidRequest.of_field("query", f"query is refused: {exc.message}") from None
         if len(statements) != 1:
             problem = f"query must be one statement, and has {len(statements)}"
     if problem is not None:

@@ -201,6 +201,6 @@ def _harmless(start: int, command: str, text: str) -> tuple[int, str]:
 
 def _refuse_copy(start: int, text: str) -> None:
     raise SchemaExtractionFailed(
-        f"line {line_of(text, start)}: COPY reads from a client or from the server's files, and a schema has "
-        "neither; write the rows as INSERT (pg_dump --inserts does)"
+        f"line {line_of(text, start)}: COPY is not accepted, because only SQL text is sent to the server; "
+        "write the rows as INSERT (pg_dump --inserts does)"
     )

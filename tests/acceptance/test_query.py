@@ -85,6 +85,7 @@ def test_only_one_valid_statement_is_accepted(keyed: Gateway) -> None:
     ):  # fmt: skip
         answer = query(keyed, text, [])
         assert (answer.status, answer.json["error"]) == (400, "invalid_request"), text[:80]
+    assert "schema" not in query(keyed, "COPY r TO STDOUT").json["message"]
     for params in ({"a": 1}, "1", 7, [1, 2], []):
         assert query(keyed, "SELECT $1::int AS a", params).status == 400
     for text, params in (("SELECT $1::int", ["x"]), ("SELECT 1/0", []), ("SELECT $1::int", [2**40])):
