@@ -47,7 +47,8 @@ ERROR_TABLE: Final = (
     ErrorRow(
         status=400,
         code="invalid_request",
-        when="a field is missing, malformed or unknown (each is named), or the JSON or form is unreadable",
+        when="a field is missing, malformed or unknown (each is named), the JSON or form is unreadable, or the JSON has "
+        "too many values",
         raised_as=(errors.InvalidRequest, errors.PlatformAlreadyRegistered),
     ),
     ErrorRow(

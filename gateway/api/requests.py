@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any, ClassVar, Final, cast
 
-import orjson
 from flask import current_app
 from marshmallow import RAISE, Schema, ValidationError, fields
 from marshmallow.validate import OneOf
@@ -15,6 +14,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from gateway.api.bodies import read_body
 from gateway.errors import GatewayError, InvalidRequest
+from gateway.functions import parse_json
 from gateway.naming import check_name, check_tenant_id
 from gateway.security.api_keys import Caller
 from gateway.services import Services
@@ -178,13 +178,10 @@ def read_json(environ: dict[str, Any], max_bytes: int) -> dict[str, Any]:
 
     :raises UnsupportedMediaType: the content type is not JSON
     :raises RequestEntityTooLarge: it is longer than *max_bytes*
-    :raises InvalidRequest: it is not JSON in UTF-8, not an object, or incomplete
+    :raises InvalidRequest: it is not JSON in UTF-8, not an object, incomplete, or has too many values
     """
     check_is_json(environ)
-    try:
-        value = orjson.loads(read_body(environ, max_bytes))
-    except orjson.JSONDecodeError as exc:
-        raise InvalidRequest(f"the body is not readable JSON: {exc}") from None
+    value = parse_json(read_body(environ, max_bytes))
     if not isinstance(value, dict):
         raise InvalidRequest("the body must be a JSON object")
     return value

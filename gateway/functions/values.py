@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import orjson
 
 from gateway.errors import InvalidRequest, QueryFailed
-from gateway.functions.json_values import JsonNumber, JsonValue, dump_json
+from gateway.functions.json_values import MAX_VALUES, JsonNumber, JsonValue, check_number_of_values, dump_json
 from gateway.functions.value_types import Form, ValueType
 
 Encoder: TypeAlias = Callable[[JsonValue], bytes | None]  #: a parameter as the protocol takes it, None for NULL
@@ -79,6 +79,8 @@ def _json(value: JsonValue, _: ValueType) -> str:
 
 
 def _is_json(text: str) -> bool:
+    if len(text) > MAX_VALUES:
+        check_number_of_values(text.encode())
     try:
         orjson.loads(text)
     except ValueError:

@@ -42,6 +42,13 @@ def test_the_message_says_what_to_do(gateway: Gateway, platform: str) -> None:
     assert "MAX_REQUEST_BYTES" in refused(large, 413, "payload_too_large")["message"]
 
 
+@pytest.mark.parametrize("path", ["/call", "/admin/create-tenant", "/platform/register"])
+def test_a_body_of_too_many_values_is_refused_before_they_take_memory(gateway: Gateway, path: str) -> None:
+    body = b'{"params":[' + b"{}," * 300_000 + b"{}]}"
+    answer = refused(gateway.request("POST", path, body, JSON), 400, "invalid_request")
+    assert "more than 500000 values" in answer["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -140,6 +147,24 @@ def test_a_body_is_coded_in_chunks_or_not_at_all(gateway: Gateway, coding: bytes
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize("path", [b"POST /call", b"POST /register", b"GET /health/live"])
+@pytest.mark.parametrize("hosts", [b"", b"Host: x\r\nHost: x\r\n"], ids=["none", "two"])
+def test_a_request_has_one_host(gateway: Gateway, path: bytes, hosts: bytes) -> None:
+    body = b'{"platform":"nobody","function":"f"}'
+    head = b"%b HTTP/1.1\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (path, hosts, len(body))
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=120)) as client:
+        client.sendall(head + body)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert b"Host" in answer or b"HOST" in answer
+
+
+def test_http_1_0_needs_no_host(gateway: Gateway) -> None:
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=120)) as client:
+        client.sendall(b"GET /health/live HTTP/1.0\r\n\r\n")
+        assert b" 200 " in client.recv(65536).partition(b"\r\n")[0]
 
 
 @pytest.mark.parametrize("length", [b"0", b"5"])

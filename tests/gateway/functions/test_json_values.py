@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
-from gateway.functions import JsonNumber, dump_json, parse_json
+from gateway.functions import JsonNumber, dump_json, json_values, parse_json
+from gateway.functions.json_values import MAX_VALUES, check_number_of_values
+from tests.support.cost import grows_faster_than_the_input, repeated
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,26 @@ def test_a_pair_of_surrogates_is_one_character():
 )
 def test_what_is_read_is_written_the_same(value):
     assert json.loads(dump_json(parse_json(json.dumps(value).encode()))) == value
+
+
+@pytest.mark.parametrize("value", [b"{}", b"[]", b"1.5", b'"a"', b'{"":0}', b'"' + b"\\" * 2 + b'"', b'"]"'])
+def test_a_text_of_too_many_values_is_refused_before_they_are_made(value):
+    text = b"[" + (value + b",") * MAX_VALUES + value + b"]"
+    with pytest.raises(InvalidRequest, match="send fewer at a time"):
+        parse_json(text)
+
+
+@pytest.mark.parametrize("text", ["1,2;" * MAX_VALUES, '{"a":[1,2]}' * MAX_VALUES, "\\" * MAX_VALUES + "{,[" * MAX_VALUES])
+def test_what_is_inside_a_string_is_no_value(text):
+    assert parse_json(json.dumps({"a": [text, 1]}).encode()) == {"a": [text, 1]}
+
+
+@pytest.mark.parametrize("unit", ['"\\', '""', '\\"', '","'])
+def test_counting_values_costs_in_proportion_to_the_text(monkeypatch, unit):
+    monkeypatch.setattr(json_values, "MAX_VALUES", 10)
+
+    def count(text: str) -> None:
+        with suppress(InvalidRequest):
+            check_number_of_values(text.encode())
+
+    assert not grows_faster_than_the_input(count, repeated("[" * 11, unit))

@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from gateway.errors import InvalidRequest, QueryFailed
+from gateway.functions.json_values import MAX_VALUES
 
 TYPES = """
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'with "quotes", and, commas');
@@ -198,6 +199,12 @@ def test_lists_in_lists_without_end_are_a_bad_request(caller, owner, type_name):
     echo(owner, type_name)
     with pytest.raises(InvalidRequest):
         caller.rows("echo", b"[" * 1000 + b"]" * 1000)
+
+
+def test_json_in_a_string_has_a_limit_of_values_like_the_body(caller, owner):
+    echo(owner, "jsonb")
+    with pytest.raises(InvalidRequest, match="send fewer at a time"):
+        caller.value("echo", ["[" + "{}," * MAX_VALUES + "{}]"])
 
 
 def test_objects_become_composites_by_field_name(caller, owner):
