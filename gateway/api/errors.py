@@ -47,8 +47,7 @@ ERROR_TABLE: Final = (
     ErrorRow(
         status=400,
         code="invalid_request",
-        when="a field is missing, malformed or unknown (each is named), the JSON or form is unreadable, or the JSON has "
-        "too many values",
+        when="a field is missing, malformed or unknown (each is named), or the form or JSON is unreadable or too long",
         raised_as=(errors.InvalidRequest, errors.PlatformAlreadyRegistered),
     ),
     ErrorRow(

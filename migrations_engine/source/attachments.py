@@ -106,4 +106,3 @@ def _is_attachment(statement: SqlStatement) -> bool:
     if verb == "DO":
         return occurs(_CREATE, statement.text) and not occurs(_CREATE_ROUTINE, statement.text)
     return verb in SETTING_WORDS and not is_about_routine(statement)
-

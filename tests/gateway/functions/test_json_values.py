@@ -89,7 +89,9 @@ def test_a_text_of_too_many_values_is_refused_before_they_are_made(value):
         parse_json(text)
 
 
-@pytest.mark.parametrize("text", ["1,2;" * MAX_VALUES, '{"a":[1,2]}' * MAX_VALUES, "\\" * MAX_VALUES + "{,[" * MAX_VALUES])
+@pytest.mark.parametrize(
+    "text", ["1,2;" * MAX_VALUES, '{"a":[1,2]}' * MAX_VALUES, "\\" * MAX_VALUES + "{,[" * MAX_VALUES]
+)
 def test_what_is_inside_a_string_is_no_value(text):
     assert parse_json(json.dumps({"a": [text, 1]}).encode()) == {"a": [text, 1]}
 
