@@ -103,6 +103,8 @@ def differences_from_new(
             continue
         if change.key in forced:
             cause = "it was forced to stay as it is"
+        elif change.from_type == f"{change.to_type} NOT VALID":
+            cause = "it was added NOT VALID, and VALIDATE CONSTRAINT was not run"
         elif (change.table, change.column) in desired.disputed:
             cause = "a migration and a declaration differ, and here what happened last stays"
         elif change.change_type.startswith("drop_"):

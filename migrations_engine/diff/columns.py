@@ -220,7 +220,7 @@ class ColumnComparison:
             return
         if old.not_null_unvalidated and not new.not_null_unvalidated:
             verdict = unless_refused("existing rows were never checked")
-            yield self._difference("validate_not_null", old, new, ("NOT VALID", None), verdict)
+            yield self._difference("validate_not_null", old, new, ("NOT NULL NOT VALID", "NOT NULL"), verdict)
         if old.not_null_no_inherit != new.not_null_no_inherit:
             texts = tuple("NO INHERIT" if side.not_null_no_inherit else None for side in (old, new))
             verdict = safe("only what child tables inherit changes")

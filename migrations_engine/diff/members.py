@@ -155,7 +155,9 @@ def _difference(
 
 
 def _told(item: Constraint | Attachment | None, other: Constraint | Attachment | None) -> str | None:
-    """Return the definition, and when a trigger or rule fires if *other* differs in that."""
+    """Return the definition, with when a trigger or rule fires, or NOT VALID, if *other* differs in that."""
+    if isinstance(item, Constraint) and isinstance(other, Constraint) and item.unvalidated and not other.unvalidated:
+        return f"{item.definition} NOT VALID"
     if isinstance(item, Attachment) and isinstance(other, Attachment) and item.enabled != other.enabled:
         return f"{item.definition} ({_ENABLED[item.enabled]})"
     return item.definition if item is not None else None

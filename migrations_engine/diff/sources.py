@@ -78,6 +78,21 @@ class Versions(Generic[T]):
             return self.declared
         return self.declared if spelled(self.actual) == spelled(self.declared) else self.complete
 
+    def latest(self, key: Callable[[T], Hashable]) -> T | None:
+        """Return what a migration of this deploy or a changed declaration has made, or else the present version.
+
+        Unlike :meth:`decide`, it also finds a change by migrations that new databases do not have.
+        """
+        declared, actual, before, former, stated = (
+            None if version is None else (key(version),)
+            for version in (self.declared, self.actual, self.before, self.former, self.stated)
+        )
+        if self.knows_before and before != actual:
+            return self.actual
+        if self.knows_former:
+            return self.actual if declared in (former, stated) else self.declared
+        return self.complete
+
     def decide_parts(self, parts: Iterable[Part]) -> dict[str, Any]:
         """Return the values of the attributes of the target, each part from the version that is its target."""
         whole = self.within(lambda version: version)

@@ -72,6 +72,9 @@ def _column(versions: Versions[Column]) -> Column:
     others = (together(name) for name in _OTHERS)
     parts = [together(*_TYPE), (_VALUE, column_value), together(*_NOT_NULL), *others]
     column = replace(versions.declared, **versions.decide_parts(parts))
+    if column.not_null and versions.actual is not None and versions.actual.not_null:
+        latest = versions.latest(attrgetter("not_null", "not_null_unvalidated"))
+        column = replace(column, not_null_unvalidated=latest is not None and latest.not_null_unvalidated)
     return _with_default_of_type(column, versions)
 
 
@@ -92,12 +95,23 @@ def target_constraints(versions: Versions[tuple[Constraint, ...]]) -> Iterator[C
         chosen = replace(constraint, declared=asked).decide(_shape)
         taken += [item for item in (constraint.complete, constraint.actual) if item is not None]
         if chosen is not None:
-            yield chosen
+            yield _with_latest_validity(chosen, constraint)
     for found in versions.actual or ():
         if found not in taken:
             by_migration = alike(found, versions.complete or ()) is not None
             if by_migration or versions.former is None or alike(found, versions.former) is None:
                 yield found
+
+
+def _with_latest_validity(chosen: Constraint, versions: Versions[Constraint]) -> Constraint:
+    """Return *chosen* NOT VALID or validated as the latest change left it, if it is there already.
+
+    Migrations often add a constraint NOT VALID that new databases have as declared, or validate one later.
+    """
+    if versions.actual is None or _shape(versions.actual) != _shape(chosen):
+        return chosen
+    latest = versions.latest(lambda constraint: (_shape(constraint), constraint.unvalidated))
+    return chosen if latest is None else replace(chosen, unvalidated=latest.unvalidated)
 
 
 def _with_attachments(versions: Versions[Relation]) -> Relation:

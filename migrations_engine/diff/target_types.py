@@ -12,6 +12,7 @@ from migrations_engine.diff.target_relations import target_constraints
 from migrations_engine.diff.type_alterations import type_shape
 from migrations_engine.model import Constraint, Sequence, Type
 
+_UNVALIDATED: Final = " NOT VALID"  #: at the end of the definition of a domain's check
 _PARTS_OF_SEQUENCES: Final = (
     together("type", "minimum", "maximum"),
     *(together(name) for name in ("start", "increment", "cache", "cycle", "unlogged", "owned_by")),
@@ -45,11 +46,19 @@ def target_type(versions: Versions[Type]) -> Type | None:
 def _checks(versions: Versions[Type]) -> Iterator[tuple[str, str]]:
     """Yield the checks that a domain should have. A second one of the same definition is none of them."""
     declared = dict(versions.declared.checks) if versions.declared is not None else {}
-    definitions = {canonical(definition) for definition in declared.values()}
+    definitions = {canonical(definition.removesuffix(_UNVALIDATED)) for definition in declared.values()}
     for check in target_constraints(versions.within(_constraints)):
         if check.name in declared or canonical(check.definition) not in definitions:
-            yield check.name, check.definition
+            yield check.name, check.definition + (_UNVALIDATED if check.unvalidated else "")
 
 
 def _constraints(domain: Type) -> tuple[Constraint, ...]:
-    return tuple(Constraint(name=name, kind="c", definition=definition) for name, definition in domain.checks)
+    return tuple(
+        Constraint(
+            name=name,
+            kind="c",
+            definition=definition.removesuffix(_UNVALIDATED),
+            unvalidated=definition.endswith(_UNVALIDATED),
+        )
+        for name, definition in domain.checks
+    )
