@@ -94,18 +94,17 @@ _ASSIGNABLE: Final[Mapping[str, frozenset[str]]] = {
 _BUILT_IN: Final = frozenset(_ASSIGNABLE) | _STRINGS
 #: Types with the same storage format.
 _SAME_STORED: Final = frozenset({("character varying", "text"), ("text", "character varying"), ("cidr", "inet")})
-#: Types whose storage format stays the same when a modifier grows or is removed.
-_MODIFIER_ONLY_LIMITS: Final = frozenset(
+#: Types that have the precision of microseconds without a modifier.
+_TIMES: Final = frozenset(
     {
-        "character varying",
-        "bit varying",
-        "interval",
         "time without time zone",
         "time with time zone",
         "timestamp without time zone",
         "timestamp with time zone",
     }
 )
+#: Types whose storage format stays the same when a modifier grows or is removed.
+_MODIFIER_ONLY_LIMITS: Final = frozenset({"character varying", "bit varying", "interval"}) | _TIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +241,7 @@ def _modifiers_grow(old: TypeName, new: TypeName) -> bool:
     if not new.modifiers:
         return True
     if not old.modifiers:
-        return False
+        return old.base in _TIMES and new.numbers[0] == _SECOND_PRECISION
     if old.base == "numeric":
         (old_precision, old_scale), (new_precision, new_scale) = old.numbers, new.numbers
         return new_scale >= old_scale and new_precision - new_scale >= old_precision - old_scale
