@@ -40,6 +40,8 @@ _CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
 _WITHOUT_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
 _SELECTING: Final = re.compile(r"\bSELECT\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
 _UNDEFINED_OBJECT: Final = "42704"
+#: The sequence of a serial or identity column, which is named after the table and the column.
+_MISSING_SEQUENCE: Final = re.compile(r"(?P<of>\w+)_seq\d*\b")
 _CHANGING: Final = frozenset({"ALTER", "COMMENT", "REFRESH", "REINDEX"})
 _HOLD_NO_ROWS: Final = frozenset(
     {"INDEX", "VIEW", "MATERIALIZED", "TRIGGER", "POLICY", "RULE", "STATISTICS", "CONSTRAINT"}
@@ -204,7 +206,10 @@ class _LaterStatements:
         if renamed is not None and (renamed.later_name in removed or renamed.later_name in self._new):
             return True
         missing, text = exc.diag.message_primary or "", _executed(self._statement, exc)
-        return any(mentions_name(missing, name) and mentions_name(text, name) for name in removed)
+        if any(mentions_name(missing, name) and mentions_name(text, name) for name in removed):
+            return True
+        sequence = _MISSING_SEQUENCE.search(missing)
+        return sequence is not None and any(_is_of(sequence["of"], name) for name in removed)
 
     def _keep_both_names(self) -> bool:
         """Return whether the statement is a rename, and another object with the old name is declared, too.
@@ -219,6 +224,11 @@ class _LaterStatements:
         return altered is not None and any(
             action.kind in _ADDING and action.name == renamed.old_name for action in self._actions_on(altered.table)
         )
+
+
+def _is_of(serial: str, name: str) -> bool:
+    """Return whether *serial*, the names of a table and its serial column, may contain *name*."""
+    return serial.startswith(f"{name}_") or serial.endswith(f"_{name}")
 
 
 def removed_names(statement: SqlStatement) -> Iterator[str]:

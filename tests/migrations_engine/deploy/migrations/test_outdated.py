@@ -73,6 +73,11 @@ PASTS = {
         " t (gone); COMMENT ON COLUMN t.gone IS 'x'; ALTER TABLE u ADD COLUMN x int; DELETE FROM u; INSERT INTO t (id)"
         " SELECT x FROM u;--ALTER TABLE t DROP COLUMN gone; DROP TABLE u;",
     ),
+    "the sequences of what a later migration drops": Past(
+        tables=T.format("a int"),
+        migrations="ALTER SEQUENCE u_id_seq AS bigint; ALTER SEQUENCE t_b_seq CYCLE; GRANT USAGE ON u_id_seq TO PUBLIC;"
+        "--DROP TABLE u; ALTER TABLE t DROP COLUMN b;",
+    ),
     "a renamed column that a later migration drops": Past(
         tables=T.format("a int"), migrations="ALTER TABLE t RENAME x TO y;--ALTER TABLE t DROP COLUMN y;"
     ),
