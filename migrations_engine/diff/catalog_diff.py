@@ -17,6 +17,7 @@ from migrations_engine.diff.printed import printed_by, with_views
 from migrations_engine.diff.privileges import diff_privileges
 from migrations_engine.diff.relations import added, diff_kind, diff_table, diff_view, dropped
 from migrations_engine.diff.row_queries import RowQuery, row_queries
+from migrations_engine.diff.sequences import sometimes_free, with_free_sequences
 from migrations_engine.diff.sides import RelationSides
 from migrations_engine.diff.types import diff_sequences, diff_types
 from migrations_engine.diff.use_order import labels_by_use
@@ -61,6 +62,9 @@ def diff_catalogs(*, actual: Catalog, wanted: Catalog, former: Catalog | None = 
         *wanted* were made by hand, by an extension or by a deleted migration, and are no differences
     """
     wanted = printed_by(actual, wanted, [(wanted, _with_types_that_stay(actual, wanted))])
+    free = sometimes_free((actual, wanted))
+    actual, wanted = with_free_sequences(actual, free), with_free_sequences(wanted, free)
+    former = former and with_free_sequences(former, free)
     changes = [
         *_schemas(actual, wanted),
         *diff_types(actual, wanted, former),

@@ -10,6 +10,7 @@ from typing import Final
 from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe, unless_refused
 from migrations_engine.diff.expression import canonical_default
 from migrations_engine.diff.generated_columns import columns_made_again, expression, generated_from, generation
+from migrations_engine.diff.sequences import own_default
 from migrations_engine.diff.sides import ColumnSides, RelationSides
 from migrations_engine.diff.type_change import TypeName, classify_type_change
 from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Sequence, Type
@@ -259,13 +260,6 @@ class ColumnComparison:
 def _is_in_partition_key(column: Column, relation: Relation) -> bool:
     name = re.escape(column.name)
     return bool(re.search(rf'(?<![\w"]){name}(?![\w"])|"{name}"', relation.partition_key or ""))
-
-
-def own_default(column: Column) -> str | None:
-    """Return the default of the column; of a serial column, the call of ``nextval``."""
-    if column.sequence is not None and column.is_serial:
-        return f"nextval('{column.sequence.qualified}'::regclass)"
-    return None if column.generated or column.identity else column.default
 
 
 def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:

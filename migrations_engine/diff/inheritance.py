@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from migrations_engine.diff.columns import own_default
 from migrations_engine.diff.difference import Difference
 from migrations_engine.diff.expression import canonical
+from migrations_engine.diff.sequences import own_default
 from migrations_engine.model import Catalog, Column, Relation
 
 

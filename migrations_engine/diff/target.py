@@ -20,9 +20,10 @@ from typing import Any, Protocol, TypeVar
 
 from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.printed import alike_in
+from migrations_engine.diff.sequences import sometimes_free, target_sequence, with_free_sequences
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
 from migrations_engine.diff.target_relations import alike, target_table, target_view
-from migrations_engine.diff.target_types import target_sequence, target_type
+from migrations_engine.diff.target_types import target_type
 from migrations_engine.diff.use_order import labels_by_use
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation
 
@@ -39,7 +40,7 @@ L = TypeVar("L", bound=_Labelled)
 
 def target_catalog(sources: Sources) -> Catalog:
     """Return the catalog that the database should have at the end of the deploy, undeclared objects included."""
-    sources = alike_in(sources)
+    sources = _with_free_sequences(alike_in(sources))
     relations = tuple(_relations(sources))
     owned = {column.sequence.label for table in relations for column in table.columns if column.sequence is not None}
     sequences = _labelled(sources, lambda side: side.sequences, target_sequence)
@@ -56,6 +57,13 @@ def target_catalog(sources: Sources) -> Catalog:
             sides = (sources.declared, sources.complete, sources.actual, sources.former or Catalog())
             merged[field.name] = _with_extras(*(getattr(side, field.name) for side in sides))
     return replace(sources.actual, **merged, text=None)
+
+
+def _with_free_sequences(sources: Sources) -> Sources:
+    """Return *sources* with sequences that are free in one of them as free ones in all."""
+    sides = {field.name: side for field in fields(sources) if (side := getattr(sources, field.name)) is not None}
+    labels = sometimes_free(sides.values())
+    return replace(sources, **{name: with_free_sequences(side, labels) for name, side in sides.items()})
 
 
 def _relations(sources: Sources) -> Iterator[Relation]:

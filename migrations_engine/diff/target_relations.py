@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Final, TypeVar
 
 from migrations_engine.diff.expression import canonical, canonical_default
+from migrations_engine.diff.sequences import with_target_options
 from migrations_engine.diff.sides import like
 from migrations_engine.diff.sources import Versions, together
 from migrations_engine.model import Attachment, Column, Constraint, Relation
@@ -75,7 +76,7 @@ def _column(versions: Versions[Column]) -> Column:
     if column.not_null and versions.actual is not None and versions.actual.not_null:
         latest = versions.latest(attrgetter("not_null", "not_null_unvalidated"))
         column = replace(column, not_null_unvalidated=latest is not None and latest.not_null_unvalidated)
-    return _with_default_of_type(column, versions)
+    return with_target_options(_with_default_of_type(column, versions), versions)
 
 
 def _with_default_of_type(column: Column, versions: Versions[Column]) -> Column:
@@ -145,13 +146,12 @@ def _options(versions: Versions[Relation]) -> tuple[str, ...]:
 
 
 def column_value(column: Column) -> Hashable:
-    """Return the comparable parts of a column's default, identity or expression."""
-    options = column.sequence.options if column.sequence else None
+    """Return the comparable parts of a column's default, identity or expression, without options of its sequence."""
     if column.generated:
         return "generated", column.generated, canonical(column.default)
     if column.identity:
-        return "identity", column.identity, options
-    return ("serial", options) if column.is_serial else ("default", canonical_default(column.default, column.type))
+        return "identity", column.identity
+    return ("serial",) if column.is_serial else ("default", canonical_default(column.default, column.type))
 
 
 def alike(item: D, pool: Iterable[D]) -> D | None:

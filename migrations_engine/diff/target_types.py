@@ -1,4 +1,4 @@
-"""The target of a type or sequence: each part follows the latest change of that part."""
+"""The target of a type: each part follows the latest change of that part."""
 
 from __future__ import annotations
 
@@ -10,25 +10,14 @@ from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.sources import Versions, together
 from migrations_engine.diff.target_relations import target_constraints
 from migrations_engine.diff.type_alterations import type_shape
-from migrations_engine.model import Constraint, Sequence, Type
+from migrations_engine.model import Constraint, Type
 
 _UNVALIDATED: Final = " NOT VALID"  #: at the end of the definition of a domain's check
-_PARTS_OF_SEQUENCES: Final = (
-    together("type", "minimum", "maximum"),
-    *(together(name) for name in ("start", "increment", "cache", "cycle", "unlogged", "owned_by")),
-)
 _PARTS_OF_DOMAINS: Final = (
     together("base", "collation", "details"),
     (("default",), lambda domain: canonical(domain.default)),
     together("not_null", "not_null_name"),
 )
-
-
-def target_sequence(versions: Versions[Sequence]) -> Sequence | None:
-    """Return the target of a declared sequence; None if it should not exist."""
-    if versions.declared is None or versions.complete is None:
-        return versions.decide(lambda _: True)
-    return replace(versions.declared, **versions.decide_parts(_PARTS_OF_SEQUENCES))
 
 
 def target_type(versions: Versions[Type]) -> Type | None:

@@ -248,10 +248,11 @@ def _own(relation: Relation, column: Column, sequence: Sequence) -> Step:
 
 
 def _move_on(relation: Relation, column: Column, sequence: sql.Composable) -> Step:
-    """Set a sequence that is new to a column to the highest number in it."""
+    """Set a sequence that is new to a column to the highest number in it, unless it has drawn a higher one."""
     highest = sql.SQL("max({})").format(sql.Identifier(column.name))
     least = sql.Literal(column.sequence.minimum if column.sequence else 1)
+    drawn = sql.SQL("coalesce(pg_sequence_last_value({}::regclass), {})").format(sequence, least)
     call = sql.SQL("SELECT setval({}, {}) FROM {} HAVING {} >= {}").format(
-        sequence, highest, named(relation), highest, least
+        sequence, highest, named(relation), highest, drawn
     )
     return Step(Phase.COLUMNS, call)
