@@ -113,6 +113,7 @@ class WholeDeploy:
             self._comparison.judge_ahead()
         if self._pending:
             self._names = read_names(self._session.connection)
+            self._functions.note_definitions()
             self._runner.begin(self._pending, self._comparison.desired.declared, self._opening.there)
 
     def run_migrations(self, group: TransactionGroup) -> None:

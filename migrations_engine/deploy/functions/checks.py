@@ -44,10 +44,15 @@ def _validate_one_by_one(session: DeploySession, files: Mapping[int, SchemaFile]
             raise _refused_body(session, exc, file, is_kept=oid in kept) from exc
 
 
+def broken_by_deploy(failure: EngineError) -> EngineError:
+    """Return the failure of an unchanged file with a message that says so."""
+    if failure.server is None or failure.file is None:
+        return failure
+    message = f"{failure.file} has not changed, but this deploy breaks it: {failure.server.message}"
+    return FunctionDeployFailed(message, file=failure.file, line=failure.line, server=failure.server)
+
+
 def _refused_body(session: DeploySession, exc: psycopg.Error, file: SchemaFile, *, is_kept: bool) -> EngineError:
     session.locate_in_body(exc, file)
     failure = session.failure(exc, FunctionDeployFailed, file=file)
-    if not is_kept or failure.server is None:
-        return failure
-    message = f"{file.label} has not changed, but this deploy breaks it: {failure.server.message}"
-    return FunctionDeployFailed(message, file=file.label, line=failure.line, server=failure.server)
+    return broken_by_deploy(failure) if is_kept else failure

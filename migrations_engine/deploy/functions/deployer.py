@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from migrations_engine.catalog import read_routines
 from migrations_engine.deploy.file_runner import FileRunner
-from migrations_engine.deploy.functions.checks import validate_bodies
+from migrations_engine.deploy.functions.checks import broken_by_deploy, validate_bodies
 from migrations_engine.deploy.functions.files import (
     only_sets,
     routine_names,
@@ -61,12 +62,18 @@ class FunctionDeployer:
         self._kept = unchanged_files(files, state)
         self._runner = FunctionRunner(session, self._routines, self._known, self._beside_tables if is_new else ())
         self._ran_again: set[SchemaFile] = set()
+        self._definitions: dict[str, str | None] = {}  # before the migrations, if there are any
+        self._unchanged: frozenset[str] = frozenset()  # labels of unchanged files that run again
 
     @property
     def current(self) -> frozenset[str]:
         """The identities of the routines that the files create, as far as they have run."""
         kept = (function.identity for functions in self._kept.values() for function in functions)
         return frozenset((*(routine.identity for routine in self._runner.all_made), *kept))
+
+    def note_definitions(self) -> None:
+        """Read the definitions of all routines, which follow what migrations rename or move."""
+        self._definitions = self._read_definitions()
 
     def deploy_early(self) -> bool:
         """Create functions early, for a step that calls them. Return whether there is a new one."""
@@ -120,17 +127,25 @@ class FunctionDeployer:
     def _let_run_again(self) -> None:
         """Make files run again if earlier steps have changed or dropped their functions.
 
-        Files with ``%TYPE`` run again if tables may have changed.
+        Files with ``%TYPE`` run again if tables may have changed. So do those with a definition that has followed a
+        rename by a migration, because the names in the file may be wrong now.
         """
         if self._is_new and not self._schema.migrations:  # those of types and tables have just run
             early = {routine.version for routine in self._runner.all_made}
             self._runner.made |= {file: self._routines.made(routine_names(file), early) for file in self._beside_tables}
         known = [f for functions in self._kept.values() for f in functions if f.identity]
         now = self._routines.fingerprints([function.identity for function in known])
-        for file, functions in list(self._kept.items()):
-            is_there = all(now.get(f.identity) == f.fingerprint for f in functions if f.identity)
-            if not is_there or (self._has_new_structure and occurs(_FOLLOWS_COLUMN, file.text)):
-                del self._kept[file]
+        definitions = self._read_definitions() if self._definitions else {}
+        followed = {identity for identity, one in definitions.items() if self._definitions.get(identity, one) != one}
+        again = {
+            file
+            for file, functions in self._kept.items()
+            if any(now.get(f.identity) != f.fingerprint or f.identity in followed for f in functions if f.identity)
+            or (self._has_new_structure and occurs(_FOLLOWS_COLUMN, file.text))
+        }
+        self._unchanged = frozenset(file.label for file in again)
+        for file in again:
+            del self._kept[file]
         made = self._runner.all_made
         versions = {routine.version for routine in self._routines.as_they_are([routine.oid for routine in made])}
         changed = {routine.oid for routine in made} - {r.oid for r in made if r.version in versions}
@@ -155,10 +170,16 @@ class FunctionDeployer:
         """
         run_take_backs(self._session, self._take_backs - take_backs(self._schema))
 
+    def _read_definitions(self) -> dict[str, str | None]:
+        return {routine.identity: routine.digest for routine in read_routines(self._session.connection)}
+
     def _run_all_pending(self) -> None:
         pending = self._pending()
         while pending:
-            self._runner.run(pending)
+            try:
+                self._runner.run(pending)
+            except FunctionDeployFailed as exc:
+                raise broken_by_deploy(exc) if exc.file in self._unchanged else exc from exc.__cause__
             pending = self._disturbed()
 
     def _drop_replaced(self, make_room: Callable[[int, str], bool]) -> bool:

@@ -217,13 +217,19 @@ class _LaterStatements:
         That one is later: one of the following statements adds it, or the declaration alone.
         """
         renamed, altered = rename_of(self._statement), alter_table_actions(self._statement)
-        if renamed is None or renamed.later_name not in self._new:
+        if renamed is None or self._last_name(renamed.later_name) not in self._new:
             return False
         if renamed.old_name in self._new:
             return True
         return altered is not None and any(
             action.kind in _ADDING and action.name == renamed.old_name for action in self._actions_on(altered.table)
         )
+
+    def _last_name(self, name: str) -> str:
+        """Return the name that they leave to what is called *name* before them."""
+        for renamed in filter(None, map(rename_of, self._later)):
+            name = renamed.later_name if renamed.old_name == name else name
+        return name
 
 
 def _is_of(serial: str, name: str) -> bool:

@@ -8,6 +8,9 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
        OR EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = relation AND conname = %(member)s)
   FROM to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AS relation
 
+-- name: routine_exists
+SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = %(name)s AND pronamespace = to_regnamespace(quote_ident(%(schema)s)))
+
 -- name: invalid_index
 -- An index that an interrupted CREATE INDEX CONCURRENTLY has left.
 SELECT FROM pg_catalog.pg_index

@@ -14,7 +14,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
 from migrations_engine.source.alter_table import TypeChange, alter_table_actions, alter_type_actions, type_change
-from migrations_engine.source.names import NamedObject, ObjectName, TableAction, created_name, dropped_names
+from migrations_engine.source.names import Cursor, NamedObject, ObjectName, TableAction, created_name, dropped_names
 from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
@@ -38,6 +38,7 @@ _ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b", re.IGNORECASE)
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT", "ADD ATTRIBUTE"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT", "DROP ATTRIBUTE"})
 _RENAMED_KINDS: Final = frozenset({"INDEX", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "TYPE", "DOMAIN"})
+_ROUTINES: Final = ("function", "procedure", "routine", "aggregate")
 _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"})
 
 
@@ -154,7 +155,7 @@ def _removes(session: DeploySession, statement: SqlStatement) -> bool:
         return _exists(session, altered.table)
     altered = alter_table_actions(statement)
     if altered is None:
-        return _is_renamed(session, statement)
+        return _is_renamed(session, statement) or _is_renamed_routine(session, statement)
     return all(_is_gone(session, altered.table, action) for action in altered.actions)
 
 
@@ -176,6 +177,26 @@ def _is_renamed(session: DeploySession, statement: SqlStatement) -> bool:
         return False
     old, new = (ObjectName(renamed.schema, name) for name in (renamed.old_name, renamed.new_name))
     return not _exists(session, old) and _exists(session, new)
+
+
+def _is_renamed_routine(session: DeploySession, statement: SqlStatement) -> bool:
+    """Return whether a function has the name or schema that an ALTER FUNCTION gives."""
+    cursor = Cursor(statement.text)
+    is_routine = cursor.accept("alter") and any(cursor.accept(kind) for kind in _ROUTINES)
+    old = cursor.name() if is_routine else None
+    if old is None:
+        return False
+    cursor.skip_parentheses()
+    if cursor.accept("rename", "to"):
+        schema, name = old.schema, cursor.identifier()
+    elif cursor.accept("set", "schema"):
+        schema, name = cursor.identifier(), old.name
+    else:
+        return False
+    if name is None:
+        return False
+    row = session.query(_QUERIES["routine_exists"], _spelled(ObjectName(schema, name))).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _exists(session: DeploySession, table: ObjectName) -> bool:
