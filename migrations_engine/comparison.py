@@ -9,6 +9,7 @@ from typing import Final
 from migrations_engine.catalog import read_catalog
 from migrations_engine.counted_rows import CountedReport, count_rows
 from migrations_engine.deploy.change_runner import ChangeRunner, without
+from migrations_engine.deploy.ddl import ADDED_FOR_OTHERS
 from migrations_engine.deploy.declared import (
     fill_new_tables,
     install_extensions,
@@ -40,7 +41,7 @@ from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.dependency_order import order_tables, order_types
 
 #: Additions that all others may need.
-_BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"})
+_BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"}) | ADDED_FOR_OTHERS
 #: Additions that a migration may need before the others are made.
 _EARLY: Final = _BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
 

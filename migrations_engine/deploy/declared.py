@@ -24,6 +24,7 @@ from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 from migrations_engine.tracking import DeployState
 
+_NO_CAST: Final = "42846"
 _HARMLESS: Final = SETTING_WORDS | {"SET"}
 
 NewNames = Collection[tuple[str, str]]  #: schema and name of each missing declared relation and type
@@ -40,7 +41,7 @@ def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: Fu
 
     :raises MigrationFailed: PostgreSQL refused a file, also after all others
     """
-    runner = FileRunner(session, session.run_file, error_class=MigrationFailed)
+    runner = FileRunner(session, session.run_file, error_class=MigrationFailed, retried=UNDEFINED | {_NO_CAST})
     runner.run_all(files, functions.deploy_early, in_parts=True)
 
 
@@ -49,7 +50,8 @@ def run_attachments(session: DeploySession, schema: Schema, functions: FunctionD
 
     :raises FunctionDeployFailed: PostgreSQL refused a file
     """
-    _run_attachments(session, attachment_files(schema), functions)
+    files = [file for file in attachment_files(schema) if file not in functions.made_early]
+    _run_attachments(session, files, functions)
 
 
 def run_attachments_to_migrated(

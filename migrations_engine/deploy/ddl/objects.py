@@ -9,7 +9,7 @@ from typing import Final
 from psycopg import sql
 
 from migrations_engine.deploy.ddl.steps import Phase, Step, found_of, join, wanted_of
-from migrations_engine.diff import Difference
+from migrations_engine.diff import Difference, change_type
 from migrations_engine.model import DatabaseObject
 
 #: Kinds of ``pg_identify_object``, from which change types are made.
@@ -33,6 +33,8 @@ KINDS: Final = (
     "event trigger",
 )
 _LAST: Final = frozenset({"publication", "event trigger"})  #: they need tables, or react to all other statements
+#: Change types that add objects which tables and their members may use.
+ADDED_FOR_OTHERS: Final = frozenset(change_type("add", kind) for kind in KINDS if kind not in _LAST)
 _DICTIONARY: Final = re.compile(r"CREATE (TEXT SEARCH DICTIONARY .*?) \((TEMPLATE = .*?)(?:, (.*))?\)", re.DOTALL)
 _OPTION: Final = re.compile(r"(\w+) = (?:E?'(?:[^']|'')*'|\S+)")
 

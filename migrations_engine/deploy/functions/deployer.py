@@ -11,6 +11,7 @@ from typing import Final
 from migrations_engine.catalog import read_routines
 from migrations_engine.deploy.file_runner import FileRunner
 from migrations_engine.deploy.functions.checks import broken_by_deploy, validate_bodies
+from migrations_engine.deploy.functions.early_objects import EarlyObjects
 from migrations_engine.deploy.functions.files import (
     only_sets,
     routine_names,
@@ -61,6 +62,7 @@ class FunctionDeployer:
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         self._kept = unchanged_files(files, state)
         self._runner = FunctionRunner(session, self._routines, self._known, self._beside_tables if is_new else ())
+        self._objects = EarlyObjects(session, schema) if is_new else None
         self._ran_again: set[SchemaFile] = set()
         self._definitions: dict[str, str | None] = {}  # before the migrations, if there are any
         self._unchanged: frozenset[str] = frozenset()  # labels of unchanged files that run again
@@ -75,10 +77,19 @@ class FunctionDeployer:
         """Read the definitions of all routines, which follow what migrations rename or move."""
         self._definitions = self._read_definitions()
 
+    @property
+    def made_early(self) -> frozenset[SchemaFile]:
+        """The attachments that :meth:`deploy_early` has created."""
+        return self._objects.made if self._objects is not None else frozenset()
+
     def deploy_early(self) -> bool:
-        """Create functions early, for a step that calls them. Return whether there is a new one."""
+        """Create functions early, for a step that calls them. Return whether there is a new one.
+
+        In a new database, create operators and the like, too. In others, the comparison finds them missing.
+        """
         pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
-        return bool(pending) and self._runner.run_what_works(pending) > 0
+        is_new = bool(pending) and self._runner.run_what_works(pending) > 0
+        return (self._objects is not None and self._objects.make()) or is_new
 
     def owned(self, identities: Collection[str]) -> set[str]:
         """Return those of *identities* that files of the schema create or have created."""
