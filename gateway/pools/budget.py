@@ -1,4 +1,4 @@
-"""The budget of connections: decisions about the shared table, who gets a slot and which connection is evicted.
+"""The budget of connections: which waiter gets a slot of the shared table, and which connection is evicted.
 
 Every decision is made under the table's mutex from one snapshot of it; its consequences (closing a connection, waking a
 thread, notifying another worker) follow after the mutex is released.
@@ -32,12 +32,12 @@ from gateway.pools.table import (
 )
 from gateway.pools.waiter import Waiter
 
-RECHECK_SECONDS: Final = 0.25  #: after which a waiter checks by itself, in case no worker wakes it
+RECHECK_SECONDS: Final = 0.25  #: between two checks of a waiter that no worker wakes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A slot whose connection no process has any more, while its backend may still run."""
+    """A slot whose connection no process holds, while its backend may still run."""
 
     slot: int
     is_observer: bool  #: it was the connection for checking others

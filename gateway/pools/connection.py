@@ -29,8 +29,8 @@ class CountedConnection(psycopg.Connection[TupleRow]):
 
     database: str = ""
     link: Link | None = None  #: None only while it is being made
-    session: Any = None  #: what those who lease it keep with it
-    _expire_at: float  #: psycopg_pool's: when it has lived long enough, on the clock of time.monotonic
+    session: Any = None  #: the state that its users keep with it, see ``functions.call_session``
+    _expire_at: float  #: psycopg_pool's: when its lifetime ends, on the clock of ``time.monotonic``
 
     @classmethod
     def connect(  # type: ignore[override]  # the rest of psycopg's parameters is of no use here
@@ -75,7 +75,7 @@ class CountedConnection(psycopg.Connection[TupleRow]):
 
 
 class _OtherChallengeError(Exception):
-    """The password has another salt now, so the keys are not those of the password any more."""
+    """The server has sent another salt for the password, so the known keys are not valid."""
 
 
 def _connect_at_once(conninfo: bytes, deadline: float, login: ScramLogin | None) -> abc.PGconn:
@@ -121,7 +121,7 @@ def _finish_connecting(
     while (status := pgconn.connect_poll()) != PollingStatus.OK:
         if status == PollingStatus.FAILED:
             raise psycopg.OperationalError(f"connection failed: {pgconn.get_error_message()}")
-        poller = select.poll()  # libpq may go on with another socket
+        poller = select.poll()  # a new one, because libpq may continue with another socket
         poller.register(pgconn.socket, _WAITED_FOR[PollingStatus(status)])
         if not poller.poll(max(0, int((deadline - monotonic()) * 1000))):
             raise psycopg.errors.ConnectionTimeout("connection timeout expired")
@@ -139,15 +139,15 @@ class Link:
         self.slot = slot
         self.connection = weakref.ref(connection)
         self.socket = socket.socket(fileno=os.dup(connection.pgconn.socket))
-        self.ended = False  #: the other end is closed, or was given up
-        self.deadline = float("inf")  #: when to stop waiting for the end, after close
-        self.gone = threading.Event()  #: set when the slot is free, or an orphan
+        self.ended = False  #: the server has closed its end, or the wait for that was given up
+        self.deadline = float("inf")  #: of the wait for the backend's end, after :meth:`close`
+        self.gone = threading.Event()  #: set when the slot is free or an orphan
         self._orderly = False
         self._budget = budget
         self._lock = threading.Lock()  # after the watcher has ended the link, nothing is written to the slot
 
     def busy(self) -> bool:
-        """Mark the slot as given out. Return False if the connection has ended, and the slot is not ours any more."""
+        """Mark the slot as leased. Return False if the connection has ended, so that the slot is not this process's."""
         with self._lock:
             if not self.ended:
                 self._budget.busy(self.slot)
@@ -173,11 +173,11 @@ class Link:
                 if orderly:
                     self._budget.closing(self.slot)
             finish()
-            if not self.ended:  # our descriptor keeps the socket open, and a busy backend looks only at the socket
+            if not self.ended:  # the duplicate keeps the socket open, and a busy backend checks only the socket
                 self._shut()
 
     def _shut(self) -> None:
-        with suppress(OSError):  # the other end was faster
+        with suppress(OSError):  # the server has closed the connection
             self.socket.shutdown(socket.SHUT_WR)
 
     def end(self) -> bool:

@@ -1,4 +1,4 @@
-"""The connections of one worker process to all databases: what is known before the fork, and its face afterwards."""
+"""The connections of one worker process to all databases: their settings before the fork, the interface after it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.steps import Steps, run
 
 
 class Lease:
-    """A connection of a pool for the time of a ``with`` statement."""
+    """A lease of a pooled connection, for a ``with`` statement."""
 
     __slots__ = ("_connection", "_database", "_registry", "_timeout")
 
@@ -40,7 +40,7 @@ class Lease:
 
 
 class ConnectionRegistry:
-    """All connections of this process. Made before the fork, where it holds nothing; opened in the worker."""
+    """All connections of this process. Created before the fork without any; opened in the worker."""
 
     def __init__(
         self,
@@ -105,18 +105,18 @@ class ConnectionRegistry:
         self._worker_pools = WorkerPools(self._options)
 
     def close(self) -> None:
-        """Refuse new leases, close every connection as it comes back, stop the threads and leave the budget.
+        """Refuse new leases, close each connection when it is given back, stop the threads and leave the budget.
 
-        A connection that is not given back within some seconds is cut off.
+        A connection that is not given back within some seconds becomes an orphan.
         """
         if self._worker_pools is not None:
             self._worker_pools.close()
 
     @property
     def worker_pools(self) -> WorkerPools:
-        """What was opened.
+        """The pools.
 
-        :raises ConnectionFailed: nothing was
+        :raises ConnectionFailed: they are not open yet
         """
         if self._worker_pools is None:
             raise ConnectionFailed("the gateway is starting", retry_after=1)
@@ -132,7 +132,7 @@ class ConnectionRegistry:
         return Lease(self, database, self._seconds(wait_timeout_seconds))
 
     def take_idle(self, database: str) -> CountedConnection | None:
-        """Return an idle connection until :meth:`give_back`; None if there is none just now."""
+        """Lease an idle connection until :meth:`give_back`; return None if there is none."""
         return self.worker_pools.take_idle(database)
 
     def lease_steps(self, database: str, wait_timeout_seconds: float | None = None) -> Steps[CountedConnection]:
@@ -144,15 +144,15 @@ class ConnectionRegistry:
         return self.worker_pools.lease_steps(database, self._seconds(wait_timeout_seconds))
 
     def give_back(self, connection: CountedConnection) -> None:
-        """Take back what was leased. Never waits."""
+        """Return a leased connection to its pool. Never waits."""
         self.worker_pools.give_back(connection)
 
     @contextmanager
     def dedicated(self, database: str, *, wait_timeout_seconds: float | None = None) -> Iterator[CountedConnection]:
         """Open a separate autocommit connection, within the budget, for administration and deploys.
 
-        It is a new one with the server's own settings and has precedence over calls when connections are scarce. At the
-        end of the ``with`` statement its backend has ended, or is checked as an orphan.
+        It is new, has the server's own settings, and has precedence over calls when connections are scarce. At the end
+        of the ``with`` statement its backend has ended, or is checked as an orphan.
 
         :raises GatewayError: as ``lease``
         """
@@ -160,15 +160,15 @@ class ConnectionRegistry:
             yield connection
 
     def forget(self, database: str) -> None:
-        """Close every idle connection to *database*, in all workers; this process's are gone when it returns."""
+        """Close every idle connection to *database*, in all workers; those of this process before it returns."""
         self.worker_pools.forget(database)
 
     def changed(self, database: str) -> None:
-        """Let every worker know that something was deployed to *database*."""
+        """Record a deploy to *database*, for all workers."""
         self.worker_pools.budget.changed(database_key(database))
 
     def changes(self, database: str) -> int:
-        """Return a number that changes whenever a worker calls ``changed``; rarely also for no reason."""
+        """Return a number that changes with each :meth:`changed` of any worker, and rarely for another database's."""
         return self.worker_pools.budget.changes(database_key(database))
 
     def statistics(self) -> PoolStatistics:
@@ -180,11 +180,11 @@ class ConnectionRegistry:
         return self.worker_pools.occupancy()
 
     def connections_are_refused(self) -> bool:
-        """Return whether PostgreSQL has refused this process's last connection to an existing database, lately."""
+        """Return whether PostgreSQL has recently refused this process's last connection to an existing database."""
         return self.worker_pools.refused
 
     def has_lost_connections(self) -> bool:
-        """Whether a worker has lost a connection of which it is not known what has become of it. Cheap."""
+        """Return whether a worker has lost a connection whose backend may still run. Cheap."""
         return self.worker_pools.budget.has_lost()
 
     def pool_of(self, database: str) -> TenantPool:

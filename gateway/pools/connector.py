@@ -40,8 +40,8 @@ DEDICATED_OPTIONS_SINCE_17: Final = {**DEDICATED_OPTIONS, "transaction_timeout":
 _TRANSACTION_TIMEOUT_SINCE: Final = 170000
 #: The observer's backend ends within two seconds even if its worker is killed and the network hides that.
 OBSERVER_OPTIONS: Final = {"statement_timeout": "1000", "idle_session_timeout": "1000"}
-END_SECONDS: Final = 5.0  #: how long to wait for the backend of a dedicated connection to be gone
-CANCEL_SECONDS: Final = 1.0  #: for cancelling a statement whose result is not needed any more
+END_SECONDS: Final = 5.0  #: to wait for the end of a dedicated connection's backend
+CANCEL_SECONDS: Final = 1.0  #: for cancelling a statement whose result is not needed
 _log = logging.getLogger(__name__)
 
 
@@ -138,7 +138,7 @@ class Connector:
 
     @contextmanager
     def observer(self) -> Iterator[CountedConnection]:
-        """Return a connection to the maintenance database in the slot that is reserved for checking orphans.
+        """Yield a connection to the maintenance database in the slot that is reserved for checking orphans.
 
         :raises PoolExhausted: another worker has it
         :raises ConnectionFailed: as ``connect``
@@ -146,7 +146,7 @@ class Connector:
         self.outage.admit()
         slot = self._budget.take_observer_slot()
         if slot is None:
-            raise PoolExhausted("another worker looks after lost connections, or did until it died")
+            raise PoolExhausted("another worker is checking lost connections, or was when it was killed")
         connection = self.connect(partial(self._make, self.maintenance, self._observing), self.maintenance, slot)
         try:
             yield connection
@@ -165,7 +165,7 @@ class Connector:
     def end(self, connection: CountedConnection) -> None:
         """Close a dedicated connection, and return when its backend has ended or is treated as an orphan."""
         if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
-            with suppress(psycopg.Error):  # the backend notices the closed socket soon enough by itself
+            with suppress(psycopg.Error):  # without it the backend detects the closed socket, a little later
                 connection.cancel_safe(timeout=CANCEL_SECONDS)
         connection.close()
         if connection.link is not None:

@@ -1,4 +1,4 @@
-"""Connection strings of libpq: the server's, those of its databases, and what they say about how to connect."""
+"""Connection strings of libpq: of the server and of its databases."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from psycopg.pq import Conninfo
 
 APPLICATION_NAME: Final = "stonescriptdb-gateway"
 DEDICATED_APPLICATION_NAME: Final = f"{APPLICATION_NAME} administration"
-CONNECT_TIMEOUT_SECONDS: Final = 5  #: for reaching the server and logging in; a server that is up takes milliseconds
-CHECK_INTERVAL_MS: Final = 1000  #: how soon a busy backend notices that its client is gone (PostgreSQL 14 and newer)
+CONNECT_TIMEOUT_SECONDS: Final = 5  #: for connecting and logging in, which usually takes milliseconds
+CHECK_INTERVAL_MS: Final = 1000  #: between a busy backend's checks of its client (PostgreSQL 14 and newer)
 
 _WHERE = re.compile(r"^(?:connection (?:failed|is bad): )?(?:connection to server .*? failed: )?")
 _ESCAPED = re.compile(r"([\\\s])")
@@ -23,7 +23,7 @@ _QUOTED = re.compile(r"([\\'])")
 
 
 def one_address(conninfo: str) -> bool:
-    """Whether *conninfo*, with libpq's environment, means one server, without a name to ask another machine for."""
+    """Return whether *conninfo*, with libpq's environment, names one server, without a name to look up."""
     defaults = {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
     given = defaults | conninfo_to_dict(conninfo)
     address = str(given["hostaddr"] or given["host"])
@@ -60,7 +60,7 @@ def conninfo_of_server(conninfo: str, *, application_name: str, session_options:
 
 
 def _chooses_gssencmode(given: Mapping[str, object]) -> bool:
-    """Whether GSSAPI encryption was chosen, or may be chosen in a service file."""
+    """Return whether GSSAPI encryption was chosen, or may be chosen in a service file."""
     return bool(given.keys() & {"gssencmode", "service"} or os.environ.keys() & {"PGGSSENCMODE", "PGSERVICE"})
 
 

@@ -17,7 +17,7 @@ STATE_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatistics:
-    """The budget over all workers of the machine, and what this process asked of it."""
+    """The budget over all workers of the machine, and the leases of this process."""
 
     active_pools: int  #: databases that have a connection
     total_connections: int  #: connections that exist, starting and ending ones included
@@ -40,7 +40,7 @@ class Occupancy:
     workers: int
 
     def by_state(self) -> dict[str, int]:
-        """Return how many connections there are in each state, of all states."""
+        """Return the number of connections in each state, zeros included."""
         counts = dict.fromkeys(STATE_NAMES.values(), 0)
         for (_, state), count in self.connections.items():
             counts[state] += count

@@ -1,7 +1,7 @@
-"""Connections that no process has any more, while PostgreSQL may still have their backends.
+"""Orphans: slots of connections that no process holds, while PostgreSQL may still run their backends.
 
-They are left by a worker that was killed and by a network that was cut. Their slots are free again when
-``pg_stat_activity`` has been seen without their backends.
+A killed worker and a broken network leave orphans. Their slots are freed when ``pg_stat_activity`` no longer lists the
+backends.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gateway.errors import GatewayError
 from gateway.pools.budget import Budget, Orphan
 from gateway.pools.connection import CountedConnection
 
-UNFINISHED_SECONDS: Final = 2.0  #: a backend whose process id was never learned has ended by then: its client is gone
-OBSERVER_SECONDS: Final = 4.0  #: an observer's backend has ended by then: its session's time-outs are far shorter
+UNFINISHED_SECONDS: Final = 2.0  #: after which a backend without a known process id has ended, as its client has
+OBSERVER_SECONDS: Final = 4.0  #: after which an observer's backend has ended: its session's timeouts are shorter
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
 
@@ -28,19 +28,19 @@ _log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Asks PostgreSQL which orphans are still there, ends those, and frees the slots of the others.
+    """Terminates the backends of orphans that still exist, and frees the slots of the others.
 
-    Its thread lives only while there are orphans.
+    Its thread runs only while there are orphans.
     """
 
     def __init__(
         self, *, budget: Budget, connection: Callable[[], AbstractContextManager[CountedConnection]], query: bytes
     ) -> None:
-        """Create an observer that is not running yet.
+        """Create a reaper whose thread is not running.
 
         :param connection: the observer's connection, while no other worker has it
-        :param query: returns those of the process ids (with seconds as orphans) whose backends still exist; they
-            are terminated
+        :param query: terminates the backends with the given process ids that have been orphans for the given seconds,
+            and returns the ids of those that still exist
         """
         self._budget = budget
         self._connection = connection
@@ -50,14 +50,14 @@ class Reaper:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Look soon, on another thread, if there are orphans."""
+        """Start the thread if there are orphans."""
         with self._lock:
             if self._thread is None and not self._stopping.is_set() and self._budget.orphans():
                 self._thread = threading.Thread(target=self._run, name="pool-reaper", daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; orphans that are left are the next worker's."""
+        """Stop the thread. The next worker checks the remaining orphans."""
         self._stopping.set()
         with self._lock:
             thread = self._thread
@@ -75,14 +75,14 @@ class Reaper:
             try:
                 self._check(orphans)
             except (GatewayError, psycopg.Error) as error:
-                _log.info("%d connections without an owner could not be looked after: %s", len(orphans), error)
-            except Exception:  # noqa: BLE001 - the thread goes on: without it the slots would stay taken
-                _log.exception("%d connections without an owner could not be looked after", len(orphans))
+                _log.info("%d orphaned connections could not be checked: %s", len(orphans), error)
+            except Exception:  # noqa: BLE001 - the thread continues: without it the slots would never be freed
+                _log.exception("%d orphaned connections could not be checked", len(orphans))
 
     def _check(self, orphans: list[Orphan]) -> None:
         for orphan in orphans:
             if orphan.is_observer and orphan.since < monotonic() - OBSERVER_SECONDS:
-                self._budget.free_orphan(orphan)  # it could not be checked, as long as it has the observer's slot
+                self._budget.free_orphan(orphan)  # its own slot is needed for the check
         with self._connection() as connection:
             alive = self._existing_backends(connection, [orphan for orphan in orphans if orphan.backend])
         for orphan in orphans:

@@ -1,4 +1,4 @@
-"""Whether the server can be reached, and takes new connections, as this process has found by connecting."""
+"""Outages of the server, as this process has detected them by connecting."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final
 from gateway.errors import ConnectionFailed
 
 FIRST_PAUSE_SECONDS: Final = 0.1
-LONGEST_PAUSE_SECONDS: Final = 1.0  #: so that service is back about a second after the server is
+LONGEST_PAUSE_SECONDS: Final = 1.0  #: between attempts, and so about the delay after the end of an outage
 REFUSAL_SECONDS: Final = 60.0  #: for which a refused connection is reported, if none is made meanwhile
 
 
 class Outage:
-    """While the server is away, one request after a pause tries to connect; all others are refused at once."""
+    """During an outage, one request after each pause tries to connect; all others are refused immediately."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._cause: str | None = None  # None: the server can be reached, as far as we know
+        self._cause: str | None = None  # None: no outage is known
         self._pause = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
         self._refused_at = float("-inf")
@@ -27,19 +27,19 @@ class Outage:
     def refuses(self) -> bool:
         """Return whether the server has refused the last connection to an existing database, within REFUSAL_SECONDS.
 
-        It usually has too many; idle connections still work.
+        It usually has too many connections; idle ones still work.
         """
         return monotonic() - self._refused_at < REFUSAL_SECONDS
 
     @property
     def known(self) -> bool:
-        """Whether the server was away when it was last tried."""
+        """Whether the last attempt to connect has failed."""
         return self._cause is not None
 
     def admit(self) -> None:
-        """Return if the caller should try to connect.
+        """Check that the caller may try to connect.
 
-        :raises ConnectionFailed: the server is unreachable, and it is not time to try again or another thread tries
+        :raises ConnectionFailed: the server is unreachable, and the pause has not ended or another thread tries
         """
         if self._cause is None:
             return
@@ -51,7 +51,7 @@ class Outage:
             self._next_attempt = monotonic() + self._pause
 
     def check(self) -> None:
-        """Do the same as ``admit`` for a waiter that will not connect itself.
+        """Check that no outage is known.
 
         :raises ConnectionFailed: the server is unreachable
         """

@@ -1,4 +1,4 @@
-"""psycopg's connection pool for one database, drawing on the budget all pools of all workers share."""
+"""The connection pool of one database: psycopg's, with connections within the budget that all workers share."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from gateway.steps import Steps, run
 Cleaner: TypeAlias = Callable[[CountedConnection], None]
 NeedsCleaning: TypeAlias = Callable[[CountedConnection], bool]
 
-MOST_QUEUED: Final = 0.3  #: of a pool's leases, from which on a connection is made without waiting for that
-QUEUED_WEIGHT: Final = 0.05  #: of the last lease in that share
-NO_ROOM_SHARE: Final = -1.0  #: where a connection could not be made: the next attempt is some twenty queued leases away
+MOST_QUEUED: Final = 0.3  #: the share of leases that wait above which the pool grows without further delay
+QUEUED_WEIGHT: Final = 0.05  #: of the last lease in that share, a moving average
+NO_ROOM_SHARE: Final = -1.0  #: the share after the budget had no slot; it takes some twenty waits to exceed MOST_QUEUED
 
 
 class TenantPool(ThreadlessPool):
     """One worker's connections to one database.
 
-    psycopg_pool keeps the idle connections, their age, the queue of waiting threads and the statistics. Different here
-    is where connections come from: the thread that needs one takes a slot of the budget and connects itself, one
-    thread of a pool at a time, so that an error reaches the request at once and 200 pools need no thread of their own.
-    A connection that ends is replaced only when one is needed.
+    psycopg_pool keeps the idle connections, their age, the queue of waiting threads and the statistics. Unlike there, a
+    thread that needs a connection takes a slot of the budget and connects itself, one thread of a pool at a time. So an
+    error reaches the request immediately, and 200 pools need no threads. A connection that ends is replaced only when
+    one is needed.
     """
 
     def __init__(
@@ -54,12 +54,11 @@ class TenantPool(ThreadlessPool):
     ) -> None:
         """Create a closed pool without connections; ``open`` it.
 
-        :param submit: run a task soon, on another thread
-        :param most_connections: that all workers together may have to the database
-        :param clean: cleans a session; runs on another thread, after the connection was returned
-            and before it is leased again
-        :param needs_cleaning: whether a returned connection has to be cleaned at all; cheap. One that need not may
-            be in the middle of a statement: its cleaning was sent, and the next lease reads the answer
+        :param submit: runs a task in another thread
+        :param most_connections: limit of connections to the database, over all workers
+        :param clean: cleans a session, in another thread, between two leases
+        :param needs_cleaning: returns whether a returned connection must be cleaned; cheap. One that need not may be in
+            the middle of a statement: its cleaning was sent, and the next lease reads the answer
         """
         super().__init__(
             connector.pooled_conninfo(database),
@@ -88,13 +87,13 @@ class TenantPool(ThreadlessPool):
         self._events = events
 
     def is_stale(self, now: float, idle_seconds: float, connection: CountedConnection) -> bool:
-        """Whether an idle connection has been so for *idle_seconds*, or has lived long enough."""
+        """Return whether a connection has been idle for *idle_seconds*, or its lifetime has ended."""
         link = connection.link
         idle = link is not None and self._budget.idle_since(link.slot) < now - idle_seconds
         return idle or connection._expire_at < now
 
     def _pop_idle(self) -> CountedConnection | None:
-        """Under the pool's lock. Last in, first out: what is not needed grows old and is closed first."""
+        """Return the idle connection that was used last, so that unneeded ones age and are closed. Under the lock."""
         while self._pool:
             connection = self._pool.pop()
             if not connection.closed and connection.link is not None and connection.link.busy():
@@ -116,7 +115,7 @@ class TenantPool(ThreadlessPool):
 
         :raises GatewayError: none is idle, and none can be made
         :raises ClientGone: the client of the work has disconnected
-        :raises PoolClosed: the pool is not the database's any more
+        :raises PoolClosed: the pool was closed
         """
         with self._lock:
             connection = self.take_idle()
@@ -141,7 +140,7 @@ class TenantPool(ThreadlessPool):
         return connection
 
     def take_idle(self) -> CountedConnection | None:
-        """Return an idle connection until :meth:`give_back`; None if there is none just now."""
+        """Lease an idle connection until :meth:`give_back`; return None if there is none."""
         with self._lock:
             connection = self._pop_idle()
             if connection is None:
@@ -153,13 +152,13 @@ class TenantPool(ThreadlessPool):
         return connection
 
     def _queue_steps(self, waiter: Waiter[CountedConnection], deadline: float) -> Steps[CountedConnection]:
-        """Wait for a connection given back; for the first in the queue, until it may make one as well."""
+        """Wait for a returned connection or, at the front of the queue, for the right to make one."""
         turn = Turn(self, waiter, deadline)
         try:
             return turn.result((yield turn))
         except BaseException:
             self._stats[self._REQUESTS_ERRORS] += 1
-            if (given := turn.connection or waiter.withdraw()) is not None:  # it came while we were being refused
+            if (given := turn.connection or waiter.withdraw()) is not None:  # it arrived meanwhile
                 self._keep(given)
             raise
         finally:
@@ -170,7 +169,7 @@ class TenantPool(ThreadlessPool):
                     self._let_next_connect()
 
     def wait_in_turn(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
-        """Wait in this thread, and make a connection when it is the waiter's turn to."""
+        """Return a connection: wait for a returned one in this thread, or make one at the front of the queue."""
         while not waiter.may_connect:
             if (connection := waiter.wait_for_change(deadline - monotonic())) is not None:
                 return connection
@@ -206,19 +205,19 @@ class TenantPool(ThreadlessPool):
             raise
         with self._lock:
             self._nconns += 1
-            self._queued_share = 0.0  # there may be enough of them now
+            self._queued_share = 0.0  # counted anew with one more connection
         return connection
 
     @property
     def needs_more(self) -> bool:
-        """Whether to connect without waiting for a connection that is given back.
+        """Whether to connect without waiting for a returned connection.
 
-        That is if none is in use, or if many leases wait and the database may have more connections.
+        True if none is in use, or if many leases wait and the database may have more connections.
         """
         return not self.in_use_count or (self._queued_share > MOST_QUEUED and self._nconns < self._max_size)
 
     def _fail_all(self, error: GatewayError) -> None:
-        """Fail all waiters of a pool without connections: each would get the same error, one after the other."""
+        """Fail all waiters of a pool without connections: each would connect in turn, and get the same error."""
         with self._lock:
             if self._nconns:
                 return
@@ -227,7 +226,7 @@ class TenantPool(ThreadlessPool):
             other.fail(error)
 
     def give_back(self, conn: CountedConnection) -> None:
-        """Take a connection back: clean, broken, or for another thread to clean. Never waits."""
+        """Return a leased connection to the pool; another thread cleans it if necessary. Never waits."""
         status = conn.pgconn.transaction_status
         clean = self._reset is None or not self._needs_cleaning(conn)
         if clean and (status == TransactionStatus.IDLE or (self._reset and status == TransactionStatus.ACTIVE)):

@@ -1,6 +1,6 @@
 -- name: backends_still_there
--- Which of these backends of ours have not ended, each with the seconds since it was found without an owner: a session
--- that started later has only the same process id. Those of the gateway are terminated: their client has ended.
+-- The backends of orphans that have not ended, of process ids each with the seconds since the orphan was found. A session
+-- that started later only has the same process id. Sessions of the gateway are terminated: their client has ended.
 SELECT pid,
        CASE WHEN starts_with(application_name, 'stonescriptdb-gateway') THEN pg_terminate_backend(pid) END AS terminated
   FROM unnest(%s::int[], %s::float8[]) AS orphan (pid, seconds)

@@ -15,7 +15,7 @@ MUTEX: Final = 0  #: the byte that is the mutex
 
 
 class RecordLocks:
-    """A file that this process has open once. All of a process's locks vanish when it closes any descriptor of it."""
+    """A file that this process opens once: closing any descriptor of a file releases all of a process's locks on it."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, and create it if it is missing.
@@ -43,7 +43,7 @@ class RecordLocks:
         fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, byte)
 
     def is_held_elsewhere(self, byte: int) -> bool:
-        """Return whether another process has the lock on *byte*. This process must not have it: it would lose it."""
+        """Return whether another process has the lock on *byte*. This process must not have it, as this releases it."""
         try:
             self.try_lock(byte)
         except OSError as error:
@@ -59,7 +59,7 @@ class RecordLocks:
 
 
 def _is_open(path: Path) -> bool:
-    """Return whether this process has a descriptor of the file. The kernel knows; a fork inherits them."""
+    """Return whether this process has a descriptor of the file; also one that it inherited by a fork."""
     try:
         file = path.stat()
     except FileNotFoundError:
@@ -72,7 +72,7 @@ def _is_open(path: Path) -> bool:
 
 
 class Mutex:
-    """One holder at a time among all threads of all workers; held for microseconds, freed by the kernel on death."""
+    """A lock over all threads of all workers, held for microseconds; the kernel releases it if its holder is killed."""
 
     __slots__ = ("_locks", "_threads")
 

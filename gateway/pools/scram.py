@@ -1,8 +1,8 @@
 """The keys of SCRAM authentication, derived once from a password and the salt that the server has for it.
 
-For every connection libpq hashes the password as often as the server asks, usually 4,096 times. That takes some 3 ms,
-in which no other thread can execute Python. Since version 18 libpq accepts the resulting keys in the conninfo. They
-depend on the salt, which only the server's challenge contains, so each challenge is peeked at before libpq reads it.
+For every connection libpq hashes the password repeatedly, usually 4,096 times. That takes some 3 ms, during which no
+other thread can execute Python. Since version 18 libpq accepts the resulting keys in the conninfo. They depend on the
+salt in the server's challenge, so each challenge is read from the socket (MSG_PEEK) before libpq reads it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HAS_KEYS: Final = pq.version() >= 180000  #: whether libpq accepts keys
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What the keys of a password depend on."""
+    """The server's challenge, as far as the keys of a password depend on it."""
 
     salt: bytes  #: in base64
     iterations: int

@@ -17,13 +17,13 @@ _log = logging.getLogger(__name__)
 
 
 class ServerCheck:
-    """Asks the server one question at a time, on a thread of its own that may hang as long as the server does."""
+    """Queries the server, one query at a time, in a thread that may hang as long as the server does."""
 
     def __init__(self, ask: Callable[[], object], *, doubts: Callable[[], bool] = lambda: False) -> None:
         """Create a check that has not run yet.
 
-        :param ask: returns when PostgreSQL has answered, raises a GatewayError when it cannot be reached
-        :param doubts: whether a cached answer must be discarded; cheap
+        :param ask: returns when PostgreSQL has answered; raises a GatewayError if it cannot be reached
+        :param doubts: returns whether a cached result must be discarded; cheap
         """
         self._ask = ask
         self._doubts = doubts
@@ -33,7 +33,7 @@ class ServerCheck:
         self._answer = False
 
     def is_connected(self) -> bool:
-        """Whether PostgreSQL answers; False also when it has not done so within CHECK_SECONDS."""
+        """Return whether PostgreSQL answers within CHECK_SECONDS, or has done so within FRESH_SECONDS."""
         with self._lock:
             if time.monotonic() < self._answered_at + FRESH_SECONDS and not (self._answer and self._doubts()):
                 return self._answer
@@ -44,7 +44,7 @@ class ServerCheck:
         if asking.wait(CHECK_SECONDS):
             return self._answer
         with self._lock:
-            if self._asking is asking:  # the next check need not wait as long
+            if self._asking is asking:  # cache the timeout, so that the next check does not wait
                 self._answer, self._answered_at = False, time.monotonic()
         return False
 
@@ -55,8 +55,8 @@ class ServerCheck:
             answer = True
         except GatewayError as exc:
             _log.warning("PostgreSQL does not answer: %s", exc)
-        except Exception:  # noqa: BLE001 - not even a fault of ours may end the thread without an answer
-            _log.exception("the question whether PostgreSQL answers failed")
+        except Exception:  # noqa: BLE001 - logged; the thread must end with a result
+            _log.exception("the check whether PostgreSQL answers has failed")
         finally:
             with self._lock:
                 self._answer, self._answered_at, self._asking = answer, time.monotonic(), None

@@ -46,7 +46,7 @@ class Ticket:
 
 @dataclass(frozen=True, kw_only=True)
 class TableSnapshot:
-    """One reading of the table, made under its mutex. Without slots, so that what is counted is counted once."""
+    """One reading of the table, made under its mutex. Its counts are cached, so it has no ``__slots__``."""
 
     limits: Limits
     states: bytes  #: up to the highest slot ever taken
@@ -61,12 +61,12 @@ class TableSnapshot:
 
     @cached_property
     def per_database(self) -> Counter[int]:
-        """How many connections of each database exist."""
+        """The number of connections of each database that exist."""
         return Counter(compress(self.databases, self.states))
 
     @cached_property
     def staying(self) -> Counter[int]:
-        """How many of them are not on their way out."""
+        """The number of connections of each database that are not ending."""
         return Counter(compress(self.databases, self.states.translate(_STAYING)))
 
     @classmethod
@@ -97,14 +97,14 @@ class TableSnapshot:
 
     @property
     def used(self) -> int:
-        """Slots that are not free: connections that exist, or may."""
+        """The number of slots that are not free: connections that exist, or may exist."""
         return len(self.states) - self.states.count(FREE)
 
     @property
     def free(self) -> int:
-        """How many connections may be made now; never below zero, also while a smaller limit has just come in.
+        """The number of connections that may be made now, without the observer's.
 
-        The observer's slot is no part of it.
+        Never below zero, also if the limit was lowered by a reload.
         """
         return max(0, self.limits.total - self.used + self.per_database[OBSERVER])
 
@@ -131,13 +131,13 @@ class TableSnapshot:
         ]
 
     def has_share(self, key: int, *, leaving: int | None = None) -> bool:
-        """Whether one more connection to a database is within its limit, once one to *leaving* is gone."""
+        """Return whether one more connection to a database is within its limit, after one to *leaving* has ended."""
         if key == self.limits.unlimited_key:
             return True
         return self.per_database[key] - (key == leaving) < self.limits.per_database
 
     def rank(self, ticket: Ticket) -> tuple[int, float]:
-        """Administration first, then databases with the fewest connections, and among equals the longest wait."""
+        """Return the sort key of a ticket: administration, then databases with few connections, then long waits."""
         return (-1 if ticket.urgent else self.staying[ticket.key], ticket.arrival)
 
     def queue(self, *, leaving: int | None = None) -> list[Ticket]:
@@ -145,7 +145,7 @@ class TableSnapshot:
         return sorted((t for t in self.tickets if self.has_share(t.key, leaving=leaving)), key=self.rank)
 
     def ahead_of(self, ticket: Ticket) -> int:
-        """How many that could use a slot go before *ticket*, which need not be in the table."""
+        """Return the number of tickets that could use a slot and go before *ticket*, which need not be in the table."""
         rank = self.rank(ticket)
         return sum(self.rank(other) < rank for other in self.queue())
 
@@ -169,8 +169,8 @@ class TableSnapshot:
     def goes_before(self, ticket: Ticket, front: Ticket) -> bool:
         """Return whether a connection is closed for *ticket* although *front* waits in the connection's own pool.
 
-        Only towards an even distribution, so that connections do not move back and forth: for a pool that has none and
-        waits longer, or has none where this pool has several, or would still have fewer than this pool.
+        Only if that evens out the distribution, so that connections do not move back and forth: if the ticket's pool
+        has none and has waited longer, or has none and this pool several, or would still have fewer than this pool.
         """
         older = ticket.arrival < front.arrival
         if ticket.urgent:
@@ -181,7 +181,7 @@ class TableSnapshot:
         return (theirs == 0 and (older or ours > 1)) or theirs + 1 < ours
 
     def _of_worker(self, ticket: Ticket) -> int:
-        """How many connections the ticket's worker has to the ticket's database."""
+        """Return the number of connections that the ticket's worker has to its database."""
         return sum(
             state not in (FREE, CLOSING, LOST) and key == ticket.key and owner == ticket.owner
             for state, key, owner in zip(self.states, self.databases, self.owners, strict=True)
@@ -189,7 +189,7 @@ class TableSnapshot:
 
     @property
     def longest_idle(self) -> float:
-        """How long the connection has been idle that was used least lately, in seconds; 0 if none is idle."""
+        """The seconds for which the least recently used connection has been idle; 0 if none is idle."""
         return self.at - min(compress(self.since, self.states.translate(_IDLE)), default=self.at)
 
     def to_close(self, count: int, *, key: int | None = None) -> list[int]:

@@ -1,4 +1,4 @@
-"""Slots that are freed ahead of need, so that the next requests need not wait until a backend has ended."""
+"""Slots that are freed ahead of need, so that requests need not wait for the end of a backend."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Final
 
 from gateway.pools.snapshot import TableSnapshot
 
-PRESSURE_COUNT: Final = 8  #: so many of the last slots taken within PRESSURE_SECONDS: more databases than slots
+PRESSURE_COUNT: Final = 8  #: slots taken within PRESSURE_SECONDS that show that there are more databases than slots
 PRESSURE_SECONDS: Final = 1.0
-SPARE_SHARE: Final = 25  #: under pressure one slot of so many is made free ahead of need, at least one
-MOST_SPARE: Final = 8  #: as many as are likely to be needed while a backend ends
-PAUSE_SECONDS: Final = 5.0  #: without closing ahead of need, after such a connection was needed again at once
+SPARE_SHARE: Final = 25  #: under pressure, one slot in so many is freed ahead of need; at least one
+MOST_SPARE: Final = 8  #: slots that are likely to be needed while a backend ends
+PAUSE_SECONDS: Final = 5.0  #: back-off after a wrong speculative eviction
 
 
 class SpareSlots:
-    """The decision whether connections are closed ahead of need, by the requests of this process."""
+    """Decides whether requests of this process close connections ahead of need."""
 
     def __init__(self, total: int) -> None:
         """Keep a share of *total* slots free while there are more databases than slots.
 
-        :ivar count: how many
+        :ivar count: the number of these slots
         """
         self.count: Final = max(1, min(MOST_SPARE, total // SPARE_SHARE))
         self._taken: deque[float] = deque(maxlen=PRESSURE_COUNT)  # when one of the last slots was taken
@@ -30,7 +30,7 @@ class SpareSlots:
     def to_close(self, snapshot: TableSnapshot, key: int) -> list[int]:
         """Return the slots to close after one was taken for the database *key*.
 
-        None while there is a slot for each database in use: then connections that are closed are needed again at once.
+        Empty while there is a slot for each database in use: a closed connection would be needed again immediately.
         """
         lacking = self.count - (snapshot.free - 1)
         if lacking <= 0:

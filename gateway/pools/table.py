@@ -1,8 +1,7 @@
 """The table that all workers on the machine share: one mapped file, its mutex, and a lock for each running worker.
 
-The kernel keeps what a ``kill -9`` must not leak: a record lock on one byte shows that a worker runs, another
-is the mutex. The table itself survives its writers, so the slots of a killed worker stay marked until its
-backends are known to have ended.
+Record locks show which workers run, and are the mutex; the kernel releases them even after ``kill -9``. The table
+outlasts its writers: the slots of a killed worker stay marked until its backends are known to have ended.
 """
 
 from __future__ import annotations
@@ -24,19 +23,17 @@ from gateway.pools.record_locks import MUTEX, Mutex, RecordLocks
 MAX_SLOTS: Final = 4096  #: room in the table; MAX_TOTAL_CONNECTIONS may not be more
 MAX_WORKERS: Final = 128  #: old and new workers of a reload together
 MAX_TICKETS: Final = 512  #: pools and deploys that wait with a place of their own in the queue, all workers together
-CHANGE_COUNTERS: Final = 512  #: databases are spread over so many; one that shares its counter is looked at needlessly
-LAST_USES: Final = 4096  #: the same for when they were used; one that shares its place looks used when the other was
+CHANGE_COUNTERS: Final = 512  #: chosen by a database's key; databases that share one are checked once too often
+LAST_USES: Final = 4096  #: times of use, chosen by a database's key; databases that share one have the later time
 
-OBSERVER: Final = (
-    0  #: in place of a database's key: the connection that asks about backends, for which one slot is kept
-)
+OBSERVER: Final = 0  #: in place of a database's key: the connection for checking orphans, for which a slot is reserved
 
 FREE: Final = 0  #: no connection
-CONNECTING: Final = 1  #: taken, the connection is being made or has just been refused
+CONNECTING: Final = 1  #: taken; the connection is being made, or was refused
 BUSY: Final = 2  #: leased, dedicated, or being cleaned
 IDLE: Final = 3  #: in its pool; may be evicted
 CLOSING: Final = 4  #: PostgreSQL ends the backend; free when the socket shows that it has
-LOST: Final = 5  #: no process here has the connection any more, but its backend may live on
+LOST: Final = 5  #: no process of this machine holds the connection, but its backend may still run
 
 ON_RETURN: Final = float("inf")  #: in ``requested``: when the connection, which is in use, is given back
 
@@ -79,8 +76,8 @@ class SharedTable:
     """The shared table, and this process's place in it. Opened once per process and path, after the fork.
 
     Invariant: every write but a worker's to the state, ``since`` and ``requested`` of a slot of its own, and to
-    ``last_uses``, is made under the mutex. In a slot that is taken, the state is written last, and first when it is
-    given back, so that a death between two writes leaves the slot either free or whole.
+    ``last_uses``, is made under the mutex. When a slot is taken its state is written last, and when it is freed, first,
+    so that a worker that is killed between two writes leaves it either free or complete.
     """
 
     def __init__(self, path: Path) -> None:
@@ -200,7 +197,7 @@ class SharedTable:
         return int(self.header[_WAITING_AT])
 
     def take_slot(self, key: int, now: float) -> int:
-        """Mark the first free slot as ours for the database *key*. Under the mutex."""
+        """Take the first free slot for the database *key*, and return it. Under the mutex."""
         slot = bytes(self.states).index(FREE)
         self.owners[slot], self.backends[slot], self.databases[slot] = self.generation, 0, key
         self.since[slot], self.requested[slot] = now, 0.0
@@ -209,7 +206,7 @@ class SharedTable:
         return slot
 
     def free_slot(self, slot: int) -> None:
-        """Under the mutex, and only when its backend is known to have ended."""
+        """Mark the slot as free, when its backend is known to have ended. Under the mutex."""
         self.states[slot] = FREE
 
     def add_ticket(self, key: int, arrival: float, *, urgent: bool) -> int | None:
@@ -224,7 +221,7 @@ class SharedTable:
         return None
 
     def remove_ticket(self, ticket: int) -> None:
-        """Under the mutex."""
+        """Remove a ticket from the queue. Under the mutex."""
         self.ticket_owners[ticket] = 0
         self.header[_WAITING_AT] -= 1
 
@@ -246,7 +243,7 @@ class SharedTable:
         return found
 
     def notify(self, worker: int) -> None:
-        """Have another worker read the table, unless it has ended, before or during this call."""
+        """Make another worker read the table, unless it has ended."""
         try:
             pipe = os.open(self._pipe_path(worker), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -261,7 +258,7 @@ class SharedTable:
             os.close(pipe)
 
     def close(self) -> None:
-        """Leave the table. Slots still marked as ours are now a dead worker's, and treated so."""
+        """Leave the table. Slots that are still marked as this worker's become orphans."""
         with self.mutex:
             self.worker_generations[self.worker] = 0
             for ticket in range(MAX_TICKETS):
@@ -273,4 +270,4 @@ class SharedTable:
                 array.release()
             self._snapshot.release()
             self._memory.close()
-        self._locks.close()  # the kernel frees our worker's byte with it
+        self._locks.close()  # this also releases the lock of this worker's place

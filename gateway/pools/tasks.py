@@ -8,7 +8,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final
 
-THREADS: Final = 2  #: so that one session that is slow to clean does not hold up all others
+THREADS: Final = 2  #: so that cleaning one slow session does not delay all others
 _log: Final = logging.getLogger(__name__)
 
 
@@ -24,11 +24,11 @@ class TaskThreads:
             thread.start()
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Run *task* when those before it have begun."""
+        """Run *task* in a thread, after the tasks before it have started."""
         self._queue.put(task)
 
     def stop(self, seconds: float = 5.0) -> None:
-        """Run what is queued, then end; a task that takes longer than *seconds* is left behind."""
+        """Run the queued tasks and end the threads; do not wait longer than *seconds* for each."""
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
@@ -38,6 +38,6 @@ class TaskThreads:
         while (task := self._queue.get()) is not None:
             try:
                 task()
-            except Exception:  # noqa: BLE001 - the next task is another's
+            except Exception:  # noqa: BLE001 - logged; it must not affect other tasks
                 _log.exception("a task of the connection pools failed")
-            del task  # a connection it had must not live until the next task
+            del task  # and the connection that it references, before the wait for the next one

@@ -17,13 +17,13 @@ class ThreadlessPool(ConnectionPool[CountedConnection]):
     def _open(self) -> None:
         self._check_open()
         self._closed = False
-        self._opened = True  # without psycopg_pool's threads: two per process do what is left for them
+        self._opened = True  # without psycopg_pool's threads; see TaskThreads
 
     def _signal_stop_worker(self) -> list[object]:  # type: ignore[override]  # there is none to stop
         return []
 
     def run_task(self, task: MaintenanceTask) -> None:
-        """Do nothing: the tasks of psycopg_pool refill a pool, and this one grows on demand alone."""
+        """Do nothing: psycopg_pool's tasks refill a pool, and this one grows only on demand."""
 
     def resize(self, min_size: int, max_size: int | None = None) -> None:
         """Refuse.

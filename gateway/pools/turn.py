@@ -1,4 +1,4 @@
-"""A place in the queue of a pool, as something that steps wait for."""
+"""A place in the queue of a pool, as a wait of steps."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from gateway.pools.connection import CountedConnection
 from gateway.pools.waiter import Waiter
 from gateway.steps import Event, Peer
 
-GROW_SECONDS: Final = 0.02  #: within which a short call ends and returns its connection, so that no new one is needed
+GROW_SECONDS: Final = 0.02  #: to wait for a returned connection before a new one is made; short calls take less
 
 
 class PoolOfTurns(Protocol):
-    """What a turn needs of its pool."""
+    """The methods of a pool that a turn uses."""
 
     @property
     def needs_more(self) -> bool:
-        """Whether a connection is to be made without waiting for one that is given back."""
+        """Whether to connect without waiting for a returned connection."""
 
     def wait_in_turn(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
-        """Wait in this thread, and make a connection when it is the waiter's turn to."""
+        """Return a connection: wait for a returned one in this thread, or make one at the front of the queue."""
 
 
 class Turn:
-    """A place in the queue for a connection of a pool, as something to wait for.
+    """A place in the queue for a connection of a pool, as a wait.
 
-    :ivar connection: what a thread has got by waiting
-    :ivar error: why it has not
+    :ivar connection: the result of a wait in a thread
+    :ivar error: the error with which such a wait has ended
     """
 
     def __init__(self, pool: PoolOfTurns, waiter: Waiter[CountedConnection], deadline: float) -> None:
@@ -41,7 +41,7 @@ class Turn:
         self._grow_at: float | None = None
 
     def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - the first of the queue connects
-        """Wait in this thread."""
+        """Wait in this thread. Errors are raised by :meth:`result`."""
         try:
             self.connection = self._pool.wait_in_turn(self._waiter, self.deadline)
         except Exception as exc:  # noqa: BLE001 - raised by the steps
@@ -66,21 +66,21 @@ class Turn:
         return connection
 
     def listen(self, on_change: Callable[[], None]) -> None:
-        """Have *on_change* called, in any thread and with locks held, when :attr:`is_ready` may have become true."""
+        """Call *on_change*, in any thread and with locks held, when :attr:`is_ready` may have become true."""
         self._waiter.on_change = on_change
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is a connection, or an error, or a connection is to be made by a thread that blocks."""
+        """Whether there is a connection or an error, or a thread has to make a connection."""
         return self._waiter.is_ready
 
     @property
     def needs_thread(self) -> bool:
-        """Whether a connection is to be made, for which a thread has to block."""
+        """Whether a thread has to make a connection."""
         return self._waiter.may_connect and self._waiter.conn is None and self._waiter.error is None
 
     def seconds_to_grow(self) -> float:
-        """Return the seconds until a thread has to connect, because no connection was given back before."""
+        """Return the seconds to wait for a returned connection before a thread connects."""
         if self._grow_at is None:
             self._grow_at = monotonic() + GROW_SECONDS
         return 0.0 if self._pool.needs_more else self._grow_at - monotonic()

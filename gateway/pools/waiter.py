@@ -1,4 +1,4 @@
-"""Waiting for a connection: for one given back to its pool, or for one's turn to make one."""
+"""Waiting for a connection: for one that is returned to the pool, or for the right to make one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg_pool.pool import WaitingClient
 
 
 class _WithdrawnError(Exception):
-    """The mark of a waiter that takes nothing any more; never raised."""
+    """The mark of a waiter that accepts no connection; never raised."""
 
 
 _WITHDRAWN: Final = _WithdrawnError()
@@ -28,17 +28,17 @@ class Waiter(WaitingClient[CT]):
     __slots__ = ("_woken", "arrival", "key", "may_connect", "on_change", "ticket", "urgent")
 
     def __init__(self, *, key: int, urgent: bool = False) -> None:
-        """Arrive now.
+        """Start to wait now.
 
-        :param key: the database, as the table knows it
-        :param urgent: administration, which goes before calls and is not held back by its database's share
+        :param key: the database's key in the table
+        :param urgent: for administration, which goes before calls
         """
         super().__init__()
         self.key = key
         self.urgent = urgent
         self.arrival = monotonic()  # one clock for all processes of the machine
         self.ticket: int | None = None
-        self.may_connect = False  #: first in its pool's queue: it may make a connection as well
+        self.may_connect = False  #: it is at the front of its pool's queue, and may make a connection
         self._woken = False
         self.on_change: Callable[[], None] | None = None
 

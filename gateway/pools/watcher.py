@@ -1,8 +1,8 @@
 """The thread that waits for backends to end, and for notifications of other workers.
 
-Of every connection's socket it keeps a second descriptor, registered for one event only: the other end is closed.
-PostgreSQL leaves the closing of the socket to the exit of the backend's process, so after the event the backend
-has left ``pg_stat_activity``. No event, and no work, while the connection is used.
+It keeps a duplicate of every connection's socket, registered for one event only: the server has closed its end. A
+backend does not close its socket; the exit of its process does. So after the event the backend is no longer listed in
+``pg_stat_activity``. While a connection is used, there are no events and no work.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Final
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection, Link
 
-QUARANTINE_SECONDS: Final = 0.25  #: for which a refused connection's slot is kept: its backend is ending, unseen
+QUARANTINE_SECONDS: Final = 0.25  #: for which a refused connection's slot is kept, until its backend has ended
 
 _EVENTS: Final = getattr(select, "EPOLLRDHUP", 0)  # errors and hang-ups are always reported
 _log = logging.getLogger(__name__)
@@ -40,10 +40,11 @@ class Watcher:
         sweep: Callable[[], None],
         sweep_seconds: float,
     ) -> None:
-        """Nothing is watched yet.
+        """Create a watcher without connections.
 
         :param pipe: the descriptor that other workers make readable
-        :param on_lost: a connection ended by itself: take it out of its pool, and look whether its backend is gone
+        :param on_lost: called with a connection that ended without being closed, to remove it from its pool and to
+            check its backend; None if it was garbage-collected
         :param sweep: called every *sweep_seconds*
         """
         self._pipe = pipe
@@ -61,11 +62,11 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="pool-watcher", daemon=True)
 
     def start(self) -> None:
-        """Begin; once."""
+        """Start the thread. Once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more. Backends that have not ended by now are left to the next worker's look at the table."""
+        """Stop the thread. Another worker checks the backends that have not ended."""
         self._stopping = True
         self._wake()
         self._thread.join()
@@ -74,7 +75,7 @@ class Watcher:
         self._epoll.close()
 
     def watch(self, connection: CountedConnection, slot: int) -> None:
-        """Begin with a connection just made on *slot*."""
+        """Watch a new connection, whose slot is *slot*."""
         link = Link(connection, slot, self._budget)
         connection.link = link
         self._by_slot[slot] = self._links[link.socket.fileno()] = link
@@ -88,12 +89,12 @@ class Watcher:
         return None if link is None or link.ended else link.connection()
 
     def free_later(self, slot: int) -> None:
-        """Watch for a backend that the server may have started for a connection that failed."""
+        """Free *slot* after QUARANTINE_SECONDS: the server may have started a backend for a connection that failed."""
         self._refused.append((monotonic() + QUARANTINE_SECONDS, slot))
         self._wake()
 
     def links(self) -> list[Link]:
-        """Every connection whose end is still awaited."""
+        """Return the links of all connections that have not ended."""
         return list(self._links.values())
 
     def _abandon(self, link: Link) -> None:
@@ -103,7 +104,7 @@ class Watcher:
             self._wake()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # it has been rung already
+        with suppress(BlockingIOError):  # it is full, and so readable
             os.write(self._pipe, b"!")
 
     def _run(self) -> None:
@@ -121,8 +122,8 @@ class Watcher:
                     next_sweep = monotonic() + self._sweep_seconds
                     self._end_overdue()
                     self._sweep()
-            except Exception:  # noqa: BLE001 - the worker's slots are freed here and nowhere else: it must go on
-                _log.exception("the watcher of connections met an error and goes on")
+            except Exception:  # noqa: BLE001 - the thread must continue: nothing else frees the worker's slots
+                _log.exception("the watcher of connections continues after an error")
 
     def _on_notification(self) -> None:
         with suppress(BlockingIOError):
@@ -158,7 +159,7 @@ class Watcher:
 
 
 def allow_descriptors(count: int) -> None:
-    """Raise the soft limit of open files by *count*, as far as the hard limit lets: a connection has two of them."""
+    """Raise the soft limit of open files to 1024 + *count*, or to the hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 1024 + count
     if soft < wanted:

@@ -41,7 +41,7 @@ SWEEP_SECONDS: Final = 2.0  #: between two checks for connections that are idle 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """What pools are made with: the arguments of ``ConnectionRegistry``, checked and joined."""
+    """The options of pools: the arguments of ``ConnectionRegistry``."""
 
     conninfo: str
     limits: Limits
@@ -68,13 +68,13 @@ class WorkerPools:
         limits = options.limits
         allow_descriptors(2 * limits.total)
         self._options = options
-        # A pool without connections costs next to nothing, making it anew half as much as a call.
+        # An empty pool costs almost nothing; to create it again costs half as much as a call.
         few = options.max_pools <= limits.total
         self._max_pools = options.max_pools if few else max(options.max_pools, EMPTY_POOLS)
         self._pools: dict[str, TenantPool] = {}
         self._closing = False
         self._lock = threading.Lock()  # held for the dictionary of pools only; closing happens outside
-        self._past: Counter[str] = Counter()  # statistics of pools that are no more
+        self._past: Counter[str] = Counter()  # statistics of removed pools
         self._queries = load_queries("gateway.pools")
         self._table = SharedTable(options.slots_path)
         self.budget = Budget(self._table, limits, evict=self._evict, reap=self._start_reaper)
@@ -101,9 +101,9 @@ class WorkerPools:
         self._reaper.start()
 
     def close(self) -> None:
-        """Refuse new leases, close every connection as it comes back, stop the threads and leave the budget.
+        """Refuse new leases, close each connection when it is given back, stop the threads and leave the budget.
 
-        A connection that is not given back within CLOSE_SECONDS is cut off. Once more does nothing.
+        A connection that is not given back within CLOSE_SECONDS becomes an orphan. A second call does nothing.
         """
         if self._closing:
             return
@@ -137,11 +137,11 @@ class WorkerPools:
         while True:
             try:
                 return (yield from self.pool_of(database).lease_steps(timeout))
-            except PoolClosed:  # evicted for another pool just now; while closing there are no pools
+            except PoolClosed:  # it was removed to make room for another one; while closing, pool_of raises
                 continue
 
     def give_back(self, connection: CountedConnection) -> None:
-        """Take back what was leased. Never waits."""
+        """Return a leased connection to its pool. Never waits."""
         cast(TenantPool, connection._pool).give_back(connection)
 
     @contextmanager
@@ -155,7 +155,7 @@ class WorkerPools:
             self._connector.end(connection)
 
     def forget(self, database: str) -> None:
-        """Close every idle connection to *database*, in all workers; this process's are gone when it returns."""
+        """Close every idle connection to *database*, in all workers; those of this process before it returns."""
         with self._lock:
             pool = self._pools.pop(database, None)
         if pool is not None:
@@ -232,7 +232,7 @@ class WorkerPools:
         return pool
 
     def _oldest_unused(self) -> list[TenantPool]:
-        """One, or where there are very many, so many at once that this is seldom needed."""
+        """Return the pool that was unused for longest; if there are very many pools, a hundred at a time."""
         unused = (pool for pool in self._pools.values() if not pool.in_use)
         return nsmallest(1 + len(self._pools) // EMPTY_POOLS * 100, unused, key=lambda pool: pool.used_at)
 
@@ -242,11 +242,11 @@ class WorkerPools:
             self._past.update(pool.requests())
 
     def _exists(self, database: str) -> bool:
-        """Whether the server has the database.
+        """Return whether the server has the database.
 
-        :raises GatewayError: it cannot be asked
+        :raises GatewayError: the server cannot be queried
         """
-        for _ in range(2):  # an idle connection may turn out to be dead
+        for _ in range(2):  # an idle connection may be broken
             try:
                 connection = run(self.lease_steps(self._connector.maintenance, LOOKUP_SECONDS))
                 try:
@@ -276,7 +276,7 @@ class WorkerPools:
         return pool is not None and pool.close_idle(lambda candidate: candidate is connection) > 0
 
     def _sweep(self) -> None:
-        """Close what is idle for too long, and pools that have nothing left; look for orphans."""
+        """Close connections that were idle for too long, remove empty pools, and check for orphans."""
         now = monotonic()
         with self._lock:
             pools = list(self._pools.values())
