@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -84,6 +85,19 @@ def drop_database(session: psycopg.Connection[Any], name: str) -> None:
 def comment_on_database(session: psycopg.Connection[Any], name: str, text: str) -> None:
     """Make *text* the comment of the database: an ownership stamp, or a record of what it is for."""
     session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text)))
+
+
+def rename_database(session: psycopg.Connection[Any], name: str, to: str) -> None:
+    """Rename the database, in which there may be no session.
+
+    :raises DuplicateDatabase: there is a database of the name *to*
+    """
+    session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(to)))
+
+
+def time_for_comment() -> datetime:
+    """Return the present time, as comments on databases record it: in UTC and whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass(frozen=True, kw_only=True)

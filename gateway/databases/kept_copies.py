@@ -16,14 +16,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any, Final
 
 import psycopg
 from psycopg import errors, sql
 
-from gateway.databases.catalog import Connections, comment_on_database, drop_database, refusals
+from gateway.databases.catalog import (
+    Connections,
+    comment_on_database,
+    drop_database,
+    refusals,
+    rename_database,
+    time_for_comment,
+)
 from gateway.databases.properties import copy_properties
 from gateway.databases.roles import PlatformRoles
 from gateway.databases.stamps import ManagedDatabase, Stamp
@@ -113,14 +120,14 @@ class KeptCopies:
                 name=f"{_PREFIX}{database.oid}_{int(time.time() * 1000):x}",
                 stamp=Stamp.from_text(database.stamp) or Stamp(owner=database.owner),
                 oid=database.oid,
-                kept_at=_now(),
+                kept_at=time_for_comment(),
                 request_id=request_id,
                 mark=None,
             )
             with refusals("copy a database", **owner_facts(database.owner)):
                 self._without_sessions(database.name, database.owner, lambda _: session.execute(statement + CLOSED))
                 with session.transaction():
-                    _rename(session, temporary, made.name)
+                    rename_database(session, temporary, made.name)
                     comment_on_database(session, made.name, made.to_comment())
         return made
 
@@ -170,8 +177,8 @@ class KeptCopies:
                 nonlocal refused
                 session.execute(_QUERIES["cut_off"], {"name": database.name, "all": attempt > 0})
                 with session.transaction():
-                    _rename(session, database.name, aside)
-                    _rename(session, copy.name, database.name)
+                    rename_database(session, database.name, aside)
+                    rename_database(session, copy.name, database.name)
                     if self._roles is not None:
                         self._roles.make_owner(session, database.name, owner.platform)
                     else:
@@ -193,7 +200,7 @@ class KeptCopies:
             session.autocommit = True
             rows = session.execute(_QUERIES["undone"], {"prefix": _PREFIX, "comment": _UNDONE}).fetchall()
             over = [name for (name,) in rows]
-            over += [copy.name for copy in _copies(session) if _now() - copy.kept_at > self._keep]
+            over += [copy.name for copy in _copies(session) if time_for_comment() - copy.kept_at > self._keep]
             for name in over:
                 drop_database(session, name)
         return tuple(over)
@@ -261,11 +268,3 @@ def _copies(session: psycopg.Connection[Any]) -> list[KeptCopy]:
                     )
                 )
     return found
-
-
-def _rename(session: psycopg.Connection[Any], name: str, to: str) -> None:
-    session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(to)))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from gateway.databases.catalog import Connections, comment_on_database, drop_database, read_named, refusals
+from gateway.databases.catalog import (
+    Connections,
+    comment_on_database,
+    drop_database,
+    read_named,
+    refusals,
+    rename_database,
+    time_for_comment,
+)
 from gateway.databases.directory import owned
 from gateway.databases.name_locks import NameLocks
 from gateway.databases.roles import PlatformRoles
@@ -85,16 +92,7 @@ class DatabaseLifecycle:
             template = replace(template, content=f"{template.content}\0{role}")
         with self._locks.held(owner.database_name) as session:
             self._refuse_existing(session, owner)
-            with refusals("create a database", **owner_facts(owner)):
-                self._unpublished.remove_leftovers(session)
-                temporary = self._unpublished.new_name(session)
-                closed = self._unpublished.prepare_role(session, owner)
-                copied = self._templates.copy(session, template, temporary, closed=closed) if template else None
-                if template:
-                    self._events.emit(TemplateLookedUp(copied is not None))
-                if copied is None:
-                    self._unpublished.create_empty(session, temporary, closed=closed)
-                self._unpublished.set_owner(session, temporary, owner)
+            temporary, copied = self._create_unpublished(session, owner, template)
             published = None
             try:
                 result = self._fill(session, temporary, owner, prepare=prepare, template=template, copied=copied)
@@ -104,6 +102,22 @@ class DatabaseLifecycle:
             finally:
                 if published is None:
                     self._unpublished.drop(session, temporary)
+
+    def _create_unpublished(
+        self, session: psycopg.Connection[Any], owner: DatabaseOwner, template: TemplateUse[Any] | None
+    ) -> tuple[str, Mapping[str, Any] | None]:
+        """Create a database under a temporary name. Return it, and the note of the template that was copied, if any."""
+        with refusals("create a database", **owner_facts(owner)):
+            self._unpublished.remove_leftovers(session)
+            temporary = self._unpublished.new_name(session)
+            closed = self._unpublished.prepare_role(session, owner)
+            copied = self._templates.copy(session, template, temporary, closed=closed) if template else None
+            if template:
+                self._events.emit(TemplateLookedUp(copied is not None))
+            if copied is None:
+                self._unpublished.create_empty(session, temporary, closed=closed)
+            self._unpublished.set_owner(session, temporary, owner)
+        return temporary, copied
 
     def _fill(
         self,
@@ -188,7 +202,7 @@ class DatabaseLifecycle:
             with self._connections.dedicated(name) as connection:
                 result = prepare(connection)
             if publish:
-                stamp = Stamp(owner=owner, adopted_at=_now(), comment=row.comment if row else None)
+                stamp = Stamp(owner=owner, adopted_at=time_for_comment(), comment=row.comment if row else None)
                 with refusals("stamp a database", **owner_facts(owner)):
                     comment_on_database(session, name, stamp.to_text())
             return result
@@ -225,15 +239,14 @@ class DatabaseLifecycle:
 
     def _publish(self, session: psycopg.Connection[Any], temporary: str, owner: DatabaseOwner) -> ManagedDatabase:
         name = owner.database_name
-        rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(temporary), sql.Identifier(name))
         try:
             with refusals("publish a database", **owner_facts(owner)), session.transaction():
                 try:
-                    session.execute(rename)
+                    rename_database(session, temporary, name)
                 except psycopg.errors.DuplicateDatabase:
                     # Made meanwhile by hand, or by a gateway with another maintenance database and so other locks.
                     raise _already_exists(owner) from None
-                comment_on_database(session, name, Stamp(owner=owner, created_at=_now()).to_text())
+                comment_on_database(session, name, Stamp(owner=owner, created_at=time_for_comment()).to_text())
         except DatabaseAlreadyExists:
             self._refuse_existing(session, owner)
             raise
@@ -249,7 +262,3 @@ def _already_exists(owner: DatabaseOwner) -> DatabaseAlreadyExists:
     return DatabaseAlreadyExists(
         f"the database {owner.database_name!r} exists already; use it, or choose another name", **owner_facts(owner)
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

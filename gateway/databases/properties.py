@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
@@ -19,7 +20,7 @@ _LISTS: Final = frozenset(
 
 
 def copy_properties(session: psycopg.Connection[Any], source: str, target: str) -> tuple[str, ...]:
-    """Give the database *target*, a copy, the properties of *source*, at the end of the transaction of *session*.
+    """Set the properties of *source* on the database *target*, a copy, at the end of the transaction of *session*.
 
     Return a description of each property that the session's role may not set.
     """
@@ -40,27 +41,32 @@ def copy_properties(session: psycopg.Connection[Any], source: str, target: str) 
             refused.append(f"{what} ({exc.diag.message_primary})")
 
     if properties["has_privileges"]:
-        grants = [sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, CURRENT_USER").format(database)]
-        for one in privileges:
-            grantee = sql.SQL("PUBLIC") if one["grantee"] is None else sql.Identifier(one["grantee"])
-            option = sql.SQL(" WITH GRANT OPTION" if one["is_grantable"] else "")
-            privilege = sql.SQL(one["privilege"])
-            grants.append(sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(privilege, database, grantee, option))
-        attempt("privileges", *grants)
+        revoke = sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, CURRENT_USER").format(database)
+        attempt("privileges", revoke, *(_grant(database, one) for one in privileges))
     limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, properties["connection_limit"])
     attempt("the connection limit", limit)
     for one in settings:
-        role, name, value = one["role"], one["name"], one["value"]
-        of_what = sql.SQL("DATABASE {}").format(database)
-        if role is not None:
-            of_what = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) + of_what
-        alter = sql.SQL("ALTER {} SET {} ").format(of_what, sql.SQL(".").join(map(sql.Identifier, name.split("."))))
-        what = f"the setting {name}" + (f" of role {role}" if role is not None else "")
-        if name in _LISTS:
-            local = sql.SQL("SELECT pg_catalog.set_config({}, {}, true)").format(name, value)
-            attempt(what, local, alter + sql.SQL("FROM CURRENT"))
-        else:
-            attempt(what, alter + sql.SQL("TO {}").format(value))
+        of_role = f" of role {one['role']}" if one["role"] is not None else ""
+        attempt(f"the setting {one['name']}{of_role}", *_set(database, one))
     owner = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(properties["owner"]))
     attempt("the owner", owner)
     return tuple(refused)
+
+
+def _grant(database: sql.Identifier, row: Mapping[str, Any]) -> sql.Composed:
+    grantee = sql.SQL("PUBLIC") if row["grantee"] is None else sql.Identifier(row["grantee"])
+    option = sql.SQL(" WITH GRANT OPTION" if row["is_grantable"] else "")
+    return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(sql.SQL(row["privilege"]), database, grantee, option)
+
+
+def _set(database: sql.Identifier, row: Mapping[str, Any]) -> list[sql.Composed]:
+    """Return the statements for one setting of the database, or of a role in it."""
+    name, value = row["name"], row["value"]
+    of_what = sql.SQL("DATABASE {}").format(database)
+    if row["role"] is not None:
+        of_what = sql.SQL("ROLE {} IN ").format(sql.Identifier(row["role"])) + of_what
+    alter = sql.SQL("ALTER {} SET {} ").format(of_what, sql.SQL(".").join(map(sql.Identifier, name.split("."))))
+    if name in _LISTS:
+        local = sql.SQL("SELECT pg_catalog.set_config({}, {}, true)").format(name, value)
+        return [local, alter + sql.SQL("FROM CURRENT")]
+    return [alter + sql.SQL("TO {}").format(value)]

@@ -16,14 +16,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, Generic, TypeVar
 
 import psycopg
 from psycopg import errors, sql
 
-from gateway.databases.catalog import comment_on_database, drop_database
+from gateway.databases.catalog import comment_on_database, drop_database, rename_database, time_for_comment
 from gateway.databases.name_locks import lockable_prefix, try_lock, unlock
 from gateway.naming import RESERVED_PREFIX
 from migrations_engine.queries import load_queries
@@ -167,7 +167,7 @@ class TemplateDatabases:
     ) -> None:
         row = session.execute(_QUERIES["size_of"], {"name": source}).fetchone()
         size = row[0] if row else 0
-        made = _Template(name=name, family=use.family, used_at=_now(), size_bytes=size, note=note)
+        made = _Template(name=name, family=use.family, used_at=time_for_comment(), size_bytes=size, note=note)
         drop_database(session, name)  # the database of this name is no template: its comment was changed by hand
         try:
             session.execute(
@@ -176,9 +176,7 @@ class TemplateDatabases:
                 )
             )
             with session.transaction():
-                session.execute(
-                    sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(temporary), sql.Identifier(name))
-                )
+                rename_database(session, temporary, name)
                 comment_on_database(session, made.name, made.to_comment())
         except psycopg.Error:
             if not session.closed:
@@ -187,10 +185,11 @@ class TemplateDatabases:
 
     def _refresh(self, session: psycopg.Connection[Any], template: _Template) -> None:
         """Record the time of use, at intervals, one session at a time, because concurrent changes of a comment fail."""
-        if _now() - template.used_at < _REFRESH_AFTER or not try_lock(session, template.name):
+        if time_for_comment() - template.used_at < _REFRESH_AFTER or not try_lock(session, template.name):
             return
         try:
-            comment_on_database(session, template.name, replace(template, used_at=_now()).to_comment())
+            refreshed = replace(template, used_at=time_for_comment())
+            comment_on_database(session, template.name, refreshed.to_comment())
         except errors.InvalidCatalogName:  # dropped meanwhile
             pass
         finally:
@@ -229,7 +228,3 @@ def _strategy(session: psycopg.Connection[Any], size_bytes: int) -> str:
     if session.info.server_version >= _CLONING_SINCE:
         session.execute("SET file_copy_method = clone")
     return "FILE_COPY"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
