@@ -113,19 +113,25 @@ def deploy(
         before_commit=before_commit,
     )
     facts = owner_facts(owner)
+    with _counted(services, wanted, purpose), engine_errors(wanted, **facts):
+        report = deploy_schema(connection, schema, options)
+    _log.info("%s done", purpose, extra=_log_facts(wanted, facts))
+    return report
+
+
+@contextmanager
+def _counted(services: Services, wanted: DeployTerms, purpose: str) -> Iterator[None]:
+    """Emit the end of the deploy in the block, with its result and duration."""
     began = time.monotonic()
     result = "internal_error"
     try:
-        with engine_errors(wanted, **facts):
-            report = deploy_schema(connection, schema, options)
+        yield
         result = "dry_run" if wanted.dry_run else "done"
     except SchemaDeployError as exc:
         result = exc.engine_code
         raise
     finally:
         services.events.emit(DeployEnded(purpose, result, time.monotonic() - began))
-    _log.info("%s done", purpose, extra=_log_facts(wanted, facts))
-    return report
 
 
 @contextmanager

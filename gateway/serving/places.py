@@ -2,11 +2,10 @@
 
 A gateway with ``WORKERS=n`` has n places. The last is for deploys, so that these do not slow calls. All others are for
 calls, each for the databases that a hash of their names assigns to it, so that a database has connections from one
-process. A single
-worker does everything.
+process. A single worker does everything.
 
-A client is handed over with its socket and what it has sent, through a queue of the place that outlives its worker:
-what a killed worker has not taken from it is taken by the next.
+A client is handed over with its socket and the data received from it, through the queue of the place. The queue
+outlasts its worker: clients that a killed worker has not taken from it are taken by the next one.
 """
 
 from __future__ import annotations

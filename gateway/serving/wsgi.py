@@ -249,12 +249,17 @@ def answer_request(
     finally:
         if hasattr(body, "close"):
             body.close()
+    return _rest_of_connection(parser, source, request, response)
+
+
+def _rest_of_connection(parser: Any, source: TimedSource, request: Any, response: Any) -> Answered:  # noqa: ANN401
+    """Return the state of the connection after an answer; if it stays open, read the rest of the request's body."""
     if response.should_close():
         reader = request.body.reader
         whole = isinstance(reader, LengthReader) and not reader.length
         ahead = parser.unreader.take_buffered() + source.rest()
-        said_so = request.should_close() and not request.must_close
-        return Answered(last=True, drained=whole and not ahead and said_so)
+        announced = request.should_close() and not request.must_close
+        return Answered(last=True, drained=whole and not ahead and announced)
     if not parser.finish_body(deadline=monotonic() + DRAIN_SECONDS):
         return Answered(last=True)
     return Answered(last=False, ahead=parser.unreader.take_buffered() + source.rest())
