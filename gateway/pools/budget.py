@@ -12,7 +12,6 @@ from itertools import compress
 from time import monotonic
 from typing import Any, Final
 
-from gateway.errors import PoolExhausted
 from gateway.pools.eviction import share_of_returning
 from gateway.pools.occupancy import Occupancy
 from gateway.pools.slot_states import SlotStates
@@ -30,7 +29,7 @@ from gateway.pools.table import (
     ON_RETURN,
     SharedTable,
 )
-from gateway.pools.waiter import Waiter
+from gateway.pools.waiter import Waiter, none_became_free
 
 RECHECK_SECONDS: Final = 0.25  #: between two checks of a waiter that no worker wakes
 
@@ -90,7 +89,7 @@ class Budget(SlotStates):
                 if remaining <= 0:
                     if waiter.withdraw() is not None:
                         return None
-                    raise PoolExhausted("no connection became free within the wait limit", retry_after=1)
+                    raise none_became_free()
                 if waiter.wait_for_change(min(remaining, RECHECK_SECONDS)) is not None:
                     return None
                 check()

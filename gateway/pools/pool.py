@@ -17,8 +17,8 @@ from gateway.pools.connection import CountedConnection, Link
 from gateway.pools.connector import Connector
 from gateway.pools.table import database_key
 from gateway.pools.threadless_pool import ThreadlessPool
-from gateway.pools.turn import Turn, none_became_free
-from gateway.pools.waiter import Waiter
+from gateway.pools.turn import Turn
+from gateway.pools.waiter import Waiter, none_became_free
 from gateway.steps import Steps, run
 
 Cleaner: TypeAlias = Callable[[CountedConnection], None]

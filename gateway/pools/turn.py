@@ -6,9 +6,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, Protocol
 
-from gateway.errors import ClientGone, PoolExhausted
+from gateway.errors import ClientGone
 from gateway.pools.connection import CountedConnection
-from gateway.pools.waiter import Waiter
+from gateway.pools.waiter import Waiter, none_became_free
 from gateway.steps import Event, Peer
 
 GROW_SECONDS: Final = 0.02  #: to wait for a returned connection before a new one is made; short calls take less
@@ -84,8 +84,3 @@ class Turn:
         if self._grow_at is None:
             self._grow_at = monotonic() + GROW_SECONDS
         return 0.0 if self._pool.needs_more else self._grow_at - monotonic()
-
-
-def none_became_free() -> PoolExhausted:
-    """Return the error for a lease that has waited too long."""
-    return PoolExhausted("no connection became free within the wait limit", retry_after=1)

@@ -9,6 +9,8 @@ from typing import Final
 from psycopg_pool.abc import CT
 from psycopg_pool.pool import WaitingClient
 
+from gateway.errors import PoolExhausted
+
 
 class _WithdrawnError(Exception):
     """The mark of a waiter that accepts no connection; never raised."""
@@ -89,3 +91,8 @@ class Waiter(WaitingClient[CT]):
             if self.conn is None and self.error is None:
                 self.error = _WITHDRAWN
             return self.conn
+
+
+def none_became_free() -> PoolExhausted:
+    """Return the error for a lease that has waited too long."""
+    return PoolExhausted("no connection became free within the wait limit", retry_after=1)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.api.metrics import metrics_of
 from gateway.operations.reconcile import reconcile_at_start
-from gateway.services import Services
 from gateway.serving.logs import GunicornLogger, configure_logging
 from gateway.serving.places import Places
 from gateway.serving.service_manager import ServiceManager
@@ -113,8 +112,8 @@ def on_reload(server: Master) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Announce that the gateway can serve, in the worker, once PostgreSQL answers."""
-    check = worker.app.wsgi().extensions["gateway"].server_check
-    Thread(target=worker.service_manager.ready_when, args=(check.is_connected,), name="ready", daemon=True).start()
+    is_connected = worker.services.server_check.is_connected
+    Thread(target=worker.service_manager.ready_when, args=(is_connected,), name="ready", daemon=True).start()
 
 
 def pre_fork(server: Master, worker: Worker) -> None:
@@ -127,7 +126,7 @@ def pre_fork(server: Master, worker: Worker) -> None:
 def post_fork(_server: Master, worker: Worker) -> None:
     """Open the worker's pools, now that it is a process of its own."""
     metrics_of(worker.app.wsgi()).begin(os.getpid())
-    services: Services = worker.app.wsgi().extensions["gateway"]
+    services = worker.services
     services.open()
     if worker.place == worker.places.for_deploys and services.platforms.all():
         Thread(target=reconcile_at_start, args=(services,), name="reconcile", daemon=True).start()
@@ -145,4 +144,4 @@ def on_exit(server: Master) -> None:
 
 def worker_exit(_server: Master, worker: Worker) -> None:
     """Close the worker's connections, in the worker, when it ends in an orderly way."""
-    worker.app.wsgi().extensions["gateway"].close()
+    worker.services.close()

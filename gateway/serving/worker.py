@@ -8,10 +8,11 @@ import select
 from contextlib import suppress
 from time import monotonic
 from types import FrameType
-from typing import Final
+from typing import Final, cast
 
 from gunicorn.workers.base import Worker as BaseWorker
 
+from gateway.api.requests import EXTENSION
 from gateway.pools.watcher import allow_descriptors
 from gateway.services import Services
 from gateway.serving.arrivals import Inbox, Listener
@@ -37,9 +38,14 @@ class Worker(BaseWorker):
     places: Places
     place: int
 
+    @property
+    def services(self) -> Services:
+        """The services of this process."""
+        return cast(Services, self.app.wsgi().extensions[EXTENSION])
+
     def run(self) -> None:
         """Serve until a signal says to stop; gunicorn calls this."""
-        services: Services = self.app.wsgi().extensions["gateway"]
+        services = self.services
         allow_descriptors(2 * services.settings.max_total_connections + self.cfg.worker_connections)
         self._loop = Loop()
         self._clients = Clients(self, self._loop, services)
