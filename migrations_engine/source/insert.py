@@ -91,6 +91,36 @@ def single_rows(insert: Insert) -> Iterator[Insert]:
                 yield row
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnnamedValues:
+    """An ``INSERT … VALUES`` that does not name its columns."""
+
+    table: ObjectName
+    count: int  #: of the values of its first row
+    offset: int  #: of the place for the names of the columns
+
+
+def unnamed_values(statement: SqlStatement) -> UnnamedValues | None:
+    """Return the table and the number of values of an ``INSERT … VALUES`` without columns; None for others."""
+    target = insert_target(statement)
+    if target is None or target.columns is not None:
+        return None
+    pairs: _Pairs = pairwise(chain(tokens(statement.text), (_END,)))
+    _find_insert(pairs)
+    first = following = _skip_target(pairs, has_columns=False)
+    if _word(first) == "OVERRIDING":
+        following = [token for _, (_, token) in zip(range(3), pairs, strict=False)][-1]
+    if _word(following) != "VALUES":
+        return None
+    depth, count = 0, 1
+    for token, _ in pairs:
+        depth += _depth(token)
+        count += depth == 1 and token.text == ","
+        if not depth and token.text == ")":
+            break
+    return UnnamedValues(table=target.table, count=count, offset=first.start)
+
+
 class _Query:
     """The query of an INSERT, read token by token, because a statement may have millions."""
 

@@ -11,6 +11,12 @@ from typing import Final
 import psycopg
 
 from migrations_engine.deploy.file_runner import UNDEFINED
+from migrations_engine.deploy.migrations.effects_on_rows import (
+    changes_rows,
+    does_not_fit_types,
+    is_insert_of_values,
+    text_executed,
+)
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
@@ -28,17 +34,12 @@ from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
 _EMPTY: Final = Catalog()
-_OF_TYPES: Final = ("42", "22")  #: SQLSTATE classes: names, operators and types that do not fit, and values
 _INVALID_VALUE: Final = "22P02"
 _IN_USE: Final = "2BP01"
 _OF_ANOTHER_KIND: Final = frozenset({"42601", "55000"})  #: the column is an identity or generated one, or is not
 _OPTION: Final = r"GENERATED|INCREMENT|MINVALUE|MAXVALUE|START|CACHE|CYCLE|NO"  #: of the sequence of an identity column
 _SETTING_DEFAULT: Final = re.compile(r"ALTER\s+(?:COLUMN\s+)?\S+\s+SET\s+DEFAULT\b", re.IGNORECASE)
 _SETTING_IDENTITY: Final = re.compile(rf"ALTER\s+(?:COLUMN\s+)?\S+\s+(?:RESTART|SET\s+(?:{_OPTION}))\b", re.IGNORECASE)
-_CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
-#: Leading words of statements that add no rows, or only change those that there are.
-_WITHOUT_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
-_SELECTING: Final = re.compile(r"\bSELECT\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
 _UNDEFINED_OBJECT: Final = "42704"
 #: The sequence of a serial or identity column, which is named after the table and the column.
 _MISSING_SEQUENCE: Final = re.compile(r"(?P<of>\w+)_seq\d*\b")
@@ -78,8 +79,39 @@ class History:
         renamed = rename_of(statement)
         if renamed is None or renamed.kind == MEMBER or renamed.old_name not in self._new:
             return None
-        created = (created_name(later) for later in self._after(file, statement))
+        created = (created_name(later) for later in self.after(file, statement))
         return renamed.old_name if any(made and made.name == renamed.old_name for made in created) else None
+
+    def alterations_after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
+        """Yield the ``ALTER`` statements that follow *statement* of *file*."""
+        places = {file: place for place, file in enumerate(self._files)}
+        place = (places[file], statement.start)
+        return (altering for where, altering in self._alterations if where > place)
+
+    @cached_property
+    def _alterations(self) -> list[tuple[tuple[int, int], SqlStatement]]:
+        return [
+            ((place, statement.start), statement)
+            for place, file in enumerate(self._files)
+            for statement in script_of(file).statements
+            if statement.words[:1] == ("ALTER",)
+        ]
+
+    def may_have_had_other_keys(self, file: SchemaFile, statement: SqlStatement) -> bool:
+        """Return whether *statement* fills a new table that may have had other keys when it was written."""
+        target = insert_target(statement)
+        if target is None or target.table.name not in self.new_tables:
+            return False
+        return file is not self._files[-1] or any(self.alterations_after(file, statement))
+
+    def after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
+        """Yield the statements that follow *statement* of *file*."""
+        for later in script_of(file).statements:
+            is_rest = later.start == statement.start and later.text != statement.text
+            if later.start > statement.start or is_rest:
+                yield later
+        for other in [*dropwhile(lambda other: other is not file, self._files)][1:]:
+            yield from script_of(other).statements
 
     def makes_needless(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether *statement*, refused with *exc*, is about what later ones or the declarations replace."""
@@ -87,7 +119,7 @@ class History:
             return self._drops_what_is_new(statement)
         if self._is_declared_otherwise(file, statement, exc):
             return True
-        later = [*self._after(file, statement)]
+        later = [*self.after(file, statement)]
         if does_not_fit_types(exc) and not is_insert_of_values(statement) and self._retyped(statement, exc, later):
             return True
         return _LaterStatements(statement, later, self._new).make_needless(exc)
@@ -115,7 +147,7 @@ class History:
 
     def _retyped(self, statement: SqlStatement, exc: psycopg.Error, later: Sequence[SqlStatement]) -> bool:
         """Return whether *statement* uses a column of a new table whose type one of the *later* statements changes."""
-        text = _executed(statement, exc)
+        text = text_executed(statement, exc)
         for altered in filter(None, map(alter_table_actions, later)):
             if altered.table.name in self.new_tables and mentions_name(text, altered.table.name):
                 changes = filter(None, map(type_change, altered.actions))
@@ -143,7 +175,7 @@ class History:
 
     def _replaces_type_of(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether *statement* changes rows by the value of an enum that the migrations create without it."""
-        if not _CHANGES_ROWS & {*statement.words[:1]}:
+        if not changes_rows(statement):
             return False
         refused = exc.diag.message_primary or ""
         return any(mentions_name(refused, name) for name in self._created_types)
@@ -161,14 +193,6 @@ class History:
         names = {made.name for made in created if made.name is not None}
         later = {renamed.old_name for renamed in self._renames if renamed.later_name in self._new}
         return frozenset(name for name in names if name in self._new or name in later)
-
-    def _after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
-        for later in script_of(file).statements:
-            is_rest = later.start == statement.start and later.text != statement.text
-            if later.start > statement.start or is_rest:
-                yield later
-        for other in [*dropwhile(lambda other: other is not file, self._files)][1:]:
-            yield from script_of(other).statements
 
 
 class _LaterStatements:
@@ -205,7 +229,7 @@ class _LaterStatements:
         renamed = rename_of(self._statement)
         if renamed is not None and (renamed.later_name in removed or renamed.later_name in self._new):
             return True
-        missing, text = exc.diag.message_primary or "", _executed(self._statement, exc)
+        missing, text = exc.diag.message_primary or "", text_executed(self._statement, exc)
         if any(mentions_name(missing, name) and mentions_name(text, name) for name in removed):
             return True
         sequence = _MISSING_SEQUENCE.search(missing)
@@ -261,28 +285,6 @@ def _changes_what_holds_no_rows(statement: SqlStatement, exc: psycopg.Error) -> 
     if verb in {"GRANT", "REVOKE"}:
         return is_about_routine(statement)
     return verb in _CHANGING and not _HOLD_NO_ROWS.isdisjoint(rest[:2])
-
-
-def is_insert_of_values(statement: SqlStatement) -> bool:
-    """Return whether *statement* inserts rows that are not from another table."""
-    return insert_target(statement) is not None and not _SELECTING.search(statement.text)
-
-
-def makes_rows(statement: SqlStatement) -> bool:
-    """Return whether *statement* may add rows that it does not take from another table, or do something else."""
-    if insert_target(statement) is not None:
-        return is_insert_of_values(statement)
-    return _WITHOUT_ROWS.isdisjoint(statement.words[:1])
-
-
-def does_not_fit_types(exc: psycopg.Error) -> bool:
-    """Return whether a statement may have been refused because its columns have other types than it expects."""
-    return (exc.sqlstate or "").startswith(_OF_TYPES)
-
-
-def _executed(statement: SqlStatement, exc: psycopg.Error) -> str:
-    """Return the text of *statement*, and of the statement that failed in a function that it called."""
-    return "\n".join([statement.text, exc.diag.internal_query or "", exc.diag.context or ""])
 
 
 def _names(catalog: Catalog) -> set[str]:

@@ -51,8 +51,10 @@ class PostponedConstraints:
         row = self._session.query(_QUERIES["violated"], names | members).fetchone()
         if row is None:
             return False
-        oid, table, number, name, definition = row
+        oid, table, number, name, definition, is_not_null = row
         if exc.sqlstate == _NOT_NULL:
+            if not is_not_null:  # the statement would make it so
+                return False
             dropping, definition = join("ALTER", sql.Identifier(diag.column_name or ""), "DROP NOT NULL"), None
         elif name is not None:
             dropping, number = join("DROP CONSTRAINT", sql.Identifier(name)), None

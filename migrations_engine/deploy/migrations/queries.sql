@@ -43,9 +43,9 @@ SELECT kind, other.name::text
  ORDER BY 1, 2
 
 -- name: violated
--- A table, the number of one of its columns, and the name and definition of a constraint that it has not inherited.
--- Since PostgreSQL 18, NOT NULL has a name, too.
-SELECT relation::oid, relation::text, a.attnum, con.conname::text, pg_get_constraintdef(con.oid)
+-- A table, the number of one of its columns, the name and definition of a constraint that it has not inherited, and
+-- whether the column is NOT NULL, which has a name, too, since PostgreSQL 18.
+SELECT relation::oid, relation::text, a.attnum, con.conname::text, pg_get_constraintdef(con.oid), a.attnotnull
   FROM to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AS relation
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = relation AND a.attname = %(column)s
   LEFT JOIN pg_catalog.pg_constraint con
@@ -60,3 +60,44 @@ SELECT c.oid::regclass::text, a.attname::text, con.conname::text
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = %(number)s AND NOT a.attisdropped
   LEFT JOIN pg_catalog.pg_constraint con ON con.conrelid = c.oid AND con.contype = 'n' AND con.conkey = ARRAY[a.attnum]
  WHERE c.oid = %(table)s AND (a.attnum IS NOT NULL OR %(number)s::int IS NULL)
+
+-- name: table_without_column
+-- A table that does not have the column.
+SELECT
+  FROM pg_catalog.pg_class c
+ WHERE c.oid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AND c.relkind IN ('r', 'p')
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                    WHERE a.attrelid = c.oid AND a.attname = %(column)s AND NOT a.attisdropped)
+
+-- name: plain_column
+-- The table, number, type and default of a column that is no identity or generated one.
+SELECT a.attrelid, a.attnum, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid)
+  FROM pg_catalog.pg_attribute a
+  LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE a.attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AND a.attname = %(column)s
+   AND NOT a.attisdropped AND a.attidentity = '' AND a.attgenerated = ''
+
+-- name: name_of_column
+-- The schema, table and name of a column that was not dropped.
+SELECT n.nspname::text, c.relname::text, a.attname::text
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.attrelid = %(table)s AND a.attnum = %(number)s AND NOT a.attisdropped
+
+-- name: columns_to_fill
+-- The columns of a table that an INSERT may fill, and whether they have a default.
+SELECT attname::text, atthasdef OR attidentity <> ''
+  FROM pg_catalog.pg_attribute
+ WHERE attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
+   AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+ ORDER BY attnum
+
+-- name: sequences
+SELECT n.nspname::text, c.relname::text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT') AND has_sequence_privilege(c.oid, 'UPDATE') END
+   AND left(c.relname, 24) <> '_stonescriptdb_gateway_' AND pg_my_temp_schema() <> n.oid
+
+-- name: set_position
+SELECT setval(to_regclass(%(name)s), %(value)s, %(is_drawn)s) WHERE to_regclass(%(name)s) IS NOT NULL

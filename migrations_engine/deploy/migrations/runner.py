@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-import psycopg
-import sqlparse
 from psycopg import sql
 
-from migrations_engine.catalog import read_catalog
-from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.doubles import Double, doubles
 from migrations_engine.deploy.migrations.history import applied_as
-from migrations_engine.deploy.migrations.outdated import History, makes_rows
-from migrations_engine.deploy.migrations.postponed import PostponedConstraints
-from migrations_engine.deploy.migrations.renames import take_back_renames
-from migrations_engine.deploy.migrations.satisfied import (
-    TYPE_IN_USE,
-    MadeByMigrations,
-    is_satisfied,
-    separate_actions,
-)
+from migrations_engine.deploy.migrations.statement_runner import StatementRunner
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import script_of
@@ -90,14 +76,9 @@ class MigrationRunner:
     ) -> None:
         self._session = session
         self._records = records
-        self._made = MadeByMigrations()
         self._functions = functions
-        self._dependants: Dependants | None = None
-        self._helpers: list[Callable[[], bool]] = [functions.deploy_early, add_declared]
-        self._history = History()
-        self._postponed = PostponedConstraints(session, ())
-        self._taken_back: Collection[tuple[SchemaFile, int]] = ()
-        self._is_new = False
+        self._add_declared = add_declared
+        self._statements: StatementRunner | None = None
         self._pending: Sequence[SchemaFile] = ()
         self._declared = Catalog()
         self.applied: list[str] = []
@@ -109,17 +90,9 @@ class MigrationRunner:
         :raises MigrationFailed: the connection was lost
         """
         self._pending, self._declared = migrations, declared
-        self._history = History(migrations, declared, before or Catalog())
-        self._postponed = PostponedConstraints(self._session, self._history.new_tables)
-        self._dependants = Dependants(
-            self._session,
-            (declared,),
-            owned_routines=self._functions.owned,
-            run_again=self._functions.run_again,
+        self._statements = StatementRunner(
+            self._session, self._functions, migrations, declared, before=before, add_declared=self._add_declared
         )
-        self._is_new = before is None
-        if self._is_new:
-            self._taken_back = take_back_renames(self._session, migrations)
 
     def run(self, file: SchemaFile) -> None:
         """Run *file* in the transaction of the deploy and record it.
@@ -127,18 +100,7 @@ class MigrationRunner:
         :raises MigrationFailed: PostgreSQL refused one of its statements, and its effect does not exist already
         """
         earlier = self._doubles(script_of(file).statements)
-        try:
-            with self._session.savepoint():
-                self._session.run_file(file)
-        except psycopg.Error as exc:
-            if self._session.connection.closed:
-                raise self._session.failure(exc, MigrationFailed, file=file) from exc
-            for statement in script_of(file).statements:
-                self._run_statement(file, statement)
-            self._session.restore_settings(script_of(file).changes_settings)
-        else:
-            for statement in script_of(file).statements:
-                self._note(file, statement)
+        self._begun.run_file(file)
         with self._session.failures_as(file=file):
             self._session.check_deferred()
             self._drop_doubles(file, script_of(file).statements, earlier)
@@ -156,14 +118,7 @@ class MigrationRunner:
         for number, statement in enumerate(script_of(file).statements[done:], start=done + 1):
             self._drop_invalid_index(statement)
             earlier = self._doubles([statement])
-            try:
-                self._session.run_statement(file, statement)
-            except psycopg.Error as exc:
-                if not self._is_satisfied(statement, exc):
-                    raise self._failure(file, exc) from exc
-                self._report_satisfied(file, statement)
-            else:
-                self._made.note(statement)
+            if self._begun.run_outside(file, statement):
                 self._drop_doubles(file, [statement], earlier)
             self._records.migration(applied_as(file, number))
         self._records.migration(applied_as(file))
@@ -174,45 +129,17 @@ class MigrationRunner:
 
         :raises MigrationFailed: rows violate one
         """
-        self._postponed.restore()
+        if self._statements is not None:
+            self._statements.end()
+
+    @property
+    def _begun(self) -> StatementRunner:
+        assert self._statements is not None
+        return self._statements
 
     def _done(self, file: SchemaFile) -> None:
         self._session.log("apply_migration", file.path, checksum=file.checksum)
         self.applied.append(file.path)
-
-    def _run_statement(self, file: SchemaFile, statement: SqlStatement) -> None:
-        replaced = self._history.replaced_by_later(file, statement)
-        if replaced is not None and replaced not in self._made:
-            self._made.forget(replaced)
-            self._report_satisfied(file, statement)
-            return
-        try:
-            with self._session.savepoint():
-                self._session.run_statement(file, statement)
-        except psycopg.Error as exc:
-            parts = separate_actions(statement)
-            if not parts and self._is_satisfied(statement, exc):
-                self._report_satisfied(file, statement)
-            elif exc.sqlstate in UNDEFINED and any(helper() for helper in self._helpers):
-                self._run_statement(file, statement)
-            elif parts:
-                for text in parts:
-                    self._run_statement(file, replace(statement, text=text))
-            elif self._is_outdated(file, statement, exc):
-                self._report_satisfied(file, statement)
-            elif self._make_room(file, statement, exc):
-                self._run_statement(file, statement)
-            else:
-                raise self._failure(file, exc) from exc
-        else:
-            self._note(file, statement)
-
-    def _note(self, file: SchemaFile, statement: SqlStatement) -> None:
-        """Note the effect of a statement. A rename that was taken back before counts as satisfied."""
-        if (file, statement.start) in self._taken_back:
-            self._report_satisfied(file, statement)
-        else:
-            self._made.note(statement)
 
     def _doubles(self, statements: Sequence[SqlStatement]) -> frozenset[Double]:
         return doubles(self._session, statements, self._declared)
@@ -232,57 +159,7 @@ class MigrationRunner:
             self._session.run(double.removal, step=_STEP, file=file.label)
         for statement in statements:
             if any(double.is_of(statement) for double in added):
-                self._report_satisfied(file, statement)
-
-    def _make_room(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        """Drop what prevents *statement* until the migrations have run, and return whether there was anything."""
-        if exc.sqlstate in TYPE_IN_USE:
-            return self._drop_users(statement)
-        return self._postponed.postpone(exc, self._failure(file, exc))
-
-    def _drop_users(self, statement: SqlStatement) -> bool:
-        """Drop the declared views, policies and the like that use a column whose type *statement* changes."""
-        altered = alter_table_actions(statement)
-        change = type_change(altered.actions[0]) if altered is not None else None
-        if altered is None or change is None or self._dependants is None:
-            return False
-        catalog = read_catalog(self._session.connection)
-        table = next(
-            (relation for relation in catalog.relations if (relation.schema, relation.name) == altered.table.address),
-            None,
-        )
-        try:
-            return table is not None and self._dependants.drop_of_relation(table, column=change.column)
-        except MigrationFailed:
-            return False  # then the error of PostgreSQL for the statement is clearer
-
-    def _is_satisfied(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        return is_satisfied(self._session, statement, exc, self._made, self._history.new_tables)
-
-    def _is_outdated(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
-        if not self._history.makes_needless(file, statement, exc):
-            return False
-        if makes_rows(statement):
-            self._session.warnings.append(
-                f"{file.label}, line {statement.start_line} was left out: {ServerMessage.of(exc).message}, because a "
-                "later migration removes it; put rows that a database without it needs into seeders/"
-            )
-        return True
-
-    def _report_satisfied(self, file: SchemaFile, statement: SqlStatement) -> None:
-        text = sqlparse.format(statement.text[:_READ_FOR_HEADLINE], strip_comments=True)
-        head = " ".join(text.split())[:_HEADLINE]
-        self._session.satisfied.append(f"{file.label}, line {statement.start_line}: {head}")
-        self._made.note(statement, satisfied=True)
-
-    def _failure(self, file: SchemaFile, exc: psycopg.Error) -> EngineError:
-        advice = ""
-        if exc.sqlstate == _IN_TRANSACTION_BLOCK:
-            advice = "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
-        elif self._is_new and (exc.sqlstate in _ABOUT_OBJECTS or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
-            advice = _FOR_NEW_DATABASES
-        return self._session.failure(exc, MigrationFailed, file=file, advice=advice)
+                self._begun.report_satisfied(file, statement)
 
     def _drop_invalid_index(self, statement: SqlStatement) -> None:
         """Drop the invalid index of an interrupted CREATE INDEX CONCURRENTLY."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg
 
-from migrations_engine.deploy.migrations.outdated import does_not_fit_types
+from migrations_engine.deploy.migrations.effects_on_rows import does_not_fit_types
 from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import DEFAULT_SCHEMA

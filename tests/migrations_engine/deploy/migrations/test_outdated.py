@@ -85,10 +85,10 @@ PASTS = {
         tables=T.format("a int"),
         migrations="ALTER INDEX i RENAME TO j;--ALTER TABLE t DROP COLUMN y;",
     ),
-    "rows with a column that a later migration drops": Past(
+    "rows with a table that a later migration drops": Past(
         tables=T.format("a int"),
-        migrations="INSERT INTO t (id, gone) VALUES (1, 2);--ALTER TABLE t DROP COLUMN gone;",
-        told='migrations/001.sql, line 1 was left out: column "gone" of relation "t" does not exist',
+        migrations="INSERT INTO gone (id) VALUES (1);--DROP TABLE gone;",
+        told='migrations/001.sql, line 1 was left out: relation "gone" does not exist',
     ),
     "identity and generated columns": Past(
         tables="CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, g int);",
@@ -195,7 +195,6 @@ PASTS = {
         "SELECT f(); CREATE FUNCTION g() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET b = 1; END $$;"
         "SELECT g(); DROP FUNCTION f(), g(); ALTER TABLE t ALTER a TYPE int[] USING string_to_array(a, ',')::int[];"
         "--ALTER TABLE t DROP COLUMN b;",
-        told="was left out",
     ),
 }  # fmt: skip
 
@@ -249,12 +248,6 @@ def test_rows_of_an_existing_database_are_never_passed_over(tenant: Tenant, stat
 
 
 OLD_ROWS = {
-    "a value that is gone": (
-        ("CREATE TYPE y AS ENUM ('a', 'b');" + T.format("a y"), "CREATE TYPE y AS ENUM ('a');" + T.format("a y")),
-        "INSERT INTO t VALUES (1, 'b');",
-        "UPDATE t SET a = 'a'; ALTER TYPE y RENAME TO y_old; CREATE TYPE y AS ENUM ('a');"
-        "ALTER TABLE t ALTER a TYPE y USING a::text::y; DROP TYPE y_old;",
-    ),
     "a column that is required now": (
         (T.format("a text"), T.format("a text, b text NOT NULL")),
         "INSERT INTO t VALUES (1, 'a');",

@@ -1,0 +1,220 @@
+"""Columns of new tables as earlier migrations fill them, which later ones drop or give another type.
+
+A new table has its latest columns. A migration of the past fills a column that a later one drops, or with values of a
+type that a later one changes. The column is added, or gets an earlier type, until that later migration has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from migrations_engine.deploy.ddl.steps import join
+from migrations_engine.deploy.migrations.column_changes import ColumnChange, column_changes
+from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, does_not_fit_types, text_executed
+from migrations_engine.deploy.migrations.satisfied import TYPE_IN_USE
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import EngineError
+from migrations_engine.queries import load_queries
+from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.statements import SqlStatement
+
+_QUERIES: Final = load_queries(__package__)
+_STEP: Final = "migrations"
+_NO_SUCH_COLUMN: Final = "42703"
+_TEXT: Final = "text"
+#: Types that expressions of migrations may expect of a column whose earlier type is unknown. A text holds any value.
+_OTHER_TYPES: Final = ("boolean", "bigint", "numeric", "date", "timestamp with time zone", "jsonb", "uuid", "text[]")
+#: Leading words of statements that change no rows, except for those that convert a column.
+_WITHOUT_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "GRANT", "REVOKE"})
+
+
+@dataclass(slots=True, kw_only=True)
+class _Earlier:
+    """A column that was added or changed for a statement."""
+
+    table: int  #: its oid
+    number: int
+    type: str  #: that it has now
+    declared: str | None  #: its type before; None if the column was added
+    default: str | None  #: that was dropped
+    failure: EngineError  #: of the statement
+
+
+class EarlierColumns:
+    """The columns that were added, or changed in type, for the migrations of a deploy.
+
+    :param new_tables: names of tables that this deploy has created as they are declared
+    :param drop_users: drops the views, policies and the like of a column, given with the address of its table; returns
+        whether there were any
+    """
+
+    def __init__(
+        self,
+        session: DeploySession,
+        new_tables: Collection[str],
+        drop_users: Callable[[tuple[str, str], str], bool],
+    ) -> None:
+        self._session = session
+        self._drop_users = drop_users
+        self._new_tables = new_tables
+        self._columns: dict[tuple[int, int], _Earlier] = {}
+        self._statement: SqlStatement | None = None
+        self._attempts: Iterator[None] = iter(())
+
+    def make(
+        self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
+    ) -> bool:
+        """Make columns as *statement*, refused with *exc*, may expect them. Return False if there is no other way left.
+
+        :param later: the statements that follow
+        :param failure: raised by :meth:`restore` if the values do not fit the declared types
+        """
+        if not does_not_fit_types(exc):
+            return False
+        if exc.sqlstate == _NO_SUCH_COLUMN:
+            return self._add_missing(statement, exc, later, failure)
+        if statement != self._statement:
+            self._statement = statement
+            self._attempts = self._other_types(statement, exc, later, failure)
+        return next(self._attempts, self) is None
+
+    def are_used_by(self, statement: SqlStatement) -> bool:
+        """Return whether *statement* names a column that was added."""
+        return any(
+            column.declared is None and mentions_name(statement.text, name) for column, _, name in self._present()
+        )
+
+    def restore(self) -> None:
+        """Drop the added columns and convert the others to their declared types, where no migration has done so.
+
+        :raises MigrationFailed: values do not fit
+        """
+        for column, table, name in self._present():
+            try:
+                with self._session.savepoint():
+                    self._restore(column, table, name)
+            except psycopg.Error as exc:
+                raise column.failure from exc
+        self._columns.clear()
+
+    def _restore(self, column: _Earlier, table: tuple[str, str], name: str) -> None:
+        if column.declared is None:
+            self._alter(table, join("DROP COLUMN", sql.Identifier(name)))
+            return
+        _, _, present, default = self._query("plain_column", table, name).fetchall()[0]
+        if present == column.type != column.declared:
+            self._convert(table, name, column.declared)
+        if column.default is not None and default is None:
+            self._alter(table, join("ALTER", sql.Identifier(name), "SET DEFAULT", column.default))
+
+    def _add_missing(
+        self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
+    ) -> bool:
+        """Add a column that *statement* names, and that a later one drops."""
+        if not _WITHOUT_ROWS.isdisjoint(statement.words[:1]):
+            return False
+        text, missing = text_executed(statement, exc), exc.diag.message_primary or ""
+        for found in self._changed_later(later, "DROP"):
+            if not (mentions_name(missing, found.column) and mentions_name(text, found.table)):
+                continue
+            table = (found.schema, found.table)
+            if self._query("table_without_column", table, found.column).fetchone() is None:
+                continue
+            if changes_rows(statement) and not self._has_rows(table):
+                continue
+            self._alter(table, join("ADD COLUMN", sql.Identifier(found.column), _TEXT))
+            oid, number, _, _ = self._query("plain_column", table, found.column).fetchall()[0]
+            self._columns[oid, number] = _Earlier(
+                table=oid, number=number, type=_TEXT, declared=None, default=None, failure=failure
+            )
+            self._statement = None
+            return True
+        return False
+
+    def _other_types(
+        self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
+    ) -> Iterator[None]:
+        """Change the types of the columns that *statement* may use, and yield after each way to do so."""
+        columns = self._columns_of(statement, exc, later, failure)
+        changed = [self._change(column, _TEXT) for column in columns]
+        if any(changed):
+            yield
+        for column in columns:
+            for name in _OTHER_TYPES:
+                if self._change(column, name):
+                    yield
+            self._change(column, _TEXT)
+
+    def _columns_of(
+        self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
+    ) -> list[_Earlier]:
+        """Return the columns of new tables that *statement* mentions and that are, or will be, of another type."""
+        text = text_executed(statement, exc)
+        for found in self._changed_later(later, "TYPE") if _WITHOUT_ROWS.isdisjoint(statement.words[:1]) else ():
+            if not mentions_name(text, found.table):
+                continue
+            facts = self._query("plain_column", (found.schema, found.table), found.column).fetchone()
+            if facts is not None:
+                oid, number, declared, default = facts
+                new = _Earlier(
+                    table=oid, number=number, type=declared, declared=declared, default=default, failure=failure
+                )
+                self._columns.setdefault((oid, number), new)
+        return [column for column, table, _ in self._present() if mentions_name(text, table[1])]
+
+    def _change(self, column: _Earlier, new: str) -> bool:
+        """Give *column* the type *new*. Return False if it has it, or its values or dependants do not allow it."""
+        _, table, name = next(found for found in self._present() if found[0] is column)
+        if column.type == new:
+            return False
+        try:
+            self._change_type(column, table, name, new)
+        except psycopg.Error as exc:
+            if exc.sqlstate not in TYPE_IN_USE or not self._drop_users(table, name):
+                return False
+            return self._change(column, new)
+        column.type = new
+        return True
+
+    def _change_type(self, column: _Earlier, table: tuple[str, str], name: str, new: str) -> None:
+        with self._session.savepoint():
+            if column.default is not None:
+                self._alter(table, join("ALTER", sql.Identifier(name), "DROP DEFAULT"))
+            self._convert(table, name, new)
+
+    def _convert(self, table: tuple[str, str], name: str, new: str) -> None:
+        """Change the type of a column. Any value can be written as text."""
+        self._alter(
+            table, sql.SQL("ALTER {0} TYPE {1} USING {0}::text::{1}").format(sql.Identifier(name), sql.SQL(new))
+        )
+
+    def _present(self) -> list[tuple[_Earlier, tuple[str, str], str]]:
+        """Return the columns that exist still, with the present addresses of their tables and their own names."""
+        found = []
+        for column in self._columns.values():
+            numbers = {"table": column.table, "number": column.number}
+            row = self._session.query(_QUERIES["name_of_column"], numbers).fetchone()
+            if row is not None:
+                schema, table, name = row
+                found.append((column, (schema, table), name))
+        return found
+
+    def _has_rows(self, table: tuple[str, str]) -> bool:
+        row = self._session.query(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(*table))).fetchone()
+        return row is not None and bool(row[0])
+
+    def _query(self, name: str, table: tuple[str, str], column: str) -> psycopg.Cursor[Any]:
+        return self._session.query(_QUERIES[name], {"schema": table[0], "table": table[1], "column": column})
+
+    def _changed_later(self, later: Iterable[SqlStatement], kind: str) -> Iterator[ColumnChange]:
+        """Yield the columns of new tables that *later* statements drop or retype, under the names they have now."""
+        return (change for change in column_changes(later) if change.kind == kind and change.table in self._new_tables)
+
+    def _alter(self, table: tuple[str, str], action: sql.Composable) -> None:
+        statement = sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(*table), action)
+        self._session.run(statement, step=_STEP, effect="until a later migration drops or changes the column")

@@ -1,0 +1,42 @@
+"""Undoes what refused statements have drawn from sequences, which a savepoint does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.queries import load_queries
+
+_QUERIES: Final = load_queries(__package__)
+_Position = tuple[str, int, bool]  # the sequence, its last value, and whether that was drawn
+
+
+@contextmanager
+def positions_kept(session: DeploySession) -> Iterator[None]:
+    """Run the block, and give every sequence its earlier position if PostgreSQL refuses a statement of it.
+
+    Only for a new database, in which no other session draws numbers.
+    """
+    before = _positions(session)
+    try:
+        yield
+    except psycopg.Error:
+        if before and not session.connection.closed:
+            for name, value, is_drawn in {*before} - {*_positions(session)}:
+                session.query(_QUERIES["set_position"], {"name": name, "value": value, "is_drawn": is_drawn})
+        raise
+
+
+def _positions(session: DeploySession) -> list[_Position]:
+    names = session.query(_QUERIES["sequences"]).fetchall()
+    selects = [
+        sql.SQL("SELECT {}::text, last_value, is_called FROM {}").format(spelled, sql.Identifier(schema, name))
+        for schema, name in names
+        for spelled in [sql.Literal(sql.Identifier(schema, name).as_string(session.connection))]
+    ]
+    return session.query(sql.SQL(" UNION ALL ").join(selects)).fetchall() if selects else []

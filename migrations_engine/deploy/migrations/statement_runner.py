@@ -1,0 +1,265 @@
+"""Runs the statements of a migration one by one, and finds what a refused one needs, or that its effect exists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Final
+
+import psycopg
+import sqlparse
+
+from migrations_engine.catalog import read_catalog
+from migrations_engine.deploy.dependants import Dependants
+from migrations_engine.deploy.file_runner import UNDEFINED
+from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
+from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
+from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, makes_rows, may_draw
+from migrations_engine.deploy.migrations.outdated import History
+from migrations_engine.deploy.migrations.postponed import PostponedConstraints
+from migrations_engine.deploy.migrations.renames import take_back_renames
+from migrations_engine.deploy.migrations.satisfied import (
+    TYPE_IN_USE,
+    MadeByMigrations,
+    is_satisfied,
+    separate_actions,
+)
+from migrations_engine.deploy.migrations.sequence_positions import positions_kept
+from migrations_engine.deploy.migrations.unnamed_columns import UnnamedColumns
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
+from migrations_engine.model import Catalog
+from migrations_engine.schema import SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions, type_change
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
+
+_IN_TRANSACTION_BLOCK: Final = "25001"
+#: SQLSTATEs: objects do not exist, are of other types, or have no key for ON CONFLICT.
+_ABOUT_OBJECTS: Final = UNDEFINED | {"42804", "42846", NO_SUCH_KEY}
+_ABOUT_VALUES: Final = ("22", "23")  #: SQLSTATE classes: invalid values, and values against a constraint
+_FOR_NEW_DATABASES: Final = (
+    "; if older databases have run it, it was written for earlier declarations: {}put the rows that a new database "
+    "needs into seeders/, take the statement out, and repeat the request with force, which leaves older databases as "
+    "they are"
+)
+_NAME_COLUMNS: Final = "name the columns that the table had then, and repeat the request with force; or "
+_HEADLINE: Final = 120  #: characters of a statement in messages
+_READ_FOR_HEADLINE: Final = 1000  #: characters of a statement that are read for a message, with comments
+
+
+class StatementRunner:
+    """Runs statements of the pending migrations of one deploy, which may have been written for earlier declarations.
+
+    :param migrations: the pending ones
+    :param declared: the catalog that the declarations make
+    :param before: the database before this deploy; None for a new one, in which renames are taken back first
+    :param add_declared: creates newly declared objects for a migration that needs them; returns whether there were any
+    :raises MigrationFailed: the connection was lost
+    """
+
+    def __init__(
+        self,
+        session: DeploySession,
+        functions: FunctionDeployer,
+        migrations: Sequence[SchemaFile],
+        declared: Catalog,
+        *,
+        before: Catalog | None,
+        add_declared: Callable[[], bool],
+    ) -> None:
+        self._session = session
+        self._helpers = (functions.deploy_early, add_declared)
+        self._made = MadeByMigrations()
+        self._history = History(migrations, declared, before or Catalog())
+        self._postponed = PostponedConstraints(session, self._history.new_tables)
+        self._earlier_columns = EarlierColumns(session, self._history.new_tables, self._drop_users_of)
+        self._unnamed_columns = UnnamedColumns(session, self._history)
+        self._dependants = Dependants(
+            session, (declared,), owned_routines=functions.owned, run_again=functions.run_again
+        )
+        self._is_new = before is None
+        self._taken_back: Collection[tuple[SchemaFile, int]] = ()
+        if self._is_new:
+            self._taken_back = take_back_renames(session, migrations)
+
+    def run_file(self, file: SchemaFile) -> None:
+        """Run *file* in one message, or else statement by statement.
+
+        :raises MigrationFailed: PostgreSQL refused a statement, and its effect does not exist already
+        """
+        if self._unnamed_columns.are_others_in(file) or not self._run_whole(file):
+            for statement in script_of(file).statements:
+                self._run(file, self._unnamed_columns.add_to(file, statement))
+            self._session.restore_settings(script_of(file).changes_settings)
+
+    def run_outside(self, file: SchemaFile, statement: SqlStatement) -> bool:
+        """Run a statement outside a transaction. Return False if it was refused because its effect exists already.
+
+        :raises MigrationFailed: as :meth:`run_file`
+        """
+        try:
+            self._session.run_statement(file, self._unnamed_columns.add_to(file, statement))
+        except psycopg.Error as exc:
+            if not self._is_satisfied(statement, exc):
+                raise self._failure(file, statement, exc) from exc
+            self.report_satisfied(file, statement)
+            return False
+        self._made.note(statement)
+        return True
+
+    def end(self) -> None:
+        """Restore what was changed until all migrations have run.
+
+        :raises MigrationFailed: rows of the migrations do not allow it
+        """
+        self._earlier_columns.restore()
+        self._postponed.restore()
+
+    def _run_whole(self, file: SchemaFile) -> bool:
+        """Run *file* in one message, and return whether PostgreSQL has accepted all of it.
+
+        :raises MigrationFailed: the connection was lost
+        """
+        try:
+            with self._attempt(script_of(file).statements):
+                self._session.run_file(file)
+        except psycopg.Error as exc:
+            if self._session.connection.closed:
+                raise self._session.failure(exc, MigrationFailed, file=file) from exc
+            return False
+        for statement in script_of(file).statements:
+            self._note(file, statement)
+        return True
+
+    def _run(self, file: SchemaFile, statement: SqlStatement) -> None:
+        replaced = self._history.replaced_by_later(file, statement)
+        if replaced is not None and replaced not in self._made:
+            self._made.forget(replaced)
+            self.report_satisfied(file, statement)
+            return
+        try:
+            with self._attempt([statement]):
+                self._session.run_statement(file, statement)
+        except psycopg.Error as exc:
+            parts = separate_actions(statement)
+            if not parts and self._is_satisfied(statement, exc):
+                self.report_satisfied(file, statement)
+            elif exc.sqlstate in UNDEFINED and any(helper() for helper in self._helpers):
+                self._run(file, statement)
+            elif parts:
+                self._run_parts(file, statement, parts)
+            elif self._has_earlier_columns(file, statement, exc):
+                self._run(file, statement)
+            elif self._is_outdated(file, statement, exc):
+                self.report_satisfied(file, statement)
+            elif self._make_room(file, statement, exc):
+                self._run(file, statement)
+            elif exc.sqlstate == NO_SUCH_KEY and self._run_with_key(file, statement):
+                self._note(file, statement)
+            elif self._is_about_added_column(file, statement, exc):
+                self.report_satisfied(file, statement)
+            else:
+                raise self._failure(file, statement, exc) from exc
+        else:
+            self._note(file, statement)
+
+    def _run_parts(self, file: SchemaFile, statement: SqlStatement, parts: Sequence[str]) -> None:
+        for text in parts:
+            self._run(file, replace(statement, text=text))
+
+    def report_satisfied(self, file: SchemaFile, statement: SqlStatement) -> None:
+        """Add *statement* to those whose effect exists already."""
+        text = sqlparse.format(statement.text[:_READ_FOR_HEADLINE], strip_comments=True)
+        head = " ".join(text.split())[:_HEADLINE]
+        self._session.satisfied.append(f"{file.label}, line {statement.start_line}: {head}")
+        self._made.note(statement, satisfied=True)
+
+    def _note(self, file: SchemaFile, statement: SqlStatement) -> None:
+        """Note the effect of a statement. A rename that was taken back before counts as satisfied."""
+        if (file, statement.start) in self._taken_back:
+            self.report_satisfied(file, statement)
+        else:
+            self._made.note(statement)
+
+    def _make_room(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Drop what prevents *statement* until the migrations have run, and return whether there was anything."""
+        if exc.sqlstate in TYPE_IN_USE:
+            return self._drop_users(statement)
+        return self._postponed.postpone(exc, self._failure(file, statement, exc))
+
+    def _run_with_key(self, file: SchemaFile, statement: SqlStatement) -> bool:
+        """Run an INSERT with the unique index that its ON CONFLICT needs. Return False if it is refused still."""
+        if not self._history.may_have_had_other_keys(file, statement):
+            return False
+        try:
+            with self._attempt([statement]), unique_index(self._session, statement):
+                self._session.run_statement(file, statement)
+        except psycopg.Error:
+            return False
+        return True
+
+    def _drop_users(self, statement: SqlStatement) -> bool:
+        """Drop the declared views, policies and the like that use a column whose type *statement* changes."""
+        altered = alter_table_actions(statement)
+        change = type_change(altered.actions[0]) if altered is not None else None
+        return altered is not None and change is not None and self._drop_users_of(altered.table.address, change.column)
+
+    def _drop_users_of(self, table: tuple[str, str], column: str) -> bool:
+        """Drop the declared views, policies and the like that use a column. Return whether there were any."""
+        relations = read_catalog(self._session.connection).relations
+        relation = next((one for one in relations if (one.schema, one.name) == table), None)
+        try:
+            return relation is not None and self._dependants.drop_of_relation(relation, column=column)
+        except MigrationFailed:
+            return False  # then the error of PostgreSQL for the statement is clearer
+
+    def _is_satisfied(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        return is_satisfied(self._session, statement, exc, self._made, self._history.new_tables)
+
+    def _has_earlier_columns(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Make columns of new tables as *statement* may expect them, and return whether it may work now."""
+        later = self._history.alterations_after(file, statement)
+        return self._earlier_columns.make(statement, exc, later, self._failure(file, statement, exc))
+
+    def _is_outdated(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
+        if not self._history.makes_needless(file, statement, exc):
+            return False
+        if makes_rows(statement):
+            self._warn_of_left_out(file, statement, exc)
+        return True
+
+    def _is_about_added_column(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Return whether *statement* uses a column that was added for the migrations, of a type that is not known."""
+        if not self._earlier_columns.are_used_by(statement):
+            return False
+        if makes_rows(statement) or changes_rows(statement):
+            self._warn_of_left_out(file, statement, exc)
+        return True
+
+    def _warn_of_left_out(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> None:
+        self._session.warnings.append(
+            f"{file.label}, line {statement.start_line} was left out: {ServerMessage.of(exc).message}, because a later "
+            "migration removes it; put rows that a database without it needs into seeders/"
+        )
+
+    def _failure(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> EngineError:
+        advice = ""
+        if exc.sqlstate == _IN_TRANSACTION_BLOCK:
+            advice = "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
+        elif self._is_new and (exc.sqlstate in _ABOUT_OBJECTS or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
+            by_position = self._unnamed_columns.is_one(statement)
+            advice = _FOR_NEW_DATABASES.format(_NAME_COLUMNS if by_position else "")
+        return self._session.failure(exc, MigrationFailed, file=file, advice=advice)
+
+    @contextmanager
+    def _attempt(self, statements: Sequence[SqlStatement]) -> Iterator[None]:
+        """Run the block in a savepoint. In a new database, undo also what *statements* draw from sequences."""
+        with ExitStack() as stack:
+            if self._is_new and any(map(may_draw, statements)):
+                stack.enter_context(positions_kept(self._session))
+            stack.enter_context(self._session.savepoint())
+            yield
