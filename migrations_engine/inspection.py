@@ -18,6 +18,7 @@ from migrations_engine.errors import DeployInterrupted, MigrationFailed, ServerM
 from migrations_engine.queries import query_all
 from migrations_engine.report import Change
 from migrations_engine.tracking import (
+    LAST_DEPLOY_RESULTS,
     READ_LAST_DEPLOY,
     LastDeploy,
     Records,
@@ -36,6 +37,7 @@ class Inspection:
     :ivar schema_checksum: of the schema deployed last; None if this gateway has deployed none
     :ivar fingerprint: equal for databases in which a deploy has to make the same changes
     :ivar is_intact: it is as its last deploy left it
+    :ivar differences: to a new database of the schema, which that deploy left, a sentence each
     """
 
     schema_checksum: str | None
@@ -43,6 +45,7 @@ class Inspection:
     request_id: str | None
     fingerprint: str
     is_intact: bool
+    differences: tuple[str, ...] = ()
 
 
 def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
@@ -59,17 +62,16 @@ def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
 def _inspect_by_mark(connection: psycopg.Connection[Any]) -> Inspection | None:
     """Return the state of a database whose mark is that of its last deploy, else None."""
     try:
-        _, _, last_deploys, *marks, _ = query_all(
-            connection, [b"BEGIN", _AT_ONE_TIME, READ_LAST_DEPLOY, READ_MARK, b"COMMIT"]
-        )
+        _, _, *results, _ = query_all(connection, [b"BEGIN", _AT_ONE_TIME, READ_LAST_DEPLOY, READ_MARK, b"COMMIT"])
     except (
         psycopg.errors.UndefinedTable,
         psycopg.errors.UndefinedColumn,
     ):  # by an earlier gateway, or never deployed
         connection.execute("ROLLBACK")
         return None
-    last = LastDeploy.of_rows(last_deploys)
-    return _inspection(last) if last.mark == complete_mark(connection, marks) else None
+    last = LastDeploy.of_results(results[:LAST_DEPLOY_RESULTS])
+    mark = complete_mark(connection, results[LAST_DEPLOY_RESULTS:])
+    return _inspection(last) if last.mark == mark else None
 
 
 def _inspect_by_catalog(connection: psycopg.Connection[Any]) -> Inspection:
@@ -99,6 +101,7 @@ def _inspection(last: LastDeploy, *differing: str) -> Inspection:
         request_id=last.request_id,
         fingerprint=hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest(),
         is_intact=not differing,
+        differences=last.differences,
     )
 
 
@@ -138,6 +141,8 @@ def _reading(connection: psycopg.Connection[Any]) -> Iterator[None]:
 def _line(change: Change) -> str:
     """Return a line about a deployed object; *change* would revert the drift."""
     subject = f"{change.table}.{change.column}" if change.column else change.table
+    if change.change_type == "alter_comment":  # its object has a kind in place of a column
+        subject = f"{change.column} {change.table}"
     verb, _, kind = change.change_type.partition("_")
     kind = kind.replace("_", " ")
     if verb == "drop":

@@ -25,7 +25,7 @@ State = Literal["current", "behind", "drifted", "not_deployed", "unreachable"]
 class DatabaseStatus:
     """The status of one database.
 
-    :ivar state: ``drifted`` means changed since its last deploy
+    :ivar state: ``drifted`` means changed since its last deploy, or left different from a new database by that
     :ivar version: of the stored schema, counted from 1; None for contents that were never stored
     :ivar error: the reason why it could not be inspected
     """
@@ -41,7 +41,7 @@ class DatabaseStatus:
 class AlikeDatabases:
     """Databases with the same fingerprint and state.
 
-    :ivar differences: from what was deployed, a line each; only of drifted ones
+    :ivar differences: from what was deployed and, as the last deploy left them, from a new database; a line each
     """
 
     names: tuple[str, ...]
@@ -163,7 +163,9 @@ def _state(found: Inspection, target: str | None) -> State:
         return "not_deployed"
     if not found.is_intact:
         return "drifted"
-    return "current" if found.schema_checksum == target else "behind"
+    if found.schema_checksum != target:
+        return "behind"
+    return "drifted" if found.differences else "current"
 
 
 def _alike(statuses: Sequence[DatabaseStatus]) -> list[tuple[AlikeDatabases, DatabaseStatus]]:
@@ -192,11 +194,14 @@ def _with_differences(
 
     def describe(group: tuple[AlikeDatabases, DatabaseStatus]) -> AlikeDatabases:
         alike, member = group
-        if alike.state != "drifted":
+        if alike.state != "drifted" or member.inspection is None:
             return alike
+        left = member.inspection.differences
+        if member.inspection.is_intact:
+            return replace(alike, differences=left)
         try:
             with deploy_turn(services), _inspecting(services, member.database) as connection:
-                return replace(alike, differences=describe_drift(connection))
+                return replace(alike, differences=(*describe_drift(connection), *left))
         except GatewayError as exc:
             return replace(alike, differences=(exc.message,))
 

@@ -5,6 +5,7 @@ from migrations_engine.tracking.lock import Probe, lock_kept, lock_statement, re
 from migrations_engine.tracking.recording import Recording, RowCounts
 from migrations_engine.tracking.records import ChangelogEntry, Records, claim_copy, note_statement
 from migrations_engine.tracking.state import (
+    LAST_DEPLOY_RESULTS,
     READ_LAST_DEPLOY,
     READ_NOTE,
     READ_RECORDS,
@@ -20,6 +21,7 @@ from migrations_engine.tracking.state import (
 )
 
 __all__ = [
+    "LAST_DEPLOY_RESULTS",
     "READ_COMMENT",
     "READ_LAST_DEPLOY",
     "READ_NOTE",

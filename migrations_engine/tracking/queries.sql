@@ -243,13 +243,10 @@ SELECT 5 = (SELECT count(*) FROM pg_catalog.pg_attribute
                  (to_regclass('public._stonescriptdb_gateway_tables'), 'definition'))) AS tracked
 
 -- name: last_deploy
-SELECT t.checksum, t.deployed_at,
-       (SELECT request_id FROM public._stonescriptdb_gateway_changelog ORDER BY id DESC LIMIT 1) AS request_id,
-       (SELECT md5(string_agg(concat_ws('|', migration_file, checksum, statements_done), ',' ORDER BY migration_file))
-          FROM public._stonescriptdb_gateway_migrations) AS migrations,
-       t.definition ->> 'fingerprint' AS fingerprint, t.definition -> 'mark' AS mark
-  FROM public._stonescriptdb_gateway_tables t
- WHERE t.table_name = '*'
+-- Three statements, because a new session plans them for less than one with subqueries and functions.
+SELECT checksum, deployed_at, definition FROM public._stonescriptdb_gateway_tables WHERE table_name = '*';
+SELECT request_id FROM public._stonescriptdb_gateway_changelog ORDER BY id DESC LIMIT 1;
+SELECT migration_file, checksum, statements_done FROM public._stonescriptdb_gateway_migrations
 
 -- name: note
 SELECT checksum, definition FROM public._stonescriptdb_gateway_tables WHERE table_name = '*'

@@ -9,12 +9,13 @@ from typing import Any, Final, cast
 
 import psycopg
 
-from migrations_engine.queries import load_queries, query_all
+from migrations_engine.queries import Rows, load_queries, query_all
 
 _QUERIES: Final = load_queries(__package__)
 READ_NOTE: Final = _QUERIES["note"]  #: as :func:`read_note`; refused in a database of an earlier gateway
 READ_RECORDS: Final = _QUERIES["records_digest"]
-READ_LAST_DEPLOY: Final = _QUERIES["last_deploy"]  #: see :meth:`LastDeploy.of_rows`
+READ_LAST_DEPLOY: Final = _QUERIES["last_deploy"]  #: see :meth:`LastDeploy.of_results`
+LAST_DEPLOY_RESULTS: Final = 3  #: of these statements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +63,28 @@ class LastDeploy:
     checksum: str | None = None  #: of the schema
     deployed_at: datetime | None = None
     request_id: str | None = None
-    migrations: str | None = None  #: equal where the same migrations have been applied
+    migrations: tuple[tuple[Any, ...], ...] = ()  #: that have been applied, each with what identifies it
     fingerprint: str | None = None  #: of the catalog that the deploy left
     mark: Mapping[str, str] | None = None  #: of that catalog
+    differences: tuple[str, ...] = ()  #: which it left, to a new database of the schema
 
     @classmethod
-    def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> LastDeploy:
-        """Return the last deploy of the result of READ_LAST_DEPLOY, which is empty if there was none."""
-        return cls(**dict(zip(cls.__slots__, rows[0], strict=True))) if rows else cls()
+    def of_results(cls, results: Sequence[Rows]) -> LastDeploy:
+        """Return the last deploy of the results of READ_LAST_DEPLOY, which are empty if there was none."""
+        deploys, changes, migrations = results
+        if not deploys:
+            return cls()
+        ((checksum, deployed_at, note),) = deploys
+        note = note or {}
+        return cls(
+            checksum=checksum,
+            deployed_at=deployed_at,
+            request_id=changes[0][0] if changes else None,
+            migrations=tuple(sorted(migrations)),
+            fingerprint=note.get("fingerprint"),
+            mark=note.get("mark"),
+            differences=tuple(note.get("differences", ())),
+        )
 
 
 def is_tracked(connection: psycopg.Connection[Any]) -> bool:
@@ -92,7 +107,7 @@ def read_records(connection: psycopg.Connection[Any]) -> str | None:
 
 def read_last_deploy(connection: psycopg.Connection[Any]) -> LastDeploy:
     """Read when and by which request the database became what it is; the tracking tables must be there."""
-    return LastDeploy.of_rows(query_all(connection, [READ_LAST_DEPLOY])[0])
+    return LastDeploy.of_results(query_all(connection, [READ_LAST_DEPLOY]))
 
 
 def read_state(connection: psycopg.Connection[Any]) -> DeployState:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.acceptance.schemas import SHOP
+from tests.acceptance.schemas import BROKEN_FUNCTION, SHOP
 from tests.support.running_gateway import Gateway, make_archive
 from tests.support.waiting import wait_until
 
@@ -88,6 +88,29 @@ def test_the_status_has_the_version_of_each_database(gateway, fleet, connect) ->
     assert differences[name_of(fleet, "a")] == differences[name_of(fleet, "d")] == []
 
 
+def test_a_database_that_a_deploy_has_left_different_from_a_new_one_is_drifted(gateway, fleet, connect) -> None:
+    store(gateway, fleet, {**SHOP, "tables/notes.sql": "CREATE TABLE notes (id int, body text);"})
+    migrate(gateway, fleet)
+    with connect("b") as connection:
+        connection.execute("ALTER TABLE users ADD COLUMN by_hand int")
+    store(gateway, fleet, {**SHOP, "tables/notes.sql": "CREATE TABLE notes (id int);"})
+    assert migrate(gateway, fleet, only=["a", "b"], force=True).status == 200
+    found = status(gateway, fleet)
+    assert [(one["state"], one["version"]) for one in found["databases"]] == [
+        ("drifted", 3), ("drifted", 3), ("behind", 2), ("behind", 2),
+    ]  # fmt: skip
+    differences = {group["databases"][0]: group["differences"] for group in found["groups"]}
+    assert ["notes.body" in line for line in differences[name_of(fleet, "a")]] == [True]
+    subjects = sorted(line.partition(" ")[0] for line in differences[name_of(fleet, "b")])
+    assert subjects == ["notes.body", "users.by_hand"]
+    with connect("b") as connection:
+        connection.execute("ALTER TABLE users DROP COLUMN by_hand; ALTER TABLE notes DROP COLUMN body")
+    with connect("a") as connection:
+        connection.execute("ALTER TABLE notes DROP COLUMN body")
+    assert migrate(gateway, fleet).status == 409  # "c" and "d" are not forced
+    assert [one["state"] for one in status(gateway, fleet)["databases"]][:2] == ["current", "current"]
+
+
 def test_identical_databases_are_one_group_in_status_and_plan(gateway, fleet, connect) -> None:
     assert [group["count"] for group in status(gateway, fleet)["groups"]] == [4]
     with connect("d") as connection:
@@ -121,6 +144,8 @@ def test_each_wave_migrates_databases_that_are_left(gateway, fleet) -> None:
     assert (second["databases_updated"], second["databases_skipped"]) == (names(fleet, "d"), [])
     third = migrate(gateway, fleet, first=3).json
     assert (third["status"], third["databases_updated"]) == ("completed", [])
+    planned = migrate(gateway, fleet, first=3, dry_run=True)
+    assert (planned.status, planned.json["groups"], planned.json["databases"]) == (200, [], [])
     unknown = migrate(gateway, fleet, only=["a", "nosuch"])
     assert (unknown.status, unknown.json["error"]) == (404, "database_not_found")
     for wrong in ({"only": []}, {"only": ["a"], "database_id": "b"}, {"first": 0}, {"first": "3"}, {"only": "a"}):
@@ -140,11 +165,24 @@ def test_after_a_failure_no_further_databases_start_unless_requested(start_gatew
     assert stopped.status == 409
     assert stopped.json["databases_updated"] == names(platform, "a")
     assert stopped.json["databases_failed"] == names(platform, "b")
-    assert stopped.json["message"].startswith(f"1 of 2 databases failed, first {platform}_shop_b: ")
+    assert stopped.json["message"].startswith(
+        f"1 of 2 databases failed and 2 were not begun, first {platform}_shop_b: "
+    )
     assert stopped.json["databases_skipped"] == names(platform, "cd")
     went_on = migrate(gateway, platform, continue_on_error=True).json
     assert went_on["databases_updated"] == names(platform, "acd")
     assert went_on["databases_failed"] == names(platform, "b")
+
+
+def test_a_failure_of_every_kind_leaves_the_verification_unpassed(gateway, fleet) -> None:
+    broken = {"migrations/1.sql": "SELECT 1/0;"}, {"functions/f.sql": BROKEN_FUNCTION}
+    for files, code in zip(broken, ("migration_failed", "function_deploy_failed"), strict=True):
+        store(gateway, fleet, SHOP | files)
+        failed = migrate(gateway, fleet)
+        assert (failed.status, failed.json["error"]) == (409, code)
+        assert failed.json["verification"]["passed"] is False
+        assert failed.json["verification"]["tables_verified"] is False
+        assert [line.partition(":")[0] for line in failed.json["verification"]["error_log"]] == names(fleet, "a")
 
 
 def test_lines_are_streamed_while_databases_finish(gateway, fleet) -> None:

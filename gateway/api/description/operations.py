@@ -161,7 +161,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/platform/<platform>/status"): Operation(
         tag=V2,
         summary="Version and drift of every database of a platform",
-        text="Queries every database. A `drifted` database was changed since its last deploy.",
+        text="Queries every database. A `drifted` database was changed since its last deploy, "
+        "or that deploy left it different from a new one.",
         query=DatabasesQuery(),
         answer=answers.FleetAnswer(),
         errors=(*_DATABASE, *_STORED),
