@@ -92,7 +92,7 @@ def databases() -> ResponseReturnValue:
     query = single_values(request.args.items(multi=True))
     platform = load(ListRequest(), query, caller_of(request.environ))["platform"]
     with adding_facts(platform=platform):
-        found = current_services().directory.of_platform(platform)
+        found = current_services().directory.of_platform(platform, sizes=True)
     return ok({"platform": platform, "databases": DatabaseShape(many=True).dump(found), "count": len(found)})
 
 

@@ -58,7 +58,7 @@ def overview() -> Response:
     databases: tuple[ManagedDatabase, ...] = ()
     problem = None
     try:
-        databases = services.directory.all()
+        databases = services.directory.all(sizes=True)
     except GatewayError as exc:
         problem = exc.message
     page = render(

@@ -130,7 +130,7 @@ class DatabaseRow:
         )
 
 
-def read_rows(session: psycopg.Connection[Any], query: str, parameters: Mapping[str, str]) -> list[DatabaseRow]:
+def read_rows(session: psycopg.Connection[Any], query: str, parameters: Mapping[str, str | bool]) -> list[DatabaseRow]:
     """Run one of the queries that return databases."""
     with session.cursor(row_factory=class_row(DatabaseRow)) as cursor:
         return cursor.execute(_QUERIES[query], parameters).fetchall()

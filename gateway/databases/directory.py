@@ -103,13 +103,16 @@ class DatabaseDirectory:
                 oid = self._oids[connection] = _oid_of_database(connection)
         return oid == database.oid
 
-    def of_platform(self, platform: str) -> tuple[ManagedDatabase, ...]:
-        """Return every database of *platform*, ordered by name, with sizes."""
-        return tuple(found for found in self._stamped(platform) if found.owner.platform == platform)
+    def of_platform(self, platform: str, *, sizes: bool = False) -> tuple[ManagedDatabase, ...]:
+        """Return every database of *platform*, ordered by name.
 
-    def all(self) -> tuple[ManagedDatabase, ...]:
-        """Return every database with a stamp, ordered by name, with sizes."""
-        return self._stamped(None)
+        :param sizes: return their sizes, too; each takes the server a millisecond
+        """
+        return tuple(found for found in self._stamped(platform, sizes=sizes) if found.owner.platform == platform)
+
+    def all(self, *, sizes: bool = False) -> tuple[ManagedDatabase, ...]:
+        """Return every database with a stamp, as :meth:`of_platform`."""
+        return self._stamped(None, sizes=sizes)
 
     def unstamped(self) -> tuple[str, ...]:
         """Return the names of databases without a stamp, except the maintenance database and the gateway's own."""
@@ -118,9 +121,9 @@ class DatabaseDirectory:
         names = (row.name for row in rows if not row.name.startswith(RESERVED_PREFIX))
         return tuple(name for name in names if name != self._maintenance_database)
 
-    def _stamped(self, platform: str | None) -> tuple[ManagedDatabase, ...]:
+    def _stamped(self, platform: str | None, *, sizes: bool) -> tuple[ManagedDatabase, ...]:
         with refusals("list databases"), self._session() as session:
-            rows = read_rows(session, "stamped_databases", {"prefix": stamp_prefix(platform)})
+            rows = read_rows(session, "stamped_databases", {"prefix": stamp_prefix(platform), "sizes": sizes})
         stamped = ((row, row.stamp) for row in rows)
         found = (row.managed(stamp) for row, stamp in stamped if stamp is not None and _owns(self._roles, row, stamp))
         return tuple(map(self._reachable, found))

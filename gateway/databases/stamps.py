@@ -87,7 +87,7 @@ class ManagedDatabase:
     :ivar oid: the server's number of it, which no later database of the same name has
     :ivar stamp: the stamp's text as it is stored
     :ivar role: PostgreSQL's role that owns it
-    :ivar size_bytes: only in listings, and None where the gateway's role may not ask
+    :ivar size_bytes: only in listings with sizes, and None where the gateway's role may not ask
     """
 
     name: str

@@ -111,7 +111,8 @@ def _databases_of_schema(services: Services, wanted: StoredSchemaRequest) -> Seq
     if wanted.only is not None:
         owners = [schema_database(platform, schema_name, one) for one in dict.fromkeys(wanted.only)]
         return [services.directory.find(owner) for owner in owners]
-    found = [one for one in services.directory.of_platform(platform) if one.owner.schema_name == schema_name]
+    of_platform = services.directory.of_platform(platform, sizes=wanted.dry_run)  # a plan tries the largest
+    found = [one for one in of_platform if one.owner.schema_name == schema_name]
     if not found:
         raise DatabaseNotFound(
             f"platform {platform!r} has no database of schema {schema_name!r}; POST /database/create creates one",
