@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, Final
 
 import psycopg
@@ -101,6 +101,8 @@ class KeptCopies:
         self._most_bytes = most_bytes
         self._roles = roles
         self._keep = timedelta(seconds=keep_seconds)
+        self._lock = Lock()
+        self._in_progress: dict[str, int] = {}  # under _lock: bytes of copies that are being made, by their later names
 
     def make(self, database: ManagedDatabase, *, request_id: str) -> KeptCopy:
         """Copy *database*; new connections to it wait meanwhile.
@@ -111,7 +113,6 @@ class KeptCopies:
         self.expire()
         with self._connections.dedicated(self._maintenance_database) as session:
             session.autocommit = True
-            self._check_space(session, database)
             temporary = UnpublishedDatabases.new_name(session)
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
                 sql.Identifier(temporary), sql.Identifier(database.name)
@@ -124,7 +125,10 @@ class KeptCopies:
                 request_id=request_id,
                 mark=None,
             )
-            with refusals("copy a database", **owner_facts(database.owner)):
+            with (
+                self._space(session, database, made.name),
+                refusals("copy a database", **owner_facts(database.owner)),
+            ):
                 self._without_sessions(database.name, database.owner, lambda _: session.execute(statement + CLOSED))
                 with session.transaction():
                     rename_database(session, temporary, made.name)
@@ -205,17 +209,30 @@ class KeptCopies:
                 drop_database(session, name)
         return tuple(over)
 
-    def _check_space(self, session: psycopg.Connection[Any], database: ManagedDatabase) -> None:
-        """Check that there is space for one more copy."""
-        with refusals("list copies"):
-            row = session.execute(_QUERIES["size_of"], {"name": database.name}).fetchone()
-            taken = (row[0] if row else 0) + sum(copy.size_bytes for copy in _copies(session))
-        if taken > self._most_bytes:
-            raise UndoRefused(
-                f"the copies of databases would take {taken} bytes, UNDO_COPIES_MAX_BYTES is "
-                f"{self._most_bytes}; drop some, raise it, or migrate without undo",
-                **owner_facts(database.owner),
-            )
+    @contextmanager
+    def _space(self, session: psycopg.Connection[Any], database: ManagedDatabase, name: str) -> Iterator[None]:
+        """Reserve the space of the copy *name* while it is made. Other threads make copies at the same time.
+
+        :raises UndoRefused: the setting leaves no space for it
+        """
+        with self._lock:
+            with refusals("list copies"):
+                row = session.execute(_QUERIES["size_of"], {"name": database.name}).fetchone()
+                made = {copy.name: copy.size_bytes for copy in _copies(session)}
+            size = row[0] if row else 0
+            taken = size + sum({**self._in_progress, **made}.values())
+            if taken > self._most_bytes:
+                raise UndoRefused(
+                    f"the copies of databases would take {taken} bytes, UNDO_COPIES_MAX_BYTES is "
+                    f"{self._most_bytes}; drop some, raise it, or migrate without undo",
+                    **owner_facts(database.owner),
+                )
+            self._in_progress[name] = size
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._in_progress[name]
 
     def _without_sessions(self, name: str, owner: DatabaseOwner, act: Callable[[int], object]) -> None:
         """Do *act*, which needs *name* to be without sessions. Its argument is the number of earlier attempts."""

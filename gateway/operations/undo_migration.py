@@ -57,17 +57,19 @@ def undo_migration(services: Services, wanted: UndoRequest) -> tuple[UndoneDatab
     Failures of databases are in the result and not raised.
 
     :raises DatabaseNotFound: one that was named has no copy, or none at all has one
+    :raises PlatformNotFound, SchemaNotFound: there is no copy, and no such schema is stored
     """
     copies = {
         str(copy.stamp.owner.database_id): copy
         for copy in services.copies.all()
         if (copy.stamp.owner.platform, copy.stamp.owner.schema_name) == (wanted.platform, wanted.schema_name)
     }
-    missing = [one for one in wanted.only or () if one not in copies]
+    missing = [one for one in dict.fromkeys(wanted.only or ()) if one not in copies]
     if missing or not copies:
-        of_what = f"database {missing[0]!r}" if missing else f"databases of schema {wanted.schema_name!r}"
+        services.platforms.schema(wanted.platform, wanted.schema_name)
+        of_what = f"databases {', '.join(map(repr, missing))}" if missing else f"schema {wanted.schema_name!r}"
         raise DatabaseNotFound(
-            f"no copy is kept of the {of_what}; a migration makes them with undo=keep",
+            f"no copy is kept of the {of_what}; a migration with undo=keep makes copies, which expire",
             platform=wanted.platform,
             schema_name=wanted.schema_name,
         )

@@ -113,6 +113,14 @@ def test_sequences_and_large_objects_written_since_are_not_lost_by_mistake(gatew
     assert undo(gateway, fleet, force=True).status == 200
 
 
+def test_what_has_no_copy_is_named(gateway, fleet) -> None:
+    missing = undo(gateway, fleet, only=["a", "x", "y"])
+    assert (missing.status, missing.json["error"]) == (404, "database_not_found")
+    assert "of the databases 'x', 'y'" in missing.json["message"]
+    assert undo(gateway, fleet, schema_name="nosuch").json["error"] == "schema_not_found"
+    assert undo(gateway, "nosuch").json["error"] == "platform_not_found"
+
+
 def test_a_later_deploy_is_not_undone_by_mistake(gateway, fleet) -> None:
     store(gateway, fleet, {**WITHOUT_BODY, "migrations/2.sql": "ALTER TABLE notes ADD COLUMN later int;"})
     assert migrate(gateway, fleet, only=["a"]).status == 200
@@ -171,6 +179,20 @@ def test_copies_are_limited_by_space(start_gateway, platform, admin) -> None:
     assert "UNDO_COPIES_MAX_BYTES" in refused.json["message"]
     assert copies(admin, platform) == 0
     assert migrate(small, platform).json["tables_created"] == 1
+
+
+def test_copies_made_at_the_same_time_are_limited_together(start_gateway, platform, admin) -> None:
+    query = "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database WHERE starts_with(datname, %s)"
+    ((taken,),) = admin.execute(query, [COPIES]).fetchall()  # by other tests
+    small = start_gateway(UNDO_COPIES_MAX_BYTES=str(taken + 20_000_000), WORKERS="1")  # two databases and a half
+    small.post_json("/platform/register", {"platform": platform})
+    store(small, platform, SHOP)
+    for name in "abcde":
+        small.post_json("/database/create", {"platform": platform, "schema_name": "shop", "database_id": name})
+    store(small, platform, NOTES | {"migrations/1.sql": "UPDATE users SET name = name;"})
+    refused = migrate(small, platform, undo="keep", continue_on_error=True)
+    assert (len(refused.json["databases_updated"]), len(refused.json["databases_failed"])) == (2, 3)
+    assert copies(admin, platform) == 2
 
 
 #: Waits, where a copy of the database is kept, until another session has written.
