@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Final
 
-from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, InvalidRequest
+from gateway.errors import (
+    DatabaseAlreadyExists,
+    DatabaseNotFound,
+    DatabaseNotRecorded,
+    InvalidRequest,
+    PlatformAlreadyRegistered,
+)
 from gateway.naming import DatabaseOwner, owner_facts, schema_database, tenant_database
 from gateway.operations.deploy import deploy_turn
 from gateway.services import Services
@@ -110,8 +117,12 @@ def check_adoptable(services: Services, owner: DatabaseOwner) -> None:
 
 
 def adopt_database(services: Services, owner: DatabaseOwner) -> None:
-    """Stamp *owner*'s database.
+    """Stamp *owner*'s database. The platform of a database of version 2 is registered, unless it is.
 
     :raises DatabaseAlreadyExists, DatabaseNotFound, DatabaseNameConflict: as for :func:`check_adoptable`
+    :raises StorageFailed: the platform could not be recorded; the next start does it
     """
     services.lifecycle.adopt(owner, lambda _connection: None)
+    if owner.schema_name is not None:
+        with suppress(PlatformAlreadyRegistered):
+            services.platforms.register(owner.platform)

@@ -47,4 +47,4 @@ def reconcile_at_start(services: Services) -> None:
 
 
 def _without_schema(platform: str, schema_name: str, count: int) -> str:
-    return f"{platform}/{schema_name}: {count} databases have been made of it and it is not stored; upload it again"
+    return f"{platform}/{schema_name}: it is not stored, but has databases ({count}); upload it again"

@@ -93,7 +93,7 @@ def test_failures_are_one_line(run: Run, platform: str) -> None:
     assert "s3cret" not in away.stderr
 
 
-def test_databases_of_a_stored_schema_are_adopted(run: Run, admin, by_hand, platform: str) -> None:
+def test_databases_of_a_stored_schema_are_adopted(run: Run, admin, by_hand, platform: str, tmp_path: Path) -> None:
     for name in ("a", "b_1"):
         by_hand(f"{platform}_shop_{name}")
     one = run(platform, "--schema", "shop", "--database-id", "b-1", "--yes")
@@ -103,6 +103,7 @@ def test_databases_of_a_stored_schema_are_adopted(run: Run, admin, by_hand, plat
     assert every.returncode == 0, every.stderr
     owners = [json.loads(stamp or "{}") for _, stamp in sorted(stamps(admin, platform).items())]
     assert [(owner["schema_name"], owner["database_id"]) for owner in owners] == [("shop", "a"), ("shop", "b-1")]
+    assert (tmp_path / "data" / platform / "platform.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_consistent_records_are_not_repaired(services, recorded) -> None:
 
 def test_a_lost_record_is_restored_and_a_lost_schema_named(services, recorded, tmp_path) -> None:
     shutil.rmtree(tmp_path / recorded)
-    missing = f"{recorded}/shop: 1 databases have been made of it and it is not stored; upload it again"
+    missing = f"{recorded}/shop: it is not stored, but has databases (1); upload it again"
     assert of(recorded, reconcile(services)) == [
         f"{recorded}: recorded the platform again, because it has databases",
         missing,
