@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 #: The message of the answer to every fault of the gateway itself.
@@ -35,13 +36,18 @@ class GatewayError(Exception):
 
     @property
     def text(self) -> str:
-        """The message and its cause, for where there is a single field or line for both."""
-        return with_cause(self.message, self.facts.get("cause"))
+        """The message with PostgreSQL's, for where there is a single field or line for all of it."""
+        return with_cause(self.message, self.facts)
 
 
-def with_cause(message: str, cause: str | None) -> str:
-    """Return *message*, followed by *cause* unless that is part of it."""
-    return message if not cause or cause in message else f"{message}: {cause}"
+def with_cause(message: str, facts: Mapping[str, Any]) -> str:
+    """Return *message*, followed by the ``cause``, ``detail`` and ``hint`` of *facts* that it does not contain."""
+    text = message
+    for name, separator in (("cause", ": "), ("detail", ". "), ("hint", ". ")):
+        more = facts.get(name)
+        if more and more not in text:
+            text = f"{text.removesuffix('.')}{separator}{more}"
+    return text
 
 
 class InvalidRequest(GatewayError):

@@ -55,9 +55,7 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
         except psycopg.Error as exc:
             server = ServerMessage.of(exc)
             if connection.closed:
-                raise DeployInterrupted(
-                    f"the connection to PostgreSQL was lost: {server.message}", server=server
-                ) from exc
+                raise DeployInterrupted.of(server) from exc
             refused = MigrationFailed(f"PostgreSQL refused a statement of the deploy: {server.message}", server=server)
             raise with_owners(refused, connection) from exc
 

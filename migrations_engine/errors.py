@@ -25,10 +25,13 @@ class ServerMessage:
 
     @classmethod
     def of(cls, error: psycopg.Error) -> ServerMessage:
-        """Read the diagnostic fields of *error*. Without them, as for a lost connection, its text is the message."""
+        """Read the diagnostic fields of *error*. Without them, as for a lost connection, its text is the message.
+
+        libpq breaks that text into lines, which are joined.
+        """
         diag = error.diag
         return cls(
-            message=_cut(diag.message_primary) or _cut(str(error).strip()) or type(error).__name__,
+            message=_cut(diag.message_primary) or _cut(" ".join(str(error).split())) or type(error).__name__,
             sqlstate=error.sqlstate,
             detail=_cut(diag.message_detail),
             hint=_cut(diag.message_hint),
@@ -117,6 +120,11 @@ class DeployInterrupted(EngineError):
     """The connection to PostgreSQL broke during the deploy; PostgreSQL has rolled it back."""
 
     code = "connection_failed"
+
+    @classmethod
+    def of(cls, server: ServerMessage) -> DeployInterrupted:
+        """Return the error for a broken connection."""
+        return cls(f"the connection to PostgreSQL was lost: {server.message}; repeat the request", server=server)
 
 
 class ScratchUnavailable(EngineError):

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import click
 
 from gateway.commands.fleet_output import (
+    on_one_line,
     show_json,
     show_lines,
     show_plan,
@@ -81,7 +82,7 @@ def fleet_command(command: Command) -> Command:
         except RequestRefused as exc:
             if as_json:
                 click.echo(json.dumps(exc.answer))
-            click.echo(f"Error: {exc}", err=True)
+            click.echo(f"Error: {on_one_line(str(exc))}", err=True)
             sys.exit(FAILED)
 
     return run
@@ -102,6 +103,16 @@ def schema_command(command: Command) -> Command:
         command(client, target=target, **options)
 
     return run
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request for the options that were given."""
+    return {name: value for name, value in options.items() if value not in (None, False)}
+
+
+_seed_option = click.option(
+    "--seed", type=click.Choice(["insert"]), help="Insert rows of the seeders that are missing, instead of failing."
+)
 
 
 def add_fleet_commands(group: click.Group) -> None:
@@ -133,16 +144,17 @@ def status(client: GatewayClient, *, as_json: bool, platform: str, schema: str |
 
 @click.command()
 @click.option("--force", is_flag=True, help="Plan what migrate --force would do.")
+@_seed_option
 @fleet_command
 @schema_command
-def plan(client: GatewayClient, *, as_json: bool, target: dict[str, Any], force: bool) -> None:
+def plan(client: GatewayClient, *, as_json: bool, target: dict[str, Any], **options: Any) -> None:  # noqa: ANN401
     """Show what migrate would do, without changing anything.
 
     Prints the statements for each group of identical databases, and the rows at risk. Exits with 1 if the migration
     would fail.
     """
     try:
-        answer = client.post("/v2/migrate", {**target, "force": force, "dry_run": True})
+        answer = client.post("/v2/migrate", {**target, **_given(options), "dry_run": True})
     except RequestRefused as exc:
         if "groups" in exc.answer and not as_json:
             show_plan(exc.answer)
@@ -158,6 +170,7 @@ def plan(client: GatewayClient, *, as_json: bool, target: dict[str, Any], force:
 @click.option("--force", is_flag=True, help="Ignore differences that would lose data; they stay.")
 @click.option("--continue-on-error", is_flag=True, help="Migrate the other databases when one has failed.")
 @click.option("--undo", type=click.Choice(["keep"]), help="Copy each database first, if its rows may change.")
+@_seed_option
 @click.option("--detach", is_flag=True, help="Let the gateway finish if this command is interrupted.")
 @fleet_command
 @schema_command
@@ -167,8 +180,7 @@ def migrate(client: GatewayClient, *, as_json: bool, target: dict[str, Any], **o
     One database is migrated first, alone; then several at a time. Prints each when it is done. Exits with 1 if one has
     failed; the same command again migrates the remaining ones.
     """
-    given = {name: value for name, value in options.items() if value not in (None, False)}
-    lines = client.lines("/v2/migrate", {**target, **given})
+    lines = client.lines("/v2/migrate", {**target, **_given(options)})
     show = show_json if as_json else show_progress if sys.stdout.isatty() else show_lines
     summary = show(lines)
     if summary is None:

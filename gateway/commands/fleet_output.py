@@ -23,7 +23,7 @@ def undone_rows(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 def show_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     """Print a table on a terminal; in a pipe, lines of tab-separated fields without empty ones at the end."""
-    texts = [["" if value is None else str(value) for value in row] for row in rows]
+    texts = [["" if value is None else on_one_line(str(value)) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for row in texts:
             click.echo("\t".join(row).rstrip("\t"))
@@ -75,7 +75,7 @@ def show_plan(answer: dict[str, Any]) -> None:
         validation = one.get("schema_validation") or {}
         for change in (*validation.get("dataloss_changes", ()), *validation.get("incompatible_changes", ())):
             click.echo(f"{one['database']}: {_change(change)}")
-    if answer.get("estimated_ms") is not None:
+    if answer.get("estimated_ms") is not None and not answer.get("databases_failed"):
         click.echo(f"about {answer['estimated_ms'] / 1000:.1f} s at most")
 
 
@@ -157,8 +157,13 @@ def _some(names: list[str]) -> str:
 
 
 def _database_line(line: dict[str, Any]) -> str:
-    message = with_cause(line["message"], line.get("cause")) if line.get("message") else ""
-    return "\t".join(text for text in (line["database"], line["status"], message) if text)
+    message = with_cause(line["message"], line) if line.get("message") else ""
+    return "\t".join(on_one_line(text) for text in (line["database"], line["status"], message) if text)
+
+
+def on_one_line(text: str) -> str:
+    """Return *text* without line breaks and tabs, which separate the lines and fields of the output."""
+    return " ".join(text.split())
 
 
 def _summary_line(line: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ class RequestRefused(Exception):
     @classmethod
     def of_answer(cls, answer: Mapping[str, Any]) -> RequestRefused:
         """Return the refusal with the message and the cause in *answer*."""
-        return cls(with_cause(answer["message"], answer.get("cause")), answer)
+        return cls(with_cause(answer["message"], answer), answer)
 
 
 class Transport(Protocol):

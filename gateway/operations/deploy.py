@@ -15,6 +15,7 @@ from gateway.databases import ManagedDatabase, missing_database
 from gateway.errors import PoolExhausted, SchemaDeployError
 from gateway.events import DeployEnded
 from gateway.naming import DatabaseOwner, owner_facts
+from gateway.operations.migration_result import unverified
 from gateway.services import Services
 from migrations_engine import (
     ArchiveLimits,
@@ -24,7 +25,6 @@ from migrations_engine import (
     ProvenDeploys,
     Schema,
     SchemaValidation,
-    Verification,
     deploy_schema,
     read_archive,
 )
@@ -166,19 +166,8 @@ def _as_gateway_error(error: EngineError, facts: dict[str, str | None]) -> Schem
     if error.code == "migration_failed":
         # Always complete; nothing is verified if the deploy failed earlier.
         converted.facts["schema_validation"] = getattr(error, "validation", None) or SchemaValidation()
-        converted.facts["verification"] = getattr(error, "verification", None) or _unverified(error.message)
+        converted.facts["verification"] = getattr(error, "verification", None) or unverified(error.message)
     return converted
-
-
-def _unverified(reason: str) -> Verification:
-    return Verification(
-        extensions_verified=False,
-        types_verified=False,
-        tables_verified=False,
-        functions_verified=False,
-        seeders_verified=False,
-        error_log=(reason,),
-    )
 
 
 @contextmanager

@@ -114,11 +114,13 @@ class PlatformMigration:
 
     @property
     def verification(self) -> Verification:
-        """The parts verified in all databases that were verified; the log names those that failed."""
+        """The parts verified in all databases that were tried; the log names those that failed."""
         found = [(result.database, result.report.verification) for result in self.databases if result.report]
         for result in self.databases:
-            if result.error and (fact := result.error.facts.get("verification")) is not None:
-                found.append((result.database, fact))
+            if result.error:
+                found.append(
+                    (result.database, result.error.facts.get("verification") or unverified(result.error.message))
+                )
         return Verification(
             extensions_verified=all(one.extensions_verified for _, one in found),
             types_verified=all(one.types_verified for _, one in found),
@@ -131,6 +133,18 @@ class PlatformMigration:
     @property
     def _errors(self) -> tuple[GatewayError, ...]:
         return tuple(result.error for result in self.databases if result.error)
+
+
+def unverified(reason: str) -> Verification:
+    """Return the verification of a database whose deploy failed before it, for *reason*."""
+    return Verification(
+        extensions_verified=False,
+        types_verified=False,
+        tables_verified=False,
+        functions_verified=False,
+        seeders_verified=False,
+        error_log=(reason,),
+    )
 
 
 def report_for_log(result: MigratedDatabase) -> dict[str, Any]:

@@ -64,9 +64,10 @@ def plan_migration(
         else:
             others = [replace(example, database=one.name) for one in members[:-1]]
         results |= {one.database: one for one in (example, *others)}
-    services.deploy_log.add(
-        logged_deploy(services, databases, terms), {one.database: report_for_log(one) for one in results.values()}
-    )
+    if databases:
+        services.deploy_log.add(
+            logged_deploy(services, databases, terms), {one.database: report_for_log(one) for one in results.values()}
+        )
     at_once = min(services.settings.parallel_deploys, max(1, len(databases) - 1))
     return MigrationPlan(
         migration=PlatformMigration(

@@ -200,7 +200,7 @@ class DeploySession:
         """Return the error of the engine for one of PostgreSQL, with *file* and *what* was done."""
         server = ServerMessage.of(exc)
         if self.connection.closed:
-            return DeployInterrupted(f"the connection to PostgreSQL was lost: {server.message}", server=server)
+            return DeployInterrupted.of(server)
         label = file.label if file else None
         line = self._lines.get(exc)
         place = f"{label}, line {line}" if label and line else label

@@ -33,6 +33,18 @@ def test_it_is_the_same_statement(statement):
     assert list(folded_tokens(lay_out(statement))) == list(folded_tokens(statement))
 
 
+def test_a_type_modifier_stays_on_its_line():
+    statement = 'ALTER TABLE "public"."t" ALTER COLUMN "id" TYPE bigint, ADD COLUMN "price" numeric(10,2) DEFAULT 0'
+    assert "numeric(10,2) DEFAULT 0" in lay_out(statement)
+    assert list(folded_tokens(lay_out(statement))) == list(folded_tokens(statement))
+
+
+def test_lists_do_not_move_to_the_right():
+    columns = ", ".join(f"column_{n} numeric(10,2) DEFAULT 0" for n in range(9))
+    statement = f"CREATE TABLE items (id int, {columns})"
+    assert lay_out(statement) == statement
+
+
 @pytest.mark.parametrize("statement", ["SELECT 1\n  FROM t", "SELECT " + ", ".join(["a FROM b"] * 1_000)])
 def test_what_is_laid_out_already_or_long_stays_as_it_is(statement):
     assert lay_out(f"  {statement} ") == statement

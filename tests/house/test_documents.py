@@ -70,7 +70,7 @@ def test_stored_schemas_and_the_commands(gateway, postgres_url, tmp_path):
         )
         for command in commands
     }
-    assert len(results) == 10
+    assert len(results) == 11
     failed = {command: result.stderr for command, result in results.items() if result.returncode}
     assert list(failed) == ["undo myapp tenant_db"]
     assert "no copy is kept" in failed["undo myapp tenant_db"]

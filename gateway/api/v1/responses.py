@@ -103,11 +103,13 @@ class MigrateAnswer(Shape):
 def migration_failure(result: PlatformMigration, first: GatewayError) -> SchemaDeployError:
     """Return the first failure, with the results of all databases; a conflict if one has been updated."""
     code = code_of(first) if status_of(first) == 409 or not result.databases_updated else "migration_failed"
-    tried = len(result.databases) - len(result.databases_skipped)
+    skipped = len(result.databases_skipped)
+    tried = len(result.databases) - skipped
     message = first.message
     if len(result.databases) > 1:
         failed, verb = result.databases_failed, "would fail" if result.dry_run else "failed"
-        message = f"{len(failed)} of {tried} databases {verb}, first {failed[0]}: {message}"
+        others = f" and {skipped} were not begun" if skipped else ""
+        message = f"{len(failed)} of {tried} databases {verb}{others}, first {failed[0]}: {message}"
     outcome = MigrateAnswer(exclude=("status",)).dump(result)
     outcome["databases_failed"] = list(result.databases_failed)
     outcome["databases_skipped"] = list(result.databases_skipped)

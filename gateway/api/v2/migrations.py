@@ -72,7 +72,7 @@ def undo() -> ResponseReturnValue:
         failed = [(one.database, one.error) for one in found if one.error is not None]
         if failed:
             name, error = failed[0]
-            message = f"{len(failed)} of {len(found)} databases were not restored, first {name}: {error.message}"
+            message = f"{len(failed)} of {len(found)} databases not restored, first {name}: {error.message}"
             raise SchemaDeployError("migration_failed", message, **{**error.facts, "databases": databases})
     return ok({"status": "completed", **facts, "databases": databases})
 

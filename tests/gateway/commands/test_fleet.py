@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway, make_archive
@@ -117,6 +119,34 @@ def test_a_failure_exits_with_1_and_prints_the_reason(run, gateway, fleet) -> No
     assert nobody.returncode == 1
     assert "no gateway answers at http://127.0.0.1:1" in nobody.stderr
     assert run("migrate", fleet).returncode == 2
+
+
+def test_a_failure_is_printed_with_the_detail_and_the_hint_of_postgresql_on_one_line(run, gateway, fleet) -> None:
+    raised = "RAISE EXCEPTION E'no\\tway\\nout' USING DETAIL = E'two\\nlines', HINT = 'Turn back.';"
+    store(gateway, fleet, {**SHOP, "migrations/1.sql": f"DO $$ BEGIN {raised} END $$"})
+    expected = "no way out. two lines. Turn back."
+    failed = run("migrate", fleet, "shop", "--continue-on-error")
+    first, second, summary = failed.stdout.splitlines()
+    assert summary == "failed: 0 updated, 2 failed"
+    for line, name in ((first, "a"), (second, "b")):
+        assert line.split("\t")[:2] == [f"{fleet}_shop_{name}", "failed"]
+        assert line.endswith(expected)
+    planned = run("plan", fleet, "shop")
+    assert " at most" not in planned.stdout
+    for result in (failed, planned):
+        assert result.stderr.startswith("Error: 2 of 2 databases ")
+        assert result.stderr.endswith(f"{expected}\n")
+        assert result.stderr.count("\n") == 1
+
+
+def test_missing_rows_of_seeders_are_inserted_on_request(run, gateway, fleet, postgres_url) -> None:
+    with psycopg.connect(make_conninfo(postgres_url, dbname=f"{fleet}_shop_b")) as connection:
+        connection.execute("DELETE FROM users WHERE id = 2")
+    refused = run("migrate", fleet, "shop")
+    assert (refused.returncode, "seed=insert" in refused.stderr) == (1, True)
+    assert run("plan", fleet, "shop", "--seed", "insert").returncode == 0
+    assert run("migrate", fleet, "shop", "--seed", "insert").returncode == 0
+    assert run("migrate", fleet, "shop").returncode == 0
 
 
 def test_an_undo_prints_a_line_for_each_database(run, gateway, fleet) -> None:
