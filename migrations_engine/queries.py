@@ -1,4 +1,4 @@
-"""Reads the ``queries.sql`` of packages: static SQL by name, as bytes, so that the driver sends it unchanged."""
+"""Reads the SQL files of packages: static SQL by name, as bytes, so that the driver sends it unchanged."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _FRAGMENT: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
 @cache
-def load_queries(package: str) -> Mapping[str, bytes]:
-    """Return the statements of the ``queries.sql`` of *package* by name.
+def load_queries(package: str, file: str = "queries.sql") -> Mapping[str, bytes]:
+    """Return the statements of *file* in *package* by name.
 
     Each starts with a line ``-- name: its_name``. ``{{name}}`` includes a fragment of the engine's ``fragments.sql``.
 
     :raises KeyError: there is no such fragment
     """
     fragments = _read(__package__, "fragments.sql")
-    statements = _read(package, "queries.sql")
+    statements = _read(package, file)
     return MappingProxyType(
         {name: _FRAGMENT.sub(lambda found: fragments[found[1]], text).encode() for name, text in statements.items()}
     )

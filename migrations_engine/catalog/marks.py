@@ -11,7 +11,7 @@ from migrations_engine.queries import Rows, load_queries, query_all
 
 Mark: TypeAlias = Mapping[str, str]  #: by the names of catalogs, without those that have no objects of the application
 
-_QUERIES: Final = load_queries(__package__)
+_QUERIES: Final = load_queries(__package__, "marks.sql")
 _SHAPE: Final = "shape_of_"
 READ_MARK: Final = _QUERIES["mark"]  #: several statements
 MARK_RESULTS: Final = READ_MARK.count(b";\n") + 1  #: of these statements

@@ -1,4 +1,4 @@
-"""The statements of ``queries.sql`` and the fragments that they have in common."""
+"""The statements of SQL files and the fragments that they have in common."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ import pytest
 from migrations_engine.queries import load_queries
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = sorted(
-    ".".join(path.parent.relative_to(ROOT).parts)
-    for package in ("gateway", "migrations_engine")
-    for path in (ROOT / package).rglob("queries.sql")
+FRAGMENTS = ROOT / "migrations_engine/fragments.sql"
+FILES = sorted(
+    path for package in ("gateway", "migrations_engine") for path in (ROOT / package).rglob("*.sql") if path != FRAGMENTS
 )
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_statements_have_their_fragments(package):
-    statements = load_queries(package)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_statements_have_their_fragments(path):
+    statements = load_queries(".".join(path.parent.relative_to(ROOT).parts), path.name)
     assert statements
     assert [name for name, text in statements.items() if b"{{" in text or b"}}" in text] == []
 
 
 def test_each_fragment_is_used_more_than_once():
-    folders = [ROOT.joinpath(*package.split(".")) for package in PACKAGES]
-    text = "\n".join(folder.joinpath("queries.sql").read_text(encoding="utf-8") for folder in folders)
-    fragments = ROOT.joinpath("migrations_engine/fragments.sql").read_text(encoding="utf-8")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in FILES)
+    fragments = FRAGMENTS.read_text(encoding="utf-8")
     used = Counter(re.findall(r"\{\{(\w+)\}\}", text))
     assert {
         name: used[name] for name in re.findall(r"^-- name: (\w+)$", fragments, re.MULTILINE) if used[name] < 2
