@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from migrations_engine.catalog import read_catalog
@@ -35,7 +35,8 @@ from migrations_engine.effects import (
 from migrations_engine.judgement import Judgement, summary
 from migrations_engine.model import Catalog
 from migrations_engine.report import Change, DeployReport, RowNumbers, SchemaValidation
-from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.schema import SchemaFile
+from migrations_engine.situation import Situation
 from migrations_engine.source.attachments import blocks_with_routines
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.dependency_order import order_tables, order_types
@@ -44,21 +45,6 @@ from migrations_engine.source.dependency_order import order_tables, order_types
 _BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"}) | ADDED_FOR_OTHERS
 #: Additions that a migration may need before the others are made.
 _EARLY: Final = _BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """The input of a comparison."""
-
-    schema: Schema
-    desired: DesiredSchema
-    pending: tuple[SchemaFile, ...] = ()  #: the migrations that this deploy runs
-    before: Catalog | None = None  #: the database as the deploy found it; None for a new one
-    former: Catalog | None = None  #: what the last deploy declared; None when that is unknown
-    stated: Catalog | None = None  #: the same with its own names, if migrations have given others
-    installed: frozenset[str] = frozenset()  #: names of the extensions that were installed before
-    accepted: tuple[Change, ...] = ()  #: differences that earlier deploys were forced to leave
-    force: bool = False
 
 
 class Comparison:

@@ -13,9 +13,10 @@ from migrations_engine.catalog import read_mark
 from migrations_engine.deploy.blockers import LockWait
 from migrations_engine.deploy.ownership import with_owners
 from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE
+from migrations_engine.deploy_reports import unchanged_report
 from migrations_engine.desired import scratch_databases_beside
 from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
-from migrations_engine.opening import Opening, take_lock, unchanged_report
+from migrations_engine.opening import Opening, take_lock
 from migrations_engine.options import DeployOptions
 from migrations_engine.replay import repeat, starting_point
 from migrations_engine.report import DeployReport

@@ -1,8 +1,7 @@
-"""The state of the database when a deploy has the lock, and the report if there is nothing to do."""
+"""The state of the database when a deploy has the lock."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +9,8 @@ import psycopg
 
 from migrations_engine.catalog import digest_of_routines, read_catalog, read_routines
 from migrations_engine.deploy.extensions import wanted_extension
-from migrations_engine.deploy.seeders import Seeders
-from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.model import Catalog
 from migrations_engine.options import DeployOptions
-from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
 from migrations_engine.schema import Schema
 from migrations_engine.tracking import (
     DatabaseComment,
@@ -25,7 +20,6 @@ from migrations_engine.tracking import (
     read_state,
     take_deploy_lock,
 )
-from migrations_engine.verification import verify_seeders
 
 
 def take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> bool:
@@ -87,61 +81,3 @@ class Opening:
             and self.state.last.get("fingerprint") == self.there.fingerprint()
             and self.state.last.get("routines") == digest_of_routines(read_routines(self.connection))
         )
-
-
-def unchanged_report(
-    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, last: Mapping[str, Any]
-) -> DeployReport:
-    """Return the report on an unchanged database. The last deploy verified it, so only seeded rows are checked."""
-    functions = int(last["functions_deployed"])
-    validations: tuple[SeederValidation, ...] = ()
-    results: tuple[SeederResult, ...] = ()
-    if options.purpose == "migrate":
-        session = DeploySession(connection, search_path=options.search_path)
-        validations = Seeders(session, schema.seeders).validate()
-    else:
-        results = tuple(SeederResult(table=t, inserted=0, skipped=n) for t, n in sorted(last["seeded"].items()))
-    return DeployReport(
-        functions_deployed=functions,
-        functions_skipped=functions,
-        seeders=results,
-        seeder_validations=validations,
-        verification=passed(verify_seeders(validations), SchemaValidation()),
-        warnings=(*schema.warnings, *last.get("warnings", ())),
-        differences=tuple(last.get("differences", ())),
-        dry_run=options.dry_run,
-    )
-
-
-def unfinished_report(
-    session: DeploySession, schema: Schema, validation: SchemaValidation, failure: EngineError
-) -> DeployReport:
-    """Return the report of a dry run that ended with *failure*, the use of a new enum value, with its plan so far."""
-    left = (
-        f"{failure.message}; a deploy commits new enum values before all else, which a dry run cannot, so what follows "
-        "was not tried"
-    )
-    return DeployReport(
-        schema_validation=validation,
-        satisfied_statements=tuple(session.satisfied),
-        warnings=(*schema.warnings, *session.warnings, left),
-        plan=tuple(session.plan.statements) if session.plan is not None else (),
-        dry_run=True,
-    )
-
-
-def passed(verification: Verification, validation: SchemaValidation) -> Verification:
-    """Return *verification* if it has passed.
-
-    :raises MigrationFailed: it has not
-    """
-    if not verification.passed:
-        advice = (
-            "" if verification.seeders_verified else ". To add the missing rows, repeat the request with seed=insert"
-        )
-        raise MigrationFailed(
-            f"the finished database differs from the schema: {'; '.join(verification.error_log)}{advice}",
-            validation=validation,
-            verification=verification,
-        )
-    return verification

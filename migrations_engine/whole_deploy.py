@@ -13,7 +13,7 @@ from migrations_engine.catalog import (
     read_names,
     read_routines,
 )
-from migrations_engine.comparison import Comparison, Situation
+from migrations_engine.comparison import Comparison
 from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.deploy.extensions import deploy_extensions
@@ -29,23 +29,21 @@ from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy_record import (
     Outcome,
-    accepted_changes,
-    last_desired_schema,
     record_changes,
     record_deploy,
     table_labels,
 )
-from migrations_engine.desired import DesiredSchema, load_desired_schema, scratch_databases_beside
+from migrations_engine.deploy_reports import passed, unfinished_report
 from migrations_engine.diff import with_new_names
 from migrations_engine.errors import EngineError
-from migrations_engine.model import CATALOG_VERSION, Catalog, Names
-from migrations_engine.opening import Opening, passed, unfinished_report
+from migrations_engine.model import Catalog, Names
+from migrations_engine.opening import Opening
 from migrations_engine.proven_deploys import ProvenDeploy
 from migrations_engine.replay import StartingPoint
 from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
 from migrations_engine.routine_differences import routine_differences
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.attachments import structure_checksum
+from migrations_engine.situation import existing_situation, new_situation
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.stale_names import stale_names
 from migrations_engine.tracking import Recording, Records
@@ -240,44 +238,14 @@ class WholeDeploy:
         return tuple(pending)
 
     def _compare_existing(self) -> Comparison:
-        state = self._opening.state
-        last = last_desired_schema(self._records, state)
-        situation = Situation(
-            schema=self._schema,
-            desired=self._desired(last),
-            pending=self._pending,
-            before=self._opening.there,
-            former=last.declared if last is not None else None,
-            installed=frozenset(state.extensions),
-            accepted=accepted_changes(state),
-            force=self._options.force,
-        )
+        situation = existing_situation(self._opening, self._records, self._pending)
         return Comparison(self._session, self._functions, situation)
 
     def _compare_new(self) -> Comparison:
         """Compare a new database with the catalog that its files have made."""
         run_attachments(self._session, self._schema, self._functions)
-        complete = read_catalog(self._session.connection)
-        declared = self._declared if self._pending else complete
-        routines = read_routines(self._session.connection)
-        desired = DesiredSchema.of(self._schema, declared=declared, complete=complete, routines=routines)
-        situation = Situation(schema=self._schema, desired=desired, force=self._options.force)
+        situation = new_situation(self._opening, self._declared if self._pending else None)
         return Comparison(self._session, self._functions, situation)
-
-    def _desired(self, last: DesiredSchema | None) -> DesiredSchema:
-        """Return the desired schema, from the records of the last deploy if that had the same structure."""
-        note, version = self._opening.state.last, self._opening.server_version
-        known = tuple(note.get(name) for name in ("structure_checksum", "server_version", "catalog_version"))
-        if last is not None and known == (structure_checksum(self._schema), version, CATALOG_VERSION):
-            return last
-        scratch = self._options.scratch or scratch_databases_beside(self._session.connection)
-
-        def load() -> DesiredSchema:
-            outside = any(runs_outside_transaction(file) for file in self._schema.migrations)
-            with scratch.database() if outside else scratch.transaction() as connection:
-                return load_desired_schema(connection, self._schema, search_path=self._options.search_path)
-
-        return self._options.desired_schemas.get(self._schema, version, load)
 
     def _list_migrations(self, comparison: Comparison) -> None:
         connection = self._session.connection

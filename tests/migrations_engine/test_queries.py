@@ -14,7 +14,10 @@ from migrations_engine.queries import load_queries
 ROOT = Path(__file__).parents[2]
 FRAGMENTS = ROOT / "migrations_engine/fragments.sql"
 FILES = sorted(
-    path for package in ("gateway", "migrations_engine") for path in (ROOT / package).rglob("*.sql") if path != FRAGMENTS
+    path
+    for package in ("gateway", "migrations_engine")
+    for path in (ROOT / package).rglob("*.sql")
+    if path != FRAGMENTS
 )
 
 

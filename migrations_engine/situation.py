@@ -1,0 +1,76 @@
+"""The input of a comparison: what the schema and earlier deploys declare, and what the database has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrations_engine.catalog import read_catalog, read_routines
+from migrations_engine.deploy.migrations import runs_outside_transaction
+from migrations_engine.deploy_record import accepted_changes, last_desired_schema
+from migrations_engine.desired import DesiredSchema, load_desired_schema, scratch_databases_beside
+from migrations_engine.model import CATALOG_VERSION, Catalog
+from migrations_engine.opening import Opening
+from migrations_engine.report import Change
+from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.attachments import structure_checksum
+from migrations_engine.tracking import Records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """The input of a comparison."""
+
+    schema: Schema
+    desired: DesiredSchema
+    pending: tuple[SchemaFile, ...] = ()  #: the migrations that this deploy runs
+    before: Catalog | None = None  #: the database as the deploy found it; None for a new one
+    former: Catalog | None = None  #: what the last deploy declared; None when that is unknown
+    stated: Catalog | None = None  #: the same with its own names, if migrations have given others
+    installed: frozenset[str] = frozenset()  #: names of the extensions that were installed before
+    accepted: tuple[Change, ...] = ()  #: differences that earlier deploys were forced to leave
+    force: bool = False
+
+
+def existing_situation(opening: Opening, records: Records, pending: tuple[SchemaFile, ...]) -> Situation:
+    """Return the situation of an existing database before the migrations *pending*."""
+    state = opening.state
+    last = last_desired_schema(records, state)
+    return Situation(
+        schema=opening.schema,
+        desired=_desired_schema(opening, last),
+        pending=pending,
+        before=opening.there,
+        former=last.declared if last is not None else None,
+        installed=frozenset(state.extensions),
+        accepted=accepted_changes(state),
+        force=opening.options.force,
+    )
+
+
+def new_situation(opening: Opening, declared: Catalog | None) -> Situation:
+    """Return the situation of a new database, after its files and migrations have run.
+
+    :param declared: its catalog before the migrations; None if there are none
+    """
+    complete = read_catalog(opening.connection)
+    routines = read_routines(opening.connection)
+    declared = complete if declared is None else declared
+    desired = DesiredSchema.of(opening.schema, declared=declared, complete=complete, routines=routines)
+    return Situation(schema=opening.schema, desired=desired, force=opening.options.force)
+
+
+def _desired_schema(opening: Opening, last: DesiredSchema | None) -> DesiredSchema:
+    """Return the desired schema, from the records of the last deploy if that had the same structure."""
+    schema, options = opening.schema, opening.options
+    note, version = opening.state.last, opening.server_version
+    known = tuple(note.get(name) for name in ("structure_checksum", "server_version", "catalog_version"))
+    if last is not None and known == (structure_checksum(schema), version, CATALOG_VERSION):
+        return last
+    scratch = options.scratch or scratch_databases_beside(opening.connection)
+
+    def load() -> DesiredSchema:
+        outside = any(runs_outside_transaction(file) for file in schema.migrations)
+        with scratch.database() if outside else scratch.transaction() as connection:
+            return load_desired_schema(connection, schema, search_path=options.search_path)
+
+    return options.desired_schemas.get(schema, version, load)
