@@ -43,7 +43,7 @@ class Wait(Protocol):
 
 
 class _Elsewhere:
-    """A mark: the steps that follow may block in other ways than by yielding, so the loop runs them in a thread."""
+    """A mark before steps that may block otherwise than by yielding, so that the loop runs them in a thread."""
 
     def block(self, peer: Peer | None) -> Event:  # noqa: ARG002 - there is no wait
         return Event.READY

@@ -99,7 +99,7 @@ class DatabaseDirectory:
         """
         oid = self._oids.get(connection)
         if oid is None:
-            with refusals("say which database a connection is in", database=database.name):
+            with refusals("identify the database of a connection", database=database.name):
                 oid = self._oids[connection] = _oid_of_database(connection)
         return oid == database.oid
 

@@ -1,4 +1,4 @@
-"""What may be called in a database, and how: signatures, statements, execution, and the session afterwards."""
+"""Calls of functions in a database: signatures, statements, execution, and the cleaning of the session."""
 
 from gateway.functions.call_session import clean, needs_cleaning, session_options
 from gateway.functions.json_values import JsonNumber, dump_json, parse_json

@@ -20,7 +20,7 @@ from gateway.functions.statements import Query
 from gateway.steps import Steps, run
 
 MAX_PREPARED: Final = 50  #: statements per connection, some 10 kB each in the server; each call checks all of them
-#: For which a server that has answered is assumed to be there; the pools notice when it closes the connection.
+#: For which a connection is not checked after an answer; the pools notice when the server closes it.
 TRUSTED_SECONDS: Final = 0.1
 CHUNK_ROWS: Final = 8  #: rows that libpq collects before they are counted against the limit
 CLEANING_SECONDS: Final = 5.0  #: for the cleaning of a session
@@ -80,7 +80,7 @@ class CallSession(OwnQueries):
         self._dropped: list[bytes] = []  # prepared, and not needed any more
         self._counter = 0
         self._forgets_all = False  # the server has prepared statements that are not in _prepared
-        self._seen_until = 0.0  # the server has answered a short time before
+        self._seen_until = 0.0  # until when the connection is not checked, because the server has just answered
         self._found_foreign = False  # the last cleaning has found statements that were prepared in SQL
 
     @property

@@ -1,4 +1,4 @@
-"""JSON that keeps every digit: a number is what the client wrote, not the double that comes nearest to it."""
+"""JSON with exact numbers: each is kept as it was written, not rounded to a double."""
 
 from __future__ import annotations
 

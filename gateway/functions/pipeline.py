@@ -1,7 +1,7 @@
 """A call and the cleaning of its session in one message, over the socket of the connection, without libpq.
 
-libpq takes a call and a result object for each statement, which costs more than all else that a call does here. The
-statements after the call are always the same, and so is their answer, if nothing went wrong: it is compared as a whole.
+libpq needs a function call and a result object for each statement, which costs more than the rest of a call. The
+statements after the call are always the same, and so is their answer if none fails: it is compared as a whole.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _UNNAMED: Final = b""
 #
 # 1. The transaction of the call ends before the cleaning begins. BEGIN makes a block of the transaction that is under
 #    way, and COMMIT ends it, so that deferred constraints and triggers run with the call's own settings.
-# 2. Before a statement is executed that a function can replace, the server was asked whether there is a replaced one.
-#    BEGIN and COMMIT are parsed each time, and SQL cannot name the unnamed statement.
+# 2. Before a statement that a function can replace is executed, a query checks that none was replaced. BEGIN and COMMIT
+#    are parsed each time, and SQL cannot name the unnamed statement.
 _PREPARATION: Final = b"".join(
     [*(close(name) + parse(name, command) for name, command in _PREPARED.items()), parse(_UNNAMED, UNLOCK_AND_LOOK)]
 )
@@ -175,7 +175,7 @@ class Pipeline:
         return failed is None and reader.tail_rows == [_NOTHING_FOREIGN]
 
     def _send(self, message: bytes | memoryview, *, begun: bool = False) -> int:
-        """Send what the socket takes at once, and return the number of bytes."""
+        """Send as much as the socket takes without waiting, and return the number of bytes."""
         try:
             return os.write(self._descriptor, message)
         except BlockingIOError:

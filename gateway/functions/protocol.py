@@ -21,7 +21,7 @@ from gateway.errors import ClientGone
 from gateway.functions.refusals import ConnectionBroken, ServerRefused, too_large
 from gateway.steps import ELSEWHERE, Event, Peer, Steps
 
-CANCEL_SECONDS: Final = 5.0  #: for a cancelled statement to end
+CANCEL_SECONDS: Final = 5.0  #: for the end of a cancelled statement
 KEPT_BYTES: Final = 2**20  #: of a message; libpq keeps the memory of the longest one until the connection is closed
 _MAX_BYTES: Final = 2**30  #: of a message, as PostgreSQL has it
 _INT: Final = Struct("i")
@@ -109,14 +109,14 @@ class ServerWait:
 
 
 class ServerConnection(Protocol):
-    """What the conversation needs of psycopg's connection."""
+    """The methods of psycopg's connection that a conversation uses."""
 
     @property
     def pgconn(self) -> PGconn:
         """The connection of libpq."""
 
     def cancel_safe(self, *, timeout: float) -> None:
-        """Ask the server to cancel the running statement."""
+        """Cancel the running statement."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -175,7 +175,7 @@ class Conversation:
         self.wait.deadline, self.wait.for_client = monotonic() + CANCEL_SECONDS, False
 
     def lost(self, reason: str, *, sent: bool) -> ConnectionBroken:
-        """Return the error for a connection that the server has closed, after libpq has noticed that, too."""
+        """Make libpq notice that the server has closed the connection, and return the error for that."""
         connection = self._connection()
         if connection is not None:
             with suppress(psycopg.Error):
@@ -183,7 +183,7 @@ class Conversation:
         return ConnectionBroken(f"the connection was lost: {reason}", sent=sent)
 
     def close(self) -> None:
-        """Close the connection, because an exchange has not come to its end."""
+        """Close the connection, because an exchange was not completed."""
         connection = self._connection()
         if connection is not None:
             connection.close()

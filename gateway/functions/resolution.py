@@ -38,7 +38,7 @@ Params: TypeAlias = list[JsonValue] | dict[str, JsonValue]
 
 
 class Misfit(Exception):
-    """The values fit no signature, or several. The error lists these, and only the server can print them."""
+    """The values fit no signature, or several. Its message lists signatures, which only the server can print."""
 
     def __init__(
         self,
@@ -50,9 +50,10 @@ class Misfit(Exception):
         cause: str | None = None,
         fields: dict[str, str] | None = None,
     ) -> None:
-        """*before* and *after* are the message's words around the list of *candidates*.
+        """Create the error.
 
-        :param choose: the candidates are a fact of the answer too
+        :param before: the words of the message before the list of *candidates*; *after* those after it
+        :param choose: whether the candidates are a fact of the answer, too
         """
         super().__init__(before, after)
         self.candidates = candidates

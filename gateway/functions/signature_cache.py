@@ -10,7 +10,7 @@ from typing import Final
 from gateway.errors import FunctionNotFound
 from gateway.functions.signatures import LONGEST_NAME, Asker, Routine, read_routine
 
-MAX_AGE_SECONDS: Final = 60.0  #: after which a signature is read again: what a call's own check does not see changes
+MAX_AGE_SECONDS: Final = 60.0  #: after which a signature is read again, because a call does not check all of it
 MAX_BYTES: Final = 12 * 2**20  #: remembered per process, over all databases: some 3,000 routines of usual size
 _LONGEST_QUALIFIED_NAME: Final = 2 * LONGEST_NAME + 1  #: characters of a schema, a dot and a name
 
@@ -24,7 +24,7 @@ class SignatureCache:
         """Create an empty cache.
 
         :param schemas: where callable functions are, in the order they are looked through
-        :param changes: a number that is another one after every deploy to a database; cheap
+        :param changes: returns a number that changes with every deploy to a database; cheap
         :param max_bytes: of all routines together, about
         """
         self._schemas = tuple(schemas)

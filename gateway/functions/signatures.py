@@ -86,7 +86,7 @@ class Plans:
         self.size = 0  #: in bytes, about
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of plans."""
         return len(self._by_shape)
 
     def get(self, shape: object) -> Any:  # noqa: ANN401 - the plan that was kept

@@ -37,7 +37,7 @@ class Query:
 #
 # Of a row over the limit, one byte more than the limit is sent. The condition depends on no row, and so PostgreSQL
 # checks it once, before it runs the function: if the name does not mean any more what it meant when the signature was
-# read, a setting is asked for that does not exist, and whose name in the error says so.
+# read, a setting that does not exist is read, whose name in the error identifies this case.
 _CALL: Final = sql.SQL(
     "SELECT pg_catalog.substr(pg_catalog.convert_to({rendered}, 'UTF8'), 1, {limit}) "
     "FROM {source}, {planning} "

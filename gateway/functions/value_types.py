@@ -38,7 +38,7 @@ _BY_WIDTH: Final = (INTEGER, BIGINT, NUMERIC)
 
 
 class Form(Enum):
-    """How a value of the type is written."""
+    """The input format of a type."""
 
     SCALAR = "scalar"  #: as text, which the type's input function reads
     INTEGER = "integer"  #: as text too, but ``1.0`` counts as ``1``

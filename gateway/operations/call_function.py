@@ -96,7 +96,7 @@ def on_database(
                 if not session.is_ready():
                     yield from session.settle()
                 return (yield from work(session))
-            except ServerRefused as exc:  # a question of the gateway's own
+            except ServerRefused as exc:  # of one of the gateway's own queries
                 raise exc.as_query_failed(name) from exc
             except ConnectionBroken as exc:
                 connection.close()

@@ -85,7 +85,7 @@ def _register(services: Services, wanted: DeployRequest, schema: Schema) -> tupl
             with deploy_turn(services):
                 return _register_once(services, wanted, schema)
         except (DatabaseAlreadyExists, DatabaseNotFound):
-            continue  # another request was faster; check again
+            continue  # another request has created or dropped it meanwhile; check again
     raise SchemaDeployError(
         "migration_failed",
         "other requests created and dropped the database several times during the registration; try again",

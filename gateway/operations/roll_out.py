@@ -139,7 +139,7 @@ def _is_dropped(services: Services, database: ManagedDatabase) -> bool:
         services.directory.find(database.owner)
     except DatabaseNotFound:
         return True
-    except GatewayError:  # it cannot be said
+    except GatewayError:  # unknown
         return False
     return False
 

@@ -1,4 +1,4 @@
-"""Clients that arrive at a worker: through a listening socket, or handed over by another worker."""
+"""New clients of a worker: through a listening socket, or handed over by another worker."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Listener:
 
 
 class Inbox:
-    """The queue of a place."""
+    """The queue of clients that are handed over to a place."""
 
     def __init__(self, place: int, clients: Acceptor) -> None:
         self._place = place

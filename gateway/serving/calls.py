@@ -1,4 +1,4 @@
-"""Calls that the loop makes itself: it takes the next steps of each when its wait ends."""
+"""Calls that the loop makes itself: it runs the next steps of each when its wait ends."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class Calls:
     ) -> None:
         """Create it without calls.
 
-        :param threads: take the steps that block
-        :param is_stopping: whether a connection is closed after its answer
+        :param threads: run the steps that block
+        :param is_stopping: returns whether connections are to be closed after their answers
         """
         self.loop = loop
         self.threads = threads
         self.is_stopping = is_stopping
         self._middleware = middleware
         self._under_way: dict[Client, LoopCall] = {}
-        self._delayed: deque[tuple[float, LoopCall]] = deque()  # until when each waits without a thread
+        self._delayed: deque[tuple[float, LoopCall]] = deque()  # each with the time until which it needs no thread
 
     def begin(self, client: Client, head: PlainHead, body: bytes) -> None:
         """Make the call that *client* has sent."""
@@ -54,7 +54,7 @@ class Calls:
         call.advance(None)
 
     def abandon(self, client: Client) -> None:
-        """Cancel the call of a client that is gone."""
+        """Cancel the call of a client that has disconnected."""
         self._under_way[client].abandon()
 
     def end(self, client: Client) -> None:
@@ -70,7 +70,7 @@ class Calls:
                 client.probe()
 
     def delay(self, call: LoopCall, until: float) -> None:
-        """Let *call* check again at the time *until* whether it needs a thread."""
+        """Make *call* check at the time *until* whether it needs a thread."""
         self._delayed.append((until, call))
 
     @property
@@ -83,7 +83,7 @@ class Calls:
         return max(0.0, self._delayed[0][0] - monotonic())
 
     def resume_delayed(self) -> None:
-        """Let the calls check whose delay has ended."""
+        """Resume the calls whose delay has ended."""
         while self._delayed and self._delayed[0][0] <= monotonic():
             self._delayed.popleft()[1].take_turn()
 
@@ -113,7 +113,7 @@ class LoopCall:
         self._environ = environ
         self._steps = steps
         self._last = last
-        self._wait: Wait | None = None  # None: a thread takes the steps, or there are none left
+        self._wait: Wait | None = None  # None: a thread runs the steps, or none are left
 
     def on_event(self, events: int) -> None:  # noqa: ARG002 - reading shows which
         """Resume the call after the server has answered, or closed the connection."""
@@ -139,7 +139,7 @@ class LoopCall:
             self._calls.loop.disarm(wait.descriptor)
 
     def advance(self, event: Event | None) -> None:
-        """Take the next steps, up to a wait.
+        """Run the next steps, up to a wait.
 
         :param event: the result of the last wait; None at first
         """
@@ -165,7 +165,7 @@ class LoopCall:
             self._go_elsewhere(wait)
 
     def take_turn(self) -> None:
-        """Continue if there is a connection, or if one must be made."""
+        """Continue if there is a connection, or if a thread must make one."""
         turn = self._wait
         if not isinstance(turn, Turn) or not turn.is_ready:
             return
@@ -183,12 +183,12 @@ class LoopCall:
         self._calls.threads.submit(partial(self._take_steps, wait), self._refuse)
 
     def _take_steps(self, wait: Wait) -> None:
-        """Take all steps that are left, in a thread, the first of which waits for *wait*."""
+        """Block in *wait*, and run all remaining steps, in a thread."""
         answer = run(self._steps, self._client, wait.block(self._client))
         self._calls.loop.post(partial(self._answer, answer))
 
     def _refuse(self, answer: bytes) -> None:
-        """Send *answer* instead of taking any more steps."""
+        """Send *answer* instead of running the remaining steps."""
         self._steps.close()
         self._calls.end(self._client)
         self._client.answer(answer, last=True)
@@ -204,7 +204,7 @@ _ANSWER: Final = b"%b%d\r\n" + REQUEST_ID_HEADER.encode() + b": %b\r\n%b\r\n%b"
 
 @lru_cache(maxsize=8)
 def _first_lines(status: int, last: bool, second: int) -> bytes:
-    """Return the head of an answer up to the length of its body: the same for all of a second."""
+    """Return the head of an answer up to the length of its body; it is the same for a second."""
     return (
         f"HTTP/1.1 {STATUS_LINES[status]}\r\nServer: {SERVER}\r\nDate: {formatdate(second, usegmt=True)}\r\n"
         f"Connection: {'close' if last else 'keep-alive'}\r\nContent-Type: application/json\r\nContent-Length: "
@@ -212,9 +212,9 @@ def _first_lines(status: int, last: bool, second: int) -> bytes:
 
 
 def http_answer(answer: Answer, request_id: str, *, last: bool) -> bytes:
-    """Return *answer* as the client gets it.
+    """Return *answer* as a message of HTTP.
 
-    :param last: say that the connection will be closed
+    :param last: announce that the connection will be closed
     """
     more = b""
     if answer.headers:

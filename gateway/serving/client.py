@@ -24,7 +24,7 @@ _ALL_SENT: Final = memoryview(b"")
 
 
 class State(Enum):
-    """The state of a client's connection; the values say what uses it, and for how long."""
+    """The state of a client's connection. The values name its user, and when that ends."""
 
     WAITING = "the loop, until a whole request is received"
     BUSY = "the loop, until the request is answered"
@@ -58,7 +58,7 @@ class Client:
 
     :ivar data: received data that belongs to no request yet
     :ivar deadline: on the clock of ``time.monotonic``, when the connection is closed if nothing happens
-    :ivar ended: the client has closed its end, and may wait for an answer all the same
+    :ivar ended: the client has closed its end; it may still wait for an answer
     :ivar peer: the network address of the client; empty over a Unix socket, which has none
     """
 
@@ -117,7 +117,7 @@ class Client:
             self._break()
 
     def receive(self) -> None:
-        """Read the received data, if there is any."""
+        """Read the received data, if any."""
         try:
             data = self.socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -162,7 +162,7 @@ class Client:
             self.close()
 
     def probe(self) -> None:
-        """Find out whether a client that has closed its end still waits for the answer."""
+        """Send a byte to a client that has closed its end, to detect whether it still waits for the answer."""
         self._early = self._early or EarlyBytes(self.socket)
         self._early.send()
 
@@ -176,14 +176,14 @@ class Client:
         self.deadline = _NEVER
 
     def leave(self) -> None:
-        """Leave the loop: a thread alone uses the socket until :meth:`come_back`."""
+        """Leave the loop. Only a thread uses the socket until :meth:`come_back`."""
         if self.state is not State.AWAY:
             self._loop.forget(self.fileno())
             self.state = State.AWAY
             self.deadline = _NEVER
 
     def come_back(self, data: bytes) -> None:
-        """Wait for the next request, of which *data* has been read already."""
+        """Return to the loop and wait for the next request, of which *data* was read already."""
         self.data = data
         self._loop.watch(self.fileno(), self)
         self._wait()
@@ -258,7 +258,7 @@ class Client:
         Closing with unread bytes would discard the answer. So unless all was read and no more can arrive, the sending
         is ended, and further data of the client is read for a short time.
 
-        :param at_once: the request was read whole, and the client has announced that it was the last one
+        :param at_once: the request was read completely, and the client has announced that it was the last one
         """
         if self.state is State.CLOSED:
             return
@@ -279,11 +279,11 @@ class Client:
         self.deadline = monotonic() + LINGER_SECONDS
 
     def _is_drained(self) -> bool:
-        """Whether nothing more has arrived."""
+        """Return whether there is no unread data."""
         return bool(fcntl.ioctl(self.fileno(), termios.FIONREAD, _NOTHING) == _NOTHING)
 
     def give_away(self) -> None:
-        """Close the connection here; another process has it."""
+        """Close the connection in this process; another one has it."""
         self.leave()
         self.close()
 

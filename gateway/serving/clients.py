@@ -27,7 +27,7 @@ _HEALTH_THREADS: Final = 8  #: started when first needed; each request is answer
 
 
 class Host(Protocol):
-    """The worker, as gunicorn made it.
+    """The worker, as gunicorn creates it.
 
     :ivar alive: set to False to stop the worker
     :ivar nr: the number of requests so far, which ends the worker at ``max_requests``
@@ -74,7 +74,7 @@ class Clients:
         self._calls = Calls(loop, self._others, host.wsgi.wsgi_app, is_stopping=self._is_stopping)
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of clients."""
         return len(self._clients)
 
     def _is_stopping(self) -> bool:
@@ -94,7 +94,7 @@ class Clients:
             self._loop.run_once(seconds)
 
     def end_overdue(self, now: float) -> None:
-        """Refuse the tasks and end the calls whose deadline has passed, and close the connections of such clients."""
+        """Refuse tasks, end calls and close connections whose deadline has passed."""
         for threads in (self._others, self._deploys, self._health):
             threads.refuse_overdue(now)
         self._calls.end_overdue(now)
@@ -102,7 +102,7 @@ class Clients:
             client.close()
 
     def hurry(self) -> None:
-        """Give the clients that send nothing STOP_SECONDS, because the worker stops."""
+        """Disconnect clients that send nothing within STOP_SECONDS, because the worker stops."""
         until = monotonic() + STOP_SECONDS
         for client in self._clients:
             if client.state is State.WAITING:

@@ -1,6 +1,6 @@
 """gunicorn's configuration: ``gunicorn -c python:gateway.serving.config wsgi:application``, or the command ``serve``.
 
-Everything is loaded before the fork and connected after it: a connection made before would be shared by all workers.
+Everything is loaded before the fork, and connected after it: a connection from before would be shared by all workers.
 """
 
 from __future__ import annotations
@@ -51,21 +51,21 @@ worker_class = Worker
 logger_class = GunicornLogger
 loglevel = SETTINGS.log_level
 preload_app = True
-#: Seconds an idle connection is kept. The default of two cuts off clients that keep pools of connections.
+#: Seconds an idle connection is kept. The default of two would disconnect clients that keep pools of connections.
 keepalive = 75
-#: Seconds that requests in flight have when the gateway stops: a call ends by its statement timeout.
+#: Seconds for requests in flight when the gateway stops: a call ends by its statement timeout.
 graceful_timeout = max(30, SETTINGS.statement_timeout_ms // 1000 + 5)
-#: Seconds without a sign of life from a worker's main loop, which never waits for a request.
+#: Seconds after which a worker is killed whose main loop has not notified the master. It never waits for a request.
 timeout = 60
-#: A file each worker touches once a second, kept in memory where there is a place for that.
+#: The folder of the files with which workers notify the master, in memory where possible.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a file of its own there
 limit_request_line = 8190
 limit_request_field_size = 16380
 #: Clients of a worker; for one more, the client with the earliest deadline is disconnected.
 worker_connections = 2000
-#: gunicorn itself trusts no X-Forwarded-… headers. TRUSTED_PROXIES is for the application.
+#: gunicorn trusts no X-Forwarded-… headers; the application reads them as TRUSTED_PROXIES allows.
 forwarded_allow_ips = ""
-#: gunicorn's own administration socket, which nothing here uses.
+#: gunicorn's administration socket, which is not used.
 control_socket_disable = True
 
 
@@ -106,12 +106,12 @@ def when_ready(server: Master) -> None:
 
 
 def on_reload(server: Master) -> None:
-    """Announce a reload, in the master."""
+    """Notify systemd of a reload, in the master."""
     server.service_manager.reloading()
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Announce that the gateway can serve, in the worker, once PostgreSQL answers."""
+    """Notify systemd, in the worker, when PostgreSQL answers."""
     is_connected = worker.services.server_check.is_connected
     Thread(target=worker.service_manager.ready_when, args=(is_connected,), name="ready", daemon=True).start()
 
@@ -124,7 +124,7 @@ def pre_fork(server: Master, worker: Worker) -> None:
 
 
 def post_fork(_server: Master, worker: Worker) -> None:
-    """Open the worker's pools, now that it is a process of its own."""
+    """Open the worker's pools, in the worker."""
     metrics_of(worker.app.wsgi()).begin(os.getpid())
     services = worker.services
     services.open()
@@ -133,12 +133,12 @@ def post_fork(_server: Master, worker: Worker) -> None:
 
 
 def child_exit(server: Master, _worker: Worker) -> None:
-    """Keep what a worker has counted, in the master, however the worker ended."""
+    """Keep the counts of an ended worker, in the master, also of a killed one."""
     metrics_of(server.app.wsgi()).files.fold({os.getpid(), *server.WORKERS})
 
 
 def on_exit(server: Master) -> None:
-    """Leave no files behind, in the master, when it ends in an orderly way."""
+    """Remove the files of the metrics, in the master, when it ends in an orderly way."""
     metrics_of(server.app.wsgi()).files.remove()
 
 

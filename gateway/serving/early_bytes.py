@@ -1,7 +1,7 @@
-"""The first bytes of an answer, sent early to find out whether a client that has ended its sending still waits.
+"""The first bytes of an answer, sent early to detect whether a client that has ended its sending still waits.
 
-For a client that has only ended its sending they are part of the answer. The machine of a client that has disconnected
-refuses them, and the connection breaks, which is an event.
+A client that still waits takes them for the start of the answer. The machine of one that has disconnected refuses them,
+and the connection breaks, which is an event.
 """
 
 from __future__ import annotations

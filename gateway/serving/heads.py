@@ -1,4 +1,4 @@
-"""Heads of requests: the kind of work they ask for, and calls with plain heads, which every reader reads alike.
+"""Heads of requests: the kind of work, and calls with plain heads, which every parser reads alike.
 
 All other heads (a body in chunks, an expectation, a repeated or missing header, a forbidden character …) are parsed by
 gunicorn, in a thread. Its parser implements all of HTTP/1.1 and refuses malformed requests.
@@ -15,7 +15,7 @@ from gateway.routes import CALL, Work, route_of_head
 MAX_BODY_BYTES: Final = 64 * 1024  #: of a call that the loop reads
 _MAX_HEAD_BYTES: Final = 8 * 1024  #: below gunicorn's own limits of a line, a header and all together
 _MAX_HEADERS: Final = 100
-_REMEMBERED_BYTES: Final = 2**20  #: of heads; a client's are the same but for the length of the body
+_REMEMBERED_BYTES: Final = 2**20  #: of heads; those of one client differ only in the length of the body
 _REQUEST_LINE: Final = f"{CALL.method} {CALL.path} HTTP/1.1".encode()
 _CALL: Final = f"{CALL.method} {CALL.path} ".encode()
 _HEADER: Final = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e\x80-\xff\t]*)")
@@ -33,7 +33,7 @@ class PlainHead:
 
     :ivar environ: as WSGI has it, without what depends on the client's address
     :ivar length: of the body
-    :ivar last: the client wants the connection to be closed
+    :ivar last: the client requests that the connection be closed after the answer
     """
 
     environ: dict[str, Any]
@@ -110,5 +110,5 @@ def work_of(data: bytes) -> Work:
 
 
 def has_bare_newline(data: bytes) -> bool:
-    """Return whether a line of a head ends in a way that HTTP does not know, so that the end is never found."""
+    """Return whether a line of a head ends with a bare newline, so that the end of the head is never found."""
     return data.count(b"\n") != data.count(b"\r\n")

@@ -45,9 +45,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and under it, indented, the trace of an exception.
 
-        A text from outside can be part of a message, a fact or an exception: it can neither begin a line that looks
-        like one of the gateway's own, nor pass for another fact. So a message with an equals sign is in quotes, as
-        facts are.
+        A message, a fact or an exception may contain text of clients. It can neither forge a line of the gateway, as
+        line breaks are escaped, nor a fact, as texts with an equals sign are quoted.
         """
         return f"{_timestamp(record)} {record.levelname} {self.format_bare(record)}"
 
@@ -63,7 +62,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _word(value: object) -> str:
-    """*value* as one word: in quotes where it has a space, a quote or an equals sign."""
+    """Return *value* as one word: in quotes if it has a space, a quote or an equals sign."""
     text = str(value)
     return _quoted(text) if _NO_WORD.search(text) else _printable(text)
 
@@ -74,7 +73,7 @@ def _quoted(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """*text* with its control characters, and those that reorder or break lines, written as escapes."""
+    """Return *text* with control characters, and those that reorder or break lines, as escapes."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -82,7 +81,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Time, level, logger, message, the facts, and the trace of an exception."""
+        """Return an object with time, level, logger, message, the facts, and the trace of an exception."""
         line: dict[str, Any] = {
             "time": _timestamp(record),
             "level": record.levelname.lower(),
@@ -122,7 +121,7 @@ class GunicornLogger(Logger):
     """Sends gunicorn's log lines to the gateway's handler. There is no access log, which would cost every request."""
 
     def setup(self, cfg: Config) -> None:
-        """Take the place of gunicorn's own handlers."""
+        """Replace gunicorn's handlers."""
         self.cfg = cfg
         self.error_log.propagate = True
         self._access_log_enabled = False

@@ -92,13 +92,13 @@ class Loop:
         self._posted.append(task)
         if get_ident() == self._thread:
             return
-        with suppress(BlockingIOError, ValueError, OSError):  # the loop has ended, or the counter is full
+        with suppress(BlockingIOError, ValueError, OSError):  # the counter is full, or the loop has ended
             os.eventfd_write(self._wakeup, 1)
 
     def run_once(self, seconds: float) -> None:
-        """Wait for events, at most *seconds*, and call their handlers.
+        """Wait for events, at most *seconds*, call their handlers, and run posted tasks.
 
-        An error of one is logged, and does not affect the others.
+        An error of a handler or task is logged and does not affect the others.
         """
         for descriptor, events in self._epoll.poll(0 if self._posted else seconds, _MOST_EVENTS):
             handler = self._handlers.get(descriptor)

@@ -28,5 +28,5 @@ class _Gunicorn(Application):
 
 
 def run_gunicorn(settings: Settings) -> None:
-    """Serve until a signal says to stop. Does not return: gunicorn ends the process."""
+    """Serve until a signal to stop. Does not return: gunicorn ends the process."""
     _Gunicorn(settings).run()  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ class ServiceManager:
     """systemd; notifications do nothing if it has not started the gateway."""
 
     def __init__(self) -> None:
-        """Remove the address from the environment, because gunicorn would send READY before a worker is ready."""
+        """Read the address, and remove it from the environment: gunicorn would send READY before a worker is ready."""
         self._address = os.environ.pop(_VARIABLE, None)
 
     def ready_when(self, can_serve: Callable[[], bool]) -> None:

@@ -12,10 +12,10 @@ _TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 def keep_signals_for_workers() -> None:
     """Block signals to stop until a new worker has its handlers. In the master, before it forks any.
 
-    From the fork until then a worker has the master's handlers, which only note a signal for the master's own loop: the
-    worker would go on until the master kills it after a timeout.
+    From the fork until then a worker has the master's handlers, which only record a signal for the master's loop: the
+    worker would continue until the master kills it after a timeout.
     """
-    release_signals()  # a master that another has started, on SIGUSR2, inherits what was held back at that fork
+    release_signals()  # a master that another has started (SIGUSR2) inherits the blocked signals of that fork
     os.register_at_fork(before=_hold_signals, after_in_parent=release_signals)
 
 

@@ -29,7 +29,7 @@ class Threads:
         self._events = events
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._wait_seconds = wait_seconds
-        # In the order in which they get a thread.
+        # Deadline, task, and what refuses it, in the order in which they get a thread.
         self._queue: deque[tuple[float, Future[None], Callable[[bytes], None]]] = deque()
 
     def submit(self, task: Callable[[], None], refuse: Callable[[bytes], None]) -> None:
@@ -51,12 +51,12 @@ class Threads:
                 refuse(error_answer("503 Service Unavailable", "pool_exhausted", _BUSY, "Retry-After: 1\r\n"))
 
     def shut_down(self) -> None:
-        """End the threads after their present tasks."""
+        """End the threads after their running tasks."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def error_answer(status: str, code: str, message: str, header: str = "", *, request_id: str = "") -> bytes:
-    """Return the answer to a request that never reaches the application, after which the connection is closed."""
+    """Return the answer to a request that the application does not answer. The connection is closed after it."""
     request_id = request_id or uuid.uuid4().hex
     error: dict[str, Any] = {"error": code, "message": message, "request_id": request_id}
     body = orjson.dumps(error)

@@ -30,7 +30,8 @@ TICK_SECONDS: Final = 0.5  #: between two checks of deadlines
 class Worker(BaseWorker):
     """A worker whose main thread is an event loop, which never waits for a client, a thread or PostgreSQL.
 
-    :ivar places: those of this gateway; set before the fork, as ``place``, which is this worker's own
+    :ivar places: the places of this gateway; set before the fork
+    :ivar place: this worker's own place; set before the fork
     :ivar service_manager: of this gateway; set before the fork
     """
 
@@ -44,7 +45,7 @@ class Worker(BaseWorker):
         return cast(Services, self.app.wsgi().extensions[EXTENSION])
 
     def run(self) -> None:
-        """Serve until a signal says to stop; gunicorn calls this."""
+        """Serve until a signal to stop; gunicorn calls this."""
         services = self.services
         allow_descriptors(2 * services.settings.max_total_connections + self.cfg.worker_connections)
         self._loop = Loop()
@@ -53,7 +54,7 @@ class Worker(BaseWorker):
         self._listening = False
         self._inboxes: set[int] = set()
         self._vacant: set[int] = set()
-        self._loop.watch(self.PIPE[0], self)  # which every signal makes readable
+        self._loop.watch(self.PIPE[0], self)  # every signal makes it readable
         self.places.take(self.place)
         self._work_at({self.place})
         next_tick = 0.0
@@ -79,7 +80,10 @@ class Worker(BaseWorker):
             self._work_at({self.place} | self._vacant_places())
 
     def _vacant_places(self) -> set[int]:
-        """Return the places that this worker has to serve, because they were vacant at the last check and now."""
+        """Return the places to serve besides the own one: those vacant at the last check and now.
+
+        Only the running worker with the lowest place serves them.
+        """
         others = [place for place in range(self.places.count) if place != self.place]
         before, self._vacant = self._vacant, {place for place in others if not self.places.is_taken(place)}
         is_first = all(place in self._vacant for place in others if place < self.place)
@@ -122,14 +126,14 @@ class Worker(BaseWorker):
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal's handler
         """Stop without waiting for clients.
 
-        The base class leaves from wherever the main thread is just then, which may be with a lock that others need on
-        their way out.
+        The base class would exit from any point of the main thread, possibly with a lock that other threads need to
+        end.
         """
         self.alive = False
         self._stop_now = True
 
     def init_signals(self) -> None:
-        """Listen to signals, and to those that have waited for it."""
+        """Set the handlers of signals, and release the signals that were held back."""
         self._stop_now = False
         super().init_signals()  # type: ignore[no-untyped-call]
         release_signals()

@@ -1,4 +1,4 @@
-"""A request answered by the application in a thread: read by gunicorn's parser, called as WSGI has it."""
+"""Requests answered by the application in a thread: parsed by gunicorn, and passed on by WSGI."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class TimedSource:
 
 
 class RequestBody(io.RawIOBase):
-    """The body of a request as WSGI has it: what gunicorn's parser objects to in it is an error of input."""
+    """The body of a request for WSGI: a malformed body raises an OSError."""
 
     def __init__(self, body: Body) -> None:
         """Read from *body*, which is gunicorn's."""
@@ -95,7 +95,7 @@ class RequestBody(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         """Return the next *size* bytes, or fewer at the end.
 
-        :raises OSError: the chunks of the body are malformed, or the client is gone or too slow
+        :raises OSError: the chunks of the body are malformed, or the client has disconnected or is too slow
         """
         try:
             data: bytes = self._body.read(None if size is None or size < 0 else size)  # type: ignore[no-untyped-call]
@@ -111,7 +111,7 @@ class RequestBody(io.RawIOBase):
 
 
 class Output:
-    """What gunicorn writes an answer to. The head waits for the body, which is written after it."""
+    """The socket to which gunicorn writes an answer. The head is kept until the body is written."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -128,7 +128,7 @@ class Output:
         return self._client.fileno()
 
     def probe(self) -> None:
-        """As the client's."""
+        """Send a byte early; see :meth:`Client.probe`."""
         self._client.probe()
 
     def send(self, data: bytes) -> int:
@@ -150,7 +150,7 @@ class Output:
 
     @property
     def begun(self) -> bool:
-        """Whether the client may have some of the answer."""
+        """Whether some of the answer was sent."""
         return self._held is None
 
     def flush(self) -> None:
@@ -162,11 +162,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What is left of a connection after an answer.
+    """The state of a connection after an answer.
 
     :ivar last: the connection is to be closed
-    :ivar drained: the request was read to its end, and its client said that it was the last
-    :ivar ahead: what has arrived of the next request
+    :ivar drained: the request was read to its end, and its client has announced that it was the last one
+    :ivar ahead: the received data of the next request
     """
 
     last: bool
@@ -181,7 +181,7 @@ def serve(
     try:
         return answer_request(config, application, client, stopping=stopping)
     except (NoMoreData, StopIteration):
-        pass  # the client has gone before its request was whole
+        pass  # the client has disconnected before its request was complete
     except OSError as exc:
         if exc.errno not in _GONE:
             _log.exception("a client's connection failed")
@@ -191,13 +191,13 @@ def serve(
 
 
 def answer_unreadable(client: Client, error: BaseException, events: Events) -> None:
-    """Answer a request that gunicorn could not read, or whose handling broke outside the application."""
+    """Answer a request that gunicorn cannot parse, or that failed outside the application."""
     request_id = uuid.uuid4().hex
     status, code, message = describe_error(error)
     if code == "internal_error":
-        _log.error("the request's handling broke", exc_info=error, extra={"request_id": request_id})
+        _log.error("a request failed outside the application", exc_info=error, extra={"request_id": request_id})
     else:
-        # Only its kind: the text quotes the request, and a broken header may hold a key.
+        # Without its text, which quotes the request: a malformed header may contain a key.
         _log.info("unreadable request: %s", type(error).__name__, extra={"request_id": request_id})
     events.emit(RequestFailed(code))
     answer = error_answer(status, code, message, request_id=request_id)
@@ -209,7 +209,7 @@ def describe_error(exc: BaseException) -> tuple[str, str, str]:
     """Return the status line, the code and the message for an error of gunicorn."""
     if isinstance(exc, LimitRequestLine | LimitRequestHeaders):
         return "413 Content Too Large", "payload_too_large", f"the request line or its headers are too large: {exc}"
-    # A header that the application tried to send is no fault of the client's.
+    # An invalid header of the answer is a fault of the application.
     if isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName):
         return "400 Bad Request", "invalid_request", f"this is not a readable HTTP request: {exc}"
     return "500 Internal Server Error", "internal_error", INTERNAL_ERROR
@@ -244,7 +244,7 @@ def answer_request(
     except Exception:
         if not output.begun:
             raise
-        _log.exception("an answer broke off")  # it cannot become another one
+        _log.exception("an answer was not completed")  # its head was sent, so there can be no other
         return Answered(last=True)
     finally:
         if hasattr(body, "close"):

@@ -31,7 +31,7 @@ from gateway.steps import Steps, run
 
 _log: Final = logging.getLogger(__name__)
 blueprint: Final = Blueprint("call", __name__)
-PEER: Final = "gunicorn.socket"  #: in the environ: what has the client's socket
+PEER: Final = "gunicorn.socket"  #: the key in the environ of the client, a ``Peer``
 STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CALL_REQUEST: Final = CallRequest()
 _PARAMS: Final = (list, dict)
@@ -180,5 +180,5 @@ class CallMiddleware:
             fields.pop("params", None)
             owner, _ = _address(fields)
         except (GatewayError, AttributeError, TypeError):
-            return None  # the caller sends it to the client
+            return None  # the call itself ends with this error
         return owner.database_name
