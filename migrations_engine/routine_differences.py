@@ -19,16 +19,23 @@ _ABOUT_MANY: Final = re.compile(r"\bALL\s+(?:FUNCTIONS|PROCEDURES|ROUTINES)\b|\b
 
 
 class _Settings:
-    """The statements of a schema that may change rights and comments, by the words in them."""
+    """The statements of a schema that may change rights and comments of its functions, by the words in them.
+
+    Of migrations, these are only the default rights of functions that are created later.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._words: list[frozenset[str]] = []  # of each statement
         self._places: dict[str, list[int]] = {}  # of the statements with a word
         self._about_many: list[int] = []  # places of those that may concern functions which they do not name
-        for file in (*schema.types, *schema.tables, *schema.migrations, *schema.functions):
+        for file in (*schema.types, *schema.tables, *schema.functions):
             for statement in script_of(file).statements:
                 if _SETTING & {*statement.words[:1]}:
                     self._add(statement.text, is_block=statement.words[0] == "DO")
+        for file in schema.migrations:
+            for statement in script_of(file).statements:
+                if statement.words[:3] == ("ALTER", "DEFAULT", "PRIVILEGES"):
+                    self._add(statement.text, is_block=False)
 
     def _add(self, text: str, *, is_block: bool) -> None:
         words = frozenset(_WORD.findall(text.lower()))

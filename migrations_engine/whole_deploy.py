@@ -14,7 +14,8 @@ from migrations_engine.catalog import (
     read_routines,
 )
 from migrations_engine.comparison import Comparison
-from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
+from migrations_engine.deploy.attachments import Attachments
+from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionCounts, FunctionDeployer
@@ -79,10 +80,9 @@ class WholeDeploy:
         self._comparison = None if opening.is_new else self._compare_existing()
         self._before = opening.there  #: the earlier state, after migrations with new names
         self._names: Names = {}
-        if self._comparison is not None:
-            self._runner = MigrationRunner(self._session, self._records, self._functions, self._comparison.add_early)
-        else:
-            self._runner = MigrationRunner(self._session, self._records, self._functions)
+        self._attachments = Attachments(self._session, schema, self._functions)
+        add = self._comparison.add_early if self._comparison is not None else self._attachments.create_early
+        self._runner = MigrationRunner(self._session, self._records, self._functions, add)
         self._extensions_installed = 0
 
     def add_enum_values(self) -> tuple[tuple[str, str], ...]:
@@ -103,7 +103,7 @@ class WholeDeploy:
             run_files(self._session, order_types(self._schema.types), self._functions)
             run_files(self._session, order_tables(self._schema.tables), self._functions)
             if self._pending:
-                self._declared = catalog_with_attachments(self._session, self._schema)
+                self._declared = self._attachments.catalog()
                 self._runner.begin(self._pending, self._declared)
             return
         self._comparison.prepare()
@@ -111,7 +111,6 @@ class WholeDeploy:
             self._comparison.judge_ahead()
         if self._pending:
             self._names = read_names(self._session.connection)
-            self._functions.note_definitions()
             self._runner.begin(self._pending, self._comparison.desired.declared, self._opening.there)
 
     def run_migrations(self, group: TransactionGroup) -> None:
@@ -135,6 +134,8 @@ class WholeDeploy:
         :raises MigrationFailed: the finished database differs from the schema
         """
         self._runner.end()
+        if self._pending:
+            self._functions.look_again()
         comparison = self._comparison or self._compare_new()
         if self._comparison is not None and self._pending:
             self._list_migrations(comparison)
@@ -243,7 +244,7 @@ class WholeDeploy:
 
     def _compare_new(self) -> Comparison:
         """Compare a new database with the catalog that its files have made."""
-        run_attachments(self._session, self._schema, self._functions)
+        self._attachments.create_all()
         situation = new_situation(self._opening, self._declared if self._pending else None)
         return Comparison(self._session, self._functions, situation)
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import Final
 
-import psycopg
-
-from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
-from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
-from migrations_engine.model import DEFAULT_SCHEMA, Catalog, Relation, Type
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import DEFAULT_SCHEMA, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
-from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.attachments import SETTING_WORDS, attachment_files
-from migrations_engine.source.names import ROUTINE_KINDS, ObjectName, created_name, insert_target
+from migrations_engine.source.attachments import SETTING_WORDS
+from migrations_engine.source.names import ROUTINE_KINDS, created_name, insert_target
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
-from migrations_engine.tracking import DeployState
 
 _NO_CAST: Final = "42846"
 _HARMLESS: Final = SETTING_WORDS | {"SET"}
@@ -43,63 +38,6 @@ def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: Fu
     """
     runner = FileRunner(session, session.run_file, error_class=MigrationFailed, retried=UNDEFINED | {_NO_CAST})
     runner.run_all(files, functions.deploy_early, in_parts=True)
-
-
-def run_attachments(session: DeploySession, schema: Schema, functions: FunctionDeployer) -> None:
-    """Create the attachments: the objects of ``functions/`` that are no routines.
-
-    :raises FunctionDeployFailed: PostgreSQL refused a file
-    """
-    files = [file for file in attachment_files(schema) if file not in functions.made_early]
-    _run_attachments(session, files, functions)
-
-
-def run_attachments_to_migrated(
-    session: DeploySession, schema: Schema, declared: Catalog, functions: FunctionDeployer
-) -> None:
-    """Create attachments of tables that only migrations create, so that the comparison does not find them missing.
-
-    :raises FunctionDeployFailed: PostgreSQL refused a file
-    """
-    known = {(relation.schema, relation.name) for relation in declared.relations}
-    files = []
-    for file in attachment_files(schema):
-        for made in script_of(file).created:
-            relation = made.table or (ObjectName(made.schema, made.name) if made.kind == "VIEW" and made.name else None)
-            if relation is not None and relation.address not in known:
-                files.append(file)
-    _run_attachments(session, files, functions)
-
-
-def _run_attachments(session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer) -> None:
-    run = partial(session.run_file, replacing=True)
-    FileRunner(session, run, error_class=FunctionDeployFailed).run_all(files, functions.deploy_early)
-
-
-def catalog_with_attachments(session: DeploySession, schema: Schema) -> Catalog:
-    """Return the catalog with the attachments that can already be created. The database is not changed.
-
-    In a new database they are created after the migrations.
-    """
-    files = attachment_files(schema)
-    if not files:
-        return read_catalog(session.connection)
-
-    def run(file: SchemaFile) -> None:
-        try:
-            with session.savepoint():
-                session.run_file(file, replacing=True)
-        except psycopg.Error as exc:
-            if exc.sqlstate in UNDEFINED:
-                raise
-
-    with session.undone():
-        runner = FileRunner(session, run, error_class=FunctionDeployFailed)
-        functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
-        failed = runner.run_what_works(files)
-        while failed and functions.deploy_early():
-            failed = runner.run_what_works([file for file, _ in failed])
-        return read_catalog(session.connection)
 
 
 def run_new_files(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> list[SchemaFile]:

@@ -14,7 +14,8 @@ from weakref import WeakValueDictionary
 import psycopg
 
 from migrations_engine.catalog import read_catalog, read_routines
-from migrations_engine.deploy.declared import catalog_with_attachments, run_attachments, run_files
+from migrations_engine.deploy.attachments import Attachments
+from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
@@ -130,7 +131,8 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
     functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
     records = Records(connection)
     migrations = order_migrations(schema.migrations, schema.tables)
-    runner = MigrationRunner(session, records, functions)
+    attachments = Attachments(session, schema, functions)
+    runner = MigrationRunner(session, records, functions, attachments.create_early)
     warnings: list[str] = []
     with connection.transaction():
         session.restore_settings(True)
@@ -139,10 +141,10 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
         run_files(session, order_types(schema.types), functions)
         run_files(session, order_tables(schema.tables), functions)
         if schema.migrations:
-            declared = catalog_with_attachments(session, schema)
+            declared = attachments.catalog()
             runner.begin(migrations, declared)
         else:
-            run_attachments(session, schema, functions)
+            attachments.create_all()
             declared = read_catalog(connection)
     for group in group_by_transaction(migrations):
         if group.outside is not None:
@@ -159,9 +161,10 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
         with _tolerated(warnings), session.savepoint():
             runner.end()
         if warnings:  # an attachment may need a migration that fails in an empty database
-            complete = catalog_with_attachments(session, schema)
+            complete = attachments.catalog()
         else:
-            run_attachments(session, schema, functions)
+            functions.look_again()
+            attachments.create_all()
             complete = read_catalog(connection)
         routines = read_routines(connection)
     return DesiredSchema.of(schema, declared=declared, complete=complete, routines=routines, failures=warnings)

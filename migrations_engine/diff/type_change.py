@@ -178,11 +178,11 @@ def classify_type_change(current: str, wanted: str, types: Mapping[str, Type] | 
 
 def _with_citext(old: TypeName, new: TypeName, current: str, wanted: str) -> Verdict:
     """Return the verdict for a change between a string and citext, which ignores case when it compares."""
-    if new.is_citext and old.base in _STRINGS:
-        return dataloss("values that differ only in case become equal")
+    if new.is_citext and _is_exact(old, replace(new, base="text")):
+        return safe(f"every value of {current} is a value of {wanted}; those that differ only in case become equal")
     if old.is_citext and _is_exact(replace(old, base="text"), new):
         return safe(f"every value of {current} is a value of {wanted}; those that differ in case are no longer equal")
-    if old.is_citext and new.base in _STRINGS:
+    if {old.base, new.base} & _STRINGS:
         return dataloss(f"not every value of {current} fits in {wanted}")
     return incompatible(f"{current} does not become {wanted} without saying how")
 

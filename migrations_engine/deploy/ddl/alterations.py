@@ -6,8 +6,9 @@ PostgreSQL refuses the change otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from psycopg import sql
@@ -18,7 +19,7 @@ from migrations_engine.deploy.ddl.members import create_attachment, remove_attac
 from migrations_engine.deploy.ddl.relations import create_view, remove_view
 from migrations_engine.deploy.ddl.steps import Phase, Step, join, named, word
 from migrations_engine.diff import CatalogDiff, Difference, Subject, change_type, is_on, without_casts
-from migrations_engine.model import Relation
+from migrations_engine.model import Attachment, Column, Constraint, Relation
 from migrations_engine.report import Change
 
 #: By change type; objects of other changes are left in place.
@@ -41,8 +42,6 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "drop_not_null": columns.drop_not_null,
     "validate_not_null": columns.validate_not_null,
     "alter_not_null": columns.alter_not_null,
-    "rename_not_null": columns.rename_not_null,
-    "rename_sequence": columns.rename_sequence,
     "alter_column_storage": columns.alter_storage,
     "alter_column_compression": columns.alter_compression,
     "alter_column_statistics": columns.alter_statistics,
@@ -51,8 +50,6 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "drop_constraint": members.drop_constraint,
     "alter_constraint": members.alter_constraint,
     "validate_constraint": members.validate_constraint,
-    "rename_constraint": members.rename_constraint,
-    "rename_index": members.rename_index,
     "alter_index_targets": members.alter_targets,
     "alter_statistics_targets": members.alter_targets,
     "rename_domain_constraint": types.rename_constraint,
@@ -80,6 +77,13 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "alter_comment": comments.alter_comment,
     "grant_privilege": comments.grant_privilege,
     "revoke_privilege": comments.revoke_privilege,
+}
+#: Renames in the namespace of a schema, which need the names that others of the same deploy give up.
+_RENAMERS: Final[Mapping[str, Callable[[Difference, Collection[str]], Iterator[Step]]]] = {
+    "rename_not_null": columns.rename_not_null,
+    "rename_sequence": columns.rename_sequence,
+    "rename_constraint": members.rename_constraint,
+    "rename_index": members.rename_index,
 }
 #: Objects that lose their comments because they are dropped and created again.
 _MADE_AGAIN = frozenset(
@@ -159,11 +163,22 @@ class _Work:
                 parents = [self._wanted[label] for label in difference.wanted.parents if label in self._wanted]
                 yield from (_Task(step, difference) for step in relations.create_table(difference.wanted, parents))
             elif difference.change_type != "add_view" and not of_view_made_again:
-                yield from (_Task(step, difference) for step in _statements(difference))
+                yield from (_Task(step, difference) for step in self._steps(difference))
                 if difference.change_type in _MADE_AGAIN:
                     comments = self._comments_on(difference.found, difference.relation)
                     yield from (_Task(step, difference) for step in comments)
         yield from self._attachments_around_type_changes()
+
+    def _steps(self, difference: Difference) -> Iterable[Step]:
+        rename = _RENAMERS.get(difference.change_type)
+        return rename(difference, self._leaving) if rename is not None else _statements(difference)
+
+    @cached_property
+    def _leaving(self) -> frozenset[str]:
+        """The names that the differences take from members of tables and sequences."""
+        found = [one.found for one in self._safe if one.change_type.startswith(("drop_", "rename_"))]
+        sequences = [item.sequence.name for item in found if isinstance(item, Column) and item.sequence is not None]
+        return frozenset([*sequences, *(item.name for item in found if isinstance(item, Constraint | Attachment))])
 
     def _views(self) -> Iterator[_Task]:
         added = {difference.table: difference for difference in self._safe if difference.change_type == "add_view"}

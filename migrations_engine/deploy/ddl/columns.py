@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from psycopg import sql
@@ -21,6 +21,7 @@ from migrations_engine.deploy.ddl.steps import (
     named,
     options,
     relation_of,
+    renamings,
     wanted_of,
 )
 from migrations_engine.deploy.ddl.types import create_sequence, sequence_options
@@ -148,17 +149,19 @@ def alter_not_null(difference: Difference) -> Iterator[Step]:
     yield _alter_not_null(difference, "ALTER CONSTRAINT", inherited)
 
 
-def rename_not_null(difference: Difference) -> Iterator[Step]:
+def rename_not_null(difference: Difference, leaving: Collection[str]) -> Iterator[Step]:
     """Rename the constraint."""
     relation, new = relation_of(difference), wanted_of(difference, Column).not_null_name or ""
-    yield from rename_constraint_of(relation, difference.from_text or "", new)
+    yield from rename_constraint_of(relation, difference.from_text or "", new, leaving)
 
 
-def rename_sequence(difference: Difference) -> Iterator[Step]:
-    """Rename the sequence of a column."""
+def rename_sequence(difference: Difference, leaving: Collection[str]) -> Iterator[Step]:
+    """Rename the sequence of a column, by way of a temporary name if the new one is among those *leaving*."""
     found, wanted = found_of(difference, Column).sequence, wanted_of(difference, Column).sequence
     if found is not None and wanted is not None:
-        yield Step(Phase.BEHAVIOUR, join("ALTER SEQUENCE", named(found), "RENAME TO", sql.Identifier(wanted.name)))
+        for phase, before, after in renamings(leaving, found.name, wanted.name):
+            sequence = sql.Identifier(found.schema, before)
+            yield Step(phase, join("ALTER SEQUENCE", sequence, "RENAME TO", sql.Identifier(after)))
 
 
 def drop_not_null(difference: Difference) -> Iterator[Step]:

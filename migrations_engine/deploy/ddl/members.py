@@ -68,23 +68,26 @@ def validate_constraint(difference: Difference) -> Iterator[Step]:
     yield alter(relation_of(difference), Phase.CONSTRAINTS, "VALIDATE CONSTRAINT", name, effect=effect)
 
 
-def rename_constraint(difference: Difference) -> Iterator[Step]:
-    """Rename a constraint."""
+def rename_constraint(difference: Difference, leaving: Collection[str]) -> Iterator[Step]:
+    """Rename a constraint.
+
+    :param leaving: names that other objects give up in the same deploy
+    """
     old, new = found_of(difference, Constraint), wanted_of(difference, Constraint)
-    yield from rename_constraint_of(relation_of(difference), old.name, new.name)
+    yield from rename_constraint_of(relation_of(difference), old.name, new.name, leaving)
 
 
-def rename_constraint_of(relation: Relation, old: str, new: str) -> Iterator[Step]:
+def rename_constraint_of(relation: Relation, old: str, new: str, leaving: Collection[str]) -> Iterator[Step]:
     """Rename a constraint of *relation*, by way of a temporary name if the new one is still taken."""
-    for phase, before, after in renamings(_names(relation), old, new):
+    for phase, before, after in renamings({*_names(relation), *leaving}, old, new):
         names = (sql.Identifier(before), "TO", sql.Identifier(after))
         yield alter(relation, phase, "RENAME CONSTRAINT", *names, effect=_BRIEFLY)
 
 
-def rename_index(difference: Difference) -> Iterator[Step]:
-    """Rename an index."""
-    relation, new = relation_of(difference), wanted_of(difference, Attachment)
-    for phase, before, after in renamings(_names(relation), found_of(difference, Attachment).name, new.name):
+def rename_index(difference: Difference, leaving: Collection[str]) -> Iterator[Step]:
+    """Rename an index, by way of a temporary name if the new one is among those *leaving* or of the same table."""
+    relation, old, new = relation_of(difference), found_of(difference, Attachment), wanted_of(difference, Attachment)
+    for phase, before, after in renamings({*_names(relation), *leaving}, old.name, new.name):
         index = sql.Identifier(relation.schema, before)
         yield Step(phase, join("ALTER INDEX", index, "RENAME TO", sql.Identifier(after)))
 

@@ -158,8 +158,9 @@ def add_sequence(difference: Difference) -> Iterator[Step]:
 
 def alter_sequence(difference: Difference) -> Iterator[Step]:
     """Change the options of a sequence, also of one that belongs to a column."""
+    phase = Phase.UNTIE  # while the sequence of a column still has its old name
     if isinstance(difference.found, Sequence):
-        found, wanted = difference.found, wanted_of(difference, Sequence)
+        found, wanted, phase = difference.found, wanted_of(difference, Sequence), Phase.KEYS
         if found.owned_by != wanted.owned_by:
             yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(found), "OWNED BY", wanted.owned_by or "NONE"))
     else:
@@ -171,7 +172,7 @@ def alter_sequence(difference: Difference) -> Iterator[Step]:
         logged = "UNLOGGED" if wanted.unlogged else "LOGGED"
         yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(found), "SET", logged))
     if found.options != wanted.options:
-        yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(found), "AS", wanted.type, sequence_options(wanted)))
+        yield Step(phase, join("ALTER SEQUENCE", named(found), "AS", wanted.type, sequence_options(wanted)))
 
 
 def create_sequence(sequence: Sequence, *, even_if_there: bool = False) -> sql.Composable:

@@ -1,6 +1,7 @@
 """The files of ``functions/``, and the routines that files of types and tables make."""
 
-from migrations_engine.deploy.functions.deployer import FunctionCounts, FunctionDeployer
+from migrations_engine.deploy.functions.counts import FunctionCounts
+from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.functions.settings import take_backs
 
 __all__ = ["FunctionCounts", "FunctionDeployer", "take_backs"]

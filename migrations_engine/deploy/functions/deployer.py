@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
-from migrations_engine.catalog import read_routines
 from migrations_engine.deploy.file_runner import FileRunner
+from migrations_engine.deploy.functions.advice import warn_of_blocks, warn_of_left_behind
 from migrations_engine.deploy.functions.checks import broken_by_deploy, validate_bodies
+from migrations_engine.deploy.functions.counts import FunctionCounts
+from migrations_engine.deploy.functions.earlier_routines import EarlierRoutines
 from migrations_engine.deploy.functions.early_objects import EarlyObjects
 from migrations_engine.deploy.functions.files import (
     only_sets,
@@ -26,21 +27,12 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.stored_results import renew_stored_results
 from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attachments import creates_routines_in_block, routine_files, structure_checksum
+from migrations_engine.source.attachments import routine_files, structure_checksum
+from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.lexer import occurs
 from migrations_engine.tracking import DeployState, Records
 
 _FOLLOWS_COLUMN: Final = re.compile(r"%\s*TYPE\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionCounts:
-    """The number of routines of the schema, and of those that were skipped, updated and dropped."""
-
-    deployed: int
-    skipped: int
-    updated: int
-    dropped: int
 
 
 class FunctionDeployer:
@@ -64,7 +56,7 @@ class FunctionDeployer:
         self._runner = FunctionRunner(session, self._routines, self._known, self._beside_tables if is_new else ())
         self._objects = EarlyObjects(session, schema) if is_new else None
         self._ran_again: set[SchemaFile] = set()
-        self._definitions: dict[str, str | None] = {}  # before the migrations, if there are any
+        self._earlier: EarlierRoutines | None = None  #: before the migrations, if there are any
         self._unchanged: frozenset[str] = frozenset()  # labels of unchanged files that run again
 
     @property
@@ -73,9 +65,9 @@ class FunctionDeployer:
         kept = (function.identity for functions in self._kept.values() for function in functions)
         return frozenset((*(routine.identity for routine in self._runner.all_made), *kept))
 
-    def note_definitions(self) -> None:
-        """Read the definitions of all routines, which follow what migrations rename or move."""
-        self._definitions = self._read_definitions()
+    def note_routines(self) -> None:
+        """Note the routines before migrations, which may change their rights, or rename and move what they use."""
+        self._earlier = EarlierRoutines(self._session)
 
     @property
     def made_early(self) -> frozenset[SchemaFile]:
@@ -89,7 +81,13 @@ class FunctionDeployer:
         """
         pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
         is_new = bool(pending) and self._runner.run_what_works(pending) > 0
+        if is_new and self._earlier is not None:
+            self._earlier.note()
         return (self._objects is not None and self._objects.make()) or is_new
+
+    def is_missing(self, message: str) -> bool:
+        """Return whether *message* names a function whose file has not run."""
+        return any(mentions_name(message, name) for file in self._pending() for name in routine_names(file))
 
     def owned(self, identities: Collection[str]) -> set[str]:
         """Return those of *identities* that files of the schema create or have created."""
@@ -118,7 +116,7 @@ class FunctionDeployer:
         :param restore: creates them again, with their dependencies
         :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
-        self._let_run_again()
+        self.look_again()
         self._run_all_pending()
         self._run_settings_again()
         self._settle()
@@ -131,30 +129,32 @@ class FunctionDeployer:
             self._settle()
         self._check()
         if self._has_new_structure and not self._is_new:
-            self._warn_of_blocks()
+            warn_of_blocks(self._session, self._schema)
         self._record(records, orphans)
-        return self._counts(dropped=len(orphans))
+        kept = [function for functions in self._kept.values() for function in functions]
+        return FunctionCounts.of(self._runner.all_made, kept, known=self._known.values(), dropped=len(orphans))
 
-    def _let_run_again(self) -> None:
+    def look_again(self) -> None:
         """Make files run again if earlier steps have changed or dropped their functions.
 
         Files with ``%TYPE`` run again if tables may have changed. So do those with a definition that has followed a
-        rename by a migration, because the names in the file may be wrong now.
+        rename by a migration, because the names in the file may be wrong now. Rights and comments that migrations have
+        changed are restored.
         """
+        followed = self._earlier.restore_rights(self.current) if self._earlier is not None else set()
+        self._earlier = None
         if self._is_new and not self._schema.migrations:  # those of types and tables have just run
             early = {routine.version for routine in self._runner.all_made}
             self._runner.made |= {file: self._routines.made(routine_names(file), early) for file in self._beside_tables}
         known = [f for functions in self._kept.values() for f in functions if f.identity]
         now = self._routines.fingerprints([function.identity for function in known])
-        definitions = self._read_definitions() if self._definitions else {}
-        followed = {identity for identity, one in definitions.items() if self._definitions.get(identity, one) != one}
         again = {
             file
             for file, functions in self._kept.items()
             if any(now.get(f.identity) != f.fingerprint or f.identity in followed for f in functions if f.identity)
             or (self._has_new_structure and occurs(_FOLLOWS_COLUMN, file.text))
         }
-        self._unchanged = frozenset(file.label for file in again)
+        self._unchanged |= {file.label for file in again}
         for file in again:
             del self._kept[file]
         made = self._runner.all_made
@@ -164,25 +164,12 @@ class FunctionDeployer:
             if any(routine.oid in changed for routine in routines):
                 del self._runner.made[file]
 
-    def _counts(self, *, dropped: int) -> FunctionCounts:
-        """Return the counts. A routine that was created again without a change is not updated."""
-        before = {(function.identity, function.fingerprint) for function in self._known.values() if function.intact}
-        made = [(routine.identity, routine.fingerprint) for routine in self._runner.all_made]
-        updated = sum(1 for routine in made if routine not in before)
-        kept = sum(1 for functions in self._kept.values() for function in functions if function.identity)
-        return FunctionCounts(
-            deployed=len(made) + kept, skipped=len(made) + kept - updated, updated=updated, dropped=dropped
-        )
-
     def take_back(self) -> None:
         """Revoke or drop the rights, comments and triggers that were removed from the files since the last deploy.
 
         :raises FunctionDeployFailed: PostgreSQL refused it
         """
         run_take_backs(self._session, self._take_backs - take_backs(self._schema))
-
-    def _read_definitions(self) -> dict[str, str | None]:
-        return {routine.identity: routine.digest for routine in read_routines(self._session.connection)}
 
     def _run_all_pending(self) -> None:
         pending = self._pending()
@@ -282,7 +269,7 @@ class FunctionDeployer:
 
     def _record(self, records: Records, orphans: Sequence[str]) -> None:
         if self._left_behind:
-            self._report_left_behind()
+            warn_of_left_behind(self._session, self._routines.named(self._left_behind), self._runner.all_made)
         elif not self._runner.made and not orphans:
             return
         records.forget_functions(orphans, [file.label for file in self._runner.made])
@@ -294,24 +281,6 @@ class FunctionDeployer:
                 self._session.log("deploy_function", routine.identity, file=file.label)
             if not routines:
                 self._session.log("run_function_file", file.label)
-
-    def _warn_of_blocks(self) -> None:
-        """Warn of routines that only new databases get."""
-        for file in (*self._schema.types, *self._schema.tables):
-            if creates_routines_in_block(file):
-                self._session.warnings.append(
-                    f"{file.label} creates a function in a DO block, which runs only in new databases; write CREATE OR "
-                    "REPLACE FUNCTION as a statement of its own, and existing databases get it, too"
-                )
-
-    def _report_left_behind(self) -> None:
-        made = {routine.identity for routine in self._runner.all_made}
-        there = {routine.identity for routine in self._routines.named(self._left_behind)}
-        if there - made:
-            self._session.warnings.append(
-                "functions with names of those that an earlier gateway deployed, which no file makes any more, were "
-                f"left in place: {', '.join(sorted(there - made))}"
-            )
 
 
 @contextmanager

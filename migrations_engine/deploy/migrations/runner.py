@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.file_runner import UNDEFINED
@@ -64,7 +65,8 @@ def group_by_transaction(files: Sequence[SchemaFile]) -> tuple[TransactionGroup,
 class MigrationRunner:
     """Runs the pending migrations of one deploy.
 
-    :param add_declared: creates newly declared objects for a migration that needs them; returns whether there were any
+    :param add_declared: creates newly declared objects that a statement needs, which was refused with an error; returns
+        whether there were any
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class MigrationRunner:
         session: DeploySession,
         records: Records,
         functions: FunctionDeployer,
-        add_declared: Callable[[], bool] = lambda: False,
+        add_declared: Callable[[psycopg.Error], bool],
     ) -> None:
         self._session = session
         self._records = records
@@ -89,6 +91,7 @@ class MigrationRunner:
         :param before: the database before this deploy; None for a new one, in which renames are taken back first
         :raises MigrationFailed: the connection was lost
         """
+        self._functions.note_routines()
         self._pending, self._declared = migrations, declared
         self._statements = StatementRunner(
             self._session, self._functions, migrations, declared, before=before, add_declared=self._add_declared

@@ -65,7 +65,11 @@ class MadeByMigrations:
         self._names = {made for made in self._names if made[2] != name}
 
     def includes_any_of(self, statement: SqlStatement) -> bool:
-        return bool(_makes(statement) & self._names)
+        """Return whether *statement* creates one of them; ``OR REPLACE`` may create again what was satisfied."""
+        makes = _makes(statement)
+        if "REPLACE" in statement.words:
+            return any(name in self._made for _, _, name in makes)
+        return bool(makes & self._names)
 
 
 def is_satisfied(

@@ -56,7 +56,8 @@ class StatementRunner:
     :param migrations: the pending ones
     :param declared: the catalog that the declarations make
     :param before: the database before this deploy; None for a new one, in which renames are taken back first
-    :param add_declared: creates newly declared objects for a migration that needs them; returns whether there were any
+    :param add_declared: creates newly declared objects that a statement needs, which was refused with an error; returns
+        whether there were any
     :raises MigrationFailed: the connection was lost
     """
 
@@ -68,10 +69,11 @@ class StatementRunner:
         declared: Catalog,
         *,
         before: Catalog | None,
-        add_declared: Callable[[], bool],
+        add_declared: Callable[[psycopg.Error], bool],
     ) -> None:
         self._session = session
-        self._helpers = (functions.deploy_early, add_declared)
+        self._functions = functions
+        self._add_declared = add_declared
         self._made = MadeByMigrations()
         self._history = History(migrations, declared, before or Catalog())
         self._postponed = PostponedConstraints(session, self._history.new_tables)
@@ -147,7 +149,7 @@ class StatementRunner:
             parts = separate_actions(statement)
             if not parts and self._is_satisfied(statement, exc):
                 self.report_satisfied(file, statement)
-            elif exc.sqlstate in UNDEFINED and any(helper() for helper in self._helpers):
+            elif exc.sqlstate in UNDEFINED and (self._functions.deploy_early() or self._add_declared(exc)):
                 self._run(file, statement)
             elif parts:
                 self._run_parts(file, statement, parts)

@@ -47,10 +47,23 @@ class RowCounter:
             with self._session.savepoint():
                 count = count_rows(self._session, insert, table, altered=altered)
         except psycopg.Error:
-            count = self._count_by_copy(insert, table, altered=altered)
+            try:
+                count = self._count_by_copy(insert, table, altered=altered)
+            except psycopg.Error:
+                self._try(insert)
+                raise
         if count.found < count.expected and count.by_key and table.has_triggers:
             return self._count_by_inserting(insert, table, count)
         return count
+
+    def _try(self, insert: Insert) -> None:
+        """Run the statement and roll it back. Its error names the table and the line."""
+        try:
+            with self._session.undone():
+                self._session.query(insert.statement.text.encode())
+        except psycopg.Error as exc:
+            self._session.locate(exc, [insert.statement])
+            raise
 
     def _count_by_inserting(self, insert: Insert, table: SeededTable, count: RowCount) -> RowCount:
         """Run the statement and roll it back, as triggers may change keys. The inserted rows are the missing ones."""

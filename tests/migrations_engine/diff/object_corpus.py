@@ -390,6 +390,8 @@ DETAILS = [
           there=("safe rename_sequence t.id",), back=("safe rename_sequence t.id",)),
     _case("names of two indexes exchanged", _TABLE, "CREATE INDEX i ON t (a); CREATE INDEX j ON t (b)", "CREATE INDEX i ON t (b); CREATE INDEX j ON t (a)",
           there=("safe rename_index t.j", "safe rename_index t.i"), back=("safe rename_index t.j", "safe rename_index t.i")),
+    _case("names of keys and indexes of two tables exchanged", "", "CREATE TABLE t (a int CONSTRAINT p PRIMARY KEY, b serial); CREATE TABLE u (a int CONSTRAINT q PRIMARY KEY); CREATE INDEX i ON t (b); CREATE INDEX j ON u (a)", "CREATE TABLE t (a int CONSTRAINT q PRIMARY KEY, b serial); CREATE TABLE u (a int CONSTRAINT p PRIMARY KEY); CREATE INDEX j ON t (b); CREATE INDEX i ON u (a)",
+          there=("safe rename_constraint t.p", "safe rename_index t.i", "safe rename_constraint u.q", "safe rename_index u.j"), back=("safe rename_constraint t.q", "safe rename_index t.j", "safe rename_constraint u.p", "safe rename_index u.i")),
     _case("names of two checks exchanged", _TABLE, "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0), ADD CONSTRAINT d CHECK (b <> '')", "ALTER TABLE t ADD CONSTRAINT d CHECK (a > 0), ADD CONSTRAINT c CHECK (b <> '')",
           there=("safe rename_constraint t.d", "safe rename_constraint t.c"), back=("safe rename_constraint t.d", "safe rename_constraint t.c")),
     _case("names of three indexes in a ring", _TABLE, "CREATE INDEX i ON t (a); CREATE INDEX j ON t (b); CREATE INDEX k ON t (a, b)", "CREATE INDEX j ON t (a); CREATE INDEX k ON t (b); CREATE INDEX i ON t (a, b)",
@@ -481,8 +483,10 @@ _CITEXT = "CREATE EXTENSION citext;"
 
 OTHERS = [
     _case("citext and text", _CITEXT, "CREATE TABLE t (a citext UNIQUE, b citext[])", "CREATE TABLE t (a text UNIQUE, b varchar[])",
-          there=("safe alter_column_type t.a", "safe alter_column_type t.b"), back=("dataloss alter_column_type t.a 0", "dataloss alter_column_type t.b 0"), since=18, alone=True),
+          there=("safe alter_column_type t.a", "safe alter_column_type t.b"), back=("safe alter_column_type t.a", "safe alter_column_type t.b"), since=18, alone=True),
     _case("citext and a length", _CITEXT, "CREATE TABLE t (a citext)", "CREATE TABLE t (a varchar(2))",
+          there=("dataloss alter_column_type t.a 1",), back=("safe alter_column_type t.a",), since=18, alone=True, rows="INSERT INTO t VALUES ('abc'), ('AB')"),
+    _case("citext and char", _CITEXT, "CREATE TABLE t (a citext)", "CREATE TABLE t (a char(2))",
           there=("dataloss alter_column_type t.a 1",), back=("dataloss alter_column_type t.a 0",), since=18, alone=True, rows="INSERT INTO t VALUES ('abc'), ('AB')"),
     _case("owner", _TABLE, "", "ALTER TABLE t OWNER TO pg_monitor",
           there=(), back=(), named=True),
