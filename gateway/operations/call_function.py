@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import psycopg
 
-from gateway.databases import missing_database
+from gateway.databases import ManagedDatabase, missing_database
 from gateway.errors import ConnectionFailed, ConnectionRefused, DatabaseNotFound, GatewayError, InvalidRequest
 from gateway.events import CallFinished
 from gateway.functions.call_plans import known_plan, plan_call
@@ -147,21 +147,26 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConne
             session = session_of(connection)
             if session.checked is database:
                 return connection, session
-            try:
-                if not directory.was_asked(connection):
-                    yield ELSEWHERE
-                if directory.is_open_on(connection, database):
-                    session.checked = database
-                    return connection, session
-            except BaseException:
-                registry.give_back(connection)
-                raise
+            if (yield from _is_open_on(services, connection, database)):
+                session.checked = database
+                return connection, session
             registry.give_back(connection)
         # The cached owner is outdated: the database was dropped, or another one has its name.
         yield ELSEWHERE
         directory.forget(owner)
         registry.forget(database.name)
     raise missing_database(owner)
+
+
+def _is_open_on(services: Services, connection: CountedConnection, database: ManagedDatabase) -> Steps[bool]:
+    """Return whether *connection* is to *database* itself. If that cannot be found out, give it back, and raise."""
+    try:
+        if not services.directory.was_asked(connection):
+            yield ELSEWHERE
+        return services.directory.is_open_on(connection, database)
+    except BaseException:
+        services.registry.give_back(connection)
+        raise
 
 
 def _begin_cleaning(connection: CountedConnection, session: CallSession) -> None:

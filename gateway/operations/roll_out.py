@@ -101,7 +101,6 @@ def migrate_one(
     :param proven: deploys of the same request to other databases
     :param copies: of the same request; None for a request about this database alone
     """
-    facts = owner_facts(database.owner)
     try:
         with (
             deploy_turn(services),
@@ -119,19 +118,24 @@ def migrate_one(
                 proven=proven,
                 before_commit=before_commit,
             )
-    except GatewayError as exc:
-        drop_tracebacks(exc)
-        return MigratedDatabase(database=database.name, status="failed", error=exc)
     except Exception as exc:  # noqa: BLE001 - see the docstring
-        _log.exception("migration failed", extra={"database": database.name, "request_id": terms.request_id})
-        error = GatewayError(INTERNAL_ERROR, **facts)
-        error.__cause__ = exc
-        drop_tracebacks(error)
-        return MigratedDatabase(database=database.name, status="failed", error=error)
+        return _failed(database, exc, terms)
     validation = report.schema_validation
     warned = report.warnings or validation.dataloss_changes or validation.incompatible_changes
     status: Final = "completed_with_warnings" if warned else "completed"
     return MigratedDatabase(database=database.name, status=status, report=report)
+
+
+def _failed(database: ManagedDatabase, exc: Exception, terms: DeployTerms) -> MigratedDatabase:
+    """Return the result for a database whose deploy ended with *exc*. An internal error is logged."""
+    error = exc
+    if not isinstance(error, GatewayError):
+        facts = {"database": database.name, "request_id": terms.request_id}
+        _log.error("migration failed", exc_info=exc, extra=facts)
+        error = GatewayError(INTERNAL_ERROR, **owner_facts(database.owner))
+        error.__cause__ = exc
+    drop_tracebacks(error)
+    return MigratedDatabase(database=database.name, status="failed", error=error)
 
 
 def _is_dropped(services: Services, database: ManagedDatabase) -> bool:
