@@ -27,6 +27,7 @@ from migrations_engine.tracking import (
     read_state,
 )
 
+_BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ"
 _AT_ONE_TIME: Final = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"  #: because a deploy may commit in between
 
 
@@ -62,7 +63,7 @@ def inspect_database(connection: psycopg.Connection[Any]) -> Inspection:
 def _inspect_by_mark(connection: psycopg.Connection[Any]) -> Inspection | None:
     """Return the state of a database whose mark is that of its last deploy, else None."""
     try:
-        _, _, *results, _ = query_all(connection, [b"BEGIN", _AT_ONE_TIME, READ_LAST_DEPLOY, READ_MARK, b"COMMIT"])
+        _, *results, _ = query_all(connection, [_BEGIN, READ_LAST_DEPLOY, READ_MARK, b"COMMIT"])
     except (
         psycopg.errors.UndefinedTable,
         psycopg.errors.UndefinedColumn,
