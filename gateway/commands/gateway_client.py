@@ -54,8 +54,8 @@ class GatewayClient:
 
         :raises RequestRefused: it was an error
         """
-        asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value is not None)
-        return self._whole("GET", f"{path}?{asked}" if asked else path, None)
+        fields = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value is not None)
+        return self._whole("GET", f"{path}?{fields}" if fields else path, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a POST.
@@ -130,7 +130,8 @@ class DirectTransport:
     """A transport to an application in this process, for use without a gateway. Networks and keys are not checked."""
 
     def __init__(self, settings: Settings) -> None:
-        from gateway.app import create_app  # noqa: PLC0415 - Flask takes half a second to load
+        from gateway.api.requests import EXTENSION  # noqa: PLC0415 - Flask takes half a second to load
+        from gateway.app import create_app  # noqa: PLC0415
 
         open_to_us = dataclasses.replace(
             settings,
@@ -139,7 +140,7 @@ class DirectTransport:
             api_keys={},
         )
         self._app = create_app(open_to_us)
-        self._services = self._app.extensions["gateway"]
+        self._services = self._app.extensions[EXTENSION]
         self._services.open()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import select
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 from flask import Blueprint, Response, request
@@ -17,6 +17,7 @@ from gateway.api.guard import caller_of
 from gateway.api.request_ids import request_id_of
 from gateway.api.requests import adding_facts, current_services, load, read_json, single_values
 from gateway.api.responses import ok, to_json
+from gateway.api.v1.call import PEER
 from gateway.api.v1.responses import MigrateAnswer, MigratedDatabaseShape, migration_failure
 from gateway.api.v2.requests import DatabasesQuery, MigrateRequest, UndoBody
 from gateway.api.v2.responses import LoggedDeployShape, PlannedGroupShape, SchemaStatusShape, UndoneDatabaseShape
@@ -29,22 +30,12 @@ from gateway.operations.plan_migration import plan_migration
 from gateway.operations.roll_out import RolloutRules
 from gateway.operations.undo_migration import undo_migration
 from gateway.services import Services
+from gateway.steps import Peer
 
 blueprint: Final = Blueprint("migrations", __name__)
 _LINES: Final = "application/x-ndjson"
 _GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _ANSWER_TO_PROBE_MS: Final = 200  #: for the client's machine to report that it has disconnected
-_HALF_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
-
-
-class ClientSocket(Protocol):
-    """The connection of a request, which the worker has added to the environ."""
-
-    def fileno(self) -> int:
-        """Return its descriptor."""
-
-    def probe(self) -> None:
-        """Send a byte to find out whether a client that has closed its end still waits."""
 
 
 @blueprint.post("/v2/migrate")
@@ -104,7 +95,7 @@ def _migrate(body: MigrateRequest) -> ResponseReturnValue:
         migration = prepare_stored(services, wanted)
         if wanted.dry_run:
             return ok(_plan(services, migration))
-        is_wanted = _always if detached else _client_waits(environ.get("gunicorn.socket"))
+        is_wanted = _always if detached else _client_waits(environ.get(PEER))
         if _LINES in environ.get("HTTP_ACCEPT", ""):
             lines = _lines(services, migration, is_wanted, request_id_of(environ))
             return Response(lines, mimetype=_LINES)
@@ -182,18 +173,18 @@ def _always() -> bool:
     return True
 
 
-def _client_waits(client: ClientSocket | None) -> Callable[[], bool]:
+def _client_waits(client: Peer | None) -> Callable[[], bool]:
     """Return a function that returns whether *client* still waits for the answer."""
     if client is None:
         return _always
 
     def waits() -> bool:
         poll = select.poll()
-        poll.register(client.fileno(), _HALF_CLOSED)
+        poll.register(client.fileno(), client.hang_up)
         events = poll.poll(0)
-        if events and not events[0][1] & _GONE:  # its sending has ended, or all of it
+        if events and not events[0][1] & _GONE:  # it has ended its sending, or disconnected
             client.probe()
-            poll.modify(client.fileno(), 0)  # which leaves what is always reported: that the connection is broken
+            poll.modify(client.fileno(), 0)  # errors and hang-ups are always reported
             events = poll.poll(_ANSWER_TO_PROBE_MS)
         return not events
 
