@@ -12,7 +12,6 @@ migration changed them, if their dependencies exist. Objects made only by a migr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
@@ -22,7 +21,7 @@ from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.printed import alike_in
 from migrations_engine.diff.sequences import sometimes_free, target_sequence, with_free_sequences
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
-from migrations_engine.diff.target_relations import alike, target_table, target_view
+from migrations_engine.diff.target_relations import alike, target_table, target_view, users_of
 from migrations_engine.diff.target_types import target_type
 from migrations_engine.diff.use_order import labels_by_use
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation
@@ -50,7 +49,9 @@ def target_catalog(sources: Sources) -> Catalog:
         "sequences": tuple(sequence for sequence in sequences if sequence.label not in owned),
         "objects": tuple(_objects(sources)),
     }
-    sources = replace(sources, declared=_without_gone(sources.declared, replace(Catalog(), **merged)))
+    target = replace(Catalog(), **merged)
+    declared, actual = (_without_gone(side, target) for side in (sources.declared, sources.actual))
+    sources = replace(sources, declared=declared, actual=actual)
     merged["comments"] = _comments(sources)
     for field in fields(Catalog):
         if field.name not in (*merged, "server_version", "column_users", "text"):
@@ -115,10 +116,9 @@ def _as_migrated(versions: Versions[Relation]) -> Relation | None:
 
 def _without_users_of(relation: Relation, complete: Relation | None, columns: Iterable[str]) -> Relation:
     """Return *relation* with attachments that use dropped *columns* as the migrations leave them."""
-    names = "|".join(re.escape(name) for name in columns)
-    used = re.compile(rf'(?<![\w"])(?:{names})(?![\w"])|"(?:{names})"')
+    uses = users_of(columns)
     left = complete.attachments if complete else ()
-    found = (alike(item, left) if used.search(item.definition) else item for item in relation.attachments)
+    found = (alike(item, left) if uses(item) else item for item in relation.attachments)
     return replace(relation, attachments=tuple(item for item in found if item is not None))
 
 
@@ -142,28 +142,28 @@ def _objects(sources: Sources) -> Iterator[DatabaseObject]:
             yield chosen
 
 
-def _without_gone(declared: Catalog, target: Catalog) -> Catalog:
-    """Return *declared* without comments and privileges on what is not in *target*."""
-    gone = [*_gone(declared, target)]
+def _without_gone(catalog: Catalog, target: Catalog) -> Catalog:
+    """Return *catalog* without comments and privileges on what is not in *target*."""
+    gone = [*_gone(catalog, target)]
     if not gone:
-        return declared
+        return catalog
     places = {(relation.label, item.name) if relation else (item.label, None) for item, relation in gone}
     return replace(
-        declared,
-        comments=tuple(one for one in declared.comments if not any(is_on(one[1], *place) for place in gone)),
+        catalog,
+        comments=tuple(one for one in catalog.comments if not any(is_on(one[1], *place) for place in gone)),
         privileges=tuple(
-            one for one in declared.privileges if places.isdisjoint([(one.label, None), (one.label, one.column)])
+            one for one in catalog.privileges if places.isdisjoint([(one.label, None), (one.label, one.column)])
         ),
         text=None,
     )
 
 
-def _gone(declared: Catalog, target: Catalog) -> Iterator[tuple[Any, Relation | None]]:
-    """Yield the declared objects that are not in *target*, members with their relation."""
+def _gone(catalog: Catalog, target: Catalog) -> Iterator[tuple[Any, Relation | None]]:
+    """Yield the objects of *catalog* that are not in *target*, members with their relation."""
     types, sequences = ({item.label for item in items} for items in (target.types, target.sequences))
-    yield from ((item, None) for item in declared.types if item.label not in types)
-    yield from ((item, None) for item in declared.sequences if item.label not in sequences)
-    for relation in declared.relations:
+    yield from ((item, None) for item in catalog.types if item.label not in types)
+    yield from ((item, None) for item in catalog.sequences if item.label not in sequences)
+    for relation in catalog.relations:
         kept = target.relation_by_label.get(relation.label)
         if kept is None:
             yield relation, None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Final, TypeVar
@@ -47,9 +48,22 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
 
 def target_view(versions: Versions[Relation]) -> Relation | None:
     """Return the target of the view; None if it should not exist."""
-    if versions.declared is None:
+    declared, actual = versions.declared, versions.actual
+    if declared is None:
         return versions.undeclared()
-    return _with_attachments(versions)
+    view = _with_attachments(versions)
+    gone = [column.name for column in actual.columns if declared.column(column.name) is None] if actual else []
+    if not gone:
+        return view
+    uses = users_of(gone)
+    return replace(view, attachments=tuple(item for item in view.attachments if not uses(item)))
+
+
+def users_of(columns: Iterable[str]) -> Callable[[Attachment], bool]:
+    """Return a function that returns whether an attachment names one of *columns*."""
+    names = "|".join(re.escape(name) for name in columns)
+    used = re.compile(rf'(?<![\w"])(?:{names})(?![\w"])|"(?:{names})"')
+    return lambda attachment: used.search(attachment.definition) is not None
 
 
 def _columns(versions: Versions[Relation]) -> Iterator[Column]:

@@ -16,7 +16,8 @@ from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
 from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
-from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, makes_rows, may_draw
+from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, makes_rows, may_draw, text_executed
+from migrations_engine.deploy.migrations.missing_views import restore_views
 from migrations_engine.deploy.migrations.outdated import History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
 from migrations_engine.deploy.migrations.renames import take_back_renames
@@ -74,6 +75,7 @@ class StatementRunner:
         self._session = session
         self._functions = functions
         self._add_declared = add_declared
+        self._declared = declared
         self._made = MadeByMigrations()
         self._history = History(migrations, declared, before or Catalog())
         self._postponed = PostponedConstraints(session, self._history.new_tables)
@@ -149,7 +151,7 @@ class StatementRunner:
             parts = separate_actions(statement)
             if not parts and self._is_satisfied(statement, exc):
                 self.report_satisfied(file, statement)
-            elif exc.sqlstate in UNDEFINED and (self._functions.deploy_early() or self._add_declared(exc)):
+            elif exc.sqlstate in UNDEFINED and self._create_what_lacks(statement, exc):
                 self._run(file, statement)
             elif parts:
                 self._run_parts(file, statement, parts)
@@ -167,6 +169,12 @@ class StatementRunner:
                 raise self._failure(file, statement, exc) from exc
         else:
             self._note(file, statement)
+
+    def _create_what_lacks(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Create declared objects that *statement*, refused with *exc*, may need. Return whether there were any."""
+        if self._functions.deploy_early() or self._add_declared(exc):
+            return True
+        return restore_views(self._session, self._declared, text_executed(statement, exc) + str(exc))
 
     def _run_parts(self, file: SchemaFile, statement: SqlStatement, parts: Sequence[str]) -> None:
         for text in parts:

@@ -1,0 +1,61 @@
+"""Creates declared views again that earlier migrations have dropped, for a later one that uses them.
+
+Views are as declared at the end of every deploy. So a database that ran each migration with a deploy of its own had the
+view again when the later migration ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import psycopg
+
+from migrations_engine.catalog import read_catalog
+from migrations_engine.deploy.ddl import Alteration, alterations
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.diff import Difference, diff_catalogs
+from migrations_engine.model import Catalog, Relation
+from migrations_engine.source.attribution import mentions_name
+
+_STEP: Final = "migrations"
+
+
+def restore_views(session: DeploySession, declared: Catalog, text: str) -> bool:
+    """Create the missing *declared* views that *text* names, and those they use. Return whether there were any."""
+    diff = diff_catalogs(actual=read_catalog(session.connection), wanted=declared)
+    missing = {item.table: item for item in diff.changes if item.change_type == "add_view"}
+    named = [label for label, item in missing.items() if mentions_name(text, _view(item).name)]
+    chosen = _with_used(named, missing)
+    waiting = list(alterations(replace(diff, changes=tuple(item for item in diff.changes if item in chosen))))
+    total, number = len(waiting), len(waiting) + 1
+    while len(waiting) < number:
+        number = len(waiting)
+        waiting = [alteration for alteration in waiting if not _runs(session, alteration)]
+    return number < total
+
+
+def _with_used(labels: list[str], missing: Mapping[str, Difference]) -> list[Difference]:
+    """Return the missing views of *labels*, and those under them."""
+    found: dict[str, Difference] = {}
+    while labels:
+        label = labels.pop()
+        if label in missing and label not in found:
+            found[label] = missing[label]
+            labels += _view(missing[label]).uses
+    return [*found.values()]
+
+
+def _view(difference: Difference) -> Relation:
+    assert isinstance(difference.wanted, Relation)
+    return difference.wanted
+
+
+def _runs(session: DeploySession, alteration: Alteration) -> bool:
+    try:
+        with session.savepoint():
+            session.run(alteration.sql, step=_STEP, effect=f"{alteration.table} is made again, for a migration")
+    except psycopg.Error:
+        return False
+    return True

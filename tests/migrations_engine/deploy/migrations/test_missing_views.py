@@ -1,0 +1,52 @@
+"""Migrations that use a view which an earlier one has dropped, to make room, and which is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from migrations_engine import MigrationFailed
+from tests.migrations_engine.conftest import Tenant, files
+from tests.support.structure import structure_of
+
+TABLES = """\
+CREATE TABLE t (id int PRIMARY KEY, a {});
+CREATE TABLE log (n bigint);
+CREATE VIEW below AS SELECT id, a FROM t;
+CREATE VIEW v AS SELECT id, a FROM below;
+"""
+MAKING_ROOM = "DROP VIEW v; DROP VIEW below; ALTER TABLE t ALTER a TYPE bigint;"
+USES = {
+    "reads it": "INSERT INTO log SELECT count(*) FROM v;",
+    "makes a view of it": "CREATE VIEW w AS SELECT id FROM v;",
+    "changes it": "GRANT SELECT ON v TO PUBLIC; COMMENT ON COLUMN v.a IS 'x'; ALTER VIEW v ALTER a SET DEFAULT 1;",
+    "writes through it": "INSERT INTO v VALUES (3, 4);",
+    "calls a function that reads it": "INSERT INTO log SELECT f();",
+}
+FUNCTION = "CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM v); END $$;"
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_view_is_there_again(make_database: Callable[[], str], use: str):
+    each, jumping, new = (Tenant(make_database()) for _ in range(3))
+    first = files(TABLES.format("int"), functions=FUNCTION)
+    then = files(TABLES.format("bigint"), MAKING_ROOM, functions=FUNCTION)
+    last = files(TABLES.format("bigint"), MAKING_ROOM, USES[use], functions=FUNCTION)
+    for tenant in (each, jumping):
+        tenant.register(first)
+        tenant.execute("INSERT INTO t VALUES (1, 1)")
+    each.migrate(then)
+    assert each.migrate(last).differences == jumping.migrate(last).differences == new.register(last).differences == ()
+    assert structure_of(each.conninfo) == structure_of(jumping.conninfo) == structure_of(new.conninfo)
+    for table in ("t", "log"):
+        assert each.rows(f"SELECT * FROM {table}") == jumping.rows(f"SELECT * FROM {table}")
+
+
+def test_a_view_that_cannot_be_made_is_no_help(make_database: Callable[[], str]):
+    """The error is that of the migration."""
+    new = Tenant(make_database())
+    migrations = ("DROP VIEW v; ALTER TABLE t DROP COLUMN a CASCADE;", USES["reads it"])
+    tables = TABLES.format("int")
+    with pytest.raises(MigrationFailed, match=r'migrations/002\.pssql, line 1 failed: relation "v" does not exist'):
+        new.register(files(tables, *migrations, functions=FUNCTION))
