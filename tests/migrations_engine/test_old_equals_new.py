@@ -50,6 +50,17 @@ UNNAMED = (
     "ALTER TABLE t ADD CHECK (a > 0 AND b <> 'x'); ALTER TABLE t ADD EXCLUDE (b WITH =);",
 )
 
+ONE = "CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x';"
+TWO = "CREATE FUNCTION f(x int, y int DEFAULT 0) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x + y';"
+CALLING = (
+    "CREATE FUNCTION atomic() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT f(1) + {0}; END;"
+    "CREATE FUNCTION plain() RETURNS int LANGUAGE sql AS 'SELECT f(1) + {0}';"
+)
+CALLERS = (
+    "ALTER TABLE t ADD CHECK (f(a) > 0); CREATE INDEX i ON t (f(a));"
+    "CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW WHEN (f(NEW.a) > 5) EXECUTE FUNCTION tr();"
+)
+
 HISTORIES = (
     History(
         name="migrations and declarations add the same without naming it",
@@ -288,6 +299,38 @@ HISTORIES = (
         name="a migration drops a view to make room for another one of its columns",
         versions=(tables(T + VIEW), tables(T + "CREATE VIEW v AS SELECT b, a, id FROM t;", "DROP VIEW v;")),
         told=(MADE.format("v as view", "drops or renames it", "what is declared"),),
+    ),
+    History(
+        name="a parameter with a default is added, and other functions, a view, a check, an index and a trigger call it",
+        versions=(
+            tables(T + CALLERS, functions=ONE + TR + CALLING.format(0)),
+            tables(T + CALLERS + "CREATE VIEW v AS SELECT f(a) AS b FROM t;", functions=TWO + TR + CALLING.format(1)),
+        ),
+        rows="INSERT INTO t VALUES (1, 1)",
+    ),
+    History(
+        name="a parameter with a default is added, and a migration calls the function and another new one",
+        versions=(
+            tables(T, functions=ONE),
+            tables(
+                T,
+                "UPDATE t SET a = n(); UPDATE t SET a = f(a);",
+                functions=TWO + "CREATE FUNCTION n() RETURNS int LANGUAGE sql AS 'SELECT 5';",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 1)",
+    ),
+    History(
+        name="a migration makes a materialized view with other columns, and an index on them",
+        versions=(
+            tables(T),
+            tables(
+                T + "CREATE MATERIALIZED VIEW m AS SELECT id, a FROM t; CREATE INDEX m_a ON m (a);",
+                "DROP MATERIALIZED VIEW IF EXISTS m; CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM t;"
+                "CREATE INDEX m_n ON m (n);",
+            ),
+        ),
+        told=(MADE.format("m.m_a as USING btree (a)", "drops or renames it", "what is declared"),),
     ),
     History(
         name="a migration drops an index, a trigger, a policy and a comment",

@@ -53,7 +53,9 @@ class FunctionDeployer:
         self._take_backs = frozenset(state.last.get("take_backs", ()))  # of the last deploy's files
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         self._kept = unchanged_files(files, state)
-        self._runner = FunctionRunner(session, self._routines, self._known, self._beside_tables if is_new else ())
+        already_made = self._beside_tables if is_new else ()
+        labels = frozenset(file.label for file in files)
+        self._runner = FunctionRunner(session, self._routines, self._known, already_made, labels)
         self._objects = EarlyObjects(session, schema) if is_new else None
         self._ran_again: set[SchemaFile] = set()
         self._earlier: EarlierRoutines | None = None  #: before the migrations, if there are any

@@ -25,6 +25,9 @@ _NEVER_REPLACED: Final = frozenset({"42710", "42P07"})
 _ALREADY_THERE: Final = _NEVER_REPLACED | {"42723"}
 #: OR REPLACE is refused for a changed result, argument name or kind, and a removed default.
 _REPLACEMENT_REFUSED: Final = frozenset({"42P13", "42809"})
+#: A call fits an old function and the new one that replaces it, of other arguments.
+_AMBIGUOUS: Final = frozenset({"42725"})
+_TO_BE_REPLACED: Final = _ALREADY_THERE | _REPLACEMENT_REFUSED | _AMBIGUOUS
 
 
 class FunctionRunner:
@@ -32,6 +35,7 @@ class FunctionRunner:
 
     :param known: the routines of earlier deploys, by identity
     :param already_made: files whose routines exist, because they are parts of files that ran whole
+    :param labels: of all files that may create routines
     :ivar made: the routines of each file that has run
     :ivar replaced: routines that were renamed, to be dropped later, each with the file that replaces it
     :ivar old_oids: the oids of the *known* routines before the first file ran
@@ -44,11 +48,13 @@ class FunctionRunner:
         routines: Routines,
         known: Mapping[str, DeployedFunction],
         already_made: Collection[SchemaFile],
+        labels: Collection[str],
     ) -> None:
         self._session = session
         self._routines = routines
         self._known = known
         self._already_made = already_made
+        self._labels = labels
         self.made: dict[SchemaFile, list[MadeRoutine]] = {}
         self.replaced: dict[OldRoutine, SchemaFile] = {}
         self.old_oids: frozenset[int] = frozenset()
@@ -79,7 +85,7 @@ class FunctionRunner:
             self._session,
             run_file,
             error_class=FunctionDeployFailed,
-            retried=UNDEFINED | _ALREADY_THERE | _REPLACEMENT_REFUSED,
+            retried=UNDEFINED | _TO_BE_REPLACED,
         )
         if not together.run_together(files):
             for file in files:
@@ -131,11 +137,15 @@ class FunctionRunner:
 
     def _run_replacing(self, file: SchemaFile) -> None:
         """Run *file*. Replace its existing functions, or rename them, to be dropped later."""
+        self._run_or_replace(file)
+        self._move_overloads_aside(file)
+
+    def _run_or_replace(self, file: SchemaFile) -> None:
         try:
             with self._session.savepoint():
                 self._run(file)
         except psycopg.Error as exc:
-            if exc.sqlstate not in _ALREADY_THERE | _REPLACEMENT_REFUSED:
+            if exc.sqlstate not in _TO_BE_REPLACED:
                 raise
             try:
                 with self._session.savepoint():
@@ -145,9 +155,24 @@ class FunctionRunner:
                 is_block = refusal.sqlstate in _ALREADY_THERE and creates_routines_in_block(file)
                 if refusal.sqlstate in _NEVER_REPLACED or is_block:
                     raise self._never_replaced(file, refusal) from refusal
-                if refusal.sqlstate not in _ALREADY_THERE | _REPLACEMENT_REFUSED:
+                if refusal.sqlstate not in _TO_BE_REPLACED:
                     raise
                 self._replace(file)
+
+    def _move_overloads_aside(self, file: SchemaFile) -> None:
+        """Rename the functions that *file* has given other arguments, to be dropped later.
+
+        Beside the new ones, which may have a default for an added argument, they make calls ambiguous.
+        """
+        made = {(routine.schema, routine.name) for routine in self.made[file]}
+        current = {routine.identity for routine in self.all_made}
+        for known in self._known.values():
+            is_of_file = known.file == file.label or known.file not in self._labels
+            if is_of_file and known.exists and known.identity not in current:
+                for routine in self._routines.of_identity(known.identity):
+                    if (routine.schema, routine.name) in made:
+                        self._routines.move_aside(routine)
+                        self.replaced[routine] = file
 
     def _never_replaced(self, file: SchemaFile, refusal: psycopg.Error) -> EngineError:
         advice = "; a file of functions/ runs again when it has changed, so let it DROP … IF EXISTS what it makes"
