@@ -131,7 +131,8 @@ class Comparison:
             return False
         self._added_early = True
         diff = self._counted(self._undeclared(lambda item: item.change_type in _EARLY))
-        safe = tuple(item for item in diff.changes if item.compatibility == "safe")
+        possible = (item.to_be_filled() if self._is_mentioned(item) else item for item in diff.changes)
+        safe = tuple(item for item in possible if item.compatibility == "safe")
         self._add(replace(diff, changes=safe), early=True)
         return bool(diff)
 

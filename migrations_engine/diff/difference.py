@@ -84,3 +84,15 @@ class Difference:
         elif verdict.decided_by_rows:
             verdict = verdict._replace(reason=f"{verdict.reason}; existing rows violate it")
         return replace(self, rows_at_risk=rows, verdict=verdict)
+
+    def to_be_filled(self) -> Self:
+        """Return the addition of a NOT NULL column without the constraint, if rows prevent it; itself otherwise."""
+        column = self.wanted
+        if self.compatibility == "safe" or self.change_type != "add_column" or not isinstance(column, Column):
+            return self
+        nullable = replace(
+            column, not_null=False, not_null_name=None, not_null_no_inherit=False, not_null_unvalidated=False
+        )
+        return replace(
+            self, wanted=nullable, verdict=safe("existing rows get NULL, until a migration fills the column")
+        )

@@ -35,6 +35,11 @@ class NamedObject:
     name: str | None  #: None for an index or statistics object without a name
     table: ObjectName | None = None  #: of an index, trigger, policy or rule
 
+    @property
+    def address(self) -> tuple[str, str | None]:
+        """The schema and the name; the default schema if it is not qualified."""
+        return (self.schema or DEFAULT_SCHEMA, self.name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableAction:

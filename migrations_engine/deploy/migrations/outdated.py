@@ -35,7 +35,7 @@ from migrations_engine.source.statements import SqlStatement
 
 _EMPTY: Final = Catalog()
 _INVALID_VALUE: Final = "22P02"
-_IN_USE: Final = "2BP01"
+IN_USE: Final = "2BP01"  #: SQLSTATE: other objects depend on what is dropped
 _OF_ANOTHER_KIND: Final = frozenset({"42601", "55000"})  #: the column is an identity or generated one, or is not
 _OPTION: Final = r"GENERATED|INCREMENT|MINVALUE|MAXVALUE|START|CACHE|CYCLE|NO"  #: of the sequence of an identity column
 _SETTING_DEFAULT: Final = re.compile(r"ALTER\s+(?:COLUMN\s+)?\S+\s+SET\s+DEFAULT\b", re.IGNORECASE)
@@ -115,7 +115,7 @@ class History:
 
     def makes_needless(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether *statement*, refused with *exc*, is about what later ones or the declarations replace."""
-        if exc.sqlstate == _IN_USE:
+        if exc.sqlstate == IN_USE:
             return self._drops_what_is_new(statement)
         if self._is_declared_otherwise(file, statement, exc):
             return True

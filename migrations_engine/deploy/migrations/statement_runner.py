@@ -18,7 +18,7 @@ from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, un
 from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
 from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, makes_rows, may_draw, text_executed
 from migrations_engine.deploy.migrations.missing_views import restore_views
-from migrations_engine.deploy.migrations.outdated import History
+from migrations_engine.deploy.migrations.outdated import IN_USE, History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
 from migrations_engine.deploy.migrations.renames import take_back_renames
 from migrations_engine.deploy.migrations.satisfied import (
@@ -34,6 +34,7 @@ from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
+from migrations_engine.source.names import dropped_names
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
@@ -47,6 +48,7 @@ _FOR_NEW_DATABASES: Final = (
     "they are"
 )
 _NAME_COLUMNS: Final = "name the columns that the table had then, and repeat the request with force; or "
+_VIEWS: Final = frozenset({"VIEW", "MATERIALIZED VIEW"})
 _HEADLINE: Final = 120  #: characters of a statement in messages
 _READ_FOR_HEADLINE: Final = 1000  #: characters of a statement that are read for a message, with comments
 
@@ -198,6 +200,8 @@ class StatementRunner:
         """Drop what prevents *statement* until the migrations have run, and return whether there was anything."""
         if exc.sqlstate in TYPE_IN_USE:
             return self._drop_users(statement)
+        if exc.sqlstate == IN_USE:
+            return self._drop_users_of_dropped(statement)
         return self._postponed.postpone(exc, self._failure(file, statement, exc))
 
     def _run_with_key(self, file: SchemaFile, statement: SqlStatement) -> bool:
@@ -217,10 +221,20 @@ class StatementRunner:
         change = type_change(altered.actions[0]) if altered is not None else None
         return altered is not None and change is not None and self._drop_users_of(altered.table.address, change.column)
 
-    def _drop_users_of(self, table: tuple[str, str], column: str) -> bool:
-        """Drop the declared views, policies and the like that use a column. Return whether there were any."""
+    def _drop_users_of_dropped(self, statement: SqlStatement) -> bool:
+        """Drop the declared views, functions and the like that use a column or view which *statement* drops."""
+        altered = alter_table_actions(statement)
+        if altered is not None:
+            (action,) = altered.actions
+            return action.kind == "DROP COLUMN" and self._drop_users_of(altered.table.address, action.name)
+        views = [named.address for named in dropped_names(statement) if named.kind in _VIEWS]
+        dropped = [self._drop_users_of(view) for view in views]
+        return any(dropped)
+
+    def _drop_users_of(self, address: tuple[str, str | None], column: str | None = None) -> bool:
+        """Drop the declared views, policies and the like that use a column or view. Return whether there were any."""
         relations = read_catalog(self._session.connection).relations
-        relation = next((one for one in relations if (one.schema, one.name) == table), None)
+        relation = next((one for one in relations if (one.schema, one.name) == address), None)
         try:
             return relation is not None and self._dependants.drop_of_relation(relation, column=column)
         except MigrationFailed:
