@@ -59,7 +59,7 @@ class Attachments:
         """
         files = [file for file in attachment_files(self._schema) if file not in self._functions.made_early]
         runner = FileRunner(self._session, self._run, error_class=FunctionDeployFailed)
-        runner.run_all(files, self._functions.deploy_early)
+        runner.run_all(files, self._functions.deploy_routines_early)
 
     def catalog(self) -> Catalog:
         """Return the catalog with the attachments that can already be created. The database is not changed."""
@@ -70,7 +70,7 @@ class Attachments:
             runner = self._tolerant_runner(set())
             functions = FunctionDeployer(self._session, self._schema, DeployState(), is_new=True)
             failed = runner.run_what_works(files)
-            while failed and functions.deploy_early():
+            while failed and functions.deploy_routines_early():
                 failed = runner.run_what_works([file for file, _ in failed])
             return read_catalog(self._session.connection)
 

@@ -81,11 +81,16 @@ class FunctionDeployer:
 
         In a new database, create operators and the like, too. In others, the comparison finds them missing.
         """
+        is_new = self.deploy_routines_early()
+        return (self._objects is not None and self._objects.make()) or is_new
+
+    def deploy_routines_early(self) -> bool:
+        """Create functions alone early, for the step that creates the other objects of ``functions/``."""
         pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
         is_new = bool(pending) and self._runner.run_what_works(pending) > 0
         if is_new and self._earlier is not None:
             self._earlier.note()
-        return (self._objects is not None and self._objects.make()) or is_new
+        return is_new
 
     def is_missing(self, message: str) -> bool:
         """Return whether *message* names a function whose file has not run."""
