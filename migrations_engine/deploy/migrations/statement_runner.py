@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -81,11 +82,11 @@ class StatementRunner:
         self._made = MadeByMigrations()
         self._history = History(migrations, declared, before or Catalog())
         self._postponed = PostponedConstraints(session, self._history.new_tables)
+        dependants = Dependants(session, (declared,), owned_routines=functions.owned, run_again=functions.run_again)
+        # No method of this object, which would keep itself, and the texts of files, until the garbage collector runs.
+        self._drop_users_of = partial(_drop_users_of, session, dependants)
         self._earlier_columns = EarlierColumns(session, self._history.new_tables, self._drop_users_of)
         self._unnamed_columns = UnnamedColumns(session, self._history)
-        self._dependants = Dependants(
-            session, (declared,), owned_routines=functions.owned, run_again=functions.run_again
-        )
         self._is_new = before is None
         self._taken_back: Collection[tuple[SchemaFile, int]] = ()
         if self._is_new:
@@ -231,15 +232,6 @@ class StatementRunner:
         dropped = [self._drop_users_of(view) for view in views]
         return any(dropped)
 
-    def _drop_users_of(self, address: tuple[str, str | None], column: str | None = None) -> bool:
-        """Drop the declared views, policies and the like that use a column or view. Return whether there were any."""
-        relations = read_catalog(self._session.connection).relations
-        relation = next((one for one in relations if (one.schema, one.name) == address), None)
-        try:
-            return relation is not None and self._dependants.drop_of_relation(relation, column=column)
-        except MigrationFailed:
-            return False  # then the error of PostgreSQL for the statement is clearer
-
     def _is_satisfied(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
         return is_satisfied(self._session, statement, exc, self._made, self._history.new_tables)
 
@@ -287,3 +279,15 @@ class StatementRunner:
                 stack.enter_context(positions_kept(self._session))
             stack.enter_context(self._session.savepoint())
             yield
+
+
+def _drop_users_of(
+    session: DeploySession, dependants: Dependants, address: tuple[str, str | None], column: str | None = None
+) -> bool:
+    """Drop the declared views, policies and the like that use a column or view. Return whether there were any."""
+    relations = read_catalog(session.connection).relations
+    relation = next((one for one in relations if (one.schema, one.name) == address), None)
+    try:
+        return relation is not None and dependants.drop_of_relation(relation, column=column)
+    except MigrationFailed:
+        return False  # then the error of PostgreSQL for the statement is clearer
