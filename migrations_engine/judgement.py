@@ -10,9 +10,10 @@ from migrations_engine.deploy.change_runner import described, without
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import Privilege
+from migrations_engine.model import Privilege, Type
 from migrations_engine.report import Change, SchemaValidation
 
+_TYPE_STAYS: Final = "drop_type"  #: a change type that no deploy applies
 _RIGHTS_ON_LATER_FUNCTIONS: Final = "DEFAULT FUNCTIONS"  #: ``Privilege.kind``
 
 
@@ -44,8 +45,9 @@ class Judgement:
         found = diff.validation()
         dangers = (*found.dataloss_changes, *found.incompatible_changes)
         self.accepted = dangers if self._force else tuple(change for change in dangers if change.key in self._earlier)
-        self.add(without((*found.safe_changes, *dangers), [] if self._force else self._earlier))
-        self._session.warnings += [*diff.warnings, *_changed_default_rights(diff)]
+        applied = [change for change in found.safe_changes if change.change_type != _TYPE_STAYS]
+        self.add(without((*applied, *dangers), [] if self._force else self._earlier))
+        self._session.warnings += [*diff.warnings, *_changed_default_rights(diff), *_types_that_stay(diff)]
         self._session.warnings += [
             f"left as it is since it was forced: {summary(replace(change, rows_at_risk=None))}"
             for change in self.accepted
@@ -72,6 +74,14 @@ def summary(change: Change) -> str:
     rows = change.rows_at_risk
     risk = "" if rows is None else f", {rows} {'row' if rows == 1 else 'rows'} at risk"
     return f"{described(change)}, {change.compatibility} ({change.reason}{risk})"
+
+
+def _types_that_stay(diff: CatalogDiff) -> Iterator[str]:
+    """Yield a warning for each type that is no longer declared. Functions or undeclared objects may use it."""
+    for item in diff.changes:
+        if item.change_type == _TYPE_STAYS and isinstance(item.found, Type):
+            kind = "DOMAIN" if item.found.kind == "domain" else "TYPE"
+            yield f"{item.table} is no longer declared and stays; to drop it, add a migration: DROP {kind} {item.table}"
 
 
 def _changed_default_rights(diff: CatalogDiff) -> Iterator[str]:

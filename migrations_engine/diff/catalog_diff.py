@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Self
 
 from migrations_engine.diff.columns import ColumnComparison
 from migrations_engine.diff.comments import diff_comments
-from migrations_engine.diff.difference import Difference, safe
+from migrations_engine.diff.difference import Difference, incompatible, safe
+from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.inheritance import with_own_defaults, without_followers
 from migrations_engine.diff.members import diff_attachments, diff_constraints
 from migrations_engine.diff.objects import diff_objects
@@ -114,10 +115,11 @@ def _relations(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iter
             differences.append(added(wanted.relation_by_label[label]))
         elif label not in asked:
             if label in earlier:
-                differences.append(dropped(found))
+                differences.append(_unless_used(dropped(found), actual, asked, earlier))
         elif found != asked[label]:
             sides = RelationSides(found=found, wanted=asked[label], former=earlier.get(label))
-            differences += _relation(sides, ColumnComparison.of(sides, actual, wanted), actual)
+            found_here = _relation(sides, ColumnComparison.of(sides, actual, wanted), actual)
+            differences += (_unless_used(difference, actual, asked, earlier) for difference in found_here)
     differences.sort(key=lambda difference: difference.table)
     yield from without_followers(differences, there)
 
@@ -141,6 +143,37 @@ def _relation(sides: RelationSides, columns: ColumnComparison, actual: Catalog) 
         yield from diff_view(sides)
         yield from columns.view_differences()
     yield from diff_attachments(sides)
+
+
+def _unless_used(
+    difference: Difference, actual: Catalog, wanted: Mapping[str, Relation], former: Collection[str]
+) -> Difference:
+    """Return the change of a view, which is incompatible if views that stay as they are use what it takes away."""
+    view, later = difference.found, difference.wanted
+    if difference.change_type not in ("alter_view", "drop_view") or not isinstance(view, Relation):
+        return difference
+    lost = {column.name for column in view.columns}
+    if isinstance(later, Relation):
+        lost -= {column.name for column in later.columns}
+    users = {
+        user.name
+        for user in actual.column_users
+        if (user.kind, user.relation) == ("view", view.label) and user.column in lost
+    }
+    views = [actual.relation_by_label[label] for label in sorted(users)]
+    staying = [found for found in views if _stays(found, wanted, former)]
+    if not staying:
+        return difference
+    verdict = incompatible(
+        f"{', '.join(user.label for user in staying)} would lack columns of it",
+        "; ".join(f"DROP {user.kind.upper()} {user.label}" for user in staying),
+    )
+    return replace(difference, verdict=verdict)
+
+
+def _stays(view: Relation, wanted: Mapping[str, Relation], former: Collection[str]) -> bool:
+    asked = wanted.get(view.label)
+    return view.label not in former if asked is None else canonical(asked.definition) == canonical(view.definition)
 
 
 def _warnings(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[str]:

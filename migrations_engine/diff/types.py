@@ -25,7 +25,7 @@ def diff_types(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iter
             yield from renamed_constraints(old, new)
     for old in actual.types:
         if former and old.label in former.type_by_label and old.label not in wanted.type_by_label:
-            verdict = safe("the type is no longer declared; it holds no rows and is left in place")
+            verdict = safe("the type is no longer declared; it holds no rows")
             yield Difference(change_type="drop_type", table=old.label, found=old, from_text=old.kind, verdict=verdict)
 
 
