@@ -23,6 +23,7 @@ _DOES_NOT_FIT: Final = "42"  #: SQLSTATE class of statements whose objects are m
 _SENSELESS: Final = (_DOES_NOT_FIT, "22")  #: SQLSTATE classes; the latter are unsuitable values
 #: SQLSTATEs of a change that is refused because other objects depend on the changed one.
 _IN_USE: Final = frozenset({"2BP01", "0A000"})
+_OF_ATTRIBUTES: Final = frozenset({"alter_attribute_type", "drop_attribute"})
 _TYPES: Final = frozenset({"add_type", "add_enum_value"})
 
 
@@ -115,6 +116,9 @@ class ChangeRunner:
         for difference in diff.changes:
             if isinstance(difference.found, DatabaseObject) and difference.as_change() in alteration.changes:
                 return self._dependants.drop_of_object(difference.found)
+        type_ = diff.actual.type_by_label.get(alteration.table)
+        if alteration.change.change_type in _OF_ATTRIBUTES and type_ is not None:
+            return self._dependants.drop_of_relation(type_, column=alteration.change.column)
         relation = diff.actual.relation_by_label.get(alteration.table)
         if relation is None:
             return False

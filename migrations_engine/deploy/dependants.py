@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import Catalog, Column, DatabaseObject, Relation
+from migrations_engine.model import Catalog, Column, DatabaseObject, Relation, Type
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
@@ -54,8 +54,12 @@ class Dependants:
         self._owned_routines = owned_routines
         self._run_again = run_again
 
-    def drop_of_relation(self, relation: Relation, *, column: str | None = None, constraint: str | None = None) -> bool:
-        """Drop the dependants of a relation, or of its column or constraint. Return whether there were any.
+    def drop_of_relation(
+        self, relation: Relation | Type, *, column: str | None = None, constraint: str | None = None
+    ) -> bool:
+        """Drop the dependants of a relation or composite type, or of its column or constraint.
+
+        Return whether there were any.
 
         :raises MigrationFailed: a dependant holds rows, or the schema does not create it
         """

@@ -9,6 +9,7 @@ from migrations_engine.diff.printed import as_printed
 from migrations_engine.diff.renaming import with_new_names
 from migrations_engine.diff.sources import Sources
 from migrations_engine.diff.target import target_catalog
+from migrations_engine.diff.type_alterations import columns_around_type
 from migrations_engine.diff.type_change import classify_type_change
 from migrations_engine.diff.use_order import labels_by_use
 
@@ -21,6 +22,7 @@ __all__ = [
     "as_printed",
     "change_type",
     "classify_type_change",
+    "columns_around_type",
     "diff_catalogs",
     "is_on",
     "labels_by_use",

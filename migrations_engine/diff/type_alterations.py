@@ -53,6 +53,17 @@ def columns_of_type(label: str, catalog: Catalog) -> list[tuple[Relation, Column
     ]
 
 
+def columns_around_type(label: str, catalog: Catalog) -> list[tuple[Relation, Column]]:
+    """Return the columns of tables with a type inside an array, composite type or range, without inherited ones."""
+    found = [one for one in columns_of_type(label, catalog) if TypeName.parse(one[1].type).is_array]
+    for name in _made_of(label, catalog):
+        if catalog.type_by_label[name].kind != "domain":
+            found += columns_of_type(name, catalog)
+        found += columns_around_type(name, catalog)
+    unique = {(relation.label, column.name): (relation, column) for relation, column in found}
+    return [one for one in unique.values() if one[0].is_table and not one[1].inherited]
+
+
 def _is_stored(label: str, catalog: Catalog) -> bool:
     """Return whether columns have values of a type, or of another type that contains it."""
     if columns_of_type(label, catalog) or any(_of_type(relation) == label for relation in catalog.relations):

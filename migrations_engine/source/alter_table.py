@@ -22,6 +22,7 @@ _CONSTRAINT_STARTS: Final = (
     ("exclude", "using"),
     ("exclude", "("),
 )
+_AFTER_TYPE: Final = frozenset({"using", "cascade", "restrict"})  #: keywords
 #: Keywords of an action before the name of its object, longer ones first.
 _ACTIONS: Final = (
     ("DROP CONSTRAINT", ("drop", "constraint")),
@@ -86,6 +87,8 @@ def _type_action(text: str) -> TableAction:
             if cursor.accept(verb, kind):
                 cursor.accept("if", "exists")
                 return TableAction(kind=f"{verb} {kind}".upper(), name=cursor.identifier(), text=text)
+    if cursor.accept("alter", "attribute"):
+        return TableAction(kind="ALTER ATTRIBUTE", name=cursor.identifier(), text=text)
     return TableAction(kind="OTHER", text=text)
 
 
@@ -128,23 +131,23 @@ def _action(text: str) -> TableAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeChange:
-    """An ``ALTER COLUMN … TYPE``."""
+    """An ``ALTER COLUMN … TYPE``, or that of an attribute."""
 
     column: str
     type: str  #: as written, with its collation
 
 
 def type_change(action: TableAction) -> TypeChange | None:
-    """Return the new type of a column if *action* changes it, else None."""
+    """Return the new type of a column or attribute if *action* changes it, else None."""
     cursor = Cursor(action.text)
-    if action.kind != "ALTER COLUMN" or action.name is None:
+    if action.kind not in ("ALTER COLUMN", "ALTER ATTRIBUTE") or action.name is None:
         return None
     cursor.accept("alter")
-    cursor.accept("column")
+    _ = cursor.accept("column") or cursor.accept("attribute")
     cursor.identifier()
     if not (cursor.accept("type") or cursor.accept("set", "data", "type")):
         return None
     written = [*islice(tokens(action.text), cursor.position, None)]
-    ends = (token.start for token in written if token.text.lower() == "using")
+    ends = (token.start for token in written if token.text.lower() in _AFTER_TYPE)
     end = next(ends, len(action.text))
     return TypeChange(column=action.name, type=action.text[written[0].start : end]) if written else None

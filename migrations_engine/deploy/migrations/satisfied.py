@@ -100,11 +100,11 @@ def is_satisfied(
 def _is_column_as_wanted(
     session: DeploySession, statement: SqlStatement, exc: psycopg.Error, new_tables: Collection[str]
 ) -> bool:
-    """Return whether a refused ALTER TABLE would not change the column.
+    """Return whether a refused ALTER TABLE or TYPE would not change the column or attribute.
 
     Its USING may fit the earlier type only, which no column of a new table has had.
     """
-    altered = alter_table_actions(statement)
+    altered = alter_table_actions(statement) or alter_type_actions(statement)
     if altered is None or len(altered.actions) != 1:
         return False
     (action,) = altered.actions

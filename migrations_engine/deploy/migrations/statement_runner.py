@@ -11,11 +11,12 @@ from typing import Final
 import psycopg
 import sqlparse
 
-from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
+from migrations_engine.deploy.migrations.declared_users import DeclaredUsers
+from migrations_engine.deploy.migrations.domains_in_use import alter_domain_in_use
 from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
 from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, makes_rows, may_draw, text_executed
 from migrations_engine.deploy.migrations.missing_views import restore_views
@@ -34,8 +35,6 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.alter_table import alter_table_actions, type_change
-from migrations_engine.source.names import dropped_names
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
@@ -49,7 +48,6 @@ _FOR_NEW_DATABASES: Final = (
     "they are"
 )
 _NAME_COLUMNS: Final = "name the columns that the table had then, and repeat the request with force; or "
-_VIEWS: Final = frozenset({"VIEW", "MATERIALIZED VIEW"})
 _HEADLINE: Final = 120  #: characters of a statement in messages
 _READ_FOR_HEADLINE: Final = 1000  #: characters of a statement that are read for a message, with comments
 
@@ -84,8 +82,9 @@ class StatementRunner:
         self._postponed = PostponedConstraints(session, self._history.new_tables)
         dependants = Dependants(session, (declared,), owned_routines=functions.owned, run_again=functions.run_again)
         # No method of this object, which would keep itself, and the texts of files, until the garbage collector runs.
-        self._drop_users_of = partial(_drop_users_of, session, dependants)
-        self._earlier_columns = EarlierColumns(session, self._history.new_tables, self._drop_users_of)
+        self._dependants = dependants
+        self._users = DeclaredUsers(session, dependants)
+        self._earlier_columns = EarlierColumns(session, self._history.new_tables, self._users.drop)
         self._unnamed_columns = UnnamedColumns(session, self._history)
         self._is_new = before is None
         self._taken_back: Collection[tuple[SchemaFile, int]] = ()
@@ -164,7 +163,7 @@ class StatementRunner:
                 self.report_satisfied(file, statement)
             elif self._make_room(file, statement, exc):
                 self._run(file, statement)
-            elif exc.sqlstate == NO_SUCH_KEY and self._run_with_key(file, statement):
+            elif self._run_with_key(file, statement, exc) or self._alter_domain(file, statement, exc):
                 self._note(file, statement)
             elif self._is_about_added_column(file, statement, exc):
                 self.report_satisfied(file, statement)
@@ -197,17 +196,24 @@ class StatementRunner:
         else:
             self._made.note(statement)
 
+    def _alter_domain(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Change a domain in a new database, where columns without values have it inside their types."""
+        if not self._is_new or exc.sqlstate not in TYPE_IN_USE:
+            return False
+        run = partial(self._session.run_statement, file, statement)
+        return alter_domain_in_use(self._session, self._dependants, statement, run)
+
     def _make_room(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Drop what prevents *statement* until the migrations have run, and return whether there was anything."""
         if exc.sqlstate in TYPE_IN_USE:
-            return self._drop_users(statement)
+            return self._users.drop_for_type(statement)
         if exc.sqlstate == IN_USE:
-            return self._drop_users_of_dropped(statement)
+            return self._users.drop_for_drop(statement)
         return self._postponed.postpone(exc, self._failure(file, statement, exc))
 
-    def _run_with_key(self, file: SchemaFile, statement: SqlStatement) -> bool:
+    def _run_with_key(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Run an INSERT with the unique index that its ON CONFLICT needs. Return False if it is refused still."""
-        if not self._history.may_have_had_other_keys(file, statement):
+        if exc.sqlstate != NO_SUCH_KEY or not self._history.may_have_had_other_keys(file, statement):
             return False
         try:
             with self._attempt([statement]), unique_index(self._session, statement):
@@ -215,22 +221,6 @@ class StatementRunner:
         except psycopg.Error:
             return False
         return True
-
-    def _drop_users(self, statement: SqlStatement) -> bool:
-        """Drop the declared views, policies and the like that use a column whose type *statement* changes."""
-        altered = alter_table_actions(statement)
-        change = type_change(altered.actions[0]) if altered is not None else None
-        return altered is not None and change is not None and self._drop_users_of(altered.table.address, change.column)
-
-    def _drop_users_of_dropped(self, statement: SqlStatement) -> bool:
-        """Drop the declared views, functions and the like that use a column or view which *statement* drops."""
-        altered = alter_table_actions(statement)
-        if altered is not None:
-            (action,) = altered.actions
-            return action.kind == "DROP COLUMN" and self._drop_users_of(altered.table.address, action.name)
-        views = [named.address for named in dropped_names(statement) if named.kind in _VIEWS]
-        dropped = [self._drop_users_of(view) for view in views]
-        return any(dropped)
 
     def _is_satisfied(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
         return is_satisfied(self._session, statement, exc, self._made, self._history.new_tables)
@@ -279,15 +269,3 @@ class StatementRunner:
                 stack.enter_context(positions_kept(self._session))
             stack.enter_context(self._session.savepoint())
             yield
-
-
-def _drop_users_of(
-    session: DeploySession, dependants: Dependants, address: tuple[str, str | None], column: str | None = None
-) -> bool:
-    """Drop the declared views, policies and the like that use a column or view. Return whether there were any."""
-    relations = read_catalog(session.connection).relations
-    relation = next((one for one in relations if (one.schema, one.name) == address), None)
-    try:
-        return relation is not None and dependants.drop_of_relation(relation, column=column)
-    except MigrationFailed:
-        return False  # then the error of PostgreSQL for the statement is clearer

@@ -1,0 +1,50 @@
+"""Drops declared objects that use what a migration changes or drops. They hold no rows, and are created again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from migrations_engine.catalog import read_catalog
+from migrations_engine.deploy.dependants import Dependants
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.errors import MigrationFailed
+from migrations_engine.model import Relation, Type
+from migrations_engine.source.alter_table import alter_table_actions, alter_type_actions, type_change
+from migrations_engine.source.names import dropped_names
+from migrations_engine.source.statements import SqlStatement
+
+_VIEWS: Final = frozenset({"VIEW", "MATERIALIZED VIEW"})
+
+
+class DeclaredUsers:
+    """The declared views, policies, functions and the like of the database of *session*."""
+
+    def __init__(self, session: DeploySession, dependants: Dependants) -> None:
+        self._session = session
+        self._dependants = dependants
+
+    def drop_for_type(self, statement: SqlStatement) -> bool:
+        """Drop those of a column or attribute whose type *statement* changes. Return whether there were any."""
+        altered = alter_table_actions(statement) or alter_type_actions(statement)
+        change = type_change(altered.actions[0]) if altered is not None else None
+        return altered is not None and change is not None and self.drop(altered.table.address, change.column)
+
+    def drop_for_drop(self, statement: SqlStatement) -> bool:
+        """Drop those of a column or of views that *statement* drops. Return whether there were any."""
+        altered = alter_table_actions(statement)
+        if altered is not None:
+            (action,) = altered.actions
+            return action.kind == "DROP COLUMN" and self.drop(altered.table.address, action.name)
+        views = [named.address for named in dropped_names(statement) if named.kind in _VIEWS]
+        dropped = [self.drop(view) for view in views]
+        return any(dropped)
+
+    def drop(self, address: tuple[str, str | None], column: str | None = None) -> bool:
+        """Drop those of a column, attribute or view. Return whether there were any, and all of them are declared."""
+        catalog = read_catalog(self._session.connection)
+        known: list[Relation | Type] = [*catalog.relations, *catalog.types]
+        item = next((one for one in known if (one.schema, one.name) == address), None)
+        try:
+            return item is not None and self._dependants.drop_of_relation(item, column=column)
+        except MigrationFailed:
+            return False  # then the error of PostgreSQL for the statement is clearer
