@@ -10,10 +10,10 @@ from typing import Final
 from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe, unless_refused
 from migrations_engine.diff.expression import canonical_default
 from migrations_engine.diff.generated_columns import columns_made_again, expression, generated_from, generation
-from migrations_engine.diff.sequences import own_default
+from migrations_engine.diff.sequences import own_default, replaced_sequence_verdict, sequence_verdict
 from migrations_engine.diff.sides import ColumnSides, RelationSides
 from migrations_engine.diff.type_change import TypeName, classify_type_change
-from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Sequence, Type
+from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Type
 
 _LATER_ROWS: Final = "it applies only to rows that are added later"
 _PROPERTIES: Final = ("storage", "compression", "statistics")
@@ -28,6 +28,7 @@ class ColumnComparison:
     users: tuple[ColumnUser, ...]  #: of any column of the database
     server_version: int
     made_again: frozenset[str]  #: names of generated columns that can only be dropped and added again
+    relations: tuple[Relation, ...]  #: of the database
 
     @classmethod
     def of(cls, sides: RelationSides, actual: Catalog, wanted: Catalog) -> ColumnComparison:
@@ -39,6 +40,7 @@ class ColumnComparison:
             users=actual.column_users,
             server_version=actual.server_version,
             made_again=frozenset(columns_made_again(sides, actual, types)),
+            relations=actual.relations,
         )
 
     def differences(self) -> Iterator[Difference]:
@@ -183,8 +185,7 @@ class ColumnComparison:
         old, new = sides.found, sides.wanted
         if old.identity == new.identity:
             return
-        replaced = old.is_serial and new.identity is not None
-        verdict = incompatible("the serial column's sequence would be replaced") if replaced else safe(_LATER_ROWS)
+        verdict = replaced_sequence_verdict(old, new, self.relations) or safe(_LATER_ROWS)
         yield self._difference("alter_column_identity", old, new, (_identity(old), _identity(new)), verdict)
 
     def _default(self, sides: ColumnSides) -> Iterator[Difference]:
@@ -194,7 +195,8 @@ class ColumnComparison:
             return "serial" if column.is_serial else canonical_default(column.default, column.type)
 
         old, new = sides.found, sides.wanted
-        if key(old) == key(new) or (old.is_serial and new.identity):
+        is_with_identity = (new.identity and not old.identity) or (old.identity and new.is_serial)
+        if key(old) == key(new) or is_with_identity:
             return
         texts = (own_default(old), own_default(new))
         left = "; the sequence is left in place" if old.is_serial and not new.is_serial else ""
@@ -260,13 +262,6 @@ class ColumnComparison:
 def _is_in_partition_key(column: Column, relation: Relation) -> bool:
     name = re.escape(column.name)
     return bool(re.search(rf'(?<![\w"]){name}(?![\w"])|"{name}"', relation.partition_key or ""))
-
-
-def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
-    """Return the verdict for changed options: whether numbers that were drawn are still in the range."""
-    if new.minimum <= old.minimum and new.maximum >= old.maximum:
-        return safe("it applies only to numbers that are drawn later")
-    return incompatible("numbers that were drawn may be out of range")
 
 
 def _identity(column: Column) -> str | None:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from migrations_engine.diff.difference import Verdict, incompatible, safe
 from migrations_engine.diff.sources import Versions, together
-from migrations_engine.model import Catalog, Column, Sequence
+from migrations_engine.model import Catalog, Column, Relation, Sequence
 
 _OPTIONS: Final = (
     together("type", "minimum", "maximum"),
@@ -64,8 +65,44 @@ def with_target_options(column: Column, versions: Versions[Column]) -> Column:
 def own_default(column: Column) -> str | None:
     """Return the default of the column; of a serial column, the call of ``nextval``."""
     if column.sequence is not None and column.is_serial:
-        return f"nextval('{column.sequence.qualified}'::regclass)"
+        return _drawing_from(column.sequence)
     return None if column.generated or column.identity else column.default
+
+
+def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
+    """Return the verdict for changed options: whether numbers that were drawn are still in the range."""
+    if new.minimum <= old.minimum and new.maximum >= old.maximum:
+        return safe("it applies only to numbers that are drawn later")
+    return incompatible("numbers that were drawn may be out of range")
+
+
+def replaced_sequence_verdict(old: Column, new: Column, relations: Iterable[Relation]) -> Verdict | None:
+    """Return the verdict for a serial column that becomes an identity column, or the other way round; else None.
+
+    :param relations: of the database
+    """
+    if old.sequence is None or new.sequence is None or old.is_serial == new.is_serial:
+        return None
+    if (user := _other_user(old.sequence, relations)) is not None:
+        return incompatible(f"its sequence would be replaced, which {user} uses, too")
+    options = sequence_verdict(old.sequence, new.sequence)
+    return options if options.compatibility != "safe" else safe("the numbers continue where they are")
+
+
+def _other_user(sequence: Sequence, relations: Iterable[Relation]) -> str | None:
+    """Return a view, or a column that does not own *sequence*, which draws from it; None if there is none."""
+    drawing = _drawing_from(sequence)
+    for relation in relations:
+        if drawing in (relation.definition or ""):
+            return relation.label
+        for column in relation.columns:
+            if not column.inherited and drawing in (column.default or ""):
+                return f"{relation.label}.{column.name}"
+    return None
+
+
+def _drawing_from(sequence: Sequence) -> str:
+    return f"nextval('{sequence.qualified}'::regclass)"
 
 
 def _of_serial_columns(catalog: Catalog) -> Iterator[Sequence]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from migrations_engine.diff.columns import sequence_verdict
 from migrations_engine.diff.difference import Difference, dataloss, safe
+from migrations_engine.diff.sequences import sequence_verdict
 from migrations_engine.diff.type_alterations import altered_type, renamed_constraints, type_shape
 from migrations_engine.diff.type_change import TypeName
 from migrations_engine.diff.use_order import labels_by_use

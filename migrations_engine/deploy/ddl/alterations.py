@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from psycopg import sql
 
-from migrations_engine.deploy.ddl import columns, comments, members, objects, relations, types
+from migrations_engine.deploy.ddl import columns, comments, members, numbering, objects, relations, types
 from migrations_engine.deploy.ddl.comments import comment, restore_privilege
 from migrations_engine.deploy.ddl.members import create_attachment, remove_attachment
 from migrations_engine.deploy.ddl.relations import create_view, remove_view
@@ -34,8 +34,8 @@ _MAKERS: Final[Mapping[str, Callable[[Difference], Iterator[Step]]]] = {
     "alter_view": relations.replace_view,
     "add_column": columns.add_column,
     "alter_column_type": columns.alter_type,
-    "alter_column_default": columns.alter_default,
-    "alter_column_identity": columns.alter_identity,
+    "alter_column_default": numbering.alter_default,
+    "alter_column_identity": numbering.alter_identity,
     "alter_column_generated": columns.alter_generated,
     "remake_generated_column": columns.remake_generated,
     "set_not_null": columns.set_not_null,

@@ -60,7 +60,7 @@ def define_column(relation: Relation, column: Column) -> sql.Composable:
     compression = f"COMPRESSION {column.compression}" if column.compression else None
     not_null = _not_null(relation, column) if column.not_null and not column.not_null_unvalidated else []
     collation = collate(column.collation)
-    return join(sql.Identifier(column.name), column.type, collation, compression, *_value(column), *not_null)
+    return join(sql.Identifier(column.name), column.type, collation, compression, *value_of(column), *not_null)
 
 
 def complete_column(relation: Relation, column: Column) -> Iterator[Step]:
@@ -71,7 +71,7 @@ def complete_column(relation: Relation, column: Column) -> Iterator[Step]:
         yield _require_from_now_on(relation, column)
     yield from set_properties(relation, column, Phase.KEYS)
     if column.is_serial and column.sequence is not None:
-        yield _own(relation, column, column.sequence)
+        yield own(relation, column, column.sequence)
 
 
 def alter_type(difference: Difference) -> Iterator[Step]:
@@ -85,44 +85,14 @@ def alter_type(difference: Difference) -> Iterator[Step]:
     yield alter(relation, Phase.COLUMNS, *parts, effect=effect, together=True)
 
 
-def alter_default(difference: Difference) -> Iterator[Step]:
-    """Set or drop the default. The sequence of a serial column continues after the existing numbers."""
-    relation, wanted = relation_of(difference), wanted_of(difference, Column)
-    if wanted.is_serial and wanted.sequence is not None:
-        sequence = sql.Literal(named(wanted.sequence).as_string(None))
-        yield Step(Phase.COLUMNS, create_sequence(wanted.sequence, even_if_there=True))
-        yield _own(relation, wanted, wanted.sequence)
-        yield _alter_column(difference, "SET DEFAULT", sql.SQL("nextval({}::regclass)").format(sequence))
-        yield _move_on(relation, wanted, sequence)
-    elif wanted.default is not None and not wanted.generated:
-        yield _alter_column(difference, "SET DEFAULT", wanted.default)
-    else:
-        yield _alter_column(difference, "DROP DEFAULT")
-
-
-def alter_identity(difference: Difference) -> Iterator[Step]:
-    """Add, change or drop the identity of a column."""
-    relation, found, wanted = relation_of(difference), found_of(difference, Column), wanted_of(difference, Column)
-    if wanted.identity is None:
-        yield _alter_column(difference, "DROP IDENTITY")
-    elif found.identity is not None:
-        yield _alter_column(difference, "SET GENERATED", wanted.identity)
-    else:
-        if found.default is not None:
-            yield _alter_column(difference, "DROP DEFAULT")
-        yield _alter_column(difference, "ADD", *_value(wanted))
-        table, column = sql.Literal(named(relation).as_string(None)), sql.Literal(wanted.name)
-        yield _move_on(relation, wanted, sql.SQL("pg_get_serial_sequence({}, {})").format(table, column))
-
-
 def alter_generated(difference: Difference) -> Iterator[Step]:
     """Drop or change the expression of a generated column."""
     wanted = wanted_of(difference, Column)
     if wanted.generated is None:
-        yield _alter_column(difference, "DROP EXPRESSION")
+        yield alter_column(difference, "DROP EXPRESSION")
     else:
         effect = REWRITES if difference.verdict.rewrites else ""
-        yield _alter_column(difference, "SET EXPRESSION AS (", define(wanted.default), ")", effect=effect)
+        yield alter_column(difference, "SET EXPRESSION AS (", define(wanted.default), ")", effect=effect)
 
 
 def remake_generated(difference: Difference) -> Iterator[Step]:
@@ -166,41 +136,40 @@ def rename_sequence(difference: Difference, leaving: Collection[str]) -> Iterato
 
 def drop_not_null(difference: Difference) -> Iterator[Step]:
     """Drop NOT NULL."""
-    yield _alter_column(difference, "DROP NOT NULL")
+    yield alter_column(difference, "DROP NOT NULL")
 
 
 def alter_storage(difference: Difference) -> Iterator[Step]:
     """Set the storage of long values."""
-    yield _alter_column(
-        difference, "SET STORAGE", difference.to_text or _own_storage(found_of(difference, Column).type)
-    )
+    yield alter_column(difference, "SET STORAGE", difference.to_text or _own_storage(found_of(difference, Column).type))
 
 
 def alter_compression(difference: Difference) -> Iterator[Step]:
     """Set the compression of new long values."""
-    yield _alter_column(difference, "SET COMPRESSION", difference.to_text or "default")
+    yield alter_column(difference, "SET COMPRESSION", difference.to_text or "default")
 
 
 def alter_statistics(difference: Difference) -> Iterator[Step]:
     """Set the statistics target."""
-    yield _alter_column(difference, "SET STATISTICS", difference.to_text or "-1")
+    yield alter_column(difference, "SET STATISTICS", difference.to_text or "-1")
 
 
 def alter_options(difference: Difference) -> Iterator[Step]:
     """Set the wanted options, and reset the others."""
     found, wanted = found_of(difference, Column), wanted_of(difference, Column)
     if relation_of(difference).kind == "foreign table":
-        yield _alter_column(difference, foreign_options(found.options, wanted.options))
+        yield alter_column(difference, foreign_options(found.options, wanted.options))
         return
     kept = {option.partition("=")[0] for option in wanted.options}
     gone = [name for name in (option.partition("=")[0] for option in found.options) if name not in kept]
     if gone:
-        yield _alter_column(difference, "RESET (", ", ".join(gone), ")")
+        yield alter_column(difference, "RESET (", ", ".join(gone), ")")
     if wanted.options:
-        yield _alter_column(difference, options("SET", wanted.options))
+        yield alter_column(difference, options("SET", wanted.options))
 
 
-def _alter_column(difference: Difference, *parts: Part, effect: str = "") -> Step:
+def alter_column(difference: Difference, *parts: Part, effect: str = "") -> Step:
+    """Return an ``ALTER TABLE`` with one action on the column."""
     relation, name = relation_of(difference), sql.Identifier(difference.name or "")
     phase = Phase.COLUMNS if relation.is_table else Phase.BEHAVIOUR  # the column of a view may be added just before
     return alter(relation, phase, "ALTER COLUMN", name, *parts, effect=effect)
@@ -231,7 +200,7 @@ def _alter_not_null(difference: Difference, verb: str, change: str = "") -> Step
     return alter(relation_of(difference), Phase.CONSTRAINTS, verb, name, change)
 
 
-def _value(column: Column) -> list[Part]:
+def value_of(column: Column) -> list[Part]:
     """Return the clause for the default, identity or expression of the column."""
     if column.generated:
         return ["GENERATED ALWAYS AS (", define(column.default), f") {column.generated}"]
@@ -245,17 +214,7 @@ def _value(column: Column) -> list[Part]:
     return [f"DEFAULT {column.default}" if column.default is not None else None]
 
 
-def _own(relation: Relation, column: Column, sequence: Sequence) -> Step:
+def own(relation: Relation, column: Column, sequence: Sequence) -> Step:
+    """Return the statement that makes *column* the owner of *sequence*."""
     owner = sql.Identifier(relation.schema, relation.name, column.name)
     return Step(Phase.KEYS, join("ALTER SEQUENCE", named(sequence), "OWNED BY", owner))
-
-
-def _move_on(relation: Relation, column: Column, sequence: sql.Composable) -> Step:
-    """Set a sequence that is new to a column to the highest number in it, unless it has drawn a higher one."""
-    highest = sql.SQL("max({})").format(sql.Identifier(column.name))
-    least = sql.Literal(column.sequence.minimum if column.sequence else 1)
-    drawn = sql.SQL("coalesce(pg_sequence_last_value({}::regclass), {})").format(sequence, least)
-    call = sql.SQL("SELECT setval({}, {}) FROM {} HAVING {} >= {}").format(
-        sequence, highest, named(relation), highest, drawn
-    )
-    return Step(Phase.COLUMNS, call)

@@ -102,9 +102,14 @@ def renamings(taken: Collection[str | None], old: str, new: str) -> Iterator[tup
     if new not in taken:
         yield Phase.DROP, old, new
         return
-    between = f"_stonescriptdb_gateway_{hashlib.sha256(old.encode()).hexdigest()[:16]}"
+    between = temporary_name(old)
     yield Phase.DROP, old, between
     yield Phase.BASICS, between, new
+
+
+def temporary_name(name: str) -> str:
+    """Return the name of an object of that *name* while another one takes its place."""
+    return f"_stonescriptdb_gateway_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def relation_of(difference: Difference) -> Relation:

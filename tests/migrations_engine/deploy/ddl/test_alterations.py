@@ -122,6 +122,47 @@ def test_a_sequence_without_rows_starts_at_its_start(bench):
     assert bench.rows("INSERT INTO t DEFAULT VALUES RETURNING a") == [(10,)]
 
 
+SERIAL, ALWAYS, FREE = "serial", "int GENERATED ALWAYS AS IDENTITY", "int DEFAULT nextval('q')"
+
+
+@pytest.mark.parametrize(("before", "after"), [(SERIAL, ALWAYS), (ALWAYS, SERIAL), (FREE, ALWAYS)])
+def test_the_numbers_of_a_column_continue_from_another_kind_of_sequence(bench, before: str, after: str):
+    kept = "CREATE SEQUENCE q; " + "CREATE TABLE t (id {} PRIMARY KEY, a int);"
+    start(
+        bench,
+        kept.format(before) + "INSERT INTO t (a) SELECT generate_series(1, 9); DELETE FROM t WHERE a > 5;"
+        "SELECT nextval(coalesce(pg_get_serial_sequence('t', 'id'), 'q'))",
+        kept.format(after),
+    )
+    assert bench.rows("INSERT INTO t (a) VALUES (1) RETURNING id") == [(11,)]
+
+
+@pytest.mark.parametrize(("before", "after"), [(SERIAL, ALWAYS), (ALWAYS, SERIAL)])
+def test_another_kind_of_sequence_keeps_rights_and_comment(bench, before: str, after: str):
+    table = "CREATE TABLE t (id {});"
+    given = "GRANT USAGE ON SEQUENCE t_id_seq TO pg_monitor; COMMENT ON SEQUENCE t_id_seq IS 'it''s';"
+    start(bench, table.format(before) + given, table.format(after))
+    query = "SELECT relacl::text, obj_description(oid) FROM pg_class WHERE relname = 't_id_seq'"
+    ((rights, comment),) = bench.rows(query)
+    assert "pg_monitor=U/" in rights
+    assert comment == "it's"
+
+
+@pytest.mark.parametrize(
+    "user", ["CREATE TABLE u (id int DEFAULT nextval('t_id_seq'));", "CREATE VIEW v AS SELECT nextval('t_id_seq');"]
+)
+def test_a_sequence_that_others_use_stays(bench, user: str):
+    tables = "CREATE TABLE t (id {});" + user
+    made, _ = start(bench, tables.format(SERIAL), tables.format(ALWAYS))
+    assert made == []
+
+
+def test_a_free_sequence_continues_after_existing_rows(bench):
+    table = "CREATE SEQUENCE q; CREATE TABLE t (id {} PRIMARY KEY, a int);"
+    start(bench, table.format(ALWAYS) + "INSERT INTO t (a) VALUES (1), (2);", table.format(FREE))
+    assert bench.rows("INSERT INTO t (a) VALUES (1) RETURNING id") == [(3,)]
+
+
 def test_a_widened_serial_can_count_further(bench):
     start(bench, "CREATE TABLE t (id serial PRIMARY KEY, x int)", "CREATE TABLE t (id bigserial PRIMARY KEY, x int)")
     bench.rows("SELECT setval('t_id_seq', 2147483647)")
