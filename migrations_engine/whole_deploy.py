@@ -26,6 +26,7 @@ from migrations_engine.deploy.migrations import (
     pending_migrations,
     runs_outside_transaction,
 )
+from migrations_engine.deploy.numbers import move_sequences_of_files
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy_record import (
@@ -104,6 +105,7 @@ class WholeDeploy:
             run_files(self._session, order_tables(self._schema.tables), self._functions)
             if self._pending:
                 self._declared = self._attachments.catalog()
+                move_sequences_of_files(self._session, self._schema.tables)
                 self._runner.begin(self._pending, self._declared)
             return
         self._comparison.prepare()
@@ -142,6 +144,7 @@ class WholeDeploy:
         self._functions.take_back()
         comparison.catch_up()
         functions = self._functions.deploy(self._records, comparison.make_room, comparison.restore)
+        move_sequences_of_files(self._session, (*self._schema.tables, *self._pending))
         seeded, validations = self._seed(comparison)
         remaining = comparison.remaining()
         finding = Finding(
@@ -222,8 +225,7 @@ class WholeDeploy:
         recording, start = self._recording, self._start
         if recording is None or start is None or not recording.is_repeatable or comparison.depends_on_rows(report):
             return
-        changed = changed_catalogs(start.mark, outcome.mark)
-        reports = comparison.counted_report(report).with_counts
+        changed, reports = changed_catalogs(start.mark, outcome.mark), comparison.counted_report(report).with_counts
         self._proven = ProvenDeploy.of(self._session.connection, recording, changed, note, reports)
 
     def _pending_migrations(self) -> tuple[SchemaFile, ...]:

@@ -290,3 +290,28 @@ SELECT DISTINCT changed.name, c.relkind IS NOT DISTINCT FROM 'i' AS is_index, st
 -- name: partition_condition
 -- The condition that the rows of a partition satisfy.
 SELECT pg_get_partition_constraintdef(%(partition)s::regclass)
+
+-- name: sequences_of_columns
+-- The sequences from which columns of a table draw, each with every column of whole numbers that draws from it, the last
+-- number that it can have, and its direction.
+WITH drawing AS (
+  SELECT d.refobjid AS sequence, a.attrelid, a.attname, a.atttypid
+    FROM pg_catalog.pg_attrdef AS e
+    JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = e.oid
+     AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+   WHERE pg_get_expr(e.adbin, e.adrelid) ~ '^nextval\(''[^'']+''::regclass\)$'
+  UNION ALL
+  SELECT d.objid, a.attrelid, a.attname, a.atttypid
+    FROM pg_catalog.pg_depend AS d
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+   WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+     AND d.deptype = 'i' AND a.attidentity <> '')
+SELECT other.attrelid::regclass::text, other.attname::text, s.seqrelid::regclass::text,
+       CASE WHEN s.seqincrement > 0 THEN s.seqmax ELSE s.seqmin END,
+       CASE WHEN s.seqincrement > 0 THEN 'ascending' ELSE 'descending' END
+  FROM drawing AS one
+  JOIN drawing AS other USING (sequence)
+  JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = one.sequence
+ WHERE one.attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
+   AND other.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)

@@ -31,14 +31,17 @@ from migrations_engine.deploy.migrations.satisfied import (
 )
 from migrations_engine.deploy.migrations.sequence_positions import positions_kept
 from migrations_engine.deploy.migrations.unnamed_columns import UnnamedColumns
+from migrations_engine.deploy.numbers import move_sequences_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.names import insert_target
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
 _IN_TRANSACTION_BLOCK: Final = "25001"
+_UNIQUE_VIOLATION: Final = "23505"
 #: SQLSTATEs: objects do not exist, are of other types, or have no key for ON CONFLICT.
 _ABOUT_OBJECTS: Final = UNDEFINED | {"42804", "42846", NO_SUCH_KEY}
 _ABOUT_VALUES: Final = ("22", "23")  #: SQLSTATE classes: invalid values, and values against a constraint
@@ -78,6 +81,7 @@ class StatementRunner:
         self._add_declared = add_declared
         self._declared = declared
         self._made = MadeByMigrations()
+        self._tried_again: set[SqlStatement] = set()
         self._history = History(migrations, declared, before or Catalog())
         self._postponed = PostponedConstraints(session, self._history.new_tables)
         dependants = Dependants(session, (declared,), owned_routines=functions.owned, run_again=functions.run_again)
@@ -153,7 +157,7 @@ class StatementRunner:
             parts = separate_actions(statement)
             if not parts and self._is_satisfied(statement, exc):
                 self.report_satisfied(file, statement)
-            elif exc.sqlstate in UNDEFINED and self._create_what_lacks(statement, exc):
+            elif self._can_help(statement, exc):
                 self._run(file, statement)
             elif parts:
                 self._run_parts(file, statement, parts)
@@ -171,6 +175,15 @@ class StatementRunner:
                 raise self._failure(file, statement, exc) from exc
         else:
             self._note(file, statement)
+
+    def _can_help(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Create declared objects that *statement* may need, or numbers for its rows. Return whether there were any."""
+        target = insert_target(statement) if exc.sqlstate == _UNIQUE_VIOLATION else None
+        if target is not None:
+            is_first = statement not in self._tried_again  # the refused attempt may have drawn the last number in use
+            self._tried_again.add(statement)
+            return move_sequences_of(self._session, target.table) or is_first
+        return exc.sqlstate in UNDEFINED and self._create_what_lacks(statement, exc)
 
     def _create_what_lacks(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Create declared objects that *statement*, refused with *exc*, may need. Return whether there were any."""

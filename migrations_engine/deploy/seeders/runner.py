@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
+from migrations_engine.deploy.numbers import move_sequences_of
 from migrations_engine.deploy.seeders.counting import RowCounter
 from migrations_engine.deploy.seeders.rows import RowCount, SeededTable, find_table
 from migrations_engine.deploy.session import DeploySession
@@ -51,6 +52,7 @@ class Seeders:
         self._session = session
         self._files = files
         self._counter = RowCounter(session)
+        self._filled: dict[ObjectName, tuple[str, ...] | None] = {}  # tables, each with the columns of the last INSERT
         self._find_table: Callable[[ObjectName], SeededTable | None] = lru_cache(maxsize=None)(
             lambda name: find_table(session, name)
         )
@@ -94,10 +96,7 @@ class Seeders:
         if files:
             with self._session.failures_as(what="checking the seeded rows"):
                 self._session.check_deferred()
-        inserted = {result.table for found in results.values() for result in found if result.inserted}
-        for name in sorted(tables):
-            if name in empty or tables[name].label in inserted:
-                self._move_sequences(tables[name])
+        self._move_sequences()
         return _summed(results[file] for file in files)
 
     def validate(self) -> tuple[SeederValidation, ...]:
@@ -162,12 +161,14 @@ class Seeders:
         for statement in script_of(file).statements:
             if statement in alone:
                 table, insert = alone[statement]
+                self._before_insert(insert)
                 if table.name in fill.empty:
                     inserted = self._run(file, statement)
                     results.append(SeederResult(table=table.label, inserted=inserted, skipped=0))
                 else:
                     results.append(self._add_missing(file, insert, table))
             elif run_others and statement not in inserts:
+                self._move_sequences()
                 self._run(file, statement)
         if not run_others:
             self._check_others(file)
@@ -175,6 +176,18 @@ class Seeders:
         if any(result.inserted for result in results):
             self._session.log("run_seeder", file.label)
         return results
+
+    def _before_insert(self, insert: Insert) -> None:
+        """Move the sequences of the table on if an earlier INSERT has filled other columns, such as the key."""
+        columns = self._filled.setdefault(insert.target, insert.columns)
+        if columns != insert.columns:
+            move_sequences_of(self._session, insert.target)
+            self._filled[insert.target] = insert.columns
+
+    def _move_sequences(self) -> None:
+        """Move the sequences of all tables on that were filled."""
+        for table in self._filled:
+            move_sequences_of(self._session, table)
 
     def _add_missing(self, file: SchemaFile, insert: Insert, table: SeededTable) -> SeederResult:
         """Insert missing rows: by their key, or one by one if they have none."""
@@ -214,22 +227,6 @@ class Seeders:
 
     def _run(self, file: SchemaFile, statement: SqlStatement) -> int:
         return max(self._session.run_statement(file, statement), 0)
-
-    def _move_sequences(self, table: SeededTable) -> None:
-        """Set the sequences of the table, so that the next values follow those in the seeders."""
-        rows = self._session.query(_QUERIES["sequences_behind"], {"tables": [table.oid]}).fetchall()
-        for name, column, sequence in rows:
-            statement = sql.SQL(
-                "SELECT setval({sequence}, max({column})) FROM {table}"
-                " HAVING max({column}) >= (SELECT last_value FROM {counter})"
-            ).format(
-                sequence=sql.Literal(sequence),
-                column=sql.Identifier(column),
-                table=sql.SQL(name),
-                counter=sql.SQL(sequence),
-            )
-            with self._session.failures_as(what=f"moving sequence {sequence} on"):
-                self._session.query(statement)
 
 
 @once_per_file

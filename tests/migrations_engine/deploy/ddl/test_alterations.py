@@ -137,17 +137,6 @@ def test_the_numbers_of_a_column_continue_from_another_kind_of_sequence(bench, b
     assert bench.rows("INSERT INTO t (a) VALUES (1) RETURNING id") == [(11,)]
 
 
-@pytest.mark.parametrize(("before", "after"), [(SERIAL, ALWAYS), (ALWAYS, SERIAL)])
-def test_another_kind_of_sequence_keeps_rights_and_comment(bench, before: str, after: str):
-    table = "CREATE TABLE t (id {});"
-    given = "GRANT USAGE ON SEQUENCE t_id_seq TO pg_monitor; COMMENT ON SEQUENCE t_id_seq IS 'it''s';"
-    start(bench, table.format(before) + given, table.format(after))
-    query = "SELECT relacl::text, obj_description(oid) FROM pg_class WHERE relname = 't_id_seq'"
-    ((rights, comment),) = bench.rows(query)
-    assert "pg_monitor=U/" in rights
-    assert comment == "it's"
-
-
 @pytest.mark.parametrize(
     "user", ["CREATE TABLE u (id int DEFAULT nextval('t_id_seq'));", "CREATE VIEW v AS SELECT nextval('t_id_seq');"]
 )
