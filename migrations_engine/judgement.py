@@ -13,7 +13,7 @@ from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Privilege, Type
 from migrations_engine.report import Change, SchemaValidation
 
-_TYPE_STAYS: Final = "drop_type"  #: a change type that no deploy applies
+_STAYING: Final = frozenset({"drop_schema", "drop_type"})  #: change types that no deploy applies
 _RIGHTS_ON_LATER_FUNCTIONS: Final = "DEFAULT FUNCTIONS"  #: ``Privilege.kind``
 
 
@@ -45,9 +45,9 @@ class Judgement:
         found = diff.validation()
         dangers = (*found.dataloss_changes, *found.incompatible_changes)
         self.accepted = dangers if self._force else tuple(change for change in dangers if change.key in self._earlier)
-        applied = [change for change in found.safe_changes if change.change_type != _TYPE_STAYS]
+        applied = [change for change in found.safe_changes if change.change_type not in _STAYING]
         self.add(without((*applied, *dangers), [] if self._force else self._earlier))
-        self._session.warnings += [*diff.warnings, *_changed_default_rights(diff), *_types_that_stay(diff)]
+        self._session.warnings += [*diff.warnings, *_changed_default_rights(diff), *_what_stays(diff)]
         self._session.warnings += [
             f"left as it is since it was forced: {summary(replace(change, rows_at_risk=None))}"
             for change in self.accepted
@@ -76,11 +76,12 @@ def summary(change: Change) -> str:
     return f"{described(change)}, {change.compatibility} ({change.reason}{risk})"
 
 
-def _types_that_stay(diff: CatalogDiff) -> Iterator[str]:
-    """Yield a warning for each type that is no longer declared. Functions or undeclared objects may use it."""
+def _what_stays(diff: CatalogDiff) -> Iterator[str]:
+    """Yield a warning for each type and schema that is no longer declared. Undeclared objects may use it."""
     for item in diff.changes:
-        if item.change_type == _TYPE_STAYS and isinstance(item.found, Type):
-            kind = "DOMAIN" if item.found.kind == "domain" else "TYPE"
+        if item.change_type in _STAYING:
+            is_domain = isinstance(item.found, Type) and item.found.kind == "domain"
+            kind = "DOMAIN" if is_domain else item.change_type.removeprefix("drop_").upper()
             yield f"{item.table} is no longer declared and stays; to drop it, add a migration: DROP {kind} {item.table}"
 
 

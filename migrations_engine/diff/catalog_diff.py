@@ -67,7 +67,7 @@ def diff_catalogs(*, actual: Catalog, wanted: Catalog, former: Catalog | None = 
     actual, wanted = with_free_sequences(actual, free), with_free_sequences(wanted, free)
     former = former and with_free_sequences(former, free)
     changes = [
-        *_schemas(actual, wanted),
+        *_schemas(actual, wanted, former),
         *diff_types(actual, wanted, former),
         *diff_sequences(actual, wanted, former),
         *_relations(actual, wanted, former),
@@ -98,11 +98,15 @@ def _with_types_that_stay(actual: Catalog, wanted: Catalog) -> frozenset[str]:
     )
 
 
-def _schemas(actual: Catalog, wanted: Catalog) -> Iterator[Difference]:
+def _schemas(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
     for name in wanted.schemas:
         if name not in actual.schemas:
             verdict = safe("the schema is new")
             yield Difference(change_type="add_schema", table=name, wanted=name, to_text=name, verdict=verdict)
+    for name in former.schemas if former else ():
+        if name in actual.schemas and name not in wanted.schemas:
+            verdict = safe("the schema is no longer declared; it holds no rows of its own")
+            yield Difference(change_type="drop_schema", table=name, found=name, from_text="schema", verdict=verdict)
 
 
 def _relations(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:

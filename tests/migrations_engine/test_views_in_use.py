@@ -48,18 +48,25 @@ def test_a_view_over_a_view_that_changes_with_it(tenant: Tenant):
     assert tenant.rows("SELECT c FROM w") == []
 
 
-def test_a_type_that_is_no_longer_declared_stays_until_a_migration_drops_it(tenant: Tenant):
-    tenant.register(files(TABLE, types="CREATE DOMAIN d AS int; CREATE TYPE mood AS ENUM ('a');"))
+def test_types_and_schemas_that_are_no_longer_declared_stay_until_a_migration_drops_them(tenant: Tenant):
+    tenant.register(files(TABLE, types="CREATE SCHEMA s; CREATE DOMAIN d AS int; CREATE TYPE mood AS ENUM ('a');"))
     report = tenant.migrate(files(TABLE))
     assert report.schema_validation.is_empty
     assert report.warnings == (
+        "s is no longer declared and stays; to drop it, add a migration: DROP SCHEMA s",
         "d is no longer declared and stays; to drop it, add a migration: DROP DOMAIN d",
         "mood is no longer declared and stays; to drop it, add a migration: DROP TYPE mood",
     )
-    assert len(report.differences) == 2
-    report = tenant.migrate(files(TABLE, "DROP DOMAIN d; DROP TYPE mood;"))
+    tenant.execute("CREATE SCHEMA by_hand")
+    report = tenant.migrate(files(TABLE, functions="CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"))
+    assert [difference.partition(":")[0] for difference in report.differences] == [
+        *("by_hand (drop schema)", "s (drop schema)", "d (drop type)", "mood (drop type)"),
+    ]
+    report = tenant.migrate(files(TABLE, "DROP SCHEMA s; DROP SCHEMA by_hand; DROP DOMAIN d; DROP TYPE mood;"))
     assert report.differences == ()
-    assert {change.change_type for change in report.schema_validation.safe_changes} == {"drop_type"}
+    assert {change.change_type for change in report.schema_validation.safe_changes} == {
+        *("drop_schema", "drop_type"),
+    }
 
 
 @pytest.mark.parametrize("migration", [(), ("ALTER TYPE p ALTER ATTRIBUTE x SET DATA TYPE bigint CASCADE;",)])
