@@ -1,7 +1,7 @@
 """Heads of requests: the kind of work, and calls with plain heads, which every parser reads alike.
 
-All other heads (a body in chunks, an expectation, a repeated or missing header, a forbidden character …) are parsed by
-gunicorn, in a thread. Its parser implements all of HTTP/1.1 and refuses malformed requests.
+All other heads (a body in chunks, an expectation, a repeated header, a forbidden character …) are parsed by gunicorn,
+in a thread. Its parser implements all of HTTP/1.1 and refuses malformed requests.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _read(head: bytes) -> PlainHead | None:
         headers[name] = found[2].decode("latin-1").strip(" \t")
     length = headers.get("CONTENT-LENGTH", "")
     last = _LAST.get(headers.get("CONNECTION", "keep-alive").lower())
-    if "HOST" not in headers or not _NOT_PLAIN.isdisjoint(headers) or not _LENGTH.fullmatch(length) or last is None:
+    if not _NOT_PLAIN.isdisjoint(headers) or not _LENGTH.fullmatch(length) or last is None:
         return None
     return PlainHead(_environ(headers), int(length), last)
 

@@ -9,7 +9,7 @@ import select
 import socket
 import struct
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -226,7 +226,7 @@ def answer_request(
     source = TimedSource(client)
     parser = get_parser(config, source, client.address)  # type: ignore[no-untyped-call]
     request = next(parser)
-    _check_headers(request.version, request.headers)
+    _check_transfer_coding(request.headers)
     output = Output(client)
     response, environ = create(request, output, client.address, client.server, config)  # type: ignore[no-untyped-call]
     environ["wsgi.multithread"] = True
@@ -265,14 +265,11 @@ def _rest_of_connection(parser: Any, source: TimedSource, request: Any, response
     return Answered(last=False, ahead=parser.unreader.take_buffered() + source.rest())
 
 
-def _check_headers(version: tuple[int, int], headers: Sequence[tuple[str, str]]) -> None:
-    """Check what gunicorn does not: RFC 9112 requires ``Host``, and gunicorn would read ``gzip, chunked`` as plain.
+def _check_transfer_coding(headers: Iterable[tuple[str, str]]) -> None:
+    """Refuse what gunicorn would read as if it were not compressed, ``gzip, chunked``.
 
-    :raises ParseException: a request of HTTP/1.1 has no ``Host``; gunicorn has refused a second one
     :raises UnsupportedTransferCoding: a body is coded in another way than in chunks
     """
-    if version >= (1, 1) and not any(name == "HOST" for name, _ in headers):
-        raise ParseException("it has no Host header, which HTTP/1.1 requires")
     for name, value in headers:
         if name == "TRANSFER-ENCODING" and value.lower() != "chunked":
             raise UnsupportedTransferCoding(value)  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from gateway.serving.heads import HeadReader
 LINE = b"POST /call HTTP/1.1"
 PLAIN = [
     [b"Host: x", b"Content-Length: 2"],
-    [b"Host:", b"Content-Length:2"],
+    [b"Content-Length:2"],
     [b"HOST: x", b"content-LENGTH: \t2 ", b"CONTENT-type: application/json; charset=utf-8"],
     [b"Host: x", b"Content-Length: 2", b"Connection: close"],
     [b"Host: x", b"Content-Length: 2", b"Connection: Keep-Alive"],
@@ -24,36 +24,34 @@ PLAIN = [
 NOT_PLAIN = [
     [],
     [b"Host: x"],
-    [b"Content-Length: 2"],
-    [b"Host: x", b"Host: x", b"Content-Length: 2"],
-    [b"Host: x", b"Content-Length: 2", b"Content-Length: 2"],
-    [b"Host: x", b"Content-Length: 2", b"content-length: 2"],
-    [b"Host: x", b"Content-Length: +2"],
-    [b"Host: x", b"Content-Length: 2, 2"],
-    [b"Host: x", b"Content-Length: \xb2"],
-    [b"Host: x", b"Content-Length: 0x2"],
-    [b"Host: x", b"Content-Length : 2"],
-    [b"Host: x", b" Content-Length: 2"],
-    [b"Host: x", b"Content-Length: 2", b" folded"],
-    [b"Host: x", b"Content-Length: 2", b"\tfolded"],
-    [b"Host: x", b"Content-Length: 2", b"Transfer-Encoding: chunked"],
-    [b"Host: x", b"Content-Length: 2", b"Transfer-Encoding: identity"],
-    [b"Host: x", b"Content-Length: 2", b"Content-Encoding: gzip"],
-    [b"Host: x", b"Content-Length: 2", b"Expect: 100-continue"],
-    [b"Host: x", b"Content-Length: 2", b"Connection: upgrade"],
-    [b"Host: x", b"Content-Length: 2", b"Connection: close, keep-alive"],
-    [b"Host: x", b"Content-Length: 2", b"Upgrade: h2c"],
-    [b"Host: x", b"Content-Length: 2", b"X_Forwarded_For: 1.2.3.4"],
-    [b"Host: x", b"Content-Length: 2", b"X-Forwarded-For: 1.2.3.4", b"X-Forwarded-For: 5.6.7.8"],
-    [b"Host: x", b"Content-Length: 2", b"X-Null: a\0b"],
-    [b"Host: x", b"Content-Length: 2", b"X-Bare: a\nb"],
-    [b"Host: x", b"Content-Length: 2", b"X-Bare: a\rb"],
-    [b"Host: x", b"Content-Length: 2", b"X-Delete: \x7f"],
-    [b"Host: x", b"Content-Length: 2", b"no colon"],
-    [b"Host: x", b"Content-Length: 2", b": no name"],
-    [b"Host: x", b"Content-Length: 2", b"N\xe4me: x"],
-    [b"Host: x", b"Content-Length: 2", b"X-Long: " + b"x" * 9000],
-    [b"Host: x", b"Content-Length: 2", *(b"X-%d: x" % number for number in range(200))],
+    [b"Content-Length: 2", b"Content-Length: 2"],
+    [b"Content-Length: 2", b"content-length: 2"],
+    [b"Content-Length: +2"],
+    [b"Content-Length: 2, 2"],
+    [b"Content-Length: \xb2"],
+    [b"Content-Length: 0x2"],
+    [b"Content-Length : 2"],
+    [b" Content-Length: 2"],
+    [b"Content-Length: 2", b" folded"],
+    [b"Content-Length: 2", b"\tfolded"],
+    [b"Content-Length: 2", b"Transfer-Encoding: chunked"],
+    [b"Content-Length: 2", b"Transfer-Encoding: identity"],
+    [b"Content-Length: 2", b"Content-Encoding: gzip"],
+    [b"Content-Length: 2", b"Expect: 100-continue"],
+    [b"Content-Length: 2", b"Connection: upgrade"],
+    [b"Content-Length: 2", b"Connection: close, keep-alive"],
+    [b"Content-Length: 2", b"Upgrade: h2c"],
+    [b"Content-Length: 2", b"X_Forwarded_For: 1.2.3.4"],
+    [b"Content-Length: 2", b"X-Forwarded-For: 1.2.3.4", b"X-Forwarded-For: 5.6.7.8"],
+    [b"Content-Length: 2", b"X-Null: a\0b"],
+    [b"Content-Length: 2", b"X-Bare: a\nb"],
+    [b"Content-Length: 2", b"X-Bare: a\rb"],
+    [b"Content-Length: 2", b"X-Delete: \x7f"],
+    [b"Content-Length: 2", b"no colon"],
+    [b"Content-Length: 2", b": no name"],
+    [b"Content-Length: 2", b"N\xe4me: x"],
+    [b"Content-Length: 2", b"X-Long: " + b"x" * 9000],
+    [b"Content-Length: 2", *(b"X-%d: x" % number for number in range(200))],
 ]
 LINES = [
     b"POST /call HTTP/1.0",
@@ -91,14 +89,14 @@ def test_an_ambiguous_head_is_not_plain(lines: list[bytes]) -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_only_the_plain_spelling_of_the_request_line_is_plain(line: bytes) -> None:
-    assert HeadReader().read(line + b"\r\nHost: x\r\nContent-Length: 2") is None
+    assert HeadReader().read(line + b"\r\nContent-Length: 2") is None
 
 
 def test_heads_are_remembered_within_a_limit_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heads, "_REMEMBERED_BYTES", 1000)
     reader = HeadReader()
     for number in range(100):
-        head = LINE + b"\r\nHost: x\r\nContent-Length: 2\r\nX-Request-ID: %d" % number
+        head = LINE + b"\r\nContent-Length: 2\r\nX-Request-ID: %d" % number
         first, second = reader.read(head), reader.read(head)
         assert first is second
         assert first.environ["HTTP_X_REQUEST_ID"] == str(number)
