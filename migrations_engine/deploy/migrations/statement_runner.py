@@ -113,7 +113,11 @@ class StatementRunner:
         try:
             self._session.run_statement(file, self._unnamed_columns.add_to(file, statement))
         except psycopg.Error as exc:
-            if not self._is_satisfied(statement, exc):
+            if self._is_new and self._can_help(statement, exc):
+                return self.run_outside(file, statement)
+            if not self._is_satisfied(statement, exc) and not (
+                self._is_new and self._is_outdated(file, statement, exc)
+            ):
                 raise self._failure(file, statement, exc) from exc
             self.report_satisfied(file, statement)
             return False

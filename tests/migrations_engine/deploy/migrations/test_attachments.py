@@ -20,6 +20,7 @@ FILES = {
 }
 MIGRATIONS = {
     "disables a trigger": "ALTER TABLE t DISABLE TRIGGER tr;",
+    "disables a trigger outside a transaction": "-- gateway: no-transaction\nALTER TABLE t DISABLE TRIGGER tr;",
     "inserts with a trigger and without it": "ALTER TABLE t DISABLE TRIGGER tr; INSERT INTO t VALUES (1, 1);"
     "ALTER TABLE t ENABLE TRIGGER tr; INSERT INTO t VALUES (2, 1);",
     "renames a trigger": "ALTER TRIGGER tr ON t RENAME TO other;",

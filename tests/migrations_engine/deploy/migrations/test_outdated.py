@@ -282,6 +282,19 @@ def test_the_advice_about_rows_of_earlier_declarations_works(make_database: Call
     assert structure_of(new.conninfo) == structure_of(old.conninfo)
 
 
+def test_an_index_outside_a_transaction_on_a_column_that_was_dropped_later(make_database: Callable[[], str]):
+    old, new = Tenant(make_database()), Tenant(make_database())
+    first = "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY i ON t (a);"
+    old.register({"tables/t.sql": T.format("a int"), "migrations/001.sql": first})
+    last = {"tables/t.sql": "CREATE TABLE t (id int PRIMARY KEY);"} | {
+        "migrations/001.sql": first,
+        "migrations/002.sql": "ALTER TABLE t DROP COLUMN a;",
+    }
+    old.migrate(last)
+    new.register(last)
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
 SKIPPED = {
     "a table": ("CREATE TABLE n (a int);", "CREATE TABLE m (a int);", "ALTER TABLE n RENAME TO m;"),
     "a column": (
