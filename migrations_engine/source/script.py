@@ -18,6 +18,8 @@ from migrations_engine.source.names import NamedObject, created_name
 from migrations_engine.source.statements import SqlStatement, split, transaction_control
 
 _BEGIN_AND_END: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
+#: pg_dump 10 and older comment on it, which only its owner may do, a superuser; every server has that comment.
+_ON_PLPGSQL: Final = ("COMMENT", "ON", "EXTENSION", "PLPGSQL")
 _SEPARATOR: Final = ";\n"  #: between the statements of a file that runs whole
 _PARTS_AT_MOST: Final = 2000
 _REPEATED_AT_MOST: Final = 2**20  #: characters of settings, in all files that one is split into
@@ -38,10 +40,14 @@ class Script:
     def statements(self) -> tuple[SqlStatement, ...]:
         """The statements of the file without ``BEGIN`` and ``COMMIT``, as a deploy is one transaction.
 
+        The comment on the extension ``plpgsql`` is left out, too.
+
         :raises SchemaExtractionFailed: a statement would end or roll back the deploy's transaction
         """
         kept = []
         for statement in split(self.text, file=self.label):
+            if statement.words[:4] == _ON_PLPGSQL:
+                continue
             if not transaction_control(statement):
                 kept.append(statement)
             elif statement.words[0] not in _BEGIN_AND_END or "PREPARED" in statement.words:

@@ -258,3 +258,12 @@ def test_what_is_declared_and_made_for_a_migration_is_not_its_effect(tenant):
         ("add_table", None, "migrations/001.pssql"),
         ("add_column", "b", None),
     }
+
+
+def test_what_an_old_pg_dump_says_of_plpgsql(tenant):
+    dump = (
+        "CREATE EXTENSION IF NOT EXISTS plpgsql WITH SCHEMA pg_catalog;\n"
+        "COMMENT ON EXTENSION plpgsql IS 'PL/pgSQL procedural language';\nCREATE TABLE public.t (id integer);\n"
+    )
+    tenant.register({"tables/schema.sql": dump})
+    assert tenant.migrate({"tables/schema.sql": dump.replace("id integer", "id integer, n text")}).differences == ()
