@@ -34,12 +34,12 @@ class Attachments:
         self._early: set[SchemaFile] = set()
 
     def create_early(self, exc: psycopg.Error) -> bool:
-        """Create those that lack according to *exc*, the error of a statement. Return whether there were any.
+        """Create those that are missing according to *exc*, the error of a statement. Return whether there were any.
 
-        If a function of the schema lacks, create all that can be created: it may use any of them.
+        If a function of the schema is missing, create all that can be created: it may use any of them.
         """
         message = exc.diag.message_primary or ""
-        wanted = [file for file in self._waiting if _creates_what_lacks(file, message)]
+        wanted = [file for file in self._waiting if _creates_what_is_missing(file, message)]
         if not wanted and self._functions.is_missing(message):
             wanted = list(self._waiting)
         if not wanted:
@@ -75,7 +75,7 @@ class Attachments:
             return read_catalog(self._session.connection)
 
     def _tolerant_runner(self, created: set[SchemaFile]) -> FileRunner:
-        """Return a runner that adds to *created* what PostgreSQL does not refuse. It may be allowed later."""
+        """Return a runner that adds to *created* the files that PostgreSQL accepts. Others may be accepted later."""
 
         def run(file: SchemaFile) -> None:
             try:
@@ -115,5 +115,5 @@ def create_those_of_migrated_tables(
     FileRunner(session, run, error_class=FunctionDeployFailed).run_all(files, functions.deploy_early)
 
 
-def _creates_what_lacks(file: SchemaFile, message: str) -> bool:
+def _creates_what_is_missing(file: SchemaFile, message: str) -> bool:
     return any(made.name is not None and mentions_name(message, made.name) for made in script_of(file).created)
