@@ -41,7 +41,7 @@ class Change:
     @property
     def is_done(self) -> bool:
         """Whether nothing was left to a file, a migration or people."""
-        left = {"add_table", "drop_type"}
+        left = {"add_table", "drop_schema", "drop_type"}
         return not self.diff.warnings and all(
             item.compatibility == "safe" and item.change_type not in left for item in self.diff.changes
         )

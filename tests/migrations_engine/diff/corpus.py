@@ -357,7 +357,7 @@ _PARTITIONED = (
 TABLES = [
     Case(name="table", one=_table("a int"), other=_table("a int") + "CREATE TABLE u (b int UNIQUE)", there=("safe add_table u",), back=("dataloss drop_table u 2",), rows_back="INSERT INTO u VALUES (1), (2)"),
     Case(name="several tables", one="", other="CREATE TABLE x (a int); CREATE TABLE \"order\" (a int); CREATE SCHEMA app#; CREATE TABLE app#.x (a int)",
-         there=("safe add_schema app", 'safe add_table "order"', "safe add_table app.x", "safe add_table x"), back=('dataloss drop_table "order" 0', "dataloss drop_table app.x 0", "dataloss drop_table x 0")),
+         there=("safe add_schema app", 'safe add_table "order"', "safe add_table app.x", "safe add_table x"), back=("safe drop_schema app", 'dataloss drop_table "order" 0', "dataloss drop_table app.x 0", "dataloss drop_table x 0")),
     Case(name="the same name in another schema", one="CREATE SCHEMA app#; CREATE TABLE app#.t (a int); CREATE TABLE t (a int)", other="CREATE SCHEMA app#; CREATE TABLE app#.t (a bigint); CREATE TABLE t (a int)",
          there=("safe alter_column_type app.t.a",), back=("dataloss alter_column_type app.t.a 0",)),
     Case(name="unlogged", one="CREATE UNLOGGED TABLE t (a int)", other=_table("a int"), there=("safe alter_persistence t",), back=("dataloss alter_persistence t 1",), rows_back="INSERT INTO t VALUES (1)"),
