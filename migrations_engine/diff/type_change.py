@@ -51,7 +51,6 @@ _OIDS: Final = frozenset(
         "regtype",
     }
 )
-_INTEGERS: Final = frozenset(_DIGITS)
 #: Assignment casts of PostgreSQL (``pg_cast.castcontext`` a or i), except those of strings.
 _ASSIGNABLE: Final[Mapping[str, frozenset[str]]] = {
     "smallint": frozenset({"integer", "bigint", "numeric", "real", "double precision"}) | _OIDS,

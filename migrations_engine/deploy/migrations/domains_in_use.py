@@ -18,7 +18,7 @@ from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import columns_around_type
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import DEFAULT_SCHEMA, Column, Relation
+from migrations_engine.model import Column, Relation
 from migrations_engine.source.alter_table import alter_type_actions
 from migrations_engine.source.statements import SqlStatement
 
@@ -38,8 +38,8 @@ def alter_domain_in_use(
     if altered is None:
         return False
     catalog = read_catalog(session.connection)
-    address = (altered.table.schema or DEFAULT_SCHEMA, altered.table.name)
-    domain = next((one for one in catalog.types if (one.schema, one.name) == address and one.kind == "domain"), None)
+    named_so = (one for one in catalog.types if (one.schema, one.name) == altered.table.address)
+    domain = next((one for one in named_so if one.kind == "domain"), None)
     columns = columns_around_type(domain.label, catalog) if domain is not None else []
     if not columns or any(_has_values(session, *one) for one in columns):
         return False

@@ -24,6 +24,9 @@ _STEP: Final = "migrations"
 
 def restore_views(session: DeploySession, declared: Catalog, text: str) -> bool:
     """Create the missing *declared* views that *text* names, and those they use. Return whether there were any."""
+    views = (relation for relation in declared.relations if not relation.is_table)
+    if not any(mentions_name(text, view.name) for view in views):
+        return False
     diff = diff_catalogs(actual=read_catalog(session.connection), wanted=declared)
     missing = {item.table: item for item in diff.changes if item.change_type == "add_view"}
     named = [label for label, item in missing.items() if mentions_name(text, _view(item).name)]

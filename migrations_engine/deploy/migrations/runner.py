@@ -9,7 +9,6 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.doubles import Double, doubles
 from migrations_engine.deploy.migrations.history import applied_as
@@ -26,16 +25,7 @@ from migrations_engine.tracking import Records
 
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "migrations"
-_IN_TRANSACTION_BLOCK: Final = "25001"
 _OUTSIDE: Final = "no-transaction"
-_ABOUT_OBJECTS: Final = UNDEFINED | {"42804", "42846"}  #: SQLSTATEs: they do not exist, or are of other types
-_ABOUT_VALUES: Final = ("22", "23")  #: SQLSTATE classes: invalid values, and values against a constraint
-_FOR_NEW_DATABASES: Final = (
-    "; if older databases have run it, it was written for earlier declarations: put the rows that a new database needs "
-    "into seeders/, take the statement out, and repeat the request with force, which leaves older databases as they are"
-)
-_HEADLINE: Final = 120  #: characters of a statement in messages
-_READ_FOR_HEADLINE: Final = 1000  #: characters of a statement that are read for a message, with comments
 
 
 def runs_outside_transaction(file: SchemaFile) -> bool:

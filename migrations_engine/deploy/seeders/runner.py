@@ -17,7 +17,6 @@ from migrations_engine.deploy.seeders.counting import RowCounter
 from migrations_engine.deploy.seeders.rows import RowCount, SeededTable, find_table
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.queries import load_queries
 from migrations_engine.report import SeederResult, SeederValidation
 from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.dependency_order import Filling, order_seeders
@@ -28,7 +27,6 @@ from migrations_engine.source.references import mentions
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
-_QUERIES: Final = load_queries(__package__)
 _QUERY: Final = re.compile("select", re.IGNORECASE)
 _FOREIGN_KEY_VIOLATION: Final = "23503"
 _PLANNED: Final = frozenset(
