@@ -34,9 +34,9 @@ from migrations_engine.model import Catalog
 from migrations_engine.report import Change, DeployReport, RowNumbers, SchemaValidation
 from migrations_engine.schema import SchemaFile
 from migrations_engine.situation import Situation
-from migrations_engine.source.attachments import blocks_with_routines
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.dependency_order import order_tables, order_types
+from migrations_engine.source.functions_folder import blocks_with_routines
 
 #: Additions that all others may need.
 _BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"}) | ADDED_FOR_OTHERS
@@ -55,7 +55,7 @@ class Comparison:
             session,
             (situation.desired.declared, situation.desired.complete),
             owned_routines=functions.owned,
-            run_again=functions.run_again,
+            invalidate=functions.invalidate,
         )
         declaring = declaring_files(situation.schema)
         self._changes = ChangeRunner(session, self._dependants, functions.deploy_early, declaring)
@@ -173,7 +173,7 @@ class Comparison:
         if diff:
             self.restore()
 
-    def make_room(self, oid: int, identity: str) -> bool:
+    def drop_dependants(self, oid: int, identity: str) -> bool:
         """Drop the dependants of a routine, to be restored later, and return whether there were any.
 
         :raises MigrationFailed: a dependant holds rows, or the schema does not create it

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from migrations_engine.catalog import Mark
-from migrations_engine.deploy.functions import take_backs
+from migrations_engine.deploy.functions import reversals
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
 from migrations_engine.model import CATALOG_VERSION, DEFAULT_SCHEMA, Catalog, RoutineState
 from migrations_engine.options import DeployOptions
 from migrations_engine.report import Change, SeederResult, SeederValidation
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attachments import structure_checksum
+from migrations_engine.source.functions_folder import structure_checksum
 from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployState, Records
 
@@ -116,7 +116,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "structure_checksum": structure_checksum(outcome.schema),
         "accepted": [asdict(replace(change, rows_at_risk=None)) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,
-        "take_backs": sorted(take_backs(outcome.schema)),
+        "take_backs": sorted(reversals(outcome.schema)),
         "seeded": rows,
         "warnings": outcome.desired.warnings,
         "differences": list(outcome.differences),

@@ -13,10 +13,10 @@ from migrations_engine.catalog import read_mark
 from migrations_engine.deploy.blockers import LockWait
 from migrations_engine.deploy.ownership import with_owners
 from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE
+from migrations_engine.deploy_context import DeployContext, take_lock
 from migrations_engine.deploy_reports import unchanged_report
 from migrations_engine.desired import scratch_databases_beside
 from migrations_engine.errors import DeployInterrupted, EngineError, MigrationFailed, ServerMessage
-from migrations_engine.opening import Opening, take_lock
 from migrations_engine.options import DeployOptions
 from migrations_engine.replay import repeat, starting_point
 from migrations_engine.report import DeployReport
@@ -126,11 +126,11 @@ def _begin(
             return unchanged_report(connection, schema, options, note)
     elif checksum is not None and options.proven is not None:
         start = starting_point(connection, schema, options, checksum, note)
-    opening = Opening.of(connection, schema, options)
-    if opening.is_unchanged:
+    context = DeployContext.of(connection, schema, options)
+    if context.is_unchanged:
         Records(connection).mark(read_mark(connection))  # then the next deploy need not compare
-        return unchanged_report(connection, schema, options, opening.state.last)
-    return WholeDeploy(opening, warnings, start)
+        return unchanged_report(connection, schema, options, context.state.last)
+    return WholeDeploy(context, warnings, start)
 
 
 def _commit_enum_values(
@@ -144,8 +144,8 @@ def _commit_enum_values(
     """
     with connection.transaction():
         take_lock(connection, options)
-        opening = Opening.of(connection, schema, options)
-        if not (added := WholeDeploy(opening, [], None).add_enum_values()):
+        context = DeployContext.of(connection, schema, options)
+        if not (added := WholeDeploy(context, [], None).add_enum_values()):
             raise reason
     values = ", ".join(f"{label}.{value}" for label, value in added)
     return [f"new enum values were committed before the rest of the deploy, which already uses them: {values}"]

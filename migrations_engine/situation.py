@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from migrations_engine.catalog import read_catalog, read_routines
 from migrations_engine.deploy.migrations import runs_outside_transaction
+from migrations_engine.deploy_context import DeployContext
 from migrations_engine.deploy_record import accepted_changes, last_desired_schema
 from migrations_engine.desired import DesiredSchema, load_desired_schema, scratch_databases_beside
 from migrations_engine.model import CATALOG_VERSION, Catalog
-from migrations_engine.opening import Opening
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attachments import structure_checksum
+from migrations_engine.source.functions_folder import structure_checksum
 from migrations_engine.tracking import Records
 
 
@@ -31,42 +31,42 @@ class Situation:
     force: bool = False
 
 
-def existing_situation(opening: Opening, records: Records, pending: tuple[SchemaFile, ...]) -> Situation:
+def existing_situation(context: DeployContext, records: Records, pending: tuple[SchemaFile, ...]) -> Situation:
     """Return the situation of an existing database before the migrations *pending*."""
-    state = opening.state
+    state = context.state
     last = last_desired_schema(records, state)
     return Situation(
-        schema=opening.schema,
-        desired=_desired_schema(opening, last),
+        schema=context.schema,
+        desired=_desired_schema(context, last),
         pending=pending,
-        before=opening.there,
+        before=context.before,
         former=last.declared if last is not None else None,
         installed=frozenset(state.extensions),
         accepted=accepted_changes(state),
-        force=opening.options.force,
+        force=context.options.force,
     )
 
 
-def new_situation(opening: Opening, declared: Catalog | None) -> Situation:
+def new_situation(context: DeployContext, declared: Catalog | None) -> Situation:
     """Return the situation of a new database, after its files and migrations have run.
 
     :param declared: its catalog before the migrations; None if there are none
     """
-    complete = read_catalog(opening.connection)
-    routines = read_routines(opening.connection)
+    complete = read_catalog(context.connection)
+    routines = read_routines(context.connection)
     declared = complete if declared is None else declared
-    desired = DesiredSchema.of(opening.schema, declared=declared, complete=complete, routines=routines)
-    return Situation(schema=opening.schema, desired=desired, force=opening.options.force)
+    desired = DesiredSchema.of(context.schema, declared=declared, complete=complete, routines=routines)
+    return Situation(schema=context.schema, desired=desired, force=context.options.force)
 
 
-def _desired_schema(opening: Opening, last: DesiredSchema | None) -> DesiredSchema:
+def _desired_schema(context: DeployContext, last: DesiredSchema | None) -> DesiredSchema:
     """Return the desired schema, from the records of the last deploy if that had the same structure."""
-    schema, options = opening.schema, opening.options
-    note, version = opening.state.last, opening.server_version
+    schema, options = context.schema, context.options
+    note, version = context.state.last, context.server_version
     known = tuple(note.get(name) for name in ("structure_checksum", "server_version", "catalog_version"))
     if last is not None and known == (structure_checksum(schema), version, CATALOG_VERSION):
         return last
-    scratch = options.scratch or scratch_databases_beside(opening.connection)
+    scratch = options.scratch or scratch_databases_beside(context.connection)
 
     def load() -> DesiredSchema:
         outside = any(runs_outside_transaction(file) for file in schema.migrations)

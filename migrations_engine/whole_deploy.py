@@ -29,6 +29,7 @@ from migrations_engine.deploy.migrations import (
 from migrations_engine.deploy.numbers import move_sequences_of_files
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy_context import DeployContext
 from migrations_engine.deploy_record import (
     Outcome,
     record_changes,
@@ -39,7 +40,6 @@ from migrations_engine.deploy_reports import passed, unfinished_report
 from migrations_engine.diff import with_new_names
 from migrations_engine.errors import EngineError
 from migrations_engine.model import Catalog, Names
-from migrations_engine.opening import Opening
 from migrations_engine.proven_deploys import ProvenDeploy
 from migrations_engine.replay import StartingPoint
 from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
@@ -59,27 +59,27 @@ class WholeDeploy:
     :param start: the starting point from which other databases may repeat the deploy; None if they may not
     """
 
-    def __init__(self, opening: Opening, warnings: list[str], start: StartingPoint | None) -> None:
-        schema, options, state = opening.schema, opening.options, opening.state
-        self._opening = opening
+    def __init__(self, context: DeployContext, warnings: list[str], start: StartingPoint | None) -> None:
+        schema, options, state = context.schema, context.options, context.state
+        self._context = context
         self._schema = schema
         self._options = options
         self._start = start
         self._recording = Recording() if start is not None and not warnings else None
         self._proven: ProvenDeploy | None = None
-        self._records = Records(opening.connection, self._recording)
-        plan = DryRunPlan(opening.connection) if options.dry_run else None
+        self._records = Records(context.connection, self._recording)
+        plan = DryRunPlan(context.connection) if options.dry_run else None
         self._session = DeploySession(
-            opening.connection, search_path=options.search_path, plan=plan, recording=self._recording
+            context.connection, search_path=options.search_path, plan=plan, recording=self._recording
         )
         self._session.warnings += warnings
-        self._functions = FunctionDeployer(self._session, schema, state, is_new=opening.is_new)
+        self._functions = FunctionDeployer(self._session, schema, state, is_new=context.is_new)
         self._left_out: tuple[str, ...] = ()
         self._pending = self._pending_migrations()
         self.groups = group_by_transaction(self._pending)
         self._declared = Catalog()  #: of a new database with migrations: its catalog before they run
-        self._comparison = None if opening.is_new else self._compare_existing()
-        self._before = opening.there  #: the earlier state, after migrations with new names
+        self._comparison = None if context.is_new else self._compare_existing()
+        self._before = context.before  #: the earlier state, after migrations with new names
         self._names: Names = {}
         self._attachments = Attachments(self._session, schema, self._functions)
         add = self._comparison.add_early if self._comparison is not None else self._attachments.create_early
@@ -113,7 +113,7 @@ class WholeDeploy:
             self._comparison.judge_ahead()
         if self._pending:
             self._names = read_names(self._session.connection)
-            self._runner.begin(self._pending, self._comparison.desired.declared, self._opening.there)
+            self._runner.begin(self._pending, self._comparison.desired.declared, self._context.before)
 
     def run_migrations(self, group: TransactionGroup) -> None:
         """Run the migrations of *group* that run in the transaction."""
@@ -127,8 +127,8 @@ class WholeDeploy:
             try:
                 self._runner.run_outside(group.outside)
             finally:
-                if not self._opening.connection.closed:
-                    self._opening.comment.restore()
+                if not self._context.connection.closed:
+                    self._context.comment.restore()
 
     def finish(self) -> DeployReport:
         """Deploy the remaining differences of tables, functions and seeders, then verify and record.
@@ -137,13 +137,13 @@ class WholeDeploy:
         """
         self._runner.end()
         if self._pending:
-            self._functions.look_again()
+            self._functions.invalidate_changed()
         comparison = self._comparison or self._compare_new()
         if self._comparison is not None and self._pending:
             self._list_migrations(comparison)
-        self._functions.take_back()
+        self._functions.revert_removed()
         comparison.catch_up()
-        functions = self._functions.deploy(self._records, comparison.make_room, comparison.restore)
+        functions = self._functions.deploy(self._records, comparison.drop_dependants, comparison.restore)
         move_sequences_of_files(self._session, (*self._schema.tables, *self._pending))
         seeded, validations = self._seed(comparison)
         remaining = comparison.remaining()
@@ -153,13 +153,13 @@ class WholeDeploy:
             seeder_validations=validations,
         )
         verification = passed(verify(self._schema, self._records, finding), comparison.validation)
-        self._opening.comment.check()
+        self._context.comment.check()
         forced, differences = comparison.compare_with_new(remaining.actual)
         routines, new = read_routines(self._session.connection), comparison.desired.routines
         differences += tuple(routine_differences(routines, new, self._functions.current, self._schema))
         self._warn(differences, remaining.actual)
-        if self._opening.is_new:
-            self._options.desired_schemas.put(self._schema, self._opening.server_version, comparison.desired)
+        if self._context.is_new:
+            self._options.desired_schemas.put(self._schema, self._context.server_version, comparison.desired)
         outcome = Outcome(
             schema=self._schema,
             desired=comparison.desired,
@@ -190,11 +190,11 @@ class WholeDeploy:
 
     def _warn(self, differences: Sequence[str], actual: Catalog) -> None:
         """Warn of *differences* from a new database that migrations should have prevented, and of stale names."""
-        if self._session.satisfied and not self._opening.is_new:
+        if self._session.satisfied and not self._context.is_new:
             self._session.warnings += [
                 f"not as the migrations make it in a new database: {text}" for text in differences
             ]
-        self._session.warnings += stale_names(self._schema, self._opening.there, actual)
+        self._session.warnings += stale_names(self._schema, self._context.before, actual)
 
     def _report(
         self, outcome: Outcome, comparison: Comparison, functions: FunctionCounts, verification: Verification
@@ -231,7 +231,7 @@ class WholeDeploy:
     def _pending_migrations(self) -> tuple[SchemaFile, ...]:
         warnings = self._session.warnings
         ordered = order_migrations(self._schema.migrations, self._schema.tables)
-        state, force = self._opening.state, self._options.force
+        state, force = self._context.state, self._options.force
         pending = pending_migrations(ordered, state, self._records, force=force, warnings=warnings)
         if self._options.dry_run:
             outside = [file for file in pending if runs_outside_transaction(file)]
@@ -241,13 +241,13 @@ class WholeDeploy:
         return tuple(pending)
 
     def _compare_existing(self) -> Comparison:
-        situation = existing_situation(self._opening, self._records, self._pending)
+        situation = existing_situation(self._context, self._records, self._pending)
         return Comparison(self._session, self._functions, situation)
 
     def _compare_new(self) -> Comparison:
         """Compare a new database with the catalog that its files have made."""
         self._attachments.create_all()
-        situation = new_situation(self._opening, self._declared if self._pending else None)
+        situation = new_situation(self._context, self._declared if self._pending else None)
         return Comparison(self._session, self._functions, situation)
 
     def _list_migrations(self, comparison: Comparison) -> None:
@@ -261,9 +261,9 @@ class WholeDeploy:
         """Fill empty tables on register; on migrate, fill new tables and check that all rows exist."""
         seeders = Seeders(self._session, self._schema.seeders)
         new = table_labels(comparison.desired.declared) - table_labels(self._before)
-        is_new = self._opening.is_new
+        is_new = self._context.is_new
         made = None if is_new else new
-        add, first = self._options.add_seeds, self._opening.state.schema_checksum is None
+        add, first = self._options.add_seeds, self._context.state.schema_checksum is None
         if self._options.purpose == "register":
             return seeders.seed(first_deploy=first, made=made, add_missing=add), ()
         seeded = seeders.seed(first_deploy=is_new, made=made, only_made=True, add_missing=add)

@@ -14,8 +14,8 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.model import Catalog
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attachments import attachment_files
 from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.functions_folder import other_object_files
 from migrations_engine.source.names import ObjectName
 from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployState
@@ -30,7 +30,7 @@ class Attachments:
         self._session = session
         self._schema = schema
         self._functions = functions
-        self._waiting = attachment_files(schema)
+        self._waiting = other_object_files(schema)
         self._early: set[SchemaFile] = set()
 
     def create_early(self, exc: psycopg.Error) -> bool:
@@ -57,13 +57,13 @@ class Attachments:
 
         :raises FunctionDeployFailed: PostgreSQL refused one
         """
-        files = [file for file in attachment_files(self._schema) if file not in self._functions.made_early]
+        files = [file for file in other_object_files(self._schema) if file not in self._functions.made_early]
         runner = FileRunner(self._session, self._run, error_class=FunctionDeployFailed)
         runner.run_all(files, self._functions.deploy_routines_early)
 
     def catalog(self) -> Catalog:
         """Return the catalog with the attachments that can already be created. The database is not changed."""
-        files = attachment_files(self._schema)
+        files = other_object_files(self._schema)
         if not files:
             return read_catalog(self._session.connection)
         with self._session.undone():
@@ -106,7 +106,7 @@ def create_those_of_migrated_tables(
     """
     known = {(relation.schema, relation.name) for relation in declared.relations}
     files = []
-    for file in attachment_files(schema):
+    for file in other_object_files(schema):
         for made in script_of(file).created:
             relation = made.table or (ObjectName(made.schema, made.name) if made.kind == "VIEW" and made.name else None)
             if relation is not None and relation.address not in known:

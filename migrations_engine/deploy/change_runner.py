@@ -108,10 +108,10 @@ class ChangeRunner:
                 self._run_one(alteration)
         except MigrationFailed as exc:
             in_use = exc.server is not None and exc.server.sqlstate in _IN_USE
-            return self._attempt(diff, alteration) if in_use and self._make_room(diff, alteration) else exc
+            return self._attempt(diff, alteration) if in_use and self._drop_dependants(diff, alteration) else exc
         return None
 
-    def _make_room(self, diff: CatalogDiff, alteration: Alteration) -> bool:
+    def _drop_dependants(self, diff: CatalogDiff, alteration: Alteration) -> bool:
         """Drop the dependants of the object of a statement, and return whether there were any."""
         for difference in diff.changes:
             if isinstance(difference.found, DatabaseObject) and difference.as_change() in alteration.changes:

@@ -14,13 +14,13 @@ from migrations_engine.model import DEFAULT_SCHEMA, Relation, Type
 from migrations_engine.model import Sequence as SequenceObject
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.attachments import SETTING_WORDS
+from migrations_engine.source.functions_folder import GRANT_WORDS
 from migrations_engine.source.names import ROUTINE_KINDS, created_name, insert_target
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
 _NO_CAST: Final = "42846"
-_HARMLESS: Final = SETTING_WORDS | {"SET"}
+_HARMLESS: Final = GRANT_WORDS | {"SET"}
 
 NewNames = Collection[tuple[str, str]]  #: schema and name of each missing declared relation and type
 

@@ -38,7 +38,7 @@ class Dependants:
 
     :param known: the catalogs that the schema makes
     :param owned_routines: returns the identities of routines that files of the schema create
-    :param run_again: makes the files of dropped routines run again
+    :param invalidate: makes the files of dropped routines run again
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Dependants:
         known: Sequence[Catalog],
         *,
         owned_routines: Callable[[Collection[str]], Collection[str]],
-        run_again: Callable[[Collection[str]], None],
+        invalidate: Callable[[Collection[str]], None],
     ) -> None:
         self._session = session
         self._known = known
         self._owned_routines = owned_routines
-        self._run_again = run_again
+        self._invalidate = invalidate
 
     def drop_of_relation(
         self, relation: Relation | Type, *, column: str | None = None, constraint: str | None = None
@@ -97,7 +97,7 @@ class Dependants:
             assert item.statement is not None
             with self._session.failures_as(what=f"dropping {item.description}"):
                 self._session.run(sql.SQL(item.statement), step=_STEP, effect=f"{item.description} is made again")
-        self._run_again([item.identity for item in found if item.kind == "routine"])
+        self._invalidate([item.identity for item in found if item.kind == "routine"])
         return bool(found)
 
     def _may_go(self, item: Dependant) -> bool:

@@ -25,8 +25,8 @@ from migrations_engine.diff import Sources, target_catalog
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog, RoutineState
 from migrations_engine.schema import Schema
-from migrations_engine.source.attachments import structure_checksum
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
+from migrations_engine.source.functions_folder import structure_checksum
 from migrations_engine.tracking import DeployState, Records
 
 _CAPACITY: Final = 2 * 1024 * 1024  #: characters of JSON, about 10 MB; a schema of 60 tables has about 60,000
@@ -163,7 +163,7 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
         if warnings:  # an attachment may need a migration that fails in an empty database
             complete = attachments.catalog()
         else:
-            functions.look_again()
+            functions.invalidate_changed()
             attachments.create_all()
             complete = read_catalog(connection)
         routines = read_routines(connection)

@@ -12,8 +12,8 @@ from migrations_engine.model import Catalog
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
-from migrations_engine.source.attachments import attachment_files
 from migrations_engine.source.attribution import FileIndex, bare_name
+from migrations_engine.source.functions_folder import other_object_files
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
 
@@ -38,7 +38,9 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
         declaring = declarations.declaring(table)
         only = schema.migrations[0] if len(schema.migrations) == 1 else None
         migration = only or migrations.changing(table, change.column)
-        if change.key not in lasting and _makes_room(change, [migration] if migration else schema.migrations, declared):
+        if change.key not in lasting and _drops_for_change(
+            change, [migration] if migration else schema.migrations, declared
+        ):
             continue
         made = f"makes it {change.from_type}" if change.from_type else "drops or renames it"
         given = (change.from_type or "none") if change.key in lasting else "what is declared"
@@ -69,7 +71,7 @@ def _sets_rights(file: SchemaFile, verbs: Collection[str]) -> bool:
     )
 
 
-def _makes_room(change: Change, migrations: Iterable[SchemaFile], declared: Catalog) -> bool:
+def _drops_for_change(change: Change, migrations: Iterable[SchemaFile], declared: Catalog) -> bool:
     """Return whether *migrations* drop an object only because they change a column under it.
 
     PostgreSQL demands that. The object holds no rows, and is made again as declared.
@@ -91,7 +93,7 @@ def _makes_room(change: Change, migrations: Iterable[SchemaFile], declared: Cata
 
 def declaring_files(schema: Schema) -> FileIndex:
     """Return the files of *schema* that declare objects."""
-    return FileIndex((*schema.tables, *schema.types, *attachment_files(schema)))
+    return FileIndex((*schema.tables, *schema.types, *other_object_files(schema)))
 
 
 def disagreeing(declared: Catalog, complete: Catalog) -> list[Change]:

@@ -115,5 +115,5 @@ def _type(entry: dict[str, Any]) -> Type:
 
 
 def _object(entry: dict[str, Any]) -> DatabaseObject:
-    entry["parts"] = tuple((said, taken_back) for said, taken_back in entry.get("parts", ()))
+    entry["parts"] = tuple((said, reverted) for said, reverted in entry.get("parts", ()))
     return DatabaseObject(**entry)

@@ -2,6 +2,6 @@
 
 from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
-from migrations_engine.deploy.functions.settings import take_backs
+from migrations_engine.deploy.functions.grants import reversals
 
-__all__ = ["FunctionCounts", "FunctionDeployer", "take_backs"]
+__all__ = ["FunctionCounts", "FunctionDeployer", "reversals"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from migrations_engine.deploy.functions.routines import MadeRoutine, OldRoutine
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.schema import Schema
-from migrations_engine.source.attachments import creates_routines_in_block
+from migrations_engine.source.functions_folder import creates_routines_in_block
 
 
 def warn_of_blocks(session: DeploySession, schema: Schema) -> None:

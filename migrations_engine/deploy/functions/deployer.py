@@ -14,21 +14,21 @@ from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.earlier_routines import EarlierRoutines
 from migrations_engine.deploy.functions.early_objects import EarlyObjects
 from migrations_engine.deploy.functions.files import (
-    only_sets,
+    creates_nothing,
     routine_names,
     routines_among,
     tracking_rows,
     unchanged_files,
 )
+from migrations_engine.deploy.functions.grants import reversals, run_grants, run_reversals
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, Routines
 from migrations_engine.deploy.functions.runner import FunctionRunner
-from migrations_engine.deploy.functions.settings import run_settings, run_take_backs, take_backs
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.stored_results import renew_stored_results
 from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attachments import routine_files, structure_checksum
 from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.functions_folder import routine_files, structure_checksum
 from migrations_engine.source.lexer import occurs
 from migrations_engine.tracking import DeployState, Records
 
@@ -50,7 +50,7 @@ class FunctionDeployer:
         self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
-        self._take_backs = frozenset(state.last.get("take_backs", ()))  # of the last deploy's files
+        self._reversals = frozenset(state.last.get("take_backs", ()))  # of the last deploy's files
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         self._kept = unchanged_files(files, state)
         already_made = self._beside_tables if is_new else ()
@@ -101,7 +101,7 @@ class FunctionDeployer:
         made = {routine.identity for routine in self._runner.all_made}
         return {one for one in identities if one in made or one in self._known or HIDDEN_NAME in one}
 
-    def run_again(self, identities: Collection[str]) -> None:
+    def invalidate(self, identities: Collection[str]) -> None:
         """Make the files of dropped routines run again."""
         gone = [file for file, functions in self._kept.items() if any(f.identity in identities for f in functions)]
         gone += [
@@ -114,25 +114,25 @@ class FunctionDeployer:
     def deploy(
         self,
         records: Records,
-        make_room: Callable[[int, str], bool] = lambda *_: False,
+        drop_dependants: Callable[[int, str], bool] = lambda *_: False,
         restore: Callable[[], None] = lambda: None,
     ) -> FunctionCounts:
         """Deploy the functions of the schema and record them.
 
-        :param make_room: drops the dependants of a routine by oid and identity, and returns whether there were any
+        :param drop_dependants: drops those of a routine by oid and identity, and returns whether there were any
         :param restore: creates them again, with their dependencies
         :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
-        self.look_again()
+        self.invalidate_changed()
         self._run_all_pending()
-        self._run_settings_again()
+        self._run_grants_again()
         self._settle()
         orphans = self._orphans()
-        made_room = [self._drop_replaced(make_room), self._drop_orphans(orphans, make_room)]
-        if any(made_room):
+        dropped = [self._drop_replaced(drop_dependants), self._drop_orphans(orphans, drop_dependants)]
+        if any(dropped):
             restore()
             self._run_all_pending()
-            self._run_settings_again()
+            self._run_grants_again()
             self._settle()
         self._check()
         if self._has_new_structure and not self._is_new:
@@ -141,7 +141,7 @@ class FunctionDeployer:
         kept = [function for functions in self._kept.values() for function in functions]
         return FunctionCounts.of(self._runner.all_made, kept, known=self._known.values(), dropped=len(orphans))
 
-    def look_again(self) -> None:
+    def invalidate_changed(self) -> None:
         """Make files run again if earlier steps have changed or dropped their functions.
 
         Files with ``%TYPE`` run again if tables may have changed. So do those with a definition that has followed a
@@ -171,12 +171,12 @@ class FunctionDeployer:
             if any(routine.oid in changed for routine in routines):
                 del self._runner.made[file]
 
-    def take_back(self) -> None:
+    def revert_removed(self) -> None:
         """Revoke or drop the rights, comments and triggers that were removed from the files since the last deploy.
 
         :raises FunctionDeployFailed: PostgreSQL refused it
         """
-        run_take_backs(self._session, self._take_backs - take_backs(self._schema))
+        run_reversals(self._session, self._reversals - reversals(self._schema))
 
     def _run_all_pending(self) -> None:
         pending = self._pending()
@@ -187,15 +187,15 @@ class FunctionDeployer:
                 raise broken_by_deploy(exc) if exc.file in self._unchanged else exc from exc.__cause__
             pending = self._disturbed()
 
-    def _drop_replaced(self, make_room: Callable[[int, str], bool]) -> bool:
+    def _drop_replaced(self, drop_dependants: Callable[[int, str], bool]) -> bool:
         """Drop the renamed functions, and return whether dependants had to be dropped for that."""
-        made_room = []
+        dropped = []
         for routine, file in self._runner.replaced.items():
             with _refusal_of(file):
-                made_room.append(make_room(routine.oid, routine.identity))
+                dropped.append(drop_dependants(routine.oid, routine.identity))
         self._routines.drop_all({routine: file.label for routine, file in self._runner.replaced.items()}, aside=True)
         self._runner.replaced.clear()
-        return any(made_room)
+        return any(dropped)
 
     def _pending(self) -> list[SchemaFile]:
         return [file for file in self._files if file not in self._kept and file not in self._runner.made]
@@ -219,13 +219,13 @@ class FunctionDeployer:
         self._ran_again |= again
         return [file for file in self._files if file in again]
 
-    def _run_settings_again(self) -> None:
+    def _run_grants_again(self) -> None:
         """Run statements that grant, comment and alter again, because their functions may be new."""
-        files = [file for file in self._kept if only_sets(file)] if self._runner.made else []
+        files = [file for file in self._kept if creates_nothing(file)] if self._runner.made else []
         if files:
             FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed).run_all(files)
             self._runner.is_stale = True
-        if run_settings(self._session, self._schema):
+        if run_grants(self._session, self._schema):
             self._runner.is_stale = True
 
     def _settle(self) -> None:
@@ -263,16 +263,16 @@ class FunctionDeployer:
         current = self.current
         return [identity for identity in self._known if identity not in current]
 
-    def _drop_orphans(self, orphans: Sequence[str], make_room: Callable[[int, str], bool]) -> bool:
+    def _drop_orphans(self, orphans: Sequence[str], drop_dependants: Callable[[int, str], bool]) -> bool:
         """Drop *orphans*, and return whether dependants had to be dropped for that."""
         there = [r for one in orphans if self._known[one].exists for r in self._routines.of_identity(one)]
-        made_room = []
+        dropped = []
         for routine in there:
             if self._routines.dependants(routine):
                 with _refusal_of(None):
-                    made_room.append(make_room(routine.oid, routine.identity))
+                    dropped.append(drop_dependants(routine.oid, routine.identity))
         self._routines.drop_all(dict.fromkeys(there))
-        return any(made_room)
+        return any(dropped)
 
     def _record(self, records: Records, orphans: Sequence[str]) -> None:
         if self._left_behind:

@@ -8,7 +8,7 @@ from migrations_engine.deploy.file_runner import FileRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attachments import attachment_files
+from migrations_engine.source.functions_folder import other_object_files
 from migrations_engine.source.script import script_of
 
 #: The words after CREATE of objects that need no table.
@@ -25,7 +25,7 @@ class EarlyObjects:
 
     def __init__(self, session: DeploySession, schema: Schema) -> None:
         self._session = session
-        self._files = tuple(file for file in attachment_files(schema) if _creates_object(file))
+        self._files = tuple(file for file in other_object_files(schema) if _creates_object(file))
         self.made: frozenset[SchemaFile] = frozenset()
 
     def make(self) -> bool:

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from migrations_engine.deploy.functions.routines import MadeRoutine
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.attachments import SETTING_WORDS
+from migrations_engine.source.functions_folder import GRANT_WORDS
 from migrations_engine.source.names import ROUTINE_KINDS, created_name
 from migrations_engine.source.script import part_of, script_of
 from migrations_engine.tracking import DeployedFunction, DeployState
 
 _RUNNING: Final = (("DO",), ("SELECT",), ("CALL",))
-_SETTING: Final = SETTING_WORDS | {"ALTER"}
+_SETTING: Final = GRANT_WORDS | {"ALTER"}
 _NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
 
 
@@ -77,7 +77,7 @@ def is_dynamic(file: SchemaFile) -> bool:
     return any(statement.words[:1] in _RUNNING for statement in script_of(file).statements)
 
 
-def only_sets(file: SchemaFile) -> bool:
+def creates_nothing(file: SchemaFile) -> bool:
     """Return whether the file creates nothing, so that it can run any number of times."""
     statements = script_of(file).statements
     return bool(statements) and all(

@@ -16,8 +16,8 @@ from migrations_engine.deploy.functions.routines import MadeRoutine, OldRoutine,
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.attachments import creates_routines_in_block
 from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.functions_folder import creates_routines_in_block
 from migrations_engine.tracking import DeployedFunction
 
 #: The object of a file exists, and the file does not say OR REPLACE: function, trigger or cast, view.
@@ -68,7 +68,7 @@ class FunctionRunner:
 
     def run_what_works(self, files: Sequence[SchemaFile]) -> int:
         """Run those of *files* that can run now, and return their number."""
-        self._look_around(files)
+        self._read_versions(files)
         failed = self._one_by_one().run_what_works(files)
         self.is_stale = True
         return len(files) - len(failed)
@@ -78,7 +78,7 @@ class FunctionRunner:
 
         :raises FunctionDeployFailed: PostgreSQL refused a file
         """
-        self._look_around(files)
+        self._read_versions(files)
         by_name = one_file_each(files)
         run_file = self._run_once if by_name is not None else self._run
         together = FileRunner(
@@ -101,7 +101,7 @@ class FunctionRunner:
         """Return a new runner. An attribute would be a reference cycle, which holds the files until a collection."""
         return FileRunner(self._session, self._run_replacing, error_class=FunctionDeployFailed)
 
-    def _look_around(self, files: Sequence[SchemaFile]) -> None:
+    def _read_versions(self, files: Sequence[SchemaFile]) -> None:
         """Read the versions of existing routines, to distinguish those that *files* create."""
         if self._known and not self.old_oids:
             self.old_oids = frozenset(oid for _, oid in self._routines.oids(list(self._known)))

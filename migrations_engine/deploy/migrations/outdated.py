@@ -21,8 +21,8 @@ from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_o
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
-from migrations_engine.source.attachments import is_about_routine
 from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.functions_folder import is_about_routine
 from migrations_engine.source.names import (
     ObjectName,
     TableAction,

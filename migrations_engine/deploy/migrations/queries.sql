@@ -23,7 +23,7 @@ SELECT (a.atttypid, a.atttypmod, a.attcollation) = (w.atttypid, w.atttypmod, w.a
  WHERE a.attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AND a.attname = %(column)s
    AND w.attrelid = to_regclass('pg_temp._stonescriptdb_gateway_type') AND w.attname = 'wanted'
 
--- name: doubles
+-- name: duplicates
 -- The indexes and constraints of a table that are not among the declared names, and have the definition of one of them;
 -- constraints its name, too, but for a number at the end.
 WITH objects AS (

@@ -1,7 +1,7 @@
-"""Takes the renames of migrations back in a new database, before the migrations run.
+"""Reverts the renames of migrations in a new database, before the migrations run.
 
 A new database is made from ``tables/``, which has the latest names, and its migrations were written for earlier ones.
-With the renames taken back, the latest first, each migration finds the names of its time, and renames them again.
+With the renames reverted, the latest first, each migration finds the names of its time, and renames them again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KINDS: Final = {
 }
 #: Kinds after ALTER whose objects are named within a table.
 _ON_A_TABLE: Final = {words: sql.SQL(words) for words in ("TRIGGER", "POLICY", "RULE")}
-#: Members after RENAME, and their keyword in the statement that takes the rename back.
+#: Members after RENAME, and their keyword in the statement that reverts the rename.
 _MEMBERS: Final = {"column": sql.SQL("COLUMN"), "constraint": sql.SQL("CONSTRAINT"), "attribute": sql.SQL("ATTRIBUTE")}
 
 
@@ -47,7 +47,7 @@ class Rename:
     schema: str | None  #: of the object, or of the one that has the member, if it is written
     old_name: str
     new_name: str | None  #: None if it is moved
-    inverse: sql.Composed  #: the statement that takes it back
+    inverse: sql.Composed  #: the statement that reverts it
     enum: str | None = None  #: name of the type whose value it renames
 
     @property
@@ -72,27 +72,27 @@ def seem_to_rename(migrations: Sequence[SchemaFile], name: str, *, to_member: bo
     return False
 
 
-def take_back_renames(session: DeploySession, migrations: Sequence[SchemaFile]) -> set[tuple[SchemaFile, int]]:
+def revert_renames(session: DeploySession, migrations: Sequence[SchemaFile]) -> set[tuple[SchemaFile, int]]:
     """Give what *migrations* rename its earlier name, where only the later one exists.
 
-    Return the file and offset of each statement whose effect is taken back.
+    Return the file and offset of each statement whose effect is reverted.
 
     :raises MigrationFailed: the connection was lost
     """
-    taken_back = set()
+    reverted = set()
     for file in reversed(migrations):
         for statement in reversed(script_of(file).statements):
             rename = rename_of(statement)
             if rename is not None:
                 try:
                     with session.savepoint():
-                        session.run(rename.inverse, step="migrations", file=file.label, effect="takes a rename back")
+                        session.run(rename.inverse, step="migrations", file=file.label, effect="reverts a rename")
                 except (psycopg.ProgrammingError, psycopg.DataError):
                     continue  # the later name does not exist, or the earlier one does
                 except psycopg.Error as exc:
                     raise session.failure(exc, MigrationFailed, file=file) from exc
-                taken_back.add((file, statement.start))
-    return taken_back
+                reverted.add((file, statement.start))
+    return reverted
 
 
 def with_earlier_values(declared: Catalog, actual: Catalog, migrations: Sequence[SchemaFile]) -> Catalog:

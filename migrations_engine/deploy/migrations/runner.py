@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.migrations.doubles import Double, doubles
+from migrations_engine.deploy.migrations.duplicates import Duplicate, duplicates
 from migrations_engine.deploy.migrations.history import applied_as
 from migrations_engine.deploy.migrations.statement_runner import StatementRunner
 from migrations_engine.deploy.session import DeploySession
@@ -78,7 +78,7 @@ class MigrationRunner:
     def begin(self, migrations: Sequence[SchemaFile], declared: Catalog, before: Catalog | None = None) -> None:
         """Prepare to run *migrations*, which were written for earlier declarations.
 
-        :param before: the database before this deploy; None for a new one, in which renames are taken back first
+        :param before: the database before this deploy; None for a new one, in which renames are reverted first
         :raises MigrationFailed: the connection was lost
         """
         self._functions.note_routines()
@@ -92,11 +92,11 @@ class MigrationRunner:
 
         :raises MigrationFailed: PostgreSQL refused one of its statements, and its effect does not exist already
         """
-        earlier = self._doubles(script_of(file).statements)
+        earlier = self._duplicates(script_of(file).statements)
         self._begun.run_file(file)
         with self._session.failures_as(file=file):
             self._session.check_deferred()
-            self._drop_doubles(file, script_of(file).statements, earlier)
+            self._drop_duplicates(file, script_of(file).statements, earlier)
         self._records.migration(applied_as(file))
         self._done(file)
 
@@ -110,9 +110,9 @@ class MigrationRunner:
             self._session.warnings.append(f"{file.label} had stopped after statement {done} and was resumed there")
         for number, statement in enumerate(script_of(file).statements[done:], start=done + 1):
             self._drop_invalid_index(statement)
-            earlier = self._doubles([statement])
+            earlier = self._duplicates([statement])
             if self._begun.run_outside(file, statement):
-                self._drop_doubles(file, [statement], earlier)
+                self._drop_duplicates(file, [statement], earlier)
             self._records.migration(applied_as(file, number))
         self._records.migration(applied_as(file))
         self._done(file)
@@ -134,10 +134,12 @@ class MigrationRunner:
         self._session.log("apply_migration", file.path, checksum=file.checksum)
         self.applied.append(file.path)
 
-    def _doubles(self, statements: Sequence[SqlStatement]) -> frozenset[Double]:
-        return doubles(self._session, statements, self._declared)
+    def _duplicates(self, statements: Sequence[SqlStatement]) -> frozenset[Duplicate]:
+        return duplicates(self._session, statements, self._declared)
 
-    def _drop_doubles(self, file: SchemaFile, statements: Sequence[SqlStatement], earlier: frozenset[Double]) -> None:
+    def _drop_duplicates(
+        self, file: SchemaFile, statements: Sequence[SqlStatement], earlier: frozenset[Duplicate]
+    ) -> None:
         """Drop what *statements* have added beside a declared object of the same definition; it counts as satisfied.
 
         What other migrations name stays.
@@ -145,13 +147,13 @@ class MigrationRunner:
         others = [other.text for other in self._pending if other is not file]
         added = {
             one
-            for one in self._doubles(statements) - earlier
+            for one in self._duplicates(statements) - earlier
             if not any(mentions_name(text, one.name) for text in others)
         }
-        for double in sorted(added, key=lambda one: (one.table, one.kind, one.name)):
-            self._session.run(double.removal, step=_STEP, file=file.label)
+        for duplicate in sorted(added, key=lambda one: (one.table, one.kind, one.name)):
+            self._session.run(duplicate.removal, step=_STEP, file=file.label)
         for statement in statements:
-            if any(double.is_of(statement) for double in added):
+            if any(duplicate.is_of(statement) for duplicate in added):
                 self._begun.report_satisfied(file, statement)
 
     def _drop_invalid_index(self, statement: SqlStatement) -> None:

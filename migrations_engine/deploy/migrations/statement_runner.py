@@ -15,14 +15,14 @@ from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
-from migrations_engine.deploy.migrations.declared_users import DeclaredUsers
+from migrations_engine.deploy.migrations.declared_dependants import DeclaredDependants
 from migrations_engine.deploy.migrations.domains_in_use import alter_domain_in_use
 from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
 from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, makes_rows, may_draw, text_executed
 from migrations_engine.deploy.migrations.missing_views import restore_views
 from migrations_engine.deploy.migrations.outdated import IN_USE, History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
-from migrations_engine.deploy.migrations.renames import take_back_renames
+from migrations_engine.deploy.migrations.renames import revert_renames
 from migrations_engine.deploy.migrations.satisfied import (
     TYPE_IN_USE,
     MadeByMigrations,
@@ -60,7 +60,7 @@ class StatementRunner:
 
     :param migrations: the pending ones
     :param declared: the catalog that the declarations make
-    :param before: the database before this deploy; None for a new one, in which renames are taken back first
+    :param before: the database before this deploy; None for a new one, in which renames are reverted first
     :param add_declared: creates newly declared objects that a statement needs, which was refused with an error; returns
         whether there were any
     :raises MigrationFailed: the connection was lost
@@ -84,16 +84,16 @@ class StatementRunner:
         self._tried_again: set[SqlStatement] = set()
         self._history = History(migrations, declared, before or Catalog())
         self._postponed = PostponedConstraints(session, self._history.new_tables)
-        dependants = Dependants(session, (declared,), owned_routines=functions.owned, run_again=functions.run_again)
+        dependants = Dependants(session, (declared,), owned_routines=functions.owned, invalidate=functions.invalidate)
         # No method of this object, which would keep itself, and the texts of files, until the garbage collector runs.
         self._dependants = dependants
-        self._users = DeclaredUsers(session, dependants)
-        self._earlier_columns = EarlierColumns(session, self._history.new_tables, self._users.drop)
+        self._declared_dependants = DeclaredDependants(session, dependants)
+        self._earlier_columns = EarlierColumns(session, self._history.new_tables, self._declared_dependants.drop)
         self._unnamed_columns = UnnamedColumns(session, self._history)
         self._is_new = before is None
-        self._taken_back: Collection[tuple[SchemaFile, int]] = ()
+        self._reverted: Collection[tuple[SchemaFile, int]] = ()
         if self._is_new:
-            self._taken_back = take_back_renames(session, migrations)
+            self._reverted = revert_renames(session, migrations)
 
     def run_file(self, file: SchemaFile) -> None:
         """Run *file* in one message, or else statement by statement.
@@ -169,7 +169,7 @@ class StatementRunner:
                 self._run(file, statement)
             elif self._is_outdated(file, statement, exc):
                 self.report_satisfied(file, statement)
-            elif self._make_room(file, statement, exc):
+            elif self._remove_obstacle(file, statement, exc):
                 self._run(file, statement)
             elif self._run_with_key(file, statement, exc) or self._alter_domain(file, statement, exc):
                 self._note(file, statement)
@@ -207,8 +207,8 @@ class StatementRunner:
         self._made.note(statement, satisfied=True)
 
     def _note(self, file: SchemaFile, statement: SqlStatement) -> None:
-        """Note the effect of a statement. A rename that was taken back before counts as satisfied."""
-        if (file, statement.start) in self._taken_back:
+        """Note the effect of a statement. A rename that was reverted before counts as satisfied."""
+        if (file, statement.start) in self._reverted:
             self.report_satisfied(file, statement)
         else:
             self._made.note(statement)
@@ -220,12 +220,12 @@ class StatementRunner:
         run = partial(self._session.run_statement, file, statement)
         return alter_domain_in_use(self._session, self._dependants, statement, run)
 
-    def _make_room(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+    def _remove_obstacle(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Drop what prevents *statement* until the migrations have run, and return whether there was anything."""
         if exc.sqlstate in TYPE_IN_USE:
-            return self._users.drop_for_type(statement)
+            return self._declared_dependants.drop_for_type(statement)
         if exc.sqlstate == IN_USE:
-            return self._users.drop_for_drop(statement)
+            return self._declared_dependants.drop_for_drop(statement)
         return self._postponed.postpone(exc, self._failure(file, statement, exc))
 
     def _run_with_key(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:

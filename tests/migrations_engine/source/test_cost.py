@@ -19,10 +19,10 @@ from migrations_engine.deploy.migrations.renames import _RENAMING
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
-from migrations_engine.source.attachments import attachment_files
 from migrations_engine.source.attribution import FileIndex
 from migrations_engine.source.checksum import folded_checksum
 from migrations_engine.source.dependency_order import Filling, order_migrations, order_seeders, order_tables
+from migrations_engine.source.functions_folder import other_object_files
 from migrations_engine.source.insert import insert_of
 from migrations_engine.source.lexer import occurs, pieces
 from migrations_engine.source.names import created_name, dropped_names
@@ -123,7 +123,7 @@ def test_what_is_read_from_a_file_costs_in_proportion_to_its_size(reader: str) -
 def test_settings_are_not_repeated_for_each_of_many_statements(setting: str) -> None:
     text = setting + "GRANT SELECT ON t TO r;\n" * 1000
     file = SchemaFile(folder="functions", path="a.sql", content=text.encode())
-    for files in (attachment_files(Schema(functions=(file,))), statement_files(file)):
+    for files in (other_object_files(Schema(functions=(file,))), statement_files(file)):
         assert sum(len(part.content) for part in files) <= len(text)
 
 

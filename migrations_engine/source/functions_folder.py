@@ -15,7 +15,7 @@ from migrations_engine.source.names import ROUTINE_KINDS, Cursor, created_name
 from migrations_engine.source.script import files_of, is_setting, part_of, script_of
 from migrations_engine.source.statements import SqlStatement
 
-SETTING_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
+GRANT_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
 _ALTERED_WITH_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE", "DEFAULT", "EXTENSION"}
 _ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})
 #: In a DO block, which creates what is missing.
@@ -37,7 +37,7 @@ def routine_files(schema: Schema) -> tuple[SchemaFile, ...]:
     return tuple(part for part in found if part is not None)
 
 
-def attachment_files(schema: Schema) -> tuple[SchemaFile, ...]:
+def other_object_files(schema: Schema) -> tuple[SchemaFile, ...]:
     """Return the other statements of ``functions/``, each as a file."""
     return tuple(part for file in schema.functions for part in _parts(file).attachments)
 
@@ -47,7 +47,7 @@ def structure_checksum(schema: Schema) -> str:
 
     The arguments of routines are included, because PostgreSQL prints calls with the casts that they need.
     """
-    structure = (*schema.extensions, *schema.types, *schema.tables, *schema.migrations, *attachment_files(schema))
+    structure = (*schema.extensions, *schema.types, *schema.tables, *schema.migrations, *other_object_files(schema))
     return checksum_of((*structure, *(_signatures(file) for file in schema.functions)))
 
 
@@ -105,4 +105,4 @@ def _is_attachment(statement: SqlStatement) -> bool:
         return not _ALTERED_WITH_ROUTINES & set(words[:1])
     if verb == "DO":
         return occurs(_CREATE, statement.text) and not occurs(_CREATE_ROUTINE, statement.text)
-    return verb in SETTING_WORDS and not is_about_routine(statement)
+    return verb in GRANT_WORDS and not is_about_routine(statement)

@@ -12,7 +12,7 @@ from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attachments import SETTING_WORDS, is_about_routine
+from migrations_engine.source.functions_folder import GRANT_WORDS, is_about_routine
 from migrations_engine.source.lexer import folded_tokens
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import script_of
@@ -21,33 +21,33 @@ from migrations_engine.source.statements import SqlStatement
 _ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
 
 
-def settings_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
+def grants_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
     """Yield the statements that grant, revoke and comment: all in ``functions/``, elsewhere those about routines."""
     for file in (*schema.types, *schema.tables, *schema.functions):
         for statement in script_of(file).statements:
-            if SETTING_WORDS & set(statement.words[:1]) and (file.folder == "functions" or is_about_routine(statement)):
+            if GRANT_WORDS & set(statement.words[:1]) and (file.folder == "functions" or is_about_routine(statement)):
                 yield file, statement
 
 
-def run_settings(session: DeploySession, schema: Schema) -> bool:
+def run_grants(session: DeploySession, schema: Schema) -> bool:
     """Run the statements that grant, revoke and comment, and return whether there are any.
 
     :raises FunctionDeployFailed: PostgreSQL refused one
     """
-    settings = list(settings_of(schema))
-    if settings:
+    grants = list(grants_of(schema))
+    if grants:
         try:
             with session.savepoint():
-                session.run(b";\n".join(statement.text.encode() for _, statement in settings), step="functions")
+                session.run(b";\n".join(statement.text.encode() for _, statement in grants), step="functions")
         except psycopg.Error:
-            for file, statement in settings:
+            for file, statement in grants:
                 with session.failures_as(FunctionDeployFailed, file=file):
                     session.run_statement(file, statement)
-    return bool(settings)
+    return bool(grants)
 
 
-def run_take_backs(session: DeploySession, texts: Iterable[str]) -> None:
-    """Run statements of ``take_backs``.
+def run_reversals(session: DeploySession, texts: Iterable[str]) -> None:
+    """Run statements of :func:`reversals`.
 
     :raises FunctionDeployFailed: PostgreSQL refused one, and its object exists
     """
@@ -62,14 +62,14 @@ def run_take_backs(session: DeploySession, texts: Iterable[str]) -> None:
             session.log("take_back", text)
 
 
-def take_backs(schema: Schema) -> frozenset[str]:
+def reversals(schema: Schema) -> frozenset[str]:
     """Return the statements that revert the rights, comments and triggers of the files, as far as possible.
 
     A later deploy runs them for statements that were removed from the files.
     """
-    found = [_undoing(statement) for _, statement in settings_of(schema)]
+    found = [_reversal_of(statement) for _, statement in grants_of(schema)]
     found += [
-        _dropping_trigger(statement)
+        _trigger_reversal(statement)
         for file in schema.functions
         for statement in script_of(file).statements
         if statement.words[:1] == ("CREATE",)
@@ -77,7 +77,7 @@ def take_backs(schema: Schema) -> frozenset[str]:
     return frozenset(text for text in found if text is not None)
 
 
-def _undoing(statement: SqlStatement) -> str | None:
+def _reversal_of(statement: SqlStatement) -> str | None:
     """Return the opposite of a GRANT, of a REVOKE from PUBLIC, or of a COMMENT."""
     verb, *tokens = folded_tokens(statement.text)
     if verb == "comment":
@@ -93,7 +93,7 @@ def _undoing(statement: SqlStatement) -> str | None:
     return " ".join([opposite, *tokens[:place], other, *grantees[:end]])
 
 
-def _dropping_trigger(statement: SqlStatement) -> str | None:
+def _trigger_reversal(statement: SqlStatement) -> str | None:
     made = created_name(statement)
     if made is None or made.kind != "TRIGGER" or made.name is None or made.table is None:
         return None

@@ -16,7 +16,7 @@ from migrations_engine.source.statements import SqlStatement
 _VIEWS: Final = frozenset({"VIEW", "MATERIALIZED VIEW"})
 
 
-class DeclaredUsers:
+class DeclaredDependants:
     """The declared views, policies, functions and the like of the database of *session*."""
 
     def __init__(self, session: DeploySession, dependants: Dependants) -> None:

@@ -33,22 +33,22 @@ def take_lock(connection: psycopg.Connection[Any], options: DeployOptions) -> bo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """The state of a deploy that has the lock: its task, the present catalog and the records of earlier deploys."""
+class DeployContext:
+    """What a deploy that has the lock starts from: its task, the catalog and the records of earlier deploys."""
 
     connection: psycopg.Connection[Any]
     schema: Schema
     options: DeployOptions
     server_version: int
     comment: DatabaseComment
-    there: Catalog
+    before: Catalog  #: of the database as the deploy found it
     state: DeployState
 
     @classmethod
-    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> Opening:
+    def of(cls, connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions) -> DeployContext:
         """Read the catalog and the records. The lock must be held."""
         probe = read_probe(connection)
-        there = Catalog() if probe.empty else read_catalog(connection)
+        before = Catalog() if probe.empty else read_catalog(connection)
         if not probe.tracked:
             Records(connection).create_tables()
         return cls(
@@ -57,17 +57,15 @@ class Opening:
             options=options,
             server_version=connection.info.server_version,
             comment=DatabaseComment.found(connection, probe.database_comment, options.database_comment),
-            there=there,
+            before=before,
             state=DeployState() if probe.empty else read_state(connection),
         )
 
     @property
     def is_new(self) -> bool:
         """Return whether the database is empty and nothing was deployed to it."""
-        there = self.there
-        return not (
-            self.state.schema_checksum or self.state.migrations or there.relations or there.types or there.sequences
-        )
+        before, state = self.before, self.state
+        return not (state.schema_checksum or state.migrations or before.relations or before.types or before.sequences)
 
     @property
     def is_unchanged(self) -> bool:
@@ -78,6 +76,6 @@ class Opening:
             and self.state.schema_checksum == self.schema.checksum
             and all(function.intact for function in self.state.functions)
             and extensions <= self.state.extensions.keys()
-            and self.state.last.get("fingerprint") == self.there.fingerprint()
+            and self.state.last.get("fingerprint") == self.before.fingerprint()
             and self.state.last.get("routines") == digest_of_routines(read_routines(self.connection))
         )

@@ -19,7 +19,7 @@ _QUERIES: Final = load_queries(__package__)
 
 
 @dataclass(frozen=True, slots=True)
-class Double:
+class Duplicate:
     """An index, or a constraint that a migration does not name, with the definition of a declared one."""
 
     schema: str
@@ -46,21 +46,21 @@ class Double:
         return self.kind == "CONSTRAINT" and altered is not None and len(altered.actions) == 1
 
 
-def doubles(session: DeploySession, statements: Iterable[SqlStatement], declared: Catalog) -> frozenset[Double]:
-    """Return the doubles of *declared* objects in the tables to which *statements* add some."""
+def duplicates(session: DeploySession, statements: Iterable[SqlStatement], declared: Catalog) -> frozenset[Duplicate]:
+    """Return the duplicates of *declared* objects in the tables to which *statements* add some."""
     wanted = {table.address for table in map(_table_of, statements) if table is not None}
-    found: list[Double] = []
+    found: list[Duplicate] = []
     for relation in declared.relations if wanted else ():
         if (relation.schema, relation.name) in wanted:
-            found += _doubles_in(session, relation)
+            found += _duplicates_in(session, relation)
     return frozenset(found)
 
 
-def _doubles_in(session: DeploySession, relation: Relation) -> list[Double]:
+def _duplicates_in(session: DeploySession, relation: Relation) -> list[Duplicate]:
     names = [one.name for one in relation.constraints] + [one.name for one in relation.attachments]
     facts = {"schema": relation.schema, "table": relation.name, "names": names}
-    rows = session.query(_QUERIES["doubles"], facts).fetchall()
-    return [Double(relation.schema, relation.name, kind, name) for kind, name in rows]
+    rows = session.query(_QUERIES["duplicates"], facts).fetchall()
+    return [Duplicate(relation.schema, relation.name, kind, name) for kind, name in rows]
 
 
 def _table_of(statement: SqlStatement) -> ObjectName | None:
