@@ -10,12 +10,11 @@ import psycopg
 
 from migrations_engine.catalog import read_catalog
 from migrations_engine.counted_rows import CountedReport, count_rows
-from migrations_engine.deploy.attachments import create_those_of_migrated_tables
 from migrations_engine.deploy.change_runner import ChangeRunner, without
 from migrations_engine.deploy.ddl import ADDED_FOR_OTHERS
 from migrations_engine.deploy.declared import fill_new_tables, install_extensions, new_names, run_new_files
 from migrations_engine.deploy.dependants import Dependants
-from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.functions import FunctionDeployer, create_objects_of_migrated_tables
 from migrations_engine.deploy.migrations import seem_to_rename, with_earlier_values
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.session import DeploySession
@@ -126,7 +125,12 @@ class Comparison:
         self._judgement.refuse(replace(diff, changes=left).validation())
 
     def add_early(self, _: psycopg.Error) -> bool:
-        """Add newly declared objects before a migration that needs them, once. Return whether there were any."""
+        """Add functions, or once newly declared objects, before a migration that needs them.
+
+        Return whether there were any.
+        """
+        if self._functions.deploy_early():
+            return True
         if self._added_early:
             return False
         self._added_early = True
@@ -160,7 +164,7 @@ class Comparison:
         :raises MigrationFailed: one is dangerous and neither forced now nor accepted earlier
         """
         situation = self._situation
-        create_those_of_migrated_tables(self._session, situation.schema, situation.desired.declared, self._functions)
+        create_objects_of_migrated_tables(self._session, situation.schema, situation.desired.declared, self._functions)
         diff = self._difference()
         basics = tuple(item for item in diff.changes if item.change_type in _BASICS)
         if basics:

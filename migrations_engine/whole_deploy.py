@@ -14,11 +14,10 @@ from migrations_engine.catalog import (
     read_routines,
 )
 from migrations_engine.comparison import Comparison
-from migrations_engine.deploy.attachments import Attachments
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.dry_run_plan import DryRunPlan
 from migrations_engine.deploy.extensions import deploy_extensions
-from migrations_engine.deploy.functions import FunctionCounts, FunctionDeployer
+from migrations_engine.deploy.functions import FunctionCounts, FunctionDeployer, OtherObjects
 from migrations_engine.deploy.migrations import (
     MigrationRunner,
     TransactionGroup,
@@ -81,8 +80,8 @@ class WholeDeploy:
         self._comparison = None if context.is_new else self._compare_existing()
         self._before = context.before  #: the earlier state, after migrations with new names
         self._names: Names = {}
-        self._attachments = Attachments(self._session, schema, self._functions)
-        add = self._comparison.add_early if self._comparison is not None else self._attachments.create_early
+        self._other_objects = OtherObjects(self._session, schema, self._functions)
+        add = self._comparison.add_early if self._comparison is not None else self._other_objects.create_for
         self._runner = MigrationRunner(self._session, self._records, self._functions, add)
         self._extensions_installed = 0
 
@@ -101,10 +100,10 @@ class WholeDeploy:
         """
         self._extensions_installed = deploy_extensions(self._session, self._schema.extensions)
         if self._comparison is None:
-            run_files(self._session, order_types(self._schema.types), self._functions)
-            run_files(self._session, order_tables(self._schema.tables), self._functions)
+            run_files(self._session, order_types(self._schema.types), self._other_objects.create_independent)
+            run_files(self._session, order_tables(self._schema.tables), self._other_objects.create_independent)
             if self._pending:
-                self._declared = self._attachments.catalog()
+                self._declared = self._other_objects.catalog()
                 move_sequences_of_files(self._session, self._schema.tables)
                 self._runner.begin(self._pending, self._declared)
             return
@@ -246,7 +245,7 @@ class WholeDeploy:
 
     def _compare_new(self) -> Comparison:
         """Compare a new database with the catalog that its files have made."""
-        self._attachments.create_all()
+        self._other_objects.create_all()
         situation = new_situation(self._context, self._declared if self._pending else None)
         return Comparison(self._session, self._functions, situation)
 

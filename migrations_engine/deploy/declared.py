@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
-from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
@@ -31,13 +30,14 @@ def new_names(diff: CatalogDiff) -> NewNames:
     return {(item.schema, item.name) for item in wanted if isinstance(item, Relation | SequenceObject | Type)}
 
 
-def run_files(session: DeploySession, files: Sequence[SchemaFile], functions: FunctionDeployer) -> None:
+def run_files(session: DeploySession, files: Sequence[SchemaFile], help_out: Callable[[], bool]) -> None:
     """Run all files, in the given order if possible.
 
+    :param help_out: creates objects of ``functions/`` that the files may need, and returns whether it did
     :raises MigrationFailed: PostgreSQL refused a file, also after all others
     """
     runner = FileRunner(session, session.run_file, error_class=MigrationFailed, retried=UNDEFINED | {_NO_CAST})
-    runner.run_all(files, functions.deploy_early, in_parts=True)
+    runner.run_all(files, help_out, in_parts=True)
 
 
 def run_new_files(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> list[SchemaFile]:

@@ -14,10 +14,9 @@ from weakref import WeakValueDictionary
 import psycopg
 
 from migrations_engine.catalog import read_catalog, read_routines
-from migrations_engine.deploy.attachments import Attachments
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.extensions import deploy_extensions
-from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.functions import FunctionDeployer, OtherObjects
 from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.disagreements import disagreeing, disagreements
@@ -131,20 +130,20 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
     functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
     records = Records(connection)
     migrations = order_migrations(schema.migrations, schema.tables)
-    attachments = Attachments(session, schema, functions)
-    runner = MigrationRunner(session, records, functions, attachments.create_early)
+    other_objects = OtherObjects(session, schema, functions)
+    runner = MigrationRunner(session, records, functions, other_objects.create_for)
     warnings: list[str] = []
     with connection.transaction():
         session.restore_settings(True)
         records.create_tables()
         deploy_extensions(session, schema.extensions)
-        run_files(session, order_types(schema.types), functions)
-        run_files(session, order_tables(schema.tables), functions)
+        run_files(session, order_types(schema.types), other_objects.create_independent)
+        run_files(session, order_tables(schema.tables), other_objects.create_independent)
         if schema.migrations:
-            declared = attachments.catalog()
+            declared = other_objects.catalog()
             runner.begin(migrations, declared)
         else:
-            attachments.create_all()
+            other_objects.create_all()
             declared = read_catalog(connection)
     for group in group_by_transaction(migrations):
         if group.outside is not None:
@@ -160,11 +159,11 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
     with connection.transaction():
         with _tolerated(warnings), session.savepoint():
             runner.end()
-        if warnings:  # an attachment may need a migration that fails in an empty database
-            complete = attachments.catalog()
+        if warnings:  # one may need a migration that fails in an empty database
+            complete = other_objects.catalog()
         else:
             functions.invalidate_changed()
-            attachments.create_all()
+            other_objects.create_all()
             complete = read_catalog(connection)
         routines = read_routines(connection)
     return DesiredSchema.of(schema, declared=declared, complete=complete, routines=routines, failures=warnings)

@@ -1,6 +1,6 @@
-"""Attachments: triggers, views, casts, and rights on other objects that the files of ``functions/`` create.
+"""Divides the files of ``functions/``: routines, and other objects such as triggers, views and casts.
 
-They are declared objects like those of ``types/`` and ``tables/``, and compared with the database like them.
+The other objects are declared like those of ``types/`` and ``tables/``, and compared with the database like them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Parts(NamedTuple):
 
     whole: bool = False
     routines: SchemaFile | None = None
-    attachments: tuple[SchemaFile, ...] = ()
+    others: tuple[SchemaFile, ...] = ()
 
 
 def routine_files(schema: Schema) -> tuple[SchemaFile, ...]:
@@ -39,7 +39,7 @@ def routine_files(schema: Schema) -> tuple[SchemaFile, ...]:
 
 def other_object_files(schema: Schema) -> tuple[SchemaFile, ...]:
     """Return the other statements of ``functions/``, each as a file."""
-    return tuple(part for file in schema.functions for part in _parts(file).attachments)
+    return tuple(part for file in schema.functions for part in _parts(file).others)
 
 
 def structure_checksum(schema: Schema) -> str:
@@ -84,15 +84,15 @@ def _signatures(file: SchemaFile) -> SchemaFile:
 
 @once_per_file
 def _parts(file: SchemaFile) -> _Parts:
-    attachments = files_of(file, _is_attachment)
-    if not attachments:
+    others = files_of(file, _is_about_other_object)
+    if not others:
         return _Parts(whole=True)
-    routines = [statement for statement in script_of(file).statements if not _is_attachment(statement)]
+    routines = [statement for statement in script_of(file).statements if not _is_about_other_object(statement)]
     rest = None if all(map(is_setting, routines)) else part_of(file, routines)
-    return _Parts(routines=rest, attachments=attachments)
+    return _Parts(routines=rest, others=others)
 
 
-def _is_attachment(statement: SqlStatement) -> bool:
+def _is_about_other_object(statement: SqlStatement) -> bool:
     verb, *words = statement.words or ("",)
     if verb == "CREATE":
         made = created_name(statement)

@@ -3,5 +3,12 @@
 from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.functions.grants import reversals
+from migrations_engine.deploy.functions.other_objects import OtherObjects, create_objects_of_migrated_tables
 
-__all__ = ["FunctionCounts", "FunctionDeployer", "reversals"]
+__all__ = [
+    "FunctionCounts",
+    "FunctionDeployer",
+    "OtherObjects",
+    "create_objects_of_migrated_tables",
+    "reversals",
+]

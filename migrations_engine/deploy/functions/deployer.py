@@ -12,7 +12,6 @@ from migrations_engine.deploy.functions.advice import warn_of_blocks, warn_of_le
 from migrations_engine.deploy.functions.checks import broken_by_deploy, validate_bodies
 from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.earlier_routines import EarlierRoutines
-from migrations_engine.deploy.functions.early_objects import EarlyObjects
 from migrations_engine.deploy.functions.files import (
     creates_nothing,
     routine_names,
@@ -56,7 +55,6 @@ class FunctionDeployer:
         already_made = self._beside_tables if is_new else ()
         labels = frozenset(file.label for file in files)
         self._runner = FunctionRunner(session, self._routines, self._known, already_made, labels)
-        self._objects = EarlyObjects(session, schema) if is_new else None
         self._ran_again: set[SchemaFile] = set()
         self._earlier: EarlierRoutines | None = None  #: before the migrations, if there are any
         self._unchanged: frozenset[str] = frozenset()  # labels of unchanged files that run again
@@ -71,21 +69,8 @@ class FunctionDeployer:
         """Note the routines before migrations, which may change their rights, or rename and move what they use."""
         self._earlier = EarlierRoutines(self._session)
 
-    @property
-    def made_early(self) -> frozenset[SchemaFile]:
-        """The attachments that :meth:`deploy_early` has created."""
-        return self._objects.made if self._objects is not None else frozenset()
-
     def deploy_early(self) -> bool:
-        """Create functions early, for a step that calls them. Return whether there is a new one.
-
-        In a new database, create operators and the like, too. In others, the comparison finds them missing.
-        """
-        is_new = self.deploy_routines_early()
-        return (self._objects is not None and self._objects.make()) or is_new
-
-    def deploy_routines_early(self) -> bool:
-        """Create functions alone early, for the step that creates the other objects of ``functions/``."""
+        """Create functions early, for a step that calls them. Return whether there is a new one."""
         pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
         is_new = bool(pending) and self._runner.run_what_works(pending) > 0
         if is_new and self._earlier is not None:

@@ -55,8 +55,8 @@ def group_by_transaction(files: Sequence[SchemaFile]) -> tuple[TransactionGroup,
 class MigrationRunner:
     """Runs the pending migrations of one deploy.
 
-    :param add_declared: creates newly declared objects that a statement needs, which was refused with an error; returns
-        whether there were any
+    :param add_declared: creates functions and newly declared objects for a statement that was refused with an error;
+        returns whether there were any
     """
 
     def __init__(

@@ -61,8 +61,8 @@ class StatementRunner:
     :param migrations: the pending ones
     :param declared: the catalog that the declarations make
     :param before: the database before this deploy; None for a new one, in which renames are reverted first
-    :param add_declared: creates newly declared objects that a statement needs, which was refused with an error; returns
-        whether there were any
+    :param add_declared: creates functions and newly declared objects for a statement that was refused with an error;
+        returns whether there were any
     :raises MigrationFailed: the connection was lost
     """
 
@@ -77,7 +77,6 @@ class StatementRunner:
         add_declared: Callable[[psycopg.Error], bool],
     ) -> None:
         self._session = session
-        self._functions = functions
         self._add_declared = add_declared
         self._declared = declared
         self._made = MadeByMigrations()
@@ -191,9 +190,8 @@ class StatementRunner:
 
     def _create_what_lacks(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Create declared objects that *statement*, refused with *exc*, may need. Return whether there were any."""
-        if self._functions.deploy_early() or self._add_declared(exc):
-            return True
-        return restore_views(self._session, self._declared, text_executed(statement, exc) + str(exc))
+        text = text_executed(statement, exc) + str(exc)
+        return self._add_declared(exc) or restore_views(self._session, self._declared, text)
 
     def _run_parts(self, file: SchemaFile, statement: SqlStatement, parts: Sequence[str]) -> None:
         for text in parts:

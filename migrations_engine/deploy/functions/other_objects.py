@@ -1,4 +1,4 @@
-"""Creates attachments, the objects of ``functions/`` that are no routines, in databases where they are new."""
+"""Creates the other objects of ``functions/``, such as triggers, views and casts, in databases where they are new."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 
 from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
-from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.model import Catalog
@@ -21,20 +21,44 @@ from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployState
 
 _EXISTS: Final = frozenset({"42710", "42P07"})
+#: The words after CREATE of objects that need no table.
+_WITHOUT_TABLES: Final = frozenset(
+    {"CAST", "COLLATION", "CONVERSION", "DOMAIN", "OPERATOR", "SCHEMA", "SEQUENCE", "TEXT", "TYPE"}
+)
 
 
-class Attachments:
-    """The attachments of a new database. They are created after the migrations, or before one that needs them."""
+class OtherObjects:
+    """The objects of ``functions/`` that are no routines, of a new database.
+
+    They are created after the migrations, or before a table or migration that needs them.
+    """
 
     def __init__(self, session: DeploySession, schema: Schema, functions: FunctionDeployer) -> None:
         self._session = session
         self._schema = schema
         self._functions = functions
-        self._waiting = other_object_files(schema)
+        self._files = self._waiting = other_object_files(schema)
         self._early: set[SchemaFile] = set()
 
-    def create_early(self, exc: psycopg.Error) -> bool:
-        """Create those that are missing according to *exc*, the error of a statement. Return whether there were any.
+    def create_independent(self) -> bool:
+        """Create functions, and the objects that need no table, as far as they can be. Return whether there was one.
+
+        :raises FunctionDeployFailed: PostgreSQL refused one, and not because an object is missing
+        """
+        is_new = self._functions.deploy_early()
+        files = [file for file in self._waiting if _needs_no_table(file)]
+        runner = FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed)
+        created = {*files} - {file for file, _ in runner.run_what_works(files)}
+        self._early |= created
+        self._waiting = tuple(file for file in self._waiting if file not in created)
+        return bool(created) or is_new
+
+    def create_for(self, exc: psycopg.Error) -> bool:
+        """Create functions and objects for a statement that was refused with *exc*. Return whether there were any."""
+        return self.create_independent() or self._create_missing(exc)
+
+    def _create_missing(self, exc: psycopg.Error) -> bool:
+        """Create those that are missing according to *exc*. Return whether there were any.
 
         If a function of the schema is missing, create all that can be created: it may use any of them.
         """
@@ -47,30 +71,29 @@ class Attachments:
         self._waiting = tuple(file for file in self._waiting if file not in wanted)
         runner = self._tolerant_runner(self._early)
         failed = runner.run_what_works(wanted)
-        helped = [self.create_early(reason) for _, reason in failed]
+        helped = [self._create_missing(reason) for _, reason in failed]
         if any(helped):
             runner.run_what_works([file for file, _ in failed])
         return not self._early.isdisjoint(wanted)
 
     def create_all(self) -> None:
-        """Create all of them. Those that were created early are created again if migrations have dropped them.
+        """Create all of them, those of tables again if they were created early and migrations have dropped them.
 
         :raises FunctionDeployFailed: PostgreSQL refused one
         """
-        files = [file for file in other_object_files(self._schema) if file not in self._functions.made_early]
+        files = [file for file in self._files if file not in self._early or not _needs_no_table(file)]
         runner = FileRunner(self._session, self._run, error_class=FunctionDeployFailed)
-        runner.run_all(files, self._functions.deploy_routines_early)
+        runner.run_all(files, self._functions.deploy_early)
 
     def catalog(self) -> Catalog:
-        """Return the catalog with the attachments that can already be created. The database is not changed."""
-        files = other_object_files(self._schema)
-        if not files:
+        """Return the catalog with those that can already be created. The database is not changed."""
+        if not self._files:
             return read_catalog(self._session.connection)
         with self._session.undone():
             runner = self._tolerant_runner(set())
             functions = FunctionDeployer(self._session, self._schema, DeployState(), is_new=True)
-            failed = runner.run_what_works(files)
-            while failed and functions.deploy_routines_early():
+            failed = runner.run_what_works(self._files)
+            while failed and functions.deploy_early():
                 failed = runner.run_what_works([file for file, _ in failed])
             return read_catalog(self._session.connection)
 
@@ -97,10 +120,10 @@ class Attachments:
                 raise
 
 
-def create_those_of_migrated_tables(
+def create_objects_of_migrated_tables(
     session: DeploySession, schema: Schema, declared: Catalog, functions: FunctionDeployer
 ) -> None:
-    """Create attachments of tables that only migrations create, so that the comparison does not find them missing.
+    """Create objects on tables that only migrations create, so that the comparison does not find them missing.
 
     :raises FunctionDeployFailed: PostgreSQL refused one
     """
@@ -113,6 +136,13 @@ def create_those_of_migrated_tables(
                 files.append(file)
     run = partial(session.run_file, replacing=True)
     FileRunner(session, run, error_class=FunctionDeployFailed).run_all(files, functions.deploy_early)
+
+
+def _needs_no_table(file: SchemaFile) -> bool:
+    return any(
+        statement.words[:1] == ("CREATE",) and not _WITHOUT_TABLES.isdisjoint(statement.words[1:2])
+        for statement in script_of(file).statements
+    )
 
 
 def _creates_what_is_missing(file: SchemaFile, message: str) -> bool:

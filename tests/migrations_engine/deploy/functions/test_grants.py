@@ -1,4 +1,4 @@
-"""Migrations that name triggers, views and functions of ``functions/``, which a new database gets after them."""
+"""Rights and comments on functions, which migrations change and files of ``functions/`` give again."""
 
 from __future__ import annotations
 
@@ -18,36 +18,6 @@ FILES = {
     "functions/v.pssql": "CREATE VIEW u AS SELECT id, f(id) FROM t; CREATE VIEW v AS SELECT * FROM u;",
     "functions/p.pssql": "CREATE POLICY p ON t USING (f(a) > 1);",
 }
-MIGRATIONS = {
-    "disables a trigger": "ALTER TABLE t DISABLE TRIGGER tr;",
-    "disables a trigger outside a transaction": "-- gateway: no-transaction\nALTER TABLE t DISABLE TRIGGER tr;",
-    "inserts with a trigger and without it": "ALTER TABLE t DISABLE TRIGGER tr; INSERT INTO t VALUES (1, 1);"
-    "ALTER TABLE t ENABLE TRIGGER tr; INSERT INTO t VALUES (2, 1);",
-    "renames a trigger": "ALTER TRIGGER tr ON t RENAME TO other;",
-    "alters a policy": "ALTER POLICY p ON t USING (a > 2);",
-    "comments": "COMMENT ON TRIGGER tr ON t IS 'x'; COMMENT ON VIEW v IS 'y'; COMMENT ON POLICY p ON t IS 'z';",
-    "alters a view": "ALTER VIEW v SET (security_barrier); GRANT SELECT ON v TO PUBLIC;",
-    "reads a view": "CREATE TABLE k AS SELECT count(*) FROM v; CREATE VIEW w AS SELECT id FROM v;",
-    "calls a function over a view": "SELECT * FROM g();",
-    "alters a function over a view": "ALTER FUNCTION g() DEPENDS ON EXTENSION plpgsql;",
-    "renames a function under a view": "ALTER FUNCTION f(int) RENAME TO f2;",
-    "drops a function under a view": "DROP POLICY p ON t; DROP FUNCTION f(int) CASCADE;",
-    "drops a view": "DROP VIEW v CASCADE;",
-}
-
-
-@pytest.mark.parametrize("migration", MIGRATIONS)
-def test_old_and_new_databases_are_equal(tenant: Tenant, make_database: Callable[[], str], migration: str):
-    tenant.register(FILES)
-    new = Tenant(make_database())
-
-    files = {**FILES, "migrations/1.pssql": MIGRATIONS[migration]}
-    report = tenant.migrate(files)
-    new.register(files)
-
-    assert not report.differences
-    assert structure_of(tenant.conninfo) == structure_of(new.conninfo)
-    assert tenant.rows("SELECT t::text FROM t") == new.rows("SELECT t::text FROM t")
 
 
 def test_default_rights_on_functions_are_set_in_functions(tenant: Tenant, make_database: Callable[[], str]):
