@@ -45,6 +45,21 @@ _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _POOL_COUNTERS: Final = re.compile(r"^((?:# (?:HELP|TYPE) )?db_gateway_pool_(?:hits|misses))_total", re.MULTILINE)
 
 
+class _Seconds:
+    """A series of a histogram with ``_BUCKETS``, as cells."""
+
+    __slots__ = ("_buckets", "_sum")
+
+    def __init__(self, series: Histogram) -> None:
+        self._sum = Cell(series._sum)
+        self._buckets = [Cell(bucket) for bucket in series._buckets]
+
+    def observe(self, seconds: float) -> None:
+        """Count a duration."""
+        self._sum.add(seconds)
+        self._buckets[bisect_left(_BUCKETS, seconds)].add(1.0)
+
+
 class Metrics:
     """The metrics of a gateway. Created once, before the workers are forked."""
 
@@ -89,23 +104,25 @@ class Metrics:
         self._misses = counter(
             "db_gateway_pool_misses", "Leases that waited for a connection, or opened one.", ["database"]
         )
-        self._calls: dict[str, tuple[Cell, Cell, list[Cell]]] = {}
+        self._waits = histogram(
+            "db_gateway_pool_wait_seconds",
+            "Duration of leases that found no idle connection.",
+            ["leased"],
+            buckets=_BUCKETS,
+        )
+        self._calls: dict[str, tuple[Cell, _Seconds]] = {}
         self._leases: dict[tuple[str, bool], Cell] = {}
+        self._seconds_of_waits: dict[bool, _Seconds] = {}
         self._lock = Lock()  # of all cells
         self._events.listen(CallFinished, self._count_call)
         self._events.listen(ConnectionLeased, self._count_lease)
+        self._events.listen(LeaseWaited, self._count_wait)
 
     def _count_rare_events(self, counter: Callable[..., Counter], histogram: Callable[..., Histogram]) -> None:
         errors = counter("db_gateway_errors", "Requests answered with an error.", ["type"])
         slow = counter(SLOW_CALLS, "Calls that took SLOW_CALL_MS or longer.", ["platform", "function"])
         failed = counter(
             FAILED_CALLS, "Calls whose function raised an error or timed out.", ["platform", "function", "type"]
-        )
-        waits = histogram(
-            "db_gateway_pool_wait_seconds",
-            "Duration of leases that found no idle connection.",
-            ["leased"],
-            buckets=_BUCKETS,
         )
         deploys = histogram(
             "db_gateway_deploy_duration_seconds",
@@ -121,7 +138,6 @@ class Metrics:
         listen(RequestFailed, lambda event: errors.labels(event.code).inc())
         listen(CallWasSlow, lambda event: slow.labels(event.platform, event.function).inc())
         listen(CallFailed, lambda event: failed.labels(event.platform, event.function, event.code).inc())
-        listen(LeaseWaited, lambda event: waits.labels("yes" if event.has_leased else "no").observe(event.seconds))
         listen(DeployEnded, lambda event: deploys.labels(event.purpose, event.result).observe(event.seconds))
         listen(ConnectionEvicted, lambda event: evictions.labels(event.database).inc())
         listen(DatabaseMigrated, lambda event: migrated.labels(event.status).inc())
@@ -139,17 +155,20 @@ class Metrics:
     def _count_call(self, call: CallFinished) -> None:
         cells = self._calls.get(call.platform)
         if cells is None:
-            cells = self._calls.setdefault(call.platform, self._cells_of_calls(call.platform))
-        count, seconds, buckets = cells
+            counter, histogram = self._queries.labels(call.platform), self._durations.labels(call.platform)
+            cells = self._calls.setdefault(call.platform, (Cell(counter._value), _Seconds(histogram)))
+        count, seconds = cells
         with self._lock:
             count.add(1.0)
-            seconds.add(call.seconds)
-            buckets[bisect_left(_BUCKETS, call.seconds)].add(1.0)
+            seconds.observe(call.seconds)
 
-    def _cells_of_calls(self, platform: str) -> tuple[Cell, Cell, list[Cell]]:
-        durations = self._durations.labels(platform)
-        count, seconds = self._queries.labels(platform)._value, durations._sum
-        return Cell(count), Cell(seconds), [Cell(bucket) for bucket in durations._buckets]
+    def _count_wait(self, wait: LeaseWaited) -> None:
+        seconds = self._seconds_of_waits.get(wait.has_leased)
+        if seconds is None:
+            series = self._waits.labels("yes" if wait.has_leased else "no")
+            seconds = self._seconds_of_waits.setdefault(wait.has_leased, _Seconds(series))
+        with self._lock:
+            seconds.observe(wait.seconds)
 
     def _count_lease(self, lease: ConnectionLeased) -> None:
         cell = self._leases.get((lease.database, lease.was_idle))
