@@ -118,23 +118,22 @@ class TenantPool(ThreadlessPool):
         :raises PoolClosed: the pool was closed
         """
         with self._lock:
-            connection = self.take_idle()
-            if connection is not None:
-                return connection
-            if self._closed:
-                raise PoolClosed(self.name)
-            self._stats[self._REQUESTS_NUM] += 1
-            self._stats[self._REQUESTS_QUEUED] += 1
-            waiter: Waiter[CountedConnection] = Waiter(key=self._key)
-            waiter.may_connect = not self._growing
-            self._growing = True
-            self._queued_share += QUEUED_WEIGHT * (1.0 - self._queued_share)
-            self._waiting.append(waiter)
-        began, connection = monotonic(), None
+            connection = self.take_idle() if self._pool else None
+            waiter = self._enqueue() if connection is None else None
+        if waiter is None:
+            assert connection is not None
+            return connection
+        turn = Turn(self, waiter, waiter.arrival + timeout)
         try:
-            connection = yield from self._queue_steps(waiter, began + timeout)
+            connection = turn.result((yield turn))
+        except BaseException:
+            self._stats[self._REQUESTS_ERRORS] += 1
+            if (given := turn.connection or waiter.withdraw()) is not None:  # it arrived meanwhile
+                self._keep(given)
+            raise
         finally:
-            self._events.emit(LeaseWaited(monotonic() - began, connection is not None))
+            self._leave_queue(waiter)
+            self._events.emit(LeaseWaited(monotonic() - waiter.arrival, connection is not None))
         connection._pool = self
         self._events.emit(ConnectionLeased(self.name, was_idle=False))
         return connection
@@ -151,22 +150,32 @@ class TenantPool(ThreadlessPool):
         self._events.emit(ConnectionLeased(self.name, was_idle=True))
         return connection
 
-    def _queue_steps(self, waiter: Waiter[CountedConnection], deadline: float) -> Steps[CountedConnection]:
-        """Wait for a returned connection or, at the front of the queue, for the right to make one."""
-        turn = Turn(self, waiter, deadline)
-        try:
-            return turn.result((yield turn))
-        except BaseException:
-            self._stats[self._REQUESTS_ERRORS] += 1
-            if (given := turn.connection or waiter.withdraw()) is not None:  # it arrived meanwhile
-                self._keep(given)
-            raise
-        finally:
-            with self._lock:
-                if waiter in self._waiting:
-                    self._waiting.remove(waiter)
-                if waiter.may_connect:
-                    self._let_next_connect()
+    def _enqueue(self) -> Waiter[CountedConnection]:
+        """Append a waiter to the queue for a returned connection or, at its front, for the right to make one.
+
+        Under the lock.
+
+        :raises PoolClosed: the pool was closed
+        """
+        if self._closed:
+            raise PoolClosed(self.name)
+        self._stats[self._REQUESTS_NUM] += 1
+        self._stats[self._REQUESTS_QUEUED] += 1
+        self._queued_share += QUEUED_WEIGHT * (1.0 - self._queued_share)
+        waiter: Waiter[CountedConnection] = Waiter(key=self._key)
+        self._waiting.append(waiter)
+        if not self._growing:
+            self._let_next_connect()
+        return waiter
+
+    def _leave_queue(self, waiter: Waiter[CountedConnection]) -> None:
+        if waiter.conn is not None and not waiter.may_connect:
+            return  # it was removed with the connection
+        with self._lock:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            if waiter.may_connect:
+                self._let_next_connect()
 
     def wait_in_turn(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
         """Return a connection: wait for a returned one in this thread, or make one at the front of the queue."""
@@ -181,13 +190,19 @@ class TenantPool(ThreadlessPool):
             return connection
         return self._grow(waiter, deadline)
 
-    def _let_next_connect(self) -> None:
+    def _let_next_connect(self, *, even_if_full: bool = False) -> None:
         """Let the next in the queue make a connection, unless one is returned first. Under the lock."""
-        self._growing = bool(self._waiting)
-        if self._waiting:
+        self._growing = bool(self._waiting) and (even_if_full or self._nconns < self._max_size)
+        if self._growing:
             first = cast(Waiter[CountedConnection], self._waiting[0])
             first.may_connect = True
             first.wake()
+
+    def recheck(self) -> None:
+        """Let a waiter connect even if the pool is full: a connection that is never returned still counts."""
+        with self._lock:
+            if not self._growing:
+                self._let_next_connect(even_if_full=True)
 
     def _grow(self, waiter: Waiter[CountedConnection], deadline: float) -> CountedConnection:
         self._connector.outage.admit()
@@ -210,11 +225,8 @@ class TenantPool(ThreadlessPool):
 
     @property
     def needs_more(self) -> bool:
-        """Whether to connect without waiting for a returned connection.
-
-        True if none is in use, or if many leases wait and the database may have more connections.
-        """
-        return not self.in_use_count or (self._queued_share > MOST_QUEUED and self._nconns < self._max_size)
+        """Whether to connect without waiting for a returned connection: none is in use, or many leases wait."""
+        return not self.in_use_count or self._queued_share > MOST_QUEUED
 
     def _fail_all(self, error: GatewayError) -> None:
         """Fail all waiters of a pool without connections: each would connect in turn, and get the same error."""
@@ -272,4 +284,6 @@ class TenantPool(ThreadlessPool):
         conn._pool = None
         with self._lock:
             self._nconns -= 1
+            if not self._growing:
+                self._let_next_connect()
         conn.close()

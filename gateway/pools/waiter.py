@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Condition, Lock
 from time import monotonic
 from typing import Final
 
@@ -27,7 +28,7 @@ class Waiter(WaitingClient[CT]):
     :ivar on_change: called, in any thread and with locks held, when a thread that waits would be woken
     """
 
-    __slots__ = ("_woken", "arrival", "key", "may_connect", "on_change", "ticket", "urgent")
+    __slots__ = ("_changed", "_lock", "_woken", "arrival", "key", "may_connect", "on_change", "ticket", "urgent")
 
     def __init__(self, *, key: int, urgent: bool = False) -> None:
         """Start to wait now.
@@ -35,35 +36,52 @@ class Waiter(WaitingClient[CT]):
         :param key: the database's key in the table
         :param urgent: for administration, which goes before calls
         """
-        super().__init__()
+        # Not psycopg_pool's, which makes a condition: the loop needs none, and that would be half of the costs.
+        self.conn: CT | None = None
+        self.error: BaseException | None = None
         self.key = key
         self.urgent = urgent
         self.arrival = monotonic()  # one clock for all processes of the machine
         self.ticket: int | None = None
         self.may_connect = False  #: it is at the front of its pool's queue, and may make a connection
-        self._woken = False
         self.on_change: Callable[[], None] | None = None
+        self._woken = False
+        self._lock = Lock()  # of conn, error and _woken
+        self._changed: Condition | None = None  # on _lock; only while a thread waits
 
     def set(self, conn: CT) -> bool:
         """Pass a connection to the waiter. Return whether it was accepted."""
-        accepted = super().set(conn)
-        self._notify()
-        return accepted
+        with self._lock:
+            if self.conn is not None or self.error is not None:
+                return False
+            self.conn = conn
+            self._wake_thread()
+        self._report()
+        return True
 
     def fail(self, error: Exception) -> bool:
         """End the wait with *error*. Return whether it was accepted."""
-        accepted = super().fail(error)
-        self._notify()
-        return accepted
+        with self._lock:
+            if self.conn is not None or self.error is not None:
+                return False
+            self.error = error
+            self._wake_thread()
+        self._report()
+        return True
 
     def wake(self) -> None:
         """Wake the waiter, to check again."""
-        with self._cond:
+        with self._lock:
             self._woken = True
-            self._cond.notify_all()
-        self._notify()
+            self._wake_thread()
+        self._report()
 
-    def _notify(self) -> None:
+    def _wake_thread(self) -> None:
+        """Wake the thread that waits, if one does. Under the lock."""
+        if self._changed is not None:
+            self._changed.notify()
+
+    def _report(self) -> None:
         if self.on_change is not None:
             self.on_change()
 
@@ -77,9 +95,11 @@ class Waiter(WaitingClient[CT]):
 
         :raises BaseException: the argument of ``fail``
         """
-        with self._cond:
-            if not (self.conn or self.error or self._woken):
-                self._cond.wait(max(0.0, seconds))
+        with self._lock:
+            if not (self.conn or self.error or self._woken) and seconds > 0:
+                self._changed = Condition(self._lock)
+                self._changed.wait(seconds)
+                self._changed = None
             self._woken = False
             if self.error:
                 raise self.error
@@ -87,7 +107,7 @@ class Waiter(WaitingClient[CT]):
 
     def withdraw(self) -> CT | None:
         """Accept no connection from now on; return the one that was accepted before."""
-        with self._cond:
+        with self._lock:
             if self.conn is None and self.error is None:
                 self.error = _WITHDRAWN
             return self.conn

@@ -281,6 +281,7 @@ class WorkerPools:
         with self._lock:
             pools = list(self._pools.values())
         for pool in pools:
+            pool.recheck()
             pool.close_idle(partial(pool.is_stale, now, self._options.idle_timeout_seconds))
             if pool.idle_count or pool.in_use or pool.used_at > now - self._options.idle_timeout_seconds:
                 continue

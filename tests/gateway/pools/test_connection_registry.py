@@ -123,13 +123,27 @@ def test_a_process_that_has_connected_before_makes_one_connection_for_a_dedicate
 
 def test_a_pool_with_as_many_connections_as_it_may_have_sends_no_waiter_to_make_one(make_registry, databases):
     registry, (name,) = make_registry(max_connections_per_pool=2), databases(1)
-    with registry.lease(name), registry.lease(name):
-        waiting = [registry.lease_steps(name) for _ in range(30)]
+    with registry.lease(name), registry.lease(name) as connection:
+        waiting = [registry.lease_steps(name) for _ in range(3)]
         turns = [next(steps) for steps in waiting]
-        assert turns[0].needs_thread
-        assert turns[0].seconds_to_grow() > 0
-        for steps in waiting:
-            steps.close()
+        assert not any(turn.is_ready for turn in turns)
+        connection.close()
+    with pytest.raises(StopIteration) as stop:  # the first has the other connection
+        waiting[0].send(Event.READY)
+    assert turns[1].needs_thread  # and the second may replace the one that was closed
+    assert not turns[2].is_ready
+    for steps in waiting:
+        steps.close()
+    registry.give_back(stop.value.value)
+
+
+def test_a_full_pool_whose_connection_was_never_returned_makes_another(make_registry, databases):
+    registry, (name,) = make_registry(max_connections_per_pool=1, idle_timeout_seconds=0.2), databases(1)
+    lease = registry.lease(name)
+    connection = lease.__enter__()
+    connection._closed = True  # so that psycopg does not warn of what is done on purpose
+    del connection, lease
+    assert pid_of(registry, name) > 0
 
 
 def test_several_servers_are_tried_in_turn(make_registry, databases, postgres_url):
@@ -219,9 +233,9 @@ def test_steps_and_threads_wait_in_one_queue(make_registry, databases):
 
 @pytest.mark.parametrize(("event", "error"), [(Event.LATE, PoolExhausted), (Event.GONE, ClientGone)])
 def test_a_waiter_that_stops_leaves_its_place_to_the_next(make_registry, databases, event, error):
-    registry, (name,) = make_registry(max_total_connections=1), databases(1)
+    registry, (name, other) = make_registry(max_total_connections=2), databases(2)
     pool = registry.pool_of(name)
-    with registry.lease(name) as connection:
+    with registry.lease(other), registry.lease(name) as connection:
         leader = registry.lease_steps(name)
         assert next(leader).needs_thread  # it would connect, if there were room
         following = registry.lease_steps(name)
