@@ -63,7 +63,7 @@ class Comparison:
         self._added_early = False
         self._expected: RowNumbers = {}  #: the rows at risk of the effects that the migrations seem to have
         self._effects: tuple[Effect, ...] = ()
-        self._judgement = Judgement(session, situation.accepted, force=situation.force)
+        self._judgement = Judgement(session, situation.schema, situation.accepted, force=situation.force)
         self.types_altered = 0
 
     @property

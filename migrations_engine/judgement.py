@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from migrations_engine.deploy.change_runner import described, without
+from migrations_engine.deploy.functions import advice_on_default_rights
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Privilege, Type
 from migrations_engine.report import Change, SchemaValidation
+from migrations_engine.schema import Schema
 
 _STAYING: Final = frozenset({"drop_schema", "drop_type"})  #: change types that no deploy applies
 _RIGHTS_ON_LATER_FUNCTIONS: Final = "DEFAULT FUNCTIONS"  #: ``Privilege.kind``
@@ -26,8 +28,9 @@ class Judgement:
     :ivar accepted: dangerous differences that stay
     """
 
-    def __init__(self, session: DeploySession, earlier: Sequence[Change], *, force: bool) -> None:
+    def __init__(self, session: DeploySession, schema: Schema, earlier: Sequence[Change], *, force: bool) -> None:
         self._session = session
+        self._schema = schema
         self._earlier = [change.key for change in earlier]
         self._force = force
         self.changes: tuple[Change, ...] = ()
@@ -47,7 +50,8 @@ class Judgement:
         self.accepted = dangers if self._force else tuple(change for change in dangers if change.key in self._earlier)
         applied = [change for change in found.safe_changes if change.change_type not in _STAYING]
         self.add(without((*applied, *dangers), [] if self._force else self._earlier))
-        self._session.warnings += [*diff.warnings, *_changed_default_rights(diff), *_what_stays(diff)]
+        self._session.warnings += [*diff.warnings, *_what_stays(diff)]
+        self._session.warnings += advice_on_default_rights(self._schema, _changed_default_rights(diff))
         self._session.warnings += [
             f"left as it is since it was forced: {summary(replace(change, rows_at_risk=None))}"
             for change in self.accepted
@@ -86,11 +90,7 @@ def _what_stays(diff: CatalogDiff) -> Iterator[str]:
 
 
 def _changed_default_rights(diff: CatalogDiff) -> Iterator[str]:
-    """Yield a warning for each changed default right on functions, which existing functions do not follow."""
+    """Yield the changed default rights on functions."""
     for item in diff.changes:
         if isinstance(item.wanted, Privilege) and item.wanted.kind == _RIGHTS_ON_LATER_FUNCTIONS:
-            yield (
-                f"default rights have changed ({item.change_type.replace('_', ' ')} {item.to_text}), and functions "
-                "that exist keep theirs; in a new database all functions have the changed ones. GRANT and REVOKE "
-                "statements about the functions in functions/ make them alike"
-            )
+            yield f"default rights have changed ({item.change_type.replace('_', ' ')} {item.to_text or item.from_text})"

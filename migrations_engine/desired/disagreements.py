@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Final
 
+from migrations_engine.deploy.functions import advice_on_default_rights, migrated_default_rights
 from migrations_engine.diff import diff_catalogs, labels_by_use
 from migrations_engine.model import Catalog
 from migrations_engine.report import Change
@@ -14,13 +14,10 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.functions_folder import other_object_files
-from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
 
 #: Missing objects of kinds that PostgreSQL wants dropped before it changes a column that they use.
 _IN_THE_WAY: Final = frozenset({"add_view", "add_rule", "add_trigger", "add_policy"})
-#: Rights on all functions, or on all that will be created.
-_ON_ALL_FUNCTIONS: Final = re.compile(r"\b(?:ON|ALL)\s+(?:FUNCTIONS|PROCEDURES|ROUTINES)\b", re.IGNORECASE)
 
 
 def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: Catalog) -> Iterator[str]:
@@ -49,26 +46,7 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
             f"{migration.label if migration else 'a migration'} {made}; new databases get {given}"
         )
         yield " ".join(sentence.split())  # definitions have several lines
-    yield from _default_rights_on_functions(schema)
-
-
-def _default_rights_on_functions(schema: Schema) -> Iterator[str]:
-    """Yield a sentence for each migration with default rights on functions, unless ``functions/`` sets them for all."""
-    if not schema.functions or any(_sets_rights(file, ("GRANT", "REVOKE")) for file in schema.functions):
-        return
-    for file in schema.migrations:
-        if _sets_rights(file, ("ALTER",)):
-            yield (
-                f"{file.label} changes the default rights on functions, which those of older databases do not get; "
-                "set the rights ON ALL ROUTINES IN SCHEMA in a file of functions/"
-            )
-
-
-def _sets_rights(file: SchemaFile, verbs: Collection[str]) -> bool:
-    return any(
-        not {*statement.words[:1]}.isdisjoint(verbs) and occurs(_ON_ALL_FUNCTIONS, statement.text)
-        for statement in script_of(file).statements
-    )
+    yield from advice_on_default_rights(schema, migrated_default_rights(schema))
 
 
 def _drops_for_change(change: Change, migrations: Iterable[SchemaFile], declared: Catalog) -> bool:

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from migrations_engine.errors import SchemaExtractionFailed
 
-SPACE: Final = " \t\n\r\f\v"  #: white space of the scanner; other spaces of Unicode are letters to it
 NAME_BYTES: Final = 63  #: PostgreSQL cuts longer names: NAMEDATALEN - 1
 
 

@@ -10,32 +10,35 @@ from tests.migrations_engine.conftest import Tenant
 from tests.support.structure import structure_of
 
 FILES = {
-    "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a int);",
     "functions/f.pssql": "CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql AS 'SELECT x + 1';",
-    "functions/g.pssql": "CREATE FUNCTION g() RETURNS SETOF v LANGUAGE sql AS 'SELECT * FROM v';",
-    "functions/h.pssql": "CREATE FUNCTION h() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.a := 7; RETURN NEW; END';",
-    "functions/tr.pssql": "CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION h();",
-    "functions/v.pssql": "CREATE VIEW u AS SELECT id, f(id) FROM t; CREATE VIEW v AS SELECT * FROM u;",
-    "functions/p.pssql": "CREATE POLICY p ON t USING (f(a) > 1);",
+    "functions/g.pssql": "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1';",
 }
 
 
-def test_default_rights_on_functions_are_set_in_functions(tenant: Tenant, make_database: Callable[[], str]):
-    tenant.register(FILES)
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("migrations/1.pssql", "migrations/1.pssql changes the default rights on functions, "),
+        ("tables/rights.pssql", "default rights have changed (revoke privilege EXECUTE"),
+    ],
+)
+def test_changed_default_rights_need_a_statement_about_all_functions(
+    tenant: Tenant, make_database: Callable[[], str], file: str, change: str
+):
+    complete, new = Tenant(make_database()), Tenant(make_database())
+    for each in (tenant, complete):
+        each.register(FILES)
 
-    files = {
-        **FILES,
-        "migrations/1.pssql": "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;",
-    }
+    files = {**FILES, file: "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"}
     (warning,) = tenant.migrate(files).warnings
-    assert warning.startswith("migrations/1.pssql changes the default rights on functions, ")
+    assert warning.startswith(change)
     assert warning.endswith("set the rights ON ALL ROUTINES IN SCHEMA in a file of functions/")
 
     files["functions/z.pssql"] = "REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;"
-    assert not tenant.migrate(files).warnings
-    new = Tenant(make_database())
+    for each in (tenant, complete):
+        assert not each.migrate(files).warnings
     new.register(files)
-    assert structure_of(tenant.conninfo) == structure_of(new.conninfo)
+    assert structure_of(tenant.conninfo) == structure_of(complete.conninfo) == structure_of(new.conninfo)
 
 
 @pytest.mark.parametrize(
