@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
 from gateway.embedded_postgres import EmbeddedPostgres
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, PoolOptions
 
 BUDGET = 200
 ROUNDS = 9
@@ -30,19 +30,17 @@ ROUNDS = 9
 
 @contextmanager
 def registry(url: str, folder: Path, **changes: int) -> Iterator[ConnectionRegistry]:
-    registry = ConnectionRegistry(
-        **{
-            "conninfo": url,
-            "max_total_connections": BUDGET,
-            "max_connections_per_pool": 10,
-            "max_pools": BUDGET,
-            "idle_timeout_seconds": 600,
-            "max_lifetime_seconds": 3600,
-            "wait_timeout_seconds": 5,
-            "slots_path": folder / "slots",
-        }
-        | changes
-    )
+    options = {
+        "conninfo": url,
+        "max_total_connections": BUDGET,
+        "max_connections_per_pool": 10,
+        "max_pools": BUDGET,
+        "idle_timeout_seconds": 600,
+        "max_lifetime_seconds": 3600,
+        "wait_timeout_seconds": 5,
+        "slots_path": folder / "slots",
+    }
+    registry = ConnectionRegistry(PoolOptions(**options | changes))
     registry.open()
     try:
         yield registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from socket import gethostname
@@ -18,7 +19,7 @@ from gateway.databases import DatabaseDirectory, DatabaseLifecycle, KeptCopies, 
 from gateway.events import Events
 from gateway.functions import SignatureCache, clean, needs_cleaning, session_options
 from gateway.platforms import DeployLog, PlatformRegistry
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, PoolOptions
 from gateway.pools.server_check import ServerCheck
 from gateway.security.concurrency import ConcurrencyLimit
 from gateway.settings import Settings
@@ -85,11 +86,6 @@ def build_services(settings: Settings) -> Services:
     if settings.platform_roles:
         roles = PlatformRoles(settings.role_secret_file, maintenance_database=maintenance)
     registry = _build_registry(settings, roles, events)
-
-    def ping() -> None:
-        with registry.lease(maintenance) as connection:
-            connection.execute("SELECT 1")
-
     return Services(
         settings=settings,
         events=events,
@@ -120,15 +116,15 @@ def build_services(settings: Settings) -> Services:
             keep_seconds=settings.undo_keep_seconds,
             roles=roles,
         ),
-        deploy_turns=Semaphore(max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))),
+        deploy_turns=Semaphore(_deploys_at_once(settings)),
         concurrency=ConcurrencyLimit(settings.requests_per_database),
-        server_check=ServerCheck(ping, doubts=registry.has_lost_connections),
+        server_check=ServerCheck(partial(_ping, registry, maintenance), doubts=registry.has_lost_connections),
         started_at=time.monotonic(),
     )
 
 
 def _build_registry(settings: Settings, roles: PlatformRoles | None, events: Events) -> ConnectionRegistry:
-    return ConnectionRegistry(
+    options = PoolOptions(
         conninfo=settings.conninfo,
         max_total_connections=settings.max_total_connections,
         max_connections_per_pool=settings.max_connections_per_pool,
@@ -140,11 +136,22 @@ def _build_registry(settings: Settings, roles: PlatformRoles | None, events: Eve
         session_options=session_options(
             statement_timeout_ms=settings.statement_timeout_ms, lock_timeout_ms=settings.lock_timeout_ms
         ),
-        reset=clean,
-        needs_reset=needs_cleaning,
+        clean=clean,
+        needs_cleaning=needs_cleaning,
         login_to=roles.login_to if roles else lambda _: {},
         events=events,
     )
+    return ConnectionRegistry(options)
+
+
+def _ping(registry: ConnectionRegistry, database: str) -> None:
+    with registry.lease(database) as connection:
+        connection.execute("SELECT 1")
+
+
+def _deploys_at_once(settings: Settings) -> int:
+    """Return how many deploys of this process can have all their connections at the same time."""
+    return max(1, settings.max_total_connections // (settings.workers * _CONNECTIONS_OF_A_DEPLOY))
 
 
 def _budget_file(settings: Settings) -> Path:

@@ -13,6 +13,8 @@ import click
 from gateway.commands.local import opened_services, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.naming import DatabaseOwner
     from gateway.settings import Settings
 
@@ -44,8 +46,11 @@ def adopt(
     For databases that were created by hand or by an earlier gateway, which are not served before. Without --tenant-id,
     --schema and --all it is the platform's main database. The databases are listed first, and nothing in them changes.
     """
-    from gateway.naming import schema_database, tenant_database  # noqa: PLC0415 - only this command needs these
-    from gateway.operations.manage_databases import adopt_database, check_adoptable, find_adoptable  # noqa: PLC0415
+    from gateway.operations.manage_databases import (  # noqa: PLC0415 - only this command needs these
+        adopt_database,
+        check_adoptable,
+        find_adoptable,
+    )
 
     ids = database_ids if schema_name else tenant_ids
     if every and ids:
@@ -53,13 +58,9 @@ def adopt(
     if bool(database_ids) > bool(schema_name) or (schema_name and (tenant_ids or not (every or ids))):
         raise click.UsageError("--schema goes with --database-id or --all, and --tenant-id with neither")
     with opened_services(_of_every_owner(read_settings())) as services:
-        if every:
-            owners = find_adoptable(services, platform, schema_name)
-        else:
-            named = [schema_database(platform, schema_name, one) for one in ids] if schema_name else None
-            owners = tuple(dict.fromkeys(named or (tenant_database(platform, one) for one in ids or (None,))))
-            for owner in owners:
-                check_adoptable(services, owner)
+        owners = find_adoptable(services, platform, schema_name) if every else _owners(platform, schema_name, ids)
+        for owner in owners if not every else ():
+            check_adoptable(services, owner)
         if not owners:
             click.echo(f"There is no database without a recorded owner whose name fits platform {platform!r}.")
             return
@@ -129,6 +130,17 @@ def mend() -> None:
     with opened_services(read_settings()) as services:
         for line in reconcile(services) or ("There is nothing to repair.",):
             click.echo(line)
+
+
+def _owners(platform: str, schema_name: str | None, ids: Sequence[str]) -> Sequence[DatabaseOwner]:
+    """Return the owners of the databases with these *ids*; without any, that of the platform's main database."""
+    from gateway.naming import schema_database, tenant_database  # noqa: PLC0415 - only one command needs these
+
+    if schema_name:
+        named = [schema_database(platform, schema_name, one) for one in ids]
+    else:
+        named = [tenant_database(platform, one) for one in ids or (None,)]
+    return list(dict.fromkeys(named))
 
 
 def _of_every_owner(settings: Settings) -> Settings:

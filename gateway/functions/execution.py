@@ -58,11 +58,8 @@ def execute(
             yield from session.call(plan.statement, values, rows, seconds=seconds)
     except ServerRefused as exc:
         if exc.sqlstate == _QUERY_CANCELED and monotonic() - began >= timeout_ms / 1000:
-            raise QueryTimeout(
-                f"{plan.signature.name} was stopped after {timeout_ms} ms, its statement timeout",
-                cause=exc.cause,
-                sqlstate=exc.sqlstate,
-            ) from exc
+            message = f"{plan.signature.name} was stopped after {timeout_ms} ms, its statement timeout"
+            raise QueryTimeout(message, cause=exc.cause, sqlstate=exc.sqlstate) from exc
         raise
     if rows.too_large:
         raise ResponseTooLarge(

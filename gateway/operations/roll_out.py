@@ -17,7 +17,7 @@ from gateway.naming import owner_facts
 from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
 from gateway.operations.keep_copy import CopyRules
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration, report_for_log
-from gateway.platforms.deploy_log import LoggedDeploy, now_text
+from gateway.platforms.deploy_log import LoggedDeploy, Progress, now_text
 from gateway.services import Services
 from migrations_engine import ProvenDeploys, Schema
 
@@ -54,37 +54,57 @@ def roll_out(
     results: list[MigratedDatabase] = []
     if databases:
         with services.deploy_log.running(logged_deploy(services, databases, terms)) as progress:
-            stopped, proven, copies = Event(), ProvenDeploys(), CopyRules(services, schema, terms)
-
-            def migrate(database: ManagedDatabase) -> MigratedDatabase:
-                if stopped.is_set() or not rules.is_wanted():
-                    result = MigratedDatabase(database=database.name, status="skipped")
-                else:
-                    result = migrate_one(services, database, schema, terms, proven=proven, copies=copies)
-                    if result.error and rules.may_be_dropped and _is_dropped(services, database):
-                        reason = "the database was dropped after the migration had begun"
-                        result = MigratedDatabase(database=database.name, status="skipped", reason=reason)
-                if result.error and rules.stop_after == "any":
-                    stopped.set()
-                progress.done(result.database, result.status, report_for_log(result))
-                services.events.emit(DatabaseMigrated(result.status))
-                rules.finished(result)
-                return result
-
-            others = list(databases)
-            while others:
-                first = migrate(others.pop(0))
-                results.append(first)
-                if first.reason is None:
-                    break
-            if first.error and rules.stop_after == "first":
-                stopped.set()
-            results += in_parallel(services, migrate, others)
+            results = _RollOut(services, schema, terms, rules, progress).run(databases)
     return PlatformMigration(
         databases=tuple(results),
         dry_run=terms.dry_run,
         execution_time_ms=round((time.monotonic() - started) * 1000),
     )
+
+
+class _RollOut:
+    """A running roll-out."""
+
+    def __init__(
+        self, services: Services, schema: Schema, terms: DeployTerms, rules: RolloutRules, progress: Progress
+    ) -> None:
+        self._services = services
+        self._schema = schema
+        self._terms = terms
+        self._rules = rules
+        self._progress = progress
+        self._stopped = Event()
+        self._proven = ProvenDeploys()
+        self._copies = CopyRules(services, schema, terms)
+
+    def run(self, databases: Sequence[ManagedDatabase]) -> list[MigratedDatabase]:
+        """Deploy to the first of *databases* that still exists, then to the others, and return all results."""
+        results, others = [], list(databases)
+        while others:
+            results.append(first := self._migrate(others.pop(0)))
+            if first.reason is None:
+                break
+        if first.error and self._rules.stop_after == "first":
+            self._stopped.set()
+        return results + in_parallel(self._services, self._migrate, others)
+
+    def _migrate(self, database: ManagedDatabase) -> MigratedDatabase:
+        """Deploy to *database*, unless the roll-out was stopped, and report the result."""
+        services, rules = self._services, self._rules
+        result = MigratedDatabase(database=database.name, status="skipped")
+        if not self._stopped.is_set() and rules.is_wanted():
+            result = migrate_one(
+                services, database, self._schema, self._terms, proven=self._proven, copies=self._copies
+            )
+            if result.error and rules.may_be_dropped and _is_dropped(services, database):
+                reason = "the database was dropped after the migration had begun"
+                result = MigratedDatabase(database=database.name, status="skipped", reason=reason)
+        if result.error and rules.stop_after == "any":
+            self._stopped.set()
+        self._progress.done(result.database, result.status, report_for_log(result))
+        services.events.emit(DatabaseMigrated(result.status))
+        rules.finished(result)
+        return result
 
 
 def migrate_one(

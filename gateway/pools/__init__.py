@@ -4,5 +4,14 @@ from gateway.pools.connection import CountedConnection
 from gateway.pools.connection_registry import ConnectionRegistry, Lease
 from gateway.pools.occupancy import Occupancy, PoolStatistics
 from gateway.pools.table import database_key
+from gateway.pools.worker_pools import PoolOptions
 
-__all__ = ["ConnectionRegistry", "CountedConnection", "Lease", "Occupancy", "PoolStatistics", "database_key"]
+__all__ = [
+    "ConnectionRegistry",
+    "CountedConnection",
+    "Lease",
+    "Occupancy",
+    "PoolOptions",
+    "PoolStatistics",
+    "database_key",
+]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 
 from gateway.errors import ConnectionFailed
-from gateway.events import Events
 from gateway.pools.connection import CountedConnection
-from gateway.pools.connector import maintenance_database
 from gateway.pools.occupancy import Occupancy, PoolStatistics
-from gateway.pools.pool import Cleaner, NeedsCleaning, TenantPool
-from gateway.pools.snapshot import Limits
+from gateway.pools.pool import TenantPool
 from gateway.pools.table import database_key
 from gateway.pools.worker_pools import PoolOptions, WorkerPools
 from gateway.steps import Steps, run
@@ -42,59 +38,8 @@ class Lease:
 class ConnectionRegistry:
     """All connections of this process. Created before the fork without any; opened in the worker."""
 
-    def __init__(
-        self,
-        *,
-        conninfo: str,
-        max_total_connections: int,
-        max_connections_per_pool: int,
-        max_pools: int,
-        idle_timeout_seconds: float,
-        max_lifetime_seconds: float,
-        wait_timeout_seconds: float,
-        slots_path: Path,
-        session_options: Mapping[str, str] | None = None,
-        reset: Cleaner | None = None,
-        needs_reset: NeedsCleaning = lambda _: True,
-        login_to: Callable[[str], Mapping[str, str]] = lambda _: {},
-        events: Events | None = None,
-    ) -> None:
-        """Create a registry that opens nothing yet.
-
-        :param conninfo: of the maintenance database, as libpq takes it
-        :param max_total_connections: that may exist at any time: all databases, all workers sharing *slots_path*, and
-            one that is reserved for checking lost connections
-        :param max_connections_per_pool: to one database, all workers; does not hold for the maintenance database
-        :param max_pools: databases this process keeps connections to; more only while all of them are in use
-        :param idle_timeout_seconds: after which an idle connection is closed
-        :param max_lifetime_seconds: after which a connection is closed instead of being put back
-        :param wait_timeout_seconds: how long a lease waits for its turn
-        :param slots_path: the file through which the workers of this machine share the budget; one per PostgreSQL
-        :param session_options: initial settings of each session of a pool; dedicated connections have no time-outs
-        :param reset: cleans the session of a returned connection, on another thread
-        :param needs_reset: whether a returned connection has to be reset at all. One that need not may be in the middle
-            of a statement: its cleaning was sent, and the next lease reads the answer, or calls *reset*
-        :param login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
-        :param events: where leases and evictions are emitted
-        """
-        self._options = PoolOptions(
-            conninfo=conninfo,
-            limits=Limits(
-                total=max_total_connections - 1,
-                per_database=max_connections_per_pool,
-                unlimited_key=database_key(maintenance_database(conninfo)),
-            ),
-            max_pools=max_pools,
-            idle_timeout_seconds=idle_timeout_seconds,
-            max_lifetime_seconds=max_lifetime_seconds,
-            wait_timeout_seconds=wait_timeout_seconds,
-            slots_path=slots_path,
-            session_options=dict(session_options or {}),
-            clean=reset,
-            needs_cleaning=needs_reset,
-            login_to=login_to,
-            events=events or Events(),
-        )
+    def __init__(self, options: PoolOptions) -> None:
+        self._options = options
         self._worker_pools: WorkerPools | None = None
 
     def open(self) -> None:

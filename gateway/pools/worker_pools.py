@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from heapq import nsmallest
 from pathlib import Path
@@ -20,7 +20,7 @@ from gateway.errors import ConnectionFailed
 from gateway.events import ConnectionEvicted, Events
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection
-from gateway.pools.connector import Connector
+from gateway.pools.connector import Connector, maintenance_database
 from gateway.pools.occupancy import Occupancy, PoolStatistics
 from gateway.pools.orphans import Reaper
 from gateway.pools.outage import failure
@@ -41,20 +41,47 @@ SWEEP_SECONDS: Final = 2.0  #: between two checks for connections that are idle 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """The options of pools: the arguments of ``ConnectionRegistry``."""
+    """The options of a registry and its pools.
+
+    :ivar conninfo: of the maintenance database, as libpq takes it
+    :ivar max_total_connections: that may exist at any time: all databases, all workers sharing *slots_path*, and one
+        that is reserved for checking lost connections
+    :ivar max_connections_per_pool: to one database, all workers; does not hold for the maintenance database
+    :ivar max_pools: databases this process keeps connections to; more only while all of them are in use
+    :ivar idle_timeout_seconds: after which an idle connection is closed
+    :ivar max_lifetime_seconds: after which a connection is closed instead of being put back
+    :ivar wait_timeout_seconds: how long a lease waits for its turn
+    :ivar slots_path: the file through which the workers of this machine share the budget; one per PostgreSQL
+    :ivar session_options: initial settings of each session of a pool; dedicated connections have no time-outs
+    :ivar clean: cleans the session of a returned connection, on another thread
+    :ivar needs_cleaning: whether a returned connection has to be cleaned at all. One that need not may be in the middle
+        of a statement: its cleaning was sent, and the next lease reads the answer, or calls *clean*
+    :ivar login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
+    :ivar events: where leases and evictions are emitted
+    """
 
     conninfo: str
-    limits: Limits
+    max_total_connections: int
+    max_connections_per_pool: int
     max_pools: int
     idle_timeout_seconds: float
     max_lifetime_seconds: float
     wait_timeout_seconds: float
     slots_path: Path
-    session_options: Mapping[str, str]
-    clean: Cleaner | None
-    needs_cleaning: NeedsCleaning
-    login_to: Callable[[str], Mapping[str, str]]
-    events: Events
+    session_options: Mapping[str, str] = field(default_factory=dict)
+    clean: Cleaner | None = None
+    needs_cleaning: NeedsCleaning = lambda _: True
+    login_to: Callable[[str], Mapping[str, str]] = lambda _: {}
+    events: Events = field(default_factory=Events)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the budget."""
+        return Limits(
+            total=self.max_total_connections - 1,
+            per_database=self.max_connections_per_pool,
+            unlimited_key=database_key(maintenance_database(self.conninfo)),
+        )
 
 
 class WorkerPools:
@@ -65,7 +92,7 @@ class WorkerPools:
 
         :raises OSError: the file of the budget cannot be used
         """
-        limits = options.limits
+        self._limits = limits = options.limits
         allow_descriptors(2 * limits.total)
         self._options = options
         # An empty pool costs almost nothing; to create it again costs half as much as a call.
@@ -178,7 +205,7 @@ class WorkerPools:
         return PoolStatistics(
             active_pools=databases,
             total_connections=connections,
-            max_total_connections=self._options.limits.total + 1,
+            max_total_connections=self._options.max_total_connections,
             hits=counts["requests_num"] - counts["requests_queued"],
             misses=counts["requests_queued"],
         )
@@ -211,7 +238,7 @@ class WorkerPools:
             connector=self._connector,
             budget=self.budget,
             submit=self._tasks.submit,
-            most_connections=self._options.limits.of_database(database_key(database)),
+            most_connections=self._limits.of_database(database_key(database)),
             wait_timeout_seconds=self._options.wait_timeout_seconds,
             max_lifetime_seconds=self._options.max_lifetime_seconds,
             clean=self._options.clean,

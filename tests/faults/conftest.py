@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 
 from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.errors import PoolExhausted
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, PoolOptions
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 WORKER = Path(__file__).parent / "load_worker.py"
@@ -220,7 +220,7 @@ class SharedBudget:
         All except the one that is reserved for checking lost connections.
         """
         registry = ConnectionRegistry(
-            **self.settings(limit=limit, per_pool=per_pool) | {"slots_path": self._slots_path}
+            PoolOptions(**self.settings(limit=limit, per_pool=per_pool) | {"slots_path": self._slots_path})
         )
         registry.open()
         names = databases or self._databases

@@ -14,12 +14,13 @@ import sys
 import threading
 from pathlib import Path
 
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, PoolOptions
 
 
 def work(task: dict, report: int) -> None:
     """Lease all connections and keep them busy, and print a line when all are."""
-    registry = ConnectionRegistry(**task["registry"] | {"slots_path": Path(task["registry"]["slots_path"])})
+    options = task["registry"] | {"slots_path": Path(task["registry"]["slots_path"])}
+    registry = ConnectionRegistry(PoolOptions(**options))
     registry.open()
     all_busy = threading.Barrier(task["connections"], lambda: os.write(report, b"!"))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from gateway.errors import GatewayError
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, PoolOptions
 
 
 def work(registry: ConnectionRegistry, task: dict, stop: threading.Event, seed: int, outcome: Counter) -> None:
@@ -40,7 +40,7 @@ def work(registry: ConnectionRegistry, task: dict, stop: threading.Event, seed: 
 def main() -> None:
     task = json.loads(sys.stdin.readline())
     settings = task["registry"]
-    registry = ConnectionRegistry(**settings | {"slots_path": Path(settings["slots_path"])})
+    registry = ConnectionRegistry(PoolOptions(**settings | {"slots_path": Path(settings["slots_path"])}))
     registry.open()
     stop, outcomes = threading.Event(), [Counter() for _ in range(task["threads"])]
     threads = [

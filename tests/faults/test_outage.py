@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from gateway.errors import ConnectionFailed
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, PoolOptions
 from tests.support.server_proxy import ServerProxy
 from tests.support.waiting import wait_until
 
@@ -33,7 +33,8 @@ def make_registry(budget) -> Iterator[Callable[..., ConnectionRegistry]]:
 
     def make(**changes) -> ConnectionRegistry:
         settings = budget.settings(limit=LIMIT, per_pool=4)
-        made.append(ConnectionRegistry(**settings | {"slots_path": Path(settings["slots_path"])} | changes))
+        options = settings | {"slots_path": Path(settings["slots_path"])} | changes
+        made.append(ConnectionRegistry(PoolOptions(**options)))
         made[-1].open()
         return made[-1]
 

@@ -20,6 +20,13 @@ MISSING_NAMED: Final = 5  #: missing rows in a message
 KEY_COLUMNS_NAMED: Final = 4  #: of a table without a key
 _DEFINED: Final = "_stonescriptdb_gateway_defined"  #: the rows of a statement; no table has this name
 _PRESENT: Final = "_stonescriptdb_gateway_present"  #: the existing rows
+#: Columns are numbered, because the names of the table's columns are used for the existing rows.
+_LOOKING_UP: Final = sql.SQL(
+    "WITH {defined} ({columns}) AS MATERIALIZED ({rows}), {looked_up} AS (SELECT {label} AS label, {incomplete} AS"
+    " incomplete, EXISTS (SELECT FROM {table} AS {present} WHERE {conditions}) AS found FROM {defined})"
+    " SELECT count(*), count(*) FILTER (WHERE incomplete), count(*) FILTER (WHERE found),"
+    " (array_agg(label) FILTER (WHERE NOT found))[1:{most}] FROM {looked_up}"
+)
 _TIME_CATEGORIES: Final = frozenset({"D", "T"})  #: ``pg_type.typcategory`` of dates and times, and of intervals
 
 
@@ -128,27 +135,20 @@ def _count(
     """Return the count by *key*; None if a row has no value for it."""
     types = {column["name"]: column for column in table.columns}
     compared = key if key is not None else [n for n in names if not (insert.computes and _is_volatile(types[n]))]
-    # In the query, columns have numbers as names, which differ from the names of the table's columns.
     numbered = {name: sql.Identifier(_DEFINED, str(number)) for number, name in enumerate(names)}
     conditions = sql.SQL(" AND ").join(
         _same(sql.Identifier(_PRESENT, name), numbered[name], types[name]["type"], insert, exact=key is not None)
         for name in compared
     )
-    statement = sql.SQL(
-        "WITH {defined} ({columns}) AS MATERIALIZED ({rows}), {looked_up} AS (SELECT {label} AS label, {incomplete} AS"
-        " incomplete, EXISTS (SELECT FROM {table} AS {present} WHERE {conditions}) AS found FROM {defined})"
-        " SELECT count(*), count(*) FILTER (WHERE incomplete), count(*) FILTER (WHERE found),"
-        " (array_agg(label) FILTER (WHERE NOT found))[1:{most}] FROM {looked_up}"
-    ).format(
+    incomplete: list[sql.Composable] = [sql.SQL("{} IS NULL").format(numbered[name]) for name in key or ()]
+    statement = _LOOKING_UP.format(
         defined=sql.Identifier(_DEFINED),
         looked_up=sql.Identifier(f"{_DEFINED}_looked_up"),
         present=sql.Identifier(_PRESENT),
         columns=sql.SQL(", ").join(sql.Identifier(str(number)) for number in range(len(names))),
         rows=rows,
         label=_label((compared or list(names))[:KEY_COLUMNS_NAMED], lambda name: numbered[name]),
-        incomplete=sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(numbered[n]) for n in key)
-        if key
-        else sql.SQL("false"),
+        incomplete=sql.SQL(" OR ").join(incomplete or [sql.SQL("false")]),
         table=sql.SQL(table.name),
         conditions=conditions if compared else sql.SQL("true"),
         most=sql.Literal(MISSING_NAMED),

@@ -29,6 +29,7 @@ from migrations_engine.source.statements import SqlStatement
 
 _QUERY: Final = re.compile("select", re.IGNORECASE)
 _FOREIGN_KEY_VIOLATION: Final = "23503"
+_RETRIED: Final = UNDEFINED | {_FOREIGN_KEY_VIOLATION}
 _PLANNED: Final = frozenset(
     {"INSERT", "UPDATE", "DELETE", "MERGE", "SELECT", "VALUES", "WITH"}
 )  #: statements for EXPLAIN
@@ -87,10 +88,7 @@ class Seeders:
         def run(file: SchemaFile) -> None:
             results[file] = self._run_file(file, fill, first_deploy=first_deploy)
 
-        runner = FileRunner(
-            self._session, run, error_class=MigrationFailed, retried=UNDEFINED | {_FOREIGN_KEY_VIOLATION}
-        )
-        runner.run_all(files)
+        FileRunner(self._session, run, error_class=MigrationFailed, retried=_RETRIED).run_all(files)
         if files:
             with self._session.failures_as(what="checking the seeded rows"):
                 self._session.check_deferred()

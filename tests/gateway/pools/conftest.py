@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, PoolOptions
 from tests.support.waiting import PATIENCE_SECONDS
 
 
@@ -32,7 +32,7 @@ def make_registry(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., C
         }
         settings |= changes
         settings["max_total_connections"] += 1  # the one for looking after lost connections, which no test leases
-        registry = ConnectionRegistry(**settings)
+        registry = ConnectionRegistry(PoolOptions(**settings))
         registry.open()
         made.append(registry)
         return registry

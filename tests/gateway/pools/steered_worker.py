@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 from gateway.errors import GatewayError
-from gateway.pools import ConnectionRegistry
+from gateway.pools import ConnectionRegistry, PoolOptions
 
 
 def main() -> None:
     settings = json.loads(sys.stdin.readline())
-    registry = ConnectionRegistry(**settings | {"slots_path": Path(settings["slots_path"])})
+    registry = ConnectionRegistry(PoolOptions(**settings | {"slots_path": Path(settings["slots_path"])}))
     registry.open()
     print("ready", flush=True)
     held = {}

@@ -443,7 +443,7 @@ def test_cleaning_delays_no_lease_and_no_lease_has_a_dirty_session(make_registry
         connection.execute("RESET ALL")
         cleaned.append(connection.info.backend_pid)
 
-    registry, (name,) = make_registry(reset=clean), databases(1)
+    registry, (name,) = make_registry(clean=clean), databases(1)
     with registry.lease(name) as connection:
         first = connection.info.backend_pid
         connection.execute("SET work_mem = '64kB'")
@@ -461,14 +461,14 @@ def test_a_session_that_cannot_be_cleaned_is_closed(make_registry, databases):
     def clean(connection: psycopg.Connection) -> None:
         raise ValueError("it cannot be cleaned")
 
-    registry, (name,) = make_registry(reset=clean), databases(1)
+    registry, (name,) = make_registry(clean=clean), databases(1)
     first = pid_of(registry, name)
     wait_until(lambda: registry.statistics().total_connections == 0)
     assert pid_of(registry, name) != first
 
 
 def test_a_session_that_needs_no_cleaning_is_back_at_once_even_with_its_cleaning_under_way(make_registry, databases):
-    registry, (name,) = make_registry(reset=lambda _: None, needs_reset=lambda _: False), databases(1)
+    registry, (name,) = make_registry(clean=lambda _: None, needs_cleaning=lambda _: False), databases(1)
     with registry.lease(name) as connection:
         connection.pgconn.send_query(b"RESET ALL")
     with registry.lease(name) as again:
@@ -555,11 +555,12 @@ def test_a_registry_made_before_the_fork_holds_nothing(postgres_url, tmp_path):
     program = """
 import os, sys, threading
 from pathlib import Path
-from gateway.pools import ConnectionRegistry, CountedConnection
+from gateway.pools import ConnectionRegistry, CountedConnection, PoolOptions
 from gateway.steps import Event
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
-registry = ConnectionRegistry(conninfo=sys.argv[1], max_total_connections=5, max_connections_per_pool=2, max_pools=2,
+options = PoolOptions(conninfo=sys.argv[1], max_total_connections=5, max_connections_per_pool=2, max_pools=2,
     idle_timeout_seconds=60, max_lifetime_seconds=60, wait_timeout_seconds=60, slots_path=Path(sys.argv[2]) / "slots")
+registry = ConnectionRegistry(options)
 assert threading.active_count() == 1 and not os.listdir(sys.argv[2])
 child = os.fork()
 registry.open()
