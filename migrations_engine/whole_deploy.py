@@ -134,44 +134,21 @@ class WholeDeploy:
 
         :raises MigrationFailed: the finished database differs from the schema
         """
-        self._runner.end()
-        if self._pending:
-            self._functions.invalidate_changed()
-        comparison = self._comparison or self._compare_new()
-        if self._comparison is not None and self._pending:
-            self._list_migrations(comparison)
+        comparison = self._end_migrations()
         self._functions.revert_removed()
         comparison.catch_up()
         functions = self._functions.deploy(self._records, comparison.drop_dependants, comparison.restore)
         move_sequences_of_files(self._session, (*self._schema.tables, *self._pending))
         seeded, validations = self._seed(comparison)
         remaining = comparison.remaining()
-        finding = Finding(
-            remaining=remaining,
-            accepted={change.key for change in comparison.left},
-            seeder_validations=validations,
-        )
+        left = {change.key for change in comparison.left}
+        finding = Finding(remaining=remaining, accepted=left, seeder_validations=validations)
         verification = passed(verify(self._schema, self._records, finding), comparison.validation)
         self._context.comment.check()
-        forced, differences = comparison.compare_with_new(remaining.actual)
-        routines, new = read_routines(self._session.connection), comparison.desired.routines
-        differences += tuple(routine_differences(routines, new, self._functions.current, self._schema))
-        self._warn(differences, remaining.actual)
+        outcome = self._outcome(comparison, remaining.actual, functions, seeded, validations)
+        self._warn(outcome.differences, outcome.after)
         if self._context.is_new:
             self._options.desired_schemas.put(self._schema, self._context.server_version, comparison.desired)
-        outcome = Outcome(
-            schema=self._schema,
-            desired=comparison.desired,
-            before=self._before,
-            after=remaining.actual,
-            mark=read_mark(self._session.connection),
-            routines=digest_of_routines(routines),
-            functions_deployed=functions.deployed,
-            seeded=seeded,
-            validations=validations,
-            accepted=forced,
-            differences=differences,
-        )
         note = record_deploy(self._records, self._session, outcome, self._options)
         report = self._report(outcome, comparison, functions, verification)
         self._prove(outcome, comparison, note, report)
@@ -186,6 +163,41 @@ class WholeDeploy:
         """Allow other databases with the same starting point to repeat the committed deploy."""
         if self._options.proven is not None and self._start is not None and self._proven is not None:
             self._options.proven.put(self._start.key, self._proven)
+
+    def _end_migrations(self) -> Comparison:
+        """Return the comparison of the database after its migrations, with their effects."""
+        self._runner.end()
+        if self._pending:
+            self._functions.invalidate_changed()
+        comparison = self._comparison or self._compare_new()
+        if self._comparison is not None and self._pending:
+            self._list_migrations(comparison)
+        return comparison
+
+    def _outcome(
+        self,
+        comparison: Comparison,
+        after: Catalog,
+        functions: FunctionCounts,
+        seeded: Sequence[SeederResult],
+        validations: Sequence[SeederValidation],
+    ) -> Outcome:
+        forced, differences = comparison.compare_with_new(after)
+        routines, new = read_routines(self._session.connection), comparison.desired.routines
+        differences += tuple(routine_differences(routines, new, self._functions.current, self._schema))
+        return Outcome(
+            schema=self._schema,
+            desired=comparison.desired,
+            before=self._before,
+            after=after,
+            mark=read_mark(self._session.connection),
+            routines=digest_of_routines(routines),
+            functions_deployed=functions.deployed,
+            seeded=seeded,
+            validations=validations,
+            accepted=forced,
+            differences=differences,
+        )
 
     def _warn(self, differences: Sequence[str], actual: Catalog) -> None:
         """Warn of *differences* from a new database that migrations should have prevented, and of stale names."""

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
-import psycopg
-
-from migrations_engine.catalog import read_catalog, read_routines
-from migrations_engine.deploy.declared import run_files
-from migrations_engine.deploy.extensions import deploy_extensions
-from migrations_engine.deploy.functions import FunctionDeployer, OtherObjects
-from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
-from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.disagreements import disagreeing, disagreements
 from migrations_engine.diff import Sources, target_catalog
-from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog, RoutineState
 from migrations_engine.schema import Schema
-from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
 from migrations_engine.source.functions_folder import structure_checksum
-from migrations_engine.tracking import DeployState, Records
 
 _CAPACITY: Final = 2 * 1024 * 1024  #: characters of JSON, about 10 MB; a schema of 60 tables has about 60,000
 
@@ -116,63 +104,3 @@ class DesiredSchemas:
             while self._size > self._capacity:
                 _, oldest = self._known.popitem(last=False)
                 self._size -= oldest.size
-
-
-def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, search_path: str) -> DesiredSchema:
-    """Load the declared files and migrations of *schema* into an empty database, and read its catalogs.
-
-    :param connection: an autocommit connection to that database, or one in a transaction there if every migration of
-        the schema runs inside one
-    :raises EngineError: the schema cannot be deployed to a new database
-    """
-    connection.prepare_threshold = None
-    session = DeploySession(connection, search_path=search_path)
-    functions = FunctionDeployer(session, schema, DeployState(), is_new=True)
-    records = Records(connection)
-    migrations = order_migrations(schema.migrations, schema.tables)
-    other_objects = OtherObjects(session, schema, functions)
-    runner = MigrationRunner(session, records, functions, other_objects.create_for)
-    warnings: list[str] = []
-    with connection.transaction():
-        session.restore_settings(True)
-        records.create_tables()
-        deploy_extensions(session, schema.extensions)
-        run_files(session, order_types(schema.types), other_objects.create_independent)
-        run_files(session, order_tables(schema.tables), other_objects.create_independent)
-        if schema.migrations:
-            declared = other_objects.catalog()
-            runner.begin(migrations, declared)
-        else:
-            other_objects.create_all()
-            declared = read_catalog(connection)
-    for group in group_by_transaction(migrations):
-        if group.outside is not None:
-            with _tolerated(warnings):
-                runner.run_outside(group.outside)
-        with connection.transaction():
-            session.restore_settings(True)
-            for file in group.inside:
-                with _tolerated(warnings), session.savepoint():
-                    runner.run(file)
-    if not schema.migrations:
-        return DesiredSchema.of(schema, declared=declared, complete=declared, routines=read_routines(connection))
-    with connection.transaction():
-        with _tolerated(warnings), session.savepoint():
-            runner.end()
-        if warnings:  # one may need a migration that fails in an empty database
-            complete = other_objects.catalog()
-        else:
-            functions.invalidate_changed()
-            other_objects.create_all()
-            complete = read_catalog(connection)
-        routines = read_routines(connection)
-    return DesiredSchema.of(schema, declared=declared, complete=complete, routines=routines, failures=warnings)
-
-
-@contextmanager
-def _tolerated(warnings: list[str]) -> Iterator[None]:
-    """Turn the failure of a migration into a warning. It may need objects that only old databases have."""
-    try:
-        yield
-    except MigrationFailed as exc:
-        warnings.append(f"{exc.message} (in an empty database: no new database can be made of this schema)")
