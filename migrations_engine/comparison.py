@@ -15,7 +15,7 @@ from migrations_engine.deploy.ddl import ADDED_FOR_OTHERS
 from migrations_engine.deploy.declared import fill_new_tables, install_extensions, new_names, run_new_files
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer, create_objects_of_migrated_tables
-from migrations_engine.deploy.migrations import seem_to_rename, with_earlier_values
+from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema, declaring_files
@@ -171,7 +171,7 @@ class Comparison:
             self._changes.run_what_works(replace(diff, changes=basics))
             self._judgement.add([item.as_change() for item in basics])
             diff = self._difference()
-        diff = self._counted(diff)
+        diff = self._counted(replace(diff, changes=tuple(map(self._after_migrations, diff.changes))))
         self._judgement.judge(diff)
         self._add(diff)
         if diff:
@@ -232,13 +232,17 @@ class Comparison:
         """Return declared objects that are missing before the migrations, without those that a migration renames."""
         actual = actual or read_catalog(self._session.connection)
         declared = with_earlier_values(self._situation.desired.declared, actual, self._situation.pending)
-        diff = diff_catalogs(actual=actual, wanted=declared)
-        return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not self._renames(item)))
+        diff, renamed = diff_catalogs(actual=actual, wanted=declared), RenamedNames(self._situation.pending, actual)
 
-    def _renames(self, difference: Difference) -> bool:
-        """Return whether a migration seems to rename another object to the missing one."""
-        name = difference.name or bare_name(difference.table)
-        return seem_to_rename(self._situation.pending, name, to_member=difference.name is not None)
+        def is_renamed(item: Difference) -> bool:
+            return renamed.seem_to_have(item.name or bare_name(item.table), is_member=item.name is not None)
+
+        return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not is_renamed(item)))
+
+    def _after_migrations(self, difference: Difference) -> Difference:
+        """Return *difference*; NOT NULL on a column that a migration seems to have filled is decided by the rows."""
+        is_filled = difference.change_type == "set_not_null" and self._is_mentioned(difference)
+        return difference.decided_by_rows() if is_filled else difference
 
     def _is_mentioned(self, difference: Difference) -> bool:
         """Return whether a pending migration names the object of *difference*, and so may change it."""

@@ -85,6 +85,10 @@ class Difference:
             verdict = verdict._replace(reason=f"{verdict.reason}; existing rows violate it")
         return replace(self, rows_at_risk=rows, verdict=verdict)
 
+    def decided_by_rows(self) -> Self:
+        """Return the difference with a verdict that is safe if no row is at risk."""
+        return replace(self, verdict=self.verdict._replace(decided_by_rows=True))
+
     def to_be_filled(self) -> Self:
         """Return the addition of a NOT NULL column without the constraint, if rows prevent it; itself otherwise."""
         column = self.wanted

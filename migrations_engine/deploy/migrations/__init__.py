@@ -1,7 +1,8 @@
 """The files of ``migrations/``."""
 
 from migrations_engine.deploy.migrations.history import pending_migrations
-from migrations_engine.deploy.migrations.renames import seem_to_rename, with_earlier_values
+from migrations_engine.deploy.migrations.renamed_names import RenamedNames
+from migrations_engine.deploy.migrations.renames import with_earlier_values
 from migrations_engine.deploy.migrations.runner import (
     MigrationRunner,
     TransactionGroup,
@@ -11,10 +12,10 @@ from migrations_engine.deploy.migrations.runner import (
 
 __all__ = [
     "MigrationRunner",
+    "RenamedNames",
     "TransactionGroup",
     "group_by_transaction",
     "pending_migrations",
     "runs_outside_transaction",
-    "seem_to_rename",
     "with_earlier_values",
 ]

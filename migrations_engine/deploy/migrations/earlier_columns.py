@@ -1,12 +1,13 @@
-"""Columns of new tables as earlier migrations fill them, which later ones drop or give another type.
+"""New columns as earlier migrations fill them, which later ones drop or give another type.
 
-A new table has its latest columns. A migration of the past fills a column that a later one drops, or with values of a
-type that a later one changes. The column is added, or gets an earlier type, until that later migration has run.
+A new table, and a new column, is created as it is declared last. A migration of the past fills a column that a later
+one drops, or with values of a type that a later one changes. The column is added, or gets an earlier type, until that
+later migration has run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,7 +49,8 @@ class _Earlier:
 class EarlierColumns:
     """The columns that were added, or changed in type, for the migrations of a deploy.
 
-    :param new_tables: names of tables that this deploy has created as they are declared
+    :param is_new: returns whether this deploy creates a column as it is declared; accepts the names of its table and
+        the column
     :param drop_users: drops the views, policies and the like of a column, given with the address of its table; returns
         whether there were any
     """
@@ -56,12 +58,12 @@ class EarlierColumns:
     def __init__(
         self,
         session: DeploySession,
-        new_tables: Collection[str],
+        is_new: Callable[[str, str], bool],
         drop_users: Callable[[tuple[str, str], str], bool],
     ) -> None:
         self._session = session
         self._drop_users = drop_users
-        self._new_tables = new_tables
+        self._is_new = is_new
         self._columns: dict[tuple[int, int], _Earlier] = {}
         self._statement: SqlStatement | None = None
         self._attempts: Iterator[None] = iter(())
@@ -153,7 +155,7 @@ class EarlierColumns:
     def _columns_of(
         self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
     ) -> list[_Earlier]:
-        """Return the columns of new tables that *statement* mentions and that are, or will be, of another type."""
+        """Return the new columns that *statement* mentions and that are, or will be, of another type."""
         text = text_executed(statement, exc)
         for found in self._changed_later(later, "TYPE") if _WITHOUT_ROWS.isdisjoint(statement.words[:1]) else ():
             if not mentions_name(text, found.table):
@@ -212,8 +214,9 @@ class EarlierColumns:
         return self._session.query(_QUERIES[name], {"schema": table[0], "table": table[1], "column": column})
 
     def _changed_later(self, later: Iterable[SqlStatement], kind: str) -> Iterator[ColumnChange]:
-        """Yield the columns of new tables that *later* statements drop or retype, under the names they have now."""
-        return (change for change in column_changes(later) if change.kind == kind and change.table in self._new_tables)
+        """Yield the new columns that *later* statements drop or retype, under the names they have now."""
+        changes = (change for change in column_changes(later) if change.kind == kind)
+        return (change for change in changes if self._is_new(change.table, change.column))
 
     def _alter(self, table: tuple[str, str], action: sql.Composable) -> None:
         statement = sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(*table), action)

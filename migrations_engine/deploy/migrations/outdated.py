@@ -17,7 +17,8 @@ from migrations_engine.deploy.migrations.effects_on_rows import (
     is_insert_of_values,
     text_executed,
 )
-from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
+from migrations_engine.deploy.migrations.renamed_names import names_of
+from migrations_engine.deploy.migrations.renames import MEMBER, Rename, RenameStatement, rename_of
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
@@ -63,13 +64,17 @@ class History:
 
     def __init__(self, files: Sequence[SchemaFile] = (), declared: Catalog = _EMPTY, before: Catalog = _EMPTY) -> None:
         self._files = files
-        self._new = _names(declared) - _names(before)
+        self._new = names_of(declared) - names_of(before)
         #: Names of the tables that are declared and were not there before, also those that migrations rename to them.
         there = {table.name for table in before.relations}
         self.new_tables = {table.name for table in declared.relations} - there
-        for renamed in reversed(self._renames):
+        #: Columns that are new to their tables, each with the name of the table.
+        self._new_columns = _columns(declared) - _columns(before)
+        for _, _, renamed in reversed(self.renames):
             if renamed.kind != MEMBER and renamed.later_name in self.new_tables:
                 self.new_tables |= {renamed.old_name} - there
+            elif (renamed.owner, renamed.later_name) in self._new_columns:
+                self._new_columns |= {(renamed.owner, renamed.old_name)} - _columns(before)
 
     def replaced_by_later(self, file: SchemaFile, statement: SqlStatement) -> str | None:
         """Return the new declared name that *statement* takes away from an object which later ones create, else None.
@@ -84,18 +89,24 @@ class History:
 
     def alterations_after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
         """Yield the ``ALTER`` statements that follow *statement* of *file*."""
-        places = {file: place for place, file in enumerate(self._files)}
-        place = (places[file], statement.start)
+        place = self._place(file, statement)
         return (altering for where, altering in self._alterations if where > place)
 
     @cached_property
     def _alterations(self) -> list[tuple[tuple[int, int], SqlStatement]]:
         return [
-            ((place, statement.start), statement)
-            for place, file in enumerate(self._files)
+            (self._place(file, statement), statement)
+            for file in self._files
             for statement in script_of(file).statements
             if statement.words[:1] == ("ALTER",)
         ]
+
+    @cached_property
+    def _places(self) -> dict[SchemaFile, int]:
+        return {file: place for place, file in enumerate(self._files)}
+
+    def _place(self, file: SchemaFile, statement: SqlStatement) -> tuple[int, int]:
+        return self._places[file], statement.start
 
     def may_have_had_other_keys(self, file: SchemaFile, statement: SqlStatement) -> bool:
         """Return whether *statement* fills a new table that may have had other keys when it was written."""
@@ -181,9 +192,28 @@ class History:
         return any(mentions_name(refused, name) for name in self._created_types)
 
     @cached_property
-    def _renames(self) -> list[Rename]:
-        statements = (statement for file in self._files for statement in script_of(file).statements)
-        return [renamed for renamed in map(rename_of, statements) if renamed is not None]
+    def renames(self) -> list[RenameStatement]:
+        """The statements that rename something, with their files."""
+        found = ((file, one, rename_of(one)) for file in self._files for one in script_of(file).statements)
+        return [(file, statement, renamed) for file, statement, renamed in found if renamed is not None]
+
+    def renames_of_new(self, file: SchemaFile, statement: SqlStatement) -> list[RenameStatement]:
+        """Return those of new tables and columns that are *statement* of *file* or follow it."""
+        start = self._place(file, statement)
+        return [
+            (where, one, renamed)
+            for where, one, renamed in self.renames
+            if self._place(where, one) >= start and self._is_of_new(renamed)
+        ]
+
+    def is_new_column(self, table: str, column: str) -> bool:
+        """Return whether a column is new, by its own name or by that of its table."""
+        return table in self.new_tables or (table, column) in self._new_columns
+
+    def _is_of_new(self, renamed: Rename) -> bool:
+        if renamed.owner is None:
+            return renamed.later_name in self.new_tables
+        return self.is_new_column(renamed.owner, renamed.later_name)
 
     @cached_property
     def _created_types(self) -> frozenset[str]:
@@ -191,7 +221,7 @@ class History:
         statements = [statement for file in self._files for statement in script_of(file).statements]
         created = [made for made in map(created_name, statements) if made is not None and made.kind in _TYPES]
         names = {made.name for made in created if made.name is not None}
-        later = {renamed.old_name for renamed in self._renames if renamed.later_name in self._new}
+        later = {renamed.old_name for _, _, renamed in self.renames if renamed.later_name in self._new}
         return frozenset(name for name in names if name in self._new or name in later)
 
 
@@ -287,8 +317,5 @@ def _changes_what_holds_no_rows(statement: SqlStatement, exc: psycopg.Error) -> 
     return verb in _CHANGING and not _HOLD_NO_ROWS.isdisjoint(rest[:2])
 
 
-def _names(catalog: Catalog) -> set[str]:
-    tables, columns = catalog.relations, [column for table in catalog.relations for column in table.columns]
-    sequences = [*catalog.sequences, *(column.sequence for column in columns if column.sequence is not None)]
-    members = [item for table in tables for items in (table.constraints, table.attachments) for item in items]
-    return {item.name for items in (tables, catalog.types, columns, sequences, members) for item in items}
+def _columns(catalog: Catalog) -> set[tuple[str | None, str]]:
+    return {(table.name, column.name) for table in catalog.relations for column in table.columns}

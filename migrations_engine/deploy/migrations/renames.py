@@ -1,15 +1,15 @@
-"""Reverts the renames of migrations in a new database, before the migrations run.
+"""Reverts the renames of migrations where objects were created with their latest names.
 
-A new database is made from ``tables/``, which has the latest names, and its migrations were written for earlier ones.
-With the renames reverted, the latest first, each migration finds the names of its time, and renames them again.
+A new database, or a new table, is made from ``tables/``, which has the latest names, and its migrations were written
+for earlier ones. With the renames reverted, the latest first, each migration finds the names of its time, and
+renames them again.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -18,12 +18,11 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.lexer import content_of, occurs
+from migrations_engine.source.lexer import content_of
 from migrations_engine.source.names import Cursor, ObjectName
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
-_RENAMING: Final = r'\bRENAME\b[^;]{{0,300}}\bTO\s{{1,100}}"?{}\b'
 MEMBER: Final = "MEMBER"  #: the kind of a column, attribute, constraint, value, trigger or policy
 #: Kinds after ALTER whose objects have a name of their own, the longer before the shorter.
 _KINDS: Final = {
@@ -48,7 +47,8 @@ class Rename:
     old_name: str
     new_name: str | None  #: None if it is moved
     inverse: sql.Composed  #: the statement that reverts it
-    enum: str | None = None  #: name of the type whose value it renames
+    owner: str | None = None  #: name of the table or type that has the member
+    is_value: bool = False  #: the member is a value of an enum
 
     @property
     def later_name(self) -> str:
@@ -56,42 +56,27 @@ class Rename:
         return self.new_name or self.old_name
 
 
-def seem_to_rename(migrations: Sequence[SchemaFile], name: str, *, to_member: bool) -> bool:
-    """Return whether *migrations* seem to rename something to *name*, also in a block.
-
-    :param to_member: it may be a column, constraint or the like
-    """
-    in_a_block = re.compile(_RENAMING.format(re.escape(name)), re.IGNORECASE | re.DOTALL)
-    for statement in (statement for file in migrations for statement in script_of(file).statements):
-        renamed = rename_of(statement)
-        if renamed is not None:
-            if renamed.later_name == name and (renamed.kind != MEMBER or to_member):
-                return True
-        elif statement.words[:1] == ("DO",) and occurs(in_a_block, statement.text):
-            return True
-    return False
+#: A rename, with its statement and the file of that.
+RenameStatement: TypeAlias = tuple[SchemaFile, SqlStatement, Rename]
 
 
-def revert_renames(session: DeploySession, migrations: Sequence[SchemaFile]) -> set[tuple[SchemaFile, int]]:
-    """Give what *migrations* rename its earlier name, where only the later one exists.
+def revert_renames(session: DeploySession, renames: Iterable[RenameStatement]) -> set[tuple[SchemaFile, int]]:
+    """Give what *renames* of migrations rename its earlier name, where only the later one exists.
 
     Return the file and offset of each statement whose effect is reverted.
 
     :raises MigrationFailed: the connection was lost
     """
     reverted = set()
-    for file in reversed(migrations):
-        for statement in reversed(script_of(file).statements):
-            rename = rename_of(statement)
-            if rename is not None:
-                try:
-                    with session.savepoint():
-                        session.run(rename.inverse, step="migrations", file=file.label, effect="reverts a rename")
-                except (psycopg.ProgrammingError, psycopg.DataError):
-                    continue  # the later name does not exist, or the earlier one does
-                except psycopg.Error as exc:
-                    raise session.failure(exc, MigrationFailed, file=file) from exc
-                reverted.add((file, statement.start))
+    for file, statement, rename in reversed([*renames]):
+        try:
+            with session.savepoint():
+                session.run(rename.inverse, step="migrations", file=file.label, effect="reverts a rename")
+        except (psycopg.ProgrammingError, psycopg.DataError):
+            continue  # the later name does not exist, or the earlier one does
+        except psycopg.Error as exc:
+            raise session.failure(exc, MigrationFailed, file=file) from exc
+        reverted.add((file, statement.start))
     return reverted
 
 
@@ -105,9 +90,9 @@ def with_earlier_values(declared: Catalog, actual: Catalog, migrations: Sequence
     for file in reversed(migrations) if types else ():
         for statement in reversed(script_of(file).statements):
             renamed = rename_of(statement)
-            if renamed is None or renamed.enum is None or renamed.new_name is None:
+            if renamed is None or not renamed.is_value or renamed.owner is None or renamed.new_name is None:
                 continue
-            address = (renamed.schema or DEFAULT_SCHEMA, renamed.enum)
+            address = (renamed.schema or DEFAULT_SCHEMA, renamed.owner)
             enum, values = types.get(address), there.get(address, ())
             is_done = renamed.new_name in values and renamed.old_name not in values
             if enum is not None and renamed.old_name not in enum.values and not is_done:
@@ -160,7 +145,7 @@ def _on_a_table(cursor: Cursor, keyword: sql.SQL) -> Rename | None:
     inverse = sql.SQL("ALTER {} {} ON {} RENAME TO {}").format(
         keyword, sql.Identifier(new), _spelled(table), sql.Identifier(old)
     )
-    return Rename(kind=MEMBER, schema=table.schema, old_name=old, new_name=new, inverse=inverse)
+    return _a_member(table, old, new, inverse)
 
 
 def _moved(keyword: sql.SQL, subject: ObjectName, schema: str | None) -> Rename | None:
@@ -190,7 +175,7 @@ def _value(subject: ObjectName, old: str | None, cursor: Cursor) -> Rename | Non
     inverse = sql.SQL("ALTER TYPE {} RENAME VALUE {} TO {}").format(
         _spelled(subject), sql.Literal(new), sql.Literal(old)
     )
-    return Rename(kind=MEMBER, schema=subject.schema, old_name=old, new_name=new, inverse=inverse, enum=subject.name)
+    return replace(_a_member(subject, old, new, inverse), is_value=True)
 
 
 def _member(keyword: sql.SQL, subject: ObjectName, cursor: Cursor) -> Rename | None:
@@ -202,7 +187,11 @@ def _member(keyword: sql.SQL, subject: ObjectName, cursor: Cursor) -> Rename | N
     inverse = sql.SQL("ALTER {} {} RENAME {} {} TO {}").format(
         keyword, _spelled(subject), member, sql.Identifier(new), sql.Identifier(old)
     )
-    return Rename(kind=MEMBER, schema=subject.schema, old_name=old, new_name=new, inverse=inverse)
+    return _a_member(subject, old, new, inverse)
+
+
+def _a_member(owner: ObjectName, old: str, new: str, inverse: sql.Composed) -> Rename:
+    return Rename(kind=MEMBER, schema=owner.schema, old_name=old, new_name=new, inverse=inverse, owner=owner.name)
 
 
 def _spelled(name: ObjectName) -> sql.Identifier:

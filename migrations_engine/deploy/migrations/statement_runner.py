@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -87,12 +87,12 @@ class StatementRunner:
         # No method of this object, which would keep itself, and the texts of files, until the garbage collector runs.
         self._dependants = dependants
         self._declared_dependants = DeclaredDependants(session, dependants)
-        self._earlier_columns = EarlierColumns(session, self._history.new_tables, self._declared_dependants.drop)
+        self._earlier_columns = EarlierColumns(session, self._history.is_new_column, self._declared_dependants.drop)
         self._unnamed_columns = UnnamedColumns(session, self._history)
         self._is_new = before is None
-        self._reverted: Collection[tuple[SchemaFile, int]] = ()
+        self._reverted: set[tuple[SchemaFile, int]] = set()
         if self._is_new:
-            self._reverted = revert_renames(session, migrations)
+            self._reverted = revert_renames(session, self._history.renames)
 
     def run_file(self, file: SchemaFile) -> None:
         """Run *file* in one message, or else statement by statement.
@@ -112,7 +112,7 @@ class StatementRunner:
         try:
             self._session.run_statement(file, self._unnamed_columns.add_to(file, statement))
         except psycopg.Error as exc:
-            if self._is_new and self._can_help(statement, exc):
+            if self._is_new and self._can_help(file, statement, exc):
                 return self.run_outside(file, statement)
             if not self._is_satisfied(statement, exc) and not (
                 self._is_new and self._is_outdated(file, statement, exc)
@@ -160,7 +160,7 @@ class StatementRunner:
             parts = separate_actions(statement)
             if not parts and self._is_satisfied(statement, exc):
                 self.report_satisfied(file, statement)
-            elif self._can_help(statement, exc):
+            elif self._can_help(file, statement, exc):
                 self._run(file, statement)
             elif parts:
                 self._run_parts(file, statement, parts)
@@ -179,19 +179,22 @@ class StatementRunner:
         else:
             self._note(file, statement)
 
-    def _can_help(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
+    def _can_help(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Create declared objects that *statement* may need, or numbers for its rows. Return whether there were any."""
         target = insert_target(statement) if exc.sqlstate == _UNIQUE_VIOLATION else None
         if target is not None:
             is_first = statement not in self._tried_again  # the refused attempt may have drawn the last number in use
             self._tried_again.add(statement)
             return move_sequences_of(self._session, target.table) or is_first
-        return exc.sqlstate in UNDEFINED and self._create_what_lacks(statement, exc)
+        return exc.sqlstate in UNDEFINED and self._create_what_lacks(file, statement, exc)
 
-    def _create_what_lacks(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
+    def _create_what_lacks(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Create declared objects that *statement*, refused with *exc*, may need. Return whether there were any."""
-        text = text_executed(statement, exc) + str(exc)
-        return self._add_declared(exc) or restore_views(self._session, self._declared, text)
+        if self._add_declared(exc):
+            if not self._is_new:
+                self._reverted |= revert_renames(self._session, self._history.renames_of_new(file, statement))
+            return True
+        return restore_views(self._session, self._declared, text_executed(statement, exc) + str(exc))
 
     def _run_parts(self, file: SchemaFile, statement: SqlStatement, parts: Sequence[str]) -> None:
         for text in parts:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from migrations_engine.deploy.migrations.renames import _RENAMING
+from migrations_engine.deploy.migrations.renamed_names import _RENAMING
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive

@@ -293,37 +293,3 @@ def test_an_index_outside_a_transaction_on_a_column_that_was_dropped_later(make_
     old.migrate(last)
     new.register(last)
     assert structure_of(old.conninfo) == structure_of(new.conninfo)
-
-
-SKIPPED = {
-    "a table": ("CREATE TABLE n (a int);", "CREATE TABLE m (a int);", "ALTER TABLE n RENAME TO m;"),
-    "a column": (
-        "ALTER TABLE t ADD COLUMN n int;",
-        "ALTER TABLE t ADD COLUMN m int;",
-        "UPDATE t SET n = 2 WHERE n = 1; ALTER TABLE t RENAME n TO m;",
-    ),
-    "an index": ("CREATE INDEX n ON t (a);", "CREATE INDEX m ON t (a);", "ALTER INDEX n RENAME TO m;"),
-    "a type": ("CREATE TYPE n AS ENUM ('a');", "CREATE TYPE m AS ENUM ('a');", "ALTER TYPE n RENAME TO m;"),
-    "a value of an enum": (
-        "CREATE TYPE n AS ENUM ('a', 'b'); CREATE TABLE u (x n);",
-        "CREATE TYPE n AS ENUM ('a'); CREATE TABLE u (x n);",
-        "UPDATE u SET x = 'a' WHERE x = 'b'; ALTER TYPE n RENAME TO o; CREATE TYPE n AS ENUM ('a');"
-        "ALTER TABLE u ALTER x TYPE n USING x::text::n; DROP TYPE o;",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", SKIPPED)
-def test_a_database_that_skipped_the_release_with_what_is_renamed(make_database: Callable[[], str], name: str):
-    first, then, migration = SKIPPED[name]
-    old = {"tables/t.sql": T.format("a int")}
-    middle = {"tables/t.sql": T.format("a int") + first}
-    last = {"tables/t.sql": T.format("a int") + then, "migrations/001.sql": migration}
-    each, skipping, new = (Tenant(make_database()) for _ in range(3))
-    for tenant in (each, skipping):
-        tenant.register(old)
-        tenant.execute("INSERT INTO t VALUES (1, 1)")
-    each.migrate(middle)
-    assert each.migrate(last).differences == skipping.migrate(last).differences == new.register(last).differences == ()
-    assert structure_of(each.conninfo) == structure_of(skipping.conninfo) == structure_of(new.conninfo)
-    assert skipping.migrate(last | {"seeders/none.sql": ""}).schema_validation.is_empty
