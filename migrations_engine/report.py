@@ -143,6 +143,7 @@ class DeployReport:
             or self.migrations_applied
             or self.functions_updated
             or self.functions_dropped
+            or any(one.inserted for one in self.seeders)
             or self.plan
             or not self.schema_validation.is_empty
         )

@@ -37,6 +37,12 @@ _URL_HELP: Final = f"The address of the gateway; {DEFAULT_URL} without it and DB
 FAILED: Final = 1
 NOT_CURRENT: Final = 3
 
+_INTERRUPTED: Final = (
+    "interrupted; running migrations of databases are finished, and no further ones start; status shows the result, "
+    "and the same command migrates the others"
+)
+_INTERRUPTED_DETACHED: Final = "interrupted; the migration goes on, and GET /admin/deploys shows its progress"
+
 Command = Callable[..., None]
 
 
@@ -182,7 +188,10 @@ def migrate(client: GatewayClient, *, as_json: bool, target: dict[str, Any], **o
     """
     lines = client.lines("/v2/migrate", {**target, **_given(options)})
     show = show_json if as_json else show_progress if sys.stdout.isatty() else show_lines
-    summary = show(lines)
+    try:
+        summary = show(lines)
+    except KeyboardInterrupt:
+        raise RequestRefused(_INTERRUPTED_DETACHED if options.get("detach") else _INTERRUPTED) from None
     if summary is None:
         raise RequestRefused("the answer was cut off; GET /admin/deploys or status show the result")
     if summary["status"] == "failed":
@@ -224,8 +233,7 @@ def databases(client: GatewayClient, *, as_json: bool, platform: str) -> None:
     ]
     if not rows:
         click.echo(f"{platform} has no databases", err=True)
-    else:
-        show_table(("database", "type", "schema", "MB", "created"), rows)
+    show_table(("database", "type", "schema", "MB", "created"), rows)
 
 
 @click.command()
@@ -242,4 +250,6 @@ def schemas(client: GatewayClient, *, as_json: bool, platform: str) -> None:
         for one in answer["schemas"]
         for version in one["versions"]
     ]
+    if not rows:
+        click.echo(f"{platform} has no stored schema", err=True)
     show_table(("schema", "version", "checksum", "stored", "from"), rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from textwrap import indent
 from typing import Any, Final
 
@@ -22,7 +23,12 @@ def undone_rows(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def show_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print a table on a terminal; in a pipe, lines of tab-separated fields without empty ones at the end."""
+    """Print a table on a terminal; in a pipe, lines of tab-separated fields without empty ones at the end.
+
+    Without rows nothing is printed.
+    """
+    if not rows:
+        return
     texts = [["" if value is None else on_one_line(str(value)) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for row in texts:
@@ -67,15 +73,19 @@ def show_plan(answer: dict[str, Any]) -> None:
         click.echo(f"{_count(group['count'], 'database')}{alike} ({_some(group['databases'])}):")
         if group.get("error"):
             click.echo(f"  would fail: {group['error']}")
-        for statement in group.get("plan") or ():
-            click.echo(indent(_planned(statement), "  "))
+        for origin, statements in groupby(group.get("plan") or (), _origin):
+            click.echo(indent(_planned(origin, [one["sql"] for one in statements]), "  "))
         if not group.get("error") and not group.get("plan"):
             click.echo("  nothing to do")
+    at_risk: dict[str, list[str]] = {}
     for one in answer["databases"]:
         validation = one.get("schema_validation") or {}
         for change in (*validation.get("dataloss_changes", ()), *validation.get("incompatible_changes", ())):
-            click.echo(f"{one['database']}: {_change(change)}")
-    if answer.get("estimated_ms") is not None and not answer.get("databases_failed"):
+            at_risk.setdefault(_change(change), []).append(one["database"])
+    for text, names in at_risk.items():
+        where = names[0] if len(names) == 1 else f"{len(names)} databases ({_some(names)}), each"
+        click.echo(f"{where}: {text}")
+    if any(group.get("plan") for group in answer["groups"]) and not answer.get("databases_failed"):
         click.echo(f"about {answer['estimated_ms'] / 1000:.1f} s at most")
 
 
@@ -103,11 +113,13 @@ def show_json(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
 
 def show_lines(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
     """Print a line for each database of a migration, and return the summary; None if the answer ended before it."""
+    unchanged = 0
     for line in lines:
         if line["event"] == "summary":
-            click.echo(_summary_line(line))
+            click.echo(_summary_line(line, unchanged))
             return line
         if line["event"] == "database":
+            unchanged += _is_unchanged(line)
             click.echo(_database_line(line))
     return None
 
@@ -119,24 +131,30 @@ def show_progress(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
 
     with Progress("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
         task = progress.add_task("migrating", total=None)
+        unchanged = 0
         for line in lines:
             if line["event"] == "summary":
-                progress.console.print(Text(_summary_line(line)))
+                progress.console.print(Text(_summary_line(line, unchanged)))
                 return line
             if line["event"] == "begin":
                 progress.update(task, total=line["total"])
                 continue
             progress.advance(task)
+            unchanged += _is_unchanged(line)
             if line["status"] != "completed":
                 progress.console.print(Text(_database_line(line)))
     return None
 
 
-def _planned(statement: dict[str, Any]) -> str:
-    """Return a statement that can be pasted into psql, after a line of its origin and its effect."""
-    origin = ": ".join(text for text in (statement.get("file") or statement["step"], statement.get("effect")) if text)
-    sql = lay_out(statement["sql"])
-    return f"-- {origin}\n{sql}" + ("" if sql.endswith(";") else ";")
+def _origin(statement: dict[str, Any]) -> str:
+    return ": ".join(text for text in (statement.get("file") or statement["step"], statement.get("effect")) if text)
+
+
+def _planned(origin: str, statements: list[str]) -> str:
+    """Return statements that can be pasted into psql, after a line of their common origin and effect."""
+    laid_out = [lay_out(one) for one in statements]
+    sql = "\n".join(one if one.endswith(";") else f"{one};" for one in laid_out)
+    return f"-- {origin}{f' ({len(statements)} statements)' if len(statements) > 1 else ''}\n{sql}"
 
 
 def _change(change: dict[str, Any]) -> str:
@@ -156,8 +174,15 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def _is_unchanged(line: dict[str, Any]) -> bool:
+    """Return whether there was nothing to do in the database of a line. Earlier gateways do not say so."""
+    return line.get("changed") is False
+
+
 def _database_line(line: dict[str, Any]) -> str:
     message = with_cause(line["message"], line) if line.get("message") else ""
+    if _is_unchanged(line):
+        message = "nothing to do"
     return "\t".join(on_one_line(text) for text in (line["database"], line["status"], message) if text)
 
 
@@ -166,9 +191,10 @@ def on_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _summary_line(line: dict[str, Any]) -> str:
+def _summary_line(line: dict[str, Any], unchanged: int) -> str:
     counts = {
-        "updated": len(line.get("databases_updated", ())),
+        "updated": len(line.get("databases_updated", ())) - unchanged,
+        "unchanged": unchanged,
         "failed": len(line.get("databases_failed", ())),
         "left": len(line.get("databases_skipped", ())),
     }

@@ -118,7 +118,8 @@ class HttpTransport:
         except urllib.error.HTTPError as exc:
             response = exc
         except (OSError, HTTPException, ValueError) as exc:
-            reason = " ".join(str(getattr(exc, "reason", exc)).split())
+            cause = getattr(exc, "reason", exc)
+            reason = " ".join(str(getattr(cause, "strerror", None) or cause).split())
             raise RequestRefused(
                 f"no gateway answers at {self._url} ({reason}); name another with --url, or use --direct"
             ) from exc

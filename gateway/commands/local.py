@@ -55,7 +55,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
 
     :raises ClickException: the block has raised a GatewayError
     """
-    from gateway.errors import GatewayError  # noqa: PLC0415 - most commands need no services, which load slowly
+    from gateway.errors import ConnectionFailed, GatewayError  # noqa: PLC0415 - most commands need no services
     from gateway.services import build_services  # noqa: PLC0415
 
     prepare_data_directory(settings)
@@ -64,6 +64,8 @@ def opened_services(settings: Settings) -> Iterator[Services]:
     services.open()
     try:
         yield services
+    except ConnectionFailed as exc:
+        raise click.ClickException(f"{exc.text} (the settings name {settings.server_description})") from exc
     except GatewayError as exc:
         raise click.ClickException(exc.text) from exc
     finally:

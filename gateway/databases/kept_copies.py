@@ -6,6 +6,9 @@ Invariants:
    listed and not served.
 2. A copy gets its name together with its comment. Before that it is an unpublished database.
 3. A copy takes the database's place in one transaction: both renames, its stamp, its properties and its opening.
+4. Space is reserved before a copy is made: a shared advisory lock in the maintenance database, held by the session that
+   makes the copy, with the number of blocks in its key. So all gateways see it, and it ends with its session. It is
+   replaced by the size of the copy in the transaction that publishes that. Both happen under an exclusive lock.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import Any, Final
 
 import psycopg
@@ -47,6 +50,7 @@ _UNDONE: Final = "undone, to be dropped"  #: the comment of a database that a co
 UNKNOWN_MARK: Final = "unknown"  #: equal to no mark
 _ATTEMPTS: Final = 5  #: to find a database without a session, each up to PostgreSQL's own five seconds
 _CLOSE_POLL_SECONDS: Final = 0.02
+_BLOCK_BYTES: Final = 8192  #: in which space is reserved, because a lock's key has 31 bits for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,7 @@ class KeptCopies:
         """Create the store; opens no connection.
 
         :param most_bytes: maximum of all copies together
-        :param keep_seconds: after which a copy may be dropped
+        :param keep_seconds: after which a copy has expired, and may be dropped
         :param roles: the owners of databases, if platforms have roles of their own
         """
         self._connections = connections
@@ -101,8 +105,6 @@ class KeptCopies:
         self._most_bytes = most_bytes
         self._roles = roles
         self._keep = timedelta(seconds=keep_seconds)
-        self._lock = Lock()
-        self._in_progress: dict[str, int] = {}  # under _lock: bytes of copies that are being made, by their later names
 
     def make(self, database: ManagedDatabase, *, request_id: str) -> KeptCopy:
         """Copy *database*; new connections to it wait meanwhile.
@@ -125,14 +127,13 @@ class KeptCopies:
                 request_id=request_id,
                 mark=None,
             )
-            with (
-                self._space(session, database, made.name),
-                refusals("copy a database", **owner_facts(database.owner)),
-            ):
+            with refusals("copy a database", **owner_facts(database.owner)):
+                blocks = self._reserve_space(session, database)
                 self._without_sessions(database.name, database.owner, lambda _: session.execute(statement + CLOSED))
-                with session.transaction():
+                with _space_locked(session):
                     rename_database(session, temporary, made.name)
                     comment_on_database(session, made.name, made.to_comment())
+                    session.execute(_QUERIES["release_copy_space"], {"blocks": blocks})
         return made
 
     def seal(self, copy: KeptCopy, mark: str | None) -> None:
@@ -162,6 +163,10 @@ class KeptCopies:
         with self._connections.lease(self._maintenance_database) as session, refusals("list copies"):
             return tuple(copy for copy in _copies(session) if copy.mark is not None)
 
+    def has_expired(self, copy: KeptCopy) -> bool:
+        """Return whether the next :meth:`expire` drops *copy*."""
+        return time_for_comment() - copy.kept_at > self._keep
+
     def put_back(self, copy: KeptCopy, database: ManagedDatabase) -> tuple[str, ...]:
         """Replace *database* by *copy*, and drop the old database.
 
@@ -170,6 +175,7 @@ class KeptCopies:
         Return the properties of the database, such as settings by a superuser, that the copy could not be given.
 
         :raises ConnectionFailed: there are sessions in it that do not end
+        :raises UndoRefused: one of the two has been dropped meanwhile
         """
         owner = database.owner
         aside = f"{_PREFIX}{database.oid}_undone"
@@ -194,7 +200,11 @@ class KeptCopies:
 
             with refusals("put a copy back", **owner_facts(owner)):
                 drop_database(session, aside)
-                self._without_sessions(database.name, owner, swap)
+                try:
+                    self._without_sessions(database.name, owner, swap)
+                except errors.InvalidCatalogName as exc:
+                    message = "the database or its copy has been dropped meanwhile, or the copy has been restored"
+                    raise UndoRefused(message, **owner_facts(owner)) from exc
                 drop_database(session, aside)
         return refused
 
@@ -204,35 +214,27 @@ class KeptCopies:
             session.autocommit = True
             rows = session.execute(_QUERIES["undone"], {"prefix": _PREFIX, "comment": _UNDONE}).fetchall()
             over = [name for (name,) in rows]
-            over += [copy.name for copy in _copies(session) if time_for_comment() - copy.kept_at > self._keep]
+            over += [copy.name for copy in _copies(session) if self.has_expired(copy)]
             for name in over:
                 drop_database(session, name)
         return tuple(over)
 
-    @contextmanager
-    def _space(self, session: psycopg.Connection[Any], database: ManagedDatabase, name: str) -> Iterator[None]:
-        """Reserve the space of the copy *name* while it is made. Other threads make copies at the same time.
+    def _reserve_space(self, session: psycopg.Connection[Any], database: ManagedDatabase) -> int:
+        """Reserve the space of a copy of *database*, until *session* ends, and return its number of blocks.
 
         :raises UndoRefused: the setting leaves no space for it
         """
-        with self._lock:
-            with refusals("list copies"):
-                row = session.execute(_QUERIES["size_of"], {"name": database.name}).fetchone()
-                made = {copy.name: copy.size_bytes for copy in _copies(session)}
-            size = row[0] if row else 0
-            taken = size + sum({**self._in_progress, **made}.values())
+        with _space_locked(session):
+            ((blocks, reserved),) = session.execute(_QUERIES["copy_space"], {"name": database.name}).fetchall()
+            taken = (blocks + reserved) * _BLOCK_BYTES + sum(copy.size_bytes for copy in _copies(session))
             if taken > self._most_bytes:
                 raise UndoRefused(
                     f"the copies of databases would take {taken} bytes, UNDO_COPIES_MAX_BYTES is "
                     f"{self._most_bytes}; drop some, raise it, or migrate without undo",
                     **owner_facts(database.owner),
                 )
-            self._in_progress[name] = size
-        try:
-            yield
-        finally:
-            with self._lock:
-                del self._in_progress[name]
+            session.execute(_QUERIES["reserve_copy_space"], {"blocks": blocks})
+        return int(blocks)
 
     def _without_sessions(self, name: str, owner: DatabaseOwner, act: Callable[[int], object]) -> None:
         """Do *act*, which needs *name* to be without sessions. Its argument is the number of earlier attempts."""
@@ -264,6 +266,15 @@ class KeptCopies:
         finally:
             ended.set()
             thread.join()
+
+
+@contextmanager
+def _space_locked(session: psycopg.Connection[Any]) -> Iterator[None]:
+    """Open a transaction in which no other session reserves space or publishes a copy."""
+    session.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # so that queries see what the lock has waited for
+    with session.transaction():
+        session.execute(_QUERIES["lock_copy_space"])
+        yield
 
 
 def _copies(session: psycopg.Connection[Any]) -> list[KeptCopy]:

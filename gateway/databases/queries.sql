@@ -85,6 +85,27 @@ ORDER BY d.datname
 -- name: size_of
 SELECT pg_catalog.pg_database_size(d.oid) AS bytes FROM pg_catalog.pg_database AS d WHERE d.datname = %(name)s
 
+-- name: lock_copy_space
+-- Only one transaction at a time reserves space for a copy, or publishes one. It takes milliseconds.
+SELECT pg_catalog.pg_advisory_xact_lock(7205759403792794)
+
+-- name: copy_space
+-- The blocks of a database, and those reserved for copies that are being made: see reserve_copy_space.
+SELECT
+    coalesce((SELECT least((pg_catalog.pg_database_size(d.oid) + 8191) / 8192, 2147483647)
+              FROM pg_catalog.pg_database AS d WHERE d.datname = %(name)s), 0) AS blocks,
+    (SELECT coalesce(sum(l.objid::int8), 0)::int8 FROM pg_catalog.pg_locks AS l
+     WHERE l.locktype = 'advisory' AND l.classid = 1397969236 AND l.objsubid = 2
+         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d
+                           WHERE d.datname = pg_catalog.current_database())) AS reserved
+
+-- name: reserve_copy_space
+-- A shared lock, so that several sessions can hold it with the same number of blocks.
+SELECT pg_catalog.pg_advisory_lock_shared(1397969236, %(blocks)s::int4)
+
+-- name: release_copy_space
+SELECT pg_catalog.pg_advisory_unlock_shared(1397969236, %(blocks)s::int4)
+
 -- name: differs_when_copied
 -- Whether a copy of this database would not be what deploying the schema once more would make: it has settings that
 -- belong to the database and not to its content, or seeded rows get values that are new each time, from a default or a

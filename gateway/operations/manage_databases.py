@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from gateway.errors import (
@@ -12,8 +14,9 @@ from gateway.errors import (
     DatabaseNotRecorded,
     InvalidRequest,
     PlatformAlreadyRegistered,
+    PlatformNotFound,
 )
-from gateway.naming import DatabaseOwner, owner_facts, schema_database, tenant_database
+from gateway.naming import DatabaseOwner, check_name, owner_facts, schema_database, tenant_database
 from gateway.operations.deploy import deploy_turn
 from gateway.services import Services
 
@@ -78,27 +81,38 @@ def find_adoptable(services: Services, platform: str, schema_name: str | None = 
 
     The ids are taken from the databases' names, in which an id like ``clinic-001`` is ``clinic_001``.
 
-    :param schema_name: of version 2; without it they are tenants
+    :param schema_name: of version 2; without it they belong to the stored schema whose name follows in theirs, or else
+        they are tenants
     :raises InvalidRequest: *platform* is no name of a platform
     """
+    check_name(platform, field="platform")
+    if schema_name is not None:
+        kinds = [partial(schema_database, platform, schema_name)]
+    else:
+        stored = sorted(_stored_schemas(services, platform), key=len, reverse=True)
+        kinds = [*(partial(schema_database, platform, one) for one in stored), partial(tenant_database, platform)]
+    found = (_owner_by_name(name, kinds) for name in services.directory.unstamped())
+    return tuple(owner for owner in found if owner is not None)
 
-    def owner_of(database_id: str) -> DatabaseOwner:
-        if schema_name is None:
-            return tenant_database(platform, database_id)
-        return schema_database(platform, schema_name, database_id)
 
-    prefix = owner_of("main").database_name.removesuffix("main")
-    found = []
-    for name in services.directory.unstamped():
-        if not name.startswith(prefix):
-            continue
-        try:
-            owner = owner_of(name.removeprefix(prefix))
-        except InvalidRequest:  # not a tenant id
-            continue
-        if owner.database_name == name:
-            found.append(owner)
-    return tuple(found)
+def _stored_schemas(services: Services, platform: str) -> Collection[str]:
+    try:
+        return services.platforms.get(platform).schemas
+    except PlatformNotFound:
+        return ()
+
+
+def _owner_by_name(name: str, kinds: Iterable[Callable[[str], DatabaseOwner]]) -> DatabaseOwner | None:
+    """Return the owner whose database has *name*, of the first possible kind.
+
+    :param kinds: functions that return the owner with an id
+    """
+    for owner_of in kinds:
+        with suppress(InvalidRequest):  # not an id
+            prefix = owner_of("main").database_name.removesuffix("main")
+            if name.startswith(prefix) and (owner := owner_of(name.removeprefix(prefix))).database_name == name:
+                return owner
+    return None
 
 
 def check_adoptable(services: Services, owner: DatabaseOwner) -> None:

@@ -101,13 +101,17 @@ def list_schema_databases(
     """Return the databases of the stored schemas of *platform*, or of one of them, by name.
 
     :raises PlatformNotFound: the platform has not been registered
+    :raises SchemaNotFound: there is neither a stored schema nor a database of this name
     """
     services.platforms.get(platform)
-    return tuple(
+    found = tuple(
         one
         for one in services.directory.of_platform(platform)
         if one.owner.kind == "schema" and schema_name in (None, one.owner.schema_name)
     )
+    if schema_name is not None and not found:
+        services.platforms.schema(platform, schema_name)
+    return found
 
 
 def find_platform(services: Services, name: str) -> Platform:

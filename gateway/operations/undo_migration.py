@@ -19,7 +19,7 @@ class UndoRequest:
     """A request to restore databases from their copies.
 
     :ivar only: the ids of some of them; None for all that have a copy
-    :ivar force: also those in which rows have been written since
+    :ivar force: also those in which rows have been written since, and from copies that have expired
     """
 
     platform: str
@@ -88,6 +88,7 @@ def _undo(services: Services, copy: KeptCopy, *, force: bool) -> UndoneDatabase:
                     **owner_facts(owner),
                 )
             if not force:
+                _refuse_expired(services, copy)
                 _refuse_written(services, copy, database)
             not_restored = services.copies.put_back(copy, database)
     except GatewayError as exc:
@@ -97,6 +98,15 @@ def _undo(services: Services, copy: KeptCopy, *, force: bool) -> UndoneDatabase:
     return UndoneDatabase(
         database=owner.database_name, status="restored", kept_at=copy.kept_at, not_restored=not_restored
     )
+
+
+def _refuse_expired(services: Services, copy: KeptCopy) -> None:
+    if services.copies.has_expired(copy):
+        raise UndoRefused(
+            f"the copy of {copy.kept_at.isoformat()} has expired (UNDO_KEEP_SECS), and the next migration with undo or "
+            "start of a gateway drops it; repeat the undo with force to restore it",
+            **owner_facts(copy.stamp.owner),
+        )
 
 
 def _refuse_written(services: Services, copy: KeptCopy, database: ManagedDatabase) -> None:

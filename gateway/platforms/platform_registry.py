@@ -129,10 +129,13 @@ class PlatformRegistry:
 
         :raises PlatformNotFound, SchemaNotFound: it does not exist
         """
-        found = self.get(platform).schemas.get(schema_name)
+        schemas = self.get(platform).schemas
+        found = schemas.get(schema_name)
         if found is None:
+            known = f"it has {', '.join(map(repr, sorted(schemas)))}" if schemas else "it has none"
             raise SchemaNotFound(
-                f"platform {platform!r} has no schema {schema_name!r}; POST /platform/{platform}/schema stores one",
+                f"platform {platform!r} has no schema {schema_name!r}, {known}; "
+                f"POST /platform/{platform}/schema stores one",
                 platform=platform,
                 schema_name=schema_name,
             )

@@ -168,6 +168,10 @@ def test_a_missing_platform_or_schema_is_named(gateway, platform, registered) ->
     assert create(gateway, registered, "a", schema="nosuch").json["error"] == "schema_not_found"
     for path in (f"/platform/{unknown}/schemas", f"/platform/{unknown}/databases"):
         assert (gateway.get(path).status, gateway.get(path).json["error"]) == (404, "platform_not_found")
+    listed = gateway.get(f"/platform/{registered}/databases?schema=nosuch")
+    assert (listed.status, listed.json["error"]) == (404, "schema_not_found")
+    assert "has no schema 'nosuch', it has 'tenant_db'; " in listed.json["message"]
+    assert gateway.get(f"/platform/{registered}/databases?schema=tenant_db").json["count"] == 0
     nothing = migrate(gateway, registered)
     assert (nothing.status, nothing.json["error"]) == (404, "database_not_found")
     assert migrate(gateway, registered, database_id="x").json["error"] == "database_not_found"

@@ -55,11 +55,13 @@ class MigratedDatabaseShape(Shape):
         {
             "migrations_applied", "functions_updated", "functions_dropped", "tables_created", "seeder_validations",
             "schema_validation", "verification", "satisfied_statements", "warnings", "differences", "plan", "message",
+            "changed",
         }
     )  # fmt: skip
 
     database = fields.String()
     status = fields.String()
+    changed = fields.Boolean(attribute="report.has_changed")
     migrations_applied = fields.Integer(attribute="report.migrations_applied")
     functions_updated = fields.Integer(attribute="report.functions_updated")
     functions_dropped = fields.Integer(attribute="report.functions_dropped")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.schemas import SHOP
 from tests.support.running_gateway import Gateway, make_archive
+from tests.support.waiting import wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 COMMAND = [sys.executable, "-m", "gateway.cli"]
@@ -87,7 +89,14 @@ def test_from_status_over_a_plan_to_a_migration(run, gateway, fleet) -> None:
         [f"{fleet}_shop_a\tcompleted", f"{fleet}_shop_b\tskipped", "completed: 1 updated, 1 left"],
     )
     direct = run("migrate", fleet, "shop", "--direct", DB_GATEWAY_URL="http://127.0.0.1:1")
-    assert (direct.returncode, direct.stdout.splitlines()[-1]) == (0, "completed: 2 updated")
+    assert (direct.returncode, direct.stdout.splitlines()) == (
+        0,
+        [
+            f"{fleet}_shop_a\tcompleted\tnothing to do",
+            f"{fleet}_shop_b\tcompleted",
+            "completed: 1 updated, 1 unchanged",
+        ],
+    )
     assert run("status", fleet, "--schema", "shop").returncode == 0
 
 
@@ -117,7 +126,7 @@ def test_a_failure_exits_with_1_and_prints_the_reason(run, gateway, fleet) -> No
     assert "is not registered" in unknown.stderr
     nobody = run("status", fleet, "--url", "http://127.0.0.1:1")
     assert nobody.returncode == 1
-    assert "no gateway answers at http://127.0.0.1:1" in nobody.stderr
+    assert "no gateway answers at http://127.0.0.1:1 (Connection refused)" in nobody.stderr
     assert run("migrate", fleet).returncode == 2
 
 
@@ -145,8 +154,9 @@ def test_missing_rows_of_seeders_are_inserted_on_request(run, gateway, fleet, po
     refused = run("migrate", fleet, "shop")
     assert (refused.returncode, "seed=insert" in refused.stderr) == (1, True)
     assert run("plan", fleet, "shop", "--seed", "insert").returncode == 0
-    assert run("migrate", fleet, "shop", "--seed", "insert").returncode == 0
-    assert run("migrate", fleet, "shop").returncode == 0
+    inserted = run("migrate", fleet, "shop", "--seed", "insert")
+    assert (inserted.returncode, inserted.stdout.splitlines()[-1]) == (0, "completed: 1 updated, 1 unchanged")
+    assert run("migrate", fleet, "shop").stdout.splitlines()[-1] == "completed: 0 updated, 2 unchanged"
 
 
 def test_an_undo_prints_a_line_for_each_database(run, gateway, fleet) -> None:
@@ -154,6 +164,32 @@ def test_an_undo_prints_a_line_for_each_database(run, gateway, fleet) -> None:
     assert run("migrate", fleet, "shop", "--undo", "keep").returncode == 0
     undone = run("undo", fleet, "shop")
     assert (undone.returncode, undone.stdout) == (0, f"{fleet}_shop_a\trestored\n{fleet}_shop_b\trestored\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "interrupted; running migrations of databases are finished, and no further ones start"),
+        (["--detach"], "interrupted; the migration goes on"),
+    ],
+)
+def test_an_interrupted_migration_says_what_becomes_of_it(environment, gateway, fleet, options, expected) -> None:
+    store(gateway, fleet, {**SHOP, "migrations/1.sql": "ALTER TABLE users ADD COLUMN email text;"})
+
+    def deploys() -> list[dict[str, str]]:
+        return [one for one in gateway.get("/admin/deploys").json["deploys"] if one["platform"] == fleet]
+
+    with psycopg.connect(make_conninfo(environment["DATABASE_URL"], dbname=f"{fleet}_shop_a")) as connection:
+        connection.execute("LOCK TABLE users")
+        command = [*COMMAND, "migrate", fleet, "shop", *options]
+        with subprocess.Popen(command, cwd="/", env=environment, stderr=subprocess.PIPE, text=True) as process:
+            wait_until(lambda: [one["status"] for one in deploys()] == ["running"])
+            process.send_signal(signal.SIGINT)
+            _, printed = process.communicate()
+    assert process.returncode == 1
+    assert printed.startswith(f"Error: {expected}")
+    assert printed.count("\n") == 1
+    wait_until(lambda: deploys()[0]["status"] != "running")
 
 
 def test_databases_that_cannot_be_connected_to_are_named_with_the_reason(run, fleet, superuser) -> None:
@@ -165,7 +201,7 @@ def test_databases_that_cannot_be_connected_to_are_named_with_the_reason(run, fl
     assert f"{name}\tunreachable" in status.stdout
     for text in (status.stdout, planned.stdout, planned.stderr, migrated.stdout, migrated.stderr):
         assert reason in text
-    assert migrated.stdout.splitlines()[-1] == "failed: 1 updated, 1 failed"
+    assert migrated.stdout.splitlines()[-1] == "failed: 0 updated, 1 unchanged, 1 failed"
 
 
 def test_a_server_that_cannot_be_reached_directly_is_reported_in_one_line(run) -> None:
@@ -250,6 +286,12 @@ def test_a_platform_without_databases_is_named(run) -> None:
     assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "nobody has no databases\n")
 
 
+def test_a_platform_without_schemas_is_named(run, gateway, platform) -> None:
+    gateway.post_json("/platform/register", {"platform": platform})
+    listed = run("schemas", platform)
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", f"{platform} has no stored schema\n")
+
+
 def test_a_terminal_shows_a_progress_bar(environment, gateway, fleet, tmp_path) -> None:
     leader, follower = pty.openpty()
     command = [*COMMAND, "migrate", fleet, "shop"]
@@ -265,4 +307,4 @@ def test_a_terminal_shows_a_progress_bar(environment, gateway, fleet, tmp_path) 
             os.close(leader)
     assert process.returncode == 0
     assert b"2/2" in shown
-    assert b"completed: 2 updated" in shown
+    assert b"completed: 0 updated, 2 unchanged" in shown

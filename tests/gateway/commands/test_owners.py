@@ -13,6 +13,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from gateway.platforms import PlatformRegistry, SchemaUpload
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -90,6 +92,7 @@ def test_failures_are_one_line(run: Run, platform: str) -> None:
         assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
     away = run(platform, "--yes", url="postgres://nobody:s3cret@127.0.0.1:1/postgres")
     assert (away.returncode, len(away.stderr.splitlines())) == (1, 1), away.stderr
+    assert "the settings name host=127.0.0.1 port=1 dbname=postgres user=nobody" in away.stderr
     assert "s3cret" not in away.stderr
 
 
@@ -104,6 +107,32 @@ def test_databases_of_a_stored_schema_are_adopted(run: Run, admin, by_hand, plat
     owners = [json.loads(stamp or "{}") for _, stamp in sorted(stamps(admin, platform).items())]
     assert [(owner["schema_name"], owner["database_id"]) for owner in owners] == [("shop", "a"), ("shop", "b-1")]
     assert (tmp_path / "data" / platform / "platform.json").exists()
+
+
+def test_all_are_databases_of_the_stored_schema_in_their_name_or_else_tenants(
+    run: Run, admin, by_hand, platform: str, tmp_path: Path
+) -> None:
+    for name in ("main", "x", "shop_a", "shop_eu_a", "shopping"):
+        by_hand(f"{platform}_{name}")
+    (tmp_path / "data").mkdir()
+    registry = PlatformRegistry(tmp_path / "data")
+    registry.register(platform)
+    for schema in ("shop", "shop_eu"):
+        files = {"tables/t.sql": b"CREATE TABLE t (id int);"}
+        registry.store(platform, schema, SchemaUpload(files=files, checksum="c", sent_by=None, request_id="r"))
+    done = run(platform, "--all", "--yes")
+    assert done.returncode == 0, done.stderr
+    stamped = {name: json.loads(stamp or "{}") for name, stamp in stamps(admin, platform).items()}
+    owners = {
+        name: (one.get("tenant_id"), one.get("schema_name"), one.get("database_id")) for name, one in stamped.items()
+    }
+    assert owners == {
+        f"{platform}_main": (None, None, None),
+        f"{platform}_x": ("x", None, None),
+        f"{platform}_shop_a": (None, "shop", "a"),
+        f"{platform}_shop_eu_a": (None, "shop_eu", "a"),
+        f"{platform}_shopping": ("shopping", None, None),
+    }
 
 
 @pytest.mark.parametrize(

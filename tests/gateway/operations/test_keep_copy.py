@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from gateway.naming import schema_database
 from gateway.operations import keep_copy, undo_migration
 from gateway.operations.deploy import DeployTerms
 from gateway.operations.keep_copy import CopyRules, loses_or_rewrites
+from gateway.operations.undo_migration import UndoRequest
 from migrations_engine import Change, DeployReport, PlannedStatement, SchemaValidation
 
 DROPPED = Change(table="t", change_type="drop_column", column="c", compatibility="dataloss", reason="dropped")
@@ -100,3 +102,27 @@ def test_a_refused_undo_says_why_and_how_to_force_it(monkeypatch, mark, why) -> 
         f"rows of 'shop_shop_a' {why} since the migration of 2026-01-02T03:04:05+00:00, or it has been deployed to "
         "again; an undo loses these changes; repeat it with force to accept that"
     )
+
+
+def test_an_expired_copy_is_restored_only_by_force(monkeypatch) -> None:
+    restored = []
+
+    def put_back(*copy_and_database: object) -> tuple[str, ...]:
+        restored.append(copy_and_database)
+        return ()
+
+    kept_at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    copy = KeptCopy(name="c", stamp=Stamp(owner=OWNER), oid=7, kept_at=kept_at, request_id="r", mark="1")
+    services = SimpleNamespace(
+        copies=SimpleNamespace(all=lambda: [copy], has_expired=lambda _: True, put_back=put_back),
+        directory=SimpleNamespace(find=lambda _: DATABASE, forget=lambda _: None),
+        registry=SimpleNamespace(changed=lambda _: None),
+        settings=SimpleNamespace(parallel_deploys=1),
+    )
+    monkeypatch.setattr(undo_migration, "deploy_turn", lambda _: nullcontext())
+    wanted = UndoRequest(platform="shop", schema_name="shop")
+    (refused,) = undo_migration.undo_migration(services, wanted)
+    assert (refused.status, restored) == ("failed", [])
+    assert "the copy of 2026-01-02T03:04:05+00:00 has expired (UNDO_KEEP_SECS)" in (refused.message or "")
+    (forced,) = undo_migration.undo_migration(services, replace(wanted, force=True))
+    assert (forced.status, restored) == ("restored", [(copy, DATABASE)])
