@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlsplit
@@ -72,7 +73,7 @@ class GatewayClient:
         headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson"}
         with self._transport.send("POST", path, json.dumps(body).encode(), headers) as (status, lines):
             if status != 200:
-                raise _refused(b"".join(lines))
+                raise _refused(status, b"".join(lines))
             yield from map(_parsed, lines)
 
     def _whole(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class GatewayClient:
         with self._transport.send(method, path, data, {"Content-Type": "application/json"}) as (status, lines):
             text = b"".join(lines)
         if not 200 <= status < 300:
-            raise _refused(text)
+            raise _refused(status, text)
         return _parsed(text)
 
 
@@ -179,8 +180,12 @@ def _parsed(text: bytes) -> dict[str, Any]:
     return answer
 
 
-def _refused(text: bytes) -> RequestRefused:
+def _refused(status: int, text: bytes) -> RequestRefused:
+    answer = _parsed(text)
     try:
-        return RequestRefused.of_answer(_parsed(text))
+        message = with_cause(answer["message"], answer)
     except KeyError:
         return RequestRefused("the answer is not that of a gateway")
+    if status == HTTPStatus.UNAUTHORIZED:
+        message += "; commands send the key in DB_GATEWAY_KEY, or that of --key"
+    return RequestRefused(message, answer)

@@ -248,9 +248,13 @@ def test_what_no_request_can_be_sent_with_is_refused_in_one_line(run, arguments,
         (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1c\r\n{"event":"begin","total":40}\n\r\n', "cut off"),
         (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"event":"be', "cut off"),
         (b'HTTP/1.1 200 OK\r\n\r\n{"event":"begin","total":40}\n', "cut off"),
+        (
+            b'HTTP/1.1 401 Unauthorized\r\n\r\n{"error":"unauthorized","message":"no key"}',
+            "no key; commands send the key",
+        ),
     ],
 )
-def test_what_is_no_answer_of_a_gateway_is_reported_in_one_line(run, answer, reason) -> None:
+def test_an_answer_that_cannot_be_used_is_reported_in_one_line(run, answer, reason) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
 
         def serve() -> None:
