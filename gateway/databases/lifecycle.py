@@ -33,7 +33,9 @@ from gateway.errors import (
 )
 from gateway.events import Events, TemplateLookedUp
 from gateway.naming import DatabaseOwner, owner_facts
+from migrations_engine.queries import load_queries
 
+_QUERIES = load_queries("gateway.databases")
 Prepared = TypeVar("Prepared")
 Prepare = Callable[[psycopg.Connection[Any]], Prepared]
 
@@ -135,6 +137,8 @@ class DatabaseLifecycle:
         """
         note = None
         with self._connections.dedicated(temporary) as connection:
+            with refusals("fill a new database", **owner_facts(owner)):
+                connection.execute(_QUERIES["flush_with_publication"])
             if template and copied is not None:
                 with refusals("record a copied database", **owner_facts(owner)):
                     return template.claim(connection, copied)

@@ -85,6 +85,11 @@ ORDER BY d.datname
 -- name: size_of
 SELECT pg_catalog.pg_database_size(d.oid) AS bytes FROM pg_catalog.pg_database AS d WHERE d.datname = %(name)s
 
+-- name: flush_with_publication
+-- A commit in a database that is not published need not wait for the disk: the commit of its publication, which comes later
+-- in the WAL, does. Before that a crash leaves a database that is dropped.
+SET synchronous_commit = off
+
 -- name: lock_copy_space
 -- Only one transaction at a time reserves space for a copy, or publishes one. It takes milliseconds.
 SELECT pg_catalog.pg_advisory_xact_lock(7205759403792794)

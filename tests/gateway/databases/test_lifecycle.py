@@ -72,6 +72,14 @@ def test_a_database_is_prepared_under_a_temporary_name_and_then_published(maker,
     assert database.adopted_at is None
 
 
+def test_only_the_publication_of_a_database_waits_for_the_disk(maker, connections, platform) -> None:
+    query = "SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'"
+    _, while_prepared = maker.create(tenant_database(platform), lambda connection: connection.execute(query).fetchone())
+    assert while_prepared == ("off", "session")
+    with connections.dedicated(f"{platform}_main") as connection, connections.dedicated("postgres") as publishing:
+        assert [one.execute(query).fetchone()[1] for one in (connection, publishing)].count("session") == 0
+
+
 def test_a_database_is_in_utf8(maker, connections, platform) -> None:
     maker.create(tenant_database(platform), nothing)
     with connections.lease(f"{platform}_main") as connection:
