@@ -87,9 +87,9 @@ class Bench:
             return sum(1 for line in trace if "\tF\t" in line and ("\tQuery\t" in line or "\tExecute\t" in line))
 
 
-def seconds(deed: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
-    deed()
+    work()
     return time.perf_counter() - start
 
 

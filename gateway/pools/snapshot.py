@@ -204,10 +204,10 @@ class TableSnapshot:
             return []
         requested, idle = self.requested, self.idle(key=key)
         idle.sort(key=self.since.__getitem__)
-        asked = [slot for slot in idle if 0.0 < requested[slot] < ON_RETURN]
-        if asked:
+        pending = [slot for slot in idle if 0.0 < requested[slot] < ON_RETURN]
+        if pending:
             idle = [slot for slot in idle if not 0.0 < requested[slot] < ON_RETURN]
-            ignored = [slot for slot in asked if requested[slot] <= self.at - EVICTION_SECONDS]
-            count -= len(asked) - len(ignored)
+            ignored = [slot for slot in pending if requested[slot] <= self.at - EVICTION_SECONDS]
+            count -= len(pending) - len(ignored)
         chosen = [idle[rank] for rank in ranks_to_close(count, len(idle), self.returning if key is None else 0.0)]
-        return chosen + ignored[: max(0, count - len(chosen))] if asked else chosen
+        return chosen + ignored[: max(0, count - len(chosen))] if pending else chosen
