@@ -23,3 +23,17 @@ UNION ALL SELECT tableoid, oid, fdwowner FROM pg_catalog.pg_foreign_data_wrapper
 UNION ALL SELECT tableoid, oid, lanowner FROM pg_catalog.pg_language
 UNION ALL SELECT tableoid, oid, pubowner FROM pg_catalog.pg_publication
 UNION ALL SELECT tableoid, oid, evtowner FROM pg_catalog.pg_event_trigger
+
+-- name: rights_on_routine
+-- Statements without their object, for the rights x.acl on a routine of x.owner that differ from PostgreSQL's own defaults.
+ARRAY(SELECT concat(rights.verb, ' ', rights.privilege_type, ' ', rights.preposition, ' ', CASE rights.grantee
+                        WHEN 0 THEN 'PUBLIC' WHEN x.owner THEN 'its owner' ELSE pg_get_userbyid(rights.grantee) END)
+      FROM (
+          SELECT 'GRANT' AS verb, 'TO' AS preposition, given.* FROM (
+              SELECT grantee, privilege_type FROM aclexplode(x.acl)
+              EXCEPT SELECT grantee, privilege_type FROM aclexplode(acldefault('f', x.owner))) AS given
+          UNION ALL
+          SELECT 'REVOKE', 'FROM', lacking.* FROM (
+              SELECT grantee, privilege_type FROM aclexplode(acldefault('f', x.owner)) WHERE x.acl IS NOT NULL
+              EXCEPT SELECT grantee, privilege_type FROM aclexplode(x.acl)) AS lacking
+      ) AS rights ORDER BY 1)

@@ -848,19 +848,10 @@ WHERE n.nspname !~ '^pg_'
 -- name: routines
 -- The application's functions, procedures and aggregates, with the rights on them that differ from the default ones.
 SELECT i.identity, CASE WHEN p.prokind <> 'a' THEN md5(pg_get_functiondef(p.oid)) END AS digest,
-       ARRAY(SELECT concat(rights.verb, ' ', rights.privilege_type, ' ', rights.preposition, ' ', CASE rights.grantee
-                               WHEN 0 THEN 'PUBLIC' WHEN p.proowner THEN 'its owner' ELSE pg_get_userbyid(rights.grantee) END)
-             FROM (
-                 SELECT 'GRANT' AS verb, 'TO' AS preposition, given.* FROM (
-                     SELECT grantee, privilege_type FROM aclexplode(p.proacl)
-                     EXCEPT SELECT grantee, privilege_type FROM aclexplode(acldefault('f', p.proowner))) AS given
-                 UNION ALL
-                 SELECT 'REVOKE', 'FROM', lacking.* FROM (
-                     SELECT grantee, privilege_type FROM aclexplode(acldefault('f', p.proowner)) WHERE p.proacl IS NOT NULL
-                     EXCEPT SELECT grantee, privilege_type FROM aclexplode(p.proacl)) AS lacking
-             ) AS rights ORDER BY 1) AS rights,
+       {{rights_on_routine}} AS rights,
        obj_description(p.oid, 'pg_proc') AS comment
 FROM pg_catalog.pg_proc AS p
+CROSS JOIN LATERAL (SELECT p.proacl AS acl, p.proowner AS owner) AS x
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) AS i
 WHERE p.oid >= 16384 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -868,3 +859,18 @@ WHERE p.oid >= 16384 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schem
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
 ORDER BY i.identity
+
+-- name: initial_rights
+-- The rights that routines would have if they were created now, as default rights have it.
+SELECT i.identity, {{rights_on_routine}} AS rights
+FROM pg_catalog.pg_proc AS p
+CROSS JOIN LATERAL (
+    SELECT p.proowner AS owner, coalesce(
+        (SELECT d.defaclacl FROM pg_catalog.pg_default_acl AS d
+         WHERE (d.defaclrole, d.defaclnamespace, d.defaclobjtype) = (p.proowner, 0, 'f')), acldefault('f', p.proowner)
+    ) || coalesce(
+        (SELECT d.defaclacl FROM pg_catalog.pg_default_acl AS d
+         WHERE (d.defaclrole, d.defaclnamespace, d.defaclobjtype) = (p.proowner, p.pronamespace, 'f')), '{}') AS acl
+) AS x
+CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) AS i
+WHERE i.identity = ANY(%(identities)s)

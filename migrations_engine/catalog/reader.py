@@ -98,6 +98,13 @@ def read_routines(connection: psycopg.Connection[Any]) -> tuple[RoutineState, ..
     )
 
 
+def read_initial_rights(connection: psycopg.Connection[Any], identities: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the rights that the routines of *identities* would have if they were created now."""
+    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        rows = cursor.execute(_QUERIES["initial_rights"], {"identities": list(identities)}).fetchall()
+    return {identity: tuple(rights) for identity, rights in rows}
+
+
 def digest_of_routines(routines: Sequence[RoutineState]) -> str:
     """Return a digest that is equal while no routine, right on one or comment has changed."""
     return hashlib.sha256(repr(routines).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """The differences between two catalogs. Pure functions that accept every catalog."""
 
 from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
-from migrations_engine.diff.comments import is_on
+from migrations_engine.diff.comments import is_on, parts_without
 from migrations_engine.diff.difference import Difference, Subject, Verdict
 from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.objects import change_type
@@ -26,6 +26,7 @@ __all__ = [
     "diff_catalogs",
     "is_on",
     "labels_by_use",
+    "parts_without",
     "replayable",
     "target_catalog",
     "with_new_names",

@@ -74,7 +74,7 @@ def diff_catalogs(*, actual: Catalog, wanted: Catalog, former: Catalog | None = 
         *diff_objects(actual, wanted, former),
     ]
     changes += diff_comments(actual, wanted, former, changes)
-    changes += diff_privileges(actual, wanted, former)
+    changes += diff_privileges(actual, wanted, former, changes)
     return CatalogDiff(
         changes=tuple(changes), warnings=tuple(_warnings(actual, wanted, former)), actual=actual, wanted=wanted
     )

@@ -23,13 +23,13 @@ def diff_comments(
     """
     renames = [difference for difference in others if difference.change_type.startswith("rename_")]
     there, asked, earlier = (_after(renames, side, wanted) for side in (actual, wanted, former or Catalog()))
-    drops = [difference for difference in others if difference.change_type.startswith("drop_") and difference.found]
+    gone = [part for difference in others for part in removed_parts(difference)]
     for kind, identity in sorted({**asked, **earlier}):
         key = (kind, identity)
         have, wish = there.get(key), asked.get(key)
         if have == wish or (wish is None and have != earlier.get(key)):
             continue
-        if wish is None and any(is_on(identity, drop.found, drop.relation) for drop in drops):
+        if wish is None and any(is_on(identity, *part) for part in gone):
             continue
         yield Difference(
             change_type="alter_comment",
@@ -55,6 +55,24 @@ def _after(renames: Sequence[Difference], catalog: Catalog, wanted: Catalog) -> 
             names |= dict.fromkeys(_identities(item.relation, item.found), spelled[0])
     comments = sorted(catalog.comments, key=lambda comment: comment[1] not in names)
     return {(kind, names.get(identity, identity)): text for kind, identity, text in comments}
+
+
+def removed_parts(difference: Difference) -> Iterator[tuple[Subject | None, Relation | None]]:
+    """Yield what *difference* drops, each with its relation, as :func:`is_on` takes them."""
+    found, wanted = difference.found, difference.wanted
+    if difference.change_type.startswith("drop_") and found:
+        yield found, difference.relation
+    elif difference.change_type == "alter_view" and isinstance(found, Relation) and isinstance(wanted, Relation):
+        yield from ((part, found) for part in parts_without(found, wanted))
+
+
+def parts_without(found: Relation, wanted: Relation) -> Iterator[Subject]:
+    """Yield the parts of a view that it loses when it becomes *wanted*: all of it if it becomes one of another kind."""
+    if found.kind != wanted.kind:
+        yield found
+    yield from (column for column in found.columns if wanted.column(column.name) is None)
+    kept = {(item.kind, item.name) for item in wanted.attachments}
+    yield from (item for item in found.attachments if (item.kind, item.name) not in kept)
 
 
 def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bool:

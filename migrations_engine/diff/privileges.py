@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from migrations_engine.diff.difference import Difference, safe
-from migrations_engine.model import Catalog, Privilege
+from migrations_engine.diff.difference import Difference, Subject, safe
+from migrations_engine.model import Catalog, Privilege, Relation
 
 
-def diff_privileges(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
-    """Yield the differences of privileges. An undeclared one was granted by hand and stays."""
+def diff_privileges(
+    actual: Catalog, wanted: Catalog, former: Catalog | None, others: Sequence[Difference]
+) -> Iterator[Difference]:
+    """Yield the differences of privileges. An undeclared one was granted by hand and stays.
+
+    :param others: all other differences; privileges on views and columns that they drop are left out
+    """
     there, asked = set(actual.privileges), set(wanted.privileges)
+    views = {item.table: item.wanted for item in others if item.change_type in ("alter_view", "drop_view")}
     for old in former.privileges if former else ():
+        if old.kind == "TABLE" and old.label in views and not _stays(old, views[old.label]):
+            continue
         if old in there and not asked & {old, replace(old, grantable=True)}:
             yield _difference(old, given=old.revoked)
     for new in wanted.privileges:
         if new not in there and replace(new, grantable=True) not in there & asked:
             yield _difference(new, given=not new.revoked)
+
+
+def _stays(privilege: Privilege, view: Subject | None) -> bool:
+    """Return whether *view*, as it will be, has what *privilege* is about."""
+    if not isinstance(view, Relation):
+        return False
+    return privilege.column is None or view.column(privilege.column) is not None
 
 
 def _difference(privilege: Privilege, *, given: bool) -> Difference:

@@ -73,7 +73,11 @@ def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
     """Return the verdict for changed options: whether numbers that were drawn are still in the range."""
     if new.minimum <= old.minimum and new.maximum >= old.maximum:
         return safe("it applies only to numbers that are drawn later")
-    return incompatible("numbers that were drawn may be out of range")
+    as_type = f" AS {new.type}" if new.type != old.type else ""
+    return incompatible(
+        f"numbers that were drawn may be out of the range {new.minimum} to {new.maximum}",
+        f"ALTER SEQUENCE {old.label}{as_type} MINVALUE {new.minimum} MAXVALUE {new.maximum}",
+    )
 
 
 def replaced_sequence_verdict(old: Column, new: Column, relations: Iterable[Relation]) -> Verdict | None:

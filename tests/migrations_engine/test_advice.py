@@ -50,6 +50,15 @@ REFUSALS = {
             "migrations/001.pssql": "ALTER TABLE t ALTER a TYPE boolean USING a <> 0;",
         },
     ),
+    "a sequence with a smaller range": Refusal(
+        advice="use a migration: ALTER SEQUENCE s AS integer MINVALUE 1 MAXVALUE 1000",
+        before={"tables/t.pssql": "CREATE SEQUENCE s;"},
+        refused={"tables/t.pssql": "CREATE SEQUENCE s AS int MAXVALUE 1000;"},
+        advised={
+            "tables/t.pssql": "CREATE SEQUENCE s AS int MAXVALUE 1000;",
+            "migrations/001.pssql": "ALTER SEQUENCE s AS integer MINVALUE 1 MAXVALUE 1000;",
+        },
+    ),
     "tables that refer to each other": Refusal(
         advice="Take one of the foreign keys out and write it as ALTER TABLE … ADD FOREIGN KEY in a file of its own",
         refused={"tables/one.pssql": ONE.format(" REFERENCES two"), "tables/two.pssql": TWO},

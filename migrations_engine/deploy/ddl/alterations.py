@@ -6,7 +6,7 @@ PostgreSQL refuses the change otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ from migrations_engine.deploy.ddl.comments import comment, restore_privilege
 from migrations_engine.deploy.ddl.members import create_attachment, remove_attachment
 from migrations_engine.deploy.ddl.relations import create_view, remove_view
 from migrations_engine.deploy.ddl.steps import Phase, Step, join, named, word
-from migrations_engine.diff import CatalogDiff, Difference, Subject, change_type, is_on, without_casts
+from migrations_engine.diff import CatalogDiff, Difference, Subject, change_type, is_on, parts_without, without_casts
 from migrations_engine.model import Attachment, Column, Constraint, Relation
 from migrations_engine.report import Change
 
@@ -230,17 +230,21 @@ class _Work:
         wanted = self._wanted.get(label, found)
         asked_for = any(item.change_type == "alter_view" and item.table == label for item in self._safe)
         if not asked_for and not _say_the_same(found.definition, wanted.definition):
-            wanted = replace(wanted, definition=found.definition)  # a migration that refines it has yet to run
+            # a migration that refines it has yet to run
+            wanted = replace(wanted, definition=found.definition, columns=found.columns)
         yield from create_view(wanted)
-        yield from self._comments_on(found, found)
+        yield from self._comments_on(found, found, without=tuple(parts_without(found, wanted)))
         for privilege in self._diff.actual.privileges:
-            if (privilege.kind, privilege.label) == ("TABLE", label):
+            column_stays = privilege.column is None or wanted.column(privilege.column) is not None
+            if (privilege.kind, privilege.label) == ("TABLE", label) and column_stays:
                 yield restore_privilege(privilege)
 
-    def _comments_on(self, found: Subject | None, relation: Relation | None) -> Iterator[Step]:
-        """Restore the comments of objects that were created again."""
+    def _comments_on(
+        self, found: Subject | None, relation: Relation | None, *, without: Sequence[Subject] = ()
+    ) -> Iterator[Step]:
+        """Restore the comments of objects that were created again, but for their parts that were not."""
         for kind, identity, text in self._diff.actual.comments:
-            if is_on(identity, found, relation):
+            if is_on(identity, found, relation) and not any(is_on(identity, part, relation) for part in without):
                 yield comment(kind, identity, text)
 
     def _attachments_around_type_changes(self) -> Iterator[_Task]:

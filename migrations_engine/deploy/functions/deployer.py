@@ -110,11 +110,12 @@ class FunctionDeployer:
         """
         self.invalidate_changed()
         self._run_all_pending()
+        if self._earlier is not None and self._earlier.restore_rights_of_replaced(self.current):
+            self._runner.is_stale = True
         self._run_grants_again()
         self._settle()
         orphans = self._orphans()
-        dropped = [self._drop_replaced(drop_dependants), self._drop_orphans(orphans, drop_dependants)]
-        if any(dropped):
+        if any([self._drop_replaced(drop_dependants), self._drop_orphans(orphans, drop_dependants)]):
             restore()
             self._run_all_pending()
             self._run_grants_again()
@@ -133,8 +134,8 @@ class FunctionDeployer:
         rename by a migration, because the names in the file may be wrong now. Rights and comments that migrations have
         changed are restored.
         """
-        followed = self._earlier.restore_rights(self.current) if self._earlier is not None else set()
-        self._earlier = None
+        deployed = self.current | self._known.keys()
+        followed = self._earlier.restore_rights(deployed) if self._earlier is not None else set()
         if self._is_new and not self._schema.migrations:  # those of types and tables have just run
             early = {routine.version for routine in self._runner.all_made}
             self._runner.made |= {file: self._routines.made(routine_names(file), early) for file in self._beside_tables}

@@ -1,0 +1,91 @@
+"""Rights and comments on objects that change, are dropped, or are created again by migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Tenant, files
+from .histories.checks import structure
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, a int, b int);"
+VIEW = "CREATE VIEW v AS SELECT id, a FROM t;"
+RENAMED = "CREATE TABLE t (id int PRIMARY KEY, c int, b int); CREATE VIEW v AS SELECT id, c FROM t;"
+NOTES = "COMMENT ON VIEW v IS 'v'; COMMENT ON COLUMN v.a IS 'a'; GRANT SELECT ON v TO PUBLIC;"
+COLUMN_RIGHTS = "GRANT SELECT (a), UPDATE (id) ON v TO pg_monitor;"
+STORED = "CREATE MATERIALIZED VIEW m AS SELECT id, a FROM t; COMMENT ON MATERIALIZED VIEW m IS 'm';"
+INDEX = "CREATE INDEX i ON m (a); COMMENT ON INDEX i IS 'i'; COMMENT ON COLUMN m.a IS 'a';"
+RULE = "CREATE RULE r AS ON DELETE TO v DO INSTEAD NOTHING; COMMENT ON RULE r ON v IS 'r';"
+
+F = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT {}';"
+MIGRATED = (
+    f"DROP FUNCTION IF EXISTS f(); {F.format(0)} COMMENT ON FUNCTION f() IS 'x';"
+    "GRANT EXECUTE ON FUNCTION f() TO pg_monitor; REVOKE ALL ON FUNCTION f() FROM PUBLIC;"
+)
+DEFAULT_RIGHTS = (
+    "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO pg_read_all_stats;"
+)
+
+CASES = {
+    "a migration renames a column of a view": [
+        files(TABLE + VIEW + NOTES),
+        files(RENAMED + NOTES.replace("v.a", "v.c"), "ALTER TABLE t RENAME a TO c;"),
+    ],
+    "a migration renames a column, and the view has no comments any more": [
+        files(TABLE + VIEW + NOTES),
+        files(RENAMED, "ALTER TABLE t RENAME a TO c;"),
+    ],
+    "a view loses a column": [
+        files(TABLE + VIEW + NOTES + COLUMN_RIGHTS),
+        files(TABLE + "CREATE VIEW v AS SELECT id FROM t; GRANT UPDATE (id) ON v TO pg_monitor;"),
+    ],
+    "a view goes": [files(TABLE + VIEW + NOTES + COLUMN_RIGHTS + RULE), files(TABLE)],
+    "a view loses a column and a rule": [
+        files(TABLE + VIEW + RULE),
+        files(TABLE + "CREATE VIEW v AS SELECT id FROM t;"),
+    ],
+    "a materialized view loses a column and an index, under a view": [
+        files(TABLE + STORED + INDEX + "CREATE VIEW v AS SELECT * FROM m;" + NOTES + COLUMN_RIGHTS),
+        files(TABLE + STORED.replace("id, a", "id, b") + "CREATE VIEW v AS SELECT * FROM m; COMMENT ON VIEW v IS 'v';"),
+    ],
+    "a materialized view becomes a view": [
+        files(TABLE + STORED + INDEX + "GRANT SELECT ON m TO PUBLIC;"),
+        files(TABLE + "CREATE VIEW m AS SELECT id, a FROM t; COMMENT ON VIEW m IS 'm'; GRANT SELECT ON m TO PUBLIC;"),
+    ],
+    "a view becomes a materialized view": [
+        files(TABLE + VIEW + NOTES + COLUMN_RIGHTS + RULE),
+        files(TABLE + "CREATE MATERIALIZED VIEW v AS SELECT id, a FROM t;"),
+    ],
+    "a migration creates a function of functions/ again": [
+        files(TABLE, functions=F.format(1) + "COMMENT ON FUNCTION f() IS 'said';"),
+        files(TABLE, MIGRATED, functions=F.format(1) + "GRANT EXECUTE ON FUNCTION f() TO pg_read_all_stats;"),
+        files(TABLE, MIGRATED, functions=F.format(2)),
+    ],
+    "a migration creates a function that functions/ declares in the same version": [
+        files(TABLE),
+        files(TABLE, MIGRATED, functions=F.format(1)),
+        files(TABLE, MIGRATED, functions=F.format(1) + "COMMENT ON FUNCTION f() IS 'said';"),
+    ],
+    "a migration creates a function under default rights": [
+        files(TABLE + DEFAULT_RIGHTS),
+        files(TABLE + DEFAULT_RIGHTS, MIGRATED, functions=F.format(1)),
+    ],
+}
+
+
+@pytest.mark.parametrize("versions", CASES.values(), ids=CASES.keys())
+def test_rights_and_comments_are_those_of_a_new_database(
+    make_database: Callable[[], str], versions: list[dict[str, str]]
+):
+    fresh = Tenant(make_database())
+    assert fresh.register(versions[-1]).differences == ()
+    for taken in (versions, [versions[0], versions[-1]]):
+        tenant = Tenant(make_database())
+        tenant.register(taken[0])
+        for version in taken[1:]:
+            report = tenant.migrate(version)
+        assert report.differences == ()
+        assert structure(tenant) == structure(fresh)
+        assert tenant.migrate(versions[-1] | {"seeders/none.pssql": ""}).schema_validation.is_empty
