@@ -19,7 +19,15 @@ from migrations_engine.deploy.migrations import RenamedNames, with_earlier_value
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema, declaring_files
-from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, target_catalog
+from migrations_engine.diff import (
+    CatalogDiff,
+    Difference,
+    Sources,
+    as_printed,
+    diff_catalogs,
+    target_catalog,
+    without_renamed_away,
+)
 from migrations_engine.effects import (
     Effect,
     changes_to_new,
@@ -35,7 +43,6 @@ from migrations_engine.schema import SchemaFile
 from migrations_engine.situation import Situation
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.dependency_order import order_tables, order_types
-from migrations_engine.source.functions_folder import blocks_with_routines
 
 #: Additions that all others may need.
 _BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"}) | ADDED_FOR_OTHERS
@@ -151,11 +158,9 @@ class Comparison:
     def rename(self, with_new_names: Callable[[Catalog], Catalog]) -> None:
         """Give earlier states the names that the migrations have given to their objects."""
         before, former = self._situation.before, self._situation.former
+        renamed = former and without_renamed_away(with_new_names(former), former, self.desired.declared)
         self._situation = replace(
-            self._situation,
-            before=before and with_new_names(before),
-            former=former and with_new_names(former),
-            stated=former,
+            self._situation, before=before and with_new_names(before), former=renamed, stated=former
         )
 
     def catch_up(self) -> None:
@@ -207,8 +212,7 @@ class Comparison:
         known = {change.key for change in changes}
         earlier = [change for change in self._situation.accepted if change.key in known]
         forced = (*self.left, *without(earlier, [change.key for change in self.left]))
-        in_blocks = blocks_with_routines(self._situation.schema)
-        return forced, tuple(differences_from_new(changes, actual, self.desired, forced, in_blocks))
+        return forced, tuple(differences_from_new(changes, actual, self.desired, forced, self._situation.schema))
 
     def _difference(self, former: Catalog | None = None) -> CatalogDiff:
         """Return the differences between the database and its target."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from migrations_engine.deploy.migrations import seem_to_rename
 from migrations_engine.desired import DesiredSchema
-from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs
+from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, names_of_members
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import Change, RowNumbers
-from migrations_engine.schema import SchemaFile
+from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import FileIndex, bare_name
+from migrations_engine.source.functions_folder import blocks_with_routines
 
 
 def expected_effects(before: Catalog, complete: Catalog, pending: Sequence[SchemaFile]) -> CatalogDiff:
@@ -86,18 +88,18 @@ def differences_from_new(
     actual: Catalog,
     desired: DesiredSchema,
     left: Collection[Change],
-    in_blocks: Sequence[SchemaFile],
+    schema: Schema,
 ) -> Iterator[str]:
     """Yield a sentence with the cause for each difference from a new database of the same schema.
 
     :param changes: as :func:`changes_to_new` returns them
     :param left: forced differences, and those that depend on them
-    :param in_blocks: blocks of ``functions/``, which may create undeclared objects in new databases
     """
     if actual == desired.fresh:
         return
     forced = {change.key for change in left}
-    blocks = FileIndex(in_blocks)
+    blocks = FileIndex(blocks_with_routines(schema))  # they may create undeclared objects in new databases
+    taken = {name for _, name in names_of_members(actual.relations)}
     for change in changes:
         if change.change_type.startswith("drop_") and blocks.changing(bare_name(change.table)) is not None:
             continue
@@ -107,6 +109,10 @@ def differences_from_new(
             cause = "it was added NOT VALID, and VALIDATE CONSTRAINT was not run"
         elif (change.table, change.column) in desired.disputed:
             cause = "a migration and a declaration differ, and here what happened last stays"
+        elif change.change_type.startswith("rename_") and change.to_type in taken:
+            cause = f"{change.to_type} is the name of another object here"
+        elif _is_renamed(change, actual, schema.migrations):
+            cause = "a migration has renamed it, and no file declares it as it is here"
         elif change.change_type.startswith("drop_"):
             cause = "it was made by hand, or by a file that is gone"
         else:
@@ -119,6 +125,17 @@ def differences_from_new(
         place = "here, not in a new database" if line in actual.uncovered else "not here, in a new database"
         yield f"{line}: {place}; {by_hand}"
     yield from _validated(actual, desired.fresh)
+
+
+def _is_renamed(change: Change, actual: Catalog, migrations: Sequence[SchemaFile]) -> bool:
+    """Return whether a migration renames something to what differs, or to its table or the parent of that."""
+    if change.change_type == "alter_comment":
+        return False
+    found = actual.relation_by_label.get(change.table)
+    tables = [bare_name(label) for label in (change.table, *(found.parents if found is not None else ()))]
+    return any(seem_to_rename(migrations, name, to_member=False) for name in tables) or (
+        change.column is not None and seem_to_rename(migrations, change.column, to_member=True)
+    )
 
 
 def _validated(actual: Catalog, fresh: Catalog) -> Iterator[str]:

@@ -6,9 +6,10 @@ from migrations_engine.diff.difference import Difference, Subject, Verdict
 from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.objects import change_type
 from migrations_engine.diff.printed import as_printed
-from migrations_engine.diff.renaming import with_new_names
+from migrations_engine.diff.renaming import with_new_names, without_renamed_away
 from migrations_engine.diff.sources import Sources
 from migrations_engine.diff.target import target_catalog
+from migrations_engine.diff.target_names import names_of_members
 from migrations_engine.diff.type_alterations import columns_around_type
 from migrations_engine.diff.type_change import classify_type_change
 from migrations_engine.diff.use_order import labels_by_use
@@ -26,9 +27,11 @@ __all__ = [
     "diff_catalogs",
     "is_on",
     "labels_by_use",
+    "names_of_members",
     "parts_without",
     "replayable",
     "target_catalog",
     "with_new_names",
     "without_casts",
+    "without_renamed_away",
 ]

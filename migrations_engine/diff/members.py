@@ -141,6 +141,9 @@ def _difference(
 ) -> Difference:
     subject = found or wanted
     assert subject is not None
+    texts = _told(found, wanted), _told(wanted, found)
+    if found is not None and wanted is not None and change_type.startswith("rename_"):
+        texts = found.name, wanted.name
     return Difference(
         change_type=change_type,
         table=relation.label,
@@ -148,8 +151,8 @@ def _difference(
         relation=relation,
         found=found,
         wanted=wanted,
-        from_text=_told(found, wanted),
-        to_text=_told(wanted, found),
+        from_text=texts[0],
+        to_text=texts[1],
         verdict=verdict,
     )
 

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Final, TypeAlias, TypeVar
 
 from migrations_engine.diff.comments import spellings
+from migrations_engine.diff.target import without_gone
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, Names, ObjectNames, Privilege, Relation
 
 Comment: TypeAlias = tuple[str, str, str]
@@ -60,6 +61,42 @@ def with_new_names(before: Catalog, then: Names, now: Names, after: Catalog) -> 
         ),
         text=None,
     )
+
+
+def without_renamed_away(renamed: Catalog, former: Catalog, declared: Catalog) -> Catalog:
+    """Return *renamed* without the tables, columns and sequences whose new names are not *declared*.
+
+    A migration has put them aside with their rows, and they stay like what a migration has created.
+
+    :param renamed: the declarations of the last deploy, with the names that migrations have given to them
+    :param former: the same with the names that were declared, in the same order
+    """
+
+    def kept(relation: Relation, then: Relation) -> Relation:
+        asked = declared.relation_by_label.get(relation.label)
+        pairs = zip(relation.columns, then.columns, strict=True)
+        columns = tuple(
+            column for column, earlier in pairs if column.name == earlier.name or (asked and asked.column(column.name))
+        )
+        return relation if asked is None or columns == relation.columns else replace(relation, columns=columns)
+
+    relations = {now.label: (now, then) for now, then in zip(renamed.relations, former.relations, strict=True)}
+    away = {
+        label
+        for label, (now, then) in relations.items()
+        if now.is_table and label != then.label and label not in declared.relation_by_label
+    }
+    away |= {label for label, (now, _) in relations.items() if away & {*now.parents} and now.partition_bound}
+    sequences = zip(renamed.sequences, former.sequences, strict=True)
+    asked_for = {sequence.label for sequence in declared.sequences}
+    remaining = replace(
+        renamed,
+        relations=tuple(kept(now, then) for label, (now, then) in relations.items() if label not in away),
+        sequences=tuple(now for now, then in sequences if now.label == then.label or now.label in asked_for),
+        text=None,
+    )
+    notes = without_gone(renamed, remaining)
+    return replace(remaining, comments=notes.comments, privileges=notes.privileges)
 
 
 @dataclass(frozen=True, slots=True)

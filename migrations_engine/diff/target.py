@@ -21,6 +21,7 @@ from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.printed import alike_in
 from migrations_engine.diff.sequences import sometimes_free, target_sequence, with_free_sequences
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
+from migrations_engine.diff.target_names import names_of_members, with_free_names
 from migrations_engine.diff.target_relations import alike, target_table, target_view, users_of
 from migrations_engine.diff.target_types import target_type
 from migrations_engine.diff.use_order import labels_by_use
@@ -50,7 +51,7 @@ def target_catalog(sources: Sources) -> Catalog:
         "objects": tuple(_objects(sources)),
     }
     target = replace(Catalog(), **merged)
-    declared, actual = (_without_gone(side, target) for side in (sources.declared, sources.actual))
+    declared, actual = (without_gone(side, target) for side in (sources.declared, sources.actual))
     sources = replace(sources, declared=declared, actual=actual)
     merged["comments"] = _comments(sources)
     for field in fields(Catalog):
@@ -97,9 +98,11 @@ def _relations(sources: Sources) -> Iterator[Relation]:
             present[label] = views[label]
         elif (migrated := _as_migrated(relations[label])) is not None:
             present[label] = migrated
+    taken = names_of_members(table for label, table in present.items() if relations[label].declared is None)
     for label, relation in present.items():
         dropped = {column for table, column in gone if table == label}
-        yield _without_users_of(relation, relations[label].complete, dropped) if dropped else relation
+        wanted = _without_users_of(relation, relations[label].complete, dropped) if dropped else relation
+        yield with_free_names(wanted, relations[label].actual, taken) if relations[label].declared else wanted
 
 
 def _is_table(versions: Versions[Relation]) -> bool:
@@ -142,7 +145,7 @@ def _objects(sources: Sources) -> Iterator[DatabaseObject]:
             yield chosen
 
 
-def _without_gone(catalog: Catalog, target: Catalog) -> Catalog:
+def without_gone(catalog: Catalog, target: Catalog) -> Catalog:
     """Return *catalog* without comments and privileges on what is not in *target*."""
     gone = [*_gone(catalog, target)]
     if not gone:

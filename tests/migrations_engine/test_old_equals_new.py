@@ -392,8 +392,7 @@ HISTORIES = (
                 "INSERT INTO h_old VALUES (1); DROP TABLE h_old;",
             ),
         ),
-        told=("declares h_default as table",),
-        listed=("h_default drop_table 0 migrations/001.pssql",),
+        listed=("h_default drop_table None migrations/001.pssql",),
     ),
     History(
         name="a default that a migration of long ago set is declared otherwise today",

@@ -2,7 +2,7 @@
 
 from migrations_engine.deploy.migrations.history import pending_migrations
 from migrations_engine.deploy.migrations.renamed_names import RenamedNames
-from migrations_engine.deploy.migrations.renames import with_earlier_values
+from migrations_engine.deploy.migrations.renames import names_given_by, with_earlier_values
 from migrations_engine.deploy.migrations.runner import (
     MigrationRunner,
     TransactionGroup,
@@ -15,6 +15,7 @@ __all__ = [
     "RenamedNames",
     "TransactionGroup",
     "group_by_transaction",
+    "names_given_by",
     "pending_migrations",
     "runs_outside_transaction",
     "with_earlier_values",

@@ -7,9 +7,11 @@ from typing import Final
 
 import psycopg
 
+from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.names import insert_target
 from migrations_engine.source.statements import SqlStatement
 
+_NO_SUCH_TABLE: Final = "42P01"
 _OF_TYPES: Final = ("42", "22")  #: SQLSTATE classes: names, operators and types that do not fit, and values
 _CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
 #: Leading words of statements that add no rows, or only change those that there are.
@@ -47,3 +49,25 @@ def does_not_fit_types(exc: psycopg.Error) -> bool:
 def text_executed(statement: SqlStatement, exc: psycopg.Error) -> str:
     """Return the text of *statement*, and of the statement that failed in a function that it called."""
     return "\n".join([statement.text, exc.diag.internal_query or "", exc.diag.context or ""])
+
+
+class MissingRows:
+    """The rows that a new database does not get, because their table is dropped by a later migration."""
+
+    def __init__(self) -> None:
+        self._tables: set[str] = set()
+
+    def come_of(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Return whether remaining tables lack rows if *statement*, refused with *exc*, is left out.
+
+        Rows of a table that is dropped later are not missing, unless a statement copies them.
+        """
+        target, message = insert_target(statement), exc.diag.message_primary or ""
+        if target is not None and exc.sqlstate == _NO_SUCH_TABLE and mentions_name(message, target.table.name):
+            self._tables.add(target.table.name)
+            return False
+        if makes_rows(statement):
+            return True
+        copies = target is not None or statement.words[:1] == ("UPDATE",)
+        used = (name for name in self._tables if mentions_name(statement.text, name))
+        return copies and any(statement.words[1:2] != (name.upper(),) for name in used)

@@ -60,11 +60,12 @@ class History:
 
     :param files: the migrations in their order
     :param before: the database before them
+    :ivar new_names: the names of everything that is declared and was not there before
     """
 
     def __init__(self, files: Sequence[SchemaFile] = (), declared: Catalog = _EMPTY, before: Catalog = _EMPTY) -> None:
         self._files = files
-        self._new = names_of(declared) - names_of(before)
+        self.new_names = names_of(declared) - names_of(before)
         #: Names of the tables that are declared and were not there before, also those that migrations rename to them.
         there = {table.name for table in before.relations}
         self.new_tables = {table.name for table in declared.relations} - there
@@ -76,16 +77,9 @@ class History:
             elif (renamed.owner, renamed.later_name) in self._new_columns:
                 self._new_columns |= {(renamed.owner, renamed.old_name)} - _columns(before)
 
-    def replaced_by_later(self, file: SchemaFile, statement: SqlStatement) -> str | None:
-        """Return the new declared name that *statement* takes away from an object which later ones create, else None.
-
-        The declared object is the later one already.
-        """
-        renamed = rename_of(statement)
-        if renamed is None or renamed.kind == MEMBER or renamed.old_name not in self._new:
-            return None
-        created = (created_name(later) for later in self.after(file, statement))
-        return renamed.old_name if any(made and made.name == renamed.old_name for made in created) else None
+    def is_last(self, file: SchemaFile) -> bool:
+        """Return whether *file* is the last migration."""
+        return file is self._files[-1]
 
     def alterations_after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
         """Yield the ``ALTER`` statements that follow *statement* of *file*."""
@@ -133,7 +127,7 @@ class History:
         later = [*self.after(file, statement)]
         if does_not_fit_types(exc) and not is_insert_of_values(statement) and self._retyped(statement, exc, later):
             return True
-        return _LaterStatements(statement, later, self._new).make_needless(exc)
+        return _LaterStatements(statement, later, self.new_names).make_needless(exc)
 
     def _is_declared_otherwise(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether *statement* is about what is no longer declared, or is declared with another type now."""
@@ -170,16 +164,16 @@ class History:
         """Return whether *statement* drops what the declarations, which are later, have again."""
         altered = alter_table_actions(statement)
         if altered is not None:
-            return altered.table.name in self._new and all(action.kind in _DROPPING for action in altered.actions)
+            return altered.table.name in self.new_names and all(action.kind in _DROPPING for action in altered.actions)
         names = [dropped.name for dropped in dropped_names(statement)]
-        return bool(names) and all(name in self._new for name in names)
+        return bool(names) and all(name in self.new_names for name in names)
 
     def _sets_value_of_another_kind(self, file: SchemaFile, statement: SqlStatement) -> bool:
         """Return whether *statement* sets a default or identity of a column that is declared, or made, without it."""
         altered = alter_table_actions(statement)
         if altered is None or len(altered.actions) != 1:
             return False
-        (action,), is_new = altered.actions, altered.table.name in self._new
+        (action,), is_new = altered.actions, altered.table.name in self.new_names
         if _SETTING_IDENTITY.match(action.text):
             return is_new or file is not self._files[-1]
         return is_new and _SETTING_DEFAULT.match(action.text) is not None
@@ -221,8 +215,8 @@ class History:
         statements = [statement for file in self._files for statement in script_of(file).statements]
         created = [made for made in map(created_name, statements) if made is not None and made.kind in _TYPES]
         names = {made.name for made in created if made.name is not None}
-        later = {renamed.old_name for _, _, renamed in self.renames if renamed.later_name in self._new}
-        return frozenset(name for name in names if name in self._new or name in later)
+        later = {renamed.old_name for _, _, renamed in self.renames if renamed.later_name in self.new_names}
+        return frozenset(name for name in names if name in self.new_names or name in later)
 
 
 class _LaterStatements:

@@ -80,6 +80,12 @@ def revert_renames(session: DeploySession, renames: Iterable[RenameStatement]) -
     return reverted
 
 
+def names_given_by(migrations: Sequence[SchemaFile]) -> frozenset[str]:
+    """Return the names that *migrations* give to other objects, or leave to those that they move."""
+    found = (rename_of(statement) for file in migrations for statement in script_of(file).statements)
+    return frozenset(renamed.later_name for renamed in found if renamed is not None)
+
+
 def with_earlier_values(declared: Catalog, actual: Catalog, migrations: Sequence[SchemaFile]) -> Catalog:
     """Return *declared* with the values of enums under the names that they have before *migrations* rename them.
 

@@ -18,10 +18,17 @@ from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, un
 from migrations_engine.deploy.migrations.declared_dependants import DeclaredDependants
 from migrations_engine.deploy.migrations.domains_in_use import alter_domain_in_use
 from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
-from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, makes_rows, may_draw, text_executed
+from migrations_engine.deploy.migrations.effects_on_rows import (
+    MissingRows,
+    changes_rows,
+    makes_rows,
+    may_draw,
+    text_executed,
+)
 from migrations_engine.deploy.migrations.missing_views import restore_views
 from migrations_engine.deploy.migrations.outdated import IN_USE, History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
+from migrations_engine.deploy.migrations.renamed_away import RenamedAway
 from migrations_engine.deploy.migrations.renames import revert_renames
 from migrations_engine.deploy.migrations.satisfied import (
     TYPE_IN_USE,
@@ -90,6 +97,8 @@ class StatementRunner:
         self._earlier_columns = EarlierColumns(session, self._history.is_new_column, self._declared_dependants.drop)
         self._unnamed_columns = UnnamedColumns(session, self._history)
         self._is_new = before is None
+        self._renamed_away = RenamedAway(session, self._history, declared, is_new=self._is_new)
+        self._missing_rows = MissingRows()
         self._reverted: set[tuple[SchemaFile, int]] = set()
         if self._is_new:
             self._reverted = revert_renames(session, self._history.renames)
@@ -99,8 +108,10 @@ class StatementRunner:
 
         :raises MigrationFailed: PostgreSQL refused a statement, and its effect does not exist already
         """
-        if self._unnamed_columns.are_others_in(file) or not self._run_whole(file):
-            for statement in script_of(file).statements:
+        statements = script_of(file).statements
+        has_replaced = any(self._renamed_away.replaced_by_later(file, statement) for statement in statements)
+        if has_replaced or self._unnamed_columns.are_others_in(file) or not self._run_whole(file):
+            for statement in statements:
                 self._run(file, self._unnamed_columns.add_to(file, statement))
             self._session.restore_settings(script_of(file).changes_settings)
 
@@ -148,9 +159,10 @@ class StatementRunner:
         return True
 
     def _run(self, file: SchemaFile, statement: SqlStatement) -> None:
-        replaced = self._history.replaced_by_later(file, statement)
+        replaced = self._renamed_away.replaced_by_later(file, statement)
         if replaced is not None and replaced not in self._made:
             self._made.forget(replaced)
+            self._renamed_away.pass_over(statement)
             self.report_satisfied(file, statement)
             return
         try:
@@ -250,9 +262,10 @@ class StatementRunner:
 
     def _is_outdated(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
-        if not self._history.makes_needless(file, statement, exc):
+        is_about_absent = self._renamed_away.includes(file, statement, exc)
+        if not (is_about_absent or self._history.makes_needless(file, statement, exc)):
             return False
-        if makes_rows(statement):
+        if self._missing_rows.come_of(statement, exc):
             self._warn_of_left_out(file, statement, exc)
         return True
 
