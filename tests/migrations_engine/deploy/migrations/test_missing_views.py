@@ -16,6 +16,7 @@ CREATE TABLE log (n bigint);
 CREATE VIEW below AS SELECT id, a FROM t;
 CREATE VIEW v AS SELECT id, a FROM below;
 """
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, a int, b int); CREATE TABLE log (n bigint);"
 MAKING_ROOM = "DROP VIEW v; DROP VIEW below; ALTER TABLE t ALTER a TYPE bigint;"
 USES = {
     "reads it": "INSERT INTO log SELECT count(*) FROM v;",
@@ -41,6 +42,25 @@ def test_the_view_is_there_again(make_database: Callable[[], str], use: str):
     assert structure_of(each.conninfo) == structure_of(jumping.conninfo) == structure_of(new.conninfo)
     for table in ("t", "log"):
         assert each.rows(f"SELECT * FROM {table}") == jumping.rows(f"SELECT * FROM {table}")
+
+
+@pytest.mark.parametrize(
+    ("table", "migrations"),
+    [
+        (TABLE, ("INSERT INTO log SELECT sum(b) FROM v;",)),
+        (TABLE.replace("b int", "c int"), ("ALTER TABLE t RENAME b TO c;", "CREATE VIEW w AS SELECT c FROM v;")),
+    ],
+)
+def test_the_view_has_its_later_columns(make_database: Callable[[], str], table: str, migrations: tuple[str, ...]):
+    old, new = (Tenant(make_database()) for _ in range(2))
+    view = "CREATE VIEW below AS SELECT id, {} FROM t; CREATE VIEW v AS SELECT * FROM below;"
+    old.register(files(TABLE + view.format("a, b" if "c int" in table else "a")))
+    old.execute("INSERT INTO t VALUES (1, 2, 3)")
+    last = files(table + view.format("a, c" if "c int" in table else "a, b"), *migrations)
+    assert old.migrate(last).differences == new.register(last).differences == ()
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+    if "c int" not in table:
+        assert old.rows("SELECT n FROM log") == [(3,)]
 
 
 def test_a_view_that_cannot_be_made_is_no_help(make_database: Callable[[], str]):
