@@ -194,8 +194,12 @@ class Comparison:
         self._add(self._counted(self._difference()))
 
     def remaining(self) -> CatalogDiff:
-        """Return the remaining differences; tables with a forced difference may have further ones."""
-        diff = self._difference(former=self._situation.desired.declared)
+        """Return the remaining differences and the catalog as it was read.
+
+        Tables with a forced difference may have further ones.
+        """
+        actual = read_catalog(self._session.connection)
+        diff = replace(self._difference(former=self._situation.desired.declared, actual=actual), actual=actual)
         tables = {change.table for change in self._judgement.accepted}
         for change in without((item.as_change() for item in diff.changes), [change.key for change in self.left]):
             if change.table in tables and change.compatibility == "safe":
@@ -214,10 +218,10 @@ class Comparison:
         forced = (*self.left, *without(earlier, [change.key for change in self.left]))
         return forced, tuple(differences_from_new(changes, actual, self.desired, forced, self._situation.schema))
 
-    def _difference(self, former: Catalog | None = None) -> CatalogDiff:
+    def _difference(self, *, former: Catalog | None = None, actual: Catalog | None = None) -> CatalogDiff:
         """Return the differences between the database and its target."""
         situation, desired = self._situation, self._situation.desired
-        actual = read_catalog(self._session.connection)
+        actual = actual or read_catalog(self._session.connection)
         if actual == desired.complete == desired.declared:
             return CatalogDiff(actual=actual, wanted=actual)
         sources = Sources(

@@ -10,7 +10,7 @@ from typing import Final
 from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe, unless_refused
 from migrations_engine.diff.expression import canonical_default
 from migrations_engine.diff.generated_columns import columns_made_again, expression, generated_from, generation
-from migrations_engine.diff.sequences import own_default, replaced_sequence_verdict, sequence_verdict
+from migrations_engine.diff.sequences import own_default, replaced_sequence_verdict, sequence_texts, sequence_verdict
 from migrations_engine.diff.sides import ColumnSides, RelationSides
 from migrations_engine.diff.type_change import TypeName, classify_type_change
 from migrations_engine.model import Catalog, Column, ColumnUser, Relation, Type
@@ -243,7 +243,8 @@ class ColumnComparison:
             texts = (old.sequence.label, new.sequence.label)
             yield self._difference("rename_sequence", old, new, texts, safe("only the sequence's name changes"))
         if old.sequence.options != new.sequence.options:
-            verdict, texts = sequence_verdict(old.sequence, new.sequence), (old.sequence.type, new.sequence.type)
+            verdict = sequence_verdict(old.sequence, new.sequence)
+            texts = sequence_texts(old.sequence, new.sequence)
             yield self._difference("alter_sequence", old, new, texts, verdict)
 
     def _properties(self, sides: ColumnSides) -> Iterator[Difference]:

@@ -10,6 +10,15 @@ from migrations_engine.diff.difference import Verdict, incompatible, safe
 from migrations_engine.diff.sources import Versions, together
 from migrations_engine.model import Catalog, Column, Relation, Sequence
 
+_CLAUSES: Final = {  #: of ``CREATE SEQUENCE``
+    "start": "START",
+    "increment": "INCREMENT",
+    "minimum": "MINVALUE",
+    "maximum": "MAXVALUE",
+    "cache": "CACHE",
+    "owned_by": "OWNED BY",
+}
+_SWITCHES: Final = {"cycle": ("NO CYCLE", "CYCLE"), "unlogged": ("LOGGED", "UNLOGGED")}
 _OPTIONS: Final = (
     together("type", "minimum", "maximum"),
     *(together(name) for name in ("start", "increment", "cache", "cycle")),
@@ -67,6 +76,18 @@ def own_default(column: Column) -> str | None:
     if column.sequence is not None and column.is_serial:
         return _drawing_from(column.sequence)
     return None if column.generated or column.identity else column.default
+
+
+def sequence_texts(old: Sequence, new: Sequence) -> tuple[str, str]:
+    """Return the types of two sequences, each with the clauses in which they differ."""
+    names = [name for name in (*_CLAUSES, *_SWITCHES) if getattr(old, name) != getattr(new, name)]
+    first, second = (" ".join([item.type, *(_clause(item, name) for name in names)]) for item in (old, new))
+    return first, second
+
+
+def _clause(sequence: Sequence, name: str) -> str:
+    value = getattr(sequence, name)
+    return _SWITCHES[name][value] if name in _SWITCHES else f"{_CLAUSES[name]} {'NONE' if value is None else value}"
 
 
 def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:

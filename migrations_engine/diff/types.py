@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from migrations_engine.diff.difference import Difference, dataloss, safe
-from migrations_engine.diff.sequences import sequence_verdict
+from migrations_engine.diff.sequences import sequence_texts, sequence_verdict
 from migrations_engine.diff.type_alterations import altered_type, renamed_constraints, type_shape
 from migrations_engine.diff.type_change import TypeName
 from migrations_engine.diff.use_order import labels_by_use
@@ -67,7 +67,7 @@ def _sequence_shape(sequence: Sequence) -> Hashable:
 
 
 def _altered_sequence(found: Sequence, wanted: Sequence) -> Difference:
-    verdict = sequence_verdict(found, wanted)
+    verdict, texts = sequence_verdict(found, wanted), sequence_texts(found, wanted)
     if wanted.unlogged and not found.unlogged:
         verdict = dataloss("an unlogged sequence begins again after a crash")
     return Difference(
@@ -75,7 +75,7 @@ def _altered_sequence(found: Sequence, wanted: Sequence) -> Difference:
         table=found.label,
         found=found,
         wanted=wanted,
-        from_text=found.type,
-        to_text=wanted.type,
+        from_text=texts[0],
+        to_text=texts[1],
         verdict=verdict,
     )

@@ -58,6 +58,20 @@ def test_a_migration_and_a_declaration_change_different_properties(
     assert again.schema_validation.is_empty
 
 
+def test_what_happened_last_stays_under_one_name(tenant: Tenant):
+    """The increment of the migration is in new databases, that of the later declaration here."""
+    increment, owned = "ALTER SEQUENCE s INCREMENT 2;", "ALTER SEQUENCE s OWNED BY t.b;"
+    tenant.register(files(FREE.format("")))
+    tenant.migrate(files(FREE.format(" INCREMENT 2"), increment))
+    last = files(OWNED.format(" MINVALUE -5"), increment, owned)
+    named = (
+        "t.b (alter sequence): here bigint INCREMENT 1, in a new database bigint INCREMENT 2; a migration and a "
+        "declaration differ, and here what happened last stays",
+    )
+    assert tenant.migrate(last).differences == named
+    assert tenant.migrate(last | {"seeders/none.pssql": ""}).differences == named
+
+
 def test_a_sequence_that_moves_to_another_column_keeps_its_position(tenant: Tenant):
     tenant.register(
         files("CREATE SEQUENCE s; CREATE TABLE t (b int DEFAULT nextval('s'), c int); ALTER SEQUENCE s OWNED BY t.b;")
