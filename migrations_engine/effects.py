@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from migrations_engine.deploy.migrations import seem_to_rename
+from migrations_engine.deploy.migrations import names_given_by
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, names_of_members
 from migrations_engine.model import Catalog, Relation
@@ -99,6 +99,7 @@ def differences_from_new(
         return
     forced = {change.key for change in left}
     blocks = FileIndex(blocks_with_routines(schema))  # they may create undeclared objects in new databases
+    given = names_given_by(schema.migrations)
     taken = {name for _, name in names_of_members(actual.relations)}
     for change in changes:
         if change.change_type.startswith("drop_") and blocks.changing(bare_name(change.table)) is not None:
@@ -111,7 +112,7 @@ def differences_from_new(
             cause = "a migration and a declaration differ, and here what happened last stays"
         elif change.change_type.startswith("rename_") and change.to_type in taken:
             cause = f"{change.to_type} is the name of another object here"
-        elif _is_renamed(change, actual, schema.migrations):
+        elif _is_renamed(change, actual, given):
             cause = "a migration has renamed it, and no file declares it as it is here"
         elif change.change_type.startswith("drop_"):
             cause = "it was made by hand, or by a file that is gone"
@@ -127,15 +128,13 @@ def differences_from_new(
     yield from _validated(actual, desired.fresh)
 
 
-def _is_renamed(change: Change, actual: Catalog, migrations: Sequence[SchemaFile]) -> bool:
-    """Return whether a migration renames something to what differs, or to its table or the parent of that."""
+def _is_renamed(change: Change, actual: Catalog, given: Collection[str]) -> bool:
+    """Return whether what differs, its table or the parent of that has one of the names *given* by migrations."""
     if change.change_type == "alter_comment":
         return False
     found = actual.relation_by_label.get(change.table)
-    tables = [bare_name(label) for label in (change.table, *(found.parents if found is not None else ()))]
-    return any(seem_to_rename(migrations, name, to_member=False) for name in tables) or (
-        change.column is not None and seem_to_rename(migrations, change.column, to_member=True)
-    )
+    tables = (change.table, *(found.parents if found is not None else ()))
+    return not {change.column, *map(bare_name, tables)}.isdisjoint(given)
 
 
 def _validated(actual: Catalog, fresh: Catalog) -> Iterator[str]:

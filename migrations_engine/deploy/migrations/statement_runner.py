@@ -175,7 +175,8 @@ class StatementRunner:
             elif self._can_help(file, statement, exc):
                 self._run(file, statement)
             elif parts:
-                self._run_parts(file, statement, parts)
+                for text in parts:
+                    self._run(file, replace(statement, text=text))
             elif self._has_earlier_columns(file, statement, exc):
                 self._run(file, statement)
             elif self._is_outdated(file, statement, exc):
@@ -207,10 +208,6 @@ class StatementRunner:
                 self._reverted |= revert_renames(self._session, self._history.renames_of_new(file, statement))
             return True
         return restore_views(self._session, self._declared, text_executed(statement, exc) + str(exc))
-
-    def _run_parts(self, file: SchemaFile, statement: SqlStatement, parts: Sequence[str]) -> None:
-        for text in parts:
-            self._run(file, replace(statement, text=text))
 
     def report_satisfied(self, file: SchemaFile, statement: SqlStatement) -> None:
         """Add *statement* to those whose effect exists already."""
