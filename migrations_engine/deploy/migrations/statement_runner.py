@@ -90,10 +90,11 @@ class StatementRunner:
         self._tried_again: set[SqlStatement] = set()
         self._history = History(migrations, declared, before or Catalog())
         self._postponed = PostponedConstraints(session, self._history.new_tables)
-        dependants = Dependants(session, (declared,), owned_routines=functions.owned, invalidate=functions.invalidate)
         # No method of this object, which would keep itself, and the texts of files, until the garbage collector runs.
-        self._dependants = dependants
-        self._declared_dependants = DeclaredDependants(session, dependants)
+        self._dependants = Dependants(
+            session, (declared,), owned_routines=functions.owned, invalidate=functions.invalidate
+        )
+        self._declared_dependants = DeclaredDependants(session, self._dependants)
         self._earlier_columns = EarlierColumns(session, self._history.is_new_column, self._declared_dependants.drop)
         self._unnamed_columns = UnnamedColumns(session, self._history)
         self._is_new = before is None
@@ -175,8 +176,7 @@ class StatementRunner:
             elif self._can_help(file, statement, exc):
                 self._run(file, statement)
             elif parts:
-                for text in parts:
-                    self._run(file, replace(statement, text=text))
+                self._run_parts(file, statement, parts)
             elif self._has_earlier_columns(file, statement, exc):
                 self._run(file, statement)
             elif self._is_outdated(file, statement, exc):
@@ -209,10 +209,13 @@ class StatementRunner:
             return True
         return restore_views(self._session, self._declared, text_executed(statement, exc) + str(exc))
 
+    def _run_parts(self, file: SchemaFile, statement: SqlStatement, parts: Sequence[str]) -> None:
+        for text in parts:
+            self._run(file, replace(statement, text=text))
+
     def report_satisfied(self, file: SchemaFile, statement: SqlStatement) -> None:
         """Add *statement* to those whose effect exists already."""
-        text = sqlparse.format(statement.text[:_READ_FOR_HEADLINE], strip_comments=True)
-        head = " ".join(text.split())[:_HEADLINE]
+        head = " ".join(sqlparse.format(statement.text[:_READ_FOR_HEADLINE], strip_comments=True).split())[:_HEADLINE]
         self._session.satisfied.append(f"{file.label}, line {statement.start_line}: {head}")
         self._made.note(statement, satisfied=True)
 
@@ -259,12 +262,11 @@ class StatementRunner:
 
     def _is_outdated(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
-        is_about_absent = self._renamed_away.includes(file, statement, exc)
-        if not (is_about_absent or self._history.makes_needless(file, statement, exc)):
-            return False
-        if self._missing_rows.come_of(statement, exc):
+        is_absent = self._renamed_away.includes(file, statement, exc)
+        is_outdated = is_absent or self._history.makes_needless(file, statement, exc)
+        if is_outdated and self._missing_rows.come_of(statement, exc):
             self._warn_of_left_out(file, statement, exc)
-        return True
+        return is_outdated
 
     def _is_about_added_column(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Return whether *statement* uses a column that was added for the migrations, of a type that is not known."""
@@ -285,8 +287,7 @@ class StatementRunner:
         if exc.sqlstate == _IN_TRANSACTION_BLOCK:
             advice = "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
         elif self._is_new and (exc.sqlstate in _ABOUT_OBJECTS or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
-            by_position = self._unnamed_columns.is_one(statement)
-            advice = _FOR_NEW_DATABASES.format(_NAME_COLUMNS if by_position else "")
+            advice = _FOR_NEW_DATABASES.format(_NAME_COLUMNS if self._unnamed_columns.is_one(statement) else "")
         return self._session.failure(exc, MigrationFailed, file=file, advice=advice)
 
     @contextmanager
