@@ -15,7 +15,8 @@ _TABLE = re.compile(r"\A(CREATE (?:UNLOGGED )?TABLE [^(]+\(\n)(.*?)(\n\).*)\Z", 
 def structure_of(conninfo: str) -> list[str]:
     """Return every statement of a dump of the database, sorted, without the gateway's own tables.
 
-    The columns of a table are sorted too, because a column that was added later is the last one.
+    The columns of a table are sorted too, because a column that was added later is the last one, and so are the rights
+    on one object, which are in the order in which they were granted.
     """
     command = [_PG_DUMP, "--schema-only", "--exclude-table=public._stonescriptdb_gateway_*", "-d", conninfo]
     dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -23,6 +24,8 @@ def structure_of(conninfo: str) -> list[str]:
 
 
 def _without_order(statement: str) -> str:
+    if statement.startswith(("GRANT ", "REVOKE ")):
+        return "\n".join(sorted(statement.split("\n")))
     table = _TABLE.match(statement)
     if table is None:
         return statement
