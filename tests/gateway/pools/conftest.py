@@ -66,3 +66,10 @@ def backends(admin: psycopg.Connection) -> Callable[[], dict[str, list[int]]]:
         return found
 
     return read
+
+
+def pid_of(registry: ConnectionRegistry, database: str) -> int:
+    """Lease a connection and return it; return the process id of its backend."""
+    with registry.lease(database) as connection:
+        assert connection.info.dbname == database
+        return connection.info.backend_pid

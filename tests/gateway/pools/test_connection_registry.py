@@ -3,9 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 
 import psycopg
 import pytest
@@ -13,17 +11,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from gateway.databases.catalog import drop_database
-from gateway.errors import ClientGone, ConnectionFailed, DatabaseNotFound, PoolExhausted
-from gateway.pools import ConnectionRegistry, CountedConnection
-from gateway.steps import Event
+from gateway.errors import ConnectionFailed, DatabaseNotFound, PoolExhausted
+from gateway.pools import CountedConnection
+from tests.gateway.pools.conftest import pid_of
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
-
-
-def pid_of(registry: ConnectionRegistry, database: str) -> int:
-    """Lease a connection and return it; return the process id of its backend."""
-    with registry.lease(database) as connection:
-        assert connection.info.dbname == database
-        return connection.info.backend_pid
 
 
 def test_a_connection_is_used_again(make_registry, databases):
@@ -121,31 +112,6 @@ def test_a_process_that_has_connected_before_makes_one_connection_for_a_dedicate
             assert connection.execute("SHOW transaction_timeout").fetchone() == ("0",)
 
 
-def test_a_pool_with_as_many_connections_as_it_may_have_sends_no_waiter_to_make_one(make_registry, databases):
-    registry, (name,) = make_registry(max_connections_per_pool=2), databases(1)
-    with registry.lease(name), registry.lease(name) as connection:
-        waiting = [registry.lease_steps(name) for _ in range(3)]
-        turns = [next(steps) for steps in waiting]
-        assert not any(turn.is_ready for turn in turns)
-        connection.close()
-    with pytest.raises(StopIteration) as stop:  # the first has the other connection
-        waiting[0].send(Event.READY)
-    assert turns[1].needs_thread  # and the second may replace the one that was closed
-    assert not turns[2].is_ready
-    for steps in waiting:
-        steps.close()
-    registry.give_back(stop.value.value)
-
-
-def test_a_full_pool_whose_connection_was_never_returned_makes_another(make_registry, databases):
-    registry, (name,) = make_registry(max_connections_per_pool=1, idle_timeout_seconds=0.2), databases(1)
-    lease = registry.lease(name)
-    connection = lease.__enter__()
-    connection._closed = True  # so that psycopg does not warn of what is done on purpose
-    del connection, lease
-    assert pid_of(registry, name) > 0
-
-
 def test_several_servers_are_tried_in_turn(make_registry, databases, postgres_url):
     given = conninfo_to_dict(postgres_url)
     hosts, ports = f"/nowhere,{given.get('host', '')}", f"5432,{given.get('port', 5432)}"
@@ -163,155 +129,6 @@ def test_no_error_has_the_password_or_the_address(make_registry):
     assert "sesame" not in repr(vars(registry.pool_of("anything"))["kwargs"])
 
 
-def test_a_lease_waits_in_turn_until_the_timeout(make_registry, databases):
-    registry, (name,) = make_registry(max_total_connections=1, wait_timeout_seconds=0.3), databases(1)
-    with registry.lease(name), ThreadPoolExecutor(1) as threads:
-        began = time.monotonic()
-        with pytest.raises(PoolExhausted) as caught:
-            threads.submit(pid_of, registry, name).result()
-        assert time.monotonic() - began >= 0.3
-    assert caught.value.facts == {"retry_after": 1}
-    pid_of(registry, name)
-
-
-def test_waiting_threads_get_the_connection_in_the_order_they_came(make_registry, databases):
-    registry, (name,) = make_registry(max_total_connections=1), databases(1)
-    order: list[int] = []
-
-    def wait(number: int) -> None:
-        with registry.lease(name):
-            order.append(number)
-
-    threads = [threading.Thread(target=wait, args=(number,)) for number in range(5)]
-    pool = registry.pool_of(name)
-    with registry.lease(name):
-        for number, thread in enumerate(threads):
-            thread.start()
-            wait_until(lambda expected=number + 1: len(pool._waiting) == expected)
-    for thread in threads:
-        thread.join()
-    assert order == [0, 1, 2, 3, 4]
-
-
-def test_steps_and_threads_wait_in_one_queue(make_registry, databases):
-    registry, (name,) = make_registry(max_total_connections=1), databases(1)
-    pool = registry.pool_of(name)
-    order: list[str] = []
-
-    def wait(who: str) -> None:
-        with registry.lease(name):
-            order.append(who)
-
-    def begin(who: str) -> None:
-        """Wait as the loop does, by a callback."""
-        steps = registry.lease_steps(name)
-        turn = next(steps)
-        turn.listen(lambda: told.put((who, steps, turn)))
-
-    told: SimpleQueue = SimpleQueue()
-    threads = {who: threading.Thread(target=wait, args=(who,)) for who in ("first", "third")}
-    with registry.lease(name):
-        for number, who in enumerate(("first", "second", "third", "fourth")):
-            if who in threads:
-                threads[who].start()
-            else:
-                begin(who)
-            wait_until(lambda expected=number + 1: len(pool._waiting) == expected)
-    for expected in ("second", "fourth"):
-        while (news := told.get(timeout=PATIENCE_SECONDS))[0] != expected:
-            pass  # there may be two callbacks: first in the queue, and connection available
-        who, steps, turn = news
-        wait_until(lambda last=turn: last.is_ready and not last.needs_thread)
-        with pytest.raises(StopIteration) as stop:
-            steps.send(Event.READY)
-        order.append(who)
-        registry.give_back(stop.value.value)
-    for thread in threads.values():
-        thread.join()
-    assert order == ["first", "second", "third", "fourth"]
-
-
-@pytest.mark.parametrize(("event", "error"), [(Event.LATE, PoolExhausted), (Event.GONE, ClientGone)])
-def test_a_waiter_that_stops_leaves_its_place_to_the_next(make_registry, databases, event, error):
-    registry, (name, other) = make_registry(max_total_connections=2), databases(2)
-    pool = registry.pool_of(name)
-    with registry.lease(other), registry.lease(name) as connection:
-        leader = registry.lease_steps(name)
-        assert next(leader).needs_thread  # it would connect, if there were room
-        following = registry.lease_steps(name)
-        turn = next(following)
-        assert not turn.is_ready
-        with pytest.raises(error):
-            leader.send(event)
-        assert turn.needs_thread
-        assert len(pool._waiting) == 1
-    assert not turn.needs_thread  # it was given the connection
-    with pytest.raises(StopIteration) as stop:
-        following.send(Event.READY)
-    assert stop.value.value is connection
-    registry.give_back(connection)
-    assert pool.idle_count == 1
-
-
-def test_a_pool_makes_a_connection_at_once_when_many_of_its_leases_have_waited(make_registry, databases):
-    registry, (name,) = make_registry(), databases(1)
-    pool = registry.pool_of(name)
-
-    def lease_that_waits() -> bool:
-        """Wait until the leased connection is given back. Return whether another one was to be made at once."""
-        with registry.lease(name):
-            steps = registry.lease_steps(name)
-            turn = next(steps)
-            at_once = turn.needs_thread and turn.seconds_to_grow() == 0
-        with pytest.raises(StopIteration) as stop:
-            steps.send(Event.READY)
-        registry.give_back(stop.value.value)
-        return at_once
-
-    assert not lease_that_waits()
-    wait_until(lease_that_waits)
-    for _ in range(30):
-        with registry.lease(name):
-            pass
-    assert not lease_that_waits()
-    assert pool.idle_count == 1
-
-
-def test_a_pool_without_room_does_not_try_again_at_once_to_make_a_connection(make_registry, databases):
-    registry, (name, other) = make_registry(max_total_connections=2), databases(2)
-    pool = registry.pool_of(name)
-
-    def wait_in_thread() -> None:
-        with registry.lease(name):
-            pass
-
-    with registry.lease(other):
-        with registry.lease(name):
-            for _ in range(20):
-                steps = registry.lease_steps(name)
-                next(steps)
-                with pytest.raises(ClientGone):
-                    steps.send(Event.GONE)
-            assert pool.needs_more
-            thread = threading.Thread(target=wait_in_thread)
-            thread.start()
-            wait_until(lambda: registry.worker_pools.budget.contended)
-        thread.join()
-        with registry.lease(name):
-            assert not pool.needs_more
-
-
-def test_a_connection_passed_to_a_waiter_that_has_stopped_is_not_lost(make_registry, databases):
-    registry, (name,) = make_registry(max_total_connections=1), databases(1)
-    with registry.lease(name) as connection:
-        steps = registry.lease_steps(name)
-        next(steps)
-    with pytest.raises(ClientGone):
-        steps.send(Event.GONE)
-    with registry.lease(name) as again:
-        assert again is connection
-
-
 def test_the_longest_idle_connection_is_evicted(make_registry, databases, backends):
     registry, names = make_registry(max_total_connections=3), databases(4)
     for name in names[:3]:
@@ -327,16 +144,6 @@ def test_a_connection_in_use_is_never_evicted(make_registry, databases):
         with pytest.raises(PoolExhausted), registry.lease(names[2], wait_timeout_seconds=0.3):
             pass
         assert held.execute("SELECT 1").fetchone() == other.execute("SELECT 1").fetchone()
-
-
-def test_a_returned_connection_is_closed_for_a_waiter(make_registry, databases):
-    registry, names = make_registry(max_total_connections=1), databases(2)
-    with ThreadPoolExecutor(1) as threads:
-        with registry.lease(names[0]):
-            waiting = threads.submit(pid_of, registry, names[1])
-            wait_until(lambda: registry.worker_pools._table.waiting)
-        assert waiting.result() > 0
-    assert registry.statistics().total_connections == 1
 
 
 def test_one_database_has_at_most_its_share(make_registry, databases):
@@ -371,128 +178,6 @@ def test_a_dedicated_connection_is_gone_at_the_end_and_even_in_the_middle_of_a_s
         connection.pgconn.send_query(b"SELECT pg_sleep(60)")
     assert admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() == (0,)
     assert registry.statistics().total_connections == 0
-
-
-def test_a_connection_killed_while_idle_is_not_leased(make_registry, databases, admin):
-    registry, (name,) = make_registry(), databases(1)
-    pid = pid_of(registry, name)
-    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-    wait_until(lambda: registry.pool_of(name).idle_count == 0)
-    assert pid_of(registry, name) != pid
-    wait_until(lambda: registry.statistics().total_connections == 1)
-
-
-def test_nothing_is_noted_in_the_slot_of_a_connection_that_has_ended(make_registry, databases, admin):
-    registry, (name,) = make_registry(), databases(1)
-    with registry.lease(name) as connection:
-        link = connection.link
-    assert link.busy()
-    assert link.idle()
-    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
-    wait_until(lambda: registry.statistics().total_connections == 0)
-    assert not link.busy()
-    assert not link.idle()
-    assert registry.statistics().total_connections == 0
-
-
-def test_a_connection_killed_in_use_releases_its_slot(make_registry, databases, admin):
-    registry, (name,) = make_registry(max_total_connections=2), databases(1)
-    with pytest.raises(psycopg.OperationalError), registry.lease(name) as connection:
-        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
-        connection.execute("SELECT 1")
-    wait_until(lambda: registry.statistics().total_connections == 0)
-    pid_of(registry, name)
-
-
-def test_a_connection_dropped_without_closing_releases_its_slot(make_registry, databases):
-    registry, (name,) = make_registry(), databases(1)
-    lease = registry.lease(name)
-    connection = lease.__enter__()
-    connection.pgconn.send_query(b"SELECT pg_sleep(60)")
-    connection._closed = True  # so that psycopg does not warn of what is done on purpose
-    del connection, lease
-    wait_until(lambda: registry.statistics().total_connections == 0)
-
-
-def test_an_open_transaction_is_rolled_back(make_registry, databases):
-    registry, (name,) = make_registry(), databases(1)
-    with registry.lease(name) as connection:
-        pid = connection.info.backend_pid
-        connection.execute("BEGIN")
-        connection.execute("CREATE TABLE half_done ()")
-    wait_until(lambda: registry.pool_of(name).idle_count == 1)
-    with registry.lease(name) as connection:
-        assert connection.info.backend_pid == pid
-        assert connection.execute("SELECT to_regclass('half_done')").fetchone() == (None,)
-
-
-def test_a_connection_returned_in_the_middle_of_a_statement_is_closed(make_registry, databases):
-    registry, (name,) = make_registry(), databases(1)
-    with registry.lease(name) as connection:
-        pid = connection.info.backend_pid
-        connection.pgconn.send_query(b"SELECT pg_sleep(60)")
-    assert pid_of(registry, name) != pid
-    wait_until(lambda: registry.statistics().total_connections == 1)
-
-
-def test_cleaning_delays_no_lease_and_no_lease_has_a_dirty_session(make_registry, databases):
-    may_clean, cleaned = threading.Event(), []
-
-    def clean(connection: psycopg.Connection) -> None:
-        may_clean.wait(10)
-        connection.execute("RESET ALL")
-        cleaned.append(connection.info.backend_pid)
-
-    registry, (name,) = make_registry(clean=clean), databases(1)
-    with registry.lease(name) as connection:
-        first = connection.info.backend_pid
-        connection.execute("SET work_mem = '64kB'")
-    with registry.lease(name) as connection:
-        assert connection.info.backend_pid != first
-        assert cleaned == []
-        may_clean.set()
-        wait_until(lambda: registry.pool_of(name).idle_count == 1)
-        with registry.lease(name) as other:
-            assert other.info.backend_pid == first
-            assert other.execute("SHOW work_mem").fetchone() != ("64kB",)
-
-
-def test_a_session_that_cannot_be_cleaned_is_closed(make_registry, databases):
-    def clean(connection: psycopg.Connection) -> None:
-        raise ValueError("it cannot be cleaned")
-
-    registry, (name,) = make_registry(clean=clean), databases(1)
-    first = pid_of(registry, name)
-    wait_until(lambda: registry.statistics().total_connections == 0)
-    assert pid_of(registry, name) != first
-
-
-def test_a_session_that_needs_no_cleaning_is_back_at_once_even_with_its_cleaning_under_way(make_registry, databases):
-    registry, (name,) = make_registry(clean=lambda _: None, needs_cleaning=lambda _: False), databases(1)
-    with registry.lease(name) as connection:
-        connection.pgconn.send_query(b"RESET ALL")
-    with registry.lease(name) as again:
-        assert again is connection
-        assert again.pgconn.get_result() is not None
-        assert again.pgconn.get_result() is None
-
-
-def test_idle_connections_and_then_pools_end(make_registry, databases, backends):
-    registry, names = make_registry(idle_timeout_seconds=0.2), databases(2)
-    for name in names:
-        pid_of(registry, name)
-    wait_until(lambda: not registry.worker_pools._pools)
-    wait_until(lambda: registry.statistics().total_connections == 0)
-    assert backends() == {}
-    assert registry.statistics().misses == 2
-
-
-def test_a_connection_does_not_outlive_its_time(make_registry, databases):
-    registry, (name,) = make_registry(max_lifetime_seconds=0.2), databases(1)
-    first = pid_of(registry, name)
-    with registry.lease(name):
-        time.sleep(0.25)
-    assert pid_of(registry, name) != first
 
 
 def test_the_longest_unused_pool_is_evicted(make_registry, databases):
