@@ -17,6 +17,7 @@ from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer, create_objects_of_migrated_tables
 from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
 from migrations_engine.deploy.partitions import advice_on_default_partitions
+from migrations_engine.deploy.seeders import reserve_numbers
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema, declaring_files
 from migrations_engine.diff import (
@@ -141,10 +142,9 @@ class Comparison:
         if self._added_early:
             return False
         self._added_early = True
-        diff = self._counted(self._undeclared(lambda item: item.change_type in _EARLY))
-        possible = (item.to_be_filled() if self._is_mentioned(item) else item for item in diff.changes)
-        safe = tuple(item for item in possible if item.compatibility == "safe")
-        self._add(replace(diff, changes=safe), early=True)
+        diff = self._early_difference()
+        self._add(diff, early=True)
+        reserve_numbers(self._session, self._situation.schema.seeders, self._situation.pending)
         return bool(diff)
 
     def list_migrations(self, before: Catalog, actual: Catalog) -> None:
@@ -236,6 +236,12 @@ class Comparison:
             self._target = target_catalog(sources)
         return diff_catalogs(actual=actual, wanted=as_printed(self._target, sources), former=sources.former)
 
+    def _early_difference(self) -> CatalogDiff:
+        """Return the declared objects that a migration may need and that can be added before all have run."""
+        diff = self._counted(self._undeclared(lambda item: item.change_type in _EARLY))
+        possible = (item.to_be_filled() if self._is_mentioned(item) else item for item in diff.changes)
+        return replace(diff, changes=tuple(item for item in possible if item.compatibility == "safe"))
+
     def _undeclared(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
         """Return declared objects that are missing before the migrations, without those that a migration renames."""
         actual = actual or read_catalog(self._session.connection)
@@ -279,12 +285,8 @@ class Comparison:
             with advice_on_default_partitions(self._session, diff):
                 ran = run_new_files(self._session, tables, new)
             tables = tuple(file for file in tables if file not in ran)
-            if ran and early:
-                keys = {item.as_change().key for item in diff.changes}
-                left = self._counted(self._undeclared(lambda item: item.as_change().key in keys))
-                diff = replace(diff, actual=left.actual, changes=left.changes)
-            elif ran:
-                diff = self._counted(self._difference())
+            if ran:
+                diff = self._early_difference() if early else self._counted(self._difference())
         with advice_on_default_partitions(self._session, diff):
             if early:
                 self._changes.run_what_works(diff)

@@ -26,7 +26,7 @@ from migrations_engine.deploy.migrations import (
     runs_outside_transaction,
 )
 from migrations_engine.deploy.numbers import move_sequences_of_files
-from migrations_engine.deploy.seeders import Seeders
+from migrations_engine.deploy.seeders import Seeders, reserve_numbers
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy_context import DeployContext
 from migrations_engine.deploy_record import (
@@ -105,6 +105,7 @@ class WholeDeploy:
             if self._pending:
                 self._declared = self._other_objects.catalog()
                 move_sequences_of_files(self._session, self._schema.tables)
+                reserve_numbers(self._session, self._schema.seeders, self._pending)
                 self._runner.begin(self._pending, self._declared)
             return
         self._comparison.prepare()

@@ -26,22 +26,23 @@ def move_sequences_of_files(session: DeploySession, files: Iterable[SchemaFile])
         move_sequences_of(session, table)
 
 
-def move_sequences_of(session: DeploySession, table: ObjectName) -> bool:
+def move_sequences_of(session: DeploySession, table: ObjectName, *, rows: sql.Composable | None = None) -> bool:
     """Set the sequences from which columns of *table* draw to the highest number there, if they are behind it.
 
     A sequence that is not behind stays, because other sessions may draw from it. Return whether one was behind.
 
+    :param rows: the table in which the numbers are, if it is another one
     :raises MigrationFailed: PostgreSQL refuses it
     """
     schema, name = table.address
     moved = False
     with session.failures_as(what=f"moving the sequences of {name} on"):
-        rows = session.query(_QUERIES["sequences_of_columns"], {"schema": schema, "table": name}).fetchall()
-        for label, column, sequence, last_number, order in rows:
+        found = session.query(_QUERIES["sequences_of_columns"], {"schema": schema, "table": name}).fetchall()
+        for label, column, sequence, last_number, order in found:
             statement = sql.SQL(_MOVING[order]).format(
                 sequence=sql.Literal(sequence),
                 column=sql.Identifier(column),
-                table=sql.SQL(label),
+                table=rows or sql.SQL(label),
                 counter=sql.SQL(sequence),
                 last_number=sql.Literal(last_number),
             )
