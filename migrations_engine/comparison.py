@@ -238,7 +238,7 @@ class Comparison:
 
     def _early_difference(self) -> CatalogDiff:
         """Return the declared objects that a migration may need and that can be added before all have run."""
-        diff = self._counted(self._undeclared(lambda item: item.change_type in _EARLY))
+        diff = self._counted(self._undeclared(lambda item: item.change_type in _EARLY or item.gives_value))
         possible = (item.to_be_filled() if self._is_mentioned(item) else item for item in diff.changes)
         return replace(diff, changes=tuple(item for item in possible if item.compatibility == "safe"))
 

@@ -61,6 +61,17 @@ class Difference:
         """How dangerous it is."""
         return self.verdict.compatibility
 
+    @property
+    def gives_value(self) -> bool:
+        """Whether a column without default, identity or expression gets one."""
+        found = self.found
+        return (
+            self.change_type in ("alter_column_default", "alter_column_identity")
+            and isinstance(found, Column)
+            and found.default is None
+            and found.sequence is None
+        )
+
     def as_change(self) -> Change:
         """Return the difference as a deploy reports it."""
         return Change(

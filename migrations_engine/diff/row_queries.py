@@ -10,10 +10,12 @@ from typing import Final, TypeAlias
 from psycopg import sql
 
 from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.sequences import position_outside
 from migrations_engine.diff.type_alterations import columns_of_type
 from migrations_engine.diff.type_change import TypeName
 from migrations_engine.diff.value_loss import loss_condition
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation, Type
+from migrations_engine.model import Sequence as SequenceObject
 
 _EXCLUDED: Final = re.compile(
     r"EXCLUDE USING \w+ \((?P<elements>.* WITH (?:OPERATOR\([^)]*\)|[^\s)]+))\)(?: INCLUDE \([^)]*\))?"
@@ -26,6 +28,8 @@ _NAME: Final = re.compile(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*")
 _COLLATION: Final = re.compile(rf" COLLATE {_IDENTIFIER}(?:\.{_IDENTIFIER})*")
 _PERIOD: Final = re.compile(r"FOREIGN KEY \(.*, PERIOD ")
 _NONE: Final = sql.SQL("SELECT 0")
+#: Changes of a column that are dangerous only because of its sequence.
+_OF_SEQUENCES: Final = frozenset({"alter_sequence", "alter_column_identity"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,16 @@ class _Situation:
 def row_queries(
     changes: Sequence[Difference], actual: Catalog, wanted: Catalog
 ) -> tuple[tuple[int, RowQuery | None], ...]:
-    """Return the query for each dangerous difference of a table or domain, with its index in *changes*.
+    """Return the query for each dangerous difference of a table, domain or sequence, with its index in *changes*.
 
     The query is None if none can count the rows. Differences that are safe or concern no rows are left out.
     """
     situation = _Situation(changes, actual, wanted)
     return tuple(
-        (place, _domain_query(difference, actual) if difference.relation is None else _row_query(difference, situation))
+        (
+            place,
+            _row_query(difference, situation) if difference.relation is not None else _other_query(difference, actual),
+        )
         for place, difference in enumerate(changes)
         if difference.compatibility != "safe"
         and (difference.relation.is_table if difference.relation is not None else difference.verdict.decided_by_rows)
@@ -70,10 +77,16 @@ def _row_query(difference: Difference, situation: _Situation) -> RowQuery | None
     return None
 
 
-def _domain_query(difference: Difference, actual: Catalog) -> RowQuery:
+def _other_query(difference: Difference, actual: Catalog) -> RowQuery | None:
+    """Return the query for a sequence or domain."""
+    found, wanted = difference.found, difference.wanted
+    if isinstance(found, SequenceObject) and isinstance(wanted, SequenceObject):
+        return position_outside(found, wanted)
+    return _domain_query(found, difference.to_text or "", actual) if isinstance(found, Type) else None
+
+
+def _domain_query(domain: Type, check: str, actual: Catalog) -> RowQuery:
     """Return a query for the values of columns that a new constraint of their domain refuses."""
-    domain, check = difference.found, difference.to_text or ""
-    assert isinstance(domain, Type)
     broken = (
         sql.SQL("value IS NULL") if check == "NOT NULL" else sql.SQL("NOT ({})").format(_text(check[len("CHECK ") :]))
     )
@@ -97,6 +110,9 @@ def _column_query(difference: Difference, relation: Relation, column: Column, si
         condition = loss_condition(name, column.type, difference.wanted.type, types, situation.actual.server_version)
         if condition is not None:
             return _count(relation, sql.SQL("{} IS NOT NULL AND {}").format(name, condition))
+    wanted = difference.wanted
+    if difference.change_type in _OF_SEQUENCES and isinstance(wanted, Column) and column.sequence and wanted.sequence:
+        return position_outside(column.sequence, wanted.sequence)
     return None
 
 

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from migrations_engine.diff.difference import Verdict, incompatible, safe
+from psycopg import sql
+
+from migrations_engine.diff.difference import Verdict, incompatible, safe, unless_refused
 from migrations_engine.diff.sources import Versions, together
 from migrations_engine.model import Catalog, Column, Relation, Sequence
 
@@ -91,13 +93,16 @@ def _clause(sequence: Sequence, name: str) -> str:
 
 
 def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
-    """Return the verdict for changed options: whether numbers that were drawn are still in the range."""
+    """Return the verdict for changed options: PostgreSQL refuses a range that does not include the last number."""
     if new.minimum <= old.minimum and new.maximum >= old.maximum:
         return safe("it applies only to numbers that are drawn later")
-    as_type = f" AS {new.type}" if new.type != old.type else ""
-    return incompatible(
-        f"numbers that were drawn may be out of the range {new.minimum} to {new.maximum}",
-        f"ALTER SEQUENCE {old.label}{as_type} MINVALUE {new.minimum} MAXVALUE {new.maximum}",
+    return unless_refused("the last number of the sequence may be out of the new range")
+
+
+def position_outside(found: Sequence, wanted: Sequence) -> sql.Composed:
+    """Return a query for the number of sequences, 0 or 1, whose last number is outside the wanted range."""
+    return sql.SQL("SELECT count(*) FROM {} WHERE last_value NOT BETWEEN {} AND {}").format(
+        sql.Identifier(found.schema, found.name), wanted.minimum, wanted.maximum
     )
 
 

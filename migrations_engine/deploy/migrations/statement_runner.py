@@ -49,6 +49,8 @@ from migrations_engine.source.statements import SqlStatement
 
 _IN_TRANSACTION_BLOCK: Final = "25001"
 _UNIQUE_VIOLATION: Final = "23505"
+#: SQLSTATEs: a column is no identity or generated column, or has no default; it may be declared with that by now.
+_WITHOUT_VALUE: Final = frozenset({"55000", "23502"})
 #: SQLSTATEs: objects do not exist, are of other types, or have no key for ON CONFLICT.
 _ABOUT_OBJECTS: Final = UNDEFINED | {"42804", "42846", NO_SUCH_KEY}
 _ABOUT_VALUES: Final = ("22", "23")  #: SQLSTATE classes: invalid values, and values against a constraint
@@ -199,7 +201,8 @@ class StatementRunner:
             is_first = statement not in self._tried_again  # the refused attempt may have drawn the last number in use
             self._tried_again.add(statement)
             return move_sequences_of(self._session, target.table) or is_first
-        return exc.sqlstate in UNDEFINED and self._create_what_lacks(file, statement, exc)
+        lacks_value = not self._is_new and exc.sqlstate in _WITHOUT_VALUE
+        return (lacks_value or exc.sqlstate in UNDEFINED) and self._create_what_lacks(file, statement, exc)
 
     def _create_what_lacks(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Create declared objects that *statement*, refused with *exc*, may need. Return whether there were any."""
