@@ -55,17 +55,13 @@ def _changed_constraints(relation: Relation, matching: Matching[Constraint], act
 
 def diff_attachments(sides: RelationSides) -> Iterator[Difference]:
     """Yield the differences of indexes, statistics, rules, triggers and policies."""
-
-    def shape(item: Attachment) -> Hashable:
-        return canonical(item.definition), item.enabled, item.unique, item.invalid
-
     relation = sides.found
     for kind in ATTACHMENT_KINDS:
         matching = match_named(
-            found=_of_kind(relation, kind),
-            wanted=_of_kind(sides.wanted, kind),
+            found=_without_attached(_of_kind(relation, kind), relation, sides.wanted),
+            wanted=_without_attached(_of_kind(sides.wanted, kind), sides.wanted, relation),
             former=_of_kind(sides.former, kind),
-            shape=shape,
+            shape=_shape,
         )
         for old in matching.dropped:
             verdict = safe(f"the {kind} is no longer declared; it holds no rows")
@@ -164,6 +160,20 @@ def _told(item: Constraint | Attachment | None, other: Constraint | Attachment |
     if isinstance(item, Attachment) and isinstance(other, Attachment) and item.enabled != other.enabled:
         return f"{item.definition} ({_ENABLED[item.enabled]})"
     return item.definition if item is not None else None
+
+
+def _shape(item: Attachment) -> Hashable:
+    return canonical(item.definition), item.enabled, item.unique, item.invalid
+
+
+def _without_attached(items: Iterable[Attachment], relation: Relation, other: Relation) -> tuple[Attachment, ...]:
+    """Return *items* of *relation* without indexes that are the same in *other*, as parts of an index of its parent.
+
+    If a partition has a suitable index already, PostgreSQL attaches that to a new index of the parent.
+    """
+    own = {_shape(item) for item in relation.attachments if item.inherited}
+    attached = {(item.name, _shape(item)) for item in other.attachments if item.inherited and _shape(item) not in own}
+    return tuple(item for item in items if (item.name, _shape(item)) not in attached)
 
 
 def _of_kind(relation: Relation | None, kind: str) -> tuple[Attachment, ...]:

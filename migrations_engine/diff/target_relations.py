@@ -133,9 +133,10 @@ def _with_attachments(versions: Versions[Relation]) -> Relation:
     """Return the declared relation with the additions by migrations and by hand."""
     declared, actual = versions.declared, versions.actual
     assert declared is not None
-    if actual is None:
-        return declared
     complete, former = (side.attachments if side is not None else () for side in (versions.complete, versions.former))
+    wanted = tuple(_attached(item, complete) for item in declared.attachments)
+    if actual is None:
+        return replace(declared, attachments=wanted)
     kept = [
         found
         for found in actual.attachments
@@ -147,7 +148,13 @@ def _with_attachments(versions: Versions[Relation]) -> Relation:
         for name in _SWITCHES
         if not (versions.former is not None and getattr(versions.former, name))
     }
-    return replace(declared, attachments=(*declared.attachments, *kept), options=_options(versions), **switches)
+    return replace(declared, attachments=(*wanted, *kept), options=_options(versions), **switches)
+
+
+def _attached(item: Attachment, complete: Iterable[Attachment]) -> Attachment:
+    """Return *item*, or the same index of a partition after migrations have made an index of the parent of it."""
+    parts = (other for other in complete if other.inherited and other.name == item.name)
+    return next((other for other in parts if _shape(other) == _shape(item)), item)
 
 
 def _options(versions: Versions[Relation]) -> tuple[str, ...]:

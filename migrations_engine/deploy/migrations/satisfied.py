@@ -24,6 +24,7 @@ _EXISTS: Final = frozenset({"42P07", "42701", "42710", "42723", "42P06", "42P16"
 _MISSING: Final = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 _OTHER_KIND: Final = "42809"  #: the object to be dropped is of another kind
 _NO_SUCH_LABEL: Final = "22023"
+_ANOTHER_IS_ATTACHED: Final = "55000"  #: the partition has another index, which is part of the parent's
 _DETACHING: Final = re.compile(r"DETACH\s+PARTITION\b", re.IGNORECASE)
 #: SQLSTATEs with which PostgreSQL refuses to change the kind of a column: identity, generated, with a default.
 _ANOTHER_KIND: Final = frozenset({"55000", "42601"})
@@ -64,6 +65,10 @@ class MadeByMigrations:
         """Remove the objects of that name, because migrations create them again."""
         self._names = {made for made in self._names if made[2] != name}
 
+    def knows_index(self, name: str) -> bool:
+        """Return whether a statement has created an index of that name, or was satisfied because there is one."""
+        return any((kind, made) == ("INDEX", name) for kind, _, made in self._names)
+
     def includes_any_of(self, statement: SqlStatement) -> bool:
         """Return whether *statement* creates one of them; ``OR REPLACE`` may create again what was satisfied."""
         makes = _makes(statement)
@@ -82,12 +87,15 @@ def is_satisfied(
     """Return whether the effect of *statement*, refused with *exc*, exists already.
 
     True if it creates or adds an object that exists and that no migration of this deploy made, if it drops or renames
-    one that does not exist, or if a column is of the wanted kind or type already.
+    one that does not exist, if it attaches an index and another one is attached, or if a column is of the wanted kind or
+    type already.
 
     :param new_tables: names of tables that were created as they are declared
     """
     if _is_column_as_wanted(session, statement, exc, new_tables):
         return True
+    if (index := _attached_index(statement)) is not None:
+        return exc.sqlstate == _ANOTHER_IS_ATTACHED or (exc.sqlstate in _MISSING and made.knows_index(index))
     if exc.sqlstate in _EXISTS:
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
     if exc.sqlstate in _MISSING:
@@ -95,6 +103,17 @@ def is_satisfied(
     if exc.sqlstate == _OTHER_KIND:
         return bool(dropped_names(statement))
     return exc.sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
+
+
+def _attached_index(statement: SqlStatement) -> str | None:
+    """Return the name of the index that *statement* attaches to one of a partitioned table, else None."""
+    cursor = Cursor(statement.text)
+    if not cursor.accept("alter", "index"):
+        return None
+    cursor.accept("if", "exists")
+    cursor.name()
+    attached = cursor.name() if cursor.accept("attach", "partition") else None
+    return attached.name if attached is not None else None
 
 
 def _is_column_as_wanted(
