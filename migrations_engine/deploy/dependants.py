@@ -66,6 +66,13 @@ class Dependants:
         what = ".".join(filter(None, (relation.label, column or constraint)))
         return self._drop(what, relation=relation.qualified, column=column, constraint=constraint)
 
+    def drop_of_type(self, item: Relation | Type) -> bool:
+        """Drop the dependants of a type, or of the row type of a table. Return whether there were any.
+
+        :raises MigrationFailed: as :meth:`drop_of_relation`
+        """
+        return self._drop(item.label, type=item.qualified)
+
     def drop_of_routine(self, oid: int, identity: str) -> bool:
         """Drop the dependants of a routine. Return whether there were any.
 
@@ -81,7 +88,7 @@ class Dependants:
         return self._drop(f"{item.kind} {item.identity}", object=item.identity, kind=item.kind)
 
     def _drop(self, what: str, **given: str | int | None) -> bool:
-        address = dict.fromkeys(("relation", "column", "constraint", "routine", "object", "kind")) | given
+        address = dict.fromkeys(("relation", "column", "constraint", "type", "routine", "object", "kind")) | given
         with self._session.connection.cursor(row_factory=class_row(Dependant)) as cursor:
             found = cursor.execute(_QUERIES["dependants_in_order"], address).fetchall()
         obstacles = [item for item in found if not self._may_go(item)]

@@ -53,11 +53,13 @@ SELECT set_config('search_path', %(search_path)s, true), set_config('check_funct
 SET SESSION AUTHORIZATION DEFAULT; RESET ROLE
 
 -- name: dependants_in_order
--- The direct and indirect dependants of a relation, of one of its columns or constraints, or of a routine, each before
--- those that it uses. Indexes, constraints and defaults of a column are dropped with it and left out.
+-- The direct and indirect dependants of a relation, of one of its columns or constraints, of a type or of a routine, each
+-- before those that it uses. Indexes, constraints and defaults of a column are dropped with it and left out.
 WITH RECURSIVE root AS (
     SELECT 'pg_catalog.pg_proc'::regclass::oid AS classid, %(routine)s::oid AS objid, 0 AS objsubid
      WHERE %(routine)s::oid IS NOT NULL
+     UNION ALL
+    SELECT 'pg_catalog.pg_type'::regclass, to_regtype(%(type)s::text)::oid, 0 WHERE to_regtype(%(type)s::text) IS NOT NULL
      UNION ALL
     SELECT 'pg_catalog.pg_constraint'::regclass, oid, 0
       FROM pg_catalog.pg_constraint
@@ -145,11 +147,12 @@ WITH RECURSIVE root AS (
         ON (a.attrelid, a.attnum) IN ((e.adrelid, e.adnum), (CASE WHEN o.objsubid > 0 THEN o.objid END, o.objsubid))
       LEFT JOIN pg_catalog.pg_statistic_ext s ON o.classid = 'pg_catalog.pg_statistic_ext'::regclass AND s.oid = o.objid
       LEFT JOIN pg_catalog.pg_proc r ON o.classid = 'pg_catalog.pg_proc'::regclass AND r.oid = o.objid
-     -- The row type of a relation goes with it.
+     -- The row type of a relation goes with it, as an array type with that of its elements, and the checks of a domain.
      WHERE NOT (o.classid = 'pg_catalog.pg_type'::regclass AND EXISTS (
-         SELECT FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type element ON element.oid = t.typelem
-           JOIN pg_catalog.pg_class v ON v.oid = coalesce(nullif(t.typrelid, 0), element.typrelid) AND v.relkind <> 'c'
-          WHERE t.oid = o.objid))
+         SELECT FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type element ON element.typarray = t.oid
+           LEFT JOIN pg_catalog.pg_class v ON v.oid = t.typrelid
+          WHERE t.oid = o.objid AND (element.oid IS NOT NULL OR v.relkind <> 'c')))
+       AND ('pg_catalog.pg_type'::regclass, coalesce(k.contypid, 0)) NOT IN (SELECT classid, objid FROM root)
 )
 SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I') THEN 'index'
             WHEN n.type IN ('rule', 'trigger', 'policy') THEN n.type

@@ -50,10 +50,7 @@ def row_queries(
     """
     situation = _Situation(changes, actual, wanted)
     return tuple(
-        (
-            place,
-            _row_query(difference, situation) if difference.relation is not None else _other_query(difference, actual),
-        )
+        (place, _row_query(difference, situation))
         for place, difference in enumerate(changes)
         if difference.compatibility != "safe"
         and (difference.relation.is_table if difference.relation is not None else difference.verdict.decided_by_rows)
@@ -62,7 +59,8 @@ def row_queries(
 
 def _row_query(difference: Difference, situation: _Situation) -> RowQuery | None:
     relation, found, wanted = difference.relation, difference.found, difference.wanted
-    assert relation is not None
+    if relation is None:
+        return _other_query(difference, situation.actual)
     if difference.change_type in ("drop_table", "alter_kind", "add_column", "alter_persistence"):
         return _count(relation, sql.SQL("true"))
     if isinstance(found, Column):

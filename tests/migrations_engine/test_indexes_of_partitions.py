@@ -1,4 +1,4 @@
-"""An index of a partition that PostgreSQL attaches to an index of the partitioned table, and migrations that attach one."""
+"""Indexes of partitions that PostgreSQL or a migration attaches to an index of the partitioned table."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ ATTACHING = "CREATE INDEX i ON ONLY t (b);\nALTER INDEX i ATTACH PARTITION t0_b;
         pytest.param(TABLE, TABLE + OF_PARTITION + OF_TABLE, OF_PARTITION + ATTACHING, id="declared as two"),
     ],
 )
-def test_an_attached_index_is_the_declared_one(
-    make_database: Callable[[], str], first: str, last: str, migration: str
-):
+def test_an_attached_index_is_the_declared_one(make_database: Callable[[], str], first: str, last: str, migration: str):
     old, new = Tenant(make_database()), Tenant(make_database())
     new.register(files(last, migration))
     old.register(files(first))

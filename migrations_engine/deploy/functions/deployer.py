@@ -11,7 +11,7 @@ from migrations_engine.deploy.file_runner import FileRunner
 from migrations_engine.deploy.functions.advice import warn_of_blocks, warn_of_left_behind
 from migrations_engine.deploy.functions.checks import broken_by_deploy, validate_bodies
 from migrations_engine.deploy.functions.counts import FunctionCounts
-from migrations_engine.deploy.functions.earlier_routines import EarlierRoutines
+from migrations_engine.deploy.functions.earlier_routines import EarlierIdentities, EarlierRoutines
 from migrations_engine.deploy.functions.files import (
     creates_nothing,
     routine_names,
@@ -57,6 +57,7 @@ class FunctionDeployer:
         self._runner = FunctionRunner(session, self._routines, self._known, already_made, labels)
         self._ran_again: set[SchemaFile] = set()
         self._earlier: EarlierRoutines | None = None  #: before the migrations, if there are any
+        self._identities = EarlierIdentities(self._routines)
         self._unchanged: frozenset[str] = frozenset()  # labels of unchanged files that run again
 
     @property
@@ -68,6 +69,7 @@ class FunctionDeployer:
     def note_routines(self) -> None:
         """Note the routines before migrations, which may change their rights, or rename and move what they use."""
         self._earlier = EarlierRoutines(self._session)
+        self._identities.note(self._known)
 
     def deploy_early(self) -> bool:
         """Create functions early, for a step that calls them. Return whether there is a new one."""
@@ -82,19 +84,16 @@ class FunctionDeployer:
         return any(mentions_name(message, name) for file in self._pending() for name in routine_names(file))
 
     def owned(self, identities: Collection[str]) -> set[str]:
-        """Return those of *identities* that files of the schema create or have created."""
-        made = {routine.identity for routine in self._runner.all_made}
-        return {one for one in identities if one in made or one in self._known or HIDDEN_NAME in one}
+        """Return those of *identities* that files of the schema create or have created, maybe with other names."""
+        renamed = self._identities.known_under(identities, self._runner.all_made)
+        return {one for one in identities if one in self._known or one in renamed or HIDDEN_NAME in one}
 
     def invalidate(self, identities: Collection[str]) -> None:
         """Make the files of dropped routines run again."""
-        gone = [file for file, functions in self._kept.items() if any(f.identity in identities for f in functions)]
-        gone += [
-            file for file, routines in self._runner.made.items() if any(r.identity in identities for r in routines)
-        ]
-        for file in gone:
-            self._kept.pop(file, None)
-            self._runner.made.pop(file, None)
+        identities = self._identities.with_earlier(identities)
+        for routines in (self._kept, self._runner.made):
+            for file in [file for file, found in routines.items() if any(one.identity in identities for one in found)]:
+                del routines[file]
 
     def deploy(
         self,
@@ -247,11 +246,12 @@ class FunctionDeployer:
     def _orphans(self) -> list[str]:
         """Return the identities of routines that files have created and no longer create."""
         current = self.current
-        return [identity for identity in self._known if identity not in current]
+        return [identity for identity in (*self._known, *self._identities.retyped()) if identity not in current]
 
     def _drop_orphans(self, orphans: Sequence[str], drop_dependants: Callable[[int, str], bool]) -> bool:
         """Drop *orphans*, and return whether dependants had to be dropped for that."""
-        there = [r for one in orphans if self._known[one].exists for r in self._routines.of_identity(one)]
+        gone = {one for one, function in self._known.items() if not function.exists}
+        there = [routine for one in orphans if one not in gone for routine in self._routines.of_identity(one)]
         dropped = []
         for routine in there:
             if self._routines.dependants(routine):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from psycopg import sql
 
 from migrations_engine.catalog import read_initial_rights, read_routines
+from migrations_engine.deploy.functions.routines import MadeRoutine, Routines
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.model import RoutineState
@@ -71,6 +72,41 @@ class EarlierRoutines:
             with self._session.failures_as(FunctionDeployFailed, what=f"restoring the rights on {now.identity}"):
                 self._session.run(statement, step=_STEP, effect="restores what a migration has changed")
             self._session.log("take_back", statement.as_string(None))
+
+
+class EarlierIdentities:
+    """The identities of routines before the migrations, which may rename the types of their arguments."""
+
+    def __init__(self, routines: Routines) -> None:
+        self._routines = routines
+        self._noted: dict[int, str] = {}  # by oid
+        self._earlier: dict[str, str] = {}  # by the present identities
+
+    def note(self, identities: Iterable[str]) -> None:
+        """Note the present routines of *identities*."""
+        self._noted = {oid: identity for identity, oid in self._routines.oids(list(identities))}
+
+    def known_under(self, identities: Collection[str], made: Iterable[MadeRoutine]) -> Collection[str]:
+        """Return those of the present *identities* that belong to routines which were noted or *made*."""
+        noted = self._noted | {routine.oid: routine.identity for routine in made}
+        found = {one: noted[oid] for one, oid in self._routines.oids(list(identities)) if oid in noted}
+        self._earlier |= found
+        return found.keys()
+
+    def with_earlier(self, identities: Collection[str]) -> Collection[str]:
+        """Return *identities* with the earlier ones of routines that :meth:`known_under` has found."""
+        return {*identities, *(self._earlier[one] for one in identities if one in self._earlier)}
+
+    def retyped(self) -> list[str]:
+        """Return the present identities of noted routines of which only the types of arguments have other names."""
+        there = dict(self._routines.oids(list(self._noted.values()))) if self._noted else {}
+        others = [oid for oid, identity in self._noted.items() if there.get(identity) != oid]
+        found = self._routines.as_they_are(others) if others else []
+        return [one.identity for one in found if _name(one.identity) == _name(self._noted[one.oid])]
+
+
+def _name(identity: str) -> str:
+    return identity.partition("(")[0]
 
 
 def _restoring(now: RoutineState, then: RoutineState) -> Iterator[sql.Composed]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from migrations_engine.catalog import read_catalog
@@ -14,6 +16,8 @@ from migrations_engine.source.names import dropped_names
 from migrations_engine.source.statements import SqlStatement
 
 _VIEWS: Final = frozenset({"VIEW", "MATERIALIZED VIEW"})
+_TYPES: Final = frozenset({"TYPE", "DOMAIN", "TABLE"})
+_Address = tuple[str, str | None]  #: schema and name
 
 
 class DeclaredDependants:
@@ -30,21 +34,28 @@ class DeclaredDependants:
         return altered is not None and change is not None and self.drop(altered.table.address, change.column)
 
     def drop_for_drop(self, statement: SqlStatement) -> bool:
-        """Drop those of a column or of views that *statement* drops. Return whether there were any."""
+        """Drop those of what *statement* drops: a column, views, types or the row types of tables.
+
+        Return whether there were any.
+        """
         altered = alter_table_actions(statement)
         if altered is not None:
             (action,) = altered.actions
             return action.kind == "DROP COLUMN" and self.drop(altered.table.address, action.name)
-        views = [named.address for named in dropped_names(statement) if named.kind in _VIEWS]
-        dropped = [self.drop(view) for view in views]
+        gone = dropped_names(statement)
+        dropped = [self.drop(named.address) for named in gone if named.kind in _VIEWS]
+        dropped += [self._try(self._dependants.drop_of_type, named.address) for named in gone if named.kind in _TYPES]
         return any(dropped)
 
-    def drop(self, address: tuple[str, str | None], column: str | None = None) -> bool:
+    def drop(self, address: _Address, column: str | None = None) -> bool:
         """Drop those of a column, attribute or view. Return whether there were any, and all of them are declared."""
+        return self._try(partial(self._dependants.drop_of_relation, column=column), address)
+
+    def _try(self, drop: Callable[[Relation | Type], bool], address: _Address) -> bool:
         catalog = read_catalog(self._session.connection)
         known: list[Relation | Type] = [*catalog.relations, *catalog.types]
         item = next((one for one in known if (one.schema, one.name) == address), None)
         try:
-            return item is not None and self._dependants.drop_of_relation(item, column=column)
+            return item is not None and drop(item)
         except MigrationFailed:
             return False  # then the error of PostgreSQL for the statement is clearer

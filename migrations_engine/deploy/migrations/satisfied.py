@@ -87,8 +87,8 @@ def is_satisfied(
     """Return whether the effect of *statement*, refused with *exc*, exists already.
 
     True if it creates or adds an object that exists and that no migration of this deploy made, if it drops or renames
-    one that does not exist, if it attaches an index and another one is attached, or if a column is of the wanted kind or
-    type already.
+    one that does not exist, if it attaches an index where another one is attached, or if a column is of the wanted kind
+    or type already.
 
     :param new_tables: names of tables that were created as they are declared
     """

@@ -79,3 +79,62 @@ def test_what_is_not_declared_is_not_dropped_for_a_migration(tenant: Tenant):
     with pytest.raises(MigrationFailed, match="cannot drop column x of table a because other objects depend on it"):
         tenant.migrate(files(USERS.format("y").replace("x int, ", ""), "ALTER TABLE a DROP COLUMN x;"))
     assert tenant.rows("SELECT count(*) FROM by_hand") == [(0,)]
+
+
+VALUES = "CREATE TYPE e AS ENUM ('a', '{}'); CREATE TABLE t (s e);"
+REPLACED_TYPE = (
+    "ALTER TYPE e RENAME TO e_old; CREATE TYPE e AS ENUM ('a', 'x');"
+    "ALTER TABLE t ALTER s TYPE e USING (CASE s::text WHEN 'b' THEN 'x' ELSE s::text END)::e;"
+)
+NEW_ORDER = (
+    "CREATE TYPE other AS ENUM ('a', 'x'); ALTER TABLE t ALTER s TYPE other USING replace(s::text, 'b', 'x')::other;"
+    "DROP TYPE e; ALTER TYPE other RENAME TO e;"
+)
+WITH_TYPE = "CREATE FUNCTION f(x e) RETURNS e LANGUAGE sql AS 'SELECT x';"
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        pytest.param(WITH_TYPE, id="argument"),
+        pytest.param("CREATE FUNCTION f(x e[]) RETURNS SETOF e LANGUAGE sql AS 'SELECT unnest(x)';", id="array"),
+        pytest.param("CREATE FUNCTION f() RETURNS TABLE (s e) LANGUAGE sql AS 'SELECT * FROM t';", id="column"),
+        pytest.param("CREATE FUNCTION f() RETURNS bigint BEGIN ATOMIC SELECT count(s) FROM t; END;", id="body"),
+        pytest.param(WITH_TYPE + "CREATE VIEW v AS SELECT f(s) FROM t;", id="used by a view"),
+    ],
+)
+@pytest.mark.parametrize("migration", [REPLACED_TYPE + "DROP TYPE e_old;", NEW_ORDER], ids=["renamed", "dropped"])
+def test_a_type_that_a_migration_replaces_under_declared_functions(
+    make_database: Callable[[], str], functions: str, migration: str
+):
+    old, new = Tenant(make_database()), Tenant(make_database())
+    old.register(files(VALUES.format("b"), functions=functions))
+    old.execute("INSERT INTO t VALUES ('b')")
+    last = files(VALUES.format("x"), migration, functions=functions)
+    new.register(last)
+    assert old.migrate(last).differences == ()
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+    assert old.rows("SELECT s FROM t") == [("x",)]
+
+
+def test_a_function_that_keeps_a_renamed_type_is_replaced(tenant: Tenant):
+    tenant.register(files(VALUES.format("b"), functions=WITH_TYPE))
+    tenant.migrate(files(VALUES.format("x"), REPLACED_TYPE, functions=WITH_TYPE))
+    assert tenant.rows("SELECT proargtypes::regtype[]::text FROM pg_proc WHERE proname = 'f'") == [("[0:0]={e}",)]
+
+
+def test_a_replaced_table_under_a_function_that_returns_its_rows(tenant: Tenant):
+    functions = "CREATE FUNCTION f() RETURNS SETOF t LANGUAGE sql AS 'SELECT * FROM t';"
+    tenant.register(files("CREATE TABLE t (id int);", functions=functions))
+    tenant.execute("INSERT INTO t VALUES (1)")
+    partitioned = "CREATE TABLE t (id int) PARTITION BY RANGE (id); CREATE TABLE d PARTITION OF t DEFAULT;"
+    moving = f"ALTER TABLE t RENAME TO earlier; {partitioned} INSERT INTO t SELECT * FROM earlier; DROP TABLE earlier;"
+    assert tenant.migrate(files(partitioned, moving, functions=functions)).differences == ()
+    assert tenant.rows("SELECT id FROM f()") == [(1,)]
+
+
+def test_a_function_by_hand_keeps_a_type(tenant: Tenant):
+    tenant.register(files(VALUES.format("b")))
+    tenant.execute(WITH_TYPE)
+    with pytest.raises(MigrationFailed, match="other objects depend on it"):
+        tenant.migrate(files(VALUES.format("x"), REPLACED_TYPE + "DROP TYPE e_old;"))
