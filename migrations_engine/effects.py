@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from migrations_engine.deploy.migrations import names_given_by
 from migrations_engine.desired import DesiredSchema
@@ -11,8 +13,16 @@ from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed,
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import Change, RowNumbers
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.functions_folder import blocks_with_routines
+from migrations_engine.source.lexer import occurs
+from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
+
+_DETACHING: Final = re.compile(r"\A\s*DETACH\s+PARTITION\b", re.IGNORECASE)
+#: Changes that would take away what PostgreSQL leaves to a partition that is detached: keys, indexes, its bounds.
+_KEPT_BY_PARTITIONS: Final = frozenset({"drop_constraint", "drop_index"})
 
 
 def expected_effects(before: Catalog, complete: Catalog, pending: Sequence[SchemaFile]) -> CatalogDiff:
@@ -99,6 +109,7 @@ def differences_from_new(
         return
     forced = {change.key for change in left}
     blocks = FileIndex(blocks_with_routines(schema))  # they may create undeclared objects in new databases
+    detaching = FileIndex([file for file in schema.migrations if any(map(_detaches, script_of(file).statements))])
     given = names_given_by(schema.migrations)
     taken = {name for _, name in names_of_members(actual.relations)}
     for change in changes:
@@ -110,6 +121,8 @@ def differences_from_new(
             cause = "it was added NOT VALID, and VALIDATE CONSTRAINT was not run"
         elif (change.table, change.column) in desired.disputed:
             cause = "a migration and a declaration differ, and here what happened last stays"
+        elif change.change_type in _KEPT_BY_PARTITIONS and (files := detaching.mentioning(bare_name(change.table))):
+            cause = f"{files[-1].label} detaches the partition, which keeps it; declare it or drop it in a migration"
         elif change.change_type.startswith("rename_") and change.to_type in taken:
             cause = f"{change.to_type} is the name of another object here"
         elif _is_renamed(change, actual, given):
@@ -126,6 +139,12 @@ def differences_from_new(
         place = "here, not in a new database" if line in actual.uncovered else "not here, in a new database"
         yield f"{line}: {place}; {by_hand}"
     yield from _validated(actual, desired.fresh)
+
+
+def _detaches(statement: SqlStatement) -> bool:
+    """Return whether *statement* makes a partition a table of its own."""
+    altered = alter_table_actions(statement)
+    return altered is not None and any(occurs(_DETACHING, action.text) for action in altered.actions)
 
 
 def _is_renamed(change: Change, actual: Catalog, given: Collection[str]) -> bool:
