@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from migrations_engine.deploy.functions import advice_on_default_rights, migrated_default_rights
 from migrations_engine.diff import diff_catalogs, labels_by_use
@@ -18,35 +18,82 @@ from migrations_engine.source.script import script_of
 
 #: Missing objects of kinds that PostgreSQL wants dropped before it changes a column that they use.
 _IN_THE_WAY: Final = frozenset({"add_view", "add_rule", "add_trigger", "add_policy"})
+_NAMED_AT_MOST: Final = 5  #: differences in a sentence
 
 
 def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: Catalog) -> Iterator[str]:
-    """Yield a sentence for each declared object that the migrations leave other than declared, or absent.
+    """Yield a sentence for each declared object that a migration leaves other than declared, or absent.
 
     :param declared: what the files of types and tables make in an empty database
     :param complete: what they make there together with all migrations
     :param fresh: the final catalog of a new database
     """
     declarations = declaring_files(schema)
-    migrations = FileIndex(schema.migrations)
+    migrations = _Migrations(schema.migrations, declared)
     lasting = {change.key for change in disagreeing(declared, fresh)}
+    groups: dict[_Group, list[Change]] = {}
     for change in disagreeing(declared, complete):
-        table = bare_name(change.table)
-        declaring = declarations.declaring(table)
-        only = schema.migrations[0] if len(schema.migrations) == 1 else None
-        migration = only or migrations.changing(table, change.column)
-        if change.key not in lasting and _drops_for_change(
-            change, [migration] if migration else schema.migrations, declared
-        ):
-            continue
-        made = f"makes it {change.from_type}" if change.from_type else "drops or renames it"
-        given = (change.from_type or "none") if change.key in lasting else "what is declared"
-        sentence = (
-            f"{declaring.label if declaring else 'tables/'} declares {change.subject}{_as(change)}, "
-            f"{migration.label if migration else 'a migration'} {made}; new databases get {given}"
-        )
-        yield " ".join(sentence.split())  # definitions have several lines
+        migration, is_lasting = migrations.changing(change), change.key in lasting
+        if is_lasting or not _drops_for_change(change, [migration] if migration else schema.migrations, declared):
+            declaring = declarations.declaring(bare_name(change.table))
+            place = declaring.label if declaring else "tables/"
+            maker = migration.label if migration else "a migration"
+            group = _Group(change.table, place, maker, bool(change.from_type), is_lasting)
+            groups.setdefault(group, []).append(change)
+    for group, changes in groups.items():
+        yield " ".join(group.sentence(changes).split())  # definitions have several lines
     yield from advice_on_default_rights(schema, migrated_default_rights(schema))
+
+
+class _Group(NamedTuple):
+    """What the differences of one object have in common."""
+
+    table: str
+    declaring: str  #: label of the file
+    migration: str
+    is_there: bool  #: else the migration drops or renames it
+    is_lasting: bool  #: else new databases have it as declared
+
+    def sentence(self, changes: Sequence[Change]) -> str:
+        """Return a sentence about *changes*, with the first of them."""
+        named, more = changes[:_NAMED_AT_MOST], len(changes) - _NAMED_AT_MOST
+        rest = f" and {more} more" if more > 0 else ""
+        asked = ", ".join(f"{change.subject}{_as(change)}" for change in named)
+        made, given = "drops or renames it", "none"
+        if self.is_there and len(changes) == 1:
+            made, given = f"makes it {changes[0].from_type}", f"{changes[0].from_type}"
+        elif self.is_there:
+            made = f"makes {', '.join(f'{change.subject} {change.from_type}' for change in named)}{rest}"
+            given = f"what {self.migration} makes"
+        elif len(changes) > 1:
+            made = "drops or renames them"
+        given = given if self.is_lasting else "what is declared"
+        return f"{self.declaring} declares {asked}{rest}, {self.migration} {made}; new databases get {given}"
+
+
+class _Migrations:
+    """The migrations of a schema, and which of them seems to have made a difference."""
+
+    def __init__(self, files: Sequence[SchemaFile], declared: Catalog) -> None:
+        self._files = files
+        self._index = FileIndex(files)
+        self._declared = declared
+
+    def changing(self, change: Change) -> SchemaFile | None:
+        """Return the last migration that changes the object of *change*, or what the object follows; else None."""
+        if len(self._files) == 1:
+            return self._files[0]
+        names = [(change.table, change.column), *((other, change.column) for other in self._followed(change.table))]
+        names += [(enum.label, None) for enum in self._declared.types if f"::{enum.label}" in (change.from_type or "")]
+        found = (self._index.changing(bare_name(table), member) for table, member in names)
+        return next(filter(None, found), None)
+
+    def _followed(self, label: str) -> Iterator[str]:
+        """Yield the tables of which the table is a partition or child, or the relations that the view uses."""
+        relation = self._declared.relation_by_label.get(label)
+        for other in (*relation.parents, *relation.uses) if relation is not None else ():
+            yield other
+            yield from self._followed(other)
 
 
 def _drops_for_change(change: Change, migrations: Iterable[SchemaFile], declared: Catalog) -> bool:

@@ -212,9 +212,19 @@ class ColumnComparison:
         elif new.not_null:
             verdict = dataloss("rows without a value would be refused")
             yield self._difference("set_not_null", old, new, ("NULL", "NOT NULL"), verdict)
-        elif not any(key.kind == "p" and old.name in key.columns for key in self.sides.found.constraints):
+        elif not self._is_in_primary_key(old):
             verdict = safe("the column allows more values")
             yield self._difference("drop_not_null", old, new, ("NOT NULL", "NULL"), verdict)
+
+    def _is_in_primary_key(self, column: Column) -> bool:
+        """Return whether the primary key of the table, or of the one of which it is a partition, has *column*."""
+        relation: Relation | None = self.sides.found
+        while relation is not None:
+            if any(key.kind == "p" and column.name in key.columns for key in relation.constraints):
+                return True
+            parents = relation.parents if relation.partition_bound else ()
+            relation = next((other for other in self.relations if other.label in parents), None)
+        return False
 
     def _not_null_constraint(self, sides: ColumnSides) -> Iterator[Difference]:
         """Compare name and scope of the NOT NULL constraints, if both sides have one."""

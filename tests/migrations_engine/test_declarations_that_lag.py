@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from migrations_engine.errors import MigrationFailed
+from migrations_engine.errors import EngineError
 from tests.support.structure import structure_of
 
 from .conftest import Tenant
@@ -123,14 +123,57 @@ def test_the_declared_table_comes_back_without_the_migration(tenant: Tenant) -> 
 def test_a_declaration_that_cannot_hold_is_named_with_its_file(tenant: Tenant) -> None:
     files = {
         "types/mood.pssql": TYPE,
-        "tables/t.pssql": "CREATE TABLE t (m mood); CREATE INDEX t_m ON t (m) WHERE m = 'glad';",
+        "tables/t.pssql": "CREATE TABLE t (m mood);",
+        "functions/v.pssql": "CREATE VIEW v AS SELECT * FROM t WHERE m = 'glad';",
     }
     tenant.register(files)
-    with pytest.raises(MigrationFailed) as failure:
+    with pytest.raises(EngineError) as failure:
         tenant.migrate(files | {"migrations/1.pssql": "ALTER TYPE mood RENAME VALUE 'glad' TO 'happy';"})
-    assert failure.value.file == "tables/t.pssql"
-    refusal = 'invalid input value for enum mood: "glad"'
-    assert failure.value.message == f"tables/t.pssql: t.t_m: alter index failed: {refusal}"
+    assert failure.value.file == "functions/v.pssql"
+    assert failure.value.message == (
+        'functions/v.pssql, line 1 failed: invalid input value for enum mood: "glad"; migrations/1.pssql renames '
+        "'glad' to 'happy', so write 'happy' in functions/v.pssql"
+    )
+
+
+def test_one_warning_names_all_that_a_migration_makes_otherwise_of_a_table(tenant: Tenant) -> None:
+    columns = ("a", "b", "c", "d", "e", "f")
+    declared = f"CREATE TABLE t ({', '.join(f'{name} bigint' for name in columns)}); CREATE TABLE u (a bigint);"
+    narrowing = ", ".join(f"ALTER {name} TYPE int" for name in columns)
+    report = tenant.register(
+        {
+            "tables/t.pssql": declared,
+            "migrations/1.pssql": f"ALTER TABLE t {narrowing};",
+            "migrations/2.pssql": "ALTER TABLE u ALTER a TYPE int; ALTER TABLE t ALTER b SET DEFAULT 3;",
+        }
+    )
+    assert report.warnings == (
+        "tables/t.pssql declares t.a with type bigint, t.b with type bigint, t.c with type bigint, "
+        "t.d with type bigint, t.e with type bigint and 1 more, migrations/1.pssql makes t.a integer, t.b integer, t.c integer, t.d integer, "
+        "t.e integer and 1 more; new databases get what migrations/1.pssql makes",
+        "tables/t.pssql declares t.b without default, migrations/2.pssql makes it 3; new databases get 3",
+        "tables/t.pssql declares u.a with type bigint, migrations/2.pssql makes it integer; new databases get integer",
+    )
+
+
+def test_a_warning_names_the_migration_of_what_follows_another_object(tenant: Tenant) -> None:
+    partitioned = "CREATE TABLE p (id int, k int) PARTITION BY RANGE (k); CREATE TABLE q PARTITION OF p DEFAULT;"
+    report = tenant.register(
+        {
+            "types/mood.pssql": TYPE,
+            "tables/p.pssql": partitioned,
+            "tables/t.pssql": "CREATE TABLE t (m mood DEFAULT 'glad');",
+            "migrations/1.pssql": "ALTER TYPE mood RENAME VALUE 'glad' TO 'happy';",
+            "migrations/2.pssql": "ALTER TABLE p ALTER id SET NOT NULL;",
+            "migrations/3.pssql": "ALTER TABLE p ADD PRIMARY KEY (k);",
+        }
+    )
+    files = {sentence.partition(" declares ")[0]: sentence for sentence in report.warnings}
+    assert files.keys() == {"types/mood.pssql", "tables/t.pssql", "tables/p.pssql"}
+    assert "migrations/1.pssql makes it 'happy'::mood" in files["tables/t.pssql"]
+    assert "migrations/2.pssql makes it NOT NULL" in files["tables/p.pssql"]
+    assert "p.k" not in " ".join(report.warnings)
+    assert "q.k" not in " ".join(report.warnings)
 
 
 def test_a_comment_is_named_by_its_object(tenant: Tenant) -> None:
