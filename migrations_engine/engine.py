@@ -11,6 +11,7 @@ import psycopg
 
 from migrations_engine.catalog import read_mark
 from migrations_engine.deploy.blockers import LockWait
+from migrations_engine.deploy.migrations import with_renamed_values
 from migrations_engine.deploy.ownership import with_owners
 from migrations_engine.deploy.session import LOCK_NOT_AVAILABLE
 from migrations_engine.deploy_context import DeployContext, take_lock
@@ -50,7 +51,8 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             if sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
                 warnings += _commit_enum_values(connection, schema, options, exc)
             elif sqlstate != LOCK_NOT_AVAILABLE:
-                raise _with_notes(with_owners(exc, connection), warnings) from None
+                explained = with_renamed_values(with_owners(exc, connection), schema)
+                raise _with_notes(explained, warnings) from None
             elif not lock_wait.goes_on():
                 raise _with_notes(lock_wait.explained(exc), warnings) from exc
         except psycopg.Error as exc:

@@ -12,7 +12,7 @@ migration changed them, if their dependencies exist. Objects made only by a migr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
@@ -23,7 +23,7 @@ from migrations_engine.diff.sequences import sometimes_free, target_sequence, wi
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
 from migrations_engine.diff.target_names import names_of_members, with_free_names
 from migrations_engine.diff.target_relations import alike, target_table, target_view, users_of
-from migrations_engine.diff.target_types import target_type
+from migrations_engine.diff.target_types import naming_values, target_type, values_that_go
 from migrations_engine.diff.use_order import labels_by_use
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation
 
@@ -87,6 +87,8 @@ def _relations(sources: Sources) -> Iterator[Relation]:
     }
     readers = [user for user in sources.declared.column_users if user.kind == "view"]
     unusable = {user.name for user in readers if (user.relation, user.column) in gone}
+    renamed = naming_values(values_that_go(sources.declared, sources.complete))
+    unusable |= {view.label for view in sources.declared.relations if renamed(view.definition)}
     views = {
         label: view
         for label, versions in sorted(relations.items())
@@ -100,8 +102,9 @@ def _relations(sources: Sources) -> Iterator[Relation]:
             present[label] = migrated
     taken = names_of_members(table for label, table in present.items() if relations[label].declared is None)
     for label, relation in present.items():
-        dropped = {column for table, column in gone if table == label}
-        wanted = _without_users_of(relation, relations[label].complete, dropped) if dropped else relation
+        uses = users_of({column for table, column in gone if table == label})
+        unsuitable = [item for item in relation.attachments if uses(item) or renamed(item.definition)]
+        wanted = _without(unsuitable, relation, relations[label].complete) if unsuitable else relation
         yield with_free_names(wanted, relations[label].actual, taken) if relations[label].declared else wanted
 
 
@@ -117,11 +120,10 @@ def _as_migrated(versions: Versions[Relation]) -> Relation | None:
     return target_view(versions if versions.declared is None else replace(versions, declared=versions.complete))
 
 
-def _without_users_of(relation: Relation, complete: Relation | None, columns: Iterable[str]) -> Relation:
-    """Return *relation* with attachments that use dropped *columns* as the migrations leave them."""
-    uses = users_of(columns)
+def _without(items: Collection[Attachment], relation: Relation, complete: Relation | None) -> Relation:
+    """Return *relation* with *items* of its attachments as the migrations leave them."""
     left = complete.attachments if complete else ()
-    found = (alike(item, left) if uses(item) else item for item in relation.attachments)
+    found = (alike(item, left) if item in items else item for item in relation.attachments)
     return replace(relation, attachments=tuple(item for item in found if item is not None))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Final, TypeVar
@@ -59,8 +59,10 @@ def target_view(versions: Versions[Relation]) -> Relation | None:
     return replace(view, attachments=tuple(item for item in view.attachments if not uses(item)))
 
 
-def users_of(columns: Iterable[str]) -> Callable[[Attachment], bool]:
+def users_of(columns: Collection[str]) -> Callable[[Attachment], bool]:
     """Return a function that returns whether an attachment names one of *columns*."""
+    if not columns:
+        return lambda _: False
     names = "|".join(re.escape(name) for name in columns)
     used = re.compile(rf'(?<![\w"])(?:{names})(?![\w"])|"(?:{names})"')
     return lambda attachment: used.search(attachment.definition) is not None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +11,7 @@ from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.sources import Versions, together
 from migrations_engine.diff.target_relations import target_constraints
 from migrations_engine.diff.type_alterations import type_shape
-from migrations_engine.model import Constraint, Type
+from migrations_engine.model import Catalog, Constraint, Type
 
 _UNVALIDATED: Final = " NOT VALID"  #: at the end of the definition of a domain's check
 _PARTS_OF_DOMAINS: Final = (
@@ -30,6 +31,29 @@ def target_type(versions: Versions[Type]) -> Type | None:
     if declared.kind != "domain":
         return versions.decide(type_shape)
     return replace(declared, checks=tuple(sorted(_checks(versions))), **versions.decide_parts(_PARTS_OF_DOMAINS))
+
+
+def values_that_go(declared: Catalog, complete: Catalog) -> list[tuple[Type, str]]:
+    """Return the declared values of enums that migrations rename, each with its type."""
+    return [
+        (enum, value)
+        for enum in declared.types
+        if enum.kind == "enum" and (migrated := complete.type_by_label.get(enum.label)) is not None
+        for value in enum.values
+        if value not in migrated.values
+    ]
+
+
+def naming_values(values: Iterable[tuple[Type, str]]) -> Callable[[str | None], bool]:
+    """Return a function that returns whether a printed definition names one of *values* of enums."""
+    patterns = []
+    for enum, value in values:
+        spelled, type_ = re.escape(value.replace("'", "''")), re.escape(enum.qualified)
+        patterns += [rf"'{spelled}'::{type_}(?![\w\"])", rf"'{{(?:[^']*[,\"])?{spelled}(?:[,\"][^']*)?}}'::{type_}\[\]"]
+    if not patterns:
+        return lambda _: False
+    named = re.compile("|".join(patterns))
+    return lambda text: text is not None and named.search(text) is not None
 
 
 def _checks(versions: Versions[Type]) -> Iterator[tuple[str, str]]:

@@ -138,20 +138,20 @@ def test_a_declaration_that_cannot_hold_is_named_with_its_file(tenant: Tenant) -
 
 def test_one_warning_names_all_that_a_migration_makes_otherwise_of_a_table(tenant: Tenant) -> None:
     columns = ("a", "b", "c", "d", "e", "f")
-    declared = f"CREATE TABLE t ({', '.join(f'{name} bigint' for name in columns)}); CREATE TABLE u (a bigint);"
+    declared = f"CREATE TABLE t ({', '.join(f'{name} bigint' for name in columns)}, h int); CREATE TABLE u (a bigint);"
     narrowing = ", ".join(f"ALTER {name} TYPE int" for name in columns)
     report = tenant.register(
         {
             "tables/t.pssql": declared,
             "migrations/1.pssql": f"ALTER TABLE t {narrowing};",
-            "migrations/2.pssql": "ALTER TABLE u ALTER a TYPE int; ALTER TABLE t ALTER b SET DEFAULT 3;",
+            "migrations/2.pssql": "ALTER TABLE u ALTER a TYPE int; ALTER TABLE t ALTER h SET DEFAULT 3;",
         }
     )
     assert report.warnings == (
         "tables/t.pssql declares t.a with type bigint, t.b with type bigint, t.c with type bigint, "
-        "t.d with type bigint, t.e with type bigint and 1 more, migrations/1.pssql makes t.a integer, t.b integer, t.c integer, t.d integer, "
-        "t.e integer and 1 more; new databases get what migrations/1.pssql makes",
-        "tables/t.pssql declares t.b without default, migrations/2.pssql makes it 3; new databases get 3",
+        "t.d with type bigint, t.e with type bigint and 1 more, migrations/1.pssql makes t.a integer, t.b integer, "
+        "t.c integer, t.d integer, t.e integer and 1 more; new databases get what migrations/1.pssql makes",
+        "tables/t.pssql declares t.h without default, migrations/2.pssql makes it 3; new databases get 3",
         "tables/t.pssql declares u.a with type bigint, migrations/2.pssql makes it integer; new databases get integer",
     )
 

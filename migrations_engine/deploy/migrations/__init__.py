@@ -2,7 +2,7 @@
 
 from migrations_engine.deploy.migrations.history import pending_migrations
 from migrations_engine.deploy.migrations.renamed_names import RenamedNames
-from migrations_engine.deploy.migrations.renames import names_given_by, with_earlier_values
+from migrations_engine.deploy.migrations.renames import names_given_by, with_earlier_values, with_renamed_values
 from migrations_engine.deploy.migrations.runner import (
     MigrationRunner,
     TransactionGroup,
@@ -19,4 +19,5 @@ __all__ = [
     "pending_migrations",
     "runs_outside_transaction",
     "with_earlier_values",
+    "with_renamed_values",
 ]

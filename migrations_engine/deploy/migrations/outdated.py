@@ -66,6 +66,7 @@ class History:
     def __init__(self, files: Sequence[SchemaFile] = (), declared: Catalog = _EMPTY, before: Catalog = _EMPTY) -> None:
         self._files = files
         self.new_names = names_of(declared) - names_of(before)
+        self._new_enums = [type_ for type_ in declared.types if type_.name in self.new_names]
         #: Names of the tables that are declared and were not there before, also those that migrations rename to them.
         there = {table.name for table in before.relations}
         self.new_tables = {table.name for table in declared.relations} - there
@@ -122,7 +123,7 @@ class History:
         """Return whether *statement*, refused with *exc*, is about what later ones or the declarations replace."""
         if exc.sqlstate == IN_USE:
             return self._drops_what_is_new(statement)
-        if self._is_declared_otherwise(file, statement, exc):
+        if self._is_declared_otherwise(file, statement, exc) or self._renames_declared_value(statement):
             return True
         later = [*self.after(file, statement)]
         if does_not_fit_types(exc) and not is_insert_of_values(statement) and self._retyped(statement, exc, later):
@@ -141,14 +142,18 @@ class History:
             return True
         return does_not_fit_types(exc) and self._changes_type_of_new(statement)
 
+    def _renames_declared_value(self, statement: SqlStatement) -> bool:
+        """Return whether *statement* renames a value of a new enum that is declared with both names."""
+        renamed = rename_of(statement)
+        if renamed is None:
+            return False
+        names = {renamed.old_name, renamed.later_name}
+        return any(enum.name == renamed.owner and names <= {*enum.values} for enum in self._new_enums)
+
     def _changes_type_of_new(self, statement: SqlStatement) -> bool:
         """Return whether *statement* changes the type of a column of a new table."""
         altered = alter_table_actions(statement)
-        return (
-            altered is not None
-            and altered.table.name in self.new_tables
-            and type_change(altered.actions[0]) is not None
-        )
+        return altered is not None and altered.table.name in self.new_tables and bool(type_change(altered.actions[0]))
 
     def _retyped(self, statement: SqlStatement, exc: psycopg.Error, later: Sequence[SqlStatement]) -> bool:
         """Return whether *statement* uses a column of a new table whose type one of the *later* statements changes."""

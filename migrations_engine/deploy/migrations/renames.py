@@ -7,22 +7,26 @@ renames them again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import MigrationFailed
+from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog
-from migrations_engine.schema import SchemaFile
+from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.attribution import FileIndex, mentions_name
 from migrations_engine.source.lexer import content_of
 from migrations_engine.source.names import Cursor, ObjectName
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
+E = TypeVar("E", bound=EngineError)
+_INVALID_VALUE: Final = "22P02"
 MEMBER: Final = "MEMBER"  #: the kind of a column, attribute, constraint, value, trigger or policy
 #: Kinds after ALTER whose objects have a name of their own, the longer before the shorter.
 _KINDS: Final = {
@@ -106,6 +110,34 @@ def with_earlier_values(declared: Catalog, actual: Catalog, migrations: Sequence
                 types[address] = replace(enum, values=earlier)
     changed = tuple(types.get((type_.schema, type_.name), type_) for type_ in declared.types)
     return declared if changed == declared.types else replace(declared, types=changed, text=None)
+
+
+def with_renamed_values(error: E, schema: Schema) -> E:
+    """Return *error*; if a file has a value of an enum that a migration renames, with the name that it should have."""
+    if error.server is None or error.server.sqlstate != _INVALID_VALUE:
+        return error
+    refused, advice = error.server.message, ""
+    for file in schema.migrations:
+        for renamed in filter(None, map(rename_of, script_of(file).statements)):
+            if not renamed.is_value or renamed.owner is None or not mentions_name(refused, renamed.owner):
+                continue
+            old, new = renamed.old_name, renamed.later_name
+            if _ends_with(refused, old):
+                refused = refused.replace(old, new)  # a later migration may rename it again
+                advice = f"{file.label} renames '{old}' to '{new}', so write '{new}' in {error.file or 'the schema'}"
+            elif _ends_with(refused, new) and not advice:
+                declaring = FileIndex((*schema.types, *schema.tables)).declaring(renamed.owner)
+                place = declaring.label if declaring else "the declaration"
+                advice = f"{file.label} renames '{old}' to '{new}', so write '{new}' instead of '{old}' in {place}"
+    if advice:
+        error.message = f"{error.message}; {advice}"
+        error.args = (error.message,)
+    return error
+
+
+def _ends_with(message: str, value: str) -> bool:
+    """Return whether *message* names *value* at its end, in quotes of any language."""
+    return re.search(rf"(?<!\w){re.escape(value)}\W*$", message) is not None
 
 
 def rename_of(statement: SqlStatement) -> Rename | None:
