@@ -12,7 +12,7 @@ from migrations_engine.deploy.ddl import Alteration, alterations
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.deploy.stored_results import CHANGED_IN_PLACE, renew_stored_results
+from migrations_engine.deploy.stored_results import CHANGED_IN_PLACE, computed_by, renew_stored_results
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DatabaseObject
@@ -96,10 +96,10 @@ class ChangeRunner:
         return refused
 
     def _renew_stored_results(self, diff: CatalogDiff) -> None:
-        """Renew the stored results of the objects that *diff* has changed in place."""
+        """Renew the stored results of the objects that *diff* has changed in place, before columns and constraints."""
         changed = [item.found for item in diff.changes if item.wanted is not None]
         objects = [found for found in changed if isinstance(found, DatabaseObject) and found.kind in CHANGED_IN_PLACE]
-        renew_stored_results(self._session, objects=objects)
+        renew_stored_results(self._session, objects=objects, computed={*computed_by(diff)})
 
     def _attempt(self, diff: CatalogDiff, alteration: Alteration) -> MigrationFailed | None:
         """Run a statement, after dropping what uses its subject if need be, and return its failure if it is refused."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from psycopg import sql
 
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.diff import CatalogDiff, spellings
 from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.model import DatabaseObject
 from migrations_engine.queries import load_queries
@@ -15,6 +16,17 @@ from migrations_engine.queries import load_queries
 _QUERIES: Final = load_queries(__package__)
 #: Kinds of objects that can change while others use them.
 CHANGED_IN_PLACE: Final = frozenset({"text search configuration", "text search dictionary"})
+_COMPUTING: Final = frozenset({"add_column", "alter_column_generated", "remake_generated_column"})
+_CHECKING: Final = frozenset({"add_constraint", "alter_constraint", "validate_constraint"})
+
+
+def computed_by(diff: CatalogDiff) -> Iterator[str]:
+    """Yield the columns and constraints that *diff* computes or checks for all rows, as PostgreSQL describes them."""
+    for item in diff.changes:
+        if item.change_type in _COMPUTING:
+            yield from (f"the generated column {item.table}.{name}" for name in spellings(item.name or ""))
+        elif item.change_type in _CHECKING:
+            yield f"constraint {item.name} on table {item.table}"
 
 
 def renew_stored_results(
@@ -22,11 +34,13 @@ def renew_stored_results(
     *,
     routines: Sequence[int] = (),
     objects: Sequence[DatabaseObject] = (),
+    computed: Collection[str] = (),
     error_class: type[EngineError] = MigrationFailed,
 ) -> None:
     """Rebuild the indexes that store results of changed objects, and warn about other stored results.
 
     :param routines: changed routines, by oid
+    :param computed: what was computed or checked for all rows after the change, see :func:`computed_by`
     :raises EngineError: of *error_class*: PostgreSQL refused it, because a unique index would have a key twice
     """
     if not routines and not objects:
@@ -40,7 +54,7 @@ def renew_stored_results(
                     step="functions" if routines else "tables",
                     effect=f"{changed} has changed",
                 )
-        else:
+        elif user not in computed:
             session.warnings.append(
                 f"{changed} has changed, and {user} uses it: PostgreSQL computes or checks it only for rows that are "
                 "written from now on; a migration of a later deploy can do it for all rows, if it sets the columns "

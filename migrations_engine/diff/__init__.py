@@ -1,7 +1,7 @@
 """The differences between two catalogs. Pure functions that accept every catalog."""
 
 from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
-from migrations_engine.diff.comments import is_on, parts_without
+from migrations_engine.diff.comments import is_on, parts_without, spellings
 from migrations_engine.diff.difference import Difference, Subject, Verdict
 from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.objects import change_type
@@ -30,6 +30,7 @@ __all__ = [
     "names_of_members",
     "parts_without",
     "replayable",
+    "spellings",
     "target_catalog",
     "with_new_names",
     "without_casts",
