@@ -818,7 +818,8 @@ SELECT set_config('statement_timeout', %(timeout)s, true), set_config('transacti
        set_config('row_security', 'off', true)
 
 -- name: names
--- The names of tables, views, their columns and members, sequences and types, with a key that a rename does not change.
+-- The names of tables, views, their columns and members, sequences, types and values of enums, with a key that a rename
+-- does not change.
 SELECT object.key, CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(object.name),
        n.nspname, object.name, object.columns, object.members
 FROM (
@@ -839,7 +840,8 @@ FROM (
     SELECT 'sequence ' || c.oid, c.relnamespace, c.relname, '{}', '{}'
     FROM pg_catalog.pg_class AS c WHERE c.relkind = 'S' AND c.oid >= 16384
     UNION ALL
-    SELECT 'type ' || t.oid, t.typnamespace, t.typname, '{}', '{}'
+    SELECT 'type ' || t.oid, t.typnamespace, t.typname,
+           (SELECT coalesce(json_object_agg(v.oid, v.enumlabel), '{}') FROM pg_catalog.pg_enum AS v WHERE v.enumtypid = t.oid), '{}'
     FROM pg_catalog.pg_type AS t WHERE t.typtype IN ('e', 'd', 'r') AND t.oid >= 16384
 ) AS object
 JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace

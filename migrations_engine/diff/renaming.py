@@ -10,7 +10,17 @@ from typing import Final, TypeAlias, TypeVar
 
 from migrations_engine.diff.comments import spellings
 from migrations_engine.diff.target import without_gone
-from migrations_engine.model import Attachment, Catalog, Column, Constraint, Names, ObjectNames, Privilege, Relation
+from migrations_engine.model import (
+    Attachment,
+    Catalog,
+    Column,
+    Constraint,
+    Names,
+    ObjectNames,
+    Privilege,
+    Relation,
+    Type,
+)
 
 Comment: TypeAlias = tuple[str, str, str]
 M = TypeVar("M", Constraint, Attachment)
@@ -42,12 +52,7 @@ def with_new_names(before: Catalog, then: Names, now: Names, after: Catalog) -> 
             spelling.of_relation(renamed[relation.label].of(relation) if relation.label in renamed else relation, after)
             for relation in (_with_parents(relation, renamed) for relation in relations)
         ),
-        types=tuple(
-            replace(type_, label=pair.new.label, schema=pair.new.schema, name=pair.new.name)
-            if (pair := renamed.get(type_.label))
-            else type_
-            for type_ in before.types
-        ),
+        types=tuple(pair.of_type(type_) if (pair := renamed.get(type_.label)) else type_ for type_ in before.types),
         sequences=tuple(
             replace(sequence, label=pair.new.label, schema=pair.new.schema, name=pair.new.name)
             if (pair := renamed.get(sequence.label))
@@ -137,6 +142,11 @@ class _Renaming:
                 for item in relation.attachments
             ),
         )
+
+    def of_type(self, type_: Type) -> Type:
+        """Return *type_* with its new name, and those of its values."""
+        values = tuple(self._columns.get(value, value) for value in type_.values)
+        return replace(type_, label=self.new.label, schema=self.new.schema, name=self.new.name, values=values)
 
     def of_privilege(self, privilege: Privilege) -> Privilege:
         """Return *privilege* with the new names."""

@@ -81,12 +81,12 @@ class RoutineState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectNames:
-    """The name of a table or type at some time, and the names of a table's columns and members."""
+    """The name of a table or type at some time, and the names of its columns or values, and of its members."""
 
     label: str
     schema: str
     name: str
-    columns: Mapping[str, str]  #: by number
+    columns: Mapping[str, str]  #: by number; the values of an enum by oid
     members: Mapping[str, str]  #: by kind and oid: constraints, indexes, triggers, rules, policies and statistics
 
     @property
