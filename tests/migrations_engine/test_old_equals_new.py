@@ -350,9 +350,9 @@ HISTORIES = (
             ),
         ),
         told=(
-            MADE.format("t.i as USING btree (a)", "drops or renames it", "what is declared"),
-            "declares t.g as",
-            "declares t.p as",
+            "declares t.i as USING btree (a), t.g as CREATE TRIGGER",
+            ", t.p as CREATE POLICY",
+            "migrations/001.pssql drops or renames them; new databases get what is declared",
         ),
     ),
     History(
@@ -412,7 +412,7 @@ HISTORIES = (
             tables(T + "CREATE TABLE u (a int);", "ALTER TABLE t ALTER a TYPE bigint, ALTER a SET NOT NULL, DROP b;"),
         ),
         told=(
-            MADE.format("t.a with type integer", "makes it bigint", "bigint"),
+            "t.a with type integer, t.a with not null NULL, migrations/001.pssql makes t.a bigint, t.a NOT NULL;",
             MADE.format("t.b as text", "drops or renames it", "none"),
         ),
     ),
