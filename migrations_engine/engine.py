@@ -51,8 +51,7 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             if sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
                 warnings += _commit_enum_values(connection, schema, options, exc)
             elif sqlstate != LOCK_NOT_AVAILABLE:
-                explained = with_renamed_values(with_owners(exc, connection), schema)
-                raise _with_notes(explained, warnings) from None
+                raise _with_notes(with_renamed_values(with_owners(exc, connection), schema), warnings) from None
             elif not lock_wait.goes_on():
                 raise _with_notes(lock_wait.explained(exc), warnings) from exc
         except psycopg.Error as exc:

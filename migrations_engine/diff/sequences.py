@@ -96,7 +96,12 @@ def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
     """Return the verdict for changed options: PostgreSQL refuses a range that does not include the last number."""
     if new.minimum <= old.minimum and new.maximum >= old.maximum:
         return safe("it applies only to numbers that are drawn later")
-    return unless_refused("the last number of the sequence may be out of the new range")
+    as_type = f" AS {new.type}" if new.type != old.type else ""
+    numbers = f"MINVALUE {new.minimum} MAXVALUE {new.maximum} START {new.start} RESTART"
+    return unless_refused(
+        f"the last number of the sequence may be out of the range {new.minimum} to {new.maximum}; "
+        f"a migration can begin anew: ALTER SEQUENCE {old.label}{as_type} {numbers}"
+    )
 
 
 def position_outside(found: Sequence, wanted: Sequence) -> sql.Composed:

@@ -51,12 +51,12 @@ REFUSALS = {
         },
     ),
     "a sequence with a smaller range": Refusal(
-        advice="use a migration: ALTER SEQUENCE s AS integer MINVALUE 1 MAXVALUE 1000",
-        before={"tables/t.pssql": "CREATE SEQUENCE s;"},
+        advice="a migration can begin anew: ALTER SEQUENCE s AS integer MINVALUE 1 MAXVALUE 1000 START 1 RESTART",
+        before={"tables/t.pssql": "CREATE SEQUENCE s START 2000;"},
         refused={"tables/t.pssql": "CREATE SEQUENCE s AS int MAXVALUE 1000;"},
         advised={
             "tables/t.pssql": "CREATE SEQUENCE s AS int MAXVALUE 1000;",
-            "migrations/001.pssql": "ALTER SEQUENCE s AS integer MINVALUE 1 MAXVALUE 1000;",
+            "migrations/001.pssql": "ALTER SEQUENCE s AS integer MINVALUE 1 MAXVALUE 1000 START 1 RESTART;",
         },
     ),
     "tables that refer to each other": Refusal(

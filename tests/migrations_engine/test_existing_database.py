@@ -237,8 +237,9 @@ def test_changed_default_rights_on_functions_are_named(tenant, make_database):
     tenant.register(table("a int") | {"functions/f.pssql": function})
     changed = table("a int", "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;")
     (warning,) = tenant.migrate(changed | {"functions/f.pssql": function}).warnings
-    assert "GRANT and REVOKE statements about the functions in functions/ make them alike" in warning
-    advised = changed | {"functions/f.pssql": function + "REVOKE EXECUTE ON FUNCTION f() FROM PUBLIC;"}
+    assert "set the rights ON ALL ROUTINES IN SCHEMA in a file of functions/" in warning
+    rights = "REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;"
+    advised = changed | {"functions/f.pssql": function + rights}
     assert tenant.migrate(advised).warnings == ()
     fresh = Tenant(make_database())
     fresh.register(advised)

@@ -567,7 +567,7 @@ HISTORIES = (
                 "DROP VIEW v; ALTER TABLE t DROP COLUMN b;",
             ),
         ),
-        told=(MADE.format("t.b as text", "drops or renames it", "none"),),
+        told=("declares t.b as text, t.t_b_check as CHECK", "drops or renames them; new databases get none"),
         listed=("t.b drop_column 0 migrations/001.pssql",),
     ),
     History(
