@@ -3,8 +3,8 @@
 from gateway.pools.connection import CountedConnection
 from gateway.pools.connection_registry import ConnectionRegistry, Lease
 from gateway.pools.occupancy import Occupancy, PoolStatistics
+from gateway.pools.options import PoolOptions
 from gateway.pools.table import database_key
-from gateway.pools.worker_pools import PoolOptions
 
 __all__ = [
     "ConnectionRegistry",

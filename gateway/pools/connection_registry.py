@@ -9,9 +9,10 @@ from types import TracebackType
 from gateway.errors import ConnectionFailed
 from gateway.pools.connection import CountedConnection
 from gateway.pools.occupancy import Occupancy, PoolStatistics
+from gateway.pools.options import PoolOptions
 from gateway.pools.pool import TenantPool
 from gateway.pools.table import database_key
-from gateway.pools.worker_pools import PoolOptions, WorkerPools
+from gateway.pools.worker_pools import WorkerPools
 from gateway.steps import Steps, run
 
 
