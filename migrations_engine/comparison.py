@@ -68,7 +68,7 @@ class Comparison:
         self._changes = ChangeRunner(session, self._dependants, functions.deploy_early, declaring)
         self._pending_files = FileIndex(situation.pending)
         self._target: Catalog | None = None  #: decided when the migrations have run
-        self._added_early = False
+        self._tried_early: set[tuple[str | None, ...]] = set()
         self._expected: RowNumbers = {}  #: the rows at risk of the effects that the migrations seem to have
         self._effects: tuple[Effect, ...] = ()
         self._judgement = Judgement(session, situation.schema, situation.accepted, force=situation.force)
@@ -133,19 +133,20 @@ class Comparison:
         self._judgement.refuse(replace(diff, changes=left).validation())
 
     def add_early(self, _: psycopg.Error) -> bool:
-        """Add functions, or once newly declared objects, before a migration that needs them.
+        """Add functions, or newly declared objects, before a migration that needs them.
 
-        Return whether there were any.
+        Each is tried once. Return whether there were any.
         """
         if self._functions.deploy_early():
             return True
-        if self._added_early:
-            return False
-        self._added_early = True
         diff = self._early_difference()
+        keys = {item.as_change().key for item in diff.changes}
+        if keys <= self._tried_early:
+            return False
+        self._tried_early |= keys
         self._add(diff, early=True)
         reserve_numbers(self._session, self._situation.schema.seeders, self._situation.pending)
-        return bool(diff)
+        return True
 
     def list_migrations(self, before: Catalog, actual: Catalog) -> None:
         """Add the effects of the migrations to the validation.

@@ -105,6 +105,14 @@ SKIPPED = {
         ),
         rows="SELECT * FROM u ORDER BY id",
     ),
+    "a column is added to a table that a migration creates and renames": Skipped(
+        releases=(
+            (t(", x int"), "UPDATE t SET x = 1;"),
+            (t(", x int") + n("v"), f"{n('u')} INSERT INTO u (b) VALUES ('k'); ALTER TABLE u RENAME TO v;"),
+            (t(", x int") + n("v", ", c int"), "UPDATE v SET c = 7;"),
+        ),
+        rows="SELECT x, v.* FROM t, v",
+    ),
     "a column is filled and gets another type": Skipped(
         releases=(
             (t(", n text"), ""),
