@@ -4,7 +4,8 @@
 SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
        concat_ws('.', nullif(c.relnamespace::regnamespace::text, 'public'), c.relname) AS label,
        (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-                                          'category', t.typcategory, 'generated', a.attgenerated <> '')
+                                          'category', t.typcategory, 'required',
+                                          a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL)
                         ORDER BY a.attnum)
           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,

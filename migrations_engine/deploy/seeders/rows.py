@@ -37,10 +37,18 @@ class SeededTable:
     oid: int
     name: str  #: quoted for SQL
     label: str  #: for messages: without quotes and without ``public.``
-    columns: list[dict[str, Any]]  #: name, type, category; in order, generated ones left out
+    columns: list[dict[str, Any]]  #: in order: name, type, category, whether it is required
     keys: list[list[str]]  #: column names of each unique index without expressions, the primary key first
     needs: list[int]  #: oids of the other tables that its foreign keys refer to
     has_triggers: bool
+
+    def unfilled_by(self, insert: Insert) -> list[str]:
+        """Return the columns that need a value and get none from *insert*. A trigger may fill them."""
+        if insert.columns is None or self.has_triggers:
+            return []
+        return [
+            column["name"] for column in self.columns if column["required"] and column["name"] not in insert.columns
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

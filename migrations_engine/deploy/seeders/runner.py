@@ -98,6 +98,8 @@ class Seeders:
     def validate(self) -> tuple[SeederValidation, ...]:
         """Look up all rows that the seeders define, and return the counts by table.
 
+        Warn of rows that a new database would refuse.
+
         :raises MigrationFailed: a seeder's query cannot be run
         """
         totals: dict[str, RowCount] = {}
@@ -107,12 +109,20 @@ class Seeders:
             for table, inserts in _by_table(self._inserts(file)).values():
                 with self._session.failures_as(file=file):
                     count = self._counter.count(inserts, table, altered=_alters(file))
+                self._warn_of_unfilled(file, table, inserts[0])
                 named = replace(count, missing=tuple(f"{row} ({file.label})" for row in count.missing))
                 totals[table.label] = totals.get(table.label, RowCount()) + named
         return tuple(
             SeederValidation(table=name, expected=count.expected, found=count.found, missing=count.missing)
             for name, count in sorted(totals.items())
         )
+
+    def _warn_of_unfilled(self, file: SchemaFile, table: SeededTable, insert: Insert) -> None:
+        place = f"{file.label}, line {insert.statement.start_line}"
+        reason = "no value, which is NOT NULL without a default; a new database refuses it"
+        self._session.warnings += [
+            f"{place} gives {table.label}.{column} {reason}" for column in table.unfilled_by(insert)
+        ]
 
     def _filling(self, file: SchemaFile) -> Filling:
         """Return the tables that a file fills, and those that should be filled before it."""

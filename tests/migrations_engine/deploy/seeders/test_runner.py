@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from migrations_engine import MigrationFailed
+from tests.migrations_engine.conftest import Tenant, files
 
 ROLES = {
     "tables/roles.pssql": "CREATE TABLE roles"
@@ -312,3 +313,14 @@ def test_a_row_that_a_trigger_changed_is_not_missing(tenant, seeder):
         tenant.execute("DELETE FROM loose; DELETE FROM stamped")
         with pytest.raises(MigrationFailed, match="1 of 1 rows"):
             tenant.migrate(files)
+
+
+def test_a_seeder_that_does_not_fill_a_new_column_is_named(tenant, make_database):
+    seeder = "INSERT INTO t (id) VALUES (1);"
+    table = "CREATE TABLE t (id int PRIMARY KEY{});"
+    tenant.register(files(table.format(""), seeders=seeder))
+    last = files(table.format(", a int NOT NULL"), "UPDATE t SET a = id;", seeders=seeder)
+    (warning,) = tenant.migrate(last).warnings
+    assert "seeders/x.pssql, line 1 gives t.a no value, which is NOT NULL without a default" in warning
+    with pytest.raises(MigrationFailed, match="null value in column"):
+        Tenant(make_database()).register(last)
