@@ -50,7 +50,8 @@ def databases(connections, platform, superuser) -> Iterator[list[ManagedDatabase
 def test_a_copy_that_another_gateway_is_making_takes_space(make_copies, databases, admin, postgres_url) -> None:
     ((taken,),) = admin.execute(COPIED_BYTES, [COPIES]).fetchall()  # by other tests
     ((size,),) = admin.execute("SELECT pg_database_size(%s)", [databases[0].name]).fetchall()
-    one, other = (make_copies(most_bytes=taken + size * 3 // 2) for _ in range(2))
+    most = taken + size * 3 // 2
+    one, other = (make_copies(most_bytes=most, keep_seconds=10**6) for _ in range(2))  # those of others stay
     first, second = databases
     with ThreadPoolExecutor() as threads:
         with psycopg.connect(make_conninfo(postgres_url, dbname=first.name)):  # for which its copying waits
