@@ -51,20 +51,17 @@ class Waiter(WaitingClient[CT]):
 
     def set(self, conn: CT) -> bool:
         """Pass a connection to the waiter. Return whether it was accepted."""
-        with self._lock:
-            if self.conn is not None or self.error is not None:
-                return False
-            self.conn = conn
-            self._wake_thread()
-        self._report()
-        return True
+        return self._end(conn, None)
 
     def fail(self, error: Exception) -> bool:
         """End the wait with *error*. Return whether it was accepted."""
+        return self._end(None, error)
+
+    def _end(self, conn: CT | None, error: Exception | None) -> bool:
         with self._lock:
             if self.conn is not None or self.error is not None:
                 return False
-            self.error = error
+            self.conn, self.error = conn, error
             self._wake_thread()
         self._report()
         return True
