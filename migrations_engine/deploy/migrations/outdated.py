@@ -65,12 +65,13 @@ class History:
         there = {table.name for table in before.relations}
         self.new_tables = {table.name for table in declared.relations} - there
         #: Columns that are new to their tables, each with the name of the table.
-        self._new_columns = _columns(declared) - _columns(before)
+        columns = _columns(before)
+        self._new_columns = _columns(declared) - columns
         for _, _, renamed in reversed(self.renames):
             if renamed.kind != MEMBER and renamed.later_name in self.new_tables:
                 self.new_tables |= {renamed.old_name} - there
             elif (renamed.owner, renamed.later_name) in self._new_columns:
-                self._new_columns |= {(renamed.owner, renamed.old_name)} - _columns(before)
+                self._new_columns |= {(renamed.owner, renamed.old_name)} - columns
 
     def is_last(self, file: SchemaFile) -> bool:
         """Return whether *file* is the last migration."""
