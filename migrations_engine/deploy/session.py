@@ -138,6 +138,14 @@ class DeploySession:
         if self.recording is not None:
             self.recording.add(self.connection, statement, parameters)
 
+    def has_rows(self, table: sql.Composable) -> bool:
+        """Return whether *table*, a quoted name, has rows.
+
+        :raises psycopg.Error: it does not exist
+        """
+        row = self.query(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(table)).fetchone()
+        return row is not None and bool(row[0])
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Run the block in a savepoint. If it raises, its changes and records are undone, and the deploy can go on."""

@@ -127,7 +127,7 @@ class EarlierColumns:
             table = (found.schema, found.table)
             if self._query("table_without_column", table, found.column).fetchone() is None:
                 continue
-            if changes_rows(statement) and not self._has_rows(table):
+            if changes_rows(statement) and not self._session.has_rows(sql.Identifier(*table)):
                 continue
             self._alter(table, join("ADD COLUMN", sql.Identifier(found.column), _TEXT))
             oid, number, _, _ = self._query("plain_column", table, found.column).fetchall()[0]
@@ -205,10 +205,6 @@ class EarlierColumns:
                 schema, table, name = row
                 found.append((column, (schema, table), name))
         return found
-
-    def _has_rows(self, table: tuple[str, str]) -> bool:
-        row = self._session.query(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(*table))).fetchone()
-        return row is not None and bool(row[0])
 
     def _query(self, name: str, table: tuple[str, str], column: str) -> psycopg.Cursor[Any]:
         return self._session.query(_QUERIES[name], {"schema": table[0], "table": table[1], "column": column})

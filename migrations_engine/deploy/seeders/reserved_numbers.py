@@ -10,21 +10,17 @@ import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.numbers import move_sequences_of
+from migrations_engine.deploy.seeders.rows import joined
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.insert import Insert, insert_of
-from migrations_engine.source.names import insert_target
+from migrations_engine.source.names import ObjectName, insert_target
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
 _NAME: Final = "_stonescriptdb_gateway_numbers"
 _COPY: Final = sql.Identifier("pg_temp", _NAME)
-_COPYING: Final = (
-    "CREATE TEMPORARY TABLE {name} AS SELECT * FROM {table} LIMIT 0",
-    "{before} INSERT INTO {copy} {columns} {rows}",
-    "DELETE FROM {copy} WHERE EXISTS (SELECT FROM {table})",
-)
 
 
 def reserve_numbers(session: DeploySession, seeders: Sequence[SchemaFile], migrations: Sequence[SchemaFile]) -> None:
@@ -34,27 +30,30 @@ def reserve_numbers(session: DeploySession, seeders: Sequence[SchemaFile], migra
     get that of a seeder's row, which then counts as present. What PostgreSQL refuses reserves nothing.
     """
     filled = {target.table.address for target in map(insert_target, _statements(migrations)) if target is not None}
+    inserts: dict[ObjectName, list[Insert]] = {}
     for insert in filter(None, map(insert_of, _statements(seeders) if filled else ())):
         if insert.target.address in filled and not insert.writes:
-            with suppress(psycopg.Error, MigrationFailed), session.undone():
-                _copy(session, insert)
-                move_sequences_of(session, insert.target, rows=_COPY)
+            inserts.setdefault(insert.target, []).append(insert)
+    for target, found in inserts.items():
+        table = sql.Identifier(*target.address)
+        with suppress(psycopg.Error, MigrationFailed), session.undone():
+            if not session.has_rows(table):
+                _copy(session, table, found)
+                move_sequences_of(session, target, rows=_COPY)
 
 
 def _statements(files: Iterable[SchemaFile]) -> Iterable[SqlStatement]:
     return (statement for file in files for statement in script_of(file).statements)
 
 
-def _copy(session: DeploySession, insert: Insert) -> None:
-    """Insert into a copy of the table. If the table has rows, the copy is empty."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, insert.columns or ()))
-    parts = {
-        "table": sql.Identifier(*insert.target.address),
-        "name": sql.Identifier(_NAME),
-        "copy": _COPY,
-        "columns": sql.SQL("({})").format(columns) if insert.columns is not None else sql.SQL(""),
-        "before": sql.SQL(insert.before),
-        "rows": sql.SQL(insert.source),
-    }
-    for statement in _COPYING:
-        session.query(sql.SQL(statement).format(**parts))
+def _copy(session: DeploySession, table: sql.Identifier, inserts: Sequence[Insert]) -> None:
+    """Insert into a copy of the table, which is not there yet."""
+    session.query(sql.SQL("CREATE TEMPORARY TABLE {} AS SELECT * FROM {} LIMIT 0").format(sql.Identifier(_NAME), table))
+    whole = joined(inserts)
+    for insert in inserts if whole is None else [whole]:
+        columns = sql.SQL(", ").join(map(sql.Identifier, insert.columns or ()))
+        given = sql.SQL("({})").format(columns) if insert.columns is not None else sql.SQL("")
+        with suppress(psycopg.Error), session.savepoint():
+            session.query(
+                sql.SQL("{} INSERT INTO {} {} {}").format(sql.SQL(insert.before), _COPY, given, sql.SQL(insert.source))
+            )

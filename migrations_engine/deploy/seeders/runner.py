@@ -80,7 +80,8 @@ class Seeders:
         only = set(made or ()) if only_made and made is not None and not add_missing else None
         files = [file for file in ordered if only is None or targets[file].keys() & only]
         tables = {name: table for file in files for name, table in targets[file].items()}
-        empty = {name for name in tables if (only is None or name in only) and self._is_empty(name)}
+        possible = {name for name in tables if only is None or name in only}
+        empty = {name for name in possible if not self._session.has_rows(sql.SQL(name))}
         begun = {name for name in tables.keys() - empty if made is None or name in made}
         fill = _Fill(empty=empty, begun=begun, added_to=tables.keys() - empty if add_missing else begun)
         results: dict[SchemaFile, list[SeederResult]] = {}
@@ -149,10 +150,6 @@ class Seeders:
                 )
             found.append((table, insert))
         return found
-
-    def _is_empty(self, table: str) -> bool:
-        row = self._session.query(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.SQL(table))).fetchone()
-        return row is not None and bool(row[0])
 
     def _run_file(self, file: SchemaFile, fill: _Fill, *, first_deploy: bool) -> list[SeederResult]:
         inserts = {insert.statement: (table, insert) for table, insert in self._inserts(file)}
