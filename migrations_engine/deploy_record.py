@@ -139,9 +139,15 @@ def last_desired_schema(records: Records, state: DeployState) -> DesiredSchema |
     return DesiredSchema(
         declared=declared,
         complete=complete,
-        routines=tuple(RoutineState(**{**one, "rights": tuple(one["rights"])}) for one in routines),
+        routines=tuple(map(_routine, routines)),
         warnings=tuple(state.last["warnings"]),
     )
+
+
+def _routine(recorded: dict[str, Any]) -> RoutineState:
+    """Return the routine of *recorded*, in which earlier versions had "rights"."""
+    privileges = recorded.pop("privileges", None) or recorded.pop("rights", ())
+    return RoutineState(**recorded, privileges=tuple(privileges))
 
 
 def accepted_changes(state: DeployState) -> tuple[Change, ...]:

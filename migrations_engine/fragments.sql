@@ -24,10 +24,10 @@ UNION ALL SELECT tableoid, oid, lanowner FROM pg_catalog.pg_language
 UNION ALL SELECT tableoid, oid, pubowner FROM pg_catalog.pg_publication
 UNION ALL SELECT tableoid, oid, evtowner FROM pg_catalog.pg_event_trigger
 
--- name: rights_on_routine
--- Statements without their object, for the rights x.acl on a routine of x.owner that differ from PostgreSQL's own defaults.
-ARRAY(SELECT concat(rights.verb, ' ', rights.privilege_type, ' ', rights.preposition, ' ', CASE rights.grantee
-                        WHEN 0 THEN 'PUBLIC' WHEN x.owner THEN 'its owner' ELSE pg_get_userbyid(rights.grantee) END)
+-- name: privileges_on_routine
+-- Statements without their object, for the privileges x.acl on a routine of x.owner that differ from the defaults of PostgreSQL.
+ARRAY(SELECT concat(change.verb, ' ', change.privilege_type, ' ', change.preposition, ' ', CASE change.grantee
+                        WHEN 0 THEN 'PUBLIC' WHEN x.owner THEN 'its owner' ELSE pg_get_userbyid(change.grantee) END)
       FROM (
           SELECT 'GRANT' AS verb, 'TO' AS preposition, given.* FROM (
               SELECT grantee, privilege_type FROM aclexplode(x.acl)
@@ -36,4 +36,4 @@ ARRAY(SELECT concat(rights.verb, ' ', rights.privilege_type, ' ', rights.preposi
           SELECT 'REVOKE', 'FROM', lacking.* FROM (
               SELECT grantee, privilege_type FROM aclexplode(acldefault('f', x.owner)) WHERE x.acl IS NOT NULL
               EXCEPT SELECT grantee, privilege_type FROM aclexplode(x.acl)) AS lacking
-      ) AS rights ORDER BY 1)
+      ) AS change ORDER BY 1)

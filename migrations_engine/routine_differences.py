@@ -1,4 +1,4 @@
-"""The differences of functions from those in a new database: made, changed or dropped by hand, and rights on them."""
+"""The differences of functions from those in a new database, and of the privileges on them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _ABOUT_MANY: Final = re.compile(r"\bALL\s+(?:FUNCTIONS|PROCEDURES|ROUTINES)\b|\b
 
 
 class _Settings:
-    """The statements of a schema that may change rights and comments of its functions, by the words in them.
+    """The statements of a schema that may change privileges and comments of its functions, by the words in them.
 
-    Of migrations, these are only the default rights of functions that are created later.
+    Of migrations, these are only the default privileges of functions that are created later.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -60,15 +60,15 @@ def routine_differences(
 
     :param here: the functions of the database
     :param new: the functions that types, tables and migrations make in an empty database
-    :param owned: identities of functions that files define, which are as defined; compared are the rights and comments
-        that no statement of *schema* may have given
+    :param owned: identities of functions that files define, which are as defined; compared are the privileges and
+        comments that no statement of *schema* may have set
     """
     settings: _Settings | None = None
     there, asked = ({routine.identity: routine for routine in side} for side in (here, new))
     for identity in sorted({*there, *asked}):
         found, wanted = there.get(identity), asked.get(identity)
         if found is not None and identity in owned:
-            if found.rights or found.comment is not None:
+            if found.privileges or found.comment is not None:
                 settings = settings or _Settings(schema)
                 yield from _unexplained(found, settings)
         elif found is None:
@@ -83,29 +83,29 @@ def routine_differences(
 def _changed(found: RoutineState, wanted: RoutineState) -> Iterator[str]:
     if found.digest != wanted.digest:
         yield f"{found.identity}: here another definition than in a new database; it was changed {_GONE}"
-    yield from _rights_and_comment(found, wanted.rights, wanted.comment)
+    yield from _privileges_and_comment(found, wanted.privileges, wanted.comment)
 
 
 def _unexplained(routine: RoutineState, settings: _Settings) -> Iterator[str]:
-    """Yield the rights and the comment of *routine* that none of *settings* may have given."""
+    """Yield the privileges and the comment of *routine* that none of *settings* may have set."""
     statements = settings.about(routine.identity.partition("(")[0].rpartition(".")[2])
-    given = [right for right in routine.rights if any(_may_give(words, right) for words in statements)]
-    yield from _rights_and_comment(routine, given, routine.comment if statements else None)
+    given = [one for one in routine.privileges if any(_may_grant(words, one) for words in statements)]
+    yield from _privileges_and_comment(routine, given, routine.comment if statements else None)
 
 
-def _may_give(words: frozenset[str], right: str) -> bool:
-    """Return whether a statement of *words* may have granted or revoked *right*: a grant names the role."""
-    role = right.rpartition(" TO ")[2].lower()
-    return right.startswith("REVOKE") or words.issuperset(_WORD.findall(role))
+def _may_grant(words: frozenset[str], privilege: str) -> bool:
+    """Return whether a statement of *words* may have granted or revoked *privilege*: a grant names the role."""
+    role = privilege.rpartition(" TO ")[2].lower()
+    return privilege.startswith("REVOKE") or words.issuperset(_WORD.findall(role))
 
 
-def _rights_and_comment(found: RoutineState, rights: Collection[str], comment: str | None) -> Iterator[str]:
-    for right in found.rights:
-        if right not in rights:
-            yield f"{found.identity}: here {right}, not in a new database; it was done {_GONE}"
-    for right in rights:
-        if right not in found.rights:
-            yield f"{found.identity}: in a new database {right}, not here; it was undone {_GONE}"
+def _privileges_and_comment(found: RoutineState, privileges: Collection[str], comment: str | None) -> Iterator[str]:
+    for privilege in found.privileges:
+        if privilege not in privileges:
+            yield f"{found.identity}: here {privilege}, not in a new database; it was done {_GONE}"
+    for privilege in privileges:
+        if privilege not in found.privileges:
+            yield f"{found.identity}: in a new database {privilege}, not here; it was undone {_GONE}"
     if found.comment != comment:
         texts = (found.comment or "not there", comment or "not there")
         sentence = f"{found.identity} (comment): here {texts[0]}, in a new database {texts[1]}; it was changed {_GONE}"

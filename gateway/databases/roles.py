@@ -3,7 +3,7 @@
 Invariants, if PLATFORM_ROLES is on:
 
 1. SQL of a platform runs in sessions that have logged in as the platform's role. No session of the gateway's own role
-   is ever in a database of a platform: objects defined there could use its rights.
+   is ever in a database of a platform: objects defined there could use its privileges.
 2. A database is a platform's only if it has its stamp and the platform's role owns it, because an owner can write
    any stamp.
 3. A database allows no connections before CONNECT is revoked from PUBLIC.

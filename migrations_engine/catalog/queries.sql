@@ -848,9 +848,9 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace
 WHERE n.nspname !~ '^pg_'
 
 -- name: routines
--- The application's functions, procedures and aggregates, with the rights on them that differ from the default ones.
+-- The application's functions, procedures and aggregates, with the privileges on them that differ from the default ones.
 SELECT i.identity, CASE WHEN p.prokind <> 'a' THEN md5(pg_get_functiondef(p.oid)) END AS digest,
-       {{rights_on_routine}} AS rights,
+       {{privileges_on_routine}} AS privileges,
        obj_description(p.oid, 'pg_proc') AS comment
 FROM pg_catalog.pg_proc AS p
 CROSS JOIN LATERAL (SELECT p.proacl AS acl, p.proowner AS owner) AS x
@@ -862,9 +862,9 @@ WHERE p.oid >= 16384 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schem
                   WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
 ORDER BY i.identity
 
--- name: initial_rights
--- The rights that routines would have if they were created now, as default rights have it.
-SELECT i.identity, {{rights_on_routine}} AS rights
+-- name: initial_privileges
+-- The privileges that routines would have if they were created now, according to the default privileges.
+SELECT i.identity, {{privileges_on_routine}} AS privileges
 FROM pg_catalog.pg_proc AS p
 CROSS JOIN LATERAL (
     SELECT p.proowner AS owner, coalesce(

@@ -93,20 +93,22 @@ def read_routines(connection: psycopg.Connection[Any]) -> tuple[RoutineState, ..
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         rows = cursor.execute(_QUERIES["routines"]).fetchall()
     return tuple(
-        RoutineState(identity=identity, digest=digest, rights=tuple(rights), comment=comment)
-        for identity, digest, rights, comment in rows
+        RoutineState(identity=identity, digest=digest, privileges=tuple(privileges), comment=comment)
+        for identity, digest, privileges, comment in rows
     )
 
 
-def read_initial_rights(connection: psycopg.Connection[Any], identities: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the rights that the routines of *identities* would have if they were created now."""
+def read_initial_privileges(
+    connection: psycopg.Connection[Any], identities: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the privileges that the routines of *identities* would have if they were created now."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        rows = cursor.execute(_QUERIES["initial_rights"], {"identities": list(identities)}).fetchall()
-    return {identity: tuple(rights) for identity, rights in rows}
+        rows = cursor.execute(_QUERIES["initial_privileges"], {"identities": list(identities)}).fetchall()
+    return {identity: tuple(privileges) for identity, privileges in rows}
 
 
 def digest_of_routines(routines: Sequence[RoutineState]) -> str:
-    """Return a digest that is equal while no routine, right on one or comment has changed."""
+    """Return a digest that is equal while no routine, comment or privilege on one has changed."""
     return hashlib.sha256(repr(routines).encode()).hexdigest()
 
 

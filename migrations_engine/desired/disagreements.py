@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from migrations_engine.deploy.functions import advice_on_default_rights, migrated_default_rights
+from migrations_engine.deploy.functions import advice_on_default_privileges, migrated_default_privileges
 from migrations_engine.diff import diff_catalogs, labels_by_use
 from migrations_engine.model import Catalog
 from migrations_engine.report import Change
@@ -42,7 +42,7 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
             groups.setdefault(group, []).append(change)
     for group, changes in groups.items():
         yield " ".join(group.sentence(changes).split())  # definitions have several lines
-    yield from advice_on_default_rights(schema, migrated_default_rights(schema))
+    yield from advice_on_default_privileges(schema, migrated_default_privileges(schema))
 
 
 class _Group(NamedTuple):

@@ -39,7 +39,7 @@ def _difference(privilege: Privilege, *, given: bool) -> Difference:
     grantee = "the owner" if privilege.owner else privilege.grantee or "PUBLIC"
     effect = "more" if given else "less"
     if privilege.grantable and not given:
-        effect = "less, and so may the roles that it has granted the right"
+        effect = "less, and so may the roles that it has granted the privilege"
     text = f"{privilege.privilege} {privilege.kind} for {grantee}"
     return Difference(
         change_type="grant_privilege" if given else "revoke_privilege",

@@ -6,7 +6,7 @@ A table, column, type, default or constraint follows the latest change. Where a 
 2. a declaration that has changed since the last deploy is the target;
 3. the present state stays if it is as declared; else the target is the result of the migrations.
 
-Objects without rows (views, indexes, triggers, rules, policies, rights, comments) are wanted as declared, also if a
+Objects without rows (views, indexes, triggers, rules, policies, privileges, comments) are wanted as declared, also if a
 migration changed them, if their dependencies exist. Objects made only by a migration, or by hand, stay as they are.
 """
 

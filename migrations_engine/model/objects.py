@@ -75,7 +75,7 @@ class RoutineState:
 
     identity: str  #: as ``pg_identify_object`` prints it
     digest: str | None  #: of its definition; None for an aggregate
-    rights: tuple[str, ...] = ()  #: statements without their object, for rights that differ from the default ones
+    privileges: tuple[str, ...] = ()  #: that differ from the default ones: ``GRANT EXECUTE TO reader``
     comment: str | None = None
 
 

@@ -124,11 +124,11 @@ def unharmed(walled: Gateway, superuser: psycopg.Connection) -> Iterator[None]:
 def test_each_platform_is_a_role_that_owns_its_databases_alone(walled: Gateway, superuser: psycopg.Connection) -> None:
     for platform, database in ((MINE, MY_DATABASE), (VICTIM, VICTIMS)):
         assert call(walled, platform, "whoami").json["rows"] == [{"whoami": ROLE(platform)}]
-        owner, rights = superuser.execute(
+        owner, privileges = superuser.execute(
             "SELECT datdba::regrole::text, datacl::text[] FROM pg_database WHERE datname = %s", [database]
         ).fetchone()
         assert owner == ROLE(platform)
-        assert [right.partition("=")[0] for right in rights] == [ROLE(platform)]
+        assert [privilege.partition("=")[0] for privilege in privileges] == [ROLE(platform)]
         flags = superuser.execute(
             "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls"
             " FROM pg_roles WHERE rolname = %s",
@@ -334,10 +334,10 @@ def test_an_undone_migration_gives_the_database_back_to_its_platform(walled: Gat
     assert call(walled, MINE, "whoami", **address).json["rows"] == [{"whoami": ROLE(MINE)}]
     text = call(walled, MINE, "run", "UPDATE secrets SET what = 'mine again'", **address)
     assert text.status == 200, text.json
-    (rights,) = superuser.execute(
+    (privileges,) = superuser.execute(
         "SELECT datacl::text[] FROM pg_database WHERE datname = %s", [f"mine_{RUN}_kept_u"]
     ).fetchone()
-    assert [right.partition("=")[0] for right in rights] == [ROLE(MINE)]
+    assert [privilege.partition("=")[0] for privilege in privileges] == [ROLE(MINE)]
 
 
 def test_the_gateway_s_role_can_terminate_sessions_of_platforms_roles(walled: Gateway, url: str) -> None:

@@ -27,3 +27,15 @@ def test_the_catalogs_of_earlier_versions_were_not_packed(tenant: Tenant):
     assert "by_hand" in {
         name for (name,) in tenant.rows("SELECT attname FROM pg_attribute WHERE attrelid = 't'::regclass")
     }
+
+
+def test_the_privileges_of_functions_had_another_name_in_earlier_versions(tenant: Tenant):
+    function = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE EXECUTE ON FUNCTION f FROM PUBLIC;"
+    files = {"tables/t.sql": FILES["tables/t.sql"] + function}
+    tenant.register(files)
+    tenant.execute(
+        "UPDATE _stonescriptdb_gateway_tables SET definition = replace(definition::text, 'privileges', 'rights')::jsonb"
+        " WHERE table_name = '*routines'"
+    )
+    more = {**files, "functions/g.sql": "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 2'"}
+    assert tenant.migrate(more).differences == ()

@@ -232,21 +232,21 @@ def test_a_forced_difference_is_remembered_by_later_deploys(tenant):
         tenant.migrate(grown)
 
 
-def test_changed_default_rights_on_functions_are_named(tenant, make_database):
+def test_changed_default_privileges_on_functions_are_named(tenant, make_database):
     function = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
     tenant.register(table("a int") | {"functions/f.pssql": function})
     changed = table("a int", "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;")
     (warning,) = tenant.migrate(changed | {"functions/f.pssql": function}).warnings
-    assert "set the rights ON ALL ROUTINES IN SCHEMA in a file of functions/" in warning
-    rights = "REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;"
-    advised = changed | {"functions/f.pssql": function + rights}
+    assert "set the privileges ON ALL ROUTINES IN SCHEMA in a file of functions/" in warning
+    privileges = "REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;"
+    advised = changed | {"functions/f.pssql": function + privileges}
     assert tenant.migrate(advised).warnings == ()
     fresh = Tenant(make_database())
     fresh.register(advised)
     assert structure_of(tenant.conninfo) == structure_of(fresh.conninfo)
 
 
-def test_a_right_that_was_passed_on_is_revoked(tenant, superuser_url):
+def test_a_privilege_that_was_passed_on_is_revoked(tenant, superuser_url):
     granted = "GRANT SELECT ON t TO pg_monitor WITH GRANT OPTION;"
     tenant.register(table("a int", granted))
     by_hand = make_conninfo(superuser_url, dbname=conninfo_to_dict(tenant.conninfo)["dbname"])
@@ -254,5 +254,5 @@ def test_a_right_that_was_passed_on_is_revoked(tenant, superuser_url):
         connection.execute("SET ROLE pg_monitor")
         connection.execute("GRANT SELECT ON t TO pg_read_all_stats")
     (change,) = tenant.migrate(table("a int")).schema_validation.safe_changes
-    assert "so may the roles that it has granted the right" in change.reason
+    assert "so may the roles that it has granted the privilege" in change.reason
     assert tenant.rows("SELECT has_table_privilege('pg_read_all_stats', 't', 'SELECT')") == [(False,)]

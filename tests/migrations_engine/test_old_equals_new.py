@@ -211,7 +211,7 @@ HISTORIES = (
         listed=("t.a alter_column_type 0 migrations/001.pssql",),
     ),
     History(
-        name="a column grows under a generated one that views, indexes, checks and rights use",
+        name="a column grows under a generated one that views, indexes, checks and privileges use",
         versions=(tables(GENERATED.format("int", 2)), tables(GENERATED.format("bigint", 2))),
         rows="INSERT INTO t (a) VALUES (1), (2)",
     ),
@@ -582,7 +582,7 @@ HISTORIES = (
         listed=("s drop_table 0 migrations/001.pssql",),
     ),
     History(
-        name="the default of a view's column, text search, casts and rights change",
+        name="the default of a view's column, text search, casts and privileges change",
         versions=(
             tables(T + VIEW + "CREATE TYPE c AS (x int); CREATE TEXT SEARCH CONFIGURATION s (COPY = simple);"),
             tables(
@@ -658,7 +658,7 @@ HISTORIES = (
         ),
     ),
     History(
-        name="functions/ makes a view, its rights and its comment over one of its functions, and changes both",
+        name="functions/ makes a view, its privileges and its comment over one of its functions, and changes both",
         versions=tuple(
             {"tables/t.sql": T, "functions/f.sql": f"CREATE FUNCTION g(i int) RETURNS {result} LANGUAGE sql AS"
              f" 'SELECT i::{result}'; CREATE VIEW v AS SELECT {columns} FROM t; COMMENT ON VIEW v IS '{columns}';"

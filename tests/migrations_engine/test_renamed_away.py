@@ -24,7 +24,7 @@ PARTS = "CREATE TABLE p (k int) PARTITION BY LIST (k); CREATE TABLE p1 PARTITION
 
 RENAMED = "a migration has renamed it, and no file declares it as it is here"
 NO_TABLE = f"{{}} (drop table): here table, in a new database not there; {RENAMED}"
-NO_RIGHT = f"t_old (revoke privilege): here SELECT TABLE for PUBLIC, in a new database not there; {RENAMED}"
+NO_PRIVILEGE = f"t_old (revoke privilege): here SELECT TABLE for PUBLIC, in a new database not there; {RENAMED}"
 TAKEN = "t.{} (rename {}): here {}1, in a new database {}; {} is the name of another object here"
 KEEP_NAMES = (
     TAKEN.format("t_pkey1", "constraint", *["t_pkey"] * 3),
@@ -33,9 +33,9 @@ KEEP_NAMES = (
 
 CASES = {
     "a table": ([files(TABLE + OTHER), files(OTHER, ASIDE)], (NO_TABLE.format("t_old"),)),
-    "a table with comments and rights": (
+    "a table with comments and privileges": (
         [files(TABLE + OTHER + "COMMENT ON TABLE t IS 'x'; GRANT SELECT ON t TO PUBLIC;"), files(OTHER, ASIDE)],
-        (NO_TABLE.format("t_old"), NO_RIGHT),
+        (NO_TABLE.format("t_old"), NO_PRIVILEGE),
     ),
     "a table into another schema": (
         [files(TABLE + OTHER), files(OTHER, "CREATE SCHEMA aside; ALTER TABLE t SET SCHEMA aside;")],

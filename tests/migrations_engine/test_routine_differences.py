@@ -1,4 +1,4 @@
-"""Functions that are not as in a new database are named, with the rights and comments on them."""
+"""Functions that are not as in a new database are named, with the privileges and comments on them."""
 
 from __future__ import annotations
 

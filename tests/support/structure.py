@@ -15,7 +15,7 @@ _TABLE = re.compile(r"\A(CREATE (?:UNLOGGED )?TABLE [^(]+\(\n)(.*?)(\n\).*)\Z", 
 def structure_of(conninfo: str) -> list[str]:
     """Return every statement of a dump of the database, sorted, without the gateway's own tables.
 
-    The columns of a table are sorted too, because a column that was added later is the last one, and so are the rights
+    The columns of a table are sorted too, because a column that was added later is the last one. So are the privileges
     on one object, which are in the order in which they were granted.
     """
     command = [_PG_DUMP, "--schema-only", "--exclude-table=public._stonescriptdb_gateway_*", "-d", conninfo]

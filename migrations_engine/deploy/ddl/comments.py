@@ -56,7 +56,7 @@ def _grant(privilege: Privilege) -> Step:
 
 
 def _revoke(privilege: Privilege) -> Step:
-    # The role may have passed the right on, which PostgreSQL does not allow to stay.
+    # The role may have granted the privilege to others, which PostgreSQL does not allow to stay.
     return Step(Phase.NOTES, join(*_spelled("REVOKE", privilege, "FROM"), None if privilege.owner else "CASCADE"))
 
 

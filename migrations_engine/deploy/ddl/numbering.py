@@ -24,8 +24,8 @@ from migrations_engine.diff import Difference
 from migrations_engine.model import Column, Relation, Sequence
 
 _DRAWN: Final = re.compile(r"nextval\(('(?:[^']|'')+'::regclass)\)")  #: a default, with its sequence
-#: Gives a new sequence the rights and the comment of an earlier one.
-_KEEP_RIGHTS: Final = """DO $$
+#: Gives a new sequence the privileges and the comment of an earlier one.
+_KEEP_PRIVILEGES: Final = """DO $$
 DECLARE command text;
 BEGIN
     FOR command IN
@@ -86,7 +86,7 @@ def _replace_sequence(difference: Difference, found: Sequence, wanted: Sequence)
     earlier = sql.Identifier(found.schema, temporary_name(found.name))
     new = sql.Literal(named(wanted).as_string(None))
     continuing = sql.SQL("SELECT setval({}, last_value, is_called) FROM {}").format(new, earlier)
-    keeping = sql.SQL(_KEEP_RIGHTS).format(earlier=sql.Literal(earlier.as_string(None)), new=new)
+    keeping = sql.SQL(_KEEP_PRIVILEGES).format(earlier=sql.Literal(earlier.as_string(None)), new=new)
     renaming = join("ALTER SEQUENCE", named(found), "RENAME TO", sql.Identifier(temporary_name(found.name)))
     yield Step(Phase.COLUMNS, renaming)
     if column.identity is not None:

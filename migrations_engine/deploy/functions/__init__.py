@@ -1,6 +1,6 @@
 """The files of ``functions/``, and the routines that files of types and tables make."""
 
-from migrations_engine.deploy.functions.advice import advice_on_default_rights, migrated_default_rights
+from migrations_engine.deploy.functions.advice import advice_on_default_privileges, migrated_default_privileges
 from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.functions.grants import reversals
@@ -10,8 +10,8 @@ __all__ = [
     "FunctionCounts",
     "FunctionDeployer",
     "OtherObjects",
-    "advice_on_default_rights",
+    "advice_on_default_privileges",
     "create_objects_of_migrated_tables",
-    "migrated_default_rights",
+    "migrated_default_privileges",
     "reversals",
 ]

@@ -13,7 +13,7 @@ from migrations_engine.source.functions_folder import creates_routines_in_block
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
 
-#: Rights on all functions, or on all that will be created.
+#: Privileges on all functions, or on all that will be created.
 _ON_ALL_FUNCTIONS: Final = re.compile(r"\b(?:ON|ALL)\s+(?:FUNCTIONS|PROCEDURES|ROUTINES)\b", re.IGNORECASE)
 
 
@@ -41,24 +41,24 @@ def warn_of_left_behind(session: DeploySession, named: Iterable[OldRoutine], mad
         )
 
 
-def advice_on_default_rights(schema: Schema, changes: Iterable[str]) -> Iterator[str]:
-    """Yield a warning for each of *changes* of default rights on functions, which existing functions do not follow.
+def advice_on_default_privileges(schema: Schema, changes: Iterable[str]) -> Iterator[str]:
+    """Yield a warning for each of *changes* of default privileges, which do not apply to existing functions.
 
-    There is none if a file of ``functions/`` sets the rights on all functions.
+    There is none if a file of ``functions/`` sets the privileges on all functions.
     """
     if not any(_is_about_all_functions(file, {"GRANT", "REVOKE"}) for file in schema.functions):
         for change in changes:
             yield (
                 f"{change}, and functions that exist keep theirs, while in a new database all have the changed ones; "
-                "set the rights ON ALL ROUTINES IN SCHEMA in a file of functions/"
+                "set the privileges ON ALL ROUTINES IN SCHEMA in a file of functions/"
             )
 
 
-def migrated_default_rights(schema: Schema) -> Iterator[str]:
-    """Yield the changes of default rights on functions by migrations, for :func:`advice_on_default_rights`."""
+def migrated_default_privileges(schema: Schema) -> Iterator[str]:
+    """Yield the changes of default privileges on functions by migrations, for :func:`advice_on_default_privileges`."""
     for file in schema.migrations if schema.functions else ():
         if _is_about_all_functions(file, {"ALTER"}):
-            yield f"{file.label} changes the default rights on functions"
+            yield f"{file.label} changes the default privileges on functions"
 
 
 def _is_about_all_functions(file: SchemaFile, verbs: Collection[str]) -> bool:

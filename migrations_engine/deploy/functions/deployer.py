@@ -67,7 +67,7 @@ class FunctionDeployer:
         return frozenset((*(routine.identity for routine in self._runner.all_made), *kept))
 
     def note_routines(self) -> None:
-        """Note the routines before migrations, which may change their rights, or rename and move what they use."""
+        """Note the routines before migrations, which may change their privileges, or rename what they use."""
         self._earlier = EarlierRoutines(self._session)
         self._identities.note(self._known)
 
@@ -109,7 +109,7 @@ class FunctionDeployer:
         """
         self.invalidate_changed()
         self._run_all_pending()
-        if self._earlier is not None and self._earlier.restore_rights_of_replaced(self.current):
+        if self._earlier is not None and self._earlier.restore_privileges_of_replaced(self.current):
             self._runner.is_stale = True
         self._run_grants_again()
         self._settle()
@@ -130,11 +130,11 @@ class FunctionDeployer:
         """Make files run again if earlier steps have changed or dropped their functions.
 
         Files with ``%TYPE`` run again if tables may have changed. So do those with a definition that has followed a
-        rename by a migration, because the names in the file may be wrong now. Rights and comments that migrations have
-        changed are restored.
+        rename by a migration, because the names in the file may be wrong now. Privileges and comments are restored as
+        they were before the migrations.
         """
         deployed = self.current | self._known.keys()
-        followed = self._earlier.restore_rights(deployed) if self._earlier is not None else set()
+        followed = self._earlier.restore_privileges(deployed) if self._earlier is not None else set()
         if self._is_new and not self._schema.migrations:  # those of types and tables have just run
             early = {routine.version for routine in self._runner.all_made}
             self._runner.made |= {file: self._routines.made(routine_names(file), early) for file in self._beside_tables}
@@ -157,7 +157,7 @@ class FunctionDeployer:
                 del self._runner.made[file]
 
     def revert_removed(self) -> None:
-        """Revoke or drop the rights, comments and triggers that were removed from the files since the last deploy.
+        """Revoke or drop the privileges, comments and triggers that were removed from the files since the last deploy.
 
         :raises FunctionDeployFailed: PostgreSQL refused it
         """

@@ -1,4 +1,4 @@
-"""Routines as they were before the migrations, which may change their definitions, rights and comments."""
+"""Routines as they were before the migrations, which may change their definitions, privileges and comments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from psycopg import sql
 
-from migrations_engine.catalog import read_initial_rights, read_routines
+from migrations_engine.catalog import read_initial_privileges, read_routines
 from migrations_engine.deploy.functions.routines import MadeRoutine, Routines
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
@@ -35,8 +35,8 @@ class EarlierRoutines:
             for routine in read_routines(self._session.connection):
                 self._then.setdefault(routine.identity, routine)
 
-    def restore_rights(self, identities: Collection[str]) -> set[str]:
-        """Give the routines of *identities* the rights and comments that they had, after the migrations, once.
+    def restore_privileges(self, identities: Collection[str]) -> set[str]:
+        """Give the routines of *identities* the privileges and comments that they had, after the migrations, once.
 
         Return the identities of all routines with another definition than then.
 
@@ -52,24 +52,24 @@ class EarlierRoutines:
                 self._restore(now, then)
         return {now.identity for now, then in earlier if now.digest != then.digest}
 
-    def restore_rights_of_replaced(self, identities: Collection[str]) -> bool:
+    def restore_privileges_of_replaced(self, identities: Collection[str]) -> bool:
         """Do the same with further routines, which files have replaced since. Return whether there are any.
 
-        Those that migrations have created get the rights of a new routine.
+        Those that migrations have created get the privileges of a new routine.
 
         :raises FunctionDeployFailed: PostgreSQL refused it
         """
         replaced = [now for now in self._left or () if now.identity in identities]
         new = [now.identity for now in replaced if now.identity not in self._then]
-        initial = read_initial_rights(self._session.connection, new) if new else {}
+        initial = read_initial_privileges(self._session.connection, new) if new else {}
         for now in replaced:
-            then = self._then.get(now.identity) or replace(now, rights=initial[now.identity], comment=None)
+            then = self._then.get(now.identity) or replace(now, privileges=initial[now.identity], comment=None)
             self._restore(now, then)
         return bool(replaced)
 
     def _restore(self, now: RoutineState, then: RoutineState) -> None:
         for statement in _restoring(now, then):
-            with self._session.failures_as(FunctionDeployFailed, what=f"restoring the rights on {now.identity}"):
+            with self._session.failures_as(FunctionDeployFailed, what=f"restoring the privileges on {now.identity}"):
                 self._session.run(statement, step=_STEP, effect="restores what a migration has changed")
             self._session.log("take_back", statement.as_string(None))
 
@@ -111,10 +111,10 @@ def _name(identity: str) -> str:
 
 def _restoring(now: RoutineState, then: RoutineState) -> Iterator[sql.Composed]:
     routine = sql.SQL(now.identity)  # printed and quoted by the server
-    changes = [(right, True) for right in now.rights if right not in then.rights]
-    changes += [(right, False) for right in then.rights if right not in now.rights]
-    for right, is_new in changes:
-        verb, privilege, _, role = right.split(" ", 3)
+    changes = [(one, True) for one in now.privileges if one not in then.privileges]
+    changes += [(one, False) for one in then.privileges if one not in now.privileges]
+    for change, is_new in changes:
+        verb, privilege, _, role = change.split(" ", 3)
         verb = _OPPOSITES[verb] if is_new else verb
         grantee = _ROLES.get(role, sql.Identifier(role))
         yield sql.SQL("{} {} ON ROUTINE {} {} {}").format(

@@ -1,4 +1,4 @@
-"""Statements about existing functions, for rights, comments and triggers, and their reversal."""
+"""Statements about existing functions, for privileges, comments and triggers, and their reversal."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run_reversals(session: DeploySession, texts: Iterable[str]) -> None:
 
 
 def reversals(schema: Schema) -> frozenset[str]:
-    """Return the statements that revert the rights, comments and triggers of the files, as far as possible.
+    """Return the statements that revert the privileges, comments and triggers of the files, as far as possible.
 
     A later deploy runs them for statements that were removed from the files.
     """

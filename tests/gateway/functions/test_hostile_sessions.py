@@ -16,7 +16,7 @@ from gateway.functions.call_session import session_of
 
 @pytest.fixture
 def conninfo(make_database: Callable[[], str], superuser_url: str) -> str:
-    """A caller as superuser: only then functions have these rights."""
+    """A caller as superuser: only then functions have these privileges."""
     return make_conninfo(superuser_url, dbname=conninfo_to_dict(make_database())["dbname"])
 
 

@@ -1,4 +1,4 @@
-"""Views, functions, policies, checks and the like that use what changes are dropped and made again, rights included."""
+"""Views, functions, policies, checks … that use what changes are dropped and made again, with their privileges."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_dependants_of_a_change_are_created_again(tenant: Tenant, make_database:
     assert (again.functions_updated, again.functions_dropped) == (0, 0)
 
 
-def test_rights_and_comments_added_by_hand_survive(tenant: Tenant):
+def test_privileges_and_comments_added_by_hand_survive(tenant: Tenant):
     view = "CREATE VIEW v AS SELECT {} FROM t; CREATE VIEW w AS SELECT a FROM v;"
     tenant.register(schema(T + view.format("a, b")))
     tenant.execute("GRANT SELECT ON w TO pg_monitor; COMMENT ON VIEW w IS 'by hand'")

@@ -78,7 +78,7 @@ def test_a_sequence_that_is_ahead_stays(tenant: Tenant):
 
 
 @pytest.mark.parametrize(("before", "after"), [(SERIAL, ALWAYS), (ALWAYS, SERIAL)])
-def test_another_kind_of_sequence_keeps_rights_and_comment(tenant: Tenant, before: str, after: str):
+def test_another_kind_of_sequence_keeps_privileges_and_comment(tenant: Tenant, before: str, after: str):
     tenant.register({"tables/t.sql": before})
     tenant.execute("GRANT USAGE ON SEQUENCE t_id_seq TO pg_monitor")
     tenant.execute("COMMENT ON SEQUENCE t_id_seq IS 'it''s'")

@@ -37,7 +37,7 @@ POLICIES = Table(
     )
 )
 
-RIGHTS = Table(
+PRIVILEGES = Table(
     features=(
         Feature(
             "view",
@@ -102,5 +102,5 @@ RIGHTS = Table(
 
 KINDS = (
     Kind("policies", POLICIES, ROWS),
-    Kind("privileges and comments", RIGHTS, ROWS),
+    Kind("privileges and comments", PRIVILEGES, ROWS),
 )

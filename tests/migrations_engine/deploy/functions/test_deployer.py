@@ -261,7 +261,7 @@ SETTINGS = (
 
 
 @pytest.mark.parametrize("where", ["functions/f.pssql", "functions/z.pssql", "tables/t.pssql"])
-def test_rights_and_comments_are_granted_and_revoked(tenant, superuser, where):
+def test_privileges_and_comments_are_granted_and_revoked(tenant, superuser, where):
     superuser.execute("DO $$ BEGIN CREATE ROLE test_caller; EXCEPTION WHEN duplicate_object THEN END $$")
     without = {
         "tables/t.pssql": "CREATE TABLE t (a int);",
@@ -270,7 +270,7 @@ def test_rights_and_comments_are_granted_and_revoked(tenant, superuser, where):
     }
     files = without | {where: without[where] + SETTINGS}
 
-    def rights() -> tuple[list[str], str | None]:
+    def privileges() -> tuple[list[str], str | None]:
         [(acl, comment)] = tenant.rows(
             "SELECT coalesce(proacl, acldefault('f', proowner))::text[], obj_description(oid)"
             " FROM pg_proc WHERE proname = 'f'"
@@ -278,16 +278,16 @@ def test_rights_and_comments_are_granted_and_revoked(tenant, superuser, where):
         return sorted(entry.split("=")[0] for entry in acl), comment
 
     tenant.register(without)
-    before = rights()
+    before = privileges()
     tenant.execute("GRANT EXECUTE ON FUNCTION f() TO pg_monitor")
     for _ in range(2):
         tenant.migrate(files)
-        assert "test_caller" in rights()[0]
-        assert "" not in rights()[0]
+        assert "test_caller" in privileges()[0]
+        assert "" not in privileges()[0]
         tenant.migrate(files | {"migrations/1.pssql": "GRANT EXECUTE ON FUNCTION f() TO PUBLIC"})
-        assert "" not in rights()[0]
+        assert "" not in privileges()[0]
         tenant.migrate(without)
-        assert rights() == (sorted([*before[0], "pg_monitor"]), None)
+        assert privileges() == (sorted([*before[0], "pg_monitor"]), None)
 
 
 def test_an_aggregate_that_was_changed_by_hand_is_made_again(tenant):

@@ -1,4 +1,4 @@
-"""Rights and comments on functions, which migrations change and files of ``functions/`` give again."""
+"""Privileges and comments on functions, which migrations change and files of ``functions/`` give again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FILES = {
 @pytest.mark.parametrize(
     ("file", "change"),
     [
-        ("migrations/1.pssql", "migrations/1.pssql changes the default rights on functions, "),
-        ("tables/rights.pssql", "default rights have changed (revoke privilege EXECUTE"),
+        ("migrations/1.pssql", "migrations/1.pssql changes the default privileges on functions, "),
+        ("tables/privileges.pssql", "default privileges have changed (revoke privilege EXECUTE"),
     ],
 )
-def test_changed_default_rights_need_a_statement_about_all_functions(
+def test_changed_default_privileges_need_a_statement_about_all_functions(
     tenant: Tenant, make_database: Callable[[], str], file: str, change: str
 ):
     complete, new = Tenant(make_database()), Tenant(make_database())
@@ -32,7 +32,7 @@ def test_changed_default_rights_need_a_statement_about_all_functions(
     files = {**FILES, file: "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"}
     (warning,) = tenant.migrate(files).warnings
     assert warning.startswith(change)
-    assert warning.endswith("set the rights ON ALL ROUTINES IN SCHEMA in a file of functions/")
+    assert warning.endswith("set the privileges ON ALL ROUTINES IN SCHEMA in a file of functions/")
 
     files["functions/z.pssql"] = "REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;"
     for each in (tenant, complete):
@@ -51,7 +51,9 @@ def test_changed_default_rights_need_a_statement_about_all_functions(
         "DO 'BEGIN GRANT EXECUTE ON FUNCTION f(int) TO pg_monitor WITH GRANT OPTION; END'",
     ],
 )
-def test_rights_and_comments_are_as_functions_give_them(tenant: Tenant, make_database: Callable[[], str], change: str):
+def test_privileges_and_comments_are_as_functions_give_them(
+    tenant: Tenant, make_database: Callable[[], str], change: str
+):
     files = {
         **FILES,
         "functions/r.pssql": "GRANT EXECUTE ON FUNCTION f(int) TO pg_read_all_stats; COMMENT ON FUNCTION f IS 'said';",

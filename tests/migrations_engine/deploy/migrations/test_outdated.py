@@ -130,7 +130,7 @@ PASTS = {
         "CREATE RULE r AS ON INSERT TO v DO INSTEAD NOTHING;",
         migrations="ALTER RULE q ON v RENAME TO r;",
     ),
-    "settings, rights and comments of functions that are gone": Past(
+    "settings, privileges and comments of functions that are gone": Past(
         tables=T.format("a int"),
         migrations="ALTER FUNCTION f() SECURITY DEFINER; GRANT EXECUTE ON FUNCTION f() TO pg_monitor;"
         "COMMENT ON FUNCTION f() IS 'x'; REVOKE ALL ON PROCEDURE g(int) FROM PUBLIC;--SELECT 1;",

@@ -1,4 +1,4 @@
-"""Rights and comments on objects that change, are dropped, or are created again by migrations."""
+"""Privileges and comments on objects that change, are dropped, or are created again by migrations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TABLE = "CREATE TABLE t (id int PRIMARY KEY, a int, b int);"
 VIEW = "CREATE VIEW v AS SELECT id, a FROM t;"
 RENAMED = "CREATE TABLE t (id int PRIMARY KEY, c int, b int); CREATE VIEW v AS SELECT id, c FROM t;"
 NOTES = "COMMENT ON VIEW v IS 'v'; COMMENT ON COLUMN v.a IS 'a'; GRANT SELECT ON v TO PUBLIC;"
-COLUMN_RIGHTS = "GRANT SELECT (a), UPDATE (id) ON v TO pg_monitor;"
+COLUMN_PRIVILEGES = "GRANT SELECT (a), UPDATE (id) ON v TO pg_monitor;"
 STORED = "CREATE MATERIALIZED VIEW m AS SELECT id, a FROM t; COMMENT ON MATERIALIZED VIEW m IS 'm';"
 INDEX = "CREATE INDEX i ON m (a); COMMENT ON INDEX i IS 'i'; COMMENT ON COLUMN m.a IS 'a';"
 RULE = "CREATE RULE r AS ON DELETE TO v DO INSTEAD NOTHING; COMMENT ON RULE r ON v IS 'r';"
@@ -23,7 +23,7 @@ MIGRATED = (
     f"DROP FUNCTION IF EXISTS f(); {F.format(0)} COMMENT ON FUNCTION f() IS 'x';"
     "GRANT EXECUTE ON FUNCTION f() TO pg_monitor; REVOKE ALL ON FUNCTION f() FROM PUBLIC;"
 )
-DEFAULT_RIGHTS = (
+DEFAULT_PRIVILEGES = (
     "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"
     "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO pg_read_all_stats;"
 )
@@ -38,16 +38,16 @@ CASES = {
         files(RENAMED, "ALTER TABLE t RENAME a TO c;"),
     ],
     "a view loses a column": [
-        files(TABLE + VIEW + NOTES + COLUMN_RIGHTS),
+        files(TABLE + VIEW + NOTES + COLUMN_PRIVILEGES),
         files(TABLE + "CREATE VIEW v AS SELECT id FROM t; GRANT UPDATE (id) ON v TO pg_monitor;"),
     ],
-    "a view goes": [files(TABLE + VIEW + NOTES + COLUMN_RIGHTS + RULE), files(TABLE)],
+    "a view goes": [files(TABLE + VIEW + NOTES + COLUMN_PRIVILEGES + RULE), files(TABLE)],
     "a view loses a column and a rule": [
         files(TABLE + VIEW + RULE),
         files(TABLE + "CREATE VIEW v AS SELECT id FROM t;"),
     ],
     "a materialized view loses a column and an index, under a view": [
-        files(TABLE + STORED + INDEX + "CREATE VIEW v AS SELECT * FROM m;" + NOTES + COLUMN_RIGHTS),
+        files(TABLE + STORED + INDEX + "CREATE VIEW v AS SELECT * FROM m;" + NOTES + COLUMN_PRIVILEGES),
         files(TABLE + STORED.replace("id, a", "id, b") + "CREATE VIEW v AS SELECT * FROM m; COMMENT ON VIEW v IS 'v';"),
     ],
     "a materialized view becomes a view": [
@@ -55,7 +55,7 @@ CASES = {
         files(TABLE + "CREATE VIEW m AS SELECT id, a FROM t; COMMENT ON VIEW m IS 'm'; GRANT SELECT ON m TO PUBLIC;"),
     ],
     "a view becomes a materialized view": [
-        files(TABLE + VIEW + NOTES + COLUMN_RIGHTS + RULE),
+        files(TABLE + VIEW + NOTES + COLUMN_PRIVILEGES + RULE),
         files(TABLE + "CREATE MATERIALIZED VIEW v AS SELECT id, a FROM t;"),
     ],
     "a migration creates a function of functions/ again": [
@@ -68,15 +68,15 @@ CASES = {
         files(TABLE, MIGRATED, functions=F.format(1)),
         files(TABLE, MIGRATED, functions=F.format(1) + "COMMENT ON FUNCTION f() IS 'said';"),
     ],
-    "a migration creates a function under default rights": [
-        files(TABLE + DEFAULT_RIGHTS),
-        files(TABLE + DEFAULT_RIGHTS, MIGRATED, functions=F.format(1)),
+    "a migration creates a function under default privileges": [
+        files(TABLE + DEFAULT_PRIVILEGES),
+        files(TABLE + DEFAULT_PRIVILEGES, MIGRATED, functions=F.format(1)),
     ],
 }
 
 
 @pytest.mark.parametrize("versions", CASES.values(), ids=CASES.keys())
-def test_rights_and_comments_are_those_of_a_new_database(
+def test_privileges_and_comments_are_those_of_a_new_database(
     make_database: Callable[[], str], versions: list[dict[str, str]]
 ):
     fresh = Tenant(make_database())
