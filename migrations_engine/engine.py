@@ -47,10 +47,9 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             with lock_wait.attempt() as timeout_ms:
                 return _attempt(connection, schema, replace(options, lock_timeout_ms=timeout_ms), warnings)
         except EngineError as exc:
-            sqlstate = exc.server.sqlstate if exc.server is not None else None
-            if sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
+            if exc.sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
                 warnings += _commit_enum_values(connection, schema, options, exc)
-            elif sqlstate != LOCK_NOT_AVAILABLE:
+            elif exc.sqlstate != LOCK_NOT_AVAILABLE:
                 raise _with_notes(with_renamed_values(with_owners(exc, connection), schema), warnings) from None
             elif not lock_wait.goes_on():
                 raise _with_notes(lock_wait.explained(exc), warnings) from exc
@@ -105,7 +104,7 @@ def _tried(deploy: WholeDeploy) -> DeployReport:
         deploy.run_migrations(deploy.groups[0])
         return deploy.finish()
     except EngineError as exc:
-        if exc.server is None or exc.server.sqlstate != _UNSAFE_NEW_ENUM_VALUE:
+        if exc.sqlstate != _UNSAFE_NEW_ENUM_VALUE:
             raise
         return deploy.report_up_to(exc)
 
@@ -155,6 +154,5 @@ def _commit_enum_values(
 def _with_notes(error: EngineError, notes: Sequence[str]) -> EngineError:
     """Return *error*, with a message about the parts of the deploy that were committed."""
     if notes:
-        error.message = f"{error.message} ({'; '.join(notes)}; they stay, and a later deploy goes on from there)"
-        error.args = (error.message,)
+        error.add_to_message(f" ({'; '.join(notes)}; they stay, and a later deploy goes on from there)")
     return error

@@ -63,6 +63,16 @@ class EngineError(Exception):
         self.line = line
         self.server = server
 
+    @property
+    def sqlstate(self) -> str:
+        """The SQLSTATE with which PostgreSQL refused a statement; empty if it refused none."""
+        return (self.server and self.server.sqlstate) or ""
+
+    def add_to_message(self, text: str) -> None:
+        """Add *text* to the end of the message."""
+        self.message += text
+        self.args = (self.message,)
+
 
 class SchemaExtractionFailed(EngineError):
     """The archive or folder is not a schema: unreadable, unsafe, too large, not UTF-8, or with a cycle."""

@@ -59,8 +59,7 @@ class ChangeRunner:
         :raises MigrationFailed: PostgreSQL refused one
         """
         for alteration, exc in self._run_in_turn(diff):
-            sqlstate = (exc.server and exc.server.sqlstate) or ""
-            if not (may_leave and sqlstate.startswith(_SENSELESS)):
+            if not (may_leave and exc.sqlstate.startswith(_SENSELESS)):
                 raise exc
             if len(alteration.changes) > 1:
                 for difference in diff.changes:
@@ -107,8 +106,8 @@ class ChangeRunner:
             with self._session.savepoint():
                 self._run_one(alteration)
         except MigrationFailed as exc:
-            in_use = exc.server is not None and exc.server.sqlstate in _IN_USE
-            return self._attempt(diff, alteration) if in_use and self._drop_dependants(diff, alteration) else exc
+            is_in_use = exc.sqlstate in _IN_USE
+            return self._attempt(diff, alteration) if is_in_use and self._drop_dependants(diff, alteration) else exc
         return None
 
     def _drop_dependants(self, diff: CatalogDiff, alteration: Alteration) -> bool:
@@ -159,8 +158,7 @@ def without(changes: Iterable[Change], keys: Iterable[tuple[str | None, ...]]) -
 
 def _may_lack(exc: MigrationFailed) -> bool:
     """Return whether a statement may need an object that does not exist yet, or a function with its new result."""
-    sqlstate = (exc.server and exc.server.sqlstate) or ""
-    return sqlstate in UNDEFINED or sqlstate.startswith(_DOES_NOT_FIT)
+    return exc.sqlstate in UNDEFINED or exc.sqlstate.startswith(_DOES_NOT_FIT)
 
 
 def _takes_nothing_away(diff: CatalogDiff, change: Change) -> bool:

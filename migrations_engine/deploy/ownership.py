@@ -46,7 +46,7 @@ def with_owners(error: E, connection: psycopg.Connection[Any]) -> E:
     :param connection: in no transaction
     """
     server = error.server
-    if server is None or server.sqlstate != _INSUFFICIENT_PRIVILEGE or connection.closed:
+    if server is None or error.sqlstate != _INSUFFICIENT_PRIVILEGE or connection.closed:
         return error
     with connection.cursor(row_factory=class_row(ForeignObject)) as cursor:
         found = cursor.execute(_QUERIES["objects_of_other_roles"]).fetchall()
@@ -54,8 +54,7 @@ def with_owners(error: E, connection: psycopg.Connection[Any]) -> E:
     if meant:
         others = [str(item) for item in found if item not in meant and item.identity != DEFAULT_SCHEMA]
         more = f". These belong to other roles, too: {_some(others)}" if others else ""
-        error.message = f"{error.message}. {'; '.join(item.advice for item in meant)}{more}"
-        error.args = (error.message,)
+        error.add_to_message(f". {'; '.join(item.advice for item in meant)}{more}")
     return error
 
 

@@ -32,17 +32,20 @@ def advice_on_default_partitions(session: DeploySession, diff: CatalogDiff) -> I
     try:
         yield
     except MigrationFailed as exc:
-        if exc.server is None or exc.server.sqlstate != _CHECK_VIOLATION:
-            raise
-        for item in diff.changes:
-            new = item.wanted
-            if item.change_type == "add_table" and isinstance(new, Relation) and new.partition_bound:
-                default = _default_beside(new, diff.actual)
-                if default is not None and (advice := _advice(session, new, default)):
-                    raise MigrationFailed(
-                        f"{exc.message}; {advice}", file=exc.file, line=exc.line, server=exc.server
-                    ) from exc
+        if exc.sqlstate == _CHECK_VIOLATION and (advice := _advice_on_one(session, diff)) is not None:
+            exc.add_to_message(f"; {advice}")
         raise
+
+
+def _advice_on_one(session: DeploySession, diff: CatalogDiff) -> str | None:
+    """Return the advice on the first new partition of *diff* that needs one, else None."""
+    for item in diff.changes:
+        new = item.wanted
+        if item.change_type == "add_table" and isinstance(new, Relation) and new.partition_bound:
+            default = _default_beside(new, diff.actual)
+            if default is not None and (advice := _advice(session, new, default)) is not None:
+                return advice
+    return None
 
 
 def _default_beside(new: Relation, actual: Catalog) -> Relation | None:
