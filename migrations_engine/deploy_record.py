@@ -68,14 +68,14 @@ def record_deploy(
         [
             {"name": type_.label, "kind": type_.kind, "checksum": script_of(file).checksum, "file": file.label}
             for type_ in declared.types
-            if (file := type_files.get((type_.schema, type_.name))) is not None
+            if (file := type_files.get(type_.address)) is not None
         ]
     )
     table_files = _files_by_name(schema.tables)
     rows: list[Mapping[str, Any]] = [
         {"name": table.label, "checksum": script_of(file).checksum, "file": file.label, "definition": None}
         for table in declared.relations
-        if (file := table_files.get((table.schema, table.name))) is not None
+        if (file := table_files.get(table.address)) is not None
     ]
     whole = {
         _DECLARED: _packed(declared),

@@ -9,8 +9,7 @@ from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import DEFAULT_SCHEMA, Relation, Type
-from migrations_engine.model import Sequence as SequenceObject
+from migrations_engine.model import DEFAULT_SCHEMA, SchemaObject
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.functions_folder import GRANT_WORDS
@@ -27,7 +26,7 @@ NewNames = Collection[tuple[str, str]]  #: schema and name of each missing decla
 def new_names(diff: CatalogDiff) -> NewNames:
     """Return the names of the relations and types that *diff* adds."""
     wanted = [item.wanted for item in diff.changes if item.change_type.startswith("add_")]
-    return {(item.schema, item.name) for item in wanted if isinstance(item, Relation | SequenceObject | Type)}
+    return {item.address for item in wanted if isinstance(item, SchemaObject)}
 
 
 def run_files(session: DeploySession, files: Sequence[SchemaFile], help_out: Callable[[], bool]) -> None:

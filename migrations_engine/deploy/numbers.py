@@ -11,7 +11,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.names import ObjectName, insert_target
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import statements_of
 
 _QUERIES: Final = load_queries(__package__)
 
@@ -21,8 +21,8 @@ def move_sequences_of_files(session: DeploySession, files: Iterable[SchemaFile])
 
     :raises MigrationFailed: PostgreSQL refuses it
     """
-    targets = (insert_target(statement) for file in files for statement in script_of(file).statements)
-    for table in dict.fromkeys(target.table for target in targets if target is not None):
+    targets = filter(None, map(insert_target, statements_of(files)))
+    for table in dict.fromkeys(target.table for target in targets):
         move_sequences_of(session, table)
 
 

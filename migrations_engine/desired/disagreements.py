@@ -14,7 +14,7 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.functions_folder import other_object_files
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import statements_of
 
 #: Missing objects of kinds that PostgreSQL wants dropped before it changes a column that they use.
 _IN_THE_WAY: Final = frozenset({"add_view", "add_rule", "add_trigger", "add_policy"})
@@ -106,8 +106,8 @@ def _drops_for_change(change: Change, migrations: Iterable[SchemaFile], declared
     under = {change.table}
     for label in labels_by_use(declared.relation_by_label, attrgetter("uses"))[::-1]:
         under |= {*declared.relation_by_label[label].uses} if label in under else set()
-    tables = {(table.schema, table.name) for label in under if (table := declared.relation_by_label.get(label))}
-    altered = (alter_table_actions(statement) for file in migrations for statement in script_of(file).statements)
+    tables = {table.address for label in under if (table := declared.relation_by_label.get(label))}
+    altered = map(alter_table_actions, statements_of(migrations))
     return any(
         alteration.table.address in tables and (action.kind == "DROP COLUMN" or type_change(action))
         for alteration in altered

@@ -119,12 +119,11 @@ def _without(relation: Relation, constraint: Constraint, actual: Catalog) -> Ver
 
 
 def _referring(relation: Relation, columns: Collection[str], actual: Catalog) -> list[str]:
-    name = (relation.schema, relation.name)
     return [
         other.label
         for other in actual.relations
         for key in other.constraints
-        if (key.foreign_schema, key.foreign_table) == name and set(key.foreign_columns) == set(columns)
+        if (key.foreign_schema, key.foreign_table) == relation.address and set(key.foreign_columns) == set(columns)
     ]
 
 

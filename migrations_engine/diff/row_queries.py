@@ -90,7 +90,7 @@ def _domain_query(domain: Type, check: str, actual: Catalog) -> RowQuery:
     )
     counts: list[sql.Composable] = [
         sql.SQL("(SELECT count(*) FROM (SELECT {}::{} AS value FROM ONLY {}) AS found WHERE {})").format(
-            sql.Identifier(column.name), _text(domain.base), sql.Identifier(relation.schema, relation.name), broken
+            sql.Identifier(column.name), _text(domain.base), sql.Identifier(*relation.address), broken
         )
         for relation, column in columns_of_type(domain.label, actual)
     ]
@@ -115,7 +115,7 @@ def _column_query(difference: Difference, relation: Relation, column: Column, si
 
 
 def _count(relation: Relation, condition: sql.Composable) -> RowQuery:
-    table = sql.Identifier(relation.schema, relation.name)
+    table = sql.Identifier(*relation.address)
     return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table, condition)
 
 
@@ -220,7 +220,7 @@ def _orphans(rows: _Rows, constraint: Constraint) -> RowQuery:
         sql.SQL("{}.{} = {}").format(other, sql.Identifier(there), here) for there, here in pairs
     )
     orphan: sql.Composable = sql.SQL(template).format(
-        given=given, target=sql.Identifier(target.schema, target.name), other=other, matches=matches, period=period
+        given=given, target=sql.Identifier(*target.address), other=other, matches=matches, period=period
     )
     if " MATCH FULL" in constraint.definition:
         some = sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns)
@@ -230,7 +230,7 @@ def _orphans(rows: _Rows, constraint: Constraint) -> RowQuery:
 
 def _referenced(situation: _Situation, constraint: Constraint) -> Relation | None:
     for relation in situation.actual.relations:
-        if (relation.schema, relation.name) == (constraint.foreign_schema, constraint.foreign_table):
+        if relation.address == (constraint.foreign_schema, constraint.foreign_table):
             return relation if all(relation.column(name) for name in constraint.foreign_columns) else None
     return None
 

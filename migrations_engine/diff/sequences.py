@@ -107,7 +107,7 @@ def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
 def position_outside(found: Sequence, wanted: Sequence) -> sql.Composed:
     """Return a query for the number of sequences, 0 or 1, whose last number is outside the wanted range."""
     return sql.SQL("SELECT count(*) FROM {} WHERE last_value NOT BETWEEN {} AND {}").format(
-        sql.Identifier(found.schema, found.name), wanted.minimum, wanted.maximum
+        sql.Identifier(*found.address), wanted.minimum, wanted.maximum
     )
 
 

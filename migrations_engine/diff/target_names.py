@@ -36,7 +36,7 @@ def with_free_names(wanted: Relation, actual: Relation | None, taken: frozenset[
 
     def with_sequence(column: Column) -> Column:
         own, found = column.sequence, actual.column(column.name)
-        if own is None or found is None or found.sequence is None or (own.schema, own.name) not in taken:
+        if own is None or found is None or found.sequence is None or own.address not in taken:
             return column
         there = found.sequence
         return replace(column, sequence=replace(own, label=there.label, schema=there.schema, name=there.name))

@@ -22,6 +22,7 @@ from migrations_engine.model.relations import (
     Column,
     Constraint,
     Relation,
+    SchemaObject,
     Sequence,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "Privilege",
     "Relation",
     "RoutineState",
+    "SchemaObject",
     "Sequence",
     "Type",
 ]

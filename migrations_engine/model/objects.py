@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from migrations_engine.model.relations import Column, qualified_label
+from migrations_engine.model.relations import Column, SchemaObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Type:
+class Type(SchemaObject):
     """An enum, domain, composite or range type."""
 
-    label: str
-    schema: str
-    name: str
     kind: str
     values: tuple[str, ...] = ()  #: an enum's, in order
     base: str | None = None  #: of a domain, or the subtype of a range
@@ -26,11 +23,6 @@ class Type:
     checks: tuple[tuple[str, str], ...] = ()  #: a domain's, (name, definition)
     attributes: tuple[Column, ...] = ()
     details: tuple[str | None, ...] = ()
-
-    @property
-    def qualified(self) -> str:
-        """The label with its schema, ``public`` too."""
-        return qualified_label(self.schema, self.label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +72,11 @@ class RoutineState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectNames:
+class ObjectNames(SchemaObject):
     """The name of a table or type at some time, and the names of its columns or values, and of its members."""
 
-    label: str
-    schema: str
-    name: str
     columns: Mapping[str, str]  #: by number; the values of an enum by oid
     members: Mapping[str, str]  #: by kind and oid: constraints, indexes, triggers, rules, policies and statistics
-
-    @property
-    def qualified(self) -> str:
-        """The label with its schema, ``public`` too."""
-        return qualified_label(self.schema, self.label)
 
 
 Names: TypeAlias = Mapping[str, ObjectNames]  #: by kind and oid, which a rename does not change

@@ -9,18 +9,29 @@ DEFAULT_SCHEMA: Final = "public"  #: the schema of unqualified names; left out i
 TABLE_KINDS: Final = frozenset({"table", "partitioned table", "foreign table"})  #: relations that can hold rows
 
 
-def qualified_label(schema: str, label: str) -> str:
-    """Return *label* with its schema, ``public`` too."""
-    return f"{DEFAULT_SCHEMA}.{label}" if schema == DEFAULT_SCHEMA else label
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaObject:
+    """An object with a name of its own in a schema."""
+
+    label: str  #: as PostgreSQL prints it, without ``public``
+    schema: str
+    name: str
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """The schema and the name."""
+        return (self.schema, self.name)
+
+    @property
+    def qualified(self) -> str:
+        """The label with its schema, ``public`` too."""
+        return f"{DEFAULT_SCHEMA}.{self.label}" if self.schema == DEFAULT_SCHEMA else self.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sequence:
+class Sequence(SchemaObject):
     """The definition of a sequence, without its position."""
 
-    label: str
-    schema: str
-    name: str
     type: str
     start: int
     increment: int
@@ -30,11 +41,6 @@ class Sequence:
     cycle: bool
     unlogged: bool = False
     owned_by: str | None = None  #: ``schema.table.column``, quoted, for a sequence that is dropped with its column
-
-    @property
-    def qualified(self) -> str:
-        """The label with its schema, ``public`` too."""
-        return qualified_label(self.schema, self.label)
 
     @property
     def options(self) -> tuple[object, ...]:
@@ -102,12 +108,9 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
+class Relation(SchemaObject):
     """A table, partitioned or foreign table, view or materialized view with everything that belongs to it."""
 
-    label: str
-    schema: str
-    name: str
     kind: str
     unlogged: bool = False
     partition_key: str | None = None
@@ -126,11 +129,6 @@ class Relation:
     columns: tuple[Column, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     attachments: tuple[Attachment, ...] = ()
-
-    @property
-    def qualified(self) -> str:
-        """The label with its schema, ``public`` too."""
-        return qualified_label(self.schema, self.label)
 
     @property
     def is_table(self) -> bool:

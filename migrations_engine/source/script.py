@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -160,6 +160,12 @@ def part_of(file: SchemaFile, statements: Iterable[SqlStatement]) -> SchemaFile:
     kept = tuple(statements)
     lines = tuple(statement.start_line for statement in kept)
     return SchemaFile(folder=file.folder, path=file.path, content=_body_of(kept), lines=lines)
+
+
+def statements_of(files: Iterable[SchemaFile]) -> Iterator[SqlStatement]:
+    """Yield the statements of *files*, in their order."""
+    for file in files:
+        yield from script_of(file).statements
 
 
 @once_per_file

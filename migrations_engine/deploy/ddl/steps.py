@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from psycopg import sql
 
 from migrations_engine.diff import Difference, replayable
-from migrations_engine.model import Relation, Sequence
+from migrations_engine.model import Relation, SchemaObject
 
 S = TypeVar("S")
 Part: TypeAlias = sql.Composable | str | None  #: a plain text is a keyword, or was printed by the server
@@ -56,9 +56,9 @@ def define(definition: str | None) -> sql.SQL:
     return sql.SQL(replayable(definition or ""))
 
 
-def named(item: Relation | Sequence) -> sql.Identifier:
-    """Return the qualified name of a relation or sequence."""
-    return sql.Identifier(item.schema, item.name)
+def named(item: SchemaObject) -> sql.Identifier:
+    """Return the qualified name of an object."""
+    return sql.Identifier(*item.address)
 
 
 def word(relation: Relation) -> str:

@@ -33,7 +33,7 @@ def add_schema(difference: Difference) -> Iterator[Step]:
 def add_type(difference: Difference) -> Iterator[Step]:
     """Create an enum, composite, range or domain."""
     type_ = wanted_of(difference, Type)
-    name = sql.Identifier(type_.schema, type_.name)
+    name = named(type_)
     comma = sql.SQL(", ")
     if type_.kind == "enum":
         values = comma.join(sql.Literal(value) for value in type_.values)
@@ -65,7 +65,7 @@ def add_type(difference: Difference) -> Iterator[Step]:
 def rename_constraint(difference: Difference) -> Iterator[Step]:
     """Rename a domain's constraint, by way of a temporary name if the new one is still taken."""
     domain = found_of(difference, Type)
-    name = sql.Identifier(domain.schema, domain.name)
+    name = named(domain)
     taken = {check for check, _ in domain.checks} | {domain.not_null_name}
     for phase, old, new in renamings(taken, difference.from_text or "", difference.to_text or ""):
         renamed = join("RENAME CONSTRAINT", sql.Identifier(old), "TO", sql.Identifier(new))
@@ -130,7 +130,7 @@ def _attribute(difference: Difference) -> list[Part]:
 def _alter_type(difference: Difference, *parts: Part, phase: Phase = Phase.BASICS) -> Step:
     type_ = found_of(difference, Type)
     word = "ALTER DOMAIN" if type_.kind == "domain" else "ALTER TYPE"
-    return Step(phase, join(word, sql.Identifier(type_.schema, type_.name), *parts))
+    return Step(phase, join(word, named(type_), *parts))
 
 
 def add_enum_value(difference: Difference) -> Iterator[Step]:
@@ -143,7 +143,7 @@ def add_enum_value(difference: Difference) -> Iterator[Step]:
         position = ["AFTER", sql.Literal(wanted.values[place - 1])]
     elif found.values:
         position = ["BEFORE", sql.Literal(found.values[0])]
-    name = sql.Identifier(found.schema, found.name)
+    name = named(found)
     statement = join("ALTER TYPE", name, "ADD VALUE IF NOT EXISTS", sql.Literal(value), *position)
     yield Step(Phase.BASICS, statement, "the value cannot be used before the transaction is over")
 

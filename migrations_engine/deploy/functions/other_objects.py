@@ -127,7 +127,7 @@ def create_objects_of_migrated_tables(
 
     :raises FunctionDeployFailed: PostgreSQL refused one
     """
-    known = {(relation.schema, relation.name) for relation in declared.relations}
+    known = {relation.address for relation in declared.relations}
     files = []
     for file in other_object_files(schema):
         for made in script_of(file).created:

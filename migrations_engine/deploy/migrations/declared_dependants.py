@@ -54,7 +54,7 @@ class DeclaredDependants:
     def _try(self, drop: Callable[[Relation | Type], bool], address: _Address) -> bool:
         catalog = read_catalog(self._session.connection)
         known: list[Relation | Type] = [*catalog.relations, *catalog.types]
-        item = next((one for one in known if (one.schema, one.name) == address), None)
+        item = next((one for one in known if one.address == address), None)
         try:
             return item is not None and drop(item)
         except MigrationFailed:

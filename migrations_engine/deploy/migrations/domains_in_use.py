@@ -38,8 +38,8 @@ def alter_domain_in_use(
     if altered is None:
         return False
     catalog = read_catalog(session.connection)
-    named_so = (one for one in catalog.types if (one.schema, one.name) == altered.table.address)
-    domain = next((one for one in named_so if one.kind == "domain"), None)
+    domains = (one for one in catalog.types if one.kind == "domain" and one.address == altered.table.address)
+    domain = next(domains, None)
     columns = columns_around_type(domain.label, catalog) if domain is not None else []
     if not columns or any(_has_values(session, *one) for one in columns):
         return False

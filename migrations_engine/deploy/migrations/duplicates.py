@@ -51,7 +51,7 @@ def duplicates(session: DeploySession, statements: Iterable[SqlStatement], decla
     wanted = {table.address for table in map(_table_of, statements) if table is not None}
     found: list[Duplicate] = []
     for relation in declared.relations if wanted else ():
-        if (relation.schema, relation.name) in wanted:
+        if relation.address in wanted:
             found += _duplicates_in(session, relation)
     return frozenset(found)
 

@@ -30,7 +30,7 @@ from migrations_engine.source.names import (
     dropped_names,
     insert_target,
 )
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import script_of, statements_of
 from migrations_engine.source.statements import SqlStatement
 
 _EMPTY: Final = Catalog()
@@ -212,8 +212,7 @@ class History:
     @cached_property
     def _created_types(self) -> frozenset[str]:
         """The names that new declared types have when migrations create them, also until they are renamed."""
-        statements = [statement for file in self._files for statement in script_of(file).statements]
-        created = [made for made in map(created_name, statements) if made is not None and made.kind in _TYPES]
+        created = [made for made in map(created_name, statements_of(self._files)) if made and made.kind in _TYPES]
         names = {made.name for made in created if made.name is not None}
         later = {renamed.old_name for _, _, renamed in self.renames if renamed.later_name in self.new_names}
         return frozenset(name for name in names if name in self.new_names or name in later)

@@ -13,7 +13,7 @@ from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import created_name
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import statements_of
 from migrations_engine.source.statements import SqlStatement
 
 _RENAMING: Final = r'\bRENAME\b[^;]{{0,300}}\bTO\s{{1,100}}"?{}\b'
@@ -26,7 +26,7 @@ class RenamedNames:
     """
 
     def __init__(self, migrations: Sequence[SchemaFile], actual: Catalog) -> None:
-        statements = [statement for file in migrations for statement in script_of(file).statements]
+        statements = [*statements_of(migrations)]
         self._blocks = [statement.text for statement in statements if statement.words[:1] == ("DO",)]
         self._members = {table.name: _members_of(table) for table in actual.relations}
         self._names = names_of(actual)

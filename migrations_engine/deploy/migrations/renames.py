@@ -22,7 +22,7 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import FileIndex, mentions_name
 from migrations_engine.source.lexer import content_of
 from migrations_engine.source.names import Cursor, ObjectName
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import script_of, statements_of
 from migrations_engine.source.statements import SqlStatement
 
 E = TypeVar("E", bound=EngineError)
@@ -86,8 +86,7 @@ def revert_renames(session: DeploySession, renames: Iterable[RenameStatement]) -
 
 def names_given_by(migrations: Sequence[SchemaFile]) -> frozenset[str]:
     """Return the names that *migrations* give to other objects, or leave to those that they move."""
-    found = (rename_of(statement) for file in migrations for statement in script_of(file).statements)
-    return frozenset(renamed.later_name for renamed in found if renamed is not None)
+    return frozenset(renamed.later_name for renamed in map(rename_of, statements_of(migrations)) if renamed is not None)
 
 
 def with_earlier_values(declared: Catalog, actual: Catalog, migrations: Sequence[SchemaFile]) -> Catalog:
@@ -95,8 +94,8 @@ def with_earlier_values(declared: Catalog, actual: Catalog, migrations: Sequence
 
     :param actual: the database, in which some of *migrations* may have run
     """
-    types = {(type_.schema, type_.name): type_ for type_ in declared.types if type_.kind == "enum"}
-    there = {(type_.schema, type_.name): type_.values for type_ in actual.types}
+    types = {type_.address: type_ for type_ in declared.types if type_.kind == "enum"}
+    there = {type_.address: type_.values for type_ in actual.types}
     for file in reversed(migrations) if types else ():
         for statement in reversed(script_of(file).statements):
             renamed = rename_of(statement)
@@ -108,13 +107,13 @@ def with_earlier_values(declared: Catalog, actual: Catalog, migrations: Sequence
             if enum is not None and renamed.old_name not in enum.values and not is_done:
                 earlier = tuple(renamed.old_name if value == renamed.new_name else value for value in enum.values)
                 types[address] = replace(enum, values=earlier)
-    changed = tuple(types.get((type_.schema, type_.name), type_) for type_ in declared.types)
+    changed = tuple(types.get(type_.address, type_) for type_ in declared.types)
     return declared if changed == declared.types else replace(declared, types=changed, text=None)
 
 
 def with_renamed_values(error: E, schema: Schema) -> E:
     """Return *error*; if a file has a value of an enum that a migration renames, with the name that it should have."""
-    if error.server is None or error.server.sqlstate != _INVALID_VALUE:
+    if error.server is None or error.sqlstate != _INVALID_VALUE:
         return error
     refused, advice = error.server.message, ""
     for file in schema.migrations:
@@ -130,8 +129,7 @@ def with_renamed_values(error: E, schema: Schema) -> E:
                 place = declaring.label if declaring else "the declaration"
                 advice = f"{file.label} renames '{old}' to '{new}', so write '{new}' instead of '{old}' in {place}"
     if advice:
-        error.message = f"{error.message}; {advice}"
-        error.args = (error.message,)
+        error.add_to_message(f"; {advice}")
     return error
 
 

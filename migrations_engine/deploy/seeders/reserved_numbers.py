@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -16,8 +16,7 @@ from migrations_engine.errors import MigrationFailed
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.insert import Insert, insert_of
 from migrations_engine.source.names import ObjectName, insert_target
-from migrations_engine.source.script import script_of
-from migrations_engine.source.statements import SqlStatement
+from migrations_engine.source.script import statements_of
 
 _NAME: Final = "_stonescriptdb_gateway_numbers"
 _COPY: Final = sql.Identifier("pg_temp", _NAME)
@@ -29,9 +28,9 @@ def reserve_numbers(session: DeploySession, seeders: Sequence[SchemaFile], migra
     Seeders run after the migrations, but their rows are often older. A row of a migration that draws its number would
     get that of a seeder's row, which then counts as present. What PostgreSQL refuses reserves nothing.
     """
-    filled = {target.table.address for target in map(insert_target, _statements(migrations)) if target is not None}
+    filled = {target.table.address for target in map(insert_target, statements_of(migrations)) if target is not None}
     inserts: dict[ObjectName, list[Insert]] = {}
-    for insert in filter(None, map(insert_of, _statements(seeders) if filled else ())):
+    for insert in filter(None, map(insert_of, statements_of(seeders) if filled else ())):
         if insert.target.address in filled and not insert.writes:
             inserts.setdefault(insert.target, []).append(insert)
     for target, found in inserts.items():
@@ -40,10 +39,6 @@ def reserve_numbers(session: DeploySession, seeders: Sequence[SchemaFile], migra
             if not session.has_rows(table):
                 _copy(session, table, found)
                 move_sequences_of(session, target, rows=_COPY)
-
-
-def _statements(files: Iterable[SchemaFile]) -> Iterable[SqlStatement]:
-    return (statement for file in files for statement in script_of(file).statements)
 
 
 def _copy(session: DeploySession, table: sql.Identifier, inserts: Sequence[Insert]) -> None:
