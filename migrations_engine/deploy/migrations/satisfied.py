@@ -11,7 +11,6 @@ import psycopg
 from migrations_engine.deploy.migrations.effects_on_rows import does_not_fit_types
 from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
 from migrations_engine.source.alter_table import TypeChange, alter_table_actions, alter_type_actions, type_change
 from migrations_engine.source.names import Cursor, NamedObject, ObjectName, TableAction, created_name, dropped_names
@@ -140,8 +139,7 @@ def _has_type(session: DeploySession, table: ObjectName, change: TypeChange) -> 
     """Return whether the column is of the type. A temporary table shows how PostgreSQL reads the type."""
     with session.undone():
         session.query(b"CREATE TEMPORARY TABLE _stonescriptdb_gateway_type (wanted " + change.type.encode() + b")")
-        row = session.query(_QUERIES["column_has_type"], {"column": change.column, **_spelled(table)}).fetchone()
-    return row is not None and bool(row[0])
+        return _is_true(session, "column_has_type", table, column=change.column)
 
 
 def separate_actions(statement: SqlStatement) -> list[str]:
@@ -190,7 +188,7 @@ def _is_gone(session: DeploySession, table: ObjectName, action: TableAction) -> 
         return False
     if action.kind == "RENAME TO":
         return not _exists(session, table) and _exists(session, ObjectName(table.schema, action.new_name))
-    return _has_column_or_constraint(session, table, action.new_name)
+    return _is_true(session, "column_or_constraint_exists", table, member=action.new_name)
 
 
 def _is_renamed(session: DeploySession, statement: SqlStatement) -> bool:
@@ -218,19 +216,14 @@ def _is_renamed_routine(session: DeploySession, statement: SqlStatement) -> bool
         return False
     if name is None:
         return False
-    row = session.query(_QUERIES["routine_exists"], _spelled(ObjectName(schema, name))).fetchone()
-    return row is not None and bool(row[0])
+    return _is_true(session, "routine_exists", ObjectName(schema, name))
 
 
 def _exists(session: DeploySession, table: ObjectName) -> bool:
-    row = session.query(_QUERIES["relation_or_type_exists"], _spelled(table)).fetchone()
+    return _is_true(session, "relation_or_type_exists", table)
+
+
+def _is_true(session: DeploySession, query: str, subject: ObjectName, **more: str) -> bool:
+    schema, name = subject.address
+    row = session.query(_QUERIES[query], {"schema": schema, "name": name, **more}).fetchone()
     return row is not None and bool(row[0])
-
-
-def _has_column_or_constraint(session: DeploySession, table: ObjectName, name: str) -> bool:
-    row = session.query(_QUERIES["column_or_constraint_exists"], {"member": name, **_spelled(table)}).fetchone()
-    return row is not None and bool(row[0])
-
-
-def _spelled(table: ObjectName) -> dict[str, str]:
-    return {"schema": table.schema or DEFAULT_SCHEMA, "name": table.name}

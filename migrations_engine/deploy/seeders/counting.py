@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 import psycopg
 from psycopg import sql
@@ -14,11 +15,15 @@ from migrations_engine.deploy.seeders.rows import (
     RowCount,
     SeededTable,
     count_rows,
+    insert_into,
     joined,
     rows_not_there,
 )
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.source.insert import Insert
+
+_NAME: Final = "_stonescriptdb_gateway_seed"
+_COPY: Final = sql.Identifier("pg_temp", _NAME)
 
 
 class RowCounter:
@@ -74,25 +79,15 @@ class RowCounter:
 
     def _count_by_copy(self, insert: Insert, table: SeededTable, *, altered: bool) -> RowCount:
         """Count in a temporary copy, as ``ARRAY[]`` and literals of mixed types get their types only in an INSERT."""
-        copy = '"pg_temp"."_stonescriptdb_gateway_seed"'
         columns = sql.SQL(", ").join(sql.Identifier(c["name"]) for c in table.columns)
         with self._session.undone():
             self._session.query(
-                sql.SQL(
-                    "CREATE TEMPORARY TABLE _stonescriptdb_gateway_seed ON COMMIT DROP AS SELECT {} FROM {} LIMIT 0"
-                ).format(columns, sql.SQL(table.name))
-            )
-            given = (
-                sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, insert.columns)))
-                if insert.columns is not None
-                else sql.SQL("")
-            )
-            self._session.query(
-                sql.SQL("{} INSERT INTO {} {} {}").format(
-                    sql.SQL(insert.before), sql.SQL(copy), given, sql.SQL(insert.source)
+                sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} LIMIT 0").format(
+                    sql.Identifier(_NAME), columns, sql.SQL(table.name)
                 )
             )
+            insert_into(self._session, _COPY, insert)
             names = insert.columns or tuple(column["name"] for column in table.columns)
-            copied = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(copy))
+            copied = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), _COPY)
             copied_rows = replace(insert, before="", source=copied.as_string(None), columns=tuple(names))
             return count_rows(self._session, copied_rows, table, altered=altered)

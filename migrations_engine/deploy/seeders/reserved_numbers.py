@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.numbers import move_sequences_of
-from migrations_engine.deploy.seeders.rows import joined
+from migrations_engine.deploy.seeders.rows import insert_into, joined
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.schema import SchemaFile
@@ -46,9 +46,5 @@ def _copy(session: DeploySession, table: sql.Identifier, inserts: Sequence[Inser
     session.query(sql.SQL("CREATE TEMPORARY TABLE {} AS SELECT * FROM {} LIMIT 0").format(sql.Identifier(_NAME), table))
     whole = joined(inserts)
     for insert in inserts if whole is None else [whole]:
-        columns = sql.SQL(", ").join(map(sql.Identifier, insert.columns or ()))
-        given = sql.SQL("({})").format(columns) if insert.columns is not None else sql.SQL("")
         with suppress(psycopg.Error), session.savepoint():
-            session.query(
-                sql.SQL("{} INSERT INTO {} {} {}").format(sql.SQL(insert.before), _COPY, given, sql.SQL(insert.source))
-            )
+            insert_into(session, _COPY, insert)

@@ -96,6 +96,20 @@ def joined(inserts: Sequence[Insert]) -> Insert | None:
     )
 
 
+def query_of(insert: Insert) -> sql.Composed:
+    """Return the query for the rows of *insert*, with its WITH clause."""
+    return sql.SQL("{} {}").format(sql.SQL(insert.before), sql.SQL(insert.source))
+
+
+def insert_into(session: DeploySession, copy: sql.Identifier, insert: Insert) -> None:
+    """Insert the rows of *insert* into *copy*, a copy of its table."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, insert.columns or ()))
+    given = sql.SQL("({})").format(columns) if insert.columns is not None else sql.SQL("")
+    session.query(
+        sql.SQL("{} INSERT INTO {} {} {}").format(sql.SQL(insert.before), copy, given, sql.SQL(insert.source))
+    )
+
+
 def count_rows(session: DeploySession, insert: Insert, table: SeededTable, *, altered: bool = False) -> RowCount:
     """Return the number of rows of *insert*, and of those in *table*, by the first key for which it has values.
 
@@ -107,9 +121,8 @@ def count_rows(session: DeploySession, insert: Insert, table: SeededTable, *, al
     if any(name not in types for name in names):
         missing = next(name for name in names if name not in types)
         raise psycopg.errors.UndefinedColumn(f'column "{missing}" of table {table.name} does not exist')
-    rows = sql.SQL("{} {}").format(sql.SQL(insert.before), sql.SQL(insert.source))
     for key in (*(key for key in table.keys if set(key) <= set(names)), None):
-        count = _count(session, rows, insert, table, names=names, key=key)
+        count = _count(session, insert, table, names=names, key=key)
         if count is None:
             continue
         if key is None and count.found < count.expected and (altered or insert.varies or table.has_triggers):
@@ -132,13 +145,7 @@ def rows_not_there(session: DeploySession, insert: Insert, table: SeededTable) -
 
 
 def _count(
-    session: DeploySession,
-    rows: sql.Composed,
-    insert: Insert,
-    table: SeededTable,
-    *,
-    names: tuple[str, ...],
-    key: list[str] | None,
+    session: DeploySession, insert: Insert, table: SeededTable, *, names: tuple[str, ...], key: list[str] | None
 ) -> RowCount | None:
     """Return the count by *key*; None if a row has no value for it."""
     types = {column["name"]: column for column in table.columns}
@@ -154,7 +161,7 @@ def _count(
         looked_up=sql.Identifier(f"{_DEFINED}_looked_up"),
         present=sql.Identifier(_PRESENT),
         columns=sql.SQL(", ").join(sql.Identifier(str(number)) for number in range(len(names))),
-        rows=rows,
+        rows=query_of(insert),
         label=_label((compared or list(names))[:KEY_COLUMNS_NAMED], lambda name: numbered[name]),
         incomplete=sql.SQL(" OR ").join(incomplete or [sql.SQL("false")]),
         table=sql.SQL(table.name),
@@ -190,10 +197,7 @@ def _same(here: sql.Identifier, there: sql.Identifier, type_name: str, insert: I
 
 def _leading_columns(session: DeploySession, insert: Insert, table: SeededTable) -> tuple[str, ...]:
     """Return the columns that an INSERT without a column list fills: as many as its query has."""
-    statement = sql.SQL("SELECT * FROM ({} {}) AS defined LIMIT 0").format(
-        sql.SQL(insert.before), sql.SQL(insert.source)
-    )
-    cursor = session.query(statement)
+    cursor = session.query(sql.SQL("SELECT * FROM ({}) AS defined LIMIT 0").format(query_of(insert)))
     width = len(cursor.description or ())
     return tuple(column["name"] for column in table.columns[:width])
 
