@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.events import Events
+from gateway.pools.connection import CountedConnection
 from gateway.pools.connector import maintenance_database
-from gateway.pools.pool import Cleaner, NeedsCleaning
 from gateway.pools.snapshot import Limits
 from gateway.pools.table import database_key
 
@@ -28,8 +28,8 @@ class PoolOptions:
     :ivar slots_path: the file through which the workers of this machine share the budget; one per PostgreSQL
     :ivar session_options: initial settings of each session of a pool; dedicated connections have no time-outs
     :ivar clean: cleans the session of a returned connection, on another thread
-    :ivar needs_cleaning: whether a returned connection has to be cleaned at all. One that need not may be in the middle
-        of a statement: its cleaning was sent, and the next lease reads the answer, or calls *clean*
+    :ivar needs_cleaning: returns whether a returned connection must be cleaned; cheap. One that need not may be in the
+        middle of a statement: its cleaning was sent, and the next lease reads the answer, or calls *clean*
     :ivar login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
     :ivar events: where leases and evictions are emitted
     """
@@ -43,8 +43,8 @@ class PoolOptions:
     wait_timeout_seconds: float
     slots_path: Path
     session_options: Mapping[str, str] = field(default_factory=dict)
-    clean: Cleaner | None = None
-    needs_cleaning: NeedsCleaning = lambda _: True
+    clean: Callable[[CountedConnection], None] | None = None
+    needs_cleaning: Callable[[CountedConnection], bool] = lambda _: True
     login_to: Callable[[str], Mapping[str, str]] = lambda _: {}
     events: Events = field(default_factory=Events)
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolClosed
 
 from gateway.errors import GatewayError
-from gateway.events import ConnectionLeased, Events, LeaseWaited
+from gateway.events import ConnectionLeased, LeaseWaited
 from gateway.pools.budget import Budget
 from gateway.pools.connection import CountedConnection, Link
 from gateway.pools.connector import Connector
+from gateway.pools.options import PoolOptions
 from gateway.pools.table import database_key
 from gateway.pools.threadless_pool import ThreadlessPool
 from gateway.pools.turn import Turn
 from gateway.pools.waiter import Waiter, none_became_free
 from gateway.steps import Steps, run
-
-Cleaner: TypeAlias = Callable[[CountedConnection], None]
-NeedsCleaning: TypeAlias = Callable[[CountedConnection], bool]
 
 MOST_QUEUED: Final = 0.3  #: the share of leases that wait above which the pool grows without further delay
 QUEUED_WEIGHT: Final = 0.05  #: of the last lease in that share, a moving average
@@ -42,23 +40,16 @@ class TenantPool(ThreadlessPool):
         self,
         database: str,
         *,
+        options: PoolOptions,
         connector: Connector,
         budget: Budget,
         submit: Callable[[Callable[[], None]], None],
         most_connections: int,
-        wait_timeout_seconds: float,
-        max_lifetime_seconds: float,
-        clean: Cleaner | None,
-        needs_cleaning: NeedsCleaning,
-        events: Events,
     ) -> None:
         """Create a closed pool without connections; ``open`` it.
 
         :param submit: runs a task in another thread
         :param most_connections: limit of connections to the database, over all workers
-        :param clean: cleans a session, in another thread, between two leases
-        :param needs_cleaning: returns whether a returned connection must be cleaned; cheap. One that need not may be in
-            the middle of a statement: its cleaning was sent, and the next lease reads the answer
         """
         super().__init__(
             connector.pooled_conninfo(database),
@@ -72,9 +63,9 @@ class TenantPool(ThreadlessPool):
             max_size=most_connections,
             open=False,
             name=database,
-            timeout=wait_timeout_seconds,
-            max_lifetime=max_lifetime_seconds,
-            reset=clean,
+            timeout=options.wait_timeout_seconds,
+            max_lifetime=options.max_lifetime_seconds,
+            reset=options.clean,
             num_workers=1,
         )
         self.used_at = monotonic()
@@ -83,8 +74,8 @@ class TenantPool(ThreadlessPool):
         self._connector = connector
         self._budget = budget
         self._submit = submit
-        self._needs_cleaning = needs_cleaning
-        self._events = events
+        self._needs_cleaning = options.needs_cleaning
+        self._events = options.events
 
     def is_stale(self, now: float, idle_seconds: float, connection: CountedConnection) -> bool:
         """Return whether a connection has been idle for *idle_seconds*, or its lifetime has ended."""
@@ -151,7 +142,7 @@ class TenantPool(ThreadlessPool):
         return connection
 
     def _enqueue(self) -> Waiter[CountedConnection]:
-        """Append a waiter to the queue for a returned connection or, at its front, for the right to make one.
+        """Append a waiter to the queue for a returned connection or, at its front, for permission to make one.
 
         Under the lock.
 

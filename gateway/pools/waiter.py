@@ -1,4 +1,4 @@
-"""Waiting for a connection: for one that is returned to the pool, or for the right to make one."""
+"""Waiting for a connection: for one that is returned to the pool, or for permission to make one."""
 
 from __future__ import annotations
 

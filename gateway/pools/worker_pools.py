@@ -188,15 +188,11 @@ class WorkerPools:
         self._check_open()
         pool = TenantPool(
             database,
+            options=self._options,
             connector=self._connector,
             budget=self.budget,
             submit=self._tasks.submit,
             most_connections=self._limits.of_database(database_key(database)),
-            wait_timeout_seconds=self._options.wait_timeout_seconds,
-            max_lifetime_seconds=self._options.max_lifetime_seconds,
-            clean=self._options.clean,
-            needs_cleaning=self._options.needs_cleaning,
-            events=self._options.events,
         )
         with self._lock:
             self._check_open()
