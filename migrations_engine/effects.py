@@ -107,32 +107,13 @@ def differences_from_new(
     """
     if actual == desired.fresh:
         return
-    forced = {change.key for change in left}
     blocks = FileIndex(blocks_with_routines(schema))  # they may create undeclared objects in new databases
-    detaching = FileIndex([file for file in schema.migrations if any(map(_detaches, script_of(file).statements))])
-    given = names_given_by(schema.migrations)
-    taken = {name for _, name in names_of_members(actual.relations)}
+    causes = _Causes(actual, desired, left, schema)
     for change in changes:
         if change.change_type.startswith("drop_") and blocks.changing(bare_name(change.table)) is not None:
             continue
-        if change.key in forced:
-            cause = "it was forced to stay as it is"
-        elif change.from_type == f"{change.to_type} NOT VALID":
-            cause = "it was added NOT VALID, and VALIDATE CONSTRAINT was not run"
-        elif (change.table, change.column) in desired.disputed:
-            cause = "a migration and a declaration differ, and here what happened last stays"
-        elif change.change_type in _KEPT_BY_PARTITIONS and (files := detaching.mentioning(bare_name(change.table))):
-            cause = f"{files[-1].label} detaches the partition, which keeps it; declare it or drop it in a migration"
-        elif change.change_type.startswith("rename_") and change.to_type in taken:
-            cause = f"{change.to_type} is the name of another object here"
-        elif _is_renamed(change, actual, given):
-            cause = "a migration has renamed it, and no file declares it as it is here"
-        elif change.change_type.startswith("drop_"):
-            cause = "it was made by hand, or by a file that is gone"
-        else:
-            cause = "it was changed by hand, or by a file that is gone"
         here, there = change.from_type or "not there", change.to_type or "not there"
-        what = change.change_type.replace("_", " ")
+        what, cause = change.change_type.replace("_", " "), causes.of(change)
         yield " ".join(f"{change.subject} ({what}): here {here}, in a new database {there}; {cause}".split())
     by_hand = "it was made or dropped by hand, or by a file that is gone"
     for line in sorted({*actual.uncovered} ^ {*desired.fresh.uncovered}):
@@ -141,19 +122,55 @@ def differences_from_new(
     yield from _validated(actual, desired.fresh)
 
 
+class _Causes:
+    """The causes of differences from a new database."""
+
+    def __init__(self, actual: Catalog, desired: DesiredSchema, left: Collection[Change], schema: Schema) -> None:
+        self._actual = actual
+        self._disputed = desired.disputed
+        self._forced = {change.key for change in left}
+        self._detaching = FileIndex(
+            [file for file in schema.migrations if any(map(_detaches, script_of(file).statements))]
+        )
+        self._given = names_given_by(schema.migrations)
+        self._taken = {name for _, name in names_of_members(actual.relations)}
+
+    def of(self, change: Change) -> str:
+        """Return the cause of *change*, as the end of a sentence."""
+        if change.key in self._forced:
+            return "it was forced to stay as it is"
+        if change.from_type == f"{change.to_type} NOT VALID":
+            return "it was added NOT VALID, and VALIDATE CONSTRAINT was not run"
+        if (change.table, change.column) in self._disputed:
+            return "a migration and a declaration differ, and here what happened last stays"
+        changed = "made" if change.change_type.startswith("drop_") else "changed"
+        return self._in_migrations(change) or f"it was {changed} by hand, or by a file that is gone"
+
+    def _in_migrations(self, change: Change) -> str | None:
+        """Return the cause of *change* if a migration is the cause, else None."""
+        if change.change_type in _KEPT_BY_PARTITIONS:
+            files = self._detaching.mentioning(bare_name(change.table))
+            if files:
+                return f"{files[-1].label} detaches the partition, which keeps it; declare it or drop it in a migration"
+        if change.change_type.startswith("rename_") and change.to_type in self._taken:
+            return f"{change.to_type} is the name of another object here"
+        if self._is_renamed(change):
+            return "a migration has renamed it, and no file declares it as it is here"
+        return None
+
+    def _is_renamed(self, change: Change) -> bool:
+        """Return whether what differs, its table or the parent of that has a name that migrations give."""
+        if change.change_type == "alter_comment":
+            return False
+        found = self._actual.relation_by_label.get(change.table)
+        tables = (change.table, *(found.parents if found is not None else ()))
+        return not {change.column, *map(bare_name, tables)}.isdisjoint(self._given)
+
+
 def _detaches(statement: SqlStatement) -> bool:
     """Return whether *statement* makes a partition a table of its own."""
     altered = alter_table_actions(statement)
     return altered is not None and any(occurs(_DETACHING, action.text) for action in altered.actions)
-
-
-def _is_renamed(change: Change, actual: Catalog, given: Collection[str]) -> bool:
-    """Return whether what differs, its table or the parent of that has one of the names *given* by migrations."""
-    if change.change_type == "alter_comment":
-        return False
-    found = actual.relation_by_label.get(change.table)
-    tables = (change.table, *(found.parents if found is not None else ()))
-    return not {change.column, *map(bare_name, tables)}.isdisjoint(given)
 
 
 def _validated(actual: Catalog, fresh: Catalog) -> Iterator[str]:
