@@ -80,11 +80,7 @@ class Services:
 
 def build_services(settings: Settings) -> Services:
     """Return the services for *settings*. Opens nothing."""
-    maintenance = settings.maintenance_database
-    events = Events()
-    roles = None
-    if settings.platform_roles:
-        roles = PlatformRoles(settings.role_secret_file, maintenance_database=maintenance)
+    maintenance, events, roles = settings.maintenance_database, Events(), _build_roles(settings)
     registry = _build_registry(settings, roles, events)
     return Services(
         settings=settings,
@@ -121,6 +117,12 @@ def build_services(settings: Settings) -> Services:
         server_check=ServerCheck(partial(_ping, registry, maintenance), doubts=registry.has_lost_connections),
         started_at=time.monotonic(),
     )
+
+
+def _build_roles(settings: Settings) -> PlatformRoles | None:
+    if not settings.platform_roles:
+        return None
+    return PlatformRoles(settings.role_secret_file, maintenance_database=settings.maintenance_database)
 
 
 def _build_registry(settings: Settings, roles: PlatformRoles | None, events: Events) -> ConnectionRegistry:

@@ -52,11 +52,8 @@ def adopt(
         find_adoptable,
     )
 
-    ids = database_ids if schema_name else tenant_ids
-    if every and ids:
-        raise click.UsageError("--all excludes --tenant-id and --database-id")
-    if bool(database_ids) > bool(schema_name) or (schema_name and (tenant_ids or not (every or ids))):
-        raise click.UsageError("--schema goes with --database-id or --all, and --tenant-id with neither")
+    _check_adopt_options(tenant_ids, schema_name, database_ids, every=every)
+    ids = database_ids or tenant_ids
     with opened_services(_of_every_owner(read_settings())) as services:
         owners = find_adoptable(services, platform, schema_name) if every else _owners(platform, schema_name, ids)
         for owner in owners if not every else ():
@@ -65,7 +62,7 @@ def adopt(
             click.echo(f"There is no database without a recorded owner whose name fits platform {platform!r}.")
             return
         for owner in owners:
-            click.echo(f"{owner.database_name}: {_role_of(owner)} of platform {platform}")
+            click.echo(f"{owner.database_name}: {_description(owner)}")
         if every:
             click.echo("If the application spells an id differently (x-1 for x_1), adopt its database with that id.")
         if not yes:
@@ -73,6 +70,17 @@ def adopt(
         for owner in owners:
             adopt_database(services, owner)
             click.echo(f"Adopted {owner.database_name}")
+
+
+def _check_adopt_options(
+    tenant_ids: Sequence[str], schema_name: str | None, database_ids: Sequence[str], *, every: bool
+) -> None:
+    """Raise UsageError if these options of ``adopt`` exclude each other, or one is missing."""
+    if every and (database_ids if schema_name else tenant_ids):
+        raise click.UsageError("--all excludes --tenant-id and --database-id")
+    fits = (not tenant_ids and (every or bool(database_ids))) if schema_name else not database_ids
+    if not fits:
+        raise click.UsageError("--schema goes with --database-id or --all, and --tenant-id with neither")
 
 
 @click.command("platform-roles")
@@ -152,7 +160,9 @@ def _databases(count: int) -> str:
     return "this database" if count == 1 else f"these {count} databases"
 
 
-def _role_of(owner: DatabaseOwner) -> str:
+def _description(owner: DatabaseOwner) -> str:
     if owner.schema_name:
-        return f"database {owner.database_id} of schema {owner.schema_name}"
-    return f"tenant {owner.tenant_id}" if owner.tenant_id else "the main database"
+        role = f"database {owner.database_id} of schema {owner.schema_name}"
+    else:
+        role = f"tenant {owner.tenant_id}" if owner.tenant_id else "the main database"
+    return f"{role} of platform {owner.platform}"

@@ -131,9 +131,7 @@ def _lease(services: Services, owner: DatabaseOwner) -> Steps[tuple[CountedConne
         if refused is not None and database.oid == refused[0]:
             raise refused[1]
         try:
-            connection = registry.take_idle(database.name)
-            if connection is None:
-                connection = yield from registry.lease_steps(database.name)
+            connection = registry.take_idle(database.name) or (yield from registry.lease_steps(database.name))
         except DatabaseNotFound:
             connection = None
         except ConnectionRefused as exc:  # perhaps by a database that an undo is replacing
