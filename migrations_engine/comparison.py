@@ -27,6 +27,8 @@ from migrations_engine.diff import (
     as_printed,
     diff_catalogs,
     target_catalog,
+    was_dropped,
+    with_additions,
     without_renamed_away,
 )
 from migrations_engine.effects import (
@@ -145,8 +147,16 @@ class Comparison:
             return False
         self._tried_early |= keys
         self._add(diff, early=True)
+        self._note_early(diff)
         reserve_numbers(self._session, self._situation.schema.seeders, self._situation.pending)
         return True
+
+    def _note_early(self, diff: CatalogDiff) -> None:
+        """Add what was added early to the database before the migrations, which may alter or drop it."""
+        before = self._situation.before
+        if before is not None:
+            before = with_additions(before, read_catalog(self._session.connection), diff.changes)
+            self._situation = replace(self._situation, before=before)
 
     def list_migrations(self, before: Catalog, actual: Catalog) -> None:
         """Add the effects of the migrations to the validation.
@@ -239,7 +249,12 @@ class Comparison:
 
     def _early_difference(self) -> CatalogDiff:
         """Return the declared objects that a migration may need and that can be added before all have run."""
-        diff = self._counted(self._undeclared(lambda item: item.change_type in _EARLY or item.gives_value))
+        before, complete = self._situation.before or Catalog(), self._situation.desired.complete
+
+        def may_be_needed(item: Difference) -> bool:
+            return (item.change_type in _EARLY or item.gives_value) and not was_dropped(item, before, complete)
+
+        diff = self._counted(self._undeclared(may_be_needed))
         possible = (item.to_be_filled() if self._is_mentioned(item) else item for item in diff.changes)
         return replace(diff, changes=tuple(item for item in possible if item.compatibility == "safe"))
 

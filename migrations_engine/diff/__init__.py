@@ -1,5 +1,6 @@
 """The differences between two catalogs. Pure functions that accept every catalog."""
 
+from migrations_engine.diff.additions import was_dropped, with_additions
 from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
 from migrations_engine.diff.comments import is_on, parts_without, spellings
 from migrations_engine.diff.difference import Difference, Subject, Verdict
@@ -32,6 +33,8 @@ __all__ = [
     "replayable",
     "spellings",
     "target_catalog",
+    "was_dropped",
+    "with_additions",
     "with_new_names",
     "without_casts",
     "without_renamed_away",

@@ -9,52 +9,30 @@ import psycopg
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.migrations.effects_on_rows import text_executed
 from migrations_engine.deploy.migrations.outdated import History
-from migrations_engine.deploy.migrations.renames import MEMBER, rename_of
+from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attribution import mentions_name
-from migrations_engine.source.names import created_name
 from migrations_engine.source.statements import SqlStatement
 
 _NO_SUCH_COLUMN: Final = "42703"
 _WITH_ROWS: Final = frozenset({"TABLE", "FOREIGN TABLE", "SEQUENCE"})
-_WITH_NAMES: Final = frozenset({"INDEX", "SEQUENCE"})  #: members of a table that are renamed by their own names
 
 
 class RenamedAway:
     """The renames of one deploy that are passed over, because what they rename is declared no more, or anew.
 
-    :param declared: the catalog that the declarations make
     :param is_new: the database is new; else it may have skipped the release that declared the object
     """
 
-    def __init__(self, session: DeploySession, history: History, declared: Catalog, *, is_new: bool) -> None:
+    def __init__(self, session: DeploySession, history: History, *, is_new: bool) -> None:
         self._session = session
         self._history = history
         self._is_new = is_new
         self._absent: set[str] = set()  # the names that they would have given
-        self._tables: dict[str, str] = {}  # the table of each index and sequence
-        for table in declared.relations:
-            members = [constraint.name for constraint in table.constraints]
-            members += [attachment.name for attachment in table.attachments]
-            members += [column.sequence.name for column in table.columns if column.sequence is not None]
-            self._tables |= dict.fromkeys(members, table.name)
-
-    def replaced_by_later(self, file: SchemaFile, statement: SqlStatement) -> str | None:
-        """Return the new declared name that *statement* takes away from an object which later ones create, else None.
-
-        The declared object is the later one already.
-        """
-        renamed = rename_of(statement)
-        if renamed is None or renamed.kind == MEMBER or renamed.old_name not in self._history.new_names:
-            return None
-        whole = self._tables.get(renamed.old_name) if renamed.kind in _WITH_NAMES else None
-        created = {made.name for later in self._history.after(file, statement) if (made := created_name(later))}
-        return renamed.old_name if created & {renamed.old_name, whole or renamed.old_name} else None
 
     def pass_over(self, statement: SqlStatement) -> None:
-        """Note that *statement*, a rename, is passed over."""
+        """Note that *statement* is passed over, which may be a rename."""
         renamed = rename_of(statement)
         if renamed is not None:
             self._absent.add(renamed.later_name)

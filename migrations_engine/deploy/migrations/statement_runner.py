@@ -30,6 +30,7 @@ from migrations_engine.deploy.migrations.outdated import IN_USE, History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
 from migrations_engine.deploy.migrations.renamed_away import RenamedAway
 from migrations_engine.deploy.migrations.renames import revert_renames
+from migrations_engine.deploy.migrations.replaced import ReplacedObjects
 from migrations_engine.deploy.migrations.satisfied import (
     TYPE_IN_USE,
     MadeByMigrations,
@@ -100,7 +101,8 @@ class StatementRunner:
         self._earlier_columns = EarlierColumns(session, self._history.is_new_column, self._declared_dependants.drop)
         self._unnamed_columns = UnnamedColumns(session, self._history)
         self._is_new = before is None
-        self._renamed_away = RenamedAway(session, self._history, declared, is_new=self._is_new)
+        self._renamed_away = RenamedAway(session, self._history, is_new=self._is_new)
+        self._replaced = ReplacedObjects(session, self._history, declared)
         self._missing_rows = MissingRows()
         self._reverted: set[tuple[SchemaFile, int]] = set()
         if self._is_new:
@@ -112,7 +114,7 @@ class StatementRunner:
         :raises MigrationFailed: PostgreSQL refused a statement, and its effect does not exist already
         """
         statements = script_of(file).statements
-        has_replaced = any(self._renamed_away.replaced_by_later(file, statement) for statement in statements)
+        has_replaced = any(self._replaced.taken_by(file, statement) for statement in statements)
         if has_replaced or self._unnamed_columns.are_others_in(file) or not self._run_whole(file):
             for statement in statements:
                 self._run(file, self._unnamed_columns.add_to(file, statement))
@@ -162,7 +164,7 @@ class StatementRunner:
         return True
 
     def _run(self, file: SchemaFile, statement: SqlStatement) -> None:
-        replaced = self._renamed_away.replaced_by_later(file, statement)
+        replaced = self._replaced.taken_by(file, statement)
         if replaced is not None and replaced not in self._made:
             self._made.forget(replaced)
             self._renamed_away.pass_over(statement)

@@ -1,0 +1,67 @@
+"""What was added to a database for its migrations, and what these have dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from migrations_engine.diff.difference import Difference
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation
+
+M = TypeVar("M", Column, Constraint, Attachment)
+
+
+def with_additions(before: Catalog, actual: Catalog, added: Collection[Difference]) -> Catalog:
+    """Return *before* with the tables, columns, constraints and attachments of *actual* that *added* names."""
+    names = {(item.table, item.name) for item in added}
+
+    def merged(relation: Relation) -> Relation:
+        found = actual.relation_by_label.get(relation.label)
+        if found is None:
+            return relation
+
+        asked = {name for label, name in names if label == relation.label}
+        return replace(
+            relation,
+            columns=_both(relation.columns, found.columns, asked),
+            constraints=_both(relation.constraints, found.constraints, asked),
+            attachments=_both(relation.attachments, found.attachments, asked),
+        )
+
+    new = (
+        relation
+        for label, relation in actual.relation_by_label.items()
+        if (label, None) in names and label not in before.relation_by_label
+    )
+    return replace(before, relations=(*map(merged, before.relations), *new), text=None)
+
+
+def was_dropped(item: Difference, before: Catalog, complete: Catalog) -> bool:
+    """Return whether migrations have dropped what *item* would add, and do not need it any more.
+
+    A table or column that new databases have may be replaced by a declared one, which later migrations fill.
+
+    :param before: the database before the migrations
+    :param complete: the catalog that the schema makes in an empty database together with every migration
+    """
+    relation = before.relation_by_label.get(item.table)
+    if relation is None:
+        return False
+    if item.name is None:
+        return relation.is_table and item.table not in complete.relation_by_label
+    column = relation.column(item.name)
+    if item.gives_value:
+        return column is not None and column.default is not None
+    if item.change_type == "add_column":
+        later = complete.relation_by_label.get(item.table)
+        return column is not None and (later is None or later.column(item.name) is None)
+    members = [member.name for member in relation.constraints] + [member.name for member in relation.attachments]
+    return item.name in members
+
+
+def _both(old: Sequence[M], new: Sequence[M], asked: Collection[str | None]) -> tuple[M, ...]:
+    """Return *old* and what else of *new* is *asked* for."""
+    known: set[str] = {item.name for item in old}
+    added: list[M] = [item for item in new if item.name in asked and item.name not in known]
+    return tuple(old) + tuple(added)
