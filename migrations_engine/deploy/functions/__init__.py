@@ -5,8 +5,10 @@ from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.functions.grants import reversals
 from migrations_engine.deploy.functions.other_objects import OtherObjects, create_objects_of_migrated_tables
+from migrations_engine.deploy.functions.runner import REPLACEMENT_REFUSED
 
 __all__ = [
+    "REPLACEMENT_REFUSED",
     "FunctionCounts",
     "FunctionDeployer",
     "OtherObjects",

@@ -79,6 +79,20 @@ class FunctionDeployer:
             self._earlier.note()
         return is_new
 
+    def make_room(self, name: str) -> bool:
+        """Rename the functions *name* that were created early, for a migration that creates their earlier version.
+
+        In the end they are as in their files. Return whether there were any.
+        """
+        early = {r.oid: file for file, routines in self._runner.made.items() for r in routines if r.name == name}
+        for routine in self._routines.named([name]):
+            if routine.oid in early:
+                self._routines.move_aside(routine)
+                self._runner.replaced[routine] = early[routine.oid]
+        for file in set(early.values()):
+            del self._runner.made[file]
+        return bool(early)
+
     def is_missing(self, message: str) -> bool:
         """Return whether *message* names a function whose file has not run."""
         return any(mentions_name(message, name) for file in self._pending() for name in routine_names(file))

@@ -24,10 +24,10 @@ from migrations_engine.tracking import DeployedFunction
 _NEVER_REPLACED: Final = frozenset({"42710", "42P07"})
 _ALREADY_THERE: Final = _NEVER_REPLACED | {"42723"}
 #: OR REPLACE is refused for a changed result, argument name or kind, and a removed default.
-_REPLACEMENT_REFUSED: Final = frozenset({"42P13", "42809"})
+REPLACEMENT_REFUSED: Final = frozenset({"42P13", "42809"})
 #: A call fits an old function and the new one that replaces it, of other arguments.
 _AMBIGUOUS: Final = frozenset({"42725"})
-_TO_BE_REPLACED: Final = _ALREADY_THERE | _REPLACEMENT_REFUSED | _AMBIGUOUS
+_TO_BE_REPLACED: Final = _ALREADY_THERE | REPLACEMENT_REFUSED | _AMBIGUOUS
 
 
 class FunctionRunner:

@@ -13,7 +13,7 @@ import sqlparse
 
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
-from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.functions import REPLACEMENT_REFUSED, FunctionDeployer
 from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
 from migrations_engine.deploy.migrations.declared_dependants import DeclaredDependants
 from migrations_engine.deploy.migrations.domains_in_use import alter_domain_in_use
@@ -44,7 +44,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.names import insert_target
+from migrations_engine.source.names import created_name, insert_target
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
@@ -87,6 +87,7 @@ class StatementRunner:
         add_declared: Callable[[psycopg.Error], bool],
     ) -> None:
         self._session = session
+        self._functions = functions
         self._add_declared = add_declared
         self._declared = declared
         self._made = MadeByMigrations()
@@ -244,6 +245,9 @@ class StatementRunner:
             return self._declared_dependants.drop_for_type(statement)
         if exc.sqlstate == IN_USE:
             return self._declared_dependants.drop_for_drop(statement)
+        if exc.sqlstate in REPLACEMENT_REFUSED:
+            made = created_name(statement)
+            return made is not None and made.name is not None and self._functions.make_room(made.name)
         return self._postponed.postpone(exc, self._failure(file, statement, exc))
 
     def _run_with_key(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:

@@ -143,6 +143,18 @@ def test_a_database_that_skips_releases(make_database: Callable[[], str], name: 
     assert skipping.migrate(last | {"seeders/none.sql": ""}).schema_validation.is_empty
 
 
+def test_migrations_create_earlier_versions_of_functions(make_database: Callable[[], str]):
+    earlier = "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+    later = {"functions/f.sql": "CREATE OR REPLACE FUNCTION f(OUT x bigint) LANGUAGE sql AS 'SELECT 2';"}
+    last = files(t(", n int"), "UPDATE t SET n = 1;", f"{earlier} UPDATE t SET n = n + f();") | later
+    skipping, new = Tenant(make_database()), Tenant(make_database())
+    skipping.register(files(t("")))
+    skipping.execute("INSERT INTO t VALUES (1, 1)")
+    assert (skipping.migrate(last).differences, new.register(last).differences) == ((), ())
+    assert structure_of(skipping.conninfo) == structure_of(new.conninfo)
+    assert skipping.rows("SELECT n, f() FROM t") == [(2, 2)]
+
+
 def test_a_new_column_that_a_migration_of_its_release_fills_may_be_not_null(tenant: Tenant):
     tenant.register(files(t("")))
     tenant.execute("INSERT INTO t VALUES (1, 1)")
