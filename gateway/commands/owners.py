@@ -1,4 +1,4 @@
-"""The commands about the owners of databases: adopt, platform-roles, mend.
+"""The commands about the owners of databases: adopt, release, platform-roles, mend.
 
 They need no running gateway: they use the settings, PostgreSQL and DATA_DIR themselves.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def add_owner_commands(group: click.Group) -> None:
     """Add the commands of this module to *group*."""
-    for command in (adopt, platform_roles, mend):
+    for command in (adopt, release, platform_roles, mend):
         group.add_command(command)
 
 
@@ -81,6 +81,27 @@ def _check_adopt_options(
     fits = (not tenant_ids and (every or bool(database_ids))) if schema_name else not database_ids
     if not fits:
         raise click.UsageError("--schema goes with --database-id or --all, and --tenant-id with neither")
+
+
+@click.command()
+@click.argument("names", metavar="DATABASE...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def release(names: tuple[str, ...], yes: bool) -> None:
+    """Remove the recorded owner of databases.
+
+    The opposite of adopt, for databases that this gateway is to serve no more, or that were renamed or restored and
+    are to be adopted for another owner. Their names are those of PostgreSQL. They are listed first, and nothing in them
+    changes. Running gateways serve them for up to 30 seconds more.
+    """
+    with opened_services(_of_every_owner(read_settings())) as services:
+        databases = [services.directory.named(name) for name in dict.fromkeys(names)]
+        for database in databases:
+            click.echo(f"{database.name}: {_description(database.owner)}")
+        if not yes:
+            click.confirm(f"Release {_databases(len(databases))}?", abort=True)
+        for database in databases:
+            services.lifecycle.release(database)
+            click.echo(f"Released {database.name}")
 
 
 @click.command("platform-roles")

@@ -82,8 +82,8 @@ def drop_database(session: psycopg.Connection[Any], name: str) -> None:
         session.execute(drop)
 
 
-def comment_on_database(session: psycopg.Connection[Any], name: str, text: str) -> None:
-    """Make *text* the comment of the database: an ownership stamp, or a record of what it is for."""
+def comment_on_database(session: psycopg.Connection[Any], name: str, text: str | None) -> None:
+    """Make *text* the comment of the database: an ownership stamp, or a record of what it is for; None removes it."""
     session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text)))
 
 

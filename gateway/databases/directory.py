@@ -64,6 +64,20 @@ class DatabaseDirectory:
             return None
         return row.stamp.owner
 
+    def named(self, name: str) -> ManagedDatabase:
+        """Return the database *name*, of any owner.
+
+        :raises DatabaseNotFound: it does not exist, or is not an application's
+        :raises DatabaseNotRecorded: it has no stamp
+        """
+        with refusals("look up a database"), self._session() as session:
+            row = read_named(session, name)
+        if row is None or row.is_half_dropped or name.startswith(RESERVED_PREFIX):
+            raise DatabaseNotFound(f"there is no database {name!r}", database=name)
+        if row.stamp is None:
+            raise DatabaseNotRecorded(f"the database {name!r} has no recorded owner", database=name)
+        return row.managed(row.stamp)
+
     def remembered(self, owner: DatabaseOwner) -> ManagedDatabase | None:
         """Return the cached result of :meth:`find_for_call`, or None."""
         known = self._remembered.get(owner)

@@ -211,6 +211,20 @@ class DatabaseLifecycle:
                     comment_on_database(session, name, stamp.to_text())
             return result
 
+    def release(self, database: ManagedDatabase) -> None:
+        """Remove the stamp of *database*, and restore the comment that it had before it was adopted.
+
+        :raises DatabaseNotFound: it has been dropped, renamed or stamped anew since it was looked up
+        """
+        name = database.name
+        facts = owner_facts(database.owner)
+        with self._locks.held(name) as session, refusals("remove the stamp of a database", **facts):
+            row = read_named(session, name)
+            if row is None or row.oid != database.oid or row.comment != database.stamp:
+                raise DatabaseNotFound(f"the database {name!r} was changed meanwhile; try again", **facts)
+            self._connections.forget(name)
+            comment_on_database(session, name, row.stamp.comment if row.stamp else None)
+
     def drop(self, owner: DatabaseOwner) -> None:
         """Drop *owner*'s database and terminate the sessions in it.
 

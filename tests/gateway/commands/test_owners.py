@@ -1,4 +1,4 @@
-"""The command that adopts databases."""
+"""The commands that adopt and release databases."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(postgres_url: str, tmp_path: Path) -> Run:
-    def run(*arguments: str, answer: str = "", url: str = postgres_url) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, answer: str = "", url: str = postgres_url, command: str = "adopt"
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "gateway.cli", "adopt", *arguments],
+            [sys.executable, "-m", "gateway.cli", command, *arguments],
             cwd=tmp_path,
             env={"PATH": os.environ["PATH"], "HOME": "/", "DATABASE_URL": url},
             input=answer,
@@ -66,6 +68,45 @@ def test_databases_to_adopt_are_shown_for_confirmation_first(run: Run, admin, by
     again = run(platform, "--yes")
     assert again.returncode == 1
     assert "already" in again.stderr
+
+
+def test_a_released_database_has_its_earlier_comment_and_can_be_adopted_for_another(
+    run: Run, admin, by_hand, platform: str
+) -> None:
+    old, new = f"{platform}_old", f"{platform}_new"
+    by_hand(old)
+    admin.execute(sql.SQL("COMMENT ON DATABASE {} IS 'the shop'").format(sql.Identifier(old)))
+    assert run(platform, "--tenant-id", "old", "--yes").returncode == 0
+    admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
+    assert run(platform, "--tenant-id", "new", "--yes").returncode == 1
+    try:
+        declined = run(new, command="release", answer="n\n")
+        assert declined.returncode == 1
+        assert declined.stdout.startswith(f"{new}: tenant old of platform {platform}\n")
+        assert '"tenant_id":"old"' in (stamps(admin, platform)[new] or "")
+
+        done = run(new, command="release", answer="y\n")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith(f"Released {new}\n")
+        assert stamps(admin, platform) == {new: "the shop"}
+        assert run(platform, "--tenant-id", "new", "--yes").returncode == 0
+    finally:
+        admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(new)))
+
+
+def test_only_databases_with_an_owner_are_released(run: Run, admin, by_hand, platform: str) -> None:
+    for tenant in ("a", "b"):
+        by_hand(f"{platform}_{tenant}")
+    assert run(platform, "--tenant-id", "a", "--yes").returncode == 0
+    before = stamps(admin, platform)
+    for other, problem in (
+        (f"{platform}_b", f"the database '{platform}_b' has no recorded owner"),
+        (f"{platform}_c", f"there is no database '{platform}_c'"),
+        ("_stonescriptdb_gateway_scratch", "there is no database '_stonescriptdb_gateway_scratch'"),
+    ):
+        result = run(f"{platform}_a", other, "--yes", command="release")
+        assert (result.returncode, result.stderr) == (1, f"Error: {problem}\n")
+    assert stamps(admin, platform) == before
 
 
 def test_one_tenant_gets_the_id_that_the_application_uses(run: Run, admin, by_hand, platform: str) -> None:

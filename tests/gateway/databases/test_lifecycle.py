@@ -228,6 +228,17 @@ def test_adoption_stamps_after_success_and_keeps_the_comment(maker, directory, e
         maker.adopt(owner, nothing)
 
 
+def test_a_database_that_was_changed_after_it_was_looked_up_is_not_released(maker, directory, platform) -> None:
+    owner = tenant_database(platform)
+    maker.create(owner, nothing)
+    found = directory.find(owner)
+    for changed in (replace(found, stamp="another"), replace(found, oid=found.oid + 1)):
+        with pytest.raises(DatabaseNotFound, match="was changed meanwhile"):
+            maker.release(changed)
+    maker.release(directory.find(owner))
+    assert directory.unstamped().count(found.name) == 1
+
+
 def test_what_is_stamped_for_another_cannot_be_adopted(maker, platform) -> None:
     maker.create(tenant_database(platform, "clinic-001"), nothing)
     with pytest.raises(DatabaseNameConflict):
