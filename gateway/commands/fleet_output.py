@@ -112,7 +112,10 @@ def show_json(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def show_lines(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
-    """Print a line for each database of a migration, and return the summary; None if the answer ended before it."""
+    """Print a line for each database that a migration reached, and return the summary; None if there was none.
+
+    Databases that were left are counted in the summary.
+    """
     unchanged = 0
     for line in lines:
         if line["event"] == "summary":
@@ -120,7 +123,8 @@ def show_lines(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
             return line
         if line["event"] == "database":
             unchanged += _is_unchanged(line)
-            click.echo(_database_line(line))
+            if not _is_left(line):
+                click.echo(_database_line(line))
     return None
 
 
@@ -141,7 +145,7 @@ def show_progress(lines: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
                 continue
             progress.advance(task)
             unchanged += _is_unchanged(line)
-            if line["status"] != "completed":
+            if line["status"] != "completed" and not _is_left(line):
                 progress.console.print(Text(_database_line(line)))
     return None
 
@@ -177,6 +181,11 @@ def _some(names: list[str]) -> str:
 def _is_unchanged(line: dict[str, Any]) -> bool:
     """Return whether there was nothing to do in the database of a line. Earlier gateways do not say so."""
     return line.get("changed") is False
+
+
+def _is_left(line: dict[str, Any]) -> bool:
+    """Return whether the migration did not reach the database of a line."""
+    return line["status"] == "skipped" and not line.get("message")
 
 
 def _database_line(line: dict[str, Any]) -> str:
