@@ -21,8 +21,8 @@ from gateway.services import Services
 
 _LISTED_FIELDS: Final = 20  #: of the wrong ones, in an error
 _NAME_CHARACTERS: Final = 100  #: of a field's name, in an error
-_TRUE: Final = frozenset({True, "true", "1", "yes", "on"})
-_FALSE: Final = frozenset({False, "false", "0", "no", "off", ""})
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE: Final = frozenset({"false", "0", "no", "off", ""})
 
 #: What follows a field's name in an error; by marshmallow's key for each.
 _WRONG: Final = {"required": "is required", "null": "must not be null"}
@@ -56,15 +56,26 @@ class TenantId(fields.Field[str | None]):
 
 
 class Flag(fields.Field[bool]):
-    """A boolean: of JSON, or one of the words that forms and shells use; an empty string is False."""
+    """A boolean of JSON."""
 
-    default_error_messages = {"invalid": "must be true or false"}  # noqa: RUF012 - marshmallow's own form
+    default_error_messages = {"invalid": "must be true or false, without quotes"}  # noqa: RUF012 - marshmallow's own form
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:  # noqa: ANN401, ARG002
-        word = value.strip().lower() if isinstance(value, str) else value
-        if isinstance(word, str | bool) and word in _TRUE:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
+class FormFlag(Flag):
+    """A boolean of a form: one of the words that shells and PHP use; an empty string is False."""
+
+    default_error_messages = {"invalid": "must be true or false"}  # noqa: RUF012 - as above
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:  # noqa: ANN401, ARG002
+        word = value.strip().lower() if isinstance(value, str) else None
+        if word in _TRUE:
             return True
-        if isinstance(word, str | bool) and word in _FALSE:
+        if word in _FALSE:
             return False
         raise self.make_error("invalid")
 

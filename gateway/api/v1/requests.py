@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from gateway.api.requests import Flag, Name, Request, Seed, TenantId
+from gateway.api.requests import FormFlag, Name, Request, Seed, TenantId
 from gateway.errors import InvalidRequest
 from gateway.naming import DatabaseOwner, schema_database, tenant_database
 from gateway.operations.deploy import DeployRequest
@@ -18,8 +18,8 @@ class DeployForm(Request):
     platform = Name(required=True)
     schema = fields.Raw(required=True)
     tenant_id = TenantId(load_default=None)
-    force = Flag(load_default=False)
-    dry_run = Flag(load_default=False)
+    force = FormFlag(load_default=False)
+    dry_run = FormFlag(load_default=False)
     seed = Seed(load_default="")
 
     def __init__(self, request_id: str) -> None:

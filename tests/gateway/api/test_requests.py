@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 
 import pytest
-from marshmallow import fields
+from marshmallow import ValidationError, fields
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from gateway.api.requests import Flag, Name, Request, TenantId, load, read_json, single_values
+from gateway.api.requests import Flag, FormFlag, Name, Request, TenantId, load, read_json, single_values
 from gateway.api.v1.requests import CallRequest
 from gateway.api.v2.requests import MigrateRequest
 from gateway.errors import InvalidRequest
@@ -58,6 +58,7 @@ def test_an_unknown_field_is_answered_with_the_known_ones() -> None:
         ("label", 5, "label must be a string"),
         ("label", None, "label must not be null"),
         ("count", 1.5, "count must be a whole number"),
+        ("force", "yes", "force must be true or false, without quotes"),
         ("names", "a", "names must be a list"),
         ("names", [None], "names must not be null"),
     ],
@@ -82,16 +83,27 @@ def test_a_tenant_id_may_mean_the_main_database(given, read) -> None:
 @pytest.mark.parametrize(
     ("given", "read"),
     [
-        (True, True), ("true", True), ("True", True), ("1", True), ("on", True), (" yes ", True),
-        (False, False), ("false", False), ("FALSE", False), ("0", False), ("off", False), ("no", False), ("", False),
+        ("true", True), ("True", True), ("1", True), ("on", True), (" yes ", True),
+        ("false", False), ("FALSE", False), ("0", False), ("off", False), ("no", False), ("", False),
     ],
 )  # fmt: skip
-def test_a_flag_is_read_as_forms_and_shells_write_it(given, read) -> None:
-    assert load(Sample(), {"platform": "a", "label": "x", "force": given}, ANONYMOUS)["force"] is read
+def test_a_flag_of_a_form_is_read_as_shells_write_it(given, read) -> None:
+    assert FormFlag().deserialize(given) is read
 
 
-@pytest.mark.parametrize("given", [1, 0, "2", "ja", None, [], [True], {}])
-def test_other_values_of_a_flag_are_refused(given) -> None:
+@pytest.mark.parametrize("given", [1, 0, True, "2", "ja", [], ["true"], {}])
+def test_other_values_of_a_flag_in_a_form_are_refused(given) -> None:
+    with pytest.raises(ValidationError, match="must be true or false"):
+        FormFlag().deserialize(given)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_flag_of_json_is_a_boolean(given) -> None:
+    assert load(Sample(), {"platform": "a", "label": "x", "force": given}, ANONYMOUS)["force"] is given
+
+
+@pytest.mark.parametrize("given", [1, 0, "true", "yes", "", "ja", None, [], [True], {}])
+def test_other_values_of_a_flag_in_json_are_refused(given) -> None:
     with pytest.raises(InvalidRequest, match=r"^force "):
         load(Sample(), {"platform": "a", "label": "x", "force": given}, ANONYMOUS)
 
