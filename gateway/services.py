@@ -134,6 +134,7 @@ def _build_registry(settings: Settings, roles: PlatformRoles | None, events: Eve
         idle_timeout_seconds=settings.pool_idle_timeout_seconds,
         max_lifetime_seconds=settings.pool_max_lifetime_seconds,
         wait_timeout_seconds=settings.pool_wait_timeout_seconds,
+        parallel_deploy_statements=settings.parallel_deploy_statements,
         slots_path=_budget_file(settings),
         session_options=session_options(
             statement_timeout_ms=settings.statement_timeout_ms, lock_timeout_ms=settings.lock_timeout_ms

@@ -84,6 +84,7 @@ class Settings:
     statement_timeout_ms: int = _setting("STATEMENT_TIMEOUT_MS", 30_000, integer(1, _MAX_MILLISECONDS))
     lock_timeout_ms: int = _setting("LOCK_TIMEOUT_MS", 5_000, integer(1, _MAX_MILLISECONDS))
     parallel_deploys: int = _setting("PARALLEL_DEPLOYS", 8, integer(1, 256))
+    parallel_deploy_statements: int = _setting("PARALLEL_DEPLOY_STATEMENTS", 1, integer(1, 256))
     template_databases: int = _setting("TEMPLATE_DATABASES", 16, integer(0, 10_000))
     undo_copies_max_bytes: int = _setting("UNDO_COPIES_MAX_BYTES", 10 * 2**30, integer(0, _MAX_BYTES))
     undo_keep_seconds: float = _setting("UNDO_KEEP_SECS", 72 * 3600.0, seconds)

@@ -13,13 +13,17 @@ from time import monotonic
 from typing import Any, Final, Self
 
 import psycopg
+from psycopg.abc import RV, PQGen
 from psycopg.pq import PGconn, PollingStatus, abc
 from psycopg.rows import TupleRow
 
 from gateway.pools.budget import Budget
 from gateway.pools.scram import Challenge, ScramKeys, ScramLogin
+from gateway.pools.throttle import Throttle
 
 _WAITED_FOR: Final = {PollingStatus.READING: select.POLLIN, PollingStatus.WRITING: select.POLLOUT}
+
+_WAIT_SECONDS: Final = 0.1  #: psycopg's interval, after which it handles signals
 
 TERMINATION_SECONDS: Final = 5.0  #: after which a backend that should end is treated as an orphan
 
@@ -72,6 +76,19 @@ class CountedConnection(psycopg.Connection[TupleRow]):
             super().close()
         else:
             link.close(super().close, orderly=not self.closed)
+
+
+class ThrottledConnection(CountedConnection):
+    """A connection of a deploy."""
+
+    throttle: Throttle | None = None  #: of its statements
+
+    def wait(self, gen: PQGen[RV], interval: float = _WAIT_SECONDS, timeout: float | None = None) -> RV:
+        """Wait for the end of a statement, as psycopg does."""
+        if self.throttle is None:
+            return super().wait(gen, interval, timeout)
+        with self.throttle.turn():
+            return super().wait(gen, interval, timeout)
 
 
 class _OtherChallengeError(Exception):

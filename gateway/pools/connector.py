@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, timeout_from_conninfo
@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 
 from gateway.errors import ConnectionRefused, DatabaseNotFound, GatewayError, PoolExhausted
 from gateway.pools.budget import Budget
-from gateway.pools.connection import CountedConnection
+from gateway.pools.connection import CountedConnection, ThrottledConnection
 from gateway.pools.conninfo import (
     APPLICATION_NAME,
     DEDICATED_APPLICATION_NAME,
@@ -26,6 +26,7 @@ from gateway.pools.conninfo import (
 from gateway.pools.outage import Outage, failure
 from gateway.pools.scram import ScramLogin, scram_login
 from gateway.pools.table import database_key
+from gateway.pools.throttle import Throttle
 from gateway.pools.waiter import Waiter
 from gateway.pools.watcher import Watcher
 
@@ -42,6 +43,8 @@ _TRANSACTION_TIMEOUT_SINCE: Final = 170000
 OBSERVER_OPTIONS: Final = {"statement_timeout": "1000", "idle_session_timeout": "1000"}
 END_SECONDS: Final = 5.0  #: to wait for the end of a dedicated connection's backend
 CANCEL_SECONDS: Final = 1.0  #: for cancelling a statement whose result is not needed
+C = TypeVar("C", bound=CountedConnection)
+
 _log = logging.getLogger(__name__)
 
 
@@ -57,12 +60,14 @@ class Connector:
         watcher: Watcher,
         exists: Callable[[str], bool],
         login_to: Callable[[str], Mapping[str, str]],
+        most_statements: int,
     ) -> None:
         """Create it without a connection.
 
         :param session_options: settings for the sessions of pools
         :param exists: whether the server has a database; raises GatewayError if that cannot be queried
         :param login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
+        :param most_statements: of deploys at a time while calls run
         """
         self.maintenance = maintenance_database(conninfo)
         self.outage = Outage()
@@ -80,6 +85,7 @@ class Connector:
         self._is_17 = False  # whether the server of the last connection knows DEDICATED_OPTIONS_SINCE_17
         self._seconds = timeout_from_conninfo(conninfo_to_dict(self._dedicated))
         self._budget = budget
+        self._throttle = Throttle(budget.calls_run, most_statements)
         self._watcher = watcher
         self._exists = exists
         self._login_to = login_to
@@ -119,7 +125,7 @@ class Connector:
         return connection
 
     def dedicated(self, database: str, deadline: float) -> CountedConnection:
-        """Make an autocommit connection outside the pools, after waiting in turn for a slot.
+        """Make an autocommit connection for a deploy outside the pools, after waiting in turn for a slot.
 
         :param deadline: for the slot, on the clock of ``time.monotonic``
         :raises GatewayError: as ``connect``, and PoolExhausted
@@ -130,7 +136,7 @@ class Connector:
         assert slot is not None  # a waiter that is in no pool's queue gets no connection
         is_17 = self._is_17
         server = self._dedicated_since_17 if is_17 else self._dedicated
-        connection = self.connect(partial(self._make, database, server), database, slot)
+        connection = self.connect(partial(self._make_throttled, database, server), database, slot)
         if is_17 == self._is_17:
             return connection
         self.end(connection)  # the first connection of this process, or after an upgrade of the server
@@ -147,14 +153,20 @@ class Connector:
         slot = self._budget.take_observer_slot()
         if slot is None:
             raise PoolExhausted("another worker is checking lost connections, or was when it was killed")
-        connection = self.connect(partial(self._make, self.maintenance, self._observing), self.maintenance, slot)
+        make = partial(self._make, self.maintenance, self._observing, CountedConnection)
+        connection = self.connect(make, self.maintenance, slot)
         try:
             yield connection
         finally:
             self.end(connection)
 
-    def _make(self, database: str, server: str) -> CountedConnection:
-        return CountedConnection.connect(
+    def _make_throttled(self, database: str, server: str) -> CountedConnection:
+        connection = self._make(database, server, ThrottledConnection)
+        connection.throttle = self._throttle
+        return connection
+
+    def _make(self, database: str, server: str, kind: type[C]) -> C:
+        return kind.connect(
             conninfo_of_database(server, database, self._login_to(database)),
             autocommit=True,
             connect_timeout=self._seconds,

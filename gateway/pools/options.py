@@ -25,6 +25,7 @@ class PoolOptions:
     :ivar idle_timeout_seconds: after which an idle connection is closed
     :ivar max_lifetime_seconds: after which a connection is closed instead of being put back
     :ivar wait_timeout_seconds: how long a lease waits for its turn
+    :ivar parallel_deploy_statements: of dedicated connections that run at a time while calls run
     :ivar slots_path: the file through which the workers of this machine share the budget; one per PostgreSQL
     :ivar session_options: initial settings of each session of a pool; dedicated connections have no time-outs
     :ivar clean: cleans the session of a returned connection, on another thread
@@ -42,6 +43,7 @@ class PoolOptions:
     max_lifetime_seconds: float
     wait_timeout_seconds: float
     slots_path: Path
+    parallel_deploy_statements: int = 1
     session_options: Mapping[str, str] = field(default_factory=dict)
     clean: Callable[[CountedConnection], None] | None = None
     needs_cleaning: Callable[[CountedConnection], bool] = lambda _: True

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import Final
 
 from gateway.pools.table import BUSY, CHANGE_COUNTERS, CLOSING, FREE, IDLE, LAST_USES, LOST, ON_RETURN, SharedTable
+
+RECENT_SECONDS: Final = 0.1  #: without the end of a call, after which none is assumed to run
 
 
 class SlotStates:
@@ -59,6 +62,14 @@ class SlotStates:
     def changes(self, key: int) -> int:
         """Return a number that changes with every deploy to a database, by any worker. Without the mutex."""
         return self._table.changes[key % CHANGE_COUNTERS]
+
+    def call_ended(self) -> None:
+        """Record the end of a call. Without the mutex."""
+        self._table.last_call[0] = monotonic()
+
+    def calls_run(self) -> bool:
+        """Return whether a call of any worker has ended within the last RECENT_SECONDS. Without the mutex."""
+        return monotonic() - self._table.last_call[0] < RECENT_SECONDS
 
     def own_slots(self) -> int:
         """Return the number of slots of this process."""

@@ -38,7 +38,7 @@ LOST: Final = 5  #: no process of this machine holds the connection, but its bac
 ON_RETURN: Final = float("inf")  #: in ``requested``: when the connection, which is in use, is given back
 
 _FIRST_WORKER: Final = MUTEX + 1  #: the byte of the file whose record lock is the first worker's
-_MAGIC: Final = int.from_bytes(b"ssdbgw02", "little")
+_MAGIC: Final = int.from_bytes(b"ssdbgw03", "little")
 _LAYOUT: Final = (  # name, element, count; every array's size is a multiple of eight, so that every element is aligned
     ("header", "Q", 8),
     ("worker_generations", "Q", MAX_WORKERS),
@@ -55,6 +55,7 @@ _LAYOUT: Final = (  # name, element, count; every array's size is a multiple of 
     ("changes", "Q", CHANGE_COUNTERS),
     ("last_uses", "d", LAST_USES),
     ("returning", "d", 1),
+    ("last_call", "d", 1),
 )
 _SIZE: Final = sum(count * (1 if element == "B" else 8) for _, element, count in _LAYOUT)
 _MAGIC_AT, _GENERATION_AT, _HIGH_AT, _WAITING_AT, _BOOT_AT = range(5)
@@ -76,8 +77,8 @@ class SharedTable:
     """The shared table, and this process's place in it. Opened once per process and path, after the fork.
 
     Invariant: every write but a worker's to the state, ``since`` and ``requested`` of a slot of its own, and to
-    ``last_uses``, is made under the mutex. When a slot is taken its state is written last, and when it is freed, first,
-    so that a worker that is killed between two writes leaves it either free or complete.
+    ``last_uses`` and ``last_call``, is made under the mutex. When a slot is taken its state is written last, and when
+    it is freed, first, so that a worker that is killed between two writes leaves it either free or complete.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,6 +127,7 @@ class SharedTable:
         self.changes: memoryview[int] = arrays["changes"]  #: deploys so far, by the database's key
         self.last_uses: memoryview[float] = arrays["last_uses"]  #: when a connection was put back, by the same
         self.returning: memoryview[float] = arrays["returning"]  #: one number, see ``share_of_returning``
+        self.last_call: memoryview[float] = arrays["last_call"]  #: one number: when a call of any worker ended
 
     def _join(self) -> int:
         """Take the first place that no running worker holds; return its number."""
@@ -154,6 +156,7 @@ class SharedTable:
                 self.states[slot], self.since[slot] = LOST, now
         for place in range(LAST_USES):
             self.last_uses[place] = 0.0
+        self.last_call[0] = 0.0
 
     def _open_pipe(self, worker: int) -> None:
         path = self._pipe_path(worker)

@@ -72,6 +72,7 @@ class WorkerPools:
             watcher=self._watcher,
             exists=self._exists,
             login_to=options.login_to,
+            most_statements=options.parallel_deploy_statements,
         )
         self._reaper = Reaper(
             budget=self.budget, connection=self._connector.observer, query=self._queries["backends_still_there"]
@@ -122,6 +123,8 @@ class WorkerPools:
 
     def give_back(self, connection: CountedConnection) -> None:
         """Return a leased connection to its pool. Never waits."""
+        if connection.database != self._connector.maintenance:
+            self.budget.call_ended()
         cast(TenantPool, connection._pool).give_back(connection)
 
     @contextmanager
