@@ -92,16 +92,16 @@ def single_rows(insert: Insert) -> Iterator[Insert]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnnamedValues:
-    """An ``INSERT … VALUES`` that does not name its columns."""
+class InsertWithoutColumns:
+    """An ``INSERT … VALUES`` without a column list."""
 
     table: ObjectName
     count: int  #: of the values of its first row
-    offset: int  #: of the place for the names of the columns
+    offset: int  #: of the place for a column list
 
 
-def unnamed_values(statement: SqlStatement) -> UnnamedValues | None:
-    """Return the table and the number of values of an ``INSERT … VALUES`` without columns; None for others."""
+def insert_without_columns(statement: SqlStatement) -> InsertWithoutColumns | None:
+    """Return the table and the number of values of an ``INSERT … VALUES`` without a column list; None for others."""
     target = insert_target(statement)
     if target is None or target.columns is not None:
         return None
@@ -118,7 +118,7 @@ def unnamed_values(statement: SqlStatement) -> UnnamedValues | None:
         count += depth == 1 and token.text == ","
         if not depth and token.text == ")":
             break
-    return UnnamedValues(table=target.table, count=count, offset=first.start)
+    return InsertWithoutColumns(table=target.table, count=count, offset=first.start)
 
 
 class _Query:

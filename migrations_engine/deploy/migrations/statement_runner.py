@@ -14,6 +14,7 @@ import sqlparse
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import REPLACEMENT_REFUSED, FunctionDeployer
+from migrations_engine.deploy.migrations.column_lists import ColumnLists
 from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
 from migrations_engine.deploy.migrations.declared_dependants import DeclaredDependants
 from migrations_engine.deploy.migrations.domains_in_use import alter_domain_in_use
@@ -38,7 +39,6 @@ from migrations_engine.deploy.migrations.satisfied import (
     separate_actions,
 )
 from migrations_engine.deploy.migrations.sequence_positions import positions_kept
-from migrations_engine.deploy.migrations.unnamed_columns import UnnamedColumns
 from migrations_engine.deploy.numbers import move_sequences_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
@@ -100,7 +100,7 @@ class StatementRunner:
         )
         self._declared_dependants = DeclaredDependants(session, self._dependants)
         self._earlier_columns = EarlierColumns(session, self._history.is_new_column, self._declared_dependants.drop)
-        self._unnamed_columns = UnnamedColumns(session, self._history)
+        self._column_lists = ColumnLists(session, self._history)
         self._is_new = before is None
         self._renamed_away = RenamedAway(session, self._history, is_new=self._is_new)
         self._replaced = ReplacedObjects(session, self._history, declared)
@@ -116,9 +116,9 @@ class StatementRunner:
         """
         statements = script_of(file).statements
         has_replaced = any(self._replaced.taken_by(file, statement) for statement in statements)
-        if has_replaced or self._unnamed_columns.are_others_in(file) or not self._run_whole(file):
+        if has_replaced or self._column_lists.are_needed_in(file) or not self._run_whole(file):
             for statement in statements:
-                self._run(file, self._unnamed_columns.add_to(file, statement))
+                self._run(file, self._column_lists.add_to(file, statement))
             self._session.restore_settings(script_of(file).changes_settings)
 
     def run_outside(self, file: SchemaFile, statement: SqlStatement) -> bool:
@@ -127,7 +127,7 @@ class StatementRunner:
         :raises MigrationFailed: as :meth:`run_file`
         """
         try:
-            self._session.run_statement(file, self._unnamed_columns.add_to(file, statement))
+            self._session.run_statement(file, self._column_lists.add_to(file, statement))
         except psycopg.Error as exc:
             if self._is_new and self._can_help(file, statement, exc):
                 return self.run_outside(file, statement)
@@ -296,7 +296,7 @@ class StatementRunner:
         if exc.sqlstate == _IN_TRANSACTION_BLOCK:
             advice = "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
         elif self._is_new and (exc.sqlstate in _ABOUT_OBJECTS or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
-            advice = _FOR_NEW_DATABASES.format(_NAME_COLUMNS if self._unnamed_columns.is_one(statement) else "")
+            advice = _FOR_NEW_DATABASES.format(_NAME_COLUMNS if self._column_lists.is_missing_in(statement) else "")
         return self._session.failure(exc, MigrationFailed, file=file, advice=advice)
 
     @contextmanager
