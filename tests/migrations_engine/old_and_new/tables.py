@@ -1,0 +1,201 @@
+"""Tables and columns that declarations and migrations change."""
+
+from __future__ import annotations
+
+from .history import MADE, VIEW, History, T, tables
+
+GENERATED = (
+    "CREATE TABLE t (a {0}, g bigint GENERATED ALWAYS AS (a * {1}) STORED CHECK (g >= 0), UNIQUE (g));"
+    "CREATE INDEX t_g ON t (g, a); CREATE VIEW v AS SELECT g FROM t; COMMENT ON COLUMN t.g IS 'x';"
+    "GRANT SELECT (g) ON t TO pg_monitor;"
+)
+
+HISTORIES = (
+    History(
+        name="a migration renames a table and a column, and what used them is declared no more",
+        versions=(
+            tables(
+                T + "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CONSTRAINT k CHECK (b <> ''), ADD UNIQUE (b);"
+                "CREATE STATISTICS s ON a, b FROM t; CREATE POLICY p ON t USING (b <> 'x'); COMMENT ON COLUMN t.b IS 'c';"
+                "GRANT SELECT (b) ON t TO pg_monitor; GRANT INSERT ON t TO pg_monitor; COMMENT ON TABLE t IS 'd';"
+                "CREATE RULE r AS ON UPDATE TO t WHERE new.b = 'r' DO NOTHING; CREATE VIEW v AS SELECT b FROM t;"
+            ),
+            tables(
+                "CREATE TABLE u (id int, a int, c text, CONSTRAINT t_pkey PRIMARY KEY (id));",
+                "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME b TO c;",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'x')",
+    ),
+    History(
+        name="a column grows under a generated one that views, indexes, checks and privileges use",
+        versions=(tables(GENERATED.format("int", 2)), tables(GENERATED.format("bigint", 2))),
+        rows="INSERT INTO t (a) VALUES (1), (2)",
+    ),
+    History(
+        name="a generated column is computed otherwise",
+        versions=(tables(GENERATED.format("int", 2)), tables(GENERATED.format("int", 3))),
+        rows="INSERT INTO t (a) VALUES (1), (2)",
+    ),
+    History(
+        name="a partitioned table is renamed and built anew",
+        versions=(
+            tables(
+                "CREATE TABLE h (a int) PARTITION BY RANGE (a); CREATE TABLE h_default PARTITION OF h DEFAULT;",
+            ),
+            tables(
+                "CREATE TABLE h (a int) PARTITION BY RANGE (a); CREATE TABLE h_default PARTITION OF h DEFAULT;",
+                "ALTER TABLE h RENAME TO h_old; CREATE TABLE h (a int) PARTITION BY RANGE (a);"
+                "INSERT INTO h_old VALUES (1); DROP TABLE h_old;",
+            ),
+        ),
+        dangers=("h_default drop_table None migrations/001.pssql",),
+    ),
+    History(
+        name="a default that a migration of long ago set is declared otherwise today",
+        versions=(
+            tables(T),
+            tables(T, "ALTER TABLE t ALTER a SET DEFAULT 1;"),
+            tables(T.replace("a int", "a int DEFAULT 2"), "ALTER TABLE t ALTER a SET DEFAULT 1;"),
+        ),
+        warnings=(MADE.format("t.a with default 2", "makes it 1", "1"),),
+        differs=True,
+    ),
+    History(
+        name="a declaration that lags behind a migration",
+        versions=(
+            tables(T),
+            tables(T, "ALTER TABLE t ALTER a TYPE bigint, ALTER a SET NOT NULL, DROP b;"),
+            tables(T + "CREATE TABLE u (a int);", "ALTER TABLE t ALTER a TYPE bigint, ALTER a SET NOT NULL, DROP b;"),
+        ),
+        warnings=(
+            "t.a with type integer, t.a with not null NULL, migrations/001.pssql makes t.a bigint, t.a NOT NULL;",
+            MADE.format("t.b as text", "drops or renames it", "none"),
+        ),
+    ),
+    History(
+        name="a column that was dropped by a migration is declared again",
+        versions=(
+            tables(T),
+            tables(T.replace(", b text", ""), "ALTER TABLE t DROP b;"),
+            tables(T, "ALTER TABLE t DROP b;"),
+        ),
+        warnings=(MADE.format("t.b as text", "drops or renames it", "none"),),
+        differs=True,
+    ),
+    History(
+        name="a migration drops, narrows, fills and requires, without force",
+        versions=(
+            tables(T),
+            tables(
+                "CREATE TABLE t (id int PRIMARY KEY, a smallint NOT NULL);",
+                "UPDATE t SET a = 0 WHERE a IS NULL; ALTER TABLE t ALTER a TYPE smallint, ALTER a SET NOT NULL, DROP b;",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'x'), (2, NULL, NULL)",
+        dangers=(
+            "t.a alter_column_type 0 migrations/001.pssql",
+            "t.a set_not_null 1 migrations/001.pssql",
+            "t.b drop_column 1 migrations/001.pssql",
+        ),
+    ),
+    History(
+        name="a migration adds what the declaration says nothing of",
+        versions=(
+            tables(T),
+            tables(T, "ALTER TABLE t ADD COLUMN c int DEFAULT 1, ADD CHECK (c > 0); CREATE INDEX t_c ON t (c);"),
+            tables(
+                T + "CREATE TABLE u (a int);",
+                "ALTER TABLE t ADD COLUMN c int DEFAULT 1, ADD CHECK (c > 0); CREATE INDEX t_c ON t (c);",
+            ),
+        ),
+    ),
+    History(
+        name="a migration renames a table and a column",
+        versions=(
+            tables("CREATE TABLE old (id int PRIMARY KEY, a int); CREATE INDEX i ON old (a);"),
+            tables(
+                "CREATE TABLE new (id int CONSTRAINT old_pkey PRIMARY KEY, z int); CREATE INDEX i ON new (z);",
+                "ALTER TABLE old RENAME TO new; ALTER TABLE new RENAME a TO z;",
+            ),
+        ),
+        rows="INSERT INTO old VALUES (1, 1)",
+    ),
+    History(
+        name="one file gains everything that a new table in it needs",
+        versions=(
+            tables(T),
+            tables(
+                "CREATE EXTENSION IF NOT EXISTS vector; CREATE SCHEMA app; CREATE SEQUENCE ids START 7;"
+                "CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN name AS text CHECK (VALUE <> '');"
+                "CREATE TYPE pair AS (x int, y mood);" + T + "CREATE TABLE u (id int DEFAULT nextval('ids') PRIMARY KEY,"
+                " t int REFERENCES t, m mood DEFAULT 'ok', n name NOT NULL, p pair[], e vector(3), s serial,"
+                " i int GENERATED ALWAYS AS IDENTITY, g int GENERATED ALWAYS AS (1 + 1) STORED, UNIQUE (n, m),"
+                " CHECK (s > 0)) WITH (fillfactor = 70); CREATE INDEX u_n ON u (lower(n)); INSERT INTO u (n) VALUES ('n');"
+                "COMMENT ON COLUMN u.n IS 'its name'; GRANT SELECT ON u TO pg_monitor; CREATE VIEW w AS SELECT m FROM u;"
+                "SET search_path = app; CREATE TABLE in_app (a int, m public.mood);"
+                "ALTER TABLE in_app ENABLE ROW LEVEL SECURITY; CREATE UNLOGGED TABLE c () INHERITS (public.t);"
+                "CREATE TABLE p (a int, b int) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)"
+                " PARTITION BY RANGE (b); CREATE TABLE p2 PARTITION OF p1 DEFAULT;",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 1, '1')",
+    ),
+    History(
+        name="tables that are made otherwise than by CREATE TABLE",
+        versions=(
+            tables(T),
+            tables(
+                T + "DO $$ BEGIN CREATE TABLE d (a int); CREATE INDEX d_a ON d (a); END $$; SELECT 1 AS x INTO s;"
+                "CREATE TABLE p (a int NOT NULL) PARTITION BY LIST (a); CREATE TABLE p1 (a int NOT NULL);"
+                "ALTER TABLE ONLY p ATTACH PARTITION p1 FOR VALUES IN (1);",
+            ),
+        ),
+    ),
+    History(
+        name="a serial column as pg_dump writes it, of a sequence that had no owner",
+        versions=(
+            tables("CREATE SEQUENCE s AS integer; CREATE TABLE t (id int NOT NULL, a int DEFAULT nextval('s'));"),
+            tables(
+                "CREATE TABLE t (id int NOT NULL, a int); CREATE SEQUENCE s AS integer; ALTER SEQUENCE s OWNED BY t.a;"
+                "ALTER TABLE ONLY t ALTER COLUMN a SET DEFAULT nextval('s'::regclass);",
+            ),
+        ),
+        rows="INSERT INTO t (id) VALUES (1)",
+    ),
+    History(
+        name="a migration makes what nothing declares, and drops it again",
+        versions=(
+            tables(T, "CREATE TABLE log (a int); CREATE VIEW l AS TABLE log; CREATE INDEX t_a ON t (a);"),
+            tables(
+                T, "CREATE TABLE log (a int); CREATE VIEW l AS TABLE log; CREATE INDEX t_a ON t (a);"
+                "-- DROP VIEW l; DROP TABLE log; DROP INDEX t_a;"
+            ),
+        ),
+        rows="INSERT INTO log VALUES (1)",
+        dangers=("log drop_table 1 migrations/002.pssql",),
+    ),
+    History(
+        name="a migration drops a column and all that used it, which is declared still",
+        versions=(
+            tables(T + VIEW + "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CHECK (b <> '');"),
+            tables(
+                T + VIEW + "CREATE INDEX t_b ON t (b); ALTER TABLE t ADD CHECK (b <> '');",
+                "DROP VIEW v; ALTER TABLE t DROP COLUMN b;",
+            ),
+        ),
+        warnings=("declares t.b as text, t.t_b_check as CHECK", "drops or renames them; new databases get none"),
+        dangers=("t.b drop_column 0 migrations/001.pssql",),
+    ),
+    History(
+        name="a partition is detached, and declared as a table",
+        versions=(
+            tables("CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);"),
+            tables(
+                "CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE p1 (a int);",
+                "ALTER TABLE p DETACH PARTITION p1;",
+            ),
+        ),
+        dangers=("p1 alter_inheritance None migrations/001.pssql", "p1 alter_partitioning None migrations/001.pssql"),
+    ),
+)  # fmt: skip
