@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from migrations_engine.diff.difference import Difference, Subject, safe
-from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
+from migrations_engine.model import (
+    Attachment,
+    Catalog,
+    Column,
+    Constraint,
+    DatabaseObject,
+    Relation,
+    SchemaObject,
+    Type,
+)
 from migrations_engine.model import Sequence as SequenceObject
 
 #: An identity that needs no quotes: after a schema, any word may be a name.
@@ -98,11 +107,19 @@ def is_on(identity: str, found: Subject | None, relation: Relation | None) -> bo
 
 
 def _identities(relation: Relation, item: Constraint | Attachment) -> list[str]:
-    """Return the identities that the server may print for a member of *relation*, with and without quotes."""
-    if isinstance(item, Attachment) and item.kind in ("index", "statistics"):
-        schemas = spellings(item.schema or relation.schema)
-        return [f"{schema}.{name}" for schema in schemas for name in spellings(item.name)]
-    return [f"{name} on {relation.qualified}" for name in spellings(item.name)]
+    if isinstance(item, Attachment):
+        return identities_of_member(relation, item.kind, item.name, item.schema)
+    return identities_of_member(relation, "constraint", item.name)
+
+
+def identities_of_member(table: SchemaObject, kind: str, name: str, schema: str | None = None) -> list[str]:
+    """Return the identities that the server may print for a member of *table*, with and without quotes.
+
+    :param schema: of an index or statistics object, if it is not that of the table
+    """
+    if kind in ("index", "statistics"):
+        return [f"{prefix}.{spelled}" for prefix in spellings(schema or table.schema) for spelled in spellings(name)]
+    return [f"{spelled} on {table.qualified}" for spelled in spellings(name)]
 
 
 def spellings(name: str) -> tuple[str, str]:

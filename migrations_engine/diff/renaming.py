@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final, TypeAlias, TypeVar
 
-from migrations_engine.diff.comments import spellings
+from migrations_engine.diff.comments import identities_of_member, spellings
 from migrations_engine.diff.target import without_gone
 from migrations_engine.model import (
     Attachment,
@@ -27,7 +27,6 @@ M = TypeVar("M", Constraint, Attachment)
 
 #: Kinds of members whose comments have another kind.
 _MEMBERS: Final = {"table constraint": "constraint", "statistics object": "statistics"}
-_IN_SCHEMA: Final = frozenset({"index", "statistics"})
 _WORD: Final = re.compile(r"""E?'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|\w+|[^\s\w]""", re.DOTALL)
 
 
@@ -54,9 +53,7 @@ def with_new_names(before: Catalog, then: Names, now: Names, after: Catalog) -> 
         ),
         types=tuple(pair.of_type(type_) if (pair := renamed.get(type_.label)) else type_ for type_ in before.types),
         sequences=tuple(
-            replace(sequence, label=pair.new.label, schema=pair.new.schema, name=pair.new.name)
-            if (pair := renamed.get(sequence.label))
-            else sequence
+            sequence.with_name_of(pair.new) if (pair := renamed.get(sequence.label)) else sequence
             for sequence in before.sequences
         ),
         comments=tuple(_comment_in(comment, renamed.values(), after) for comment in before.comments),
@@ -128,10 +125,7 @@ class _Renaming:
         """Return *relation* with its new names."""
         names = self._columns
         return replace(
-            relation,
-            label=self.new.label,
-            schema=self.new.schema,
-            name=self.new.name,
+            relation.with_name_of(self.new),
             columns=tuple(replace(column, name=names.get(column.name, column.name)) for column in relation.columns),
             constraints=tuple(
                 replace(item, name=self._members.get(("constraint", item.name), item.name))
@@ -146,7 +140,7 @@ class _Renaming:
     def of_type(self, type_: Type) -> Type:
         """Return *type_* with its new name, and those of its values."""
         values = tuple(self._columns.get(value, value) for value in type_.values)
-        return replace(type_, label=self.new.label, schema=self.new.schema, name=self.new.name, values=values)
+        return replace(type_.with_name_of(self.new), values=values)
 
     def of_privilege(self, privilege: Privilege) -> Privilege:
         """Return *privilege* with the new names."""
@@ -159,7 +153,7 @@ class _Renaming:
         yield spelled
         for (member, old), new in self._members.items():
             if member == _MEMBERS.get(kind, kind):
-                olds, news = (_of_member(member, self.new, name) for name in (old, new))
+                olds, news = (identities_of_member(self.new, member, name) for name in (old, new))
                 yield from news if spelled in olds else ()
         for old, new in self._columns.items():
             if spelled in [f"{self.new.qualified}.{name}" for name in spellings(old)]:
@@ -207,7 +201,7 @@ class _Spelling:
         moved = [one for one in renamings if one.old.schema != one.new.schema]
         return cls(
             pairs=frozenset(pair for one in renamings for pair in one.pairs),
-            tables={(one.old.schema, one.old.name): (one.new.schema, one.new.name) for one in renamings},
+            tables={one.old.address: one.new.address for one in renamings},
             schemas=frozenset(schema for one in moved for schema in (one.old.schema, one.new.schema)),
         )
 
@@ -252,13 +246,6 @@ class _Spelling:
             for word, following in zip_longest(words, words[1:])
             if not (self.schemas and (word == "." or (following == "." and word in self.schemas)))
         ]
-
-
-def _of_member(kind: str, table: ObjectNames, name: str) -> list[str]:
-    """Return the identities that the server may print for a member of a table."""
-    if kind in _IN_SCHEMA:
-        return [f"{schema}.{spelled}" for schema in spellings(table.schema) for spelled in spellings(name)]
-    return [f"{spelled} on {table.qualified}" for spelled in spellings(name)]
 
 
 def _comment_in(comment: Comment, renamings: Iterable[_Renaming], after: Catalog) -> Comment:

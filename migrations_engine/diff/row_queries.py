@@ -133,7 +133,7 @@ class _Rows:
     def source(self) -> sql.Composable:
         """Return the FROM item. The table's own name is the alias, because deparsed conditions may use it."""
         alias = sql.Identifier(self.relation.name)
-        table: sql.Composable = sql.Identifier(self.relation.schema, self.relation.name)
+        table: sql.Composable = sql.Identifier(*self.relation.address)
         if self.without_children and self.relation.kind == "table":
             table = sql.SQL("ONLY {}").format(table)
         added = [

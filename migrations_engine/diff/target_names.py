@@ -38,8 +38,7 @@ def with_free_names(wanted: Relation, actual: Relation | None, taken: frozenset[
         own, found = column.sequence, actual.column(column.name)
         if own is None or found is None or found.sequence is None or own.address not in taken:
             return column
-        there = found.sequence
-        return replace(column, sequence=replace(own, label=there.label, schema=there.schema, name=there.name))
+        return replace(column, sequence=own.with_name_of(found.sequence))
 
     return replace(
         wanted,

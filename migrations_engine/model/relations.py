@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 DEFAULT_SCHEMA: Final = "public"  #: the schema of unqualified names; left out in messages
 TABLE_KINDS: Final = frozenset({"table", "partitioned table", "foreign table"})  #: relations that can hold rows
@@ -26,6 +26,10 @@ class SchemaObject:
     def qualified(self) -> str:
         """The label with its schema, ``public`` too."""
         return f"{DEFAULT_SCHEMA}.{self.label}" if self.schema == DEFAULT_SCHEMA else self.label
+
+    def with_name_of(self, other: SchemaObject) -> Self:
+        """Return the object with the name and schema of *other*."""
+        return replace(self, label=other.label, schema=other.schema, name=other.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
