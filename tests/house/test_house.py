@@ -157,7 +157,7 @@ def test_the_index_of_decisions_lists_every_page_by_its_heading():
     index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
     headings = [path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in DECISIONS]
     rows = re.findall(r"^\| (\d{4}) \| \[(.+)\]\((.+)\) \|$", index, re.MULTILINE)
-    assert [(f"{number}: {title}", name) for number, title, name in rows] == [
+    assert sorted((f"{number}: {title}", name) for number, title, name in rows) == [
         (heading, path.name) for heading, path in zip(headings, DECISIONS, strict=True)
     ]
 
