@@ -37,3 +37,8 @@ ARRAY(SELECT concat(change.verb, ' ', change.privilege_type, ' ', change.preposi
               SELECT grantee, privilege_type FROM aclexplode(acldefault('f', x.owner)) WHERE x.acl IS NOT NULL
               EXCEPT SELECT grantee, privilege_type FROM aclexplode(x.acl)) AS lacking
       ) AS change ORDER BY 1)
+
+-- name: settings_for_printing
+-- Settings that change how PostgreSQL prints definitions, as a FROM item.
+(VALUES ('search_path', ''), ('quote_all_identifiers', 'off'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
+        ('TimeZone', 'UTC'), ('bytea_output', 'hex'), ('extra_float_digits', '1'), ('lc_monetary', 'C')) AS wanted(name, value)

@@ -51,7 +51,7 @@ FROM (
             SELECT c.oid, n.name AS schema, c.relname AS name, n.prefix || quote_ident(c.relname) AS label,
                    quote_ident(n.name) || '.' || quote_ident(c.relname) AS qualified,
                    c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
-                   c.relreplident, c.relpartbound, c.reloftype, c.relowner, c.relacl, c.relam, c.reltablespace,
+                   c.relreplident, c.relpartbound, c.reloftype, c.relowner, c.relam, c.reltablespace,
                    c.reloptions || (SELECT array_agg('toast.' || o) FROM unnest(toast.reloptions) AS o) AS reloptions
             FROM pg_catalog.pg_class AS c
             JOIN namespace AS n ON n.oid = c.relnamespace
@@ -430,9 +430,7 @@ FROM (
                count(set_config(setting.name, setting.value, true)) AS fixed
         FROM (
             SELECT wanted.name, wanted.value, current_setting(wanted.name) AS previous
-            FROM (VALUES ('search_path', ''), ('quote_all_identifiers', 'off'), ('DateStyle', 'ISO, MDY'),
-                         ('IntervalStyle', 'postgres'), ('TimeZone', 'UTC'), ('bytea_output', 'hex'),
-                         ('extra_float_digits', '1'), ('lc_monetary', 'C')) AS wanted(name, value)
+            FROM {{settings_for_printing}}
             OFFSET 0
         ) AS setting
         OFFSET 0
@@ -450,10 +448,9 @@ PREPARE _stonescriptdb_gateway_catalog AS
 EXECUTE _stonescriptdb_gateway_catalog
 
 -- name: settings
--- The same settings of printed definitions as in the statement above, for this transaction.
+-- Settings for printed definitions, for this transaction.
 SELECT set_config(wanted.name, wanted.value, true)
-FROM (VALUES ('search_path', ''), ('quote_all_identifiers', 'off'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
-             ('TimeZone', 'UTC'), ('bytea_output', 'hex'), ('extra_float_digits', '1'), ('lc_monetary', 'C')) AS wanted(name, value)
+FROM {{settings_for_printing}}
 
 -- name: objects
 -- The application's objects that belong to no relation, in an order in which they can be created: the CREATE statement of
