@@ -64,9 +64,9 @@ def routine_differences(
         comments that no statement of *schema* may have set
     """
     settings: _Settings | None = None
-    there, asked = ({routine.identity: routine for routine in side} for side in (here, new))
-    for identity in sorted({*there, *asked}):
-        found, wanted = there.get(identity), asked.get(identity)
+    present, expected = ({routine.identity: routine for routine in side} for side in (here, new))
+    for identity in sorted({*present, *expected}):
+        found, wanted = present.get(identity), expected.get(identity)
         if found is not None and identity in owned:
             if found.privileges or found.comment is not None:
                 settings = settings or _Settings(schema)

@@ -110,27 +110,27 @@ def _schemas(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterat
 
 
 def _relations(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
-    there, asked = with_own_defaults(actual), with_own_defaults(wanted)
+    present, target = with_own_defaults(actual), with_own_defaults(wanted)
     earlier = former.relation_by_label if former else {}
     differences: list[Difference] = []
-    for label in _tables_first(there, asked):
-        found = there.get(label)
+    for label in _tables_first(present, target):
+        found = present.get(label)
         if found is None:
             differences.append(added(wanted.relation_by_label[label]))
-        elif label not in asked:
+        elif label not in target:
             if label in earlier:
-                differences.append(_unless_used(dropped(found), actual, asked, earlier))
-        elif found != asked[label]:
-            sides = RelationSides(found=found, wanted=asked[label], former=earlier.get(label))
+                differences.append(_unless_used(dropped(found), actual, target, earlier))
+        elif found != target[label]:
+            sides = RelationSides(found=found, wanted=target[label], former=earlier.get(label))
             found_here = _relation(sides, ColumnComparison.of(sides, actual, wanted), actual)
-            differences += (_unless_used(difference, actual, asked, earlier) for difference in found_here)
+            differences += (_unless_used(difference, actual, target, earlier) for difference in found_here)
     differences.sort(key=lambda difference: difference.table)
-    yield from without_followers(differences, there)
+    yield from without_followers(differences, present)
 
 
-def _tables_first(there: Mapping[str, Relation], asked: Mapping[str, Relation]) -> list[str]:
+def _tables_first(present: Mapping[str, Relation], target: Mapping[str, Relation]) -> list[str]:
     """Return all labels, tables before views, and views after those they use."""
-    relations = dict(sorted({**asked, **there}.items()))
+    relations = dict(sorted({**target, **present}.items()))
     views = {label: relation for label, relation in relations.items() if not relation.is_table}
     return [*(label for label in relations if label not in views), *labels_by_use(views, attrgetter("uses"))]
 
@@ -176,8 +176,8 @@ def _unless_used(
 
 
 def _stays(view: Relation, wanted: Mapping[str, Relation], former: Collection[str]) -> bool:
-    asked = wanted.get(view.label)
-    return view.label not in former if asked is None else canonical(asked.definition) == canonical(view.definition)
+    target = wanted.get(view.label)
+    return view.label not in former if target is None else canonical(target.definition) == canonical(view.definition)
 
 
 def _warnings(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[str]:

@@ -262,12 +262,12 @@ class ColumnComparison:
         found, wanted = _properties(sides.found), _properties(sides.wanted)
         former = _properties(sides.former) if sides.former else {}
         for name in {**found, **wanted}:
-            have, wish = found.get(name), wanted.get(name)
-            if have == wish or (wish is None and name not in former):
+            old, new = found.get(name), wanted.get(name)
+            if old == new or (new is None and name not in former):
                 continue
             change_type = f"alter_column_{name}" if name in _PROPERTIES else "alter_column_option"
             verdict = safe(f"{name} changes how values are stored, not the values")
-            yield self._difference(change_type, sides.found, sides.wanted, (have, wish), verdict)
+            yield self._difference(change_type, sides.found, sides.wanted, (old, new), verdict)
 
 
 def _is_in_partition_key(column: Column, relation: Relation) -> bool:

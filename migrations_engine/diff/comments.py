@@ -31,35 +31,35 @@ def diff_comments(
     :param others: all other differences; comments on objects that they drop are left out
     """
     renames = [difference for difference in others if difference.change_type.startswith("rename_")]
-    there, asked, earlier = (_after(renames, side, wanted) for side in (actual, wanted, former or Catalog()))
+    present, target, earlier = (_after(renames, side, wanted) for side in (actual, wanted, former or Catalog()))
     gone = [part for difference in others for part in removed_parts(difference)]
-    for kind, identity in sorted({**asked, **earlier}):
+    for kind, identity in sorted({**target, **earlier}):
         key = (kind, identity)
-        have, wish = there.get(key), asked.get(key)
-        if have == wish or (wish is None and have != earlier.get(key)):
+        old, new = present.get(key), target.get(key)
+        if old == new or (new is None and old != earlier.get(key)):
             continue
-        if wish is None and any(is_on(identity, *part) for part in gone):
+        if new is None and any(is_on(identity, *part) for part in gone):
             continue
         yield Difference(
             change_type="alter_comment",
             table=identity,
             name=kind,
-            wanted=wish,
-            from_text=have,
-            to_text=wish,
+            wanted=new,
+            from_text=old,
+            to_text=new,
             verdict=safe("only the comment changes"),
         )
 
 
 def _after(renames: Sequence[Difference], catalog: Catalog, wanted: Catalog) -> dict[tuple[str, str], str]:
     """Return the comments in *catalog* with the names that their objects have after *renames*."""
-    asked = {identity for _, identity, _ in wanted.comments}
+    commented = {identity for _, identity, _ in wanted.comments}
     names: dict[str, str] = {}
     for item in renames:
         if item.relation is not None and isinstance(item.found, Constraint | Attachment):
             assert isinstance(item.wanted, Constraint | Attachment)
             later = _identities(item.relation, item.wanted)
-            spelled = [name for name in later if name in asked]
+            spelled = [name for name in later if name in commented]
             spelled += [name for name in later if _PLAIN.fullmatch(name)] or [later[-1]]
             names |= dict.fromkeys(_identities(item.relation, item.found), spelled[0])
     comments = sorted(catalog.comments, key=lambda comment: comment[1] not in names)

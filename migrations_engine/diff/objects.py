@@ -11,18 +11,18 @@ from migrations_engine.model import DEFAULT_SCHEMA, Catalog, DatabaseObject
 
 def diff_objects(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
     """Yield the differences of objects."""
-    there, asked, earlier = (
+    present, target, earlier = (
         {(item.kind, item.identity): item for item in side.objects} for side in (actual, wanted, former or Catalog())
     )
-    for key, old in reversed(there.items()):
-        if key in earlier and key not in asked:
+    for key, old in reversed(present.items()):
+        if key in earlier and key not in target:
             yield _difference("drop", old, None, safe(f"the {old.kind} is no longer declared; it holds no rows"))
-    for key, new in asked.items():
-        present = there.get(key)
-        if present is None:
+    for key, new in target.items():
+        found = present.get(key)
+        if found is None:
             yield _difference("add", None, new, safe(f"the {new.kind} is new"))
-        elif present != new:
-            yield _difference("alter", present, new, _changed(present, new))
+        elif found != new:
+            yield _difference("alter", found, new, _changed(found, new))
 
 
 def change_type(verb: str, kind: str) -> str:

@@ -61,9 +61,9 @@ def diff_kind(sides: RelationSides) -> Difference | None:
 def diff_table(sides: RelationSides) -> Iterator[Difference]:
     """Yield the differences of the properties of a table itself."""
     for attribute, (change_type, what) in _LASTING.items():
-        have, wish = (getattr(side, attribute) for side in (sides.found, sides.wanted))
-        if have != wish:
-            texts = tuple(", ".join(value) if isinstance(value, tuple) else value for value in (have, wish))
+        old, new = (getattr(side, attribute) for side in (sides.found, sides.wanted))
+        if old != new:
+            texts = tuple(", ".join(value) if isinstance(value, tuple) else value for value in (old, new))
             verdict = incompatible(f"{what} would change", _instructions(attribute, sides))
             yield _altered(sides, change_type, (texts[0], texts[1]), verdict)
     yield from _persistence(sides)
@@ -94,9 +94,9 @@ def diff_options(sides: RelationSides) -> Iterator[Difference]:
     former = _options(sides.former) if sides.former else {}
     verdict = safe("an option changes how rows are stored or found, not the rows")
     for name in {**found, **wanted}:
-        have, wish = found.get(name), wanted.get(name)
-        if have != wish and (wish is not None or name in former):
-            yield _altered(sides, "alter_option", (have, wish), verdict, name=name)
+        old, new = found.get(name), wanted.get(name)
+        if old != new and (new is not None or name in former):
+            yield _altered(sides, "alter_option", (old, new), verdict, name=name)
 
 
 def diff_view(sides: RelationSides) -> Iterator[Difference]:
@@ -114,12 +114,12 @@ def diff_view(sides: RelationSides) -> Iterator[Difference]:
 
 
 def _persistence(sides: RelationSides) -> Iterator[Difference]:
-    have, wish = sides.found.unlogged, sides.wanted.unlogged
-    if have != wish:
+    old, new = sides.found.unlogged, sides.wanted.unlogged
+    if old != new:
         verdict = safe("the rows survive a crash from now on", rewrites=True)
-        if wish:
+        if new:
             verdict = dataloss("an unlogged table is emptied by a crash")
-        yield _altered(sides, "alter_persistence", (_PERSISTENCE[have], _PERSISTENCE[wish]), verdict)
+        yield _altered(sides, "alter_persistence", (_PERSISTENCE[old], _PERSISTENCE[new]), verdict)
 
 
 def _switches(sides: RelationSides) -> Iterator[Difference]:
@@ -135,10 +135,10 @@ def _clustering(sides: RelationSides) -> Iterator[Difference]:
 
 
 def _switch(sides: RelationSides, attribute: str, change_type: str, verdict: Verdict) -> Iterator[Difference]:
-    have, wish = (getattr(side, attribute) for side in (sides.found, sides.wanted))
-    by_hand = not wish and not (sides.former and getattr(sides.former, attribute))
-    if have != wish and not by_hand:
-        yield _altered(sides, change_type, (str(have), str(wish)), verdict)
+    old, new = (getattr(side, attribute) for side in (sides.found, sides.wanted))
+    by_hand = not new and not (sides.former and getattr(sides.former, attribute))
+    if old != new and not by_hand:
+        yield _altered(sides, change_type, (str(old), str(new)), verdict)
 
 
 def _altered(

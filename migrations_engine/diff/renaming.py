@@ -75,12 +75,14 @@ def without_renamed_away(renamed: Catalog, former: Catalog, declared: Catalog) -
     """
 
     def kept(relation: Relation, then: Relation) -> Relation:
-        asked = declared.relation_by_label.get(relation.label)
+        wanted = declared.relation_by_label.get(relation.label)
         pairs = zip(relation.columns, then.columns, strict=True)
         columns = tuple(
-            column for column, earlier in pairs if column.name == earlier.name or (asked and asked.column(column.name))
+            column
+            for column, earlier in pairs
+            if column.name == earlier.name or (wanted and wanted.column(column.name))
         )
-        return relation if asked is None or columns == relation.columns else replace(relation, columns=columns)
+        return relation if wanted is None or columns == relation.columns else replace(relation, columns=columns)
 
     relations = {now.label: (now, then) for now, then in zip(renamed.relations, former.relations, strict=True)}
     away = {
