@@ -17,18 +17,15 @@ from gateway.services import Services
 from migrations_engine import DeployReport, Schema
 
 
-def create_database(
-    services: Services, owner: DatabaseOwner, request_id: str, *, schema_name: str | None = None
-) -> RegisteredDatabase:
-    """Create *owner*'s database from the current version of a stored schema.
+def create_database(services: Services, owner: DatabaseOwner, request_id: str) -> RegisteredDatabase:
+    """Create *owner*'s database from the current version of the stored schema that the owner names.
 
-    :param schema_name: the platform's schema, if the owner has no schema name
     :raises PlatformNotFound, SchemaNotFound: the schema is not stored
     :raises DatabaseAlreadyExists, DatabaseNameConflict: there is a database of this name
     :raises SchemaDeployError: the schema cannot be deployed to a new database; none was created
     """
     started = time.monotonic()
-    name = schema_name or owner.schema_name
+    name = owner.schema_name
     assert name is not None
     version = services.platforms.schema(owner.platform, name).current
     terms = DeployTerms(request_id=request_id)
