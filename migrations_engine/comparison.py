@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
-
-import psycopg
 
 from migrations_engine.catalog import read_catalog
 from migrations_engine.counted_rows import CountedReport, count_rows
 from migrations_engine.deploy.change_runner import ChangeRunner, without
-from migrations_engine.deploy.ddl import ADDED_FOR_OTHERS
 from migrations_engine.deploy.declared import fill_new_tables, install_extensions, new_names, run_new_files
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer, create_objects_of_migrated_tables
-from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
 from migrations_engine.deploy.partitions import advice_on_default_partitions
-from migrations_engine.deploy.seeders import reserve_numbers
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired import DesiredSchema, declaring_files
 from migrations_engine.diff import (
@@ -27,10 +21,9 @@ from migrations_engine.diff import (
     as_printed,
     diff_catalogs,
     target_catalog,
-    was_dropped,
-    with_additions,
     without_renamed_away,
 )
+from migrations_engine.early_additions import BASICS, EarlyAdditions
 from migrations_engine.effects import (
     Effect,
     changes_to_new,
@@ -44,13 +37,7 @@ from migrations_engine.model import Catalog
 from migrations_engine.report import Change, DeployReport, RowNumbers, SchemaValidation
 from migrations_engine.schema import SchemaFile
 from migrations_engine.situation import Situation
-from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.dependency_order import order_tables, order_types
-
-#: Additions that all others may need.
-_BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"}) | ADDED_FOR_OTHERS
-#: Additions that a migration may need before the others are made.
-_EARLY: Final = _BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
 
 
 class Comparison:
@@ -68,9 +55,8 @@ class Comparison:
         )
         declaring = declaring_files(situation.schema)
         self._changes = ChangeRunner(session, self._dependants, functions.deploy_early, declaring)
-        self._pending_files = FileIndex(situation.pending)
         self._target: Catalog | None = None  #: decided when the migrations have run
-        self._tried_early: set[tuple[str | None, ...]] = set()
+        self.early = EarlyAdditions(session, functions, self._changes, situation)
         self._expected: RowNumbers = {}  #: the rows at risk of the effects that the migrations seem to have
         self._effects: tuple[Effect, ...] = ()
         self._judgement = Judgement(session, situation.schema, situation.accepted, force=situation.force)
@@ -107,9 +93,9 @@ class Comparison:
         """
         schema, before = self._situation.schema, self._situation.before
         install_extensions(self._session, (*schema.types, *schema.tables), self._situation.installed)
-        diff = self._undeclared(self._is_lasting_type, actual=before)
+        diff = self.early.missing(self._is_lasting_type, actual=before)
         if diff and run_new_files(self._session, order_types(schema.types), new_names(diff)):
-            diff = self._undeclared(self._is_lasting_type)
+            diff = self.early.missing(self._is_lasting_type)
         self._changes.run_what_works(diff)
         self.types_altered = len(self.add_enum_values())
         self._expect_migrations()
@@ -120,7 +106,7 @@ class Comparison:
 
     def add_enum_values(self) -> tuple[tuple[str, str], ...]:
         """Add the missing values of enums, and return them, each with the label of its type."""
-        diff = self._undeclared(lambda item: item.change_type == "add_enum_value", actual=self._situation.before)
+        diff = self.early.missing(lambda item: item.change_type == "add_enum_value", actual=self._situation.before)
         self._changes.run(diff)
         return tuple((item.table, item.name or "") for item in diff.changes)
 
@@ -131,32 +117,8 @@ class Comparison:
         """
         diff = self._counted(self._difference())
         self._target = None  # the migrations have yet to run
-        left = tuple(item for item in diff.changes if not self._is_mentioned(item))
+        left = tuple(item for item in diff.changes if not (self.early.is_mentioned(item) or item.is_undecided))
         self._judgement.refuse(replace(diff, changes=left).validation())
-
-    def add_early(self, _: psycopg.Error) -> bool:
-        """Add functions, or newly declared objects, before a migration that needs them.
-
-        Each is tried once. Return whether there were any.
-        """
-        if self._functions.deploy_early():
-            return True
-        diff = self._early_difference()
-        keys = {item.as_change().key for item in diff.changes}
-        if keys <= self._tried_early:
-            return False
-        self._tried_early |= keys
-        self._add(diff, early=True)
-        self._note_early(diff)
-        reserve_numbers(self._session, self._situation.schema.seeders, self._situation.pending)
-        return True
-
-    def _note_early(self, diff: CatalogDiff) -> None:
-        """Add what was added early to the database before the migrations, which may alter or drop it."""
-        before = self._situation.before
-        if before is not None:
-            before = with_additions(before, read_catalog(self._session.connection), diff.changes)
-            self._situation = replace(self._situation, before=before)
 
     def list_migrations(self, before: Catalog, actual: Catalog) -> None:
         """Add the effects of the migrations to the validation.
@@ -168,7 +130,7 @@ class Comparison:
 
     def rename(self, with_new_names: Callable[[Catalog], Catalog]) -> None:
         """Give earlier states the names that the migrations have given to their objects."""
-        before, former = self._situation.before, self._situation.former
+        before, former = self.early.before, self._situation.former
         renamed = former and without_renamed_away(with_new_names(former), former, self.desired.declared)
         self._situation = replace(
             self._situation, before=before and with_new_names(before), former=renamed, stated=former
@@ -182,12 +144,12 @@ class Comparison:
         situation = self._situation
         create_objects_of_migrated_tables(self._session, situation.schema, situation.desired.declared, self._functions)
         diff = self._difference()
-        basics = tuple(item for item in diff.changes if item.change_type in _BASICS)
+        basics = tuple(item for item in diff.changes if item.change_type in BASICS)
         if basics:
             self._changes.run_what_works(replace(diff, changes=basics))
             self._judgement.add([item.as_change() for item in basics])
             diff = self._difference()
-        diff = self._counted(replace(diff, changes=tuple(map(self._after_migrations, diff.changes))))
+        diff = self._counted(diff)
         self._judgement.judge(diff)
         self._add(diff)
         if diff:
@@ -245,39 +207,13 @@ class Comparison:
         )
         if self._target is None:
             self._target = target_catalog(sources)
-        return diff_catalogs(actual=actual, wanted=as_printed(self._target, sources), former=sources.former)
-
-    def _early_difference(self) -> CatalogDiff:
-        """Return the declared objects that a migration may need and that can be added before all have run."""
-        before, complete = self._situation.before or Catalog(), self._situation.desired.complete
-
-        def may_be_needed(item: Difference) -> bool:
-            return (item.change_type in _EARLY or item.gives_value) and not was_dropped(item, before, complete)
-
-        diff = self._counted(self._undeclared(may_be_needed))
-        possible = (item.to_be_filled() if self._is_mentioned(item) else item for item in diff.changes)
-        return replace(diff, changes=tuple(item for item in possible if item.compatibility == "safe"))
-
-    def _undeclared(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
-        """Return declared objects that are missing before the migrations, without those that a migration renames."""
-        actual = actual or read_catalog(self._session.connection)
-        declared = with_earlier_values(self._situation.desired.declared, actual, self._situation.pending)
-        diff, renamed = diff_catalogs(actual=actual, wanted=declared), RenamedNames(self._situation.pending, actual)
-
-        def is_renamed(item: Difference) -> bool:
-            return renamed.seem_to_have(item.name or bare_name(item.table), is_member=item.name is not None)
-
-        return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not is_renamed(item)))
+        diff = diff_catalogs(actual=actual, wanted=as_printed(self._target, sources), former=sources.former)
+        return replace(diff, changes=tuple(map(self._after_migrations, diff.changes)))
 
     def _after_migrations(self, difference: Difference) -> Difference:
         """Return *difference*; NOT NULL on a column that a migration seems to have filled is decided by the rows."""
-        is_filled = difference.change_type == "set_not_null" and self._is_mentioned(difference)
+        is_filled = difference.change_type == "set_not_null" and self.early.is_mentioned(difference)
         return difference.decided_by_rows() if is_filled else difference
-
-    def _is_mentioned(self, difference: Difference) -> bool:
-        """Return whether a pending migration names the object of *difference*, and so may change it."""
-        names = [bare_name(difference.table), *([difference.name] if difference.name else [])]
-        return bool(self._pending_files.mentioning(*names))
 
     def _counted(self, diff: CatalogDiff, *, expected: bool = False) -> CatalogDiff:
         if any(difference.verdict.decided_by_rows for difference in diff.changes):
@@ -292,7 +228,7 @@ class Comparison:
         counted = self._counted(expected_effects(before, after, pending), expected=True)
         self._expected = {subject_of(item): item.rows_at_risk for item in counted.changes}
 
-    def _add(self, diff: CatalogDiff, *, early: bool = False) -> None:
+    def _add(self, diff: CatalogDiff) -> None:
         """Apply the safe differences. New tables are created by their files, if those contain nothing else."""
         new = new_names(diff)
         tables: tuple[SchemaFile, ...] = ()
@@ -302,10 +238,7 @@ class Comparison:
                 ran = run_new_files(self._session, tables, new)
             tables = tuple(file for file in tables if file not in ran)
             if ran:
-                diff = self._early_difference() if early else self._counted(self._difference())
+                diff = self._counted(self._difference())
         with advice_on_default_partitions(self._session, diff):
-            if early:
-                self._changes.run_what_works(diff)
-            else:
-                self._changes.run(diff, may_leave=bool(self._judgement.accepted))
+            self._changes.run(diff, may_leave=bool(self._judgement.accepted))
         fill_new_tables(self._session, tables, new)

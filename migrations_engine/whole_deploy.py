@@ -81,7 +81,7 @@ class WholeDeploy:
         self._before = context.before  #: the earlier state, after migrations with new names
         self._names: Names = {}
         self._other_objects = OtherObjects(self._session, schema, self._functions)
-        add = self._comparison.add_early if self._comparison is not None else self._other_objects.create_for
+        add = self._comparison.early.make_for if self._comparison is not None else self._other_objects.create_for
         self._runner = MigrationRunner(self._session, self._records, self._functions, add)
         self._extensions_installed = 0
 

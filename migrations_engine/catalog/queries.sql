@@ -180,11 +180,17 @@ FROM (
             JOIN pg_catalog.pg_policy AS p ON p.polrelid = r.oid
             UNION ALL
             SELECT r.oid, 'statistics', s.stxname, json_build_object(
-                       'kind', 'statistics', 'name', s.stxname, 'schema', n.name, 'definition', pg_get_statisticsobjdef(s.oid),
+                       'kind', 'statistics', 'name', s.stxname, 'schema', n.name,
+                       'definition', coalesce(replace(pg_get_statisticsobjdef(s.oid), ' ON ' || c.by_number, ' ON ' || c.by_name),
+                                              pg_get_statisticsobjdef(s.oid)),
                        'targets', CASE WHEN s.stxstattarget >= 0 THEN json_build_array(s.stxstattarget::text) END)
             FROM relation AS r
             JOIN pg_catalog.pg_statistic_ext AS s ON s.stxrelid = r.oid
             JOIN namespace AS n ON n.oid = s.stxnamespace
+            CROSS JOIN LATERAL (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS by_number,
+                                       string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname) AS by_name
+                                FROM pg_catalog.pg_attribute AS a
+                                WHERE a.attrelid = s.stxrelid AND a.attnum = ANY (s.stxkeys::smallint[])) AS c
         ), attachments AS (
             SELECT relation, json_agg(document ORDER BY kind, name) AS documents FROM attachment GROUP BY relation
         ), view_use AS (

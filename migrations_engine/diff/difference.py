@@ -72,6 +72,11 @@ class Difference:
             and found.sequence is None
         )
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the rows decide about it, and could not be counted."""
+        return self.verdict.decided_by_rows and self.rows_at_risk is None
+
     def as_change(self) -> Change:
         """Return the difference as a deploy reports it."""
         return Change(

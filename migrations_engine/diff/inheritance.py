@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from migrations_engine.diff.difference import Difference
 from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.sequences import own_default
-from migrations_engine.model import Catalog, Column, Relation
+from migrations_engine.model import Attachment, Catalog, Column, Relation
+
+#: Changes of a partitioned table that drop the parts of its indexes.
+_REPLACING: Final = frozenset({"drop_constraint", "alter_constraint", "drop_index", "alter_index"})
 
 
 def with_own_defaults(catalog: Catalog) -> dict[str, Relation]:
@@ -31,11 +35,17 @@ def with_own_defaults(catalog: Catalog) -> dict[str, Relation]:
 
 
 def without_followers(differences: Sequence[Difference], relations: Mapping[str, Relation]) -> list[Difference]:
-    """Leave out differences of columns that the same change to a parent table applies as well."""
+    """Leave out differences that change with the parent table: columns like those of it, and parts of its indexes.
+
+    Parts of an index that the parent drops or replaces go with it. Names that differ then are found afterwards.
+    """
     told = {(item.table, item.name, item.change_type, item.to_text) for item in differences}
+    replaced = {item.table for item in differences if item.change_type in _REPLACING}
 
     def follows(item: Difference) -> bool:
         relation = item.relation
+        if relation is not None and isinstance(item.found, Attachment) and item.found.inherited:
+            return item.change_type == "rename_index" and not replaced.isdisjoint(relation.parents)
         column = relation.column(item.name) if relation and item.name else None
         if relation is None or column is None or not column.inherited:
             return False

@@ -158,7 +158,7 @@ class _Rows:
     def _value(self, column: Column) -> sql.Composable:
         base = TypeName.parse(column.type).label
         new_type = base in self.situation.wanted.type_by_label and base not in self.situation.actual.type_by_label
-        if column.sequence is not None:
+        if column.sequence is not None or (column.default or "").startswith("nextval("):
             value: sql.Composable = sql.SQL("row_number() OVER ()")
         else:
             value = sql.SQL("({})").format(_text(column.default)) if column.default is not None else sql.SQL("NULL")

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from migrations_engine.model.objects import ColumnUser, DatabaseObject, Privilege, Type
 from migrations_engine.model.relations import Attachment, Column, Constraint, Relation, Sequence
 
-CATALOG_VERSION: Final = 3  #: raised when the queries return more, so that stored catalogs are read again
+CATALOG_VERSION: Final = 4  #: raised when the queries return more, so that stored catalogs are read again
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -256,3 +256,10 @@ def test_a_privilege_that_was_passed_on_is_revoked(tenant, superuser_url):
     (change,) = tenant.migrate(table("a int")).schema_validation.safe_changes
     assert "so may the roles that it has granted the privilege" in change.reason
     assert tenant.rows("SELECT has_table_privilege('pg_read_all_stats', 't', 'SELECT')") == [(False,)]
+
+
+def test_statistics_over_columns_in_another_order(tenant, make_database):
+    tenant.register(table("a int"))
+    between = table("c int, a int", "CREATE STATISTICS s ON c, a, abs(a) FROM t;")
+    assert tenant.migrate(between).differences == ()
+    assert Tenant(make_database()).register(between).differences == ()

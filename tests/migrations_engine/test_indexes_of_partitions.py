@@ -45,3 +45,21 @@ def test_an_attached_index_is_the_declared_one(make_database: Callable[[], str],
     assert not any(change.change_type == "drop_index" for change in report.schema_validation.safe_changes)
     assert structure_of(old.conninfo) == structure_of(new.conninfo)
     assert old.migrate(files(last, migration, seeders="")).schema_validation.is_empty
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        pytest.param("ALTER TABLE t ADD CONSTRAINT u UNIQUE (k);", "CREATE UNIQUE INDEX u ON t (k);", id="an index"),
+        pytest.param(
+            "CREATE UNIQUE INDEX u ON t (k);", "ALTER TABLE t ADD CONSTRAINT u UNIQUE (k);", id="a constraint"
+        ),
+        pytest.param("CREATE INDEX i ON t (b);", "CREATE INDEX j ON t USING hash (b);", id="another kind"),
+    ],
+)
+def test_an_index_with_parts_is_replaced_by(make_database: Callable[[], str], first: str, last: str):
+    old, new = Tenant(make_database()), Tenant(make_database())
+    new.register(files(TABLE + last))
+    old.register(files(TABLE + first))
+    assert old.migrate(files(TABLE + last)).differences == ()
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)

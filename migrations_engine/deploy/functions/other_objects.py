@@ -53,7 +53,7 @@ class OtherObjects:
         self._waiting = tuple(file for file in self._waiting if file not in created)
         return bool(created) or is_new
 
-    def create_for(self, exc: psycopg.Error) -> bool:
+    def create_for(self, exc: psycopg.Error, _: str) -> bool:
         """Create functions and objects for a statement that was refused with *exc*. Return whether there were any."""
         return self.create_independent() or self._create_missing(exc)
 

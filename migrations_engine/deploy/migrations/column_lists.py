@@ -127,7 +127,7 @@ class ColumnLists:
         """Return whether the values of *statement* have the types of their columns, one of which is added as text."""
         adding = sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} text")
         try:
-            with positions_kept(self._session), self._session.undone():
+            with positions_kept(self._session, self._history.new_names), self._session.undone():
                 self._session.query(adding.format(sql.Identifier(*insert.table.address), sql.Identifier(dropped)))
                 self._session.query(statement.text.encode())
         except psycopg.IntegrityError:

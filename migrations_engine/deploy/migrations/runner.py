@@ -55,8 +55,8 @@ def group_by_transaction(files: Sequence[SchemaFile]) -> tuple[TransactionGroup,
 class MigrationRunner:
     """Runs the pending migrations of one deploy.
 
-    :param add_declared: creates functions and newly declared objects for a statement that was refused with an error;
-        returns whether there were any
+    :param add_declared: creates functions and newly declared objects for a statement that was refused with an error,
+        from that and the text of the statement; returns whether there were any
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class MigrationRunner:
         session: DeploySession,
         records: Records,
         functions: FunctionDeployer,
-        add_declared: Callable[[psycopg.Error], bool],
+        add_declared: Callable[[psycopg.Error, str], bool],
     ) -> None:
         self._session = session
         self._records = records

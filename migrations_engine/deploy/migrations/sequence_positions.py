@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -17,26 +17,27 @@ _Position = tuple[str, int, bool]  # the sequence, its last value, and whether t
 
 
 @contextmanager
-def positions_kept(session: DeploySession) -> Iterator[None]:
-    """Run the block, and give every sequence its earlier position if PostgreSQL refuses a statement of it.
+def positions_kept(session: DeploySession, new: Collection[str] | None = None) -> Iterator[None]:
+    """Run the block, and give each sequence its earlier position if PostgreSQL refuses a statement of it.
 
-    Only for a new database, in which no other session draws numbers.
+    :param new: the names of what this deploy creates, from which no other session draws; None in a new database
     """
-    before = _positions(session)
+    before = _positions(session, new)
     try:
         yield
     except psycopg.Error:
         if before and not session.connection.closed:
-            for name, value, is_drawn in {*before} - {*_positions(session)}:
+            for name, value, is_drawn in {*before} - {*_positions(session, new)}:
                 session.query(_QUERIES["set_position"], {"name": name, "value": value, "is_drawn": is_drawn})
         raise
 
 
-def _positions(session: DeploySession) -> list[_Position]:
+def _positions(session: DeploySession, new: Collection[str] | None) -> list[_Position]:
     names = session.query(_QUERIES["sequences"]).fetchall()
     selects = [
         sql.SQL("SELECT {}::text, last_value, is_called FROM {}").format(spelled, sql.Identifier(schema, name))
         for schema, name in names
+        if new is None or name in new
         for spelled in [sql.Literal(sql.Identifier(schema, name).as_string(session.connection))]
     ]
     return session.query(sql.SQL(" UNION ALL ").join(selects)).fetchall() if selects else []

@@ -71,8 +71,8 @@ class StatementRunner:
     :param migrations: the pending ones
     :param declared: the catalog that the declarations make
     :param before: the database before this deploy; None for a new one, in which renames are reverted first
-    :param add_declared: creates functions and newly declared objects for a statement that was refused with an error;
-        returns whether there were any
+    :param add_declared: creates functions and newly declared objects for a statement that was refused with an error,
+        from that and the text of the statement; returns whether there were any
     :raises MigrationFailed: the connection was lost
     """
 
@@ -84,7 +84,7 @@ class StatementRunner:
         declared: Catalog,
         *,
         before: Catalog | None,
-        add_declared: Callable[[psycopg.Error], bool],
+        add_declared: Callable[[psycopg.Error, str], bool],
     ) -> None:
         self._session = session
         self._functions = functions
@@ -209,7 +209,7 @@ class StatementRunner:
 
     def _create_what_lacks(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Create declared objects that *statement*, refused with *exc*, may need. Return whether there were any."""
-        if self._add_declared(exc):
+        if self._add_declared(exc, text_executed(statement, exc)):
             if not self._is_new:
                 self._reverted |= revert_renames(self._session, self._history.renames_of_new(file, statement))
             return True
@@ -301,9 +301,10 @@ class StatementRunner:
 
     @contextmanager
     def _attempt(self, statements: Sequence[SqlStatement]) -> Iterator[None]:
-        """Run the block in a savepoint. In a new database, undo also what *statements* draw from sequences."""
+        """Run the block in a savepoint. Undo also what *statements* draw from sequences that are new."""
         with ExitStack() as stack:
-            if self._is_new and any(map(may_draw, statements)):
-                stack.enter_context(positions_kept(self._session))
+            new = None if self._is_new else self._history.new_names
+            if new != set() and any(map(may_draw, statements)):
+                stack.enter_context(positions_kept(self._session, new))
             stack.enter_context(self._session.savepoint())
             yield

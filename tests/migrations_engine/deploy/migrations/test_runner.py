@@ -191,6 +191,18 @@ def test_one_outside_a_transaction_is_resumed_after_its_last_statement(tenant):
     assert tenant.rows("SELECT a FROM later") == [(1,)]
 
 
+def test_a_key_of_new_numbers_is_not_refused_before_a_migration_outside_a_transaction(tenant):
+    tenant.register({"tables/users.pssql": USERS})
+    tenant.execute("INSERT INTO users (name) VALUES ('a'), ('b')")
+    numbered = USERS.replace("age", "number int UNIQUE DEFAULT nextval('numbers'), age")
+    later = {
+        "tables/users.pssql": f"CREATE SEQUENCE numbers; {numbered}",
+        "migrations/001.pssql": "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY i ON users (name)",
+    }
+    tenant.migrate(later)
+    assert tenant.rows("SELECT count(DISTINCT number) FROM users") == [(2,)]
+
+
 def test_an_index_left_invalid_by_a_crash_is_made_again(tenant):
     tenant.register({"tables/users.pssql": USERS})
     tenant.execute("INSERT INTO users (name) VALUES ('same'), ('same')")

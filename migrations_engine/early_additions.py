@@ -1,0 +1,125 @@
+"""Adds declared objects that a database lacks before all migrations have run, for those that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import psycopg
+
+from migrations_engine.catalog import read_catalog
+from migrations_engine.counted_rows import count_rows
+from migrations_engine.deploy.change_runner import ChangeRunner
+from migrations_engine.deploy.ddl import ADDED_FOR_OTHERS
+from migrations_engine.deploy.declared import fill_new_tables, new_names, run_new_files
+from migrations_engine.deploy.functions import FunctionDeployer
+from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
+from migrations_engine.deploy.partitions import advice_on_default_partitions
+from migrations_engine.deploy.seeders import reserve_numbers
+from migrations_engine.deploy.session import DeploySession
+from migrations_engine.diff import CatalogDiff, Difference, diff_catalogs, was_dropped, with_additions
+from migrations_engine.model import Catalog
+from migrations_engine.situation import Situation
+from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name
+from migrations_engine.source.dependency_order import order_tables
+
+#: Additions that all others may need.
+BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"}) | ADDED_FOR_OTHERS
+#: Additions that a migration may need before the others are made.
+_EARLY: Final = BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
+
+
+class EarlyAdditions:
+    """The additions to one database before its migrations, or before one of them.
+
+    :ivar before: the database before the migrations, with what was added for them
+    """
+
+    def __init__(
+        self, session: DeploySession, functions: FunctionDeployer, changes: ChangeRunner, situation: Situation
+    ) -> None:
+        self.before = situation.before
+        self._session = session
+        self._functions = functions
+        self._changes = changes
+        self._situation = situation
+        self._pending_files = FileIndex(situation.pending)
+        self._tried: set[tuple[str | None, ...]] = set()
+
+    def missing(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
+        """Return declared objects that the database lacks, without those that a pending migration renames."""
+        actual, pending = actual or read_catalog(self._session.connection), self._situation.pending
+        declared = with_earlier_values(self._situation.desired.declared, actual, pending)
+        diff, renamed = diff_catalogs(actual=actual, wanted=declared), RenamedNames(pending, actual)
+
+        def is_renamed(item: Difference) -> bool:
+            return renamed.seem_to_have(item.name or bare_name(item.table), is_member=item.name is not None)
+
+        return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not is_renamed(item)))
+
+    def is_mentioned(self, difference: Difference) -> bool:
+        """Return whether a pending migration names the object of *difference*, and so may change it."""
+        names = [bare_name(difference.table), *([difference.name] if difference.name else [])]
+        return bool(self._pending_files.mentioning(*names))
+
+    def make_for(self, exc: psycopg.Error, text: str) -> bool:
+        """Create functions, or add declared objects, for a statement of a migration that was refused with *exc*.
+
+        First those that the message of PostgreSQL names, then those that *text* names, the statement with its context,
+        then all: a block may look whether an object is there, and fill only one that it adds itself. Each is tried
+        once. Return whether there were any.
+        """
+        if self._functions.deploy_early():
+            return True
+        possible = self._possible()
+        for named_in in (exc.diag.message_primary or "", text, None):
+            diff = _only_named(possible, named_in)
+            keys = {item.as_change().key for item in diff.changes}
+            if not keys <= self._tried:
+                self._tried |= keys
+                self._add(diff, named_in)
+                self._note(diff)
+                reserve_numbers(self._session, self._situation.schema.seeders, self._situation.pending)
+                return True
+        return False
+
+    def _possible(self) -> CatalogDiff:
+        """Return the declared objects that a migration may need and that can be added before all have run."""
+        before, situation = self.before or Catalog(), self._situation
+
+        def may_be_needed(item: Difference) -> bool:
+            is_early = item.change_type in _EARLY or item.gives_value
+            return is_early and not was_dropped(item, before, situation.desired.complete)
+
+        diff = count_rows(self._session, self.missing(may_be_needed), expected=False)
+        possible = (item.to_be_filled() if self.is_mentioned(item) else item for item in diff.changes)
+        return replace(diff, changes=tuple(item for item in possible if item.compatibility == "safe"))
+
+    def _add(self, diff: CatalogDiff, named_in: str | None) -> None:
+        """Make the additions. New tables are created by their files, if those contain nothing else."""
+        new, has_tables = new_names(diff), any(item.change_type == "add_table" for item in diff.changes)
+        files = order_tables(self._situation.schema.tables) if has_tables else ()
+        with advice_on_default_partitions(self._session, diff):
+            ran = run_new_files(self._session, files, new)
+        self._changes.run_what_works(_only_named(self._possible(), named_in) if ran else diff)
+        fill_new_tables(self._session, [file for file in files if file not in ran], new)
+
+    def _note(self, diff: CatalogDiff) -> None:
+        """Add *diff* to the database before the migrations, which may alter or drop it."""
+        if self.before is not None:
+            self.before = with_additions(self.before, read_catalog(self._session.connection), diff.changes)
+
+
+def _only_named(diff: CatalogDiff, text: str | None) -> CatalogDiff:
+    """Return the part of *diff* that *text* names, and what others may need; all if it is None."""
+    if text is None:
+        return diff
+    return replace(
+        diff,
+        changes=tuple(
+            item
+            for item in diff.changes
+            if item.change_type in BASICS or mentions_name(text, item.name or bare_name(item.table))
+        ),
+    )
