@@ -245,7 +245,7 @@ def test_a_dry_run_changes_nothing_and_force_does_what_loses_data(gateway, regis
     dry = migrate(gateway, registered, dry_run=True).json
     assert (dry["dry_run"], dry["databases_updated"], dry["migrations_applied"]) == (True, [], 1)
     assert [one["file"] for one in dry["databases"][0]["plan"]] == ["migrations/001_email.pssql"]
-    assert migrate(gateway, registered, force="yes").json["migrations_applied"] == 1
+    assert migrate(gateway, registered, force=True).json["migrations_applied"] == 1
 
 
 def test_databases_of_version_1_are_left_alone(gateway, registered) -> None:
