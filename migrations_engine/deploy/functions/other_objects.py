@@ -73,7 +73,8 @@ class OtherObjects:
         failed = runner.run_what_works(wanted)
         helped = [self._create_missing(reason) for _, reason in failed]
         if any(helped):
-            runner.run_what_works([file for file, _ in failed])
+            failed = runner.run_what_works([file for file, _ in failed])
+        self._waiting += tuple(file for file, _ in failed)
         return not self._early.isdisjoint(wanted)
 
     def create_all(self) -> None:
@@ -112,12 +113,18 @@ class OtherObjects:
         return FileRunner(self._session, run, error_class=FunctionDeployFailed)
 
     def _run(self, file: SchemaFile) -> None:
+        """Run *file*. What was created early, or by a migration, stays for the comparison."""
         try:
             with self._session.savepoint():
                 self._session.run_file(file, replacing=file not in self._early)
         except psycopg.Error as exc:
-            if file not in self._early or exc.sqlstate not in _EXISTS:
+            if exc.sqlstate not in _EXISTS or not (file in self._early or self._is_mentioned(file)):
                 raise
+
+    def _is_mentioned(self, file: SchemaFile) -> bool:
+        """Return whether a migration names what *file* creates."""
+        names = [made.name for made in script_of(file).created if made.name is not None]
+        return any(mentions_name(migration.text, name) for migration in self._schema.migrations for name in names)
 
 
 def create_objects_of_migrated_tables(

@@ -191,14 +191,14 @@ class History:
         found = ((file, one, rename_of(one)) for file in self._files for one in script_of(file).statements)
         return [(file, statement, renamed) for file, statement, renamed in found if renamed is not None]
 
+    def renames_from(self, file: SchemaFile, statement: SqlStatement) -> list[RenameStatement]:
+        """Return those that are *statement* of *file* or follow it."""
+        start = self._place(file, statement)
+        return [found for found in self.renames if self._place(found[0], found[1]) >= start]
+
     def renames_of_new(self, file: SchemaFile, statement: SqlStatement) -> list[RenameStatement]:
         """Return those of new tables and columns that are *statement* of *file* or follow it."""
-        start = self._place(file, statement)
-        return [
-            (where, one, renamed)
-            for where, one, renamed in self.renames
-            if self._place(where, one) >= start and self._is_of_new(renamed)
-        ]
+        return [found for found in self.renames_from(file, statement) if self._is_of_new(found[2])]
 
     def is_new_column(self, table: str, column: str) -> bool:
         """Return whether a column is new, by its own name or by that of its table."""

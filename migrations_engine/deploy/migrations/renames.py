@@ -8,7 +8,8 @@ renames them again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar
 
@@ -36,6 +37,7 @@ _KINDS: Final = {
         *("COLLATION", "SCHEMA"),
     )
 }
+VIEWS: Final = frozenset({"VIEW", "MATERIALIZED VIEW"})
 #: Kinds after ALTER whose objects are named within a table.
 _ON_A_TABLE: Final = {words: sql.SQL(words) for words in ("TRIGGER", "POLICY", "RULE")}
 #: Members after RENAME, and their keyword in the statement that reverts the rename.
@@ -82,6 +84,24 @@ def revert_renames(session: DeploySession, renames: Iterable[RenameStatement]) -
             raise session.failure(exc, MigrationFailed, file=file) from exc
         reverted.add((file, statement.start))
     return reverted
+
+
+@contextmanager
+def renamed_again(session: DeploySession, renames: Sequence[RenameStatement]) -> Iterator[None]:
+    """Give what *renames* rename its later name while the block runs, if nothing has that name.
+
+    :raises MigrationFailed: the connection was lost
+    """
+    done = []
+    for file, statement, rename in renames:
+        try:
+            with session.savepoint():
+                session.run_statement(file, statement)
+        except psycopg.ProgrammingError:
+            continue  # something else has the later name until then
+        done.append((file, statement, rename))
+    yield
+    revert_renames(session, done)
 
 
 def names_given_by(migrations: Sequence[SchemaFile]) -> frozenset[str]:

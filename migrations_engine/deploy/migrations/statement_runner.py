@@ -30,7 +30,7 @@ from migrations_engine.deploy.migrations.missing_views import restore_views
 from migrations_engine.deploy.migrations.outdated import IN_USE, History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
 from migrations_engine.deploy.migrations.renamed_away import RenamedAway
-from migrations_engine.deploy.migrations.renames import revert_renames
+from migrations_engine.deploy.migrations.renames import VIEWS, renamed_again, revert_renames
 from migrations_engine.deploy.migrations.replaced import ReplacedObjects
 from migrations_engine.deploy.migrations.satisfied import (
     TYPE_IN_USE,
@@ -213,7 +213,32 @@ class StatementRunner:
             if not self._is_new:
                 self._reverted |= revert_renames(self._session, self._history.renames_of_new(file, statement))
             return True
-        return restore_views(self._session, self._declared, text_executed(statement, exc) + str(exc))
+        return self._restore_views(statement, exc) or self._create_with_latest_names(file, statement, exc)
+
+    def _restore_views(self, statement: SqlStatement, exc: psycopg.Error, *later_names: str) -> bool:
+        text = "\n".join([text_executed(statement, exc), str(exc), *later_names])
+        return restore_views(self._session, self._declared, text)
+
+    def _create_with_latest_names(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Create declared views and functions that use, or have, the latest names of what later migrations rename.
+
+        Return whether there were any.
+        """
+        later = self._history.renames_from(file, statement)
+        reverted = [found for found in later if self._is_reverted(*found[:2])]
+        views = [found for found in later if found not in reverted and found[2].kind in VIEWS]
+        if not reverted and not views:
+            return False
+        with renamed_again(self._session, reverted):
+            latest = (renamed.later_name for _, _, renamed in views)
+            is_made = self._add_declared(exc, text_executed(statement, exc))
+            is_helped = is_made or self._restore_views(statement, exc, *latest)
+        if is_helped:
+            self._reverted |= revert_renames(self._session, views)
+        return is_helped
+
+    def _is_reverted(self, file: SchemaFile, statement: SqlStatement) -> bool:
+        return (file, statement.start) in self._reverted
 
     def _run_parts(self, file: SchemaFile, statement: SqlStatement, parts: Sequence[str]) -> None:
         for text in parts:
@@ -227,7 +252,7 @@ class StatementRunner:
 
     def _note(self, file: SchemaFile, statement: SqlStatement) -> None:
         """Note the effect of a statement. A rename that was reverted before counts as satisfied."""
-        if (file, statement.start) in self._reverted:
+        if self._is_reverted(file, statement):
             self.report_satisfied(file, statement)
         else:
             self._made.note(statement)

@@ -70,3 +70,76 @@ def test_a_view_that_cannot_be_made_is_no_help(make_database: Callable[[], str])
     tables = TABLES.format("int")
     with pytest.raises(MigrationFailed, match=r'migrations/002\.pssql, line 1 failed: relation "v" does not exist'):
         new.register(files(tables, *migrations, functions=FUNCTION))
+
+
+RENAMED = {
+    "the table of a view": ("CREATE VIEW v AS SELECT id, a FROM {};", "ALTER TABLE t RENAME TO u;"),
+    "the table of a view over a view": (
+        "CREATE VIEW below AS SELECT * FROM {}; CREATE VIEW v AS SELECT id, a FROM below;",
+        "ALTER TABLE t RENAME TO u;",
+    ),
+    "the table of a materialized view": (
+        "CREATE MATERIALIZED VIEW v AS SELECT id, a FROM {};",
+        "ALTER TABLE t RENAME TO u;",
+    ),
+    "the row type of a function": (
+        "CREATE FUNCTION f() RETURNS SETOF {0} LANGUAGE plpgsql AS 'BEGIN RETURN; END';"
+        "CREATE VIEW v AS SELECT id, a FROM f();",
+        "ALTER TABLE t RENAME TO u;",
+    ),
+    "the column of a view": ("CREATE VIEW v AS SELECT id, {1} AS a FROM {0};", "ALTER TABLE t RENAME a TO b;"),
+}
+
+
+@pytest.mark.parametrize("what", RENAMED)
+def test_a_view_of_functions_is_there_before_a_later_migration_renames(make_database: Callable[[], str], what: str):
+    view, renaming = RENAMED[what]
+    each, jumping, new = (Tenant(make_database()) for _ in range(3))
+    then = files("CREATE TABLE t (id int PRIMARY KEY, a int);", functions=view.format("t", "a"))
+    table, column = ("u", "a") if " TO u;" in renaming else ("t", "b")
+    reading = "CREATE TABLE log AS SELECT * FROM v;"
+    last = files(
+        f"CREATE TABLE {table} (id int PRIMARY KEY, {column} int);",
+        *(reading, renaming),
+        functions=view.format(table, column),
+    )
+    for tenant in (each, jumping):
+        tenant.register(then)
+        tenant.execute("INSERT INTO t VALUES (1, 1)")
+    each.migrate(then | {"migrations/001.pssql": reading})
+    reports = [each.migrate(last), jumping.migrate(last), new.register(last)]
+    assert [(report.warnings, report.differences) for report in reports] == [((), ())] * 3
+    assert structure_of(each.conninfo) == structure_of(jumping.conninfo) == structure_of(new.conninfo)
+    assert each.rows("SELECT * FROM log") == jumping.rows("SELECT * FROM log")
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_of_functions_is_there_before_a_later_migration_renames_it(make_database: Callable[[], str], kind: str):
+    table, view = "CREATE TABLE t (id int PRIMARY KEY, a int);", f"CREATE {kind} {{}} AS SELECT id, a FROM t;"
+    old, new = (Tenant(make_database()) for _ in range(2))
+    reading, renaming = "CREATE TABLE log AS SELECT * FROM v;", f"ALTER {kind} v RENAME TO w;"
+    old.register(files(table, reading, functions=view.format("v")))
+    last = files(table, reading, renaming, functions=view.format("w"))
+    for report in (old.migrate(last), new.register(last)):
+        assert (report.warnings, report.differences) == ((), ())
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
+@pytest.mark.parametrize(
+    ("migration", "declaration"),
+    [
+        ("CREATE MATERIALIZED VIEW v AS SELECT a FROM t;",) * 2,
+        ("CREATE POLICY p ON t USING (a > 0);",) * 2,
+        ("CREATE INDEX i ON t (a);", "CREATE INDEX i ON t (a); CREATE INDEX j ON t (id, a);"),
+    ],
+)
+def test_a_migration_creates_what_a_file_of_functions_declares(
+    make_database: Callable[[], str], migration: str, declaration: str
+):
+    table = "CREATE TABLE t (id int PRIMARY KEY, a int);"
+    old, new = (Tenant(make_database()) for _ in range(2))
+    old.register(files(table))
+    last = files(table, migration, functions=declaration)
+    for report in (old.migrate(last), new.register(last)):
+        assert (report.warnings, report.differences) == ((), ())
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
