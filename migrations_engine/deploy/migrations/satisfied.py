@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Final
+from typing import Final, TypeAlias
 
 import psycopg
+from psycopg import sql
 
 from migrations_engine.deploy.migrations.effects_on_rows import does_not_fit_types
-from migrations_engine.deploy.migrations.renames import rename_of
+from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
 from migrations_engine.source.alter_table import TypeChange, alter_table_actions, alter_type_actions, type_change
@@ -24,6 +25,7 @@ _MISSING: Final = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 _OTHER_KIND: Final = "42809"  #: the object to be dropped is of another kind
 _NO_SUCH_LABEL: Final = "22023"
 _ANOTHER_IS_ATTACHED: Final = "55000"  #: the partition has another index, which is part of the parent's
+_INDEX_IN_USE: Final = "55000"  #: the index belongs to a constraint already
 _DETACHING: Final = re.compile(r"DETACH\s+PARTITION\b", re.IGNORECASE)
 #: SQLSTATEs with which PostgreSQL refuses to change the kind of a column: identity, generated, with a default.
 _ANOTHER_KIND: Final = frozenset({"55000", "42601"})
@@ -40,13 +42,17 @@ _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT", "DROP ATTRIBUTE"
 _RENAMED_KINDS: Final = frozenset({"INDEX", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "TYPE", "DOMAIN"})
 _ROUTINES: Final = ("function", "procedure", "routine", "aggregate")
 _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"})
+#: What a statement creates: kind, owner and name.
+_Made: TypeAlias = tuple[str, str | None, str | None]
+_OF_COLUMNS: Final = frozenset({"ADD COLUMN", "ADD ATTRIBUTE"})
+_USING_INDEX: Final = re.compile(r"\bUSING\s+INDEX\b(?!\s+TABLESPACE\b)", re.IGNORECASE)
 
 
 class MadeByMigrations:
     """The objects that migrations of this deploy have created. To create one again is an error, not satisfied."""
 
     def __init__(self) -> None:
-        self._names: set[tuple[str, str | None, str | None]] = set()
+        self._names: set[_Made] = set()
         self._made: set[str | None] = set()
 
     def note(self, statement: SqlStatement, *, satisfied: bool = False) -> None:
@@ -55,6 +61,22 @@ class MadeByMigrations:
         self._names |= makes
         if not satisfied:
             self._made |= {name for _, _, name in makes}
+        renamed = rename_of(statement)
+        if renamed is not None and renamed.new_name is not None:
+            self._rename(renamed)
+
+    def _rename(self, renamed: Rename) -> None:
+        """Give the object of *renamed* its later name, so that migrations may create another one with the earlier."""
+        is_member = renamed.kind == MEMBER
+
+        def later(kind: str, owner: str | None, name: str | None) -> _Made:
+            is_it = name == renamed.old_name and (owner == renamed.owner if is_member else kind not in _OF_COLUMNS)
+            is_owner = not is_member and owner == renamed.old_name
+            return kind, renamed.new_name if is_owner else owner, renamed.new_name if is_it else name
+
+        self._names = {later(*made) for made in self._names}
+        if not is_member and renamed.old_name in self._made:
+            self._made = self._made - {renamed.old_name} | {renamed.new_name}
 
     def __contains__(self, name: str) -> bool:
         """Return whether a statement that was not satisfied has created an object of that name."""
@@ -104,6 +126,16 @@ def is_satisfied(
     return exc.sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
 
 
+def _index_of_key(statement: SqlStatement) -> ObjectName | None:
+    """Return the index of an ``ALTER TABLE … ADD … USING INDEX``, else None."""
+    altered = alter_table_actions(statement)
+    using = _USING_INDEX.search(statement.text)
+    if altered is None or using is None or [action.kind for action in altered.actions] != ["ADD CONSTRAINT"]:
+        return None
+    index = Cursor(statement.text[using.end() :]).identifier()
+    return ObjectName(altered.table.schema, index) if index is not None else None
+
+
 def _attached_index(statement: SqlStatement) -> str | None:
     """Return the name of the index that *statement* attaches to one of a partitioned table, else None."""
     cursor = Cursor(statement.text)
@@ -126,6 +158,10 @@ def _is_column_as_wanted(
     if altered is None or len(altered.actions) != 1:
         return False
     (action,) = altered.actions
+    index = _index_of_key(statement) if exc.sqlstate == _INDEX_IN_USE else None
+    if index is not None:
+        name = action.name or index.name
+        return _is_true(session, "column_or_constraint_exists", altered.table, member=name)
     if exc.sqlstate in _ANOTHER_KIND:
         return any(pattern.match(action.text) for pattern in _KINDS_OF_COLUMNS)
     if exc.sqlstate in _ATTACHED:
@@ -142,6 +178,18 @@ def _has_type(session: DeploySession, table: ObjectName, change: TypeChange) -> 
         return _is_true(session, "column_has_type", table, column=change.column)
 
 
+def drop_index_of_key(session: DeploySession, statement: SqlStatement) -> None:
+    """Drop the index that a satisfied *statement* would have made a key, if the key is declared with another one."""
+    index = _index_of_key(statement)
+    if index is None:
+        return
+    try:
+        with session.savepoint():
+            session.run(sql.SQL("DROP INDEX {}").format(sql.Identifier(*index.address)), step="migrations")
+    except (psycopg.ProgrammingError, psycopg.InternalError):
+        return  # it does not exist, or is the index of the key
+
+
 def separate_actions(statement: SqlStatement) -> list[str]:
     """Return an ALTER TABLE or TYPE of several actions as one statement each, since some may be satisfied."""
     altered = alter_table_actions(statement) or alter_type_actions(statement)
@@ -150,7 +198,7 @@ def separate_actions(statement: SqlStatement) -> list[str]:
     return [f"{altered.head} {action.text}" for action in altered.actions]
 
 
-def _makes(statement: SqlStatement) -> set[tuple[str, str | None, str | None]]:
+def _makes(statement: SqlStatement) -> set[_Made]:
     made = created_name(statement)
     if made is not None:
         return {(_kind(made), made.table.name if made.table else None, made.name)}

@@ -35,6 +35,7 @@ from migrations_engine.deploy.migrations.replaced import ReplacedObjects
 from migrations_engine.deploy.migrations.satisfied import (
     TYPE_IN_USE,
     MadeByMigrations,
+    drop_index_of_key,
     is_satisfied,
     separate_actions,
 )
@@ -287,7 +288,10 @@ class StatementRunner:
         return True
 
     def _is_satisfied(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        return is_satisfied(self._session, statement, exc, self._made, self._history.new_tables)
+        if not is_satisfied(self._session, statement, exc, self._made, self._history.new_tables):
+            return False
+        drop_index_of_key(self._session, statement)
+        return True
 
     def _has_earlier_columns(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Make columns of new tables as *statement* may expect them, and return whether it may work now."""

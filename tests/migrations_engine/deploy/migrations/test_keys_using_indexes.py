@@ -1,0 +1,42 @@
+"""Keys that a migration makes of an index, which are declared with the name of the index or another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.migrations_engine.conftest import Tenant, files
+from tests.support.structure import structure_of
+
+
+@pytest.mark.parametrize(
+    ("declared", "migrations"),
+    [
+        (
+            "CONSTRAINT k UNIQUE (a)",
+            ("CREATE UNIQUE INDEX k ON t (a); ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX k;",),
+        ),
+        ("UNIQUE (a)", ("CREATE UNIQUE INDEX t_a_key ON t (a); ALTER TABLE t ADD UNIQUE USING INDEX t_a_key;",)),
+        (
+            "CONSTRAINT k UNIQUE (a)",
+            ("CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX i;",),
+        ),
+        ("PRIMARY KEY (a)", ("CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t ADD PRIMARY KEY USING INDEX i;",)),
+        (
+            "CONSTRAINT k UNIQUE (a)",
+            (
+                "-- gateway: no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY i ON t (a);",
+                "ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX i;",
+            ),
+        ),
+    ],
+)
+def test_the_key_is_declared(make_database: Callable[[], str], declared: str, migrations: tuple[str, ...]):
+    old, new = (Tenant(make_database()) for _ in range(2))
+    old.register(files("CREATE TABLE t (a int NOT NULL);"))
+    old.execute("INSERT INTO t VALUES (1)")
+    last = files(f"CREATE TABLE t (a int NOT NULL, {declared});", *migrations)
+    for report in (old.migrate(last), new.register(last)):
+        assert (report.warnings, report.differences) == ((), ())
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
