@@ -39,6 +39,7 @@ class Dependants:
     :param known: the catalogs that the schema makes
     :param owned_routines: returns the identities of routines that files of the schema create
     :param invalidate: makes the files of dropped routines run again
+    :param later_label: returns the label that the schema has for a relation, if migrations have yet to rename it
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class Dependants:
         *,
         owned_routines: Callable[[Collection[str]], Collection[str]],
         invalidate: Callable[[Collection[str]], None],
+        later_label: Callable[[str], str] = str,
     ) -> None:
         self._session = session
         self._known = known
         self._owned_routines = owned_routines
         self._invalidate = invalidate
+        self._later_label = later_label
 
     def drop_of_relation(
         self, relation: Relation | Type, *, column: str | None = None, constraint: str | None = None
@@ -65,6 +68,20 @@ class Dependants:
         """
         what = ".".join(filter(None, (relation.label, column or constraint)))
         return self._drop(what, relation=relation.qualified, column=column, constraint=constraint)
+
+    def drop_expressions(self, relation: Relation | Type, column: str | None) -> bool:
+        """Drop what *relation* itself has that computes with *column*: checks, indexes, its default.
+
+        Return whether there was any.
+
+        :raises MigrationFailed: the schema does not create it
+        """
+        what = f"{relation.label}.{column}"
+        return self._drop(what, query="expressions_over_column", relation=relation.qualified, column=column)
+
+    def expressions_over(self, relation: Relation | Type, column: str | None) -> list[Dependant]:
+        """Return what *relation* itself has that computes with *column*."""
+        return self._found("expressions_over_column", relation=relation.qualified, column=column)
 
     def drop_of_type(self, item: Relation | Type) -> bool:
         """Drop the dependants of a type, or of the row type of a table. Return whether there were any.
@@ -87,10 +104,8 @@ class Dependants:
         """
         return self._drop(f"{item.kind} {item.identity}", object=item.identity, kind=item.kind)
 
-    def _drop(self, what: str, **given: str | int | None) -> bool:
-        address = dict.fromkeys(("relation", "column", "constraint", "type", "routine", "object", "kind")) | given
-        with self._session.connection.cursor(row_factory=class_row(Dependant)) as cursor:
-            found = cursor.execute(_QUERIES["dependants_in_order"], address).fetchall()
+    def _drop(self, what: str, query: str = "dependants_in_order", **given: str | int | None) -> bool:
+        found = self._found(query, **given)
         obstacles = [item for item in found if not self._may_go(item)]
         if obstacles:
             advice = "drop or change that in a migration first"
@@ -107,21 +122,29 @@ class Dependants:
         self._invalidate([item.identity for item in found if item.kind == "routine"])
         return bool(found)
 
+    def _found(self, query: str, **given: str | int | None) -> list[Dependant]:
+        address = dict.fromkeys(("relation", "column", "constraint", "type", "routine", "object", "kind")) | given
+        with self._session.connection.cursor(row_factory=class_row(Dependant)) as cursor:
+            return cursor.execute(_QUERIES[query], address).fetchall()
+
     def _may_go(self, item: Dependant) -> bool:
         if item.statement is None:
             return False
         if item.kind == "routine":
             return bool(self._owned_routines([item.identity]))
-        return any(_has(catalog, item) for catalog in self._known)
+        label = item.name if item.kind == "view" else item.holder or ""
+        labels = {label, self._later_label(label)}
+        return any(_has(catalog, item, label) for catalog in self._known for label in labels)
 
 
-def _has(catalog: Catalog, item: Dependant) -> bool:
+def _has(catalog: Catalog, item: Dependant, label: str) -> bool:
+    """Return whether *catalog* has *item*, as a member of the relation or domain *label*, or as that view."""
     if item.kind == "domain check":
-        domain = catalog.type_by_label.get(item.holder or "")
+        domain = catalog.type_by_label.get(label)
         return domain is not None and item.name in dict(domain.checks)
     if item.kind == "object":
         return any((found.kind, found.identity) == (item.name, item.identity) for found in catalog.objects)
-    relation = catalog.relation_by_label.get(item.name if item.kind == "view" else item.holder or "")
+    relation = catalog.relation_by_label.get(label)
     if relation is None or item.kind == "view":
         return relation is not None
     if item.kind == "constraint":

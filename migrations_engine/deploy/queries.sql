@@ -182,6 +182,42 @@ SELECT CASE WHEN n.relkind IN ('v', 'm') THEN 'view' WHEN n.relkind IN ('i', 'I'
  WHERE NOT (n.type = 'trigger' AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.oid = n.objid AND t.tgisinternal))
  ORDER BY n.depth DESC, n.description
 
+-- name: expressions_over_column
+-- What a table has that computes with one of its columns: checks, exclusion constraints, its default, and indexes and
+-- statistics with expressions or conditions. ALTER COLUMN TYPE converts them, which PostgreSQL may refuse.
+SELECT CASE WHEN k.oid IS NOT NULL THEN 'constraint' WHEN x.indexrelid IS NOT NULL THEN 'index'
+            WHEN s.oid IS NOT NULL THEN 'statistics' ELSE 'default' END AS kind,
+       coalesce(k.conname, c.relname, s.stxname, a.attname) AS name,
+       regexp_replace(h.identity, '^public\.', '') AS holder,
+       pg_describe_object(d.classid, d.objid, 0) AS description,
+       CASE WHEN k.oid IS NOT NULL THEN format('ALTER TABLE %%s DROP CONSTRAINT IF EXISTS %%I', h.identity, k.conname)
+            WHEN x.indexrelid IS NOT NULL THEN format('DROP INDEX IF EXISTS %%s', i.identity)
+            WHEN s.oid IS NOT NULL THEN format('DROP STATISTICS IF EXISTS %%s', i.identity)
+            ELSE format('ALTER TABLE %%s ALTER COLUMN %%I DROP DEFAULT', h.identity, a.attname) END AS statement,
+       i.identity
+  FROM pg_catalog.pg_attribute a
+  JOIN (SELECT DISTINCT classid, objid, refobjid, refobjsubid FROM pg_catalog.pg_depend
+         WHERE refclassid = 'pg_catalog.pg_class'::regclass) d ON (d.refobjid, d.refobjsubid) = (a.attrelid, a.attnum)
+ CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_class'::regclass, a.attrelid, 0) h
+ CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
+  LEFT JOIN pg_catalog.pg_constraint k
+    ON k.conrelid = a.attrelid
+   AND (d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.contype = 'c'
+        OR d.classid = 'pg_catalog.pg_class'::regclass AND k.conindid = d.objid AND k.contype = 'x')
+  LEFT JOIN pg_catalog.pg_index x
+    ON d.classid = 'pg_catalog.pg_class'::regclass AND x.indexrelid = d.objid AND x.indrelid = a.attrelid
+   AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conindid = x.indexrelid)
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+  LEFT JOIN pg_catalog.pg_statistic_ext s
+    ON d.classid = 'pg_catalog.pg_statistic_ext'::regclass AND s.oid = d.objid AND s.stxexprs IS NOT NULL
+  LEFT JOIN pg_catalog.pg_attrdef e
+    ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND e.oid = d.objid
+   AND (e.adrelid, e.adnum) = (a.attrelid, a.attnum) AND a.attgenerated = ''
+ WHERE a.attrelid = to_regclass(%(relation)s::text) AND a.attname = %(column)s::text
+   AND num_nonnulls(k.oid, x.indexrelid, s.oid, e.oid) > 0
+ ORDER BY description
+
 -- name: blockers
 -- The sessions that block a session. An ordinary role sees only the pid of other roles' sessions.
 SELECT b.pid, coalesce(a.application_name, '') AS application, coalesce(a.usename::text, '') AS role,

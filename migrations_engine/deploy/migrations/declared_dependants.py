@@ -29,9 +29,20 @@ class DeclaredDependants:
 
     def drop_for_type(self, statement: SqlStatement) -> bool:
         """Drop those of a column or attribute whose type *statement* changes. Return whether there were any."""
-        altered = alter_table_actions(statement) or alter_type_actions(statement)
-        change = type_change(altered.actions[0]) if altered is not None else None
-        return altered is not None and change is not None and self.drop(altered.table.address, change.column)
+        altered, column = _retyped(statement)
+        return column is not None and self.drop(altered, column)
+
+    def drop_expressions(self, statement: SqlStatement) -> bool:
+        """Drop what a table computes with its column whose type *statement* changes. Return whether there was any."""
+        altered, column = _retyped(statement)
+        return column is not None and self._try(partial(self._dependants.drop_expressions, column=column), altered)
+
+    def expressions(self, statement: SqlStatement) -> list[str]:
+        """Return what computes with the column whose type *statement* changes, as PostgreSQL describes it."""
+        altered, column = _retyped(statement)
+        item = self._item(altered)
+        found = self._dependants.expressions_over(item, column) if item is not None and column is not None else []
+        return [one.description for one in found]
 
     def drop_for_drop(self, statement: SqlStatement) -> bool:
         """Drop those of what *statement* drops: a column, views, types or the row types of tables.
@@ -52,10 +63,20 @@ class DeclaredDependants:
         return self._try(partial(self._dependants.drop_of_relation, column=column), address)
 
     def _try(self, drop: Callable[[Relation | Type], bool], address: _Address) -> bool:
-        catalog = read_catalog(self._session.connection)
-        known: list[Relation | Type] = [*catalog.relations, *catalog.types]
-        item = next((one for one in known if one.address == address), None)
+        item = self._item(address)
         try:
             return item is not None and drop(item)
         except MigrationFailed:
             return False  # then the error of PostgreSQL for the statement is clearer
+
+    def _item(self, address: _Address) -> Relation | Type | None:
+        catalog = read_catalog(self._session.connection)
+        known: list[Relation | Type] = [*catalog.relations, *catalog.types]
+        return next((one for one in known if one.address == address), None)
+
+
+def _retyped(statement: SqlStatement) -> tuple[_Address, str | None]:
+    """Return the table or type that *statement* alters, and the column whose type it changes, else None."""
+    altered = alter_table_actions(statement) or alter_type_actions(statement)
+    change = type_change(altered.actions[0]) if altered is not None else None
+    return (altered.table.address if altered is not None else ("", None)), (change.column if change else None)

@@ -200,6 +200,13 @@ class History:
         """Return those of new tables and columns that are *statement* of *file* or follow it."""
         return [found for found in self.renames_from(file, statement) if self._is_of_new(found[2])]
 
+    def later_label(self, label: str) -> str:
+        """Return the label that a table or view of the default schema has after all migrations."""
+        for _, _, renamed in self.renames:
+            if renamed.owner is None and label == renamed.old_name:
+                label = renamed.later_name
+        return label
+
     def is_new_column(self, table: str, column: str) -> bool:
         """Return whether a column is new, by its own name or by that of its table."""
         return table in self.new_tables or (table, column) in self._new_columns

@@ -49,6 +49,8 @@ from migrations_engine.source.names import created_name, insert_target
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
+#: SQLSTATEs: an expression over a column does not fit its new type, as a check or a default.
+_EXPRESSION_REFUSED: Final = frozenset({"42883", "42804"})
 _IN_TRANSACTION_BLOCK: Final = "25001"
 _UNIQUE_VIOLATION: Final = "23505"
 #: SQLSTATEs: a column is no identity or generated column, or has no default; it may be declared with that by now.
@@ -97,7 +99,11 @@ class StatementRunner:
         self._postponed = PostponedConstraints(session, self._history.new_tables)
         # No method of this object, which would keep itself, and the texts of files, until the garbage collector runs.
         self._dependants = Dependants(
-            session, (declared,), owned_routines=functions.owned, invalidate=functions.invalidate
+            session,
+            (declared,),
+            owned_routines=functions.owned,
+            invalidate=functions.invalidate,
+            later_label=self._history.later_label,
         )
         self._declared_dependants = DeclaredDependants(session, self._dependants)
         self._earlier_columns = EarlierColumns(session, self._history.is_new_column, self._declared_dependants.drop)
@@ -269,6 +275,8 @@ class StatementRunner:
         """Drop what prevents *statement* until the migrations have run, and return whether there was anything."""
         if exc.sqlstate in TYPE_IN_USE:
             return self._declared_dependants.drop_for_type(statement)
+        if exc.sqlstate in _EXPRESSION_REFUSED and self._declared_dependants.drop_expressions(statement):
+            return True
         if exc.sqlstate == IN_USE:
             return self._declared_dependants.drop_for_drop(statement)
         if exc.sqlstate in REPLACEMENT_REFUSED:
@@ -324,6 +332,8 @@ class StatementRunner:
         advice = ""
         if exc.sqlstate == _IN_TRANSACTION_BLOCK:
             advice = "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
+        elif exc.sqlstate in _EXPRESSION_REFUSED and (used := self._declared_dependants.expressions(statement)):
+            advice = f"; drop {', '.join(used)} before it in the migration, and create it again after it"
         elif self._is_new and (exc.sqlstate in _ABOUT_OBJECTS or (exc.sqlstate or "").startswith(_ABOUT_VALUES)):
             advice = _FOR_NEW_DATABASES.format(_NAME_COLUMNS if self._column_lists.is_missing_in(statement) else "")
         return self._session.failure(exc, MigrationFailed, file=file, advice=advice)
