@@ -51,3 +51,40 @@ def test_a_parameter_is_no_column(tenant, head: str):
     files = {"functions/f.pssql": f"CREATE FUNCTION f{head} LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"}
     tenant.register({"tables/t.pssql": T} | files)
     assert not any("PL/pgSQL" in text for text in tenant.migrate(RENAMED | files).warnings)
+
+
+ENUM = "CREATE TYPE e AS ENUM ('{}', 'b'); CREATE TABLE t (id int, s e, z text); CREATE TABLE u (id int, z text);"
+RENAMED_VALUE = {
+    "rename": "ALTER TYPE e RENAME VALUE 'a' TO 'x';",
+    "new type": "ALTER TYPE e RENAME TO old; CREATE TYPE e AS ENUM ('x', 'b');"
+    "ALTER TABLE t ALTER s TYPE e USING replace(s::text, 'a', 'x')::e; DROP TYPE old;",
+}
+
+
+@pytest.mark.parametrize("migration", RENAMED_VALUE)
+@pytest.mark.parametrize(
+    ("head", "body", "is_stale"),
+    [
+        ("void", "UPDATE t SET s = 'a';", True),
+        ("void", "PERFORM id FROM t WHERE t.s IN ('b', 'a');", True),
+        ("e", "RETURN 'a';", True),
+        ("void", "RAISE NOTICE '%', 'a'::e;", True),
+        ("trigger", "IF NEW.s = 'a' THEN RETURN NULL; END IF; RETURN NEW;", True),
+        ("void", "PERFORM id FROM t WHERE s = 'b';", False),
+        ("void", "UPDATE u SET z = 'a';", False),
+        ("void", "UPDATE t SET z = 'a';", False),
+        ("void", "-- 'a'\n PERFORM s FROM t;", False),
+    ],
+)
+def test_a_function_that_has_a_value_that_is_gone_is_named(
+    tenant, migration: str, head: str, body: str, is_stale: bool
+):
+    function = {"functions/f.pssql": f"CREATE FUNCTION f() RETURNS {head} LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"}
+    tenant.register({"tables/t.pssql": ENUM.format("a")} | function)
+    last = {"tables/t.pssql": ENUM.format("x"), "migrations/001.pssql": RENAMED_VALUE[migration]} | function
+    expected = [
+        "functions/f.pssql has 'a', which is no longer a value of e; PostgreSQL checks PL/pgSQL only when it runs"
+    ]
+    assert [text for text in tenant.migrate(last).warnings if "PL/pgSQL" in text] == (expected if is_stale else [])
+    again = tenant.migrate(last | {"seeders/none.pssql": ""})
+    assert not any("PL/pgSQL" in text for text in again.warnings)
