@@ -397,6 +397,23 @@ FROM (
                 JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid AND k.contype IN ('p', 'u', 'x')
                 JOIN pg_catalog.pg_class AS i ON i.oid = k.conindid AND i.reloptions IS NOT NULL
                 UNION ALL
+                SELECT format('%s of the index %I, a part of %I', part.what, i.relname, above.relname)
+                FROM relation AS r
+                JOIN pg_catalog.pg_index AS x ON x.indrelid = r.oid
+                JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid AND i.relispartition
+                JOIN pg_catalog.pg_inherits AS h ON h.inhrelid = i.oid
+                JOIN pg_catalog.pg_class AS above ON above.oid = h.inhparent
+                CROSS JOIN LATERAL (
+                    SELECT format('storage parameters %s', coalesce(array_to_string(i.reloptions, ', '), 'reset'))
+                    WHERE i.reloptions IS DISTINCT FROM above.reloptions
+                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
+                                    WHERE k.conindid = i.oid AND k.contype IN ('p', 'u', 'x'))
+                    UNION ALL
+                    SELECT format('statistics target %s of column %s', a.attstattarget, a.attnum)
+                    FROM pg_catalog.pg_attribute AS a
+                    WHERE a.attrelid = i.oid AND a.attstattarget >= 0
+                ) AS part (what)
+                UNION ALL
                 SELECT format('dependence of the %s %s on the extension %I', o.type, o.identity, e.extname)
                 FROM pg_catalog.pg_depend AS d
                 JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
@@ -15,6 +16,7 @@ _NAMES: Final = {"p": "primary key", "u": "unique", "f": "foreign key", "c": "ch
 _KEY: Final = incompatible("a primary key identifies rows")
 #: When a trigger or rule fires, by ``tgenabled`` or ``ev_enabled``.
 _ENABLED: Final = {"O": "enabled", "D": "disabled", "R": "enabled for replicas", "A": "always enabled"}
+_STORAGE: Final = re.compile(r" WITH \([^()]*\)(?= WHERE |$)")  #: the storage parameters of an index
 ATTACHMENT_KINDS: Final = ("index", "statistics", "rule", "trigger", "policy")
 
 
@@ -80,18 +82,23 @@ def diff_attachments(sides: RelationSides) -> Iterator[Difference]:
 def _inherited_indexes(sides: RelationSides) -> Iterator[Difference]:
     """Compare the names of inherited indexes of a partition. Their definitions follow from the parents' indexes."""
     found, wanted = (
-        sorted((item for item in side.attachments if item.inherited), key=lambda item: (item.definition, item.name))
+        sorted((item for item in side.attachments if item.inherited), key=lambda item: (_columns(item), item.name))
         for side in (sides.found, sides.wanted)
     )
-    accepted = {(item.definition, item.name) for item in wanted}
-    free = [item for item in found if (item.definition, item.name) not in accepted]
+    accepted = {(_columns(item), item.name) for item in wanted}
+    free = [item for item in found if (_columns(item), item.name) not in accepted]
     names = {item.name for item in found}
     for new in wanted:
-        old = next((item for item in free if item.definition == new.definition), None)
+        old = next((item for item in free if _columns(item) == _columns(new)), None)
         if old is not None and new.name not in names:
             free.remove(old)
             verdict = safe(f"only its name changes, to {new.name}")
             yield _difference("rename_index", sides.found, old, new, verdict)
+
+
+def _columns(index: Attachment) -> str:
+    """Return the definition of *index* without its storage parameters."""
+    return _STORAGE.sub("", index.definition)
 
 
 def _targets(sides: RelationSides, pairs: Iterable[tuple[Attachment, Attachment]]) -> Iterator[Difference]:

@@ -39,6 +39,16 @@ NAMED_ATTRIBUTES = [
             "ALTER INDEX t_pkey SET (fillfactor = 50)",
         ),
         (
+            "storage parameters of a part of an index",
+            _PARTITIONED + "CREATE INDEX i ON t (a);",
+            "ALTER INDEX t1_a_idx SET (fillfactor = 50)",
+        ),
+        (
+            "statistics target of a part of an index",
+            _PARTITIONED + "CREATE INDEX i ON t ((a + 1));",
+            "ALTER INDEX t1_expr_idx ALTER COLUMN 1 SET STATISTICS 500",
+        ),
+        (
             "trigger that depends on an extension",
             _TABLE
             + "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tf();",
