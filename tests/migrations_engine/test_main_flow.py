@@ -267,3 +267,19 @@ def test_what_an_old_pg_dump_says_of_plpgsql(tenant):
     )
     tenant.register({"tables/schema.sql": dump})
     assert tenant.migrate({"tables/schema.sql": dump.replace("id integer", "id integer, n text")}).differences == ()
+
+
+def test_constraints_of_migrations_over_new_columns_are_safe(tenant):
+    tenant.register({"tables/t.pssql": "CREATE TABLE t (id int);"})
+    tenant.execute("INSERT INTO t VALUES (1)")
+    columns = "id int, d int, CONSTRAINT c CHECK (d > 0), CONSTRAINT u UNIQUE (d)"
+    migrations = (
+        "ALTER TABLE t ADD c int; ALTER TABLE t ADD CONSTRAINT c CHECK (c > 0), ADD CONSTRAINT u UNIQUE (c);"
+        "CREATE UNIQUE INDEX i ON t (c, id);",
+        "ALTER TABLE t RENAME c TO d;",
+    )
+    files = {f"migrations/{number}.pssql": text for number, text in enumerate(migrations)}
+    report = tenant.migrate({"tables/t.pssql": f"CREATE TABLE t ({columns});"} | files)
+    assert report.schema_validation.dataloss_changes == ()
+    added = [change for change in report.schema_validation.safe_changes if change.change_type != "add_column"]
+    assert [(change.column, change.rows_at_risk) for change in added] == [("c", 0), ("u", 0), ("i", 0)]
