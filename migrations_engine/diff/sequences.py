@@ -93,7 +93,10 @@ def _clause(sequence: Sequence, name: str) -> str:
 
 
 def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
-    """Return the verdict for changed options: PostgreSQL refuses a range that does not include the last number."""
+    """Return the verdict for changed options: PostgreSQL refuses a range that does not include the last number.
+
+    A sequence that has not been drawn from begins anew.
+    """
     if new.minimum <= old.minimum and new.maximum >= old.maximum:
         return safe("it applies only to numbers that are drawn later")
     as_type = f" AS {new.type}" if new.type != old.type else ""
@@ -105,8 +108,8 @@ def sequence_verdict(old: Sequence, new: Sequence) -> Verdict:
 
 
 def position_outside(found: Sequence, wanted: Sequence) -> sql.Composed:
-    """Return a query for the number of sequences, 0 or 1, whose last number is outside the wanted range."""
-    return sql.SQL("SELECT count(*) FROM {} WHERE last_value NOT BETWEEN {} AND {}").format(
+    """Return a query for the number of sequences, 0 or 1, whose last drawn number is outside the wanted range."""
+    return sql.SQL("SELECT count(*) FROM {} WHERE is_called AND last_value NOT BETWEEN {} AND {}").format(
         sql.Identifier(*found.address), wanted.minimum, wanted.maximum
     )
 

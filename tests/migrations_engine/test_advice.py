@@ -53,6 +53,7 @@ REFUSALS = {
     "a sequence with a smaller range": Refusal(
         advice="a migration can begin anew: ALTER SEQUENCE s AS integer MINVALUE 1 MAXVALUE 1000 START 1 RESTART",
         before={"tables/t.pssql": "CREATE SEQUENCE s START 2000;"},
+        rows="SELECT nextval('s')",
         refused={"tables/t.pssql": "CREATE SEQUENCE s AS int MAXVALUE 1000;"},
         advised={
             "tables/t.pssql": "CREATE SEQUENCE s AS int MAXVALUE 1000;",

@@ -150,3 +150,48 @@ def test_a_changed_option_of_a_sequence_is_named(tenant: Tenant):
     (warning,) = report.warnings
     assert "integer INCREMENT 1" in warning
     assert "integer INCREMENT 5" in warning
+
+
+NARROWED = {
+    "a higher minimum": ("CREATE SEQUENCE s;", "CREATE SEQUENCE s MINVALUE 100;"),
+    "a lower maximum": ("CREATE SEQUENCE s START 500;", "CREATE SEQUENCE s MAXVALUE 100;"),
+    "another start": ("CREATE SEQUENCE s;", "CREATE SEQUENCE s START 50;"),
+    "downwards": (
+        "CREATE SEQUENCE s INCREMENT -1 MAXVALUE -1;",
+        "CREATE SEQUENCE s INCREMENT -1 MAXVALUE -100;",
+    ),
+    "of an identity column": (
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME s));",
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME s MINVALUE 100));",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NARROWED)
+def test_a_sequence_that_was_not_drawn_from_begins_anew(make_database: Callable[[], str], what: str):
+    first, last = NARROWED[what]
+    old, new = (Tenant(make_database()) for _ in range(2))
+    old.register(files(first))
+    report = old.migrate(files(last))
+    assert (report.differences, report.schema_validation.dataloss_changes) == ((), ())
+    new.register(files(last))
+    position = "SELECT last_value, is_called FROM s"
+    assert old.rows(position) == new.rows(position)
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
+@pytest.mark.parametrize(("position", "expected"), [("150, false", (150, False)), ("50, false", (100, False))])
+def test_a_position_that_was_set_stays_if_it_can(tenant: Tenant, position: str, expected: tuple[int, bool]):
+    tenant.register(files("CREATE SEQUENCE s;"))
+    tenant.execute(f"SELECT setval('s', {position})")
+    tenant.migrate(files("CREATE SEQUENCE s MINVALUE 100;"))
+    assert tenant.rows("SELECT last_value, is_called FROM s") == [expected]
+
+
+def test_a_number_that_was_drawn_is_not_drawn_again(tenant: Tenant):
+    tenant.register(files("CREATE SEQUENCE s;"))
+    tenant.execute("SELECT nextval('s')")
+    with pytest.raises(MigrationFailed, match="out of the range 100 to"):
+        tenant.migrate(files("CREATE SEQUENCE s MINVALUE 100;"))
+    tenant.migrate(files("CREATE SEQUENCE s START 50;"))
+    assert tenant.rows("SELECT nextval('s')") == [(2,)]

@@ -172,7 +172,25 @@ def alter_sequence(difference: Difference) -> Iterator[Step]:
         logged = "UNLOGGED" if wanted.unlogged else "LOGGED"
         yield Step(Phase.KEYS, join("ALTER SEQUENCE", named(found), "SET", logged))
     if found.options != wanted.options:
-        yield Step(phase, join("ALTER SEQUENCE", named(found), "AS", wanted.type, sequence_options(wanted)))
+        altering = join("ALTER SEQUENCE", named(found), "AS", wanted.type, sequence_options(wanted))
+        yield Step(phase, _begin_anew(found, wanted, altering) if _may_begin_anew(found, wanted) else altering)
+
+
+def _may_begin_anew(found: Sequence, wanted: Sequence) -> bool:
+    """Return whether the first number changes, or may be outside the range."""
+    return wanted.start != found.start or wanted.minimum > found.minimum or wanted.maximum < found.maximum
+
+
+def _begin_anew(found: Sequence, wanted: Sequence, altering: sql.Composable) -> sql.Composable:
+    """Return a statement for *altering* the options, which begins anew if no number was drawn from the sequence.
+
+    Numbers that were set for the first draw stay if they are in the range.
+    """
+    condition = sql.SQL(
+        "EXISTS (SELECT FROM {} WHERE NOT is_called AND (last_value = {} OR last_value NOT BETWEEN {} AND {}))"
+    ).format(named(found), found.start, wanted.minimum, wanted.maximum)
+    block = sql.SQL("BEGIN IF {} THEN {} RESTART; ELSE {}; END IF; END").format(condition, altering, altering)
+    return sql.SQL("DO {}").format(sql.Literal(block.as_string(None)))
 
 
 def create_sequence(sequence: Sequence, *, even_if_there: bool = False) -> sql.Composable:
