@@ -10,7 +10,7 @@ import psycopg
 
 from migrations_engine.deploy.ddl import Alteration, alterations
 from migrations_engine.deploy.dependants import Dependants
-from migrations_engine.deploy.file_runner import UNDEFINED
+from migrations_engine.deploy.file_runner import NAME_TAKEN, UNDEFINED
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.stored_results import CHANGED_IN_PLACE, computed_by, renew_stored_results
 from migrations_engine.diff import CatalogDiff
@@ -19,6 +19,7 @@ from migrations_engine.model import DatabaseObject
 from migrations_engine.report import Change
 from migrations_engine.source.attribution import FileIndex, bare_name
 
+_FREE_NAME: Final = "; drop or rename what has the name in a migration"
 _DOES_NOT_FIT: Final = "42"  #: SQLSTATE class of statements whose objects are missing, or of other types
 _SENSELESS: Final = (_DOES_NOT_FIT, "22")  #: SQLSTATE classes; the latter are unsuitable values
 #: SQLSTATEs of a change that is refused because other objects depend on the changed one.
@@ -140,7 +141,8 @@ class ChangeRunner:
             self._session.run(alteration.sql, step=step, effect=alteration.effect)
         except psycopg.Error as exc:
             file = self._declaring.declaring(bare_name(alteration.table))
-            raise self._session.failure(exc, MigrationFailed, file=file, what=described(alteration.change)) from exc
+            what, advice = described(alteration.change), _FREE_NAME if exc.sqlstate in NAME_TAKEN else ""
+            raise self._session.failure(exc, MigrationFailed, file=file, what=what, advice=advice) from exc
         for change in alteration.changes:
             self._session.log(change.change_type, change.table, column=change.column)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
-from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
+from migrations_engine.deploy.file_runner import NAME_TAKEN, UNDEFINED, FileRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
@@ -42,12 +43,14 @@ def run_files(session: DeploySession, files: Sequence[SchemaFile], help_out: Cal
 def run_new_files(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> list[SchemaFile]:
     """Run the files that create only *new* objects, with OR REPLACE for routines, and return those that ran.
 
-    Files that need other objects are left out; the next comparison finds what they create.
+    Files that need other objects, or names that other objects have, are left out; the next comparison finds what they
+    create.
 
-    :raises MigrationFailed: PostgreSQL refused a file, and not because an object is missing
+    :raises MigrationFailed: PostgreSQL refused a file for another reason
     """
     whole = [file for file in files if _is_about_new_objects(file, new)]
-    runner = FileRunner(session, lambda file: session.run_file(file, replacing=True), error_class=MigrationFailed)
+    run = partial(session.run_file, replacing=True)
+    runner = FileRunner(session, run, error_class=MigrationFailed, retried=UNDEFINED | NAME_TAKEN)
     failed = [file for file, _ in runner.run_what_works(whole)]
     return [file for file in whole if file not in failed]
 

@@ -15,6 +15,8 @@ from migrations_engine.source.script import statement_files
 #: SQLSTATEs for a missing function, table, other object, column or schema.
 UNDEFINED: Final = frozenset({"42883", "42P01", "42704", "42703", "3F000"})
 
+NAME_TAKEN: Final = frozenset({"42P07", "42710"})  #: SQLSTATEs: a relation, or another object, has the name
+
 
 class FileRunner:
     """Runs files with *run*, each in a savepoint, and raises errors of PostgreSQL as *error_class* with the file.

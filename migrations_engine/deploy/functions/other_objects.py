@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 
 from migrations_engine.catalog import read_catalog
-from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner
+from migrations_engine.deploy.file_runner import NAME_TAKEN, UNDEFINED, FileRunner
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
@@ -20,7 +20,6 @@ from migrations_engine.source.names import ObjectName
 from migrations_engine.source.script import script_of
 from migrations_engine.tracking import DeployState
 
-_EXISTS: Final = frozenset({"42710", "42P07"})
 #: The words after CREATE of objects that need no table.
 _WITHOUT_TABLES: Final = frozenset(
     {"CAST", "COLLATION", "CONVERSION", "DOMAIN", "OPERATOR", "SCHEMA", "SEQUENCE", "TEXT", "TYPE"}
@@ -118,7 +117,7 @@ class OtherObjects:
             with self._session.savepoint():
                 self._session.run_file(file, replacing=file not in self._early)
         except psycopg.Error as exc:
-            if exc.sqlstate not in _EXISTS or not (file in self._early or self._is_mentioned(file)):
+            if exc.sqlstate not in NAME_TAKEN or not (file in self._early or self._is_mentioned(file)):
                 raise
 
     def _is_mentioned(self, file: SchemaFile) -> bool:
