@@ -136,7 +136,7 @@ class StatementRunner:
         try:
             self._session.run_statement(file, self._column_lists.add_to(file, statement))
         except psycopg.Error as exc:
-            if self._is_new and self._can_help(file, statement, exc):
+            if self._can_help_outside(file, statement, exc):
                 return self.run_outside(file, statement)
             if not self._is_satisfied(statement, exc) and not (
                 self._is_new and self._is_outdated(file, statement, exc)
@@ -213,6 +213,14 @@ class StatementRunner:
             return move_sequences_of(self._session, target.table) or is_first
         lacks_value = not self._is_new and exc.sqlstate in _WITHOUT_VALUE
         return (lacks_value or exc.sqlstate in UNDEFINED) and self._create_what_lacks(file, statement, exc)
+
+    def _can_help_outside(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
+        """Create in a transaction of their own what :meth:`_can_help` creates. Return whether there was anything."""
+        if self._session.connection.closed:
+            return False
+        with self._session.connection.transaction():
+            self._session.restore_settings(True)
+            return self._can_help(file, statement, exc)
 
     def _create_what_lacks(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
         """Create declared objects that *statement*, refused with *exc*, may need. Return whether there were any."""

@@ -179,6 +179,28 @@ def test_a_migration_may_declare_that_it_runs_without_a_transaction(tenant):
     assert tenant.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'by_name'::regclass") == [(True,)]
 
 
+@pytest.mark.parametrize(
+    ("declared", "index"),
+    [
+        ({"tables/pets.pssql": "CREATE TABLE pets (id int);"}, "pets (id)"),
+        ({"tables/users.pssql": USERS.replace("age", "years bigint, age")}, "users (years)"),
+        (
+            {"functions/f.pssql": "CREATE FUNCTION f(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';"},
+            "users (f(name))",
+        ),
+    ],
+)
+def test_one_outside_a_transaction_uses_what_its_release_declares(tenant, declared: dict[str, str], index: str):
+    tenant.register({"tables/users.pssql": USERS})
+    outside = {"migrations/001.pssql": f"-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY i ON {index};"}
+    files = {"tables/users.pssql": USERS} | declared | outside
+    with pytest.raises(MigrationFailed, match="division by zero"):
+        tenant.migrate(files | {"migrations/002.pssql": "SELECT 1 / 0;"})
+    report = tenant.migrate(files | {"migrations/002.pssql": "SELECT 1 / 1;"})
+    assert (report.differences, report.warnings) == ((), ())
+    assert tenant.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass") == [(True,)]
+
+
 def test_one_outside_a_transaction_is_resumed_after_its_last_statement(tenant):
     tenant.register({"tables/users.pssql": USERS})
     broken = {"tables/users.pssql": USERS, "migrations/001.pssql": OUTSIDE + "\nINSERT INTO later VALUES (1);"}
