@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from migrations_engine.deploy.functions import advice_on_default_privileges, migrated_default_privileges
 from migrations_engine.diff import diff_catalogs, labels_by_use
-from migrations_engine.model import Catalog
+from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
@@ -32,7 +32,11 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
     migrations = _Migrations(schema.migrations, declared)
     lasting = {change.key for change in disagreeing(declared, fresh)}
     groups: dict[_Group, list[Change]] = {}
-    for change in disagreeing(declared, complete):
+    changes = disagreeing(declared, complete)
+    missing = [declared.relation_by_label[change.table] for change in changes if change.change_type == "add_view"]
+    for change in changes:
+        if any(_goes_with(change, view) for view in missing):
+            continue
         migration, is_lasting = migrations.changing(change), change.key in lasting
         if is_lasting or not _drops_for_change(change, [migration] if migration else schema.migrations, declared):
             declaring = declarations.declaring(bare_name(change.table))
@@ -94,6 +98,13 @@ class _Migrations:
         for other in (*relation.parents, *relation.uses) if relation is not None else ():
             yield other
             yield from self._followed(other)
+
+
+def _goes_with(change: Change, view: Relation) -> bool:
+    """Return whether *change* is a comment or privilege on *view*, which is missing, too."""
+    if change.change_type == "alter_comment":
+        return f"{change.table}.".startswith(f"{view.qualified}.")
+    return change.change_type == "grant_privilege" and change.table == view.label
 
 
 def _drops_for_change(change: Change, migrations: Iterable[SchemaFile], declared: Catalog) -> bool:

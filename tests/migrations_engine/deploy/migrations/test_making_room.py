@@ -138,3 +138,17 @@ def test_a_function_by_hand_keeps_a_type(tenant: Tenant):
     tenant.execute(WITH_TYPE)
     with pytest.raises(MigrationFailed, match="other objects depend on it"):
         tenant.migrate(files(VALUES.format("x"), REPLACED_TYPE + "DROP TYPE e_old;"))
+
+
+@pytest.mark.parametrize("drop", ["DROP VIEW w; DROP VIEW v;", "DROP VIEW v CASCADE;"])
+def test_comments_and_privileges_of_a_view_come_back_with_it(make_database: Callable[[], str], drop: str):
+    view = (
+        "CREATE VIEW v AS SELECT id, a FROM t; CREATE VIEW w AS SELECT a FROM v; COMMENT ON VIEW v IS 'v';"
+        "COMMENT ON COLUMN v.a IS 'a'; COMMENT ON VIEW w IS 'w'; GRANT SELECT, UPDATE ON v TO PUBLIC;"
+    )
+    old, new = (Tenant(make_database()) for _ in range(2))
+    old.register(files(TABLE.format(", a int") + view))
+    last = files(TABLE.format(", a bigint") + view, f"{drop} ALTER TABLE t ALTER a TYPE bigint;")
+    for report in (old.migrate(last), new.register(last)):
+        assert (report.warnings, report.differences) == ((), ())
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
