@@ -130,7 +130,7 @@ class Comparison:
 
     def rename(self, with_new_names: Callable[[Catalog], Catalog]) -> None:
         """Give earlier states the names that the migrations have given to their objects."""
-        before, former = self.early.before, self._situation.former
+        before, former = self.early.with_what_migrations_drop(), self._situation.former
         renamed = former and without_renamed_away(with_new_names(former), former, self.desired.declared)
         self._situation = replace(
             self._situation, before=before and with_new_names(before), former=renamed, stated=former

@@ -63,6 +63,18 @@ class EarlyAdditions:
         names = [bare_name(difference.table), *([difference.name] if difference.name else [])]
         return bool(self._pending_files.mentioning(*names))
 
+    def with_what_migrations_drop(self) -> Catalog | None:
+        """Return the database before, with declared objects that it lacked and that the pending migrations drop.
+
+        They drop them last, so these objects stay as the migrations leave them.
+        """
+        declared, complete = self._situation.desired.declared, self._situation.desired.complete
+        if self.before is None or declared == complete:
+            return self.before
+        lacking = diff_catalogs(actual=complete, wanted=declared).changes
+        dropped = [item for item in lacking if item.change_type.startswith("add_") and self.is_mentioned(item)]
+        return with_additions(self.before, declared, dropped)
+
     def make_for(self, exc: psycopg.Error, text: str) -> bool:
         """Create functions, or add declared objects, for a statement of a migration that was refused with *exc*.
 

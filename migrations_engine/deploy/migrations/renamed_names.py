@@ -10,13 +10,13 @@ from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_o
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import statements_of
 from migrations_engine.source.statements import SqlStatement
 
 _RENAMING: Final = r'\bRENAME\b[^;]{{0,300}}\bTO\s{{1,100}}"?{}\b'
+_MAKING: Final = r"\b(?:CREATE|ADD|RENAME)\b[^;]{{0,300}}\b{}\b"
 
 
 class RenamedNames:
@@ -41,8 +41,11 @@ class RenamedNames:
         """
         if (name, False) in self._renamed or (is_member and (name, True) in self._renamed):
             return True
-        in_a_block = re.compile(_RENAMING.format(re.escape(name)), re.IGNORECASE | re.DOTALL)
-        return any(occurs(in_a_block, text) for text in self._blocks)
+        return self._is_in_a_block(_RENAMING, name)
+
+    def _is_in_a_block(self, pattern: str, name: str) -> bool:
+        found = re.compile(pattern.format(re.escape(name)), re.IGNORECASE | re.DOTALL)
+        return any(occurs(found, text) for text in self._blocks)
 
     def _note(self, statement: SqlStatement) -> None:
         renamed = rename_of(statement)
@@ -69,7 +72,7 @@ class RenamedNames:
         names = self._names if renamed.owner is None else self._members.get(renamed.owner)
         if names is None or renamed.is_value or renamed.new_name is None or renamed.old_name in names:
             return True
-        return any(mentions_name(text, renamed.old_name) for text in self._blocks)
+        return self._is_in_a_block(_MAKING, renamed.old_name)
 
 
 def names_of(catalog: Catalog) -> set[str]:
