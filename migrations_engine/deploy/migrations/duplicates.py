@@ -1,8 +1,8 @@
-"""Finds what migrations add beside a declared object of the same definition, because their names differ."""
+"""Finds what migrations add beside a declared object of its definition, or with the name of one of another kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.queries import load_queries
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.names import ObjectName, created_name
+from migrations_engine.source.names import ObjectName, TableAction, created_name
 from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
@@ -20,7 +20,10 @@ _QUERIES: Final = load_queries(__package__)
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """An index, or a constraint that a migration does not name, with the definition of a declared one."""
+    """An index or constraint that new databases do not have, because the declared one is there.
+
+    That has the same definition, and a migration has not named the constraint, or the same name and is of another kind.
+    """
 
     schema: str
     table: str
@@ -43,32 +46,46 @@ class Duplicate:
         if made is not None:
             return self.kind == "INDEX" and made.name in (None, self.name)
         altered = alter_table_actions(statement)
-        return self.kind == "CONSTRAINT" and altered is not None and len(altered.actions) == 1
+        if altered is None or len(altered.actions) != 1:
+            return False
+        return self.kind == "CONSTRAINT" and altered.actions[0].name in (None, self.name)
 
 
 def duplicates(session: DeploySession, statements: Iterable[SqlStatement], declared: Catalog) -> frozenset[Duplicate]:
     """Return the duplicates of *declared* objects in the tables to which *statements* add some."""
+    statements = [*statements]
     wanted = {table.address for table in map(_table_of, statements) if table is not None}
+    named = {action.name for statement in statements for action in _constraints_of(statement) if action.name}
     found: list[Duplicate] = []
     for relation in declared.relations if wanted else ():
         if relation.address in wanted:
-            found += _duplicates_in(session, relation)
+            found += _duplicates_in(session, relation, named)
     return frozenset(found)
 
 
-def _duplicates_in(session: DeploySession, relation: Relation) -> list[Duplicate]:
-    names = [one.name for one in relation.constraints] + [one.name for one in relation.attachments]
-    facts = {"schema": relation.schema, "table": relation.name, "names": names}
+def _duplicates_in(session: DeploySession, relation: Relation, named: Collection[str]) -> list[Duplicate]:
+    keys = [one.name for one in relation.constraints]
+    names = [*keys, *(one.name for one in relation.attachments)]
+    indexes = [one.name for one in relation.attachments if one.kind == "index"]
+    facts = {"schema": relation.schema, "table": relation.name, "names": names, "keys": keys, "indexes": indexes}
     rows = session.query(_QUERIES["duplicates"], facts).fetchall()
-    return [Duplicate(relation.schema, relation.name, kind, name) for kind, name in rows]
+    return [
+        Duplicate(relation.schema, relation.name, kind, name)
+        for kind, name, has_name in rows
+        if has_name or kind == "INDEX" or name not in named
+    ]
 
 
 def _table_of(statement: SqlStatement) -> ObjectName | None:
-    """Return the table to which *statement* adds an index, or a constraint without naming it; else None."""
+    """Return the table to which *statement* adds an index or a constraint, else None."""
     made = created_name(statement)
     if made is not None:
         return made.table if made.kind == "INDEX" else None
     altered = alter_table_actions(statement)
-    if altered is None or all(action.kind != "ADD CONSTRAINT" or action.name for action in altered.actions):
-        return None
-    return altered.table
+    return altered.table if altered is not None and _constraints_of(statement) else None
+
+
+def _constraints_of(statement: SqlStatement) -> list[TableAction]:
+    """Return the actions with which *statement* adds constraints."""
+    altered = alter_table_actions(statement)
+    return [action for action in altered.actions if action.kind == "ADD CONSTRAINT"] if altered is not None else []

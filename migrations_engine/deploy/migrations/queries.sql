@@ -25,7 +25,8 @@ SELECT (a.atttypid, a.atttypmod, a.attcollation) = (w.atttypid, w.atttypmod, w.a
 
 -- name: duplicates
 -- The indexes and constraints of a table that are not among the declared names, and have the definition of one of them;
--- constraints its name, too, but for a number at the end.
+-- constraints its name, too, but for a number at the end. And constraints that have the name of a declared index, and
+-- indexes that have that of a declared constraint.
 WITH objects AS (
   SELECT 'INDEX' AS kind, c.relname AS name,
          regexp_replace(pg_get_indexdef(c.oid), ' INDEX .*? ON ', ' INDEX ON ') AS definition
@@ -36,10 +37,14 @@ WITH objects AS (
   SELECT 'CONSTRAINT', conname, pg_get_constraintdef(oid)
     FROM pg_catalog.pg_constraint
    WHERE conrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AND contype IN ('c', 'f', 'u', 'x'))
-SELECT kind, other.name::text
+SELECT kind, other.name::text, false AS has_name
   FROM objects AS other JOIN objects AS one USING (kind, definition)
  WHERE one.name = ANY (%(names)s::text[]) AND other.name <> ALL (%(names)s::text[])
    AND (kind = 'INDEX' OR regexp_replace(one.name, '[0-9]+$', '') = regexp_replace(other.name, '[0-9]+$', ''))
+UNION ALL
+SELECT kind, name::text, true
+  FROM objects
+ WHERE name = ANY (CASE kind WHEN 'INDEX' THEN %(keys)s::text[] ELSE %(indexes)s::text[] END)
  ORDER BY 1, 2
 
 -- name: violated
