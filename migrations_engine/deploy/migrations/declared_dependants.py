@@ -8,6 +8,7 @@ from typing import Final
 
 from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.dependants import Dependants
+from migrations_engine.deploy.migrations.renames import VIEWS
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Relation, Type
@@ -15,7 +16,6 @@ from migrations_engine.source.alter_table import alter_table_actions, alter_type
 from migrations_engine.source.names import dropped_names
 from migrations_engine.source.statements import SqlStatement
 
-_VIEWS: Final = frozenset({"VIEW", "MATERIALIZED VIEW"})
 _TYPES: Final = frozenset({"TYPE", "DOMAIN", "TABLE"})
 _Address = tuple[str, str | None]  #: schema and name
 
@@ -29,19 +29,25 @@ class DeclaredDependants:
 
     def drop_for_type(self, statement: SqlStatement) -> bool:
         """Drop those of a column or attribute whose type *statement* changes. Return whether there were any."""
-        altered, column = _retyped(statement)
-        return column is not None and self.drop(altered, column)
+        retyped = _retyped(statement)
+        return retyped is not None and self.drop(*retyped)
 
     def drop_expressions(self, statement: SqlStatement) -> bool:
         """Drop what a table computes with its column whose type *statement* changes. Return whether there was any."""
-        altered, column = _retyped(statement)
-        return column is not None and self._try(partial(self._dependants.drop_expressions, column=column), altered)
+        retyped = _retyped(statement)
+        if retyped is None:
+            return False
+        altered, column = retyped
+        return self._try(partial(self._dependants.drop_expressions, column=column), altered)
 
     def expressions(self, statement: SqlStatement) -> list[str]:
         """Return what computes with the column whose type *statement* changes, as PostgreSQL describes it."""
-        altered, column = _retyped(statement)
+        retyped = _retyped(statement)
+        if retyped is None:
+            return []
+        altered, column = retyped
         item = self._item(altered)
-        found = self._dependants.expressions_over(item, column) if item is not None and column is not None else []
+        found = self._dependants.expressions_over(item, column) if item is not None else []
         return [one.description for one in found]
 
     def drop_for_drop(self, statement: SqlStatement) -> bool:
@@ -54,7 +60,7 @@ class DeclaredDependants:
             (action,) = altered.actions
             return action.kind == "DROP COLUMN" and self.drop(altered.table.address, action.name)
         gone = dropped_names(statement)
-        dropped = [self.drop(named.address) for named in gone if named.kind in _VIEWS]
+        dropped = [self.drop(named.address) for named in gone if named.kind in VIEWS]
         dropped += [self._try(self._dependants.drop_of_type, named.address) for named in gone if named.kind in _TYPES]
         return any(dropped)
 
@@ -75,8 +81,8 @@ class DeclaredDependants:
         return next((one for one in known if one.address == address), None)
 
 
-def _retyped(statement: SqlStatement) -> tuple[_Address, str | None]:
-    """Return the table or type that *statement* alters, and the column whose type it changes, else None."""
+def _retyped(statement: SqlStatement) -> tuple[_Address, str] | None:
+    """Return the table or type that *statement* alters and the column whose type it changes; None if there is none."""
     altered = alter_table_actions(statement) or alter_type_actions(statement)
     change = type_change(altered.actions[0]) if altered is not None else None
-    return (altered.table.address if altered is not None else ("", None)), (change.column if change else None)
+    return (altered.table.address, change.column) if altered is not None and change is not None else None
