@@ -23,7 +23,7 @@ from migrations_engine.diff import (
     target_catalog,
     without_renamed_away,
 )
-from migrations_engine.early_additions import BASICS, EarlyAdditions
+from migrations_engine.early_additions import BASICS, EarlyAdditions, create_new_tables
 from migrations_engine.effects import (
     Effect,
     changes_to_new,
@@ -35,9 +35,8 @@ from migrations_engine.effects import (
 from migrations_engine.judgement import Judgement, summary
 from migrations_engine.model import Catalog
 from migrations_engine.report import Change, DeployReport, RowNumbers, SchemaValidation
-from migrations_engine.schema import SchemaFile
 from migrations_engine.situation import Situation
-from migrations_engine.source.dependency_order import order_tables, order_types
+from migrations_engine.source.dependency_order import order_types
 
 
 class Comparison:
@@ -230,15 +229,8 @@ class Comparison:
 
     def _add(self, diff: CatalogDiff) -> None:
         """Apply the safe differences. New tables are created by their files, if those contain nothing else."""
-        new = new_names(diff)
-        tables: tuple[SchemaFile, ...] = ()
-        if any(item.change_type == "add_table" for item in diff.changes):
-            tables = order_tables(self._situation.schema.tables)
-            with advice_on_default_partitions(self._session, diff):
-                ran = run_new_files(self._session, tables, new)
-            tables = tuple(file for file in tables if file not in ran)
-            if ran:
-                diff = self._counted(self._difference())
-        with advice_on_default_partitions(self._session, diff):
-            self._changes.run(diff, may_leave=bool(self._judgement.accepted))
-        fill_new_tables(self._session, tables, new)
+        ran, others = create_new_tables(self._session, self._situation.schema, diff)
+        due = self._counted(self._difference()) if ran else diff
+        with advice_on_default_partitions(self._session, due):
+            self._changes.run(due, may_leave=bool(self._judgement.accepted))
+        fill_new_tables(self._session, others, new_names(diff))

@@ -20,6 +20,7 @@ from migrations_engine.deploy.seeders import reserve_numbers
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff, Difference, diff_catalogs, was_dropped, with_additions
 from migrations_engine.model import Catalog
+from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.situation import Situation
 from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name
 from migrations_engine.source.dependency_order import order_tables
@@ -28,6 +29,23 @@ from migrations_engine.source.dependency_order import order_tables
 BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"}) | ADDED_FOR_OTHERS
 #: Additions that a migration may need before the others are made.
 _EARLY: Final = BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
+
+
+def create_new_tables(
+    session: DeploySession, schema: Schema, diff: CatalogDiff
+) -> tuple[list[SchemaFile], list[SchemaFile]]:
+    """Create the new tables of *diff* by their files, if those contain nothing else.
+
+    Return the files that ran, and the others; none if there are no new tables.
+
+    :raises MigrationFailed: PostgreSQL refused a file
+    """
+    if not any(item.change_type == "add_table" for item in diff.changes):
+        return [], []
+    files = order_tables(schema.tables)
+    with advice_on_default_partitions(session, diff):
+        ran = run_new_files(session, files, new_names(diff))
+    return ran, [file for file in files if file not in ran]
 
 
 class EarlyAdditions:
@@ -109,13 +127,9 @@ class EarlyAdditions:
         return replace(diff, changes=tuple(item for item in possible if item.compatibility == "safe"))
 
     def _add(self, diff: CatalogDiff, named_in: str | None) -> None:
-        """Make the additions. New tables are created by their files, if those contain nothing else."""
-        new, has_tables = new_names(diff), any(item.change_type == "add_table" for item in diff.changes)
-        files = order_tables(self._situation.schema.tables) if has_tables else ()
-        with advice_on_default_partitions(self._session, diff):
-            ran = run_new_files(self._session, files, new)
+        ran, others = create_new_tables(self._session, self._situation.schema, diff)
         self._changes.run_what_works(_only_named(self._possible(), named_in) if ran else diff)
-        fill_new_tables(self._session, [file for file in files if file not in ran], new)
+        fill_new_tables(self._session, others, new_names(diff))
 
     def _note(self, diff: CatalogDiff) -> None:
         """Add *diff* to the database before the migrations, which may alter or drop it."""
