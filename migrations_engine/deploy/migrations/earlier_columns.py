@@ -16,7 +16,8 @@ from psycopg import sql
 
 from migrations_engine.deploy.ddl.steps import join
 from migrations_engine.deploy.migrations.column_changes import ColumnChange, column_changes
-from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, does_not_fit_types, text_executed
+from migrations_engine.deploy.migrations.effects_on_rows import changes_rows
+from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.satisfied import TYPE_IN_USE
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError
@@ -43,7 +44,7 @@ class _Earlier:
     type: str  #: that it has now
     declared: str | None  #: its type before; None if the column was added
     default: str | None  #: that was dropped
-    failure: EngineError  #: of the statement
+    failure: EngineError  #: of the statement, if the values do not fit the declared type in the end
 
 
 class EarlierColumns:
@@ -68,21 +69,18 @@ class EarlierColumns:
         self._statement: SqlStatement | None = None
         self._attempts: Iterator[None] = iter(())
 
-    def make(
-        self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
-    ) -> bool:
-        """Make columns as *statement*, refused with *exc*, may expect them. Return False if there is no other way left.
+    def make(self, refusal: Refusal, later: Iterable[SqlStatement]) -> bool:
+        """Make columns as the statement may expect them. Return False if there is no other way left.
 
         :param later: the statements that follow
-        :param failure: raised by :meth:`restore` if the values do not fit the declared types
         """
-        if not does_not_fit_types(exc):
+        if not refusal.may_be_about_types:
             return False
-        if exc.sqlstate == _NO_SUCH_COLUMN:
-            return self._add_missing(statement, exc, later, failure)
-        if statement != self._statement:
-            self._statement = statement
-            self._attempts = self._other_types(statement, exc, later, failure)
+        if refusal.sqlstate == _NO_SUCH_COLUMN:
+            return self._add_missing(refusal, later)
+        if refusal.statement != self._statement:
+            self._statement = refusal.statement
+            self._attempts = self._other_types(refusal, later)
         return next(self._attempts, self) is None
 
     def are_used_by(self, statement: SqlStatement) -> bool:
@@ -114,35 +112,30 @@ class EarlierColumns:
         if column.default is not None and default is None:
             self._alter(table, join("ALTER", sql.Identifier(name), "SET DEFAULT", column.default))
 
-    def _add_missing(
-        self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
-    ) -> bool:
-        """Add a column that *statement* names, and that a later one drops."""
-        if not _WITHOUT_ROWS.isdisjoint(statement.words[:1]):
+    def _add_missing(self, refusal: Refusal, later: Iterable[SqlStatement]) -> bool:
+        """Add a column that the statement names, and that a later one drops."""
+        if not _WITHOUT_ROWS.isdisjoint(refusal.statement.words[:1]):
             return False
-        text, missing = text_executed(statement, exc), exc.diag.message_primary or ""
         for found in self._changed_later(later, "DROP"):
-            if not (mentions_name(missing, found.column) and mentions_name(text, found.table)):
+            if not (mentions_name(refusal.message, found.column) and mentions_name(refusal.text, found.table)):
                 continue
             table = (found.schema, found.table)
             if self._query("table_without_column", table, found.column).fetchone() is None:
                 continue
-            if changes_rows(statement) and not self._session.has_rows(sql.Identifier(*table)):
+            if changes_rows(refusal.statement) and not self._session.has_rows(sql.Identifier(*table)):
                 continue
             self._alter(table, join("ADD COLUMN", sql.Identifier(found.column), _TEXT))
             oid, number, _, _ = self._query("plain_column", table, found.column).fetchall()[0]
             self._columns[oid, number] = _Earlier(
-                table=oid, number=number, type=_TEXT, declared=None, default=None, failure=failure
+                table=oid, number=number, type=_TEXT, declared=None, default=None, failure=refusal.failure()
             )
             self._statement = None
             return True
         return False
 
-    def _other_types(
-        self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
-    ) -> Iterator[None]:
-        """Change the types of the columns that *statement* may use, and yield after each way to do so."""
-        columns = self._columns_of(statement, exc, later, failure)
+    def _other_types(self, refusal: Refusal, later: Iterable[SqlStatement]) -> Iterator[None]:
+        """Change the types of the columns that the statement may use, and yield after each way to do so."""
+        columns = self._columns_of(refusal, later)
         changed = [self._change(column, _TEXT) for column in columns]
         if any(changed):
             yield
@@ -152,21 +145,23 @@ class EarlierColumns:
                     yield
             self._change(column, _TEXT)
 
-    def _columns_of(
-        self, statement: SqlStatement, exc: psycopg.Error, later: Iterable[SqlStatement], failure: EngineError
-    ) -> list[_Earlier]:
-        """Return the new columns that *statement* mentions and that are, or will be, of another type."""
-        text = text_executed(statement, exc)
-        for found in self._changed_later(later, "TYPE") if _WITHOUT_ROWS.isdisjoint(statement.words[:1]) else ():
+    def _columns_of(self, refusal: Refusal, later: Iterable[SqlStatement]) -> list[_Earlier]:
+        """Return the new columns that the statement mentions and that are, or will be, of another type."""
+        text, may_use_rows = refusal.text, _WITHOUT_ROWS.isdisjoint(refusal.statement.words[:1])
+        for found in self._changed_later(later, "TYPE") if may_use_rows else ():
             if not mentions_name(text, found.table):
                 continue
             facts = self._query("plain_column", (found.schema, found.table), found.column).fetchone()
-            if facts is not None:
+            if facts is not None and facts[:2] not in self._columns:
                 oid, number, declared, default = facts
-                new = _Earlier(
-                    table=oid, number=number, type=declared, declared=declared, default=default, failure=failure
+                self._columns[oid, number] = _Earlier(
+                    table=oid,
+                    number=number,
+                    type=declared,
+                    declared=declared,
+                    default=default,
+                    failure=refusal.failure(),
                 )
-                self._columns.setdefault((oid, number), new)
         return [column for column, table, _ in self._present() if mentions_name(text, table[1])]
 
     def _change(self, column: _Earlier, new: str) -> bool:

@@ -1,18 +1,16 @@
-"""What statements of migrations do with rows, and whether one was refused because of the types of columns."""
+"""What statements of migrations do with rows, and which rows new databases lack if one is left out."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-import psycopg
-
+from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.names import insert_target
 from migrations_engine.source.statements import SqlStatement
 
 _NO_SUCH_TABLE: Final = "42P01"
-_OF_TYPES: Final = ("42", "22")  #: SQLSTATE classes: names, operators and types that do not fit, and values
 _CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
 #: Leading words of statements that add no rows, or only change those that there are.
 _WITHOUT_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
@@ -41,29 +39,21 @@ def changes_rows(statement: SqlStatement) -> bool:
     return not _CHANGES_ROWS.isdisjoint(statement.words[:1])
 
 
-def does_not_fit_types(exc: psycopg.Error) -> bool:
-    """Return whether a statement may have been refused because its columns have other types than it expects."""
-    return (exc.sqlstate or "").startswith(_OF_TYPES)
-
-
-def text_executed(statement: SqlStatement, exc: psycopg.Error) -> str:
-    """Return the text of *statement*, and of the statement that failed in a function that it called."""
-    return "\n".join([statement.text, exc.diag.internal_query or "", exc.diag.context or ""])
-
-
 class MissingRows:
     """The rows that a new database does not get, because their table is dropped by a later migration."""
 
     def __init__(self) -> None:
         self._tables: set[str] = set()
 
-    def come_of(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        """Return whether remaining tables lack rows if *statement*, refused with *exc*, is left out.
+    def come_of(self, refusal: Refusal) -> bool:
+        """Return whether remaining tables lack rows if the statement is left out.
 
         Rows of a table that is dropped later are not missing, unless a statement copies them.
         """
-        target, message = insert_target(statement), exc.diag.message_primary or ""
-        if target is not None and exc.sqlstate == _NO_SUCH_TABLE and mentions_name(message, target.table.name):
+        statement = refusal.statement
+        target = insert_target(statement)
+        is_missing = target is not None and refusal.sqlstate == _NO_SUCH_TABLE
+        if target is not None and is_missing and mentions_name(refusal.message, target.table.name):
             self._tables.add(target.table.name)
             return False
         if makes_rows(statement):

@@ -6,10 +6,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-import psycopg
-
 from migrations_engine.deploy.file_runner import UNDEFINED
-from migrations_engine.deploy.migrations.effects_on_rows import text_executed
+from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.attribution import mentions_name
@@ -26,16 +24,17 @@ _EXISTS: Final = frozenset({"42701", "42710", "42P07"})  #: a column, another me
 class LaterStatements:
     """A refused statement, and those that follow it."""
 
-    def __init__(self, statement: SqlStatement, later: Sequence[SqlStatement], new: Collection[str]) -> None:
-        self._statement = statement
+    def __init__(self, refusal: Refusal, later: Sequence[SqlStatement], new: Collection[str]) -> None:
+        self._refusal = refusal
+        self._statement = refusal.statement
         self._later = later
         self._new = new
 
-    def make_needless(self, exc: psycopg.Error) -> bool:
-        """Return whether the effect of the statement, refused with *exc*, would be gone or replaced in the end."""
-        if exc.sqlstate in UNDEFINED and self._remove_what_lacks(exc):
+    def make_needless(self) -> bool:
+        """Return whether the effect of the refused statement would be gone or replaced in the end."""
+        if self._refusal.sqlstate in UNDEFINED and self._remove_what_lacks():
             return True
-        if exc.sqlstate in _EXISTS:
+        if self._refusal.sqlstate in _EXISTS:
             return self._keep_both_names()
         altered = alter_table_actions(self._statement)
         if altered is None or len(altered.actions) != 1:
@@ -51,13 +50,13 @@ class LaterStatements:
             if altered is not None and altered.table == table:
                 yield from altered.actions
 
-    def _remove_what_lacks(self, exc: psycopg.Error) -> bool:
-        """Return whether one of them drops or renames what does not exist, according to *exc*."""
+    def _remove_what_lacks(self) -> bool:
+        """Return whether one of them drops or renames what does not exist, according to the error."""
         removed = {name for later in self._later for name in _removed_names(later)}
         renamed = rename_of(self._statement)
         if renamed is not None and (renamed.later_name in removed or renamed.later_name in self._new):
             return True
-        missing, text = exc.diag.message_primary or "", text_executed(self._statement, exc)
+        missing, text = self._refusal.message, self._refusal.text
         if any(mentions_name(missing, name) and mentions_name(text, name) for name in removed):
             return True
         sequence = _MISSING_SEQUENCE.search(missing)

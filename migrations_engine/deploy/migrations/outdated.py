@@ -8,16 +8,10 @@ from functools import cached_property
 from itertools import dropwhile
 from typing import Final
 
-import psycopg
-
 from migrations_engine.deploy.file_runner import UNDEFINED
-from migrations_engine.deploy.migrations.effects_on_rows import (
-    changes_rows,
-    does_not_fit_types,
-    is_insert_of_values,
-    text_executed,
-)
+from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, is_insert_of_values
 from migrations_engine.deploy.migrations.later_statements import DROPPING, LaterStatements
+from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renamed_names import names_of
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, RenameStatement, rename_of
 from migrations_engine.model import Catalog
@@ -103,7 +97,7 @@ class History:
         target = insert_target(statement)
         if target is None or target.table.name not in self.new_tables:
             return False
-        return file is not self._files[-1] or any(self.alterations_after(file, statement))
+        return not self.is_last(file) or any(self.alterations_after(file, statement))
 
     def after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
         """Yield the statements that follow *statement* of *file*."""
@@ -114,28 +108,29 @@ class History:
         for other in [*dropwhile(lambda other: other is not file, self._files)][1:]:
             yield from script_of(other).statements
 
-    def makes_needless(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        """Return whether *statement*, refused with *exc*, is about what later ones or the declarations replace."""
-        if exc.sqlstate == IN_USE:
+    def makes_needless(self, refusal: Refusal) -> bool:
+        """Return whether the statement is about what later ones or the declarations replace."""
+        statement = refusal.statement
+        if refusal.sqlstate == IN_USE:
             return self._drops_what_is_new(statement)
-        if self._is_declared_otherwise(file, statement, exc) or self._renames_declared_value(statement):
+        if self._is_declared_otherwise(refusal) or self._renames_declared_value(statement):
             return True
-        later = [*self.after(file, statement)]
-        if does_not_fit_types(exc) and not is_insert_of_values(statement) and self._retyped(statement, exc, later):
+        later = [*self.after(refusal.file, statement)]
+        if refusal.may_be_about_types and not is_insert_of_values(statement) and self._retyped(refusal, later):
             return True
-        return LaterStatements(statement, later, self.new_names).make_needless(exc)
+        return LaterStatements(refusal, later, self.new_names).make_needless()
 
-    def _is_declared_otherwise(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        """Return whether *statement* is about what is no longer declared, or is declared with another type now."""
-        if exc.sqlstate == _INVALID_VALUE and self._replaces_type_of(statement, exc):
+    def _is_declared_otherwise(self, refusal: Refusal) -> bool:
+        """Return whether the statement is about what is no longer declared, or is declared with another type now."""
+        if refusal.sqlstate == _INVALID_VALUE and self._replaces_type_of(refusal):
             return True
-        if exc.sqlstate in _OF_ANOTHER_KIND and self._sets_value_of_another_kind(file, statement):
+        if refusal.sqlstate in _OF_ANOTHER_KIND and self._sets_value_of_another_kind(refusal.file, refusal.statement):
             return True
-        if file is self._files[-1]:
+        if self.is_last(refusal.file):
             return False
-        if exc.sqlstate in UNDEFINED and _changes_what_holds_no_rows(statement, exc):
+        if refusal.sqlstate in UNDEFINED and _changes_what_holds_no_rows(refusal):
             return True
-        return does_not_fit_types(exc) and self._changes_type_of_new(statement)
+        return refusal.may_be_about_types and self._changes_type_of_new(refusal.statement)
 
     def _renames_declared_value(self, statement: SqlStatement) -> bool:
         """Return whether *statement* renames a value of a new enum that is declared with both names."""
@@ -150,9 +145,9 @@ class History:
         altered = alter_table_actions(statement)
         return altered is not None and altered.table.name in self.new_tables and bool(type_change(altered.actions[0]))
 
-    def _retyped(self, statement: SqlStatement, exc: psycopg.Error, later: Sequence[SqlStatement]) -> bool:
-        """Return whether *statement* uses a column of a new table whose type one of the *later* statements changes."""
-        text = text_executed(statement, exc)
+    def _retyped(self, refusal: Refusal, later: Sequence[SqlStatement]) -> bool:
+        """Return whether it uses a column of a new table whose type one of the *later* statements changes."""
+        text = refusal.text
         for altered in filter(None, map(alter_table_actions, later)):
             if altered.table.name in self.new_tables and mentions_name(text, altered.table.name):
                 changes = filter(None, map(type_change, altered.actions))
@@ -175,15 +170,14 @@ class History:
             return False
         (action,), is_new = altered.actions, altered.table.name in self.new_names
         if _SETTING_IDENTITY.match(action.text):
-            return is_new or file is not self._files[-1]
+            return is_new or not self.is_last(file)
         return is_new and _SETTING_DEFAULT.match(action.text) is not None
 
-    def _replaces_type_of(self, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        """Return whether *statement* changes rows by the value of an enum that the migrations create without it."""
-        if not changes_rows(statement):
-            return False
-        refused = exc.diag.message_primary or ""
-        return any(mentions_name(refused, name) for name in self._created_types)
+    def _replaces_type_of(self, refusal: Refusal) -> bool:
+        """Return whether the statement changes rows by a value of an enum that the migrations create without it."""
+        return changes_rows(refusal.statement) and any(
+            mentions_name(refusal.message, name) for name in self._created_types
+        )
 
     @cached_property
     def renames(self) -> list[RenameStatement]:
@@ -225,12 +219,13 @@ class History:
         return frozenset(name for name in names if name in self.new_names or name in later)
 
 
-def _changes_what_holds_no_rows(statement: SqlStatement, exc: psycopg.Error) -> bool:
-    """Return whether *statement* changes an index, view, constraint, function or the like, which does not exist."""
+def _changes_what_holds_no_rows(refusal: Refusal) -> bool:
+    """Return whether the statement changes an index, view, constraint, function or the like, which does not exist."""
+    statement = refusal.statement
     altered = alter_table_actions(statement)
     if altered is not None:
         is_constraint = all(action.kind.endswith(" CONSTRAINT") for action in altered.actions)
-        return is_constraint and exc.sqlstate == _UNDEFINED_OBJECT
+        return is_constraint and refusal.sqlstate == _UNDEFINED_OBJECT
     verb, *rest = statement.words or ("",)
     if verb in {"GRANT", "REVOKE"}:
         return is_about_routine(statement)

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.ddl.steps import join
+from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError
 from migrations_engine.queries import load_queries
@@ -38,13 +39,10 @@ class PostponedConstraints:
         self._new_tables = new_tables
         self._postponed: list[_Postponed] = []
 
-    def postpone(self, exc: psycopg.Error, failure: EngineError) -> bool:
-        """Drop the constraint of a new table that a statement violates, and return whether that is possible.
-
-        :param failure: raised by :meth:`restore` if the rows violate the constraint still
-        """
-        diag = exc.diag
-        if diag.table_name not in self._new_tables or exc.sqlstate not in {_NOT_NULL, *_CHECK_OR_KEY}:
+    def postpone(self, refusal: Refusal) -> bool:
+        """Drop the constraint of a new table that a statement violates, and return whether that is possible."""
+        diag, sqlstate = refusal.exc.diag, refusal.sqlstate
+        if diag.table_name not in self._new_tables or sqlstate not in {_NOT_NULL, *_CHECK_OR_KEY}:
             return False
         names = {"schema": diag.schema_name, "table": diag.table_name}
         members = {"column": diag.column_name, "constraint": diag.constraint_name}
@@ -52,7 +50,7 @@ class PostponedConstraints:
         if row is None:
             return False
         oid, table, number, name, definition, is_not_null = row
-        if exc.sqlstate == _NOT_NULL:
+        if sqlstate == _NOT_NULL:
             if not is_not_null:  # the statement would make it so
                 return False
             dropping, definition = join("ALTER", sql.Identifier(diag.column_name or ""), "DROP NOT NULL"), None
@@ -65,7 +63,9 @@ class PostponedConstraints:
                 self._alter(table, dropping, effect="until all migrations have run")
         except psycopg.Error:
             return False  # as the column of a primary key, which stays NOT NULL
-        self._postponed.append(_Postponed(table=oid, column=number, name=name, definition=definition, failure=failure))
+        self._postponed.append(
+            _Postponed(table=oid, column=number, name=name, definition=definition, failure=refusal.failure())
+        )
         return True
 
     def restore(self) -> None:

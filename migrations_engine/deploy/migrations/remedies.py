@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -15,15 +14,14 @@ from migrations_engine.deploy.functions import REPLACEMENT_REFUSED, FunctionDepl
 from migrations_engine.deploy.migrations.declared_dependants import DeclaredDependants
 from migrations_engine.deploy.migrations.domains_in_use import alter_domain_in_use
 from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
-from migrations_engine.deploy.migrations.effects_on_rows import text_executed
 from migrations_engine.deploy.migrations.missing_views import restore_views
 from migrations_engine.deploy.migrations.outdated import IN_USE, History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
+from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renames import VIEWS, renamed_again, revert_renames
 from migrations_engine.deploy.migrations.satisfied import TYPE_IN_USE
 from migrations_engine.deploy.numbers import move_sequences_of
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import EngineError
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.names import created_name, insert_target
@@ -34,25 +32,6 @@ EXPRESSION_REFUSED: Final = frozenset({"42883", "42804"})
 _UNIQUE_VIOLATION: Final = "23505"
 #: SQLSTATEs: a column is no identity or generated column, or has no default; it may be declared with that by now.
 _WITHOUT_VALUE: Final = frozenset({"55000", "23502"})
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A statement of a migration that PostgreSQL has refused, and its error."""
-
-    file: SchemaFile
-    statement: SqlStatement
-    exc: psycopg.Error
-
-    @property
-    def sqlstate(self) -> str:
-        """The SQLSTATE of the error, empty if it has none."""
-        return self.exc.sqlstate or ""
-
-    @property
-    def text(self) -> str:
-        """The text of the statement, and of the one that failed in a function that it called."""
-        return text_executed(self.statement, self.exc)
 
 
 class Remedies:
@@ -112,16 +91,13 @@ class Remedies:
             self._session.restore_settings(True)
             return self.give_what_lacks(refusal)
 
-    def make_earlier_columns(self, refusal: Refusal, failure: EngineError) -> bool:
+    def make_earlier_columns(self, refusal: Refusal) -> bool:
         """Make columns of new tables as the statement may expect them, and return whether it may work now."""
         later = self._history.alterations_after(refusal.file, refusal.statement)
-        return self._earlier_columns.make(refusal.statement, refusal.exc, later, failure)
+        return self._earlier_columns.make(refusal, later)
 
-    def remove_obstacle(self, refusal: Refusal, failure: EngineError) -> bool:
-        """Drop what prevents the statement until the migrations have run, and return whether there was anything.
-
-        :param failure: raised by :meth:`end` if the rows violate a constraint still
-        """
+    def remove_obstacle(self, refusal: Refusal) -> bool:
+        """Drop what prevents the statement until the migrations have run, and return whether there was anything."""
         statement = refusal.statement
         if refusal.sqlstate in TYPE_IN_USE:
             return self._declared_dependants.drop_for_type(statement)
@@ -132,7 +108,7 @@ class Remedies:
         if refusal.sqlstate in REPLACEMENT_REFUSED:
             made = created_name(statement)
             return made is not None and made.name is not None and self._functions.make_room(made.name)
-        return self._postponed.postpone(refusal.exc, failure)
+        return self._postponed.postpone(refusal)
 
     def alter_domain(self, refusal: Refusal) -> bool:
         """Change a domain in a new database, where columns without values have it inside their types."""

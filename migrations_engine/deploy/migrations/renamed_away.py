@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import psycopg
-
 from migrations_engine.deploy.file_runner import UNDEFINED
-from migrations_engine.deploy.migrations.effects_on_rows import text_executed
 from migrations_engine.deploy.migrations.outdated import History
+from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.statements import SqlStatement
 
@@ -37,23 +34,23 @@ class RenamedAway:
         if renamed is not None:
             self._absent.add(renamed.later_name)
 
-    def includes(self, file: SchemaFile, statement: SqlStatement, exc: psycopg.Error) -> bool:
-        """Return whether *statement*, refused with *exc*, renames what there never was, or uses what that would be."""
-        if exc.sqlstate not in UNDEFINED:
+    def includes(self, refusal: Refusal) -> bool:
+        """Return whether the statement renames what there never was, or uses what that would be."""
+        if refusal.sqlstate not in UNDEFINED:
             return False
-        missing, text = exc.diag.message_primary or "", text_executed(statement, exc)
+        missing, text = refusal.message, refusal.text
         if any(mentions_name(missing, name) and mentions_name(text, name) for name in self._absent):
             return True
-        renamed, is_last = rename_of(statement), self._history.is_last(file)
+        renamed, is_last = rename_of(refusal.statement), self._history.is_last(refusal.file)
         if renamed is None or not mentions_name(missing, renamed.old_name):
             return False
-        holds_rows = renamed.kind in _WITH_ROWS or exc.sqlstate == _NO_SUCH_COLUMN
+        holds_rows = renamed.kind in _WITH_ROWS or refusal.sqlstate == _NO_SUCH_COLUMN
         if is_last and not (self._is_new and holds_rows):
             return False  # it may be a mistake
         self._absent.add(renamed.later_name)
         if is_last:
             self._session.warnings.append(
-                f"{file.label}, line {statement.start_line} was left out: {missing}, and no file declares "
+                f"{refusal.place} was left out: {missing}, and no file declares "
                 f"{renamed.later_name}, so new databases have neither"
             )
         return True

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import psycopg
 from psycopg import sql
 
-from migrations_engine.deploy.migrations.effects_on_rows import does_not_fit_types
+from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
@@ -98,14 +98,8 @@ class MadeByMigrations:
         return bool(makes & self._names)
 
 
-def is_satisfied(
-    session: DeploySession,
-    statement: SqlStatement,
-    exc: psycopg.Error,
-    made: MadeByMigrations,
-    new_tables: Collection[str],
-) -> bool:
-    """Return whether the effect of *statement*, refused with *exc*, exists already.
+def is_satisfied(session: DeploySession, refusal: Refusal, made: MadeByMigrations, new_tables: Collection[str]) -> bool:
+    """Return whether the effect of the refused statement exists already.
 
     True if it creates or adds an object that exists and that no migration of this deploy made, if it drops or renames
     one that does not exist, if it attaches an index where another one is attached, or if a column is of the wanted kind
@@ -113,17 +107,18 @@ def is_satisfied(
 
     :param new_tables: names of tables that were created as they are declared
     """
-    if _is_column_as_wanted(session, statement, exc, new_tables):
+    statement, sqlstate = refusal.statement, refusal.sqlstate
+    if _is_column_as_wanted(session, refusal, new_tables):
         return True
     if (index := _attached_index(statement)) is not None:
-        return exc.sqlstate == _ANOTHER_IS_ATTACHED or (exc.sqlstate in _MISSING and made.knows_index(index))
-    if exc.sqlstate in _EXISTS:
+        return sqlstate == _ANOTHER_IS_ATTACHED or (sqlstate in _MISSING and made.knows_index(index))
+    if sqlstate in _EXISTS:
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
-    if exc.sqlstate in _MISSING:
+    if sqlstate in _MISSING:
         return _removes(session, statement)
-    if exc.sqlstate == _OTHER_KIND:
+    if sqlstate == _OTHER_KIND:
         return bool(dropped_names(statement))
-    return exc.sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
+    return sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
 
 
 def _index_of_key(statement: SqlStatement) -> ObjectName | None:
@@ -147,27 +142,26 @@ def _attached_index(statement: SqlStatement) -> str | None:
     return attached.name if attached is not None else None
 
 
-def _is_column_as_wanted(
-    session: DeploySession, statement: SqlStatement, exc: psycopg.Error, new_tables: Collection[str]
-) -> bool:
+def _is_column_as_wanted(session: DeploySession, refusal: Refusal, new_tables: Collection[str]) -> bool:
     """Return whether a refused ALTER TABLE or TYPE would not change the column or attribute.
 
     Its USING may fit the earlier type only, which no column of a new table has had.
     """
+    statement, sqlstate = refusal.statement, refusal.sqlstate
     altered = alter_table_actions(statement) or alter_type_actions(statement)
     if altered is None or len(altered.actions) != 1:
         return False
     (action,) = altered.actions
-    index = _index_of_key(statement) if exc.sqlstate == _INDEX_IN_USE else None
+    index = _index_of_key(statement) if sqlstate == _INDEX_IN_USE else None
     if index is not None:
         name = action.name or index.name
         return _is_true(session, "column_or_constraint_exists", altered.table, member=name)
-    if exc.sqlstate in _ANOTHER_KIND:
+    if sqlstate in _ANOTHER_KIND:
         return any(pattern.match(action.text) for pattern in _KINDS_OF_COLUMNS)
-    if exc.sqlstate in _ATTACHED:
+    if sqlstate in _ATTACHED:
         return _ATTACHING.match(action.text) is not None
-    is_earlier_type = altered.table.name in new_tables and does_not_fit_types(exc)
-    change = type_change(action) if exc.sqlstate in TYPE_IN_USE or is_earlier_type else None
+    is_earlier_type = altered.table.name in new_tables and refusal.may_be_about_types
+    change = type_change(action) if sqlstate in TYPE_IN_USE or is_earlier_type else None
     return change is not None and _has_type(session, altered.table, change)
 
 

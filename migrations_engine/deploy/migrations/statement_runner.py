@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import psycopg
@@ -22,7 +21,8 @@ from migrations_engine.deploy.migrations.effects_on_rows import (
     may_draw,
 )
 from migrations_engine.deploy.migrations.outdated import History
-from migrations_engine.deploy.migrations.remedies import EXPRESSION_REFUSED, Refusal, Remedies
+from migrations_engine.deploy.migrations.refusal import Refusal
+from migrations_engine.deploy.migrations.remedies import EXPRESSION_REFUSED, Remedies
 from migrations_engine.deploy.migrations.renamed_away import RenamedAway
 from migrations_engine.deploy.migrations.replaced import ReplacedObjects
 from migrations_engine.deploy.migrations.satisfied import (
@@ -106,7 +106,7 @@ class StatementRunner:
         try:
             self._session.run_statement(file, self._column_lists.add_to(file, statement))
         except psycopg.Error as exc:
-            return self._run_refused_outside(Refusal(file, statement, exc))
+            return self._run_refused_outside(Refusal(file, statement, exc, self._explain))
         self._made.note(statement)
         return True
 
@@ -144,7 +144,7 @@ class StatementRunner:
             with self._attempt([statement]):
                 self._session.run_statement(file, statement)
         except psycopg.Error as exc:
-            self._run_refused(Refusal(file, statement, exc))
+            self._run_refused(Refusal(file, statement, exc, self._explain))
         else:
             self._note(file, statement)
 
@@ -153,39 +153,36 @@ class StatementRunner:
 
         :raises MigrationFailed: there is no way to do so
         """
-        file, statement, failure = refusal.file, refusal.statement, partial(self._failure, refusal)
+        file, statement = refusal.file, refusal.statement
         parts = separate_actions(statement)
         if not parts and self._is_satisfied(refusal):
             self.report_satisfied(file, statement)
         elif self._remedies.give_what_lacks(refusal):
             self._run(file, statement)
         elif parts:
-            self._run_parts(file, statement, parts)
-        elif self._remedies.make_earlier_columns(refusal, failure()):
+            for text in parts:
+                self._run(file, replace(statement, text=text))
+        elif self._remedies.make_earlier_columns(refusal):
             self._run(file, statement)
         elif self._is_outdated(refusal):
             self.report_satisfied(file, statement)
-        elif self._remedies.remove_obstacle(refusal, failure()):
+        elif self._remedies.remove_obstacle(refusal):
             self._run(file, statement)
         elif self._run_with_key(refusal) or self._remedies.alter_domain(refusal):
             self._note(file, statement)
         elif self._is_about_added_column(refusal):
             self.report_satisfied(file, statement)
         else:
-            raise failure() from refusal.exc
+            raise refusal.failure() from refusal.exc
 
     def _run_refused_outside(self, refusal: Refusal) -> bool:
         file, statement = refusal.file, refusal.statement
         if self._remedies.give_in_a_transaction(refusal):
             return self.run_outside(file, statement)
         if not self._is_satisfied(refusal) and not (self._is_new and self._is_outdated(refusal)):
-            raise self._failure(refusal) from refusal.exc
+            raise refusal.failure() from refusal.exc
         self.report_satisfied(file, statement)
         return False
-
-    def _run_parts(self, file: SchemaFile, statement: SqlStatement, parts: Sequence[str]) -> None:
-        for text in parts:
-            self._run(file, replace(statement, text=text))
 
     def report_satisfied(self, file: SchemaFile, statement: SqlStatement) -> None:
         """Add *statement* to those whose effect exists already."""
@@ -213,17 +210,15 @@ class StatementRunner:
         return True
 
     def _is_satisfied(self, refusal: Refusal) -> bool:
-        if not is_satisfied(self._session, refusal.statement, refusal.exc, self._made, self._history.new_tables):
+        if not is_satisfied(self._session, refusal, self._made, self._history.new_tables):
             return False
         drop_index_of_key(self._session, refusal.statement)
         return True
 
     def _is_outdated(self, refusal: Refusal) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
-        file, statement, exc = refusal.file, refusal.statement, refusal.exc
-        is_absent = self._renamed_away.includes(file, statement, exc)
-        is_outdated = is_absent or self._history.makes_needless(file, statement, exc)
-        if is_outdated and self._missing_rows.come_of(statement, exc):
+        is_outdated = self._renamed_away.includes(refusal) or self._history.makes_needless(refusal)
+        if is_outdated and self._missing_rows.come_of(refusal):
             self._warn_of_left_out(refusal)
         return is_outdated
 
@@ -238,12 +233,12 @@ class StatementRunner:
 
     def _warn_of_left_out(self, refusal: Refusal) -> None:
         self._session.warnings.append(
-            f"{refusal.file.label}, line {refusal.statement.start_line} was left out: "
-            f"{ServerMessage.of(refusal.exc).message}, because a later migration removes it; put rows that a database "
-            "without it needs into seeders/"
+            f"{refusal.place} was left out: {ServerMessage.of(refusal.exc).message}, because a later migration removes "
+            "it; put rows that a database without it needs into seeders/"
         )
 
-    def _failure(self, refusal: Refusal) -> EngineError:
+    def _explain(self, refusal: Refusal) -> EngineError:
+        """Return the error for a statement that ends the deploy."""
         statement, sqlstate, advice = refusal.statement, refusal.sqlstate, ""
         if sqlstate == _IN_TRANSACTION_BLOCK:
             advice = "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
