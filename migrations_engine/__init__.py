@@ -22,6 +22,7 @@ from migrations_engine.report import (
 )
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.archive import read_archive
+from migrations_engine.source.first_rows import RANDOM_FUNCTION, first_rows
 from migrations_engine.source.folder import read_folder
 from migrations_engine.source.layout import ArchiveLimits
 from migrations_engine.source.server_statements import CheckedSchemas
@@ -29,6 +30,7 @@ from migrations_engine.source.statements import split as split_statements
 from migrations_engine.tracking import claim_copy
 
 __all__ = [
+    "RANDOM_FUNCTION",
     "SCRATCH_NAME_PREFIX",
     "ArchiveLimits",
     "Change",
@@ -52,6 +54,7 @@ __all__ = [
     "claim_copy",
     "deploy_schema",
     "describe_drift",
+    "first_rows",
     "inspect_database",
     "read_archive",
     "read_folder",

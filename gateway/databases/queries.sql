@@ -113,22 +113,28 @@ SELECT pg_catalog.pg_advisory_unlock_shared(1397969236, %(blocks)s::int4)
 
 -- name: differs_when_copied
 -- Whether a copy of this database would not be what deploying the schema once more would make: it has settings that
--- belong to the database and not to its content, or seeded rows get values that are new each time, from a default or a
--- trigger. A table that is not found counts as one of which nothing is known.
+-- belong to the database and not to its content, or first rows get values that are new each time, from a default, a
+-- trigger, or a string such as 'today' in a column of dates (typcategory D, or an array A, composite C or range R of
+-- them). A seeded table that is not found counts as one of which nothing is known.
 SELECT EXISTS (
         SELECT FROM pg_catalog.pg_db_role_setting AS s
         JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
         WHERE d.datname = pg_catalog.current_database())
+    OR EXISTS (SELECT FROM unnest(%(seeded)s::text[]) AS t (name) WHERE pg_catalog.to_regclass(t.name) IS NULL)
     OR EXISTS (
-        SELECT FROM unnest(%(tables)s::text[]) AS seeded (name)
-        WHERE pg_catalog.to_regclass(seeded.name) IS NULL
-            OR EXISTS (
-                SELECT FROM pg_catalog.pg_trigger AS t
-                WHERE t.tgrelid = pg_catalog.to_regclass(seeded.name) AND NOT t.tgisinternal AND t.tgtype & 4 <> 0)
+        SELECT FROM unnest(%(seeded)s::text[] || %(filled)s::text[]) AS t (name)
+        WHERE EXISTS (
+                SELECT FROM pg_catalog.pg_trigger AS g
+                WHERE g.tgrelid = pg_catalog.to_regclass(t.name) AND NOT g.tgisinternal AND g.tgtype & 4 <> 0)
             OR EXISTS (
                 SELECT FROM pg_catalog.pg_attrdef AS a
-                WHERE a.adrelid = pg_catalog.to_regclass(seeded.name)
-                    AND pg_catalog.pg_get_expr(a.adbin, a.adrelid) ~ %(random)s)) AS differs
+                WHERE a.adrelid = pg_catalog.to_regclass(t.name)
+                    AND pg_catalog.pg_get_expr(a.adbin, a.adrelid) ~ %(random)s))
+    OR EXISTS (
+        SELECT FROM unnest(%(dated)s::text[]) AS t (name)
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = pg_catalog.to_regclass(t.name)
+        JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
+        WHERE a.attnum > 0 AND y.typcategory IN ('D', 'A', 'C', 'R')) AS differs
 
 -- name: role_named
 SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = %(name)s

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -206,15 +206,28 @@ class TemplateDatabases:
             drop_database(session, one.name)
 
 
-def differs_when_copied(connection: psycopg.Connection[Any], seeded: Sequence[str], *, random: str) -> bool:
+def differs_when_copied(
+    connection: psycopg.Connection[Any],
+    *,
+    seeded: Sequence[str],
+    filled: Iterable[tuple[str, str]],
+    dated: Iterable[tuple[str, str]],
+    random: str,
+) -> bool:
     """Return whether a copy of the database of *connection* would differ from a newly prepared one.
 
-    :param seeded: the tables with first rows
+    :param seeded: the tables with first rows, as SQL names them
+    :param filled: schema and name of all tables that its files insert into, as far as they exist
+    :param dated: those of them with strings that a column of dates would take for the current time
     :param random: a regular expression for defaults that differ for each row
     """
-    parameters = {"tables": list(seeded), "random": random}
+    parameters = {"seeded": list(seeded), "filled": _quoted(filled), "dated": _quoted(dated), "random": random}
     row = connection.execute(_QUERIES["differs_when_copied"], parameters).fetchone()
     return row is None or bool(row[0])
+
+
+def _quoted(tables: Iterable[tuple[str, str]]) -> list[str]:
+    return [sql.Identifier(*table).as_string() for table in tables]
 
 
 def _name(session: psycopg.Connection[Any], use: TemplateUse[Any]) -> str:

@@ -120,8 +120,16 @@ def test_a_new_version_replaces_the_template(gateway, platform, admin) -> None:
         {"tables/users.pssql": USERS.replace(");", ", key text DEFAULT md5(random()::text));")},
         {"migrations/1.sql": "INSERT INTO users (id, name) VALUES (0, clock_timestamp()::text);\n"},
         {"seeders/users.pssql": "INSERT INTO users (id, name) SELECT 9, count_users()::text;\n"},
+        {
+            "tables/visits.pssql": "CREATE TABLE visits (id int PRIMARY KEY, at timestamptz);\n",
+            "seeders/visits.pssql": "INSERT INTO visits VALUES (1, 'today 10:00');\n",
+        },
+        {
+            "tables/keys.pssql": "CREATE TABLE keys (id uuid DEFAULT gen_random_uuid(), name text);\n",
+            "migrations/1.sql": "INSERT INTO keys (name) VALUES ('a');\n",
+        },
     ],
-    ids=["seeder", "default", "migration", "function"],
+    ids=["seeder", "default", "migration", "function", "string in a column of dates", "default of a migration's row"],
 )
 def test_first_rows_that_depend_on_the_time_are_inserted_again(gateway, platform, admin, connect, change) -> None:
     store(gateway, platform, {**SHOP, **change})
@@ -129,6 +137,12 @@ def test_first_rows_that_depend_on_the_time_are_inserted_again(gateway, platform
     assert templates(admin, f"{platform}/shop") == []
     with connect(names[0]) as one, connect(names[1]) as other:
         assert users_oid(one) != users_oid(other)
+
+
+def test_a_word_for_a_day_is_copied_in_a_column_of_text(gateway, platform, admin) -> None:
+    store(gateway, platform, {**SHOP, "seeders/users.pssql": "INSERT INTO users VALUES (1, 'Today: 5 $');\n"})
+    create(gateway, platform, "a")
+    assert len(templates(admin, f"{platform}/shop")) == 1
 
 
 def test_templates_are_limited_in_number(start_gateway, platform, admin) -> None:
