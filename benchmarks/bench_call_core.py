@@ -93,8 +93,7 @@ def main() -> None:
             admin.execute("CREATE DATABASE bench")
         conninfo = make_conninfo(server.url, dbname="bench", options=options)
         connections = [
-            stack.enter_context(closing(CountedConnection.connect(conninfo, autocommit=True, connect_timeout=5)))
-            for _ in range(2)
+            stack.enter_context(closing(CountedConnection.connect(conninfo, connect_timeout=5))) for _ in range(2)
         ]
         connections[0].execute(FUNCTIONS)
         pids = [connection.info.backend_pid for connection in connections]

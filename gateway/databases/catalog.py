@@ -29,7 +29,7 @@ class Connections(Protocol):
         """Lease a pooled connection in autocommit, for short work; None is the usual wait limit."""
 
     def dedicated(self, database: str) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """Open a separate connection; at the end it is closed and its backend has ended."""
+        """Open a separate connection in autocommit; at the end it is closed and its backend has ended."""
 
     def forget(self, database: str) -> None:
         """Close this process's idle connections to a database that is about to be renamed or dropped."""

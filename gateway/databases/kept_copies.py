@@ -114,7 +114,6 @@ class KeptCopies:
         """
         self.expire()
         with self._connections.dedicated(self._maintenance_database) as session:
-            session.autocommit = True
             temporary = UnpublishedDatabases.new_name(session)
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
                 sql.Identifier(temporary), sql.Identifier(database.name)
@@ -142,7 +141,6 @@ class KeptCopies:
         :param mark: None if it is not known, so that putting it back has to be forced
         """
         with self._connections.dedicated(self._maintenance_database) as session, refusals("keep a copy"):
-            session.autocommit = True
             sealed = replace(copy, mark=mark or UNKNOWN_MARK)
             comment_on_database(session, copy.name, sealed.to_comment())
             for other in _copies(session):
@@ -153,7 +151,6 @@ class KeptCopies:
         """Drop a copy that is not needed. A failure is logged; the copy is dropped when it has expired."""
         try:
             with self._connections.dedicated(self._maintenance_database) as session, refusals("drop a copy"):
-                session.autocommit = True
                 drop_database(session, copy.name)
         except ConnectionFailed as exc:
             _log.warning("the copy %s is left until it expires: %s", copy.name, exc)
@@ -181,7 +178,6 @@ class KeptCopies:
         aside = f"{_PREFIX}{database.oid}_undone"
         refused: tuple[str, ...] = ()
         with self._connections.dedicated(self._maintenance_database) as session:
-            session.autocommit = True
 
             def swap(attempt: int) -> None:
                 nonlocal refused
@@ -211,7 +207,6 @@ class KeptCopies:
     def expire(self) -> tuple[str, ...]:
         """Drop expired copies and what a crash has left, and return their names."""
         with self._connections.dedicated(self._maintenance_database) as session, refusals("drop copies"):
-            session.autocommit = True
             rows = session.execute(_QUERIES["undone"], {"prefix": _PREFIX, "comment": _UNDONE}).fetchall()
             over = [name for (name,) in rows]
             over += [copy.name for copy in _copies(session) if self.has_expired(copy)]

@@ -240,7 +240,6 @@ class DatabaseLifecycle:
         """Drop the databases that a killed process was creating, and return their names."""
         session_of = self._connections.dedicated(self._maintenance_database)
         with session_of as session, refusals("remove unfinished databases"):
-            session.autocommit = True
             return self._unpublished.remove_leftovers(session)
 
     def _refuse_existing(self, session: psycopg.Connection[Any], owner: DatabaseOwner) -> None:

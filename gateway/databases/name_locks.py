@@ -47,7 +47,6 @@ class NameLocks:
         try:
             with self._connections.dedicated(self._maintenance_database) as session:
                 with refusals("lock a database name"):
-                    session.autocommit = True
                     while not try_lock(session, name):
                         if time.monotonic() >= deadline:
                             raise _waited_too_long(name)

@@ -41,12 +41,11 @@ class CountedConnection(psycopg.Connection[TupleRow]):
         cls,
         conninfo: str = "",
         *,
-        autocommit: bool = False,
         connect_timeout: float,
         at_once: bool = False,
         login: ScramLogin | None = None,
     ) -> Self:
-        """Connect to a server.
+        """Connect to a server, in autocommit.
 
         psycopg reads a conninfo twice for every connection, to divide it into attempts and to look up names. Where
         there is nothing to divide or to look up, libpq alone takes less than half as much CPU.
@@ -57,11 +56,11 @@ class CountedConnection(psycopg.Connection[TupleRow]):
         :raises psycopg.OperationalError: it cannot be made
         """
         if not at_once:
-            return super().connect(conninfo, autocommit=autocommit, connect_timeout=max(1, round(connect_timeout)))
+            return super().connect(conninfo, autocommit=True, connect_timeout=max(1, round(connect_timeout)))
         pgconn = _connect_at_once(conninfo.encode(), monotonic() + connect_timeout, login)
         pgconn.nonblocking = 1
         connection = cls(pgconn)
-        connection._autocommit = autocommit
+        connection._autocommit = True
         return connection
 
     @property

@@ -125,7 +125,7 @@ class Connector:
         return connection
 
     def dedicated(self, database: str, deadline: float) -> CountedConnection:
-        """Make an autocommit connection for a deploy outside the pools, after waiting in turn for a slot.
+        """Make a connection for a deploy outside the pools, after waiting in turn for a slot.
 
         :param deadline: for the slot, on the clock of ``time.monotonic``
         :raises GatewayError: as ``connect``, and PoolExhausted
@@ -168,7 +168,6 @@ class Connector:
     def _make(self, database: str, server: str, kind: type[C]) -> C:
         return kind.connect(
             conninfo_of_database(server, database, self._login_to(database)),
-            autocommit=True,
             connect_timeout=self._seconds,
             at_once=self.at_once,
             login=self.scram_login_to(database),

@@ -54,11 +54,7 @@ class TenantPool(ThreadlessPool):
         super().__init__(
             connector.pooled_conninfo(database),
             connection_class=CountedConnection,
-            kwargs={
-                "autocommit": True,
-                "at_once": connector.at_once,
-                "login": connector.scram_login_to(database),
-            },
+            kwargs={"at_once": connector.at_once, "login": connector.scram_login_to(database)},
             min_size=0,
             max_size=most_connections,
             open=False,

@@ -41,7 +41,7 @@ class OneAtATime:
             settings = session_options(statement_timeout_ms=STATEMENT_TIMEOUT_MS, lock_timeout_ms=500)
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
             conninfo = make_conninfo(self.conninfo, options=options)
-            self.connection = CountedConnection.connect(conninfo, autocommit=True, connect_timeout=10)
+            self.connection = CountedConnection.connect(conninfo, connect_timeout=10)
         return self.connection
 
     def give_back(self, connection: psycopg.Connection) -> None:

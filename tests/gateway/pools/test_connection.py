@@ -10,8 +10,9 @@ from gateway.pools.connection import CountedConnection
 from gateway.pools.conninfo import refusal
 
 
-def test_a_connection_made_at_once_is_as_psycopg_makes_it(postgres_url):
-    with CountedConnection.connect(postgres_url, autocommit=True, connect_timeout=60, at_once=True) as connection:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_connection_made_at_once_is_as_psycopg_makes_it(postgres_url, at_once):
+    with CountedConnection.connect(postgres_url, connect_timeout=60, at_once=at_once) as connection:
         assert connection.autocommit
         assert connection.pgconn.nonblocking
         assert connection.execute("SELECT %s::int + 1", [1]).fetchone() == (2,)
