@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, TypeVar
@@ -20,9 +20,11 @@ from gateway.pools.conninfo import (
     DEDICATED_APPLICATION_NAME,
     conninfo_of_database,
     conninfo_of_server,
+    maintenance_database,
     one_address,
     refusal,
 )
+from gateway.pools.options import PoolOptions
 from gateway.pools.outage import Outage, failure
 from gateway.pools.scram import ScramLogin, scram_login
 from gateway.pools.table import database_key
@@ -52,43 +54,30 @@ class Connector:
     """The only place where this process connects to PostgreSQL."""
 
     def __init__(
-        self,
-        *,
-        conninfo: str,
-        session_options: Mapping[str, str],
-        budget: Budget,
-        watcher: Watcher,
-        exists: Callable[[str], bool],
-        login_to: Callable[[str], Mapping[str, str]],
-        most_statements: int,
+        self, options: PoolOptions, *, budget: Budget, watcher: Watcher, exists: Callable[[str], bool]
     ) -> None:
         """Create it without a connection.
 
-        :param session_options: settings for the sessions of pools
         :param exists: whether the server has a database; raises GatewayError if that cannot be queried
-        :param login_to: the ``user`` and ``password`` for a database, if they are not those of *conninfo*
-        :param most_statements: of deploys at a time while calls run
         """
+        conninfo = options.conninfo
+        dedicated = partial(conninfo_of_server, conninfo, application_name=DEDICATED_APPLICATION_NAME)
         self.maintenance = maintenance_database(conninfo)
         self.outage = Outage()
         self.at_once = one_address(conninfo)  #: see ``CountedConnection.connect``
-        self._pooled = conninfo_of_server(conninfo, application_name=APPLICATION_NAME, session_options=session_options)
-        self._dedicated = conninfo_of_server(
-            conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=DEDICATED_OPTIONS
+        self._pooled = conninfo_of_server(
+            conninfo, application_name=APPLICATION_NAME, session_options=options.session_options
         )
-        self._observing = conninfo_of_server(
-            conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=OBSERVER_OPTIONS
-        )
-        self._dedicated_since_17 = conninfo_of_server(
-            conninfo, application_name=DEDICATED_APPLICATION_NAME, session_options=DEDICATED_OPTIONS_SINCE_17
-        )
+        self._dedicated = dedicated(session_options=DEDICATED_OPTIONS)
+        self._dedicated_since_17 = dedicated(session_options=DEDICATED_OPTIONS_SINCE_17)
+        self._observing = dedicated(session_options=OBSERVER_OPTIONS)
         self._is_17 = False  # whether the server of the last connection knows DEDICATED_OPTIONS_SINCE_17
         self._seconds = timeout_from_conninfo(conninfo_to_dict(self._dedicated))
         self._budget = budget
-        self._throttle = Throttle(budget.calls_run, most_statements)
+        self._throttle = Throttle(budget.calls_run, options.parallel_deploy_statements)
         self._watcher = watcher
         self._exists = exists
-        self._login_to = login_to
+        self._login_to = options.login_to
         given = conninfo_to_dict(conninfo).get("password")
         self._scram = scram_login(None if given is None else str(given))
         self._scram_of_roles: dict[str, ScramLogin | None] = {}  # by password
@@ -202,9 +191,3 @@ class Connector:
             _log.warning("PostgreSQL refuses connections to one database: %s", cause)
             return ConnectionRefused(failure(cause).message, cause=cause, retry_after=1)
         return DatabaseNotFound("the database does not exist", database=database)
-
-
-def maintenance_database(conninfo: str) -> str:
-    """Return the database that *conninfo* names, or libpq's default, the user's name."""
-    given = conninfo_to_dict(conninfo)
-    return str(given.get("dbname") or given.get("user") or "postgres")

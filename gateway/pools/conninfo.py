@@ -73,6 +73,12 @@ def conninfo_of_database(server: str, database: str, login: Mapping[str, str] | 
     return " ".join([server, *("{}='{}'".format(name, _QUOTED.sub(r"\\\1", value)) for name, value in parts.items())])
 
 
+def maintenance_database(conninfo: str) -> str:
+    """Return the database that *conninfo* names, or libpq's default, the user's name."""
+    given = conninfo_to_dict(conninfo)
+    return str(given.get("dbname") or given.get("user") or "postgres")
+
+
 def refusal(error: psycopg.Error) -> str:
     """Return the message of the server or the network about an attempt to connect, without the address."""
     return _WHERE.sub("", str(error).partition("\n")[0]).strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.events import Events
 from gateway.pools.connection import CountedConnection
-from gateway.pools.connector import maintenance_database
+from gateway.pools.conninfo import maintenance_database
 from gateway.pools.snapshot import Limits
 from gateway.pools.table import database_key
 

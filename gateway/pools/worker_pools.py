@@ -65,15 +65,7 @@ class WorkerPools:
             sweep=self._sweep,
             sweep_seconds=min(SWEEP_SECONDS, options.idle_timeout_seconds / 2),
         )
-        self._connector = Connector(
-            conninfo=options.conninfo,
-            session_options=options.session_options,
-            budget=self.budget,
-            watcher=self._watcher,
-            exists=self._exists,
-            login_to=options.login_to,
-            most_statements=options.parallel_deploy_statements,
-        )
+        self._connector = Connector(options, budget=self.budget, watcher=self._watcher, exists=self._exists)
         self._reaper = Reaper(
             budget=self.budget, connection=self._connector.observer, query=self._queries["backends_still_there"]
         )

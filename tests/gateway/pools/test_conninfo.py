@@ -4,8 +4,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from gateway.pools.connector import maintenance_database
-from gateway.pools.conninfo import conninfo_of_database, conninfo_of_server, one_address, refusal
+from gateway.pools.conninfo import (
+    conninfo_of_database,
+    conninfo_of_server,
+    maintenance_database,
+    one_address,
+    refusal,
+)
 
 
 def parts(conninfo: str, **options: str) -> dict:
