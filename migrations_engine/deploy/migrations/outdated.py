@@ -16,7 +16,7 @@ from migrations_engine.deploy.migrations.renamed_names import names_of
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, RenameStatement, rename_of
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.alter_table import alter_table_actions, type_change
+from migrations_engine.source.alter_table import alter_table_actions, alter_type_actions, type_change
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.functions_folder import is_about_routine
 from migrations_engine.source.names import (
@@ -38,7 +38,7 @@ _UNDEFINED_OBJECT: Final = "42704"
 _CHANGING: Final = frozenset({"ALTER", "COMMENT", "REFRESH", "REINDEX"})
 _HOLD_NO_ROWS: Final = frozenset(
     {"INDEX", "VIEW", "MATERIALIZED", "TRIGGER", "POLICY", "RULE", "STATISTICS", "CONSTRAINT"}
-    | {"FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE"}
+    | {"FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE", "TYPE", "DOMAIN"}
 )
 _TYPES: Final = frozenset({"TYPE", "DOMAIN"})
 
@@ -220,8 +220,11 @@ class History:
 
 
 def _changes_what_holds_no_rows(refusal: Refusal) -> bool:
-    """Return whether the statement changes an index, view, constraint, function or the like, which does not exist."""
+    """Return whether the statement changes an index, view, constraint, function, type …, which does not exist."""
     statement = refusal.statement
+    altered_type = alter_type_actions(statement)
+    if altered_type is not None:
+        return mentions_name(refusal.message, altered_type.table.name)
     altered = alter_table_actions(statement)
     if altered is not None:
         is_constraint = all(action.kind.endswith(" CONSTRAINT") for action in altered.actions)

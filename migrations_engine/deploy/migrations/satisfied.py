@@ -26,7 +26,7 @@ _OTHER_KIND: Final = "42809"  #: the object to be dropped is of another kind
 _NO_SUCH_LABEL: Final = "22023"
 _ANOTHER_IS_ATTACHED: Final = "55000"  #: the partition has another index, which is part of the parent's
 _INDEX_IN_USE: Final = "55000"  #: the index belongs to a constraint already
-_DETACHING: Final = re.compile(r"DETACH\s+PARTITION\b", re.IGNORECASE)
+_DETACHING: Final = re.compile(r"DETACH\s+PARTITION\b|NO\s+INHERIT\b", re.IGNORECASE)
 #: SQLSTATEs with which PostgreSQL refuses to change the kind of a column: identity, generated, with a default.
 _ANOTHER_KIND: Final = frozenset({"55000", "42601"})
 _KINDS_OF_COLUMNS: Final = tuple(

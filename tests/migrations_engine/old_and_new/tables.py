@@ -198,4 +198,12 @@ HISTORIES = (
         ),
         dangers=("p1 alter_inheritance None migrations/001.pssql", "p1 alter_partitioning None migrations/001.pssql"),
     ),
+    History(
+        name="a child leaves its parent, and is declared without it",
+        versions=(
+            tables("CREATE TABLE p (a int); CREATE TABLE c (b int) INHERITS (p);"),
+            tables("CREATE TABLE p (a int); CREATE TABLE c (a int, b int);", "ALTER TABLE c NO INHERIT p;"),
+        ),
+        dangers=("c alter_inheritance None migrations/001.pssql",),
+    ),
 )  # fmt: skip

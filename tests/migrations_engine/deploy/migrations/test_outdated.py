@@ -135,6 +135,14 @@ PASTS = {
         migrations="ALTER FUNCTION f() SECURITY DEFINER; GRANT EXECUTE ON FUNCTION f() TO pg_monitor;"
         "COMMENT ON FUNCTION f() IS 'x'; REVOKE ALL ON PROCEDURE g(int) FROM PUBLIC;--SELECT 1;",
     ),
+    "types that nothing declares any more": Past(
+        tables=T.format("a int"),
+        migrations="ALTER TYPE y ADD VALUE 'b'; ALTER TYPE z DROP ATTRIBUTE a; ALTER DOMAIN d SET DEFAULT 1;"
+        "COMMENT ON TYPE y IS 'x'; COMMENT ON DOMAIN d IS 'x';--SELECT 1;",
+    ),
+    "a child that has left its parent": Past(
+        tables="CREATE TABLE p (a int); CREATE TABLE c (a int);", migrations="ALTER TABLE c NO INHERIT p;"
+    ),
     "a view and a key that others use are created anew": Past(
         tables=T.format("a int") + "CREATE TABLE u (t_id int REFERENCES t); CREATE VIEW v AS SELECT a FROM t;"
         "CREATE VIEW w AS SELECT a FROM v;",
