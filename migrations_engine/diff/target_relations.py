@@ -154,9 +154,13 @@ def _with_attachments(versions: Versions[Relation]) -> Relation:
 
 
 def _attached(item: Attachment, complete: Iterable[Attachment]) -> Attachment:
-    """Return *item*, or the same index of a partition after migrations have made an index of the parent of it."""
-    parts = (other for other in complete if other.inherited and other.name == item.name)
-    return next((other for other in parts if _shape(other) == _shape(item)), item)
+    """Return *item*, or the same index of a partition after migrations have made an index of the parent of it.
+
+    Statistics targets that only migrations set are added to it.
+    """
+    same = (other for other in complete if other.name == item.name and _shape(other) == _shape(item))
+    made = next(same, item)
+    return made if made.inherited else replace(item, targets=item.targets or made.targets)
 
 
 def _options(versions: Versions[Relation]) -> tuple[str, ...]:

@@ -139,4 +139,14 @@ HISTORIES = (
         ),
         rows="INSERT INTO t VALUES (1, 1, 'x'), (2, 2, 'x')",
     ),
+    History(
+        name="a migration sets statistics targets that nothing declares",
+        versions=(
+            tables(T + "CREATE STATISTICS s ON a, b FROM t; CREATE INDEX i ON t ((a + 1));"),
+            tables(
+                T + "CREATE STATISTICS s ON a, b FROM t; CREATE INDEX i ON t ((a + 1));",
+                "ALTER STATISTICS s SET STATISTICS 90; ALTER INDEX i ALTER 1 SET STATISTICS 70;",
+            ),
+        ),
+    ),
 )  # fmt: skip
