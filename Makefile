@@ -1,5 +1,5 @@
 # setup, demo, test and check each work alone on a fresh clone; the others make the environment when it is missing.
-.PHONY: setup demo test test-quick check format fuzz fuzz-memory clean
+.PHONY: setup demo test test-quick check format fuzz fuzz-histories fuzz-memory clean
 
 VENV := .venv
 # The first interpreter that is new enough; another can be named: make setup PYTHON=/opt/python/bin/python3
@@ -43,6 +43,10 @@ format: setup
 # Tens of thousands of hostile inputs, in less than half an hour: make fuzz FUZZ="--seed 7 --requests 1000"
 fuzz: setup
 	$(VENV)/bin/python -m tests.fuzz $(FUZZ)
+
+# Random histories of schemas: make fuzz-histories FUZZ="--count 200 --write /tmp/failing my-schema.tar.gz"
+fuzz-histories: setup
+	$(VENV)/bin/python -m tests.fuzz.histories $(FUZZ)
 
 fuzz-memory: setup
 	$(VENV)/bin/python -m tests.fuzz --memory
