@@ -53,7 +53,7 @@ class Comparison:
             invalidate=functions.invalidate,
         )
         declaring = declaring_files(situation.schema)
-        self._changes = ChangeRunner(session, self._dependants, functions.deploy_early, declaring)
+        self._changes = ChangeRunner(session, self._dependants, functions.deploy_early, declaring, situation.accepted)
         self._target: Catalog | None = None  #: decided when the migrations have run
         self.early = EarlyAdditions(session, functions, self._changes, situation)
         self._expected: RowNumbers = {}  #: the rows at risk of the effects that the migrations seem to have

@@ -34,15 +34,22 @@ class ChangeRunner:
     :param dependants: drops dependants of changed objects, which are then missing and created again
     :param make_functions: creates functions early, and returns whether there is a new one
     :param declaring: the files that declare objects, for errors
+    :param earlier: differences that earlier deploys have left, which may be refused again
     """
 
     def __init__(
-        self, session: DeploySession, dependants: Dependants, make_functions: Callable[[], bool], declaring: FileIndex
+        self,
+        session: DeploySession,
+        dependants: Dependants,
+        make_functions: Callable[[], bool],
+        declaring: FileIndex,
+        earlier: Iterable[Change],
     ) -> None:
         self._session = session
         self._dependants = dependants
         self._make_functions = make_functions
         self._declaring = declaring
+        self._earlier = {change.key for change in earlier}
         self.undone: tuple[Change, ...] = ()  #: changes that PostgreSQL refused because of a forced difference
 
     def run_what_works(self, diff: CatalogDiff) -> None:
@@ -60,7 +67,8 @@ class ChangeRunner:
         :raises MigrationFailed: PostgreSQL refused one
         """
         for alteration, exc in self._run_in_turn(diff):
-            if not (may_leave and exc.sqlstate.startswith(_SENSELESS)):
+            was_left = self._earlier.issuperset(change.key for change in alteration.changes)
+            if not ((may_leave or was_left) and exc.sqlstate.startswith(_SENSELESS)):
                 raise exc
             if len(alteration.changes) > 1:
                 for difference in diff.changes:

@@ -207,6 +207,17 @@ def test_what_depends_on_a_forced_difference_stays_open_with_it(tenant):
     assert tenant.rows("SELECT to_regclass('t_b') IS NOT NULL") == [(True,)]
 
 
+def test_what_a_forced_difference_prevents_stays_open_in_later_deploys(tenant):
+    tenant.register({"tables/old.pssql": "CREATE TABLE old (a int); CREATE INDEX i ON old (a);"})
+    tenant.execute("INSERT INTO old VALUES (1)")
+    wanted = {"tables/new.pssql": "CREATE TABLE new (a int); CREATE INDEX i ON new (a);"}
+    tenant.migrate(wanted, force=True)
+    for grown in (wanted, wanted | {"seeders/none.pssql": ""}, wanted | {"tables/u.pssql": "CREATE TABLE u (a int)"}):
+        assert any("new.i" in difference for difference in tenant.migrate(grown).differences)
+    tenant.migrate(grown | {"migrations/001.pssql": "ALTER INDEX i RENAME TO old_i;"})
+    assert tenant.rows("SELECT indrelid::regclass::text FROM pg_index WHERE indexrelid = 'i'::regclass") == [("new",)]
+
+
 def test_a_view_is_not_lost_to_a_forced_difference(tenant):
     view = "CREATE VIEW v AS SELECT {} FROM t;"
     tenant.register(table("a int", view.format("a")))
