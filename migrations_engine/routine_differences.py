@@ -64,9 +64,9 @@ def routine_differences(
         comments that no statement of *schema* may have set
     """
     settings: _Settings | None = None
-    present, expected = ({routine.identity: routine for routine in side} for side in (here, new))
-    for identity in sorted({*present, *expected}):
-        found, wanted = present.get(identity), expected.get(identity)
+    all_found, all_wanted = ({routine.identity: routine for routine in side} for side in (here, new))
+    for identity in sorted({*all_found, *all_wanted}):
+        found, wanted = all_found.get(identity), all_wanted.get(identity)
         if found is not None and identity in owned:
             if found.privileges or found.comment is not None:
                 settings = settings or _Settings(schema)

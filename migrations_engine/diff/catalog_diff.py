@@ -110,27 +110,27 @@ def _schemas(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterat
 
 
 def _relations(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
-    present, target = with_own_defaults(actual), with_own_defaults(wanted)
-    earlier = former.relation_by_label if former else {}
+    all_found, all_wanted = with_own_defaults(actual), with_own_defaults(wanted)
+    all_former = former.relation_by_label if former else {}
     differences: list[Difference] = []
-    for label in _tables_first(present, target):
-        found = present.get(label)
+    for label in _tables_first(all_found, all_wanted):
+        found = all_found.get(label)
         if found is None:
             differences.append(added(wanted.relation_by_label[label]))
-        elif label not in target:
-            if label in earlier:
-                differences.append(_unless_used(dropped(found), actual, target, earlier))
-        elif found != target[label]:
-            sides = RelationSides(found=found, wanted=target[label], former=earlier.get(label))
-            found_here = _relation(sides, ColumnComparison.of(sides, actual, wanted), actual)
-            differences += (_unless_used(difference, actual, target, earlier) for difference in found_here)
+        elif label not in all_wanted:
+            if label in all_former:
+                differences.append(_unless_used(dropped(found), actual, all_wanted, all_former))
+        elif found != all_wanted[label]:
+            sides = RelationSides(found=found, wanted=all_wanted[label], former=all_former.get(label))
+            of_relation = _relation(sides, ColumnComparison.of(sides, actual, wanted), actual)
+            differences += (_unless_used(difference, actual, all_wanted, all_former) for difference in of_relation)
     differences.sort(key=lambda difference: difference.table)
-    yield from without_followers(differences, present)
+    yield from without_followers(differences, all_found)
 
 
-def _tables_first(present: Mapping[str, Relation], target: Mapping[str, Relation]) -> list[str]:
+def _tables_first(found: Mapping[str, Relation], wanted: Mapping[str, Relation]) -> list[str]:
     """Return all labels, tables before views, and views after those they use."""
-    relations = dict(sorted({**target, **present}.items()))
+    relations = dict(sorted({**wanted, **found}.items()))
     views = {label: relation for label, relation in relations.items() if not relation.is_table}
     return [*(label for label in relations if label not in views), *labels_by_use(views, attrgetter("uses"))]
 
@@ -176,8 +176,8 @@ def _unless_used(
 
 
 def _stays(view: Relation, wanted: Mapping[str, Relation], former: Collection[str]) -> bool:
-    target = wanted.get(view.label)
-    return view.label not in former if target is None else canonical(target.definition) == canonical(view.definition)
+    later = wanted.get(view.label)
+    return view.label not in former if later is None else canonical(later.definition) == canonical(view.definition)
 
 
 def _warnings(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[str]:

@@ -31,12 +31,14 @@ def diff_comments(
     :param others: all other differences; comments on objects that they drop are left out
     """
     renames = [difference for difference in others if difference.change_type.startswith("rename_")]
-    present, target, earlier = (_after(renames, side, wanted) for side in (actual, wanted, former or Catalog()))
+    all_found, all_wanted, all_former = (
+        _after(renames, side, wanted) for side in (actual, wanted, former or Catalog())
+    )
     gone = [part for difference in others for part in removed_parts(difference)]
-    for kind, identity in sorted({**target, **earlier}):
+    for kind, identity in sorted({**all_wanted, **all_former}):
         key = (kind, identity)
-        old, new = present.get(key), target.get(key)
-        if old == new or (new is None and old != earlier.get(key)):
+        old, new = all_found.get(key), all_wanted.get(key)
+        if old == new or (new is None and old != all_former.get(key)):
             continue
         if new is None and any(is_on(identity, *part) for part in gone):
             continue

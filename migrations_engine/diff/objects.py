@@ -11,14 +11,14 @@ from migrations_engine.model import DEFAULT_SCHEMA, Catalog, DatabaseObject
 
 def diff_objects(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
     """Yield the differences of objects."""
-    present, target, earlier = (
+    all_found, all_wanted, all_former = (
         {(item.kind, item.identity): item for item in side.objects} for side in (actual, wanted, former or Catalog())
     )
-    for key, old in reversed(present.items()):
-        if key in earlier and key not in target:
+    for key, old in reversed(all_found.items()):
+        if key in all_former and key not in all_wanted:
             yield _difference("drop", old, None, safe(f"the {old.kind} is no longer declared; it holds no rows"))
-    for key, new in target.items():
-        found = present.get(key)
+    for key, new in all_wanted.items():
+        found = all_found.get(key)
         if found is None:
             yield _difference("add", None, new, safe(f"the {new.kind} is new"))
         elif found != new:

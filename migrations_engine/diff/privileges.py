@@ -16,15 +16,15 @@ def diff_privileges(
 
     :param others: all other differences; privileges on views and columns that they drop are left out
     """
-    present, target = set(actual.privileges), set(wanted.privileges)
+    all_found, all_wanted = set(actual.privileges), set(wanted.privileges)
     views = {item.table: item.wanted for item in others if item.change_type in ("alter_view", "drop_view")}
     for old in former.privileges if former else ():
         if old.kind == "TABLE" and old.label in views and not _stays(old, views[old.label]):
             continue
-        if old in present and not target & {old, replace(old, grantable=True)}:
+        if old in all_found and not all_wanted & {old, replace(old, grantable=True)}:
             yield _difference(old, given=old.revoked)
     for new in wanted.privileges:
-        if new not in present and replace(new, grantable=True) not in present & target:
+        if new not in all_found and replace(new, grantable=True) not in all_found & all_wanted:
             yield _difference(new, given=not new.revoked)
 
 

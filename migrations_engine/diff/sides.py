@@ -1,7 +1,8 @@
 """The sides of a comparison, and how the named members of a relation are paired.
 
-*found* is the database, *wanted* is what it should be, and *former* is what the last deploy declared. Objects that are
-found and not wanted were made by hand, by an extension or by a deleted migration, unless they are in *former*.
+*found* is an object as the database has it, *wanted* as it should be, and *former* as the last deploy declared it. The
+catalogs of the three sides are *actual*, *wanted* and *former*. Objects that are found and not wanted were made by
+hand, by an extension or by a deleted migration, unless they are in *former*.
 """
 
 from __future__ import annotations

@@ -31,23 +31,21 @@ def diff_types(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iter
 
 def diff_sequences(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
     """Yield the differences of the sequences that no column owns."""
-    present, target, earlier = (
+    all_found, all_wanted, all_former = (
         {sequence.label: sequence for sequence in side.sequences} for side in (actual, wanted, former or Catalog())
     )
-    columns_own, wanted_own = _own_sequences(actual), _own_sequences(wanted)
-    for label, new in target.items():
-        old = present.get(label) or columns_own.get(label)
+    found_of_columns, wanted_of_columns = _own_sequences(actual), _own_sequences(wanted)
+    for label, new in all_wanted.items():
+        old = all_found.get(label) or found_of_columns.get(label)
         if old is None:
             verdict = safe("the sequence is new")
             yield Difference(change_type="add_sequence", table=label, wanted=new, to_text=new.type, verdict=verdict)
         elif _sequence_shape(old) != _sequence_shape(new):
             yield _altered_sequence(old, new)
-    for label, found in present.items():
-        if label in earlier and label not in target and label not in wanted_own:
+    for label, old in all_found.items():
+        if label in all_former and label not in all_wanted and label not in wanted_of_columns:
             verdict = dataloss("the sequence is no longer declared; its position would be lost")
-            yield Difference(
-                change_type="drop_sequence", table=label, found=found, from_text=found.type, verdict=verdict
-            )
+            yield Difference(change_type="drop_sequence", table=label, found=old, from_text=old.type, verdict=verdict)
 
 
 def _own_sequences(catalog: Catalog) -> dict[str, Sequence]:
