@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from gateway.naming import DatabaseOwner
-from gateway.operations.deploy import DeployTerms, deploy, deploy_turn
+from gateway.operations.deploy import DeployTerms, deploy_turn, register
 from gateway.operations.register_database import RegisteredDatabase
 from gateway.operations.schema_template import schema_template
 from gateway.operations.stored_schemas import read_stored_schema
@@ -35,7 +35,7 @@ def create_database(services: Services, owner: DatabaseOwner, request_id: str) -
         return read_stored_schema(services, owner.platform, name, version)
 
     def bring_up(connection: psycopg.Connection[Any]) -> DeployReport:
-        return deploy(services, connection, schema(), owner=owner, wanted=terms, purpose="register")
+        return register(services, connection, schema(), terms, owner=owner)
 
     family = f"{owner.platform}/{name}"
     template = schema_template(owner=owner, checksum=version.checksum, schema=schema, terms=terms, family=family)

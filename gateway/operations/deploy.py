@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal
 
 import psycopg
@@ -77,56 +77,81 @@ def read_schema(services: Services, archive: BinaryIO, terms: DeployTerms, **fac
         return read_archive(archive, limits, services.checked_schemas)
 
 
-def deploy(
+def register(
     services: Services,
     connection: psycopg.Connection[Any],
     schema: Schema,
+    terms: DeployTerms,
     *,
     owner: DatabaseOwner,
-    wanted: DeployTerms,
-    purpose: Literal["register", "migrate"],
     stamp: str | None = None,
+) -> DeployReport:
+    """Deploy *schema* to the database of *connection*, which belongs or will belong to *owner*, and fill empty tables.
+
+    :param stamp: what the database's comment must be before and after; None for one that has no stamp yet
+    :raises SchemaDeployError: it failed, and the database is unchanged
+    """
+    options = replace(_options(services, terms, owner), purpose="register", database_comment=stamp)
+    with _observed(services, terms, owner, "register"):
+        return deploy_schema(connection, schema, options)
+
+
+def migrate(
+    services: Services,
+    database: ManagedDatabase,
+    schema: Schema,
+    terms: DeployTerms,
+    *,
     proven: ProvenDeploys | None = None,
     before_commit: Callable[[psycopg.Connection[Any]], None] | None = None,
 ) -> DeployReport:
-    """Deploy *schema* to the database of *connection*, which belongs or will belong to *owner*.
+    """Deploy *schema* to a database that exists, and check its seeded rows.
 
-    :param stamp: what the database's comment must be before and after; None for one that has no stamp yet
     :param proven: deploys of the same request to other databases, to be repeated in this one where it is like those
     :param before_commit: called when the transaction is about to commit; not if there are several
     :raises SchemaDeployError: it failed, and the database is unchanged
+    :raises DatabaseNotFound: as for :func:`dedicated_to`
     """
+    options = replace(
+        _options(services, terms, database.owner),
+        purpose="migrate",
+        database_comment=database.stamp,
+        proven=proven,
+        before_commit=before_commit,
+    )
+    with dedicated_to(services, database) as connection, _observed(services, terms, database.owner, "migrate"):
+        return deploy_schema(connection, schema, options)
+
+
+def _options(services: Services, terms: DeployTerms, owner: DatabaseOwner) -> DeployOptions:
+    """Return what the request and the settings determine of the options of the engine."""
     settings = services.settings
-    options = DeployOptions(
-        purpose=purpose,
-        force=wanted.force,
-        dry_run=wanted.dry_run,
-        add_seeds=wanted.add_seeds,
+    return DeployOptions(
+        force=terms.force,
+        dry_run=terms.dry_run,
+        add_seeds=terms.add_seeds,
         platform=owner.platform,
-        request_id=wanted.request_id,
+        request_id=terms.request_id,
         lock_timeout_ms=settings.lock_timeout_ms,
         wait_seconds=settings.deploy_wait_timeout_seconds,
         scratch=services.scratch_of(owner.platform),
         desired_schemas=services.desired_schemas,
-        database_comment=stamp,
-        proven=proven,
-        before_commit=before_commit,
     )
-    facts = owner_facts(owner)
-    with _counted(services, wanted, purpose), engine_errors(wanted, **facts):
-        report = deploy_schema(connection, schema, options)
-    _log.info("%s done", purpose, extra=_log_facts(wanted, facts))
-    return report
 
 
 @contextmanager
-def _counted(services: Services, wanted: DeployTerms, purpose: str) -> Iterator[None]:
-    """Emit the end of the deploy in the block, with its result and duration."""
+def _observed(
+    services: Services, terms: DeployTerms, owner: DatabaseOwner, purpose: Literal["register", "migrate"]
+) -> Iterator[None]:
+    """Log the deploy in the block, emit its end with its result and duration, and convert its errors."""
     began = time.monotonic()
     result = "internal_error"
+    facts = owner_facts(owner)
     try:
-        yield
-        result = "dry_run" if wanted.dry_run else "done"
+        with engine_errors(terms, **facts):
+            yield
+        result = "dry_run" if terms.dry_run else "done"
+        _log.info("%s done", purpose, extra=_log_facts(terms, facts))
     except SchemaDeployError as exc:
         result = exc.engine_code
         raise
@@ -135,19 +160,19 @@ def _counted(services: Services, wanted: DeployTerms, purpose: str) -> Iterator[
 
 
 @contextmanager
-def engine_errors(wanted: DeployTerms, **facts: str | None) -> Iterator[None]:
+def engine_errors(terms: DeployTerms, **facts: str | None) -> Iterator[None]:
     """Convert the engine's errors to the gateway's, with their facts and *facts*, and log them."""
     try:
         yield
     except EngineError as exc:
-        _log.warning("deploy failed: %s", exc.message, extra=_log_facts(wanted, {**facts, "file": exc.file}))
+        _log.warning("deploy failed: %s", exc.message, extra=_log_facts(terms, {**facts, "file": exc.file}))
         raise _as_gateway_error(exc, facts) from exc
 
 
-def _log_facts(wanted: DeployTerms, facts: dict[str, str | None]) -> dict[str, object]:
+def _log_facts(terms: DeployTerms, facts: dict[str, str | None]) -> dict[str, object]:
     """Return the facts for a log line about a deploy."""
     known = {name: value for name, value in facts.items() if value is not None}
-    return {**known, "request_id": wanted.request_id, "dry_run": wanted.dry_run}
+    return {**known, "request_id": terms.request_id, "dry_run": terms.dry_run}
 
 
 def _as_gateway_error(error: EngineError, facts: dict[str, str | None]) -> SchemaDeployError:

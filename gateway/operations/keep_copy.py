@@ -14,7 +14,7 @@ import psycopg
 from gateway.databases import ManagedDatabase, WrittenRows
 from gateway.errors import GatewayError
 from gateway.naming import owner_facts
-from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, engine_errors
+from gateway.operations.deploy import DeployTerms, dedicated_to, engine_errors, migrate
 from gateway.services import Services
 from migrations_engine import DeployReport, Schema, inspect_database, split_statements
 
@@ -79,16 +79,7 @@ class CopyRules:
     def _tried_out(self, database: ManagedDatabase) -> bool:
         """Return whether a dry run loses data or rewrites a table, or may do so where it fails."""
         try:
-            with dedicated_to(self._services, database) as connection:
-                report = deploy(
-                    self._services,
-                    connection,
-                    self._schema,
-                    owner=database.owner,
-                    wanted=replace(self._terms, dry_run=True),
-                    purpose="migrate",
-                    stamp=database.stamp,
-                )
+            report = migrate(self._services, database, self._schema, replace(self._terms, dry_run=True))
         except GatewayError:
             return True
         return loses_or_rewrites(report)

@@ -10,7 +10,7 @@ import psycopg
 
 from gateway.errors import DatabaseAlreadyExists, DatabaseNotFound, DatabaseNotRecorded, SchemaDeployError
 from gateway.naming import owner_facts
-from gateway.operations.deploy import DeployRequest, dedicated_to, deploy, deploy_turn, read_schema
+from gateway.operations.deploy import DeployRequest, dedicated_to, deploy_turn, read_schema, register
 from gateway.operations.migration_result import MigratedDatabase, report_for_log
 from gateway.operations.schema_template import schema_template
 from gateway.platforms.deploy_log import LoggedDeploy, now_text
@@ -101,7 +101,7 @@ def _register_once(services: Services, wanted: DeployRequest, schema: Schema) ->
     owner = wanted.owner
 
     def bring_up(connection: psycopg.Connection[Any], stamp: str | None = None) -> DeployReport:
-        return deploy(services, connection, schema, owner=owner, wanted=wanted, purpose="register", stamp=stamp)
+        return register(services, connection, schema, wanted, owner=owner, stamp=stamp)
 
     try:
         database = services.directory.find(owner)

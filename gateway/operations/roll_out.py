@@ -14,7 +14,7 @@ from gateway.databases import ManagedDatabase
 from gateway.errors import INTERNAL_ERROR, DatabaseNotFound, GatewayError, drop_tracebacks
 from gateway.events import DatabaseMigrated
 from gateway.naming import owner_facts
-from gateway.operations.deploy import DeployTerms, dedicated_to, deploy, deploy_turn
+from gateway.operations.deploy import DeployTerms, deploy_turn, migrate
 from gateway.operations.keep_copy import CopyRules
 from gateway.operations.migration_result import MigratedDatabase, PlatformMigration, report_for_log
 from gateway.platforms.deploy_log import LoggedDeploy, Progress, now_text
@@ -122,22 +122,9 @@ def migrate_one(
     :param copies: of the same request; None for a request about this database alone
     """
     try:
-        with (
-            deploy_turn(services),
-            (copies or CopyRules(services, schema, terms)).kept_copy(database) as before_commit,
-            dedicated_to(services, database) as connection,
-        ):
-            report = deploy(
-                services,
-                connection,
-                schema,
-                owner=database.owner,
-                wanted=terms,
-                purpose="migrate",
-                stamp=database.stamp,
-                proven=proven,
-                before_commit=before_commit,
-            )
+        rules = copies or CopyRules(services, schema, terms)
+        with deploy_turn(services), rules.kept_copy(database) as before_commit:
+            report = migrate(services, database, schema, terms, proven=proven, before_commit=before_commit)
     except Exception as exc:  # noqa: BLE001 - see the docstring
         return _failed(database, exc, terms)
     validation = report.schema_validation
