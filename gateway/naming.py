@@ -14,8 +14,8 @@ MAX_DATABASE_NAME_BYTES: Final = (
 ALLOWED_CHARACTERS: Final = "ASCII letters, digits, '_', '-', '.' and space, starting with a letter or digit"
 RESERVED_PREFIX: Final = "_stonescriptdb_gateway_"  #: of the gateway's own databases; no platform's name has it
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ]*")
-_FOLDED = re.compile(r"[^a-z0-9_]")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ]*")
+_FOLDED: Final = re.compile(r"[^a-z0-9_]")
 _MAIN_TENANT_IDS: Final = frozenset({None, "", "null", "main"})
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from gateway.api.errors import APPLICATION_SQLSTATE_STATUS, ERROR_TABLE, OTHER_SQLSTATE_STATUS, SQLSTATE_TABLE
 
-_HEAD = """\
+_HEAD: Final = """\
 # Errors
 
 Every answer that is not a success is JSON: `error` is one of the codes below, `message` says what went wrong and what
@@ -21,7 +22,7 @@ This page is printed from `gateway/api/errors.py` by `python -m gateway.api.erro
 |---|---|---|
 """
 
-_QUERY_FAILED = """
+_QUERY_FAILED: Final = """
 `query_failed` is the code of an error raised inside a called function or query. Its status follows `sqlstate`; the
 longest matching prefix counts:
 

@@ -20,7 +20,7 @@ OTHER_SQLSTATE_STATUS: Final = 500  #: of every other SQLSTATE that PostgreSQL i
 APPLICATION_SQLSTATE_STATUS: Final = 400  #: of a class PostgreSQL does not use: raised by the application's own code
 #: The classes of PostgreSQL's own error codes, appendix A of its manual.
 _SERVER_CLASSES: Final = re.compile(r"0[012389ABFLPZ]|10|2[0-8BDF]|3[489BDF]|4[024]|5[34578]|72|F0|HV|P0|XX")
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS: Final = 1  #: after 429 and 503, unless the error has a value of its own
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 415: "unsupported_media_type"}
 _MESSAGES: Final = {

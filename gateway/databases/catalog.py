@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import psycopg
 from psycopg import sql
@@ -17,7 +17,7 @@ from gateway.databases.stamps import ManagedDatabase, Stamp
 from gateway.errors import ConnectionFailed, GatewayError
 from migrations_engine.queries import load_queries
 
-_QUERIES = load_queries("gateway.databases")
+_QUERIES: Final = load_queries(__package__)
 
 
 class Connections(Protocol):

@@ -18,7 +18,7 @@ from gateway.errors import DatabaseNameConflict, DatabaseNotFound, DatabaseNotMo
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from migrations_engine.queries import load_queries
 
-_QUERIES = load_queries("gateway.databases")
+_QUERIES: Final = load_queries(__package__)
 _REMEMBERED_SECONDS: Final = 30.0  #: how long a stamp that was removed by hand may still be used
 _REMEMBERED_MOST: Final = 20_000  #: owners remembered per process, about 0.5 kB each
 

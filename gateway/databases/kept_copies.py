@@ -42,8 +42,8 @@ from gateway.errors import ConnectionFailed, UndoRefused
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from migrations_engine.queries import load_queries
 
-_log = logging.getLogger(__name__)
-_QUERIES = load_queries("gateway.databases")
+_log: Final = logging.getLogger(__name__)
+_QUERIES: Final = load_queries(__package__)
 _PREFIX: Final = f"{RESERVED_PREFIX}undo_"
 _COMMENT_VERSION: Final = 1
 _UNDONE: Final = "undone, to be dropped"  #: the comment of a database that a copy has taken the place of

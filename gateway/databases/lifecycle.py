@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -35,7 +35,7 @@ from gateway.events import Events, TemplateLookedUp
 from gateway.naming import DatabaseOwner, owner_facts
 from migrations_engine.queries import load_queries
 
-_QUERIES = load_queries("gateway.databases")
+_QUERIES: Final = load_queries(__package__)
 Prepared = TypeVar("Prepared")
 Prepare = Callable[[psycopg.Connection[Any]], Prepared]
 

@@ -16,7 +16,7 @@ from gateway.errors import SchemaDeployError
 from migrations_engine.queries import load_queries
 
 _POLL_SECONDS: Final = 0.05  #: between attempts; short compared with creating a database
-_QUERIES = load_queries("gateway.databases")
+_QUERIES: Final = load_queries(__package__)
 
 
 class NameLocks:

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from migrations_engine.queries import load_queries
 
-_QUERIES = load_queries("gateway.databases")
+_QUERIES: Final = load_queries(__package__)
 #: Their stored values are lists of quoted names, which a string literal would quote once more.
 _LISTS: Final = frozenset(
     {"local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries",

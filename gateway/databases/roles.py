@@ -28,7 +28,7 @@ from gateway.environment import key_name_of
 from gateway.errors import GatewayError
 from migrations_engine.queries import load_queries
 
-_QUERIES = load_queries("gateway.databases")
+_QUERIES: Final = load_queries(__package__)
 _SECRET_BYTES: Final = 32
 _NAMED_CHARACTERS: Final = 40  #: of the platform's name, in the role's; what follows makes it the platform's alone
 _NAMED_OBJECTS: Final = 5  #: in an error

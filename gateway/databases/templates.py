@@ -30,8 +30,8 @@ from migrations_engine.queries import load_queries
 
 Prepared = TypeVar("Prepared")
 
-_log = logging.getLogger(__name__)
-_QUERIES = load_queries("gateway.databases")
+_log: Final = logging.getLogger(__name__)
+_QUERIES: Final = load_queries(__package__)
 _PREFIX: Final = f"{RESERVED_PREFIX}template_"
 _COMMENT_VERSION: Final = 1
 _REFRESH_AFTER: Final = timedelta(minutes=10)  #: precision of the time of last use, by which templates are evicted

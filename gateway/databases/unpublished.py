@@ -20,8 +20,8 @@ from gateway.errors import ConnectionFailed
 from gateway.naming import RESERVED_PREFIX, DatabaseOwner, owner_facts
 from migrations_engine.queries import load_queries
 
-_log = logging.getLogger(__name__)
-_QUERIES = load_queries("gateway.databases")
+_log: Final = logging.getLogger(__name__)
+_QUERIES: Final = load_queries(__package__)
 _PREFIX: Final = f"{RESERVED_PREFIX}new_"
 CLOSED: Final = sql.SQL(" ALLOW_CONNECTIONS false")
 

@@ -11,7 +11,7 @@ import psycopg
 
 from migrations_engine.queries import load_queries
 
-_QUERIES = load_queries("gateway.databases")
+_QUERIES: Final = load_queries(__package__)
 _ALONE_SECONDS: Final = 5.0  #: until the other sessions of a database have ended
 _POLL_SECONDS: Final = 0.05
 

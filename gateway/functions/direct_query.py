@@ -22,7 +22,7 @@ from gateway.functions.values import encoder_of
 from gateway.steps import Peer, run
 from migrations_engine.queries import load_queries
 
-_QUERIES: Final = load_queries("gateway.functions")
+_QUERIES: Final = load_queries(__package__)
 _NO_PRIVILEGE: Final = "42501"
 _NO_ROWS: Final = "0A000"  #: what a part of WITH is refused with that has no RETURNING
 _TRANSACTION_STATE: Final = "25"  #: the class of what a transaction that only reads refuses

@@ -24,7 +24,7 @@ from gateway.functions.value_types import (
     natural_types,
 )
 
-PREFIX = "p_"  #: of parameters' names; clients may leave it out or add it
+PREFIX: Final = "p_"  #: of parameters' names; clients may leave it out or add it
 
 _NUMBERS: Final = frozenset({20, 21, 23, 26, 700, 701, 790, 1700})  #: the integers, oid, real, double, money, numeric
 _WIDENING: Final = (21, 23, 20, 1700, 700, 701)  #: a number is taken implicitly for what comes later in this row

@@ -27,7 +27,7 @@ _PART_BYTES: Final = 200  #: of a parameter, a type, or a field of one, without 
 _PLAN_BYTES: Final = 900  #: without its statement and without what each value adds
 _VALUE_BYTES: Final = 150
 _OF_DBLINK: Final = "dblink_get_connections"  #: looked up with every name: the extension is installed
-_QUERIES: Final = load_queries("gateway.functions")
+_QUERIES: Final = load_queries(__package__)
 _INPUT_MODES: Final = frozenset("ibv")
 _TIMEOUT: Final = "statement_timeout="
 _OUTPUT_MODES: Final = frozenset("obt")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from typing import Final
 
 from gateway.errors import GatewayError, PlatformNotFound, SchemaNotFound, StorageFailed
 from gateway.operations.import_schemas import import_schemas
 from gateway.services import Services
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 
 def reconcile(services: Services) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from gateway.platforms.storage import INCOMING, write_file
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 _FOLDER: Final = ".deploys"
 _KEPT: Final = 100  #: of those that have ended

@@ -35,7 +35,7 @@ from gateway.platforms.storage import (
     write_tree,
 )
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 RECORD_FILE: Final = "platform.json"
 EARLIER_FILE: Final = "platform.json.earlier"  #: the record of the Rust gateway, kept when its schemas are imported

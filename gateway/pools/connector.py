@@ -47,7 +47,7 @@ END_SECONDS: Final = 5.0  #: to wait for the end of a dedicated connection's bac
 CANCEL_SECONDS: Final = 1.0  #: for cancelling a statement whose result is not needed
 C = TypeVar("C", bound=CountedConnection)
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 
 class Connector:

@@ -17,9 +17,9 @@ DEDICATED_APPLICATION_NAME: Final = f"{APPLICATION_NAME} administration"
 CONNECT_TIMEOUT_SECONDS: Final = 5  #: for connecting and logging in, which usually takes milliseconds
 CHECK_INTERVAL_MS: Final = 1000  #: between a busy backend's checks of its client (PostgreSQL 14 and newer)
 
-_WHERE = re.compile(r"^(?:connection (?:failed|is bad): )?(?:connection to server .*? failed: )?")
-_ESCAPED = re.compile(r"([\\\s])")
-_QUOTED = re.compile(r"([\\'])")
+_WHERE: Final = re.compile(r"^(?:connection (?:failed|is bad): )?(?:connection to server .*? failed: )?")
+_ESCAPED: Final = re.compile(r"([\\\s])")
+_QUOTED: Final = re.compile(r"([\\'])")
 
 
 def one_address(conninfo: str) -> bool:

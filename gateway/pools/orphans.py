@@ -24,7 +24,7 @@ OBSERVER_SECONDS: Final = 4.0  #: after which an observer's backend has ended: i
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 
 class Reaper:

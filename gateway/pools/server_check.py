@@ -13,7 +13,7 @@ from gateway.errors import GatewayError
 CHECK_SECONDS: Final = 0.7  #: timeout of a query; an answer about health is due within a second
 FRESH_SECONDS: Final = 0.5  #: how long an answer is cached, so that many checks cost PostgreSQL little
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 
 class ServerCheck:

@@ -25,7 +25,7 @@ from gateway.pools.connection import CountedConnection, Link
 QUARANTINE_SECONDS: Final = 0.25  #: for which a refused connection's slot is kept, until its backend has ended
 
 _EVENTS: Final = getattr(select, "EPOLLRDHUP", 0)  # errors and hang-ups are always reported
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 
 class Watcher:

@@ -30,6 +30,7 @@ from gateway.pools.watcher import Watcher, allow_descriptors
 from gateway.steps import Steps, run
 from migrations_engine.queries import load_queries
 
+_QUERIES: Final = load_queries(__package__)
 CLOSE_SECONDS: Final = 5.0  #: how long closing waits for leases to end, and then backends
 CLOSE_POLL_SECONDS: Final = 0.01
 LOOKUP_SECONDS: Final = 1.0  #: the wait limit for the gateway's own queries while a request waits
@@ -55,7 +56,6 @@ class WorkerPools:
         self._closing = False
         self._lock = threading.Lock()  # held for the dictionary of pools only; closing happens outside
         self._past: Counter[str] = Counter()  # statistics of removed pools
-        self._queries = load_queries("gateway.pools")
         self._table = SharedTable(options.slots_path)
         self.budget = Budget(self._table, limits, evict=self._evict, reap=self._start_reaper)
         self._watcher = Watcher(
@@ -67,7 +67,7 @@ class WorkerPools:
         )
         self._connector = Connector(options, budget=self.budget, watcher=self._watcher, exists=self._exists)
         self._reaper = Reaper(
-            budget=self.budget, connection=self._connector.observer, query=self._queries["backends_still_there"]
+            budget=self.budget, connection=self._connector.observer, query=_QUERIES["backends_still_there"]
         )
         self._tasks = TaskThreads()
         self._watcher.start()
@@ -221,7 +221,7 @@ class WorkerPools:
             try:
                 connection = run(self.lease_steps(self._connector.maintenance, LOOKUP_SECONDS))
                 try:
-                    row = connection.execute(self._queries["database_exists"], [database]).fetchone()
+                    row = connection.execute(_QUERIES["database_exists"], [database]).fetchone()
                 finally:
                     self.give_back(connection)
                 return bool(row and row[0])

@@ -20,7 +20,7 @@ from psycopg.rows import class_row
 from migrations_engine.errors import DeployLockTimeout, EngineError
 from migrations_engine.queries import load_queries
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 _QUERIES: Final = load_queries(__package__)
 _POLL_SECONDS: Final = 0.05
 _NAMED_AT_MOST: Final = 5

@@ -99,6 +99,20 @@ def test_modules_have_no_state():
     assert found == set()
 
 
+def test_constants_are_final():
+    """mypy then reports a second assignment."""
+    found = {
+        f"{path.relative_to(ROOT)}: {target.id}"
+        for path in MODULES
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign)
+        and not (isinstance(node.value, ast.Call) and name_of(node.value.func) == "TypeVar")
+        for target in node.targets
+        if isinstance(target, ast.Name) and (target.id.isupper() or target.id == "_log")
+    }
+    assert found == set()
+
+
 @pytest.mark.parametrize(
     "module",
     [

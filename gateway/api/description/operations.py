@@ -20,9 +20,10 @@ from gateway.api.v2.requests import (
     UndoBody,
 )
 
-V1, V2, ADMIN, PAGES, HEALTH, SELF = TAGS = (
+TAGS: Final = (
     "Version 1", "Version 2", "Administration", "Operator's page", "Health and metrics", "Description"
 )  # fmt: skip
+V1, V2, ADMIN, PAGES, HEALTH, SELF = TAGS
 
 #: Error codes of several routes, besides those that follow from their rows in the table of routes.
 _DATABASE: Final = ("database_name_conflict", "connection_failed", "pool_exhausted")

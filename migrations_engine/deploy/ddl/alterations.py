@@ -86,7 +86,7 @@ _RENAMERS: Final[Mapping[str, Callable[[Difference, Collection[str]], Iterator[S
     "rename_index": members.rename_index,
 }
 #: Objects that lose their comments because they are dropped and created again.
-_MADE_AGAIN = frozenset(
+_MADE_AGAIN: Final = frozenset(
     change_type("alter", kind)
     for kind in ("constraint", "index", "statistics", "rule", "trigger", "policy", *objects.KINDS)
 )

@@ -30,7 +30,7 @@ from migrations_engine.model import Column, Relation, Sequence
 
 #: The types of PostgreSQL with variable length whose default storage is MAIN, and not EXTENDED.
 _KEPT_INLINE: Final = frozenset({"numeric", "inet", "cidr"})
-REWRITES = "rewrites the table, which cannot be used meanwhile"
+REWRITES: Final = "rewrites the table, which cannot be used meanwhile"
 
 
 def set_properties(relation: Relation, column: Column, phase: Phase) -> Iterator[Step]:

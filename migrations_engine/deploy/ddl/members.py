@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import Final
 
 from psycopg import sql
 
@@ -22,9 +23,9 @@ from migrations_engine.deploy.ddl.steps import (
 from migrations_engine.diff import Difference
 from migrations_engine.model import Attachment, Constraint, Relation
 
-_BRIEFLY = "locks the table briefly"
-_WHILE_BUILT = "keeps writers waiting while it is built"
-_SWITCHES = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
+_BRIEFLY: Final = "locks the table briefly"
+_WHILE_BUILT: Final = "keeps writers waiting while it is built"
+_SWITCHES: Final = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
 
 
 def add_constraint(difference: Difference) -> Iterator[Step]:
