@@ -20,8 +20,7 @@ from migrations_engine.diff import CatalogDiff, diff_catalogs
 from migrations_engine.model import Catalog
 from tests.support.servers import ServerUrls, has_vector, server_versions
 
-from .corpus import CASES, Case
-from .object_corpus import OBJECT_CASES
+from .corpus import CASES, OBJECT_CASES, Case
 
 VERSIONS = server_versions(16, 18)
 NUMBERS = {case.name: number for number, case in enumerate([*CASES, *OBJECT_CASES])}

@@ -1,5 +1,7 @@
-"""Every pair of the corpus in both directions: what it is judged to be, that the safe part makes itself away, and pg_dump
-as the judge: the model distinguishes what it distinguishes, and its dump of an altered database equals a new one's.
+"""Every pair of the corpus in both directions.
+
+How each change is judged, that the safe ones leave no difference, and pg_dump as the judge: the model distinguishes
+what it distinguishes, and its dump of an altered database equals a new one's.
 
 Most cases share a database per stage, so that one dump shows all of them: each is made in the schema ``public``, as an
 application makes it, which then gets the name of the case.
@@ -26,8 +28,7 @@ from tests.support.servers import ServerUrls, has_vector
 from tests.support.structure import structure_of
 
 from .conftest import NUMBERS, VERSIONS, Change, Laboratory, comparable, spelled
-from .corpus import CASES, Case
-from .object_corpus import OBJECT_CASES
+from .corpus import CASES, OBJECT_CASES, Case
 
 ALL = [*CASES, *OBJECT_CASES]
 STAGES = ("one", "other", "there", "back")

@@ -19,8 +19,7 @@ from tests.migrations_engine.conftest import Tenant
 from tests.support.servers import ServerUrls, server_versions
 
 from .conftest import Laboratory, comparable, spelled
-from .corpus import CASES, Case
-from .object_corpus import OBJECT_CASES
+from .corpus import CASES, OBJECT_CASES, Case
 
 EVERY = int(os.environ.get("TEST_LAYOUTS_EVERY", "75"))
 (VERSION,) = server_versions(18)
