@@ -1,0 +1,72 @@
+"""A gateway with PLATFORM_ROLES, two of its platforms, and the check that one has not harmed the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from tests.acceptance.platform_roles.walls import (
+    MINE,
+    PASSWORD,
+    ROLE,
+    RUN,
+    SCHEMA,
+    VICTIM,
+    VICTIMS,
+    call,
+    create_gateway_role,
+    key,
+)
+from tests.support.running_gateway import Gateway, make_archive, running_gateway
+
+
+@pytest.fixture(scope="session")
+def gateway_role(superuser_url: str) -> Iterator[str]:
+    name = f"gateway_{RUN}"
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        create_gateway_role(superuser, name)
+        yield name
+        owned = superuser.execute(
+            "SELECT datname FROM pg_database JOIN pg_roles AS r ON r.oid = datdba"
+            " WHERE r.rolname = %s OR r.rolname = ANY (%s)", [name, [ROLE(MINE), ROLE(VICTIM)]]
+        )  # fmt: skip
+        for (database,) in owned.fetchall():
+            superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+@pytest.fixture(scope="session")
+def url(postgres_url: str, gateway_role: str) -> str:
+    return make_conninfo(postgres_url, user=gateway_role, password=PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def walled(url: str, tmp_path_factory) -> Iterator[Gateway]:
+    settings = {f"API_KEY_{platform}": "key-" + platform for platform in (MINE, VICTIM)}
+    with running_gateway(
+        url, tmp_path_factory.mktemp("walled"), PLATFORM_ROLES="on", QUERY_WRITE_KEYS=MINE, **settings
+    ) as gateway:
+        for platform in (VICTIM, MINE):
+            form = {"platform": platform, "schema": make_archive(SCHEMA)}
+            answer = gateway.post_form("/register", form, key(platform))
+            assert answer.status == 200, answer.json
+        yield gateway
+
+
+@pytest.fixture
+def unharmed(walled: Gateway, superuser: psycopg.Connection) -> Iterator[None]:
+    """Check after the test that the victim is unchanged."""
+    look = (
+        "SELECT d.oid, datname, datdba::regrole::text, datacl::text, datallowconn, datconnlimit, description,"
+        " (SELECT array_agg(setconfig::text) FROM pg_db_role_setting),"
+        " (SELECT array_agg(rolname ORDER BY 1) FROM pg_roles),"
+        " (SELECT rolpassword FROM pg_authid WHERE rolname = %s), (SELECT count(*) FROM pg_auth_members)"
+        " FROM pg_database AS d JOIN pg_shdescription ON objoid = d.oid WHERE datname = %s"
+    )
+    before = superuser.execute(look, [ROLE(VICTIM), VICTIMS]).fetchone()
+    yield
+    assert superuser.execute(look, [ROLE(VICTIM), VICTIMS]).fetchone() == before
+    assert call(walled, VICTIM, "count_secrets").json["rows"] == [{"count_secrets": 1}]
