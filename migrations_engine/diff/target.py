@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from migrations_engine.diff.comments import is_on
-from migrations_engine.diff.printed import alike_in
+from migrations_engine.diff.printed import alike_in, printed_by, retyped
 from migrations_engine.diff.sequences import sometimes_free, target_sequence, with_free_sequences
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
 from migrations_engine.diff.target_names import names_of_members, with_free_names
@@ -40,7 +40,7 @@ L = TypeVar("L", bound=_Labelled)
 
 def target_catalog(sources: Sources) -> Catalog:
     """Return the catalog that the database should have at the end of the deploy, undeclared objects included."""
-    sources = _with_free_sequences(alike_in(sources))
+    declared_alone, sources = sources.declared, _with_free_sequences(alike_in(sources))
     relations = tuple(_relations(sources))
     owned = {column.sequence.label for table in relations for column in table.columns if column.sequence is not None}
     sequences = _labelled(sources, lambda side: side.sequences, target_sequence)
@@ -58,7 +58,13 @@ def target_catalog(sources: Sources) -> Catalog:
         if field.name not in (*merged, "server_version", "column_users", "text"):
             sides = (sources.declared, sources.complete, sources.actual, sources.former or Catalog())
             merged[field.name] = _with_extras(*(getattr(side, field.name) for side in sides))
-    return replace(sources.actual, **merged, text=None)
+    return _with_declared_casts(replace(sources.actual, **merged, text=None), declared_alone, sources)
+
+
+def _with_declared_casts(target: Catalog, declared: Catalog, sources: Sources) -> Catalog:
+    """Return *target* with the casts of *declared* in the definitions over columns that get their declared types."""
+    labels = retyped(sources.actual, target) - retyped(declared, target)
+    return printed_by(declared, target, [(side, labels) for side in (sources.actual, sources.complete)])
 
 
 def _with_free_sequences(sources: Sources) -> Sources:

@@ -85,6 +85,24 @@ def test_an_adopted_database_gets_the_declared_expression(make, one, other, migr
     assert equal(tenant, fresh)
 
 
+@pytest.mark.parametrize("later", ["", "ALTER TABLE t ADD COLUMN c int;"])
+def test_a_declaration_retypes_a_column_under_expressions(make, later):
+    states = "a IN ('x', 'y')"
+    uses = f"CREATE INDEX i ON t (id) WHERE {states}; CREATE VIEW v AS SELECT id FROM t WHERE {states};"
+    table = (
+        f"CREATE TABLE t (id int PRIMARY KEY, a {{}} CHECK ({states}), CONSTRAINT k CHECK (NOT ({states} AND a = '')));"
+    )
+    tenant, fresh = make(), make()
+    tenant.register(files(table.format("varchar(5)") + uses))
+    tenant.execute("INSERT INTO t VALUES (1, 'x')")
+    last = files(table.format("text") + uses, later)
+    assert tenant.migrate(last).differences == ()
+    fresh.register(last)
+    assert equal(tenant, fresh)
+    assert tenant.migrate(last | {"seeders/none.pssql": ""}).schema_validation.is_empty
+    assert tenant.rows("SELECT a FROM t") == [("x",)]
+
+
 def test_a_policy_reads_another_table_of_which_a_migration_retypes_a_column(make):
     table = "CREATE TABLE u (id int PRIMARY KEY);" + TABLE.format("int", "")
     policy = "CREATE POLICY p ON u USING (EXISTS (SELECT FROM t WHERE t.a > -1 AND t.id = u.id));"
