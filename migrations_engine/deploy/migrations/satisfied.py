@@ -199,7 +199,18 @@ def _makes(statement: SqlStatement) -> set[_Made]:
     altered = alter_table_actions(statement) or alter_type_actions(statement)
     if altered is None or not all(action.kind in _ADDING for action in altered.actions):
         return set()
-    return {(action.kind, altered.table.name, action.name) for action in altered.actions}
+    owner = altered.table.name
+    keys: set[_Made] = {("PRIMARY KEY", owner, None) for action in altered.actions if _is_primary_key(action)}
+    # PostgreSQL chooses free names, so of constraints without a name only a second primary key exists already.
+    return keys | {(action.kind, owner, action.name) for action in altered.actions if action.name is not None}
+
+
+def _is_primary_key(action: TableAction) -> bool:
+    cursor = Cursor(action.text)
+    if cursor.accept("add", "constraint"):
+        cursor.identifier()
+        return cursor.sees("primary", "key")
+    return cursor.sees("add", "primary", "key")
 
 
 def _kind(made: NamedObject) -> str:

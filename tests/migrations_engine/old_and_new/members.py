@@ -149,4 +149,16 @@ HISTORIES = (
             ),
         ),
     ),
+    History(
+        name="migrations add constraints without a name, and then a primary key, that are declared",
+        versions=(
+            tables("CREATE TABLE t (id int, a int)"),
+            tables(
+                "CREATE TABLE t (id int PRIMARY KEY, a int UNIQUE CHECK (a > 0))",
+                "ALTER TABLE t ADD UNIQUE (a), ADD CHECK (a > 0); -- ALTER TABLE t ADD PRIMARY KEY (id);",
+            ),
+        ),
+        rows="INSERT INTO t VALUES (1, 1)",
+        dangers=("t.id set_not_null 0 migrations/002.pssql",),
+    ),
 )  # fmt: skip

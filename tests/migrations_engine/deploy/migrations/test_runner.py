@@ -116,6 +116,7 @@ def test_the_rest_of_a_half_satisfied_alter_table_runs(tenant):
         "UPDATE users SET nothing = 1",
         "ALTER TABLE nowhere ADD COLUMN a int",
         "ALTER INDEX nowhere RENAME TO by_nothing",
+        "ALTER TABLE extra ADD CONSTRAINT k PRIMARY KEY (id)",
     ],
 )
 def test_a_real_mistake_is_not_satisfied(tenant, second):
@@ -123,7 +124,8 @@ def test_a_real_mistake_is_not_satisfied(tenant, second):
         tenant.register(
             {
                 "tables/users.pssql": USERS,
-                "migrations/001.pssql": "CREATE TABLE extra (id int); ALTER TABLE users ADD COLUMN city text;"
+                "migrations/001.pssql": "CREATE TABLE extra (id int); ALTER TABLE extra ADD PRIMARY KEY (id);"
+                "ALTER TABLE users ADD COLUMN city text;"
                 "CREATE INDEX by_city ON users (city); INSERT INTO users (id, name) VALUES (1, 'once');",
                 "migrations/002.pssql": f"\n{second}",
             }
