@@ -67,6 +67,7 @@ def _duplicates_in(session: DeploySession, relation: Relation, named: Collection
     keys = [one.name for one in relation.constraints]
     names = [*keys, *(one.name for one in relation.attachments)]
     indexes = [one.name for one in relation.attachments if one.kind == "index"]
+    indexes += [one.name for one in relation.constraints if one.kind == "p"]
     facts = {"schema": relation.schema, "table": relation.name, "names": names, "keys": keys, "indexes": indexes}
     rows = session.query(_QUERIES["duplicates"], facts).fetchall()
     return [

@@ -25,8 +25,8 @@ SELECT (a.atttypid, a.atttypmod, a.attcollation) = (w.atttypid, w.atttypmod, w.a
 
 -- name: duplicates
 -- The indexes and constraints of a table that are not among the declared names, and have the definition of one of them;
--- constraints its name, too, but for a number at the end. And constraints that have the name of a declared index, and
--- indexes that have that of a declared constraint.
+-- constraints its name, too, but for a number at the end. And constraints that have the name of a declared index or
+-- primary key, and indexes that have that of a declared constraint.
 WITH objects AS (
   SELECT 'INDEX' AS kind, c.relname AS name,
          regexp_replace(pg_get_indexdef(c.oid), ' INDEX .*? ON ', ' INDEX ON ') AS definition

@@ -161,4 +161,12 @@ HISTORIES = (
         rows="INSERT INTO t VALUES (1, 1)",
         dangers=("t.id set_not_null 0 migrations/002.pssql",),
     ),
+    History(
+        name="a migration adds a unique constraint that PostgreSQL merges with the declared primary key",
+        versions=(
+            tables("CREATE TABLE t (id int PRIMARY KEY)"),
+            tables("CREATE TABLE t (id int PRIMARY KEY, CONSTRAINT k UNIQUE (id))", "ALTER TABLE t ADD CONSTRAINT k UNIQUE (id);"),
+        ),
+        rows="INSERT INTO t VALUES (1)",
+    ),
 )  # fmt: skip
