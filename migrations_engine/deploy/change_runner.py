@@ -148,7 +148,7 @@ class ChangeRunner:
         try:
             self._session.run(alteration.sql, step=step, effect=alteration.effect)
         except psycopg.Error as exc:
-            file = self._declaring.declaring(bare_name(alteration.table))
+            file = self._declaring.declaring(bare_name(alteration.table), alteration.change.column)
             what, advice = described(alteration.change), _FREE_NAME if exc.sqlstate in NAME_TAKEN else ""
             raise self._session.failure(exc, MigrationFailed, file=file, what=what, advice=advice) from exc
         for change in alteration.changes:

@@ -39,7 +39,7 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
             continue
         migration, is_lasting = migrations.changing(change), change.key in lasting
         if is_lasting or not _drops_for_change(change, [migration] if migration else schema.migrations, declared):
-            declaring = declarations.declaring(bare_name(change.table))
+            declaring = declarations.declaring(bare_name(change.table), change.column)
             place = declaring.label if declaring else "tables/"
             maker = migration.label if migration else "a migration"
             group = _Group(change.table, place, maker, bool(change.from_type), is_lasting)

@@ -28,11 +28,18 @@ class FileIndex:
         places = set.intersection(*(self._places(name) for name in names))
         return [self._files[place] for place in sorted(places)]
 
-    def declaring(self, name: str) -> SchemaFile | None:
-        """Return the file with a CREATE of that *name*, else the first that mentions it, else None."""
+    def declaring(self, name: str, attached: str | None = None) -> SchemaFile | None:
+        """Return the file with a CREATE of that *name*, else the first that mentions it, else None.
+
+        :param attached: the name of an index, trigger … of it; then a file that creates that comes first
+        """
         mentioning = self.mentioning(name)
-        creating = (file for file in mentioning if any(made.name == name for made in script_of(file).created))
-        return next(creating, next(iter(mentioning), None))
+        created = [(file, made) for file in mentioning for made in script_of(file).created]
+        creating = [file for file, made in created if made.name == name]
+        if attached is not None:
+            of_it = [(file, made.name) for file, made in created if made.table is not None and made.table.name == name]
+            creating = [file for file, made in of_it if made == attached] + creating
+        return next(iter([*creating, *mentioning]), None)
 
     def changing(self, table: str, member: str | None = None) -> SchemaFile | None:
         """Return the last file that changes *table*, or its column, constraint … *member*; None if none names it."""

@@ -169,4 +169,12 @@ HISTORIES = (
         ),
         rows="INSERT INTO t VALUES (1)",
     ),
+    History(
+        name="a warning names the file that declares an index, not that of its table",
+        versions=(
+            tables(T, functions="CREATE INDEX i ON t (a);"),
+            tables(T, "DROP INDEX i; CREATE INDEX i ON t (b);", functions="CREATE INDEX i ON t (a);"),
+        ),
+        warnings=("functions/x.pssql declares t.i with index USING btree (a), migrations/001.pssql makes it",),
+    ),
 )  # fmt: skip
