@@ -42,8 +42,20 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
         _with_attachments(versions),
         **attributes,
         columns=tuple(_columns(versions)),
-        constraints=tuple(target_constraints(versions.within(attrgetter("constraints")))),
+        constraints=tuple(
+            constraint
+            for constraint in target_constraints(versions.within(attrgetter("constraints")))
+            if not _is_of_parent(constraint, versions.complete)
+        ),
     )
+
+
+def _is_of_parent(constraint: Constraint, complete: Relation | None) -> bool:
+    """Return whether migrations have made an own key of a partition a part of a key of its parent."""
+    if complete is None or constraint.kind not in ("p", "u") or alike(constraint, complete.constraints) is not None:
+        return False
+    parts = (item for item in complete.attachments if item.inherited and item.unique)
+    return any(item.keys == constraint.columns for item in parts)
 
 
 def target_view(versions: Versions[Relation]) -> Relation | None:

@@ -9,6 +9,7 @@ UNNAMED = (
     "CREATE INDEX ON t (a); ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES t; ALTER TABLE t ADD UNIQUE (a, b);",
     "ALTER TABLE t ADD CHECK (a > 0 AND b <> 'x'); ALTER TABLE t ADD EXCLUDE (b WITH =);",
 )
+PARTED = "CREATE TABLE t (a int, b int) PARTITION BY LIST (a);CREATE TABLE t1 PARTITION OF t {} FOR VALUES IN (1);"
 
 HISTORIES = (
     History(
@@ -176,5 +177,15 @@ HISTORIES = (
             tables(T, "DROP INDEX i; CREATE INDEX i ON t (b);", functions="CREATE INDEX i ON t (a);"),
         ),
         warnings=("functions/x.pssql declares t.i with index USING btree (a), migrations/001.pssql makes it",),
+    ),
+    History(
+        name="keys of a partition are declared, and a migration makes them parts of keys of its parent",
+        versions=(
+            tables(PARTED.format("")),
+            tables(PARTED.format("(PRIMARY KEY (a), UNIQUE (b, a))"), "ALTER TABLE t ADD PRIMARY KEY (a), ADD UNIQUE (b, a);"),
+        ),
+        rows="INSERT INTO t VALUES (1, 1)",
+        warnings=("declares t1.t1_b_a_key as UNIQUE (b, a), t1.t1_pkey as PRIMARY KEY (a), migrations/001.pssql drops",),
+        dangers=("t.a set_not_null 0 migrations/001.pssql",),
     ),
 )  # fmt: skip
