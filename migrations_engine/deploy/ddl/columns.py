@@ -196,7 +196,7 @@ def _require_from_now_on(relation: Relation, column: Column) -> Step:
 
 
 def _alter_not_null(difference: Difference, verb: str, change: str = "") -> Step:
-    name = sql.Identifier(found_of(difference, Column).not_null_name or "")
+    name = sql.Identifier(wanted_of(difference, Column).not_null_name or "")  # it was renamed in an earlier phase
     return alter(relation_of(difference), Phase.CONSTRAINTS, verb, name, change)
 
 

@@ -75,6 +75,8 @@ DETAILS = [
           there=("safe rename_not_null t.a",), back=("safe rename_not_null t.a",), since=18),
     case("NOT NULL without inheritance", "", "CREATE TABLE t (a int NOT NULL)", "CREATE TABLE t (a int NOT NULL NO INHERIT)",
           there=("safe alter_not_null t.a",), back=("safe alter_not_null t.a 0",), since=18),
+    case("name and inheritance of NOT NULL", "", "CREATE TABLE t (a int NOT NULL)", "CREATE TABLE t (a int CONSTRAINT nn NOT NULL NO INHERIT)",
+          there=("safe alter_not_null t.a", "safe rename_not_null t.a"), back=("safe alter_not_null t.a 0", "safe rename_not_null t.a"), since=18),
     case("NOT NULL not validated", "", "CREATE TABLE t (a int)", "CREATE TABLE t (a int); ALTER TABLE t ADD CONSTRAINT nn NOT NULL a NOT VALID",
           there=("safe set_not_null t.a",), back=("safe drop_not_null t.a",), since=18),
     case("NOT NULL validated", "", "CREATE TABLE t (a int); ALTER TABLE t ADD CONSTRAINT nn NOT NULL a NOT VALID", "CREATE TABLE t (a int CONSTRAINT nn NOT NULL)",
