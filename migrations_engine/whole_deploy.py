@@ -138,7 +138,8 @@ class WholeDeploy:
         comparison = self._end_migrations()
         self._functions.revert_removed()
         comparison.catch_up()
-        functions = self._functions.deploy(self._records, comparison.drop_dependants, comparison.restore)
+        migrated = () if self._context.is_new else comparison.desired.routines
+        functions = self._functions.deploy(self._records, migrated, comparison.drop_dependants, comparison.restore)
         move_sequences_of_files(self._session, (*self._schema.tables, *self._pending))
         seeded, validations = self._seed(comparison)
         remaining = comparison.remaining()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,7 +11,7 @@ from migrations_engine.deploy.file_runner import FileRunner
 from migrations_engine.deploy.functions.advice import warn_of_blocks, warn_of_left_behind
 from migrations_engine.deploy.functions.checks import broken_by_deploy, validate_bodies
 from migrations_engine.deploy.functions.counts import FunctionCounts
-from migrations_engine.deploy.functions.earlier_routines import EarlierIdentities, EarlierRoutines
+from migrations_engine.deploy.functions.earlier_routines import EarlierIdentities, EarlierRoutines, RoutinesOfMigrations
 from migrations_engine.deploy.functions.files import (
     creates_nothing,
     routine_names,
@@ -25,6 +25,7 @@ from migrations_engine.deploy.functions.runner import FunctionRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.stored_results import renew_stored_results
 from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
+from migrations_engine.model import RoutineState
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.functions_folder import routine_files, structure_checksum
@@ -112,18 +113,23 @@ class FunctionDeployer:
     def deploy(
         self,
         records: Records,
+        migrated: Iterable[RoutineState] = (),
         drop_dependants: Callable[[int, str], bool] = lambda *_: False,
         restore: Callable[[], None] = lambda: None,
     ) -> FunctionCounts:
         """Deploy the functions of the schema and record them.
 
+        :param migrated: the routines that migrations make in an empty database; none for a new database
         :param drop_dependants: drops those of a routine by oid and identity, and returns whether there were any
         :param restore: creates them again, with their dependencies
         :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
         self.invalidate_changed()
+        of_migrations = RoutinesOfMigrations(self._session, migrated, self._known)
         self._run_all_pending()
         if self._earlier is not None and self._earlier.restore_privileges_of_replaced(self.current):
+            self._runner.is_stale = True
+        if of_migrations.take_back(self.current):
             self._runner.is_stale = True
         self._run_grants_again()
         self._settle()

@@ -49,7 +49,7 @@ class EarlierRoutines:
         earlier = [(now, self._then[now.identity]) for now in present if now.identity in self._then]
         for now, then in earlier:
             if now.identity in identities:
-                self._restore(now, then)
+                _restore(self._session, now, then)
         return {now.identity for now, then in earlier if now.digest != then.digest}
 
     def restore_privileges_of_replaced(self, identities: Collection[str]) -> bool:
@@ -64,14 +64,46 @@ class EarlierRoutines:
         initial = read_initial_privileges(self._session.connection, new) if new else {}
         for now in replaced:
             then = self._then.get(now.identity) or replace(now, privileges=initial[now.identity], comment=None)
-            self._restore(now, then)
+            _restore(self._session, now, then)
         return bool(replaced)
 
-    def _restore(self, now: RoutineState, then: RoutineState) -> None:
-        for statement in _restoring(now, then):
-            with self._session.failures_as(FunctionDeployFailed, what=f"restoring the privileges on {now.identity}"):
-                self._session.run(statement, step=_STEP, effect="restores what a migration has changed")
-            self._session.log("take_back", statement.as_string(None))
+
+class RoutinesOfMigrations:
+    """The present routines of the database of *session* that migrations have made, and that files may define now.
+
+    :param migrated: the routines that migrations make in an empty database
+    :param known: identities of those that files have defined before
+    """
+
+    def __init__(self, session: DeploySession, migrated: Iterable[RoutineState], known: Collection[str]) -> None:
+        self._session = session
+        self._migrated = {
+            routine.identity: routine
+            for routine in migrated
+            if routine.identity not in known and (routine.privileges or routine.comment is not None)
+        }
+        self._present = [
+            routine
+            for routine in (read_routines(session.connection) if self._migrated else ())
+            if routine.identity in self._migrated
+        ]
+
+    def take_back(self, identities: Collection[str]) -> bool:
+        """Take back the privileges and comments that migrations gave to those of *identities*.
+
+        Return whether there are any.
+
+        :raises FunctionDeployFailed: PostgreSQL refused it
+        """
+        found = [routine for routine in self._present if routine.identity in identities]
+        initial = read_initial_privileges(self._session.connection, [one.identity for one in found]) if found else {}
+        for now in found:
+            given = self._migrated[now.identity]
+            others = [one for one in now.privileges if one not in given.privileges]
+            comment = None if now.comment == given.comment else now.comment
+            then = replace(now, privileges=(*initial[now.identity], *others), comment=comment)
+            _restore(self._session, now, then)
+        return bool(found)
 
 
 class EarlierIdentities:
@@ -107,6 +139,13 @@ class EarlierIdentities:
 
 def _name(identity: str) -> str:
     return identity.partition("(")[0]
+
+
+def _restore(session: DeploySession, now: RoutineState, then: RoutineState) -> None:
+    for statement in _restoring(now, then):
+        with session.failures_as(FunctionDeployFailed, what=f"restoring the privileges on {now.identity}"):
+            session.run(statement, step=_STEP, effect="restores what a migration has changed")
+        session.log("take_back", statement.as_string(None))
 
 
 def _restoring(now: RoutineState, then: RoutineState) -> Iterator[sql.Composed]:

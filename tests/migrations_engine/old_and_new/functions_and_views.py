@@ -14,6 +14,10 @@ CALLERS = (
     "ALTER TABLE t ADD CHECK (f(a) > 0); CREATE INDEX i ON t (f(a));"
     "CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW WHEN (f(NEW.a) > 5) EXECUTE FUNCTION tr();"
 )
+MADE_BY_MIGRATION = (
+    "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; COMMENT ON FUNCTION f() IS 'x';"
+    "REVOKE ALL ON FUNCTION f() FROM PUBLIC;"
+)
 
 HISTORIES = (
     History(
@@ -195,6 +199,25 @@ HISTORIES = (
         versions=tuple(
             {"functions/f.sql": "CREATE TYPE c AS (a int); CREATE FUNCTION f(c) RETURNS int LANGUAGE sql AS"
              f" 'SELECT ($1).a'; CREATE CAST (c AS int) WITH FUNCTION f(c) {way};"} for way in ("", "AS IMPLICIT")
+        ),
+    ),
+    History(
+        name="a function that a migration has created moves to functions/ without its privileges and comment",
+        versions=(
+            tables(T, MADE_BY_MIGRATION),
+            tables(T, MADE_BY_MIGRATION, functions="CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2';"),
+        ),
+    ),
+    History(
+        name="a function that a migration has created moves to functions/ with some of its privileges",
+        versions=(
+            tables(T, MADE_BY_MIGRATION),
+            tables(
+                T,
+                MADE_BY_MIGRATION,
+                functions="CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$;"
+                "REVOKE ALL ON FUNCTION f() FROM PUBLIC; COMMENT ON FUNCTION f() IS 'y';",
+            ),
         ),
     ),
 )  # fmt: skip
