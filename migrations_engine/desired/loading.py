@@ -88,7 +88,7 @@ class _EmptyDatabase:
                     runner.run_outside(group.outside)
             with self._transaction():
                 for file in group.inside:
-                    with self._tolerated(), self._session.savepoint():
+                    with self._tolerated(), self._other_objects.savepoint():
                         runner.run(file)
         with self._transaction():
             with self._tolerated(), self._session.savepoint():

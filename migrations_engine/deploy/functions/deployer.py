@@ -169,6 +169,10 @@ class FunctionDeployer:
         self._unchanged |= {file.label for file in again}
         for file in again:
             del self._kept[file]
+        self.forget_undone()
+
+    def forget_undone(self) -> None:
+        """Make files run again if their functions have changed since, or were undone with a savepoint."""
         made = self._runner.all_made
         versions = {routine.version for routine in self._routines.as_they_are([routine.oid for routine in made])}
         changed = {routine.oid for routine in made} - {r.oid for r in made if r.version in versions}

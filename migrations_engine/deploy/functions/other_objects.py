@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -11,7 +13,7 @@ from migrations_engine.catalog import read_catalog
 from migrations_engine.deploy.file_runner import NAME_TAKEN, UNDEFINED, FileRunner
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import FunctionDeployFailed
+from migrations_engine.errors import EngineError, FunctionDeployFailed
 from migrations_engine.model import Catalog
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import mentions_name
@@ -38,6 +40,18 @@ class OtherObjects:
         self._functions = functions
         self._files = self._waiting = other_object_files(schema)
         self._early: set[SchemaFile] = set()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Run the block in a savepoint. If it fails, what was created for it is not there any more."""
+        waiting, early = self._waiting, {*self._early}
+        try:
+            with self._session.savepoint():
+                yield
+        except EngineError:
+            self._waiting, self._early = waiting, early
+            self._functions.forget_undone()
+            raise
 
     def create_independent(self) -> bool:
         """Create functions, and the objects that need no table, as far as they can be. Return whether there was one.
