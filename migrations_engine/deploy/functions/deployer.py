@@ -173,6 +173,7 @@ class FunctionDeployer:
 
     def forget_undone(self) -> None:
         """Make files run again if their functions have changed since, or were undone with a savepoint."""
+        self._runner.ran_early.clear()
         made = self._runner.all_made
         versions = {routine.version for routine in self._routines.as_they_are([routine.oid for routine in made])}
         changed = {routine.oid for routine in made} - {r.oid for r in made if r.version in versions}

@@ -6,6 +6,7 @@ The names in the CREATE statements of a file only narrow the search.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -18,6 +19,7 @@ from migrations_engine.errors import EngineError, FunctionDeployFailed
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.functions_folder import creates_routines_in_block
+from migrations_engine.source.script import statement_files
 from migrations_engine.tracking import DeployedFunction
 
 #: The object of a file exists, and the file does not say OR REPLACE: function, trigger or cast, view.
@@ -39,6 +41,7 @@ class FunctionRunner:
     :ivar made: the routines of each file that has run
     :ivar replaced: routines that were renamed, to be dropped later, each with the file that replaces it
     :ivar old_oids: the oids of the *known* routines before the first file ran
+    :ivar ran_early: statements of files that have yet to run as a whole
     :ivar is_stale: something may have altered routines after they were read into *made*
     """
 
@@ -59,6 +62,7 @@ class FunctionRunner:
         self.replaced: dict[OldRoutine, SchemaFile] = {}
         self.old_oids: frozenset[int] = frozenset()
         self.is_stale = False
+        self.ran_early: set[SchemaFile] = set()
         self._seen: set[str] = set()  # versions of routines that existed before the running files
 
     @property
@@ -67,11 +71,27 @@ class FunctionRunner:
         return [routine for routines in self.made.values() for routine in routines]
 
     def run_what_works(self, files: Sequence[SchemaFile]) -> int:
-        """Run those of *files* that can run now, and return their number."""
+        """Run those of *files* that can run now, and return their number.
+
+        Statements of the others that can run now count, too. These files run again as a whole.
+        """
         self._read_versions(files)
-        failed = self._one_by_one().run_what_works(files)
+        failed = [file for file, _ in self._one_by_one().run_what_works(files)]
         self.is_stale = True
-        return len(files) - len(failed)
+        return len(files) - len(failed) + self._run_parts(failed)
+
+    def _run_parts(self, files: Sequence[SchemaFile]) -> int:
+        """Run those statements of *files* that have not run and can run now, and return their number.
+
+        A function may use a view that another one of its file is needed for. The files run again as a whole.
+        """
+        parts = [part for file in files for part in statement_files(file) if part not in self.ran_early]
+        run = partial(self._session.run_file, replacing=True)
+        retried = UNDEFINED | _TO_BE_REPLACED
+        runner = FileRunner(self._session, run, error_class=FunctionDeployFailed, retried=retried)
+        failed = {part for part, _ in runner.run_what_works(parts)}
+        self.ran_early |= {*parts} - failed
+        return len(parts) - len(failed)
 
     def run(self, files: Sequence[SchemaFile]) -> None:
         """Run *files* together, and read once what they have created; one by one if that fails or is ambiguous.

@@ -220,4 +220,17 @@ HISTORIES = (
             ),
         ),
     ),
+    History(
+        name="a file has a view over one of its functions, and a function that returns the view's rows",
+        versions=tuple(
+            tables(
+                T + VIEW,
+                functions="CREATE FUNCTION f() RETURNS SETOF v LANGUAGE sql AS 'SELECT * FROM v';"
+                f"CREATE VIEW w AS SELECT {columns} FROM f();"
+                f"CREATE FUNCTION g() RETURNS SETOF w LANGUAGE sql BEGIN ATOMIC SELECT {columns} FROM w; END;",
+            )
+            for columns in ("a", "b, a")
+        ),
+        rows="INSERT INTO t VALUES (1, 1, 'y')",
+    ),
 )  # fmt: skip
