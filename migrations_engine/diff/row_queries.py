@@ -121,7 +121,7 @@ def _count(relation: Relation, condition: sql.Composable) -> RowQuery:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The rows of a table, with the columns that other changes add."""
+    """The rows of a table, with the columns that other changes add, and the types to which they widen columns."""
 
     relation: Relation
     situation: _Situation
@@ -136,13 +136,12 @@ class _Rows:
         table: sql.Composable = sql.Identifier(*self.relation.address)
         if self.without_children and self.relation.kind == "table":
             table = sql.SQL("ONLY {}").format(table)
-        added = [
-            difference.wanted
-            for difference in self.situation.changes
-            if difference.change_type == "add_column"
-            and difference.table == self.relation.label
-            and isinstance(difference.wanted, Column)
-        ]
+        widened = {column.name: column for column in self._columns("alter_column_type")}
+        if widened:
+            there = (widened.get(column.name, column) for column in self.relation.columns)
+            casts = [sql.SQL("{0}::{1} AS {0}").format(sql.Identifier(c.name), _text(c.type)) for c in there]
+            table = sql.SQL("(SELECT {} FROM {} AS {})").format(sql.SQL(", ").join(casts), table, alias)
+        added = self._columns("add_column")
         plain = [column for column in added if not column.generated]
         generated = [column for column in added if column.generated]
         for columns in (plain, generated):
@@ -154,6 +153,17 @@ class _Rows:
                     alias=alias, values=values, table=table
                 )
         return sql.SQL("{} AS {}").format(table, alias)
+
+    def _columns(self, change_type: str) -> list[Column]:
+        """Return the columns as changes of that type make them, which are additions or safe."""
+        return [
+            difference.wanted
+            for difference in self.situation.changes
+            if difference.change_type == change_type
+            and (change_type == "add_column" or difference.compatibility == "safe")
+            and difference.table == self.relation.label
+            and isinstance(difference.wanted, Column)
+        ]
 
     def _value(self, column: Column) -> sql.Composable:
         base = TypeName.parse(column.type).label

@@ -103,6 +103,20 @@ def test_a_declaration_retypes_a_column_under_expressions(make, later):
     assert tenant.rows("SELECT a FROM t") == [("x",)]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "check"),
+    [("varchar(5)[]", "text[]", "a <@ ARRAY['x', 'y']::{}"), ("numeric(4,2)[]", "numeric[]", "a && ARRAY[1]::{}")],
+)
+def test_rows_are_counted_over_the_declared_type(make, one, other, check):
+    tables = [f"CREATE TABLE t (id int PRIMARY KEY, a {name} CHECK ({check.format(name)}));" for name in (one, other)]
+    tenant, fresh = make(), make()
+    tenant.register(files(tables[0]))
+    tenant.execute("INSERT INTO t VALUES (1, NULL)")
+    assert tenant.migrate(files(tables[1])).differences == ()
+    fresh.register(files(tables[1]))
+    assert equal(tenant, fresh)
+
+
 def test_a_policy_reads_another_table_of_which_a_migration_retypes_a_column(make):
     table = "CREATE TABLE u (id int PRIMARY KEY);" + TABLE.format("int", "")
     policy = "CREATE POLICY p ON u USING (EXISTS (SELECT FROM t WHERE t.a > -1 AND t.id = u.id));"
