@@ -11,9 +11,8 @@ from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.sources import Versions, together
 from migrations_engine.diff.target_relations import target_constraints
 from migrations_engine.diff.type_alterations import type_shape
-from migrations_engine.model import Catalog, Constraint, Type
+from migrations_engine.model import UNVALIDATED, Catalog, Constraint, Type
 
-_UNVALIDATED: Final = " NOT VALID"  #: at the end of the definition of a domain's check
 _PARTS_OF_DOMAINS: Final = (
     together("base", "collation", "details"),
     (("default",), lambda domain: canonical(domain.default)),
@@ -59,10 +58,10 @@ def naming_values(values: Iterable[tuple[Type, str]]) -> Callable[[str | None], 
 def _checks(versions: Versions[Type]) -> Iterator[tuple[str, str]]:
     """Yield the checks that a domain should have. A second one of the same definition is none of them."""
     declared = dict(versions.declared.checks) if versions.declared is not None else {}
-    definitions = {canonical(definition.removesuffix(_UNVALIDATED)) for definition in declared.values()}
+    definitions = {canonical(definition.removesuffix(UNVALIDATED)) for definition in declared.values()}
     for check in target_constraints(versions.within(_constraints)):
         if check.name in declared or canonical(check.definition) not in definitions:
-            yield check.name, check.definition + (_UNVALIDATED if check.unvalidated else "")
+            yield check.name, check.definition + (UNVALIDATED if check.unvalidated else "")
 
 
 def _constraints(domain: Type) -> tuple[Constraint, ...]:
@@ -70,8 +69,8 @@ def _constraints(domain: Type) -> tuple[Constraint, ...]:
         Constraint(
             name=name,
             kind="c",
-            definition=definition.removesuffix(_UNVALIDATED),
-            unvalidated=definition.endswith(_UNVALIDATED),
+            definition=definition.removesuffix(UNVALIDATED),
+            unvalidated=definition.endswith(UNVALIDATED),
         )
         for name, definition in domain.checks
     )

@@ -12,9 +12,8 @@ from typing import Final
 from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe, unless_refused
 from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.type_change import TypeName
-from migrations_engine.model import Catalog, Column, Relation, Type
+from migrations_engine.model import UNVALIDATED, Catalog, Column, Relation, Type
 
-_UNVALIDATED: Final = " NOT VALID"
 _NOT_STORED: Final = "no column has values of the type"
 _LATER_VALUES: Final = "it applies only to values that are added later"
 
@@ -64,6 +63,12 @@ def columns_around_type(label: str, catalog: Catalog) -> list[tuple[Relation, Co
     return [one for one in unique.values() if one[0].is_table and not one[1].inherited]
 
 
+def used_types(type_: Type) -> set[str]:
+    """Return the labels of the types that a domain, range or composite type uses."""
+    texts = [type_.base or "", *(attribute.type for attribute in type_.attributes)]
+    return {TypeName.parse(text).label for text in texts}
+
+
 def _is_stored(label: str, catalog: Catalog) -> bool:
     """Return whether columns have values of a type, or of another type that contains it."""
     if columns_of_type(label, catalog) or any(_of_type(relation) == label for relation in catalog.relations):
@@ -77,12 +82,7 @@ def _of_type(relation: Relation) -> str:
 
 def _made_of(label: str, catalog: Catalog) -> list[str]:
     """Return the labels of the domains, ranges and composite types that a type is part of."""
-
-    def parts(type_: Type) -> set[str]:
-        texts = [type_.base or "", *(attribute.type for attribute in type_.attributes)]
-        return {TypeName.parse(text).label for text in texts}
-
-    return [type_.label for type_ in catalog.types if label in parts(type_)]
+    return [type_.label for type_ in catalog.types if label in used_types(type_)]
 
 
 def _part(
@@ -145,7 +145,7 @@ def _domain_parts(found: Type, wanted: Type, actual: Catalog) -> list[Difference
     if canonical(found.default) != canonical(wanted.default):
         texts = (found.default, wanted.default)
         parts.append(_part("alter_domain_default", sides, None, texts, safe(_LATER_VALUES)))
-    checked = _unless_values_refuse("existing values may be refused", found, actual)
+    checked = _verdict_of_constraint(found, actual)
     if wanted.not_null and not found.not_null:
         parts.append(_part("set_domain_not_null", sides, None, ("NULL", "NOT NULL"), checked))
     elif found.not_null and not wanted.not_null:
@@ -161,19 +161,22 @@ def _domain_parts(found: Type, wanted: Type, actual: Catalog) -> list[Difference
     for name, definition in has.items():
         if canonical(definition) not in shapes[0]:
             verb = "alter" if name in had else "add"
-            verdict = safe(_LATER_VALUES) if definition.endswith(_UNVALIDATED) else checked
+            verdict = safe(_LATER_VALUES) if definition.endswith(UNVALIDATED) else checked
             texts = (had.get(name), definition)
             parts.append(_part(f"{verb}_domain_constraint", sides, name, texts, verdict))
     return parts or None
 
 
-def _unless_values_refuse(reason: str, domain: Type, actual: Catalog) -> Verdict:
-    """Return the verdict for a constraint of a domain. PostgreSQL cannot check values inside values of other types."""
+def _verdict_of_constraint(domain: Type, actual: Catalog) -> Verdict:
+    """Return the verdict for a new constraint of a domain.
+
+    PostgreSQL cannot check values inside values of other types.
+    """
     arrays = [column for _, column in columns_of_type(domain.label, actual) if TypeName.parse(column.type).is_array]
     inside = [label for label in _made_of(domain.label, actual) if _is_stored(label, actual)]
     if arrays or inside:
         return incompatible("columns have the domain inside arrays or other types, which PostgreSQL cannot check")
-    return unless_refused(reason)
+    return unless_refused("existing values may be refused")
 
 
 def renamed_constraints(found: Type, wanted: Type) -> Iterator[Difference]:

@@ -6,15 +6,14 @@ from collections.abc import Hashable, Iterator
 
 from migrations_engine.diff.difference import Difference, dataloss, safe
 from migrations_engine.diff.sequences import sequence_texts, sequence_verdict
-from migrations_engine.diff.type_alterations import altered_type, renamed_constraints, type_shape
-from migrations_engine.diff.type_change import TypeName
+from migrations_engine.diff.type_alterations import altered_type, renamed_constraints, type_shape, used_types
 from migrations_engine.diff.use_order import labels_by_use
-from migrations_engine.model import Catalog, Sequence, Type
+from migrations_engine.model import Catalog, Sequence
 
 
 def diff_types(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
     """Yield the differences of enums, domains, composites and ranges."""
-    for label in labels_by_use(wanted.type_by_label, _used_types):
+    for label in labels_by_use(wanted.type_by_label, used_types):
         new, old = wanted.type_by_label[label], actual.type_by_label.get(label)
         if old is None:
             verdict = safe(f"the {new.kind} type is new")
@@ -52,12 +51,6 @@ def _own_sequences(catalog: Catalog) -> dict[str, Sequence]:
     """Return the sequences that columns own, by label."""
     columns = [column for relation in catalog.relations for column in relation.columns]
     return {column.sequence.label: column.sequence for column in columns if column.sequence is not None}
-
-
-def _used_types(type_: Type) -> set[str]:
-    """Return the labels of the types that a domain, range or composite type uses."""
-    texts = [type_.base or "", *(attribute.type for attribute in type_.attributes)]
-    return {TypeName.parse(text).label for text in texts}
 
 
 def _sequence_shape(sequence: Sequence) -> Hashable:

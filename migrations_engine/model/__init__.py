@@ -7,6 +7,7 @@ its kind and is shown in messages.
 
 from migrations_engine.model.catalog import CATALOG_VERSION, Catalog
 from migrations_engine.model.objects import (
+    UNVALIDATED,
     ColumnUser,
     DatabaseObject,
     Names,
@@ -30,6 +31,7 @@ __all__ = [
     "CATALOG_VERSION",
     "DEFAULT_SCHEMA",
     "TABLE_KINDS",
+    "UNVALIDATED",
     "Attachment",
     "Catalog",
     "Column",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from migrations_engine.model.relations import Column, SchemaObject
+
+UNVALIDATED: Final = " NOT VALID"  #: at the end of the definition of a domain's check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from psycopg import sql
 
@@ -20,9 +19,7 @@ from migrations_engine.deploy.ddl.steps import (
     wanted_of,
 )
 from migrations_engine.diff import Difference
-from migrations_engine.model import Sequence, Type
-
-_UNVALIDATED: Final = " NOT VALID"
+from migrations_engine.model import UNVALIDATED, Sequence, Type
 
 
 def add_schema(difference: Difference) -> Iterator[Step]:
@@ -53,11 +50,11 @@ def add_type(difference: Difference) -> Iterator[Step]:
         checks = [
             join("CONSTRAINT", sql.Identifier(check), define(definition))
             for check, definition in type_.checks
-            if not definition.endswith(_UNVALIDATED)
+            if not definition.endswith(UNVALIDATED)
         ]
         yield Step(Phase.BASICS, join("CREATE DOMAIN", name, "AS", *parts, *checks))
         for check, definition in type_.checks:
-            if definition.endswith(_UNVALIDATED):
+            if definition.endswith(UNVALIDATED):
                 added = join("ALTER DOMAIN", name, "ADD CONSTRAINT", sql.Identifier(check), define(definition))
                 yield Step(Phase.BASICS, added)
 
