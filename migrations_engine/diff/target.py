@@ -12,7 +12,7 @@ migration changed them, if their dependencies exist. Objects made only by a migr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
@@ -77,19 +77,12 @@ def _with_free_sequences(sources: Sources) -> Sources:
 def _relations(sources: Sources) -> Iterator[Relation]:
     relations = versions_by_label(sources, attrgetter("relation_by_label"))
     tables = {label: versions for label, versions in relations.items() if _is_table(versions)}
-    present = {label: table for label, versions in tables.items() if (table := target_table(versions)) is not None}
-    bounds = {(table.parents, table.partition_bound) for table in sources.complete.relations}
-    for label in [label for label, table in present.items() if table.partition_bound]:
-        is_renamed = (
-            tables[label].complete is None and (present[label].parents, present[label].partition_bound) in bounds
-        )
-        if is_renamed or not present.keys() >= {*present[label].parents}:
-            del present[label]
+    targets = _tables(sources, tables)
     gone = {
         (label, column.name)
         for label, table in sources.declared.relation_by_label.items()
         for column in table.columns
-        if table.is_table and (label not in present or present[label].column(column.name) is None)
+        if table.is_table and (label not in targets or targets[label].column(column.name) is None)
     }
     readers = [user for user in sources.declared.column_users if user.kind == "view"]
     unusable = {user.name for user in readers if (user.relation, user.column) in gone}
@@ -101,17 +94,28 @@ def _relations(sources: Sources) -> Iterator[Relation]:
         if label not in tables and (view := target_view(versions)) is not None
     }
     for label in labels_by_use(views, attrgetter("uses")):
-        missing = {*views[label].uses} & relations.keys() - present.keys()
+        missing = {*views[label].uses} & relations.keys() - targets.keys()
         if not (label in unusable or missing):
-            present[label] = views[label]
+            targets[label] = views[label]
         elif (migrated := _as_migrated(relations[label])) is not None:
-            present[label] = migrated
-    taken = names_of_members(table for label, table in present.items() if relations[label].declared is None)
-    for label, relation in present.items():
+            targets[label] = migrated
+    taken = names_of_members(table for label, table in targets.items() if relations[label].declared is None)
+    for label, relation in targets.items():
         uses = users_of({column for table, column in gone if table == label})
         unsuitable = [item for item in relation.attachments if uses(item) or renamed(item.definition)]
         wanted = _without(unsuitable, relation, relations[label].complete) if unsuitable else relation
         yield with_free_names(wanted, relations[label].actual, taken) if relations[label].declared else wanted
+
+
+def _tables(sources: Sources, tables: Mapping[str, Versions[Relation]]) -> dict[str, Relation]:
+    """Return the target tables by label, without partitions that migrations rename or whose parents go."""
+    targets = {label: table for label, versions in tables.items() if (table := target_table(versions)) is not None}
+    bounds = {(table.parents, table.partition_bound) for table in sources.complete.relations}
+    for label, table in [(label, table) for label, table in targets.items() if table.partition_bound]:
+        is_renamed = tables[label].complete is None and (table.parents, table.partition_bound) in bounds
+        if is_renamed or not targets.keys() >= {*table.parents}:
+            del targets[label]
+    return targets
 
 
 def _is_table(versions: Versions[Relation]) -> bool:
