@@ -17,7 +17,7 @@ from gateway.functions.execution import GRACE_SECONDS
 from gateway.functions.json_values import JsonValue
 from gateway.functions.refusals import ServerRefused
 from gateway.functions.statements import Query
-from gateway.functions.value_types import parse_rows, read_types
+from gateway.functions.value_types import oid_array, parse_rows, read_types
 from gateway.functions.values import encoder_of
 from gateway.steps import Peer, run
 from migrations_engine.queries import load_queries
@@ -157,8 +157,7 @@ def _encode(session: CallSession, types: Sequence[int], params: Sequence[JsonVal
         )
 
     def read_graph(oids: list[int]) -> Iterable[Mapping[str, Any]]:
-        literal = "{" + ",".join(map(str, oids)) + "}"
-        return parse_rows(session.ask(_QUERIES["type_graph"], [literal.encode()]))
+        return parse_rows(session.ask(_QUERIES["type_graph"], [oid_array(oids)]))
 
     known = read_types(types, read_graph)
     return [encoder_of(known[oid])(value) for oid, value in zip(types, params, strict=True)]

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import Any, Final, Protocol, TypeVar
 
-from gateway.functions.value_types import POLYMORPHIC, ValueType, parse_rows, read_types
+from gateway.functions.value_types import POLYMORPHIC, ValueType, oid_array, parse_rows, read_types
 from gateway.naming import RESERVED_PREFIX
 from migrations_engine.queries import load_queries
 
@@ -173,8 +173,7 @@ def read_routine(asker: Asker, name: str, schemas: Sequence[str]) -> Routine | N
 
 def describe(asker: Asker, candidates: Sequence[Signature]) -> list[str]:
     """Return the signatures as PostgreSQL prints them, for messages."""
-    oids = "{" + ",".join(str(one.oid) for one in candidates) + "}"
-    printed = asker.ask(_QUERIES["arguments"], [oids.encode()])
+    printed = asker.ask(_QUERIES["arguments"], [oid_array(one.oid for one in candidates)])
     return [
         f"{one.name}({arguments.decode(errors='replace')})" for one, arguments in zip(candidates, printed, strict=True)
     ]
@@ -225,8 +224,7 @@ def _routine(
     checksum = blake2b(digest_size=16)
 
     def read_graph(oids: list[int]) -> list[Mapping[str, Any]]:
-        literal = "{" + ",".join(map(str, oids)) + "}"
-        texts = sorted(asker.ask(_QUERIES["type_graph"], [literal.encode()]))
+        texts = sorted(asker.ask(_QUERIES["type_graph"], [oid_array(oids)]))
         checksum.update(b"\n".join(texts))
         return parse_rows(texts)
 

@@ -85,6 +85,11 @@ def read_types(oids: Iterable[int], read_graph: Callable[[list[int]], Iterable[T
     return {oid: _resolve(oid, rows, known) for oid in wanted}
 
 
+def oid_array(oids: Iterable[int]) -> bytes:
+    """Return oids as the text of a PostgreSQL array."""
+    return ("{" + ",".join(map(str, oids)) + "}").encode()
+
+
 def _resolve(oid: int, rows: Mapping[int, TypeRow], known: dict[int, ValueType]) -> ValueType:
     """Return the type of an oid, the same object wherever the type is used."""
     if oid not in known:

@@ -152,7 +152,7 @@ class Budget(SlotStates):
             workers = self._request_evictions(snapshot, victims)
         self._evict_all(snapshot, victims, workers)
 
-    def existing(self, *, held_only: bool = False) -> tuple[int, int]:
+    def existing(self, *, held_only: bool) -> tuple[int, int]:
         """Return the number of connections over all workers, and the number of their databases.
 
         :param held_only: without those that are lost, or being made: while the server is away, neither exist
