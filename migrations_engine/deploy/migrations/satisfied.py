@@ -12,6 +12,7 @@ from psycopg import sql
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
 from migrations_engine.source.alter_table import TypeChange, alter_table_actions, alter_type_actions, type_change
 from migrations_engine.source.names import Cursor, NamedObject, ObjectName, TableAction, created_name, dropped_names
@@ -42,8 +43,10 @@ _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT", "DROP ATTRIBUTE"
 _RENAMED_KINDS: Final = frozenset({"INDEX", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "TYPE", "DOMAIN"})
 _ROUTINES: Final = ("function", "procedure", "routine", "aggregate")
 _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"})
+#: The schema of an object, with the table or type if it is a member or index of that.
+_Owner: TypeAlias = tuple[str, str | None]
 #: What a statement creates: kind, owner and name.
-_Made: TypeAlias = tuple[str, str | None, str | None]
+_Made: TypeAlias = tuple[str, _Owner, str | None]
 _OF_COLUMNS: Final = frozenset({"ADD COLUMN", "ADD ATTRIBUTE"})
 _USING_INDEX: Final = re.compile(r"\bUSING\s+INDEX\b(?!\s+TABLESPACE\b)", re.IGNORECASE)
 
@@ -67,12 +70,13 @@ class MadeByMigrations:
 
     def _rename(self, renamed: Rename) -> None:
         """Give the object of *renamed* its later name, so that migrations may create another one with the earlier."""
-        is_member = renamed.kind == MEMBER
+        is_member, schema = renamed.kind == MEMBER, renamed.schema or DEFAULT_SCHEMA
 
-        def later(kind: str, owner: str | None, name: str | None) -> _Made:
-            is_it = name == renamed.old_name and (owner == renamed.owner if is_member else kind not in _OF_COLUMNS)
-            is_owner = not is_member and owner == renamed.old_name
-            return kind, renamed.new_name if is_owner else owner, renamed.new_name if is_it else name
+        def later(kind: str, owner: _Owner, name: str | None) -> _Made:
+            is_its = owner == (schema, renamed.owner) if is_member else owner[0] == schema and kind not in _OF_COLUMNS
+            is_owner = not is_member and owner == (schema, renamed.old_name)
+            is_it = is_its and name == renamed.old_name
+            return kind, (schema, renamed.new_name) if is_owner else owner, renamed.new_name if is_it else name
 
         self._names = {later(*made) for made in self._names}
         if not is_member and renamed.old_name in self._made:
@@ -195,11 +199,11 @@ def separate_actions(statement: SqlStatement) -> list[str]:
 def _makes(statement: SqlStatement) -> set[_Made]:
     made = created_name(statement)
     if made is not None:
-        return {(_kind(made), made.table.name if made.table else None, made.name)}
+        return {(_kind(made), made.table.address if made.table else (made.schema or DEFAULT_SCHEMA, None), made.name)}
     altered = alter_table_actions(statement) or alter_type_actions(statement)
     if altered is None or not all(action.kind in _ADDING for action in altered.actions):
         return set()
-    owner = altered.table.name
+    owner = altered.table.address
     keys: set[_Made] = {("PRIMARY KEY", owner, None) for action in altered.actions if _is_primary_key(action)}
     # PostgreSQL chooses free names, so of constraints without a name only a second primary key exists already.
     return keys | {(action.kind, owner, action.name) for action in altered.actions if action.name is not None}

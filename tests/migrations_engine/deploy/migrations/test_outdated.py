@@ -140,6 +140,11 @@ PASTS = {
         migrations="ALTER TYPE y ADD VALUE 'b'; ALTER TYPE z DROP ATTRIBUTE a; ALTER DOMAIN d SET DEFAULT 1;"
         "COMMENT ON TYPE y IS 'x'; COMMENT ON DOMAIN d IS 'x';--SELECT 1;",
     ),
+    "a table of a name that a migration has given to one of another schema": Past(
+        tables="CREATE SCHEMA s; CREATE TABLE s.t (a int, b int);",
+        migrations="CREATE SCHEMA q; CREATE TABLE q.t (a int); ALTER TABLE q.t ADD b int;"
+        "--CREATE TABLE s.t (a int); ALTER TABLE s.t ADD b int;--DROP SCHEMA q CASCADE;",
+    ),
     "a child that has left its parent": Past(
         tables="CREATE TABLE p (a int); CREATE TABLE c (a int);", migrations="ALTER TABLE c NO INHERIT p;"
     ),
