@@ -106,3 +106,8 @@ SELECT n.nspname::text, c.relname::text
 
 -- name: set_position
 SELECT setval(to_regclass(%(name)s), %(value)s, %(is_drawn)s) WHERE to_regclass(%(name)s) IS NOT NULL
+
+-- name: columns_of_rows
+-- The columns of the temporary table with the rows of a CREATE TABLE AS.
+SELECT attname FROM pg_catalog.pg_attribute
+ WHERE attrelid = 'pg_temp._stonescriptdb_gateway_rows'::regclass AND attnum > 0 ORDER BY attnum

@@ -14,6 +14,7 @@ from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.column_lists import ColumnLists
 from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
+from migrations_engine.deploy.migrations.created_as import fill_created, table_created_as
 from migrations_engine.deploy.migrations.effects_on_rows import (
     MissingRows,
     changes_rows,
@@ -156,6 +157,7 @@ class StatementRunner:
         file, statement = refusal.file, refusal.statement
         parts = separate_actions(statement)
         if not parts and self._is_satisfied(refusal):
+            self._fill_created(refusal)
             self.report_satisfied(file, statement)
         elif self._remedies.give_what_lacks(refusal):
             self._run(file, statement)
@@ -214,6 +216,17 @@ class StatementRunner:
             return False
         drop_index_of_key(self._session, refusal.statement)
         return True
+
+    def _fill_created(self, refusal: Refusal) -> None:
+        """Insert the rows of a CREATE TABLE AS into the table, which was created as it is declared."""
+        table = table_created_as(refusal.statement)
+        if table is None or table.name not in self._history.new_tables:
+            return
+        if reason := fill_created(self._session, refusal.statement, table):
+            self._session.warnings.append(
+                f"{refusal.place} has not filled {table.name}, which is declared otherwise: {reason}; put the rows "
+                "that a database needs into seeders/, or insert them in a later migration"
+            )
 
     def _is_outdated(self, refusal: Refusal) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""

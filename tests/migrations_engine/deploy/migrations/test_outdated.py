@@ -145,6 +145,17 @@ PASTS = {
         migrations="CREATE SCHEMA q; CREATE TABLE q.t (a int); ALTER TABLE q.t ADD b int;"
         "--CREATE TABLE s.t (a int); ALTER TABLE s.t ADD b int;--DROP SCHEMA q CASCADE;",
     ),
+    "a declared table is created from a query": Past(
+        tables="CREATE TABLE s (x int); CREATE TABLE t (id int, a int);",
+        migrations="INSERT INTO s VALUES (1);--CREATE TABLE IF NOT EXISTS public.s (x int);"
+        "CREATE TABLE t AS SELECT x * 2 AS a, x AS id FROM s;",
+        rows=("(1,2)",),
+    ),
+    "a declared table is created from a query with a column that has gone": Past(
+        tables="CREATE TABLE t (id int);",
+        migrations="CREATE TABLE t AS SELECT 1 AS id, 2 AS gone;--ALTER TABLE t DROP COLUMN gone;",
+        told='001.sql, line 1 has not filled t, which is declared otherwise: column "gone"',
+    ),
     "a child that has left its parent": Past(
         tables="CREATE TABLE p (a int); CREATE TABLE c (a int);", migrations="ALTER TABLE c NO INHERIT p;"
     ),
