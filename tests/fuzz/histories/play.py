@@ -258,16 +258,18 @@ class Player:
         for name, report in reports.items():
             if report is None:
                 continue
-            words = "\n".join([*report.differences, *report.warnings]).replace('"', "")
+            words = "\n".join(report.differences).replace('"', "")
             found = list(_differences(_structure(server.conninfo(name)), new))
             whole = [subject for subject, text in found if _WHOLE.match(text) and _named(subject, words)]
             faults += [
                 f"SILENT in {name}: {text}"
                 for subject, text in found
-                if not _named(subject, words) and not any(_named(table, text) for table in whole)
+                if not _named(subject, words) and not any(_is_of(table, text) for table in whole)
             ]
-            if not found and report.differences:
-                faults.append(f"FALSE WORD in {name}: {report.differences}")
+            subjects = {subject for subject, _ in found}
+            for sentence in report.differences:
+                if not any(_named(subject, sentence.replace('"', "")) for subject in subjects):
+                    faults.append(f"FALSE WORD in {name}: {sentence}")
         old, skipping = server.rows("old"), server.rows("skipping")
         for table in sorted({*old, *skipping}):
             one, two = old.get(table, Counter()), skipping.get(table, Counter())
@@ -327,6 +329,11 @@ def _subject(text: str) -> str:
         if (found := pattern.search(text)) is not None:
             return re.split(r"[(;]", found[1])[0].replace('"', "").split(".")[-1]
     return text
+
+
+def _is_of(table: str, text: str) -> bool:
+    """Return whether a statement is about a table, or about a sequence of it."""
+    return re.search(rf"(?<!\w){re.escape(table)}(_\w+_seq)?(?!\w)", text) is not None
 
 
 def _named(subject: str, words: str) -> bool:
