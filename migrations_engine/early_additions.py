@@ -1,4 +1,4 @@
-"""Adds declared objects that a database lacks before all migrations have run, for those that need them."""
+"""Adds declared objects, and applies declared changes, before all migrations have run, for those that need them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ from migrations_engine.deploy.ddl import ADDED_FOR_OTHERS
 from migrations_engine.deploy.declared import fill_new_tables, new_names, run_new_files
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
+from migrations_engine.deploy.migrations.refused_rows import ONLY_ROWS, REFUSES_ROWS, may_allow
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.seeders import reserve_numbers
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.diff import CatalogDiff, Difference, diff_catalogs, was_dropped, with_additions
-from migrations_engine.model import Catalog
+from migrations_engine.diff import (
+    CatalogDiff,
+    Difference,
+    diff_catalogs,
+    safe,
+    was_dropped,
+    with_additions,
+    with_changes,
+)
+from migrations_engine.model import Catalog, Column
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.situation import Situation
 from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name
@@ -49,9 +58,9 @@ def create_new_tables(
 
 
 class EarlyAdditions:
-    """The additions to one database before its migrations, or before one of them.
+    """The additions to one database before its migrations, and the changes before one whose rows need them.
 
-    :ivar before: the database before the migrations, with what was added for them
+    :ivar before: the database before the migrations, with what was added and changed for them
     """
 
     def __init__(
@@ -65,11 +74,16 @@ class EarlyAdditions:
         self._pending_files = FileIndex(situation.pending)
         self._tried: set[tuple[str | None, ...]] = set()
 
-    def missing(self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None) -> CatalogDiff:
-        """Return declared objects that the database lacks, without those that a pending migration renames."""
+    def missing(
+        self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None, former: Catalog | None = None
+    ) -> CatalogDiff:
+        """Return differences to what is declared, without those in objects that a pending migration renames.
+
+        :param former: what the last deploy declared; without it, nothing is known to be dropped by declaration
+        """
         actual, pending = actual or read_catalog(self._session.connection), self._situation.pending
         declared = with_earlier_values(self._situation.desired.declared, actual, pending)
-        diff, renamed = diff_catalogs(actual=actual, wanted=declared), RenamedNames(pending, actual)
+        diff, renamed = diff_catalogs(actual=actual, wanted=declared, former=former), RenamedNames(pending, actual)
 
         def is_renamed(item: Difference) -> bool:
             return renamed.seem_to_have(item.name or bare_name(item.table), is_member=item.name is not None)
@@ -98,8 +112,12 @@ class EarlyAdditions:
 
         First those that the message of PostgreSQL names, then those that *text* names, the statement with its context,
         then all: a block may look whether an object is there, and fill only one that it adds itself. Each is tried
-        once. Return whether there were any.
+        once. Rows that are refused may be allowed by another change of a declaration. Return whether there were any.
         """
+        if exc.sqlstate in REFUSES_ROWS and self._change_for(exc, text):
+            return True
+        if exc.sqlstate in ONLY_ROWS:
+            return False
         if self._functions.deploy_early():
             return True
         possible = self._possible()
@@ -113,6 +131,37 @@ class EarlyAdditions:
                 reserve_numbers(self._session, self._situation.schema.seeders, self._situation.pending)
                 return True
         return False
+
+    def _change_for(self, exc: psycopg.Error, text: str) -> bool:
+        """Apply the safe changes of this release's declarations that may allow the rows of the statement *text*.
+
+        What an earlier migration has made other than declared stays, and so does a constraint that a pending one names.
+        Each change is tried once. Return whether there were any.
+
+        :param exc: with which PostgreSQL refused the rows
+        """
+        former, declared = self._situation.former, self._situation.desired.declared
+        if former is None:
+            return False
+        is_asked = may_allow(exc, text)
+        changed = {
+            item.as_change().key[:3] for item in diff_catalogs(actual=former, wanted=declared, former=former).changes
+        }
+
+        def is_declared(item: Difference) -> bool:
+            is_free = isinstance(item.found, Column) or not self.is_mentioned(item)
+            return is_asked(item) and item.as_change().key[:3] in changed and is_free
+
+        counted = count_rows(self._session, self.missing(is_declared, former=former), expected=False)
+        allowing = tuple(item for item in map(_without_refused, counted.changes) if item.compatibility == "safe")
+        keys = {item.as_change().key for item in allowing}
+        if keys <= self._tried:
+            return False
+        self._tried |= keys
+        self._changes.run_what_works(replace(counted, changes=allowing))
+        if self.before is not None:
+            self.before = with_changes(self.before, read_catalog(self._session.connection), allowing)
+        return True
 
     def _possible(self) -> CatalogDiff:
         """Return the declared objects that a migration may need and that can be added before all have run."""
@@ -135,6 +184,15 @@ class EarlyAdditions:
         """Add *diff* to the database before the migrations, which may alter or drop it."""
         if self.before is not None:
             self.before = with_additions(self.before, read_catalog(self._session.connection), diff.changes)
+
+
+def _without_refused(item: Difference) -> Difference:
+    """Return the change of a constraint that rows refuse as its removal; it is added when the migrations have run."""
+    if item.compatibility == "safe" or item.change_type != "alter_constraint" or not item.verdict.decided_by_rows:
+        return item
+    return replace(
+        item, change_type="drop_constraint", wanted=None, to_text=None, verdict=safe("until the migrations have run")
+    )
 
 
 def _only_named(diff: CatalogDiff, text: str | None) -> CatalogDiff:

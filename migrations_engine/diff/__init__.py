@@ -1,9 +1,9 @@
 """The differences between two catalogs. Pure functions that accept every catalog."""
 
-from migrations_engine.diff.additions import was_dropped, with_additions
+from migrations_engine.diff.additions import was_dropped, with_additions, with_changes
 from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
 from migrations_engine.diff.comments import is_on, parts_without, spellings
-from migrations_engine.diff.difference import Difference, Subject, Verdict
+from migrations_engine.diff.difference import Difference, Subject, Verdict, safe
 from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.objects import change_type
 from migrations_engine.diff.printed import as_printed
@@ -31,10 +31,12 @@ __all__ = [
     "names_of_members",
     "parts_without",
     "replayable",
+    "safe",
     "spellings",
     "target_catalog",
     "was_dropped",
     "with_additions",
+    "with_changes",
     "with_new_names",
     "without_casts",
     "without_renamed_away",

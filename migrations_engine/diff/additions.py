@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from migrations_engine.diff.difference import Difference
-from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation
+from migrations_engine.model import Attachment, Catalog, Column, Constraint, Relation, Type
 
 M = TypeVar("M", Column, Constraint, Attachment)
 
@@ -37,6 +37,25 @@ def with_additions(before: Catalog, actual: Catalog, added: Collection[Differenc
     return replace(before, relations=(*map(merged, before.relations), *new), text=None)
 
 
+def with_changes(before: Catalog, actual: Catalog, changed: Collection[Difference]) -> Catalog:
+    """Return *before* with the columns, constraints and attachments that *changed* names as they are in *actual*."""
+
+    def changed_in(relation: Relation) -> Relation:
+        names = {item.name for item in changed if item.table == relation.label}
+        found = actual.relation_by_label.get(relation.label)
+        if not names or found is None:
+            return relation
+        return replace(
+            relation,
+            columns=_replaced(relation.columns, found.columns, names),
+            constraints=_replaced(relation.constraints, found.constraints, names),
+            attachments=_replaced(relation.attachments, found.attachments, names),
+        )
+
+    types = (actual.type_by_label.get(one.label, one) if _names(changed, one) else one for one in before.types)
+    return replace(before, relations=tuple(map(changed_in, before.relations)), types=tuple(types), text=None)
+
+
 def was_dropped(item: Difference, before: Catalog, complete: Catalog) -> bool:
     """Return whether migrations have dropped what *item* would add, and do not need it any more.
 
@@ -58,6 +77,16 @@ def was_dropped(item: Difference, before: Catalog, complete: Catalog) -> bool:
         return column is not None and (later is None or later.column(item.name) is None)
     members = [member.name for member in relation.constraints] + [member.name for member in relation.attachments]
     return item.name in members
+
+
+def _names(changed: Collection[Difference], one: Type) -> bool:
+    return any(item.table == one.label for item in changed)
+
+
+def _replaced(old: Sequence[M], new: Sequence[M], names: Collection[str | None]) -> tuple[M, ...]:
+    """Return *old*, with the members of *names* as they are in *new*, where they may be missing."""
+    others = [item for item in old if item.name not in names]
+    return tuple(others) + tuple(item for item in new if item.name in names)
 
 
 def _both(old: Sequence[M], new: Sequence[M], asked: Collection[str | None]) -> tuple[M, ...]:

@@ -1,0 +1,45 @@
+"""Rows of a migration that are refused because the database is not yet as the same release declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+
+from migrations_engine.diff import Difference
+from migrations_engine.source.attribution import bare_name, mentions_name
+
+_NOT_NULL_VIOLATION: Final = "23502"
+#: SQLSTATEs: a foreign key, a unique key, a check or an exclusion constraint.
+_OF_CONSTRAINTS: Final = frozenset({"23503", "23505", "23514", "23P01"})
+_KEY_CHANGES: Final = frozenset({"add_constraint", "alter_constraint", "add_index", "alter_index"})
+#: By SQLSTATE, the changes of a table or column that may allow the row: the value is too long or out of range, the
+#: column generates its values, or there is no key for ON CONFLICT. The error does not name the column.
+_ALLOWING: Final = {
+    "22001": frozenset({"alter_column_type"}),
+    "22003": frozenset({"alter_column_type"}),
+    "428C9": frozenset({"alter_column_identity", "alter_column_generated"}),
+    "42P10": _KEY_CHANGES,
+}
+#: SQLSTATEs with which PostgreSQL refuses rows that a declared change may allow.
+REFUSES_ROWS: Final = _OF_CONSTRAINTS | {_NOT_NULL_VIOLATION} | _ALLOWING.keys()
+#: Those of them for which nothing that is newly declared can help: a column without a value may get a default.
+ONLY_ROWS: Final = REFUSES_ROWS - {_NOT_NULL_VIOLATION}
+
+
+def may_allow(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
+    """Return the condition for changes that may allow the rows of the statement *text*, refused with *exc*."""
+    sqlstate, diag = exc.sqlstate or "", exc.diag
+    if sqlstate in _ALLOWING:
+        types = _ALLOWING[sqlstate]
+        return lambda item: item.change_type in types and mentions_name(text, bare_name(item.table))
+    if sqlstate == _NOT_NULL_VIOLATION:
+        return lambda item: _is_of(item, diag.table_name, diag.column_name) and item.change_type == "drop_not_null"
+    if sqlstate in _OF_CONSTRAINTS and diag.datatype_name:
+        return lambda item: bare_name(item.table) == diag.datatype_name and item.change_type.startswith("alter_")
+    return lambda item: sqlstate in _OF_CONSTRAINTS and _is_of(item, diag.table_name, diag.constraint_name)
+
+
+def _is_of(item: Difference, table: str | None, name: str | None) -> bool:
+    return bare_name(item.table) == table and item.name == name
