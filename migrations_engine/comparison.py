@@ -33,7 +33,7 @@ from migrations_engine.effects import (
     subject_of,
 )
 from migrations_engine.judgement import Judgement, summary
-from migrations_engine.model import Catalog
+from migrations_engine.model import Catalog, Constraint, Relation
 from migrations_engine.report import Change, DeployReport, RowNumbers, SchemaValidation
 from migrations_engine.situation import Situation
 from migrations_engine.source.dependency_order import order_types
@@ -149,10 +149,24 @@ class Comparison:
             self._judgement.add([item.as_change() for item in basics])
             diff = self._difference()
         diff = self._counted(diff)
+        if self._fill_referenced(diff):
+            diff = self._counted(self._difference())
         self._judgement.judge(diff)
         self._add(diff)
         if diff:
             self.restore()
+
+    def _fill_referenced(self, diff: CatalogDiff) -> bool:
+        """Create and fill the new tables of *diff* whose seeders have rows that its foreign keys need, if any."""
+        keys = [item.wanted for item in diff.changes if item.compatibility != "safe"]
+        needed = {(key.foreign_schema, key.foreign_table) for key in keys if isinstance(key, Constraint)}
+        tables = [item for item in diff.changes if item.change_type == "add_table" and _address(item) in needed]
+        if not tables:
+            return False
+        self._add(replace(diff, changes=tuple(tables)))
+        self._judgement.add([item.as_change() for item in tables])
+        self.early.seed({item.table for item in tables})
+        return True
 
     def drop_dependants(self, oid: int, identity: str) -> bool:
         """Drop the dependants of a routine, to be restored later, and return whether there were any.
@@ -234,3 +248,7 @@ class Comparison:
         with advice_on_default_partitions(self._session, due):
             self._changes.run(due, may_leave=bool(self._judgement.accepted))
         fill_new_tables(self._session, others, new_names(diff))
+
+
+def _address(item: Difference) -> tuple[str, str] | None:
+    return item.wanted.address if isinstance(item.wanted, Relation) else None

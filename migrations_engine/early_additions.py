@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -15,9 +16,10 @@ from migrations_engine.deploy.ddl import ADDED_FOR_OTHERS
 from migrations_engine.deploy.declared import fill_new_tables, new_names, run_new_files
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
+from migrations_engine.deploy.migrations.effects_on_rows import may_write_to
 from migrations_engine.deploy.migrations.refused_rows import ONLY_ROWS, REFUSES_ROWS, may_allow
 from migrations_engine.deploy.partitions import advice_on_default_partitions
-from migrations_engine.deploy.seeders import reserve_numbers
+from migrations_engine.deploy.seeders import Seeders, reserve_numbers
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import (
     CatalogDiff,
@@ -28,11 +30,14 @@ from migrations_engine.diff import (
     with_additions,
     with_changes,
 )
+from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog, Column
+from migrations_engine.report import SeederResult
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.situation import Situation
 from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name
 from migrations_engine.source.dependency_order import order_tables
+from migrations_engine.source.script import statements_of
 
 #: Additions that all others may need.
 BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_value"}) | ADDED_FOR_OTHERS
@@ -61,6 +66,7 @@ class EarlyAdditions:
     """The additions to one database before its migrations, and the changes before one whose rows need them.
 
     :ivar before: the database before the migrations, with what was added and changed for them
+    :ivar seeded: the rows of new tables that were inserted before the migrations had run
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class EarlyAdditions:
         self._situation = situation
         self._pending_files = FileIndex(situation.pending)
         self._tried: set[tuple[str | None, ...]] = set()
+        self.seeded: tuple[SeederResult, ...] = ()
 
     def missing(
         self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None, former: Catalog | None = None
@@ -129,8 +136,25 @@ class EarlyAdditions:
                 self._add(diff, named_in)
                 self._note(diff)
                 reserve_numbers(self._session, self._situation.schema.seeders, self._situation.pending)
+                self.seed({item.table for item in diff.changes if item.change_type == "add_table"})
                 return True
         return False
+
+    def seed(self, tables: Collection[str]) -> None:
+        """Fill new tables by their seeders, for migrations and foreign keys that refer to their rows.
+
+        A table whose rows a pending migration writes is left to the end of the deploy, as in a new database. So is one
+        whose seeder PostgreSQL refuses yet.
+
+        :param tables: their labels
+        """
+        pending = tuple(statements_of(self._situation.pending))
+        free = {one for one in tables if not any(may_write_to(statement, bare_name(one)) for statement in pending)}
+        if not free:
+            return
+        seeders = Seeders(self._session, self._situation.schema.seeders)
+        with suppress(psycopg.Error, MigrationFailed), self._session.savepoint():
+            self.seeded += seeders.seed(first_deploy=False, made=free, only_made=True)
 
     def _change_for(self, exc: psycopg.Error, text: str) -> bool:
         """Apply the safe changes of this release's declarations that may allow the rows of the statement *text*.

@@ -26,7 +26,7 @@ from migrations_engine.deploy.migrations import (
     runs_outside_transaction,
 )
 from migrations_engine.deploy.numbers import move_sequences_of_files
-from migrations_engine.deploy.seeders import Seeders, reserve_numbers
+from migrations_engine.deploy.seeders import Seeders, reserve_numbers, with_earlier
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy_context import DeployContext
 from migrations_engine.deploy_record import (
@@ -273,11 +273,13 @@ class WholeDeploy:
     def _seed(self, comparison: Comparison) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
         """Fill empty tables on register; on migrate, fill new tables and check that all rows exist."""
         seeders = Seeders(self._session, self._schema.seeders)
-        new = table_labels(comparison.desired.declared) - table_labels(self._before)
+        earlier = comparison.early.seeded
+        filled = {result.table for result in earlier}
+        new = table_labels(comparison.desired.declared) - table_labels(self._before) - filled
         is_new = self._context.is_new
         made = None if is_new else new
         add, first = self._options.add_seeds, self._context.state.schema_checksum is None
         if self._options.purpose == "register":
-            return seeders.seed(first_deploy=first, made=made, add_missing=add), ()
+            return with_earlier(earlier, seeders.seed(first_deploy=first, made=made, add_missing=add)), ()
         seeded = seeders.seed(first_deploy=is_new, made=made, only_made=True, add_missing=add)
-        return seeded, seeders.validate()
+        return with_earlier(earlier, seeded), seeders.validate()

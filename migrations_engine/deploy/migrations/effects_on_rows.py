@@ -7,7 +7,7 @@ from typing import Final
 
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.source.attribution import mentions_name
-from migrations_engine.source.names import insert_target
+from migrations_engine.source.names import Cursor, insert_target
 from migrations_engine.source.statements import SqlStatement
 
 _NO_SUCH_TABLE: Final = "42P01"
@@ -37,6 +37,20 @@ def may_draw(statement: SqlStatement) -> bool:
 def changes_rows(statement: SqlStatement) -> bool:
     """Return whether *statement* changes rows that there are."""
     return not _CHANGES_ROWS.isdisjoint(statement.words[:1])
+
+
+def may_write_to(statement: SqlStatement, table: str) -> bool:
+    """Return whether *statement* may add, change or delete rows of the table of this name."""
+    target = insert_target(statement)
+    if target is not None:
+        return target.table.name == table
+    if changes_rows(statement):
+        cursor = Cursor(statement.text)
+        cursor.accept("update") or cursor.accept("delete", "from")
+        cursor.accept("only")
+        changed = cursor.name()
+        return changed is None or changed.name == table
+    return _WITHOUT_ROWS.isdisjoint(statement.words[:1]) and mentions_name(statement.text, table)
 
 
 class MissingRows:

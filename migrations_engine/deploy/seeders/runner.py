@@ -252,6 +252,13 @@ def _by_table(pairs: Iterable[tuple[SeededTable, Insert]]) -> dict[object, tuple
     return groups
 
 
+def with_earlier(earlier: Sequence[SeederResult], results: Sequence[SeederResult]) -> tuple[SeederResult, ...]:
+    """Return the sum of both, where the rows of *earlier* may have been left out later."""
+    inserted = {result.table: result.inserted for result in earlier}
+    left_out = (replace(one, skipped=max(0, one.skipped - inserted.get(one.table, 0))) for one in results)
+    return _summed([earlier, tuple(left_out)])
+
+
 def _summed(results: Iterable[Sequence[SeederResult]]) -> tuple[SeederResult, ...]:
     totals: dict[str, SeederResult] = {}
     for result in (r for group in results for r in group):

@@ -121,3 +121,33 @@ def test_rows_that_the_new_check_does_not_allow_are_refused(tenant: Tenant) -> N
         tenant.migrate(files(t(", CHECK (a IN ('X', 'Y'))"), "UPDATE t SET a = 'X' WHERE a = 'x';"))
     assert tenant.catalog() == before
     assert tenant.rows("SELECT a FROM t ORDER BY a") == [("x",), ("y",)]
+
+
+KINDS_TABLE = "CREATE TABLE kinds (id int PRIMARY KEY, n text);"
+SEEDER = {"seeders": "INSERT INTO kinds VALUES (1, 'one'), (2, 'two');"}
+TO_SEEDED = {
+    "a default of a new column": (KINDS_TABLE + t(", k int NOT NULL DEFAULT 2 REFERENCES kinds"), []),
+    "a migration sets it": (KINDS_TABLE + t(", k int REFERENCES kinds"), ["UPDATE t SET k = 2;"]),
+    "a migration looks it up": (
+        KINDS_TABLE + t(", k int NOT NULL REFERENCES kinds"),
+        ["UPDATE t SET k = (SELECT id FROM kinds WHERE n = 'two');"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TO_SEEDED)
+def test_rows_refer_to_those_of_the_seeder_of_a_new_table(tenant: Tenant, case: str) -> None:
+    tables, migrations = TO_SEEDED[case]
+    tenant.register(files(t("")))
+    tenant.execute("INSERT INTO t (a) VALUES ('x')")
+    report = tenant.migrate(files(tables, *migrations, **SEEDER))
+    assert [(result.table, result.inserted, result.skipped) for result in report.seeders] == [("kinds", 2, 0)]
+    assert tenant.rows("SELECT k FROM t") == [(2,)]
+
+
+def test_a_migration_that_writes_to_a_new_table_comes_before_its_seeder(tenant: Tenant) -> None:
+    tenant.register(files(t("")))
+    tenant.execute("INSERT INTO t (a) VALUES ('x')")
+    writes = "UPDATE kinds SET n = upper(n); INSERT INTO kinds VALUES (2, 'of a migration');"
+    tenant.migrate(files(t(", k int") + KINDS_TABLE, writes, **SEEDER))
+    assert tenant.rows("SELECT n FROM kinds ORDER BY id") == [("one",), ("of a migration",)]
