@@ -184,7 +184,8 @@ class EarlyAdditions:
         self._tried |= keys
         self._changes.run_what_works(replace(counted, changes=allowing))
         if self.before is not None:
-            self.before = with_changes(self.before, read_catalog(self._session.connection), allowing)
+            actual = read_catalog(self._session.connection)
+            self.before = with_additions(with_changes(self.before, actual, allowing), actual, allowing)
         return True
 
     def _possible(self) -> CatalogDiff:

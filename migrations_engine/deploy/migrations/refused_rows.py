@@ -8,11 +8,13 @@ from typing import Final
 import psycopg
 
 from migrations_engine.diff import Difference
+from migrations_engine.model import Relation
 from migrations_engine.source.attribution import bare_name, mentions_name
 
 _NOT_NULL_VIOLATION: Final = "23502"
+_CHECK_VIOLATION: Final = "23514"
 #: SQLSTATEs: a foreign key, a unique key, a check or an exclusion constraint.
-_OF_CONSTRAINTS: Final = frozenset({"23503", "23505", "23514", "23P01"})
+_OF_CONSTRAINTS: Final = frozenset({"23503", "23505", _CHECK_VIOLATION, "23P01"})
 _KEY_CHANGES: Final = frozenset({"add_constraint", "alter_constraint", "add_index", "alter_index"})
 #: By SQLSTATE, the changes of a table or column that may allow the row: the value is too long or out of range, the
 #: column generates its values, or there is no key for ON CONFLICT. The error does not name the column.
@@ -36,9 +38,15 @@ def may_allow(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
         return lambda item: item.change_type in types and mentions_name(text, bare_name(item.table))
     if sqlstate == _NOT_NULL_VIOLATION:
         return lambda item: _is_of(item, diag.table_name, diag.column_name) and item.change_type == "drop_not_null"
+    if sqlstate == _CHECK_VIOLATION and not diag.constraint_name:  # no partition is for the row
+        return lambda item: _is_partition_of(item, diag.table_name)
     if sqlstate in _OF_CONSTRAINTS and diag.datatype_name:
         return lambda item: bare_name(item.table) == diag.datatype_name and item.change_type.startswith("alter_")
     return lambda item: sqlstate in _OF_CONSTRAINTS and _is_of(item, diag.table_name, diag.constraint_name)
+
+
+def _is_partition_of(item: Difference, table: str | None) -> bool:
+    return isinstance(item.wanted, Relation) and table in [bare_name(parent) for parent in item.wanted.parents]
 
 
 def _is_of(item: Difference, table: str | None, name: str | None) -> bool:

@@ -34,6 +34,7 @@ def t(columns: str) -> str:
 
 
 P = "CREATE TABLE p (id int PRIMARY KEY);"
+PARTED = "CREATE TABLE q (a int) PARTITION BY LIST (a); CREATE TABLE q1 PARTITION OF q FOR VALUES IN (1);"
 KINDS = ", CHECK (a IN ('x', 'y'))"
 ADD_Z = "INSERT INTO t (a) VALUES ('z');"
 ALLOWED = {
@@ -79,6 +80,11 @@ ALLOWED = {
     ),
     "a key is new that a conflict needs": Allowed(
         before=t(""), after=t(", UNIQUE (a)"), migration="INSERT INTO t (a) VALUES ('x') ON CONFLICT (a) DO NOTHING;"
+    ),
+    "a partition is new": Allowed(
+        before=t("") + PARTED,
+        after=t("") + PARTED + "CREATE TABLE q2 PARTITION OF q FOR VALUES IN (2);",
+        migration="INSERT INTO q VALUES (2);",
     ),
     "outside a transaction": Allowed(
         before=t(KINDS), after=t(", CHECK (a <> '')"), migration=f"-- gateway: no-transaction\n{ADD_Z}"
