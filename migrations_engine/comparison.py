@@ -92,9 +92,9 @@ class Comparison:
         """
         schema, before = self._situation.schema, self._situation.before
         install_extensions(self._session, (*schema.types, *schema.tables), self._situation.installed)
-        diff = self.early.missing(self._is_lasting_type, actual=before)
+        diff = self.early.differences(self._is_lasting_type, actual=before)
         if diff and run_new_files(self._session, order_types(schema.types), new_names(diff)):
-            diff = self.early.missing(self._is_lasting_type)
+            diff = self.early.differences(self._is_lasting_type)
         self._changes.run_what_works(diff)
         self.types_altered = len(self.add_enum_values())
         self._expect_migrations()
@@ -105,7 +105,7 @@ class Comparison:
 
     def add_enum_values(self) -> tuple[tuple[str, str], ...]:
         """Add the missing values of enums, and return them, each with the label of its type."""
-        diff = self.early.missing(lambda item: item.change_type == "add_enum_value", actual=self._situation.before)
+        diff = self.early.differences(lambda item: item.change_type == "add_enum_value", actual=self._situation.before)
         self._changes.run(diff)
         return tuple((item.table, item.name or "") for item in diff.changes)
 

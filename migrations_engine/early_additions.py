@@ -81,7 +81,7 @@ class EarlyAdditions:
         self._tried: set[tuple[str | None, ...]] = set()
         self.seeded: tuple[SeederResult, ...] = ()
 
-    def missing(
+    def differences(
         self, is_asked: Callable[[Difference], bool], *, actual: Catalog | None = None, former: Catalog | None = None
     ) -> CatalogDiff:
         """Return differences to what is declared, without those in objects that a pending migration renames.
@@ -176,7 +176,7 @@ class EarlyAdditions:
             is_free = isinstance(item.found, Column) or not self.is_mentioned(item)
             return is_asked(item) and item.as_change().key[:3] in changed and is_free
 
-        counted = count_rows(self._session, self.missing(is_declared, former=former), expected=False)
+        counted = count_rows(self._session, self.differences(is_declared, former=former), expected=False)
         allowing = tuple(item for item in map(_without_refused, counted.changes) if item.compatibility == "safe")
         keys = {item.as_change().key for item in allowing}
         if keys <= self._tried:
@@ -196,7 +196,7 @@ class EarlyAdditions:
             is_early = item.change_type in _EARLY or item.gives_value
             return is_early and not was_dropped(item, before, situation.desired.complete)
 
-        diff = count_rows(self._session, self.missing(may_be_needed), expected=False)
+        diff = count_rows(self._session, self.differences(may_be_needed), expected=False)
         possible = (item.to_be_filled() if self.is_mentioned(item) else item for item in diff.changes)
         return replace(diff, changes=tuple(item for item in possible if item.compatibility == "safe"))
 
