@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -25,17 +26,11 @@ from tests.support.running_gateway import Gateway, make_archive, running_gateway
 
 
 @pytest.fixture(scope="session")
-def gateway_role(superuser_url: str) -> Iterator[str]:
+def gateway_role(superuser_url: str) -> str:
     name = f"gateway_{RUN}"
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         create_gateway_role(superuser, name)
-        yield name
-        owned = superuser.execute(
-            "SELECT datname FROM pg_database JOIN pg_roles AS r ON r.oid = datdba"
-            " WHERE r.rolname = %s OR r.rolname = ANY (%s)", [name, [ROLE(MINE), ROLE(VICTIM)]]
-        )  # fmt: skip
-        for (database,) in owned.fetchall():
-            superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+    return name
 
 
 @pytest.fixture(scope="session")
@@ -44,16 +39,25 @@ def url(postgres_url: str, gateway_role: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def walled(url: str, tmp_path_factory) -> Iterator[Gateway]:
+def folder(tmp_path_factory) -> Path:
+    """The folder of the gateway, with the secret for the passwords of the roles, which stay."""
+    return tmp_path_factory.mktemp("walled")
+
+
+@pytest.fixture(scope="module")
+def walled(url: str, superuser_url: str, folder: Path) -> Iterator[Gateway]:
+    """A gateway of which no database is left: ``platform-roles --new-passwords`` concerns all platforms."""
     settings = {f"API_KEY_{platform}": "key-" + platform for platform in (MINE, VICTIM)}
-    with running_gateway(
-        url, tmp_path_factory.mktemp("walled"), PLATFORM_ROLES="on", QUERY_WRITE_KEYS=MINE, **settings
-    ) as gateway:
+    with running_gateway(url, folder, PLATFORM_ROLES="on", QUERY_WRITE_KEYS=MINE, **settings) as gateway:
         for platform in (VICTIM, MINE):
             form = {"platform": platform, "schema": make_archive(SCHEMA)}
             answer = gateway.post_form("/register", form, key(platform))
             assert answer.status == 200, answer.json
         yield gateway
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        owned = "SELECT datname FROM pg_database WHERE datdba::regrole::text = ANY (%s)"
+        for (database,) in superuser.execute(owned, [[ROLE(MINE), ROLE(VICTIM)]]).fetchall():
+            superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
 @pytest.fixture

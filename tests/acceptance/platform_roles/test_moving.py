@@ -12,33 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.platform_roles.walls import (
-    MINE,
-    MY_DATABASE,
-    PASSWORD,
     ROLE,
     RUN,
     SCHEMA,
     conninfo_url,
-    create_gateway_role,
 )
 from tests.support.running_gateway import Gateway, make_archive, running_gateway
-
-
-@pytest.fixture(scope="module")
-def gateway_role(superuser_url: str) -> str:
-    """A role of its own: ``--new-passwords`` concerns every platform of a role."""
-    name = f"moving_gateway_{RUN}"
-    with psycopg.connect(superuser_url, autocommit=True) as superuser:
-        create_gateway_role(superuser, name)
-    return name
-
-
-@pytest.fixture(scope="module")
-def url(postgres_url: str, gateway_role: str) -> str:
-    return make_conninfo(postgres_url, user=gateway_role, password=PASSWORD)
 
 
 @pytest.fixture
@@ -87,7 +68,6 @@ def test_existing_databases_are_moved_over_while_they_are_served(
     assert superuser.execute(owners, [f"older\\_{RUN}%"]).fetchall() == [
         (f"older_{RUN}_main", ROLE(platform)), (f"older_{RUN}_t1", ROLE(platform)),
     ]  # fmt: skip
-    assert superuser.execute(owners, [MY_DATABASE]).fetchall() in ([], [(MY_DATABASE, ROLE(MINE))])
     assert old.call(platform, "count_secrets").json["rows"] == [{"count_secrets": 1}]
 
     walled = start(url, PLATFORM_ROLES="on")
