@@ -44,9 +44,18 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("walled")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def dropped_databases(superuser_url: str, gateway_role: str) -> Iterator[None]:
+    """Drop the databases in the end: no other role may evict the templates, and all platforms get new passwords."""
+    yield
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        owned = "SELECT datname FROM pg_database WHERE datdba::regrole::text = ANY (%s)"
+        for (database,) in superuser.execute(owned, [[gateway_role, ROLE(MINE), ROLE(VICTIM)]]).fetchall():
+            superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
 @pytest.fixture(scope="module")
-def walled(url: str, superuser_url: str, folder: Path) -> Iterator[Gateway]:
-    """A gateway of which no database is left: ``platform-roles --new-passwords`` concerns all platforms."""
+def walled(url: str, folder: Path, dropped_databases: None) -> Iterator[Gateway]:
     settings = {f"API_KEY_{platform}": "key-" + platform for platform in (MINE, VICTIM)}
     with running_gateway(url, folder, PLATFORM_ROLES="on", QUERY_WRITE_KEYS=MINE, **settings) as gateway:
         for platform in (VICTIM, MINE):
@@ -54,10 +63,6 @@ def walled(url: str, superuser_url: str, folder: Path) -> Iterator[Gateway]:
             answer = gateway.post_form("/register", form, key(platform))
             assert answer.status == 200, answer.json
         yield gateway
-    with psycopg.connect(superuser_url, autocommit=True) as superuser:
-        owned = "SELECT datname FROM pg_database WHERE datdba::regrole::text = ANY (%s)"
-        for (database,) in superuser.execute(owned, [[ROLE(MINE), ROLE(VICTIM)]]).fetchall():
-            superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
 @pytest.fixture
