@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 import psycopg
@@ -164,19 +165,17 @@ class EarlyAdditions:
 
         :param exc: with which PostgreSQL refused the rows
         """
-        former, declared = self._situation.former, self._situation.desired.declared
-        if former is None:
-            return False
         is_asked = may_allow(exc, text)
-        changed = {
-            item.as_change().key[:3] for item in diff_catalogs(actual=former, wanted=declared, former=former).changes
-        }
+        asked = {_subject(item) for item in self._declared_changes if is_asked(item)}
+        if not asked:
+            return False
 
         def is_declared(item: Difference) -> bool:
             is_free = isinstance(item.found, Column) or not self.is_mentioned(item)
-            return is_asked(item) and item.as_change().key[:3] in changed and is_free
+            return _subject(item) in asked and is_free
 
-        counted = count_rows(self._session, self.differences(is_declared, former=former), expected=False)
+        diff = self.differences(is_declared, former=self._situation.former)
+        counted = count_rows(self._session, diff, expected=False)
         allowing = tuple(item for item in map(_without_refused, counted.changes) if item.compatibility == "safe")
         keys = {item.as_change().key for item in allowing}
         if keys <= self._tried:
@@ -187,6 +186,14 @@ class EarlyAdditions:
             actual = read_catalog(self._session.connection)
             self.before = with_additions(with_changes(self.before, actual, allowing), actual, allowing)
         return True
+
+    @cached_property
+    def _declared_changes(self) -> tuple[Difference, ...]:
+        """The changes from the last declaration to this one; none if the last one is unknown."""
+        former = self._situation.former
+        if former is None:
+            return ()
+        return diff_catalogs(actual=former, wanted=self._situation.desired.declared, former=former).changes
 
     def _possible(self) -> CatalogDiff:
         """Return the declared objects that a migration may need and that can be added before all have run."""
@@ -209,6 +216,10 @@ class EarlyAdditions:
         """Add *diff* to the database before the migrations, which may alter or drop it."""
         if self.before is not None:
             self.before = with_additions(self.before, read_catalog(self._session.connection), diff.changes)
+
+
+def _subject(item: Difference) -> tuple[str, str, str | None]:
+    return item.change_type, item.table, item.name
 
 
 def _without_refused(item: Difference) -> Difference:
