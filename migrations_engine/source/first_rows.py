@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import Schema
+from migrations_engine.source.created_as import table_created_as
 from migrations_engine.source.lexer import content_of, name_of, occurs, pieces
 from migrations_engine.source.names import insert_target
 from migrations_engine.source.script import statements_of
@@ -75,9 +76,7 @@ def first_rows(schema: Schema) -> FirstRows:
 
 
 def _changes_rows(statement: SqlStatement) -> bool:
-    words = statement.words
-    copies = words[:1] == ("CREATE",) and "TABLE" in words and "AS" in words
-    return copies or not _CHANGES_ROWS.isdisjoint(words[:1])
+    return table_created_as(statement) is not None or not _CHANGES_ROWS.isdisjoint(statement.words[:1])
 
 
 class _Values(NamedTuple):

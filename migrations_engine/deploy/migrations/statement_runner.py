@@ -14,7 +14,7 @@ from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.column_lists import ColumnLists
 from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
-from migrations_engine.deploy.migrations.created_as import fill_created, table_created_as
+from migrations_engine.deploy.migrations.created_as import fill_created
 from migrations_engine.deploy.migrations.effects_on_rows import (
     MissingRows,
     changes_rows,
@@ -37,6 +37,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.created_as import table_created_as
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 

@@ -47,6 +47,7 @@ def test_expressions_that_depend_on_the_time_are_found_in_text(text, expected) -
         ("CREATE TABLE t (at timestamptz DEFAULT now());", False),
         ("CREATE TABLE t (at timestamptz DEFAULT now()); INSERT INTO t VALUES ('2020-01-01');", False),
         ("CREATE TABLE u AS SELECT now() AS at;", True),
+        ("CREATE TABLE u (a int GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now());", False),
     ],
 )
 def test_a_migration_that_writes_rows_is_found_by_its_statements(text, expected) -> None:
