@@ -22,6 +22,7 @@ from gateway.functions.refusals import ConnectionBroken, ServerRefused, too_larg
 from gateway.steps import ELSEWHERE, Event, Peer, Steps
 
 CANCEL_SECONDS: Final = 5.0  #: for the end of a cancelled statement
+CANCEL_AGAIN_SECONDS: Final = 0.5  #: without an answer; the server ignores a cancel that arrives before the statement
 KEPT_BYTES: Final = 2**20  #: of a message; libpq keeps the memory of the longest one until the connection is closed
 _MAX_BYTES: Final = 2**30  #: of a message, as PostgreSQL has it
 _INT: Final = Struct("i")
@@ -133,6 +134,7 @@ class Conversation:
     def __init__(self, connection: ServerConnection) -> None:
         self.wait = ServerWait(connection.pgconn.socket)
         self.gone = self.cancelled = self.outgrown = False
+        self._given_up = 0.0  # when the server has not answered a cancel, on the clock of the wait
         self._connection = weakref.ref(connection)
 
     def begin(self, *, seconds: float, for_client: bool, drained: bool = False) -> None:
@@ -152,7 +154,10 @@ class Conversation:
         :raises ConnectionBroken: the server has not answered in time
         """
         if event is Event.LATE:
-            raise ConnectionBroken("the server did not answer in time", sent=True)
+            if not self.cancelled or monotonic() >= self._given_up:
+                raise ConnectionBroken("the server did not answer in time", sent=True)
+            yield from self._send_cancel()
+            return
         self.gone = True
         if self.wait.sending:  # the server reads the rest first
             self.wait.for_client = False
@@ -165,6 +170,10 @@ class Conversation:
         :raises ConnectionBroken: it could not be cancelled
         """
         self.cancelled = True
+        self._given_up = monotonic() + CANCEL_SECONDS
+        yield from self._send_cancel()
+
+    def _send_cancel(self) -> Steps[None]:
         yield ELSEWHERE
         connection = self._connection()
         assert connection is not None  # it is leased to the caller of these steps
@@ -172,7 +181,8 @@ class Conversation:
             connection.cancel_safe(timeout=CANCEL_SECONDS)
         except psycopg.Error as exc:
             raise ConnectionBroken(f"the statement could not be cancelled: {exc}", sent=True) from exc
-        self.wait.deadline, self.wait.for_client = monotonic() + CANCEL_SECONDS, False
+        self.wait.deadline = min(monotonic() + CANCEL_AGAIN_SECONDS, self._given_up)
+        self.wait.for_client = False
 
     def lost(self, reason: str, *, sent: bool) -> ConnectionBroken:
         """Make libpq notice that the server has closed the connection, and return the error for that."""

@@ -200,6 +200,22 @@ def test_a_call_whose_client_disconnects_is_cancelled(ready, owner, client, go: 
     assert ready.backend == backend
 
 
+def test_a_cancel_that_arrives_before_the_statement_has_begun_is_sent_again(ready, client, monkeypatch):
+    """A busy server may read the call later than the cancel, which it then ignores."""
+    monkeypatch.setattr("gateway.functions.protocol.CANCEL_SECONDS", STATEMENT_TIMEOUT_MS / 1000 - 0.5)
+    ours, theirs = client
+    for _ in range(3):  # from then on, a call is all that is sent
+        assert ready.value("nap", [0]) == 1
+    backend = ready.backend
+    theirs.close()
+    os.kill(backend, signal.SIGSTOP)
+    threading.Timer(0.2, os.kill, (backend, signal.SIGCONT)).start()
+    with pytest.raises(ClientGone):
+        ready.answer("nap", [3000], peer=ClientPeer(ours))
+    assert ready.value("nap", [0]) == 1
+    assert ready.backend == backend
+
+
 def test_a_client_that_has_disconnected_is_not_waited_for(ready, client):
     ours, theirs = client
     theirs.close()
