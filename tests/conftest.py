@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +25,12 @@ _numbers = itertools.count()
 
 #: Fixtures that start a PostgreSQL, or are for tests that do so themselves.
 SERVERS = {"server_urls", "public_path", "own_server", "server_folder", "postgres_server", "deploys"}
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start be interrupted, also if the shell runs the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
