@@ -2,8 +2,10 @@
 
 Run ``python -m benchmarks.bench_fleet [--databases N] [--postgres-version 16|18]``. Everything runs eight
 at a time. An unchanged deploy is compared with connecting to each database and reading its mark, which shows whether a
-catalog has changed; a migration with the same statement through ``psql``, a process for each database; the status with
-an unchanged deploy. CPU time, of the client or gateway and of PostgreSQL, depends less on other load than wall time.
+catalog has changed; the status with an unchanged deploy; a migration with the same statement through ``psql``, a
+process for each database. So is the least that a gateway has to do for a migration: the lock of the database, the
+statement and its records, with nothing proved. CPU time, of the client or gateway and of PostgreSQL, depends less on
+other load than wall time.
 """
 
 from __future__ import annotations
@@ -26,6 +28,13 @@ from migrations_engine.catalog import READ_MARK
 from tests.support.running_gateway import Gateway, make_archive, running_gateway
 
 AT_ONCE = 8
+
+RECORDED = """
+    SELECT pg_advisory_xact_lock(1);
+    ALTER TABLE t00 ADD COLUMN recorded text;
+    INSERT INTO _stonescriptdb_gateway_migrations (migration_file, checksum) VALUES ('recorded.sql', md5('recorded'));
+    INSERT INTO _stonescriptdb_gateway_changelog (change_type, object_name) VALUES ('migration', 'recorded.sql');
+"""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -111,6 +120,9 @@ class Fleet:
     def run_psql(self) -> None:
         self._in_all(self._run_psql)
 
+    def run_recorded(self) -> None:
+        self._in_all(self._run_recorded)
+
     def _in_all(self, act: Callable[[str], object]) -> None:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(act, self._names))
@@ -124,6 +136,10 @@ class Fleet:
         command = [self._psql, "-q1d", make_conninfo(self._url, dbname=name), "-c", statement]
         subprocess.run(command, check=True)
 
+    def _run_recorded(self, name: str) -> None:
+        with psycopg.connect(make_conninfo(self._url, dbname=name)) as connection:
+            connection.execute(RECORDED)
+
 
 def run(fleet: Fleet) -> None:
     fleet.migrate()
@@ -131,12 +147,13 @@ def run(fleet: Fleet) -> None:
     marks, nothing, status = fleet.cost(fleet.read_marks), fleet.cost(fleet.migrate), fleet.cost(fleet.status)
     fleet.store(1)
     migration = fleet.cost(fleet.migrate)
-    by_psql = fleet.cost(fleet.run_psql)
+    by_psql, recorded = fleet.cost(fleet.run_psql), fleet.cost(fleet.run_recorded)
     print(f"{'':30}{'clock':>9}{'client':>12}{'PostgreSQL':>12}   ratio of the clock, of the processors")
     print(f"{'connect and ask for the mark':30}{marks}")
     print(f"{'nothing to do':30}{nothing.compared(marks)}   of that")
     print(f"{'status':30}{status.compared(nothing)}   of nothing to do")
     print(f"{'one statement through psql':30}{by_psql}")
+    print(f"{'the same with its records':30}{recorded.compared(by_psql)}   of psql")
     print(f"{'one migration':30}{migration.compared(by_psql)}   of psql")
 
 

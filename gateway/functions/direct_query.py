@@ -180,7 +180,8 @@ def _failed(refused: ServerRefused, query: DirectQuery) -> QueryFailed:
 
 def only_reads(cause: str | None = None) -> QueryFailed:
     """Return the error for a statement that would write, sent with a key that may not."""
-    return QueryFailed("this API key may only read", cause=cause, sqlstate=_NO_PRIVILEGE)
+    message = "this API key may only read; QUERY_WRITE_KEYS has the platforms whose keys may write"
+    return QueryFailed(message, cause=cause, sqlstate=_NO_PRIVILEGE)
 
 
 def _infer_types(session: CallSession, statement: Query, query: DirectQuery) -> tuple[int, ...]:
