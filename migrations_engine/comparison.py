@@ -120,12 +120,14 @@ class Comparison:
         self._judgement.refuse(replace(diff, changes=left).validation())
 
     def list_migrations(self, before: Catalog, actual: Catalog) -> None:
-        """Add the effects of the migrations to the validation.
+        """Add the effects of the migrations to the validation, and renew the stored results of what they have changed.
 
         :param before: the database before them, with the present names of its objects
+        :raises MigrationFailed: a unique index would have a key twice
         """
         self._effects = tuple(effects(before, actual, self._situation.pending))
         self._judgement.add(effect.change(self._expected) for effect in self._effects)
+        self._changes.renew_stored_results([effect.difference for effect in self._effects])
 
     def rename(self, with_new_names: Callable[[Catalog], Catalog]) -> None:
         """Give earlier states the names that the migrations have given to their objects."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +13,7 @@ from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import NAME_TAKEN, UNDEFINED
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.stored_results import CHANGED_IN_PLACE, computed_by, renew_stored_results
-from migrations_engine.diff import CatalogDiff
+from migrations_engine.diff import CatalogDiff, Difference
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DatabaseObject
 from migrations_engine.report import Change
@@ -79,6 +79,15 @@ class ChangeRunner:
             else:
                 raise exc
 
+    def renew_stored_results(self, changes: Sequence[Difference]) -> None:
+        """Renew the stored results of the objects that *changes* have changed in place, before columns and constraints.
+
+        :raises MigrationFailed: a unique index would have a key twice
+        """
+        changed = [item.found for item in changes if item.wanted is not None]
+        objects = [found for found in changed if isinstance(found, DatabaseObject) and found.kind in CHANGED_IN_PLACE]
+        renew_stored_results(self._session, objects=objects, computed={*computed_by(changes)})
+
     def leave_undone(self, change: Change, what: str) -> None:
         """Add *change* to those that are left, with a warning."""
         if not without([change], [known.key for known in self.undone]):
@@ -100,14 +109,8 @@ class ChangeRunner:
                 refused += lacking
                 break
             waiting = [alteration for alteration, _ in lacking]
-        self._renew_stored_results(diff)
+        self.renew_stored_results(diff.changes)
         return refused
-
-    def _renew_stored_results(self, diff: CatalogDiff) -> None:
-        """Renew the stored results of the objects that *diff* has changed in place, before columns and constraints."""
-        changed = [item.found for item in diff.changes if item.wanted is not None]
-        objects = [found for found in changed if isinstance(found, DatabaseObject) and found.kind in CHANGED_IN_PLACE]
-        renew_stored_results(self._session, objects=objects, computed={*computed_by(diff)})
 
     def _attempt(self, diff: CatalogDiff, alteration: Alteration) -> MigrationFailed | None:
         """Run a statement, after dropping what uses its subject if need be, and return its failure if it is refused."""

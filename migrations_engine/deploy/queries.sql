@@ -267,8 +267,8 @@ SELECT i.type, i.identity, coalesce(btrim(i.name, '"'), a.object_names[cardinali
 -- name: stored_results
 -- What has stored results of changed routines and text search objects, of their operators or of routines that call them:
 -- indexes, by their names, and columns, constraints and partition keys, as people call them; each with the changed
--- object. A body that is a string depends on nothing, so it is searched for the names. On PostgreSQL 14 a generated
--- column depends on the routine itself.
+-- object and the name of its table. A body that is a string depends on nothing, so it is searched for the names. On
+-- PostgreSQL 14 a generated column depends on the routine itself.
 WITH RECURSIVE named AS (
     SELECT tableoid AS classid, oid AS objid, proname AS name FROM pg_catalog.pg_proc
      WHERE pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
@@ -304,7 +304,8 @@ WITH RECURSIVE named AS (
           WHERE u.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = u.objid
      ) AS next (classid, objid)
 )
-SELECT DISTINCT changed.name, c.relkind IS NOT DISTINCT FROM 'i' AS is_index, stored.user
+SELECT DISTINCT changed.name, c.relkind IS NOT DISTINCT FROM 'i' AS is_index, stored.user,
+       coalesce(e.adrelid, k.conrelid, c.oid, u.user_id)::regclass::text AS "table"
   FROM used u
  CROSS JOIN LATERAL pg_identify_object(u.classid, u.objid, 0) o
  CROSS JOIN LATERAL (SELECT CASE WHEN u.classid = 'pg_catalog.pg_proc'::regclass THEN o.identity
@@ -312,6 +313,7 @@ SELECT DISTINCT changed.name, c.relkind IS NOT DISTINCT FROM 'i' AS is_index, st
  CROSS JOIN LATERAL pg_identify_object(u.user_class, u.user_id, 0) i
   LEFT JOIN pg_catalog.pg_class c ON u.user_class = 'pg_catalog.pg_class'::regclass AND c.oid = u.user_id AND u.user_column = 0
   LEFT JOIN pg_catalog.pg_attrdef e ON u.user_class = 'pg_catalog.pg_attrdef'::regclass AND e.oid = u.user_id
+  LEFT JOIN pg_catalog.pg_constraint k ON u.user_class = 'pg_catalog.pg_constraint'::regclass AND k.oid = u.user_id
  CROSS JOIN LATERAL (SELECT CASE
       WHEN c.relkind = 'i' THEN i.identity
       WHEN c.relkind = 'p' THEN format('the partition key of %%s', u.user_id::regclass)

@@ -119,8 +119,8 @@ class DeploySession:
     def restore_settings(self, needed: bool) -> None:
         """Restore the settings of the deploy if a file has set parameters, as files of ``pg_dump`` do."""
         if needed:
-            self._set(_QUERIES["settings"], {"search_path": self.search_path})
-            self._set(_QUERIES["reset_role"])
+            self.run_unlisted(_QUERIES["settings"], {"search_path": self.search_path})
+            self.run_unlisted(_QUERIES["reset_role"])
 
     def check_deferred(self) -> None:
         """Check deferred constraints now; at the commit, the error could not name the file.
@@ -129,10 +129,10 @@ class DeploySession:
         """
         row = self.query(_QUERIES["deferred_constraints"]).fetchone()
         if row is not None and row[0] is not None:
-            self._set(b"SET CONSTRAINTS ALL IMMEDIATE")
-            self._set(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(sql.SQL(row[0])))
+            self.run_unlisted(b"SET CONSTRAINTS ALL IMMEDIATE")
+            self.run_unlisted(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(sql.SQL(row[0])))
 
-    def _set(self, statement: SqlText, parameters: Any = None) -> None:  # noqa: ANN401 - psycopg's
+    def run_unlisted(self, statement: SqlText, parameters: Any = None) -> None:  # noqa: ANN401 - psycopg's
         """Run a statement that is not part of the plan, but of a repeated deploy."""
         self.query(statement, parameters)
         if self.recording is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from psycopg import sql
 
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.diff import CatalogDiff, spellings
+from migrations_engine.diff import Difference, spellings
 from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.model import DatabaseObject
 from migrations_engine.queries import load_queries
@@ -16,13 +16,19 @@ from migrations_engine.queries import load_queries
 _QUERIES: Final = load_queries(__package__)
 #: Kinds of objects that can change while others use them.
 CHANGED_IN_PLACE: Final = frozenset({"text search configuration", "text search dictionary"})
+#: A session keeps the expressions of an index with the bodies that SQL functions had when it used the index first, and
+#: reads them again after a change of the index that was rolled back. The option does not exist.
+_FORGET_EXPRESSIONS: Final = (
+    "SAVEPOINT forget; ALTER INDEX {} RESET (_stonescriptdb_gateway); "
+    "ROLLBACK TO SAVEPOINT forget; RELEASE SAVEPOINT forget"
+)
 _COMPUTING: Final = frozenset({"add_column", "alter_column_generated", "remake_generated_column"})
 _CHECKING: Final = frozenset({"add_constraint", "alter_constraint", "validate_constraint"})
 
 
-def computed_by(diff: CatalogDiff) -> Iterator[str]:
-    """Yield the columns and constraints that *diff* computes or checks for all rows, as PostgreSQL describes them."""
-    for item in diff.changes:
+def computed_by(changes: Iterable[Difference]) -> Iterator[str]:
+    """Yield the columns and constraints that *changes* compute or check for all rows, as PostgreSQL describes them."""
+    for item in changes:
         if item.change_type in _COMPUTING:
             yield from (f"the generated column {item.table}.{name}" for name in spellings(item.name or ""))
         elif item.change_type in _CHECKING:
@@ -35,28 +41,34 @@ def renew_stored_results(
     routines: Sequence[int] = (),
     objects: Sequence[DatabaseObject] = (),
     computed: Collection[str] = (),
+    indexes_only: bool = False,
     error_class: type[EngineError] = MigrationFailed,
 ) -> None:
     """Rebuild the indexes that store results of changed objects, and warn about other stored results.
 
     :param routines: changed routines, by oid
-    :param computed: what was computed or checked for all rows after the change, see :func:`computed_by`
+    :param computed: what was computed or checked for all rows after the change, see :func:`computed_by`, or its table
+    :param indexes_only: the database is new: old ones have had the warnings, and migrations that follow them
     :raises EngineError: of *error_class*: PostgreSQL refused it, because a unique index would have a key twice
     """
     if not routines and not objects:
         return
+    computed_names = {*computed}
     parameters = {"routines": list(routines), "objects": [f"{item.kind} {item.identity}" for item in objects]}
-    for changed, is_index, user in session.query(_QUERIES["stored_results"], parameters).fetchall():
+    for changed, is_index, user, table in session.query(_QUERIES["stored_results"], parameters).fetchall():
         if is_index:
             with session.failures_as(error_class, what=f"rebuilding the index {user} for {changed}"):
+                session.run_unlisted(sql.SQL(_FORGET_EXPRESSIONS).format(sql.SQL(user)))
                 session.run(
                     sql.SQL("REINDEX INDEX {}").format(sql.SQL(user)),
                     step="functions" if routines else "tables",
                     effect=f"{changed} has changed",
                 )
-        elif user not in computed:
-            session.warnings.append(
+        elif not indexes_only and computed_names.isdisjoint((user, table)):
+            warning = (
                 f"{changed} has changed, and {user} uses it: PostgreSQL computes or checks it only for rows that are "
                 "written from now on; a migration of a later deploy can do it for all rows, if it sets the columns "
                 "that it reads to what they are"
             )
+            if warning not in session.warnings:  # a migration changes it, and the deploy restores it
+                session.warnings.append(warning)

@@ -20,6 +20,7 @@ from migrations_engine.deploy.functions.files import (
     unchanged_files,
 )
 from migrations_engine.deploy.functions.grants import reversals, run_grants, run_reversals
+from migrations_engine.deploy.functions.replaced_in_place import ReplacedInPlace
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, Routines
 from migrations_engine.deploy.functions.runner import FunctionRunner
 from migrations_engine.deploy.session import DeploySession
@@ -59,6 +60,7 @@ class FunctionDeployer:
         self._ran_again: set[SchemaFile] = set()
         self._earlier: EarlierRoutines | None = None  #: before the migrations, if there are any
         self._identities = EarlierIdentities(self._routines)
+        self._replaced = ReplacedInPlace(session)
         self._unchanged: frozenset[str] = frozenset()  # labels of unchanged files that run again
 
     @property
@@ -71,11 +73,20 @@ class FunctionDeployer:
         """Note the routines before migrations, which may change their privileges, or rename what they use."""
         self._earlier = EarlierRoutines(self._session)
         self._identities.note(self._known)
+        self._replaced.note()
+
+    def note_migration(self, file: SchemaFile) -> None:
+        """Note the routines that a migration, which has just run, has changed."""
+        self._replaced.note_migration(file)
 
     def deploy_early(self) -> bool:
         """Create functions early, for a step that calls them. Return whether there is a new one."""
         pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
-        is_new = bool(pending) and self._runner.run_what_works(pending) > 0
+        if not pending:
+            return False
+        self._replaced.note()
+        is_new = self._runner.run_what_works(pending) > 0
+        self._replaced.note_files()
         if is_new and self._earlier is not None:
             self._earlier.note()
         return is_new
@@ -125,6 +136,8 @@ class FunctionDeployer:
         :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
         self.invalidate_changed()
+        if self._pending() or self._earlier is not None:
+            self._replaced.note()
         of_migrations = RoutinesOfMigrations(self._session, migrated, self._known)
         self._run_all_pending()
         if self._earlier is not None and self._earlier.restore_privileges_of_replaced(self.current):
@@ -260,13 +273,20 @@ class FunctionDeployer:
         kept = {oid: files[identity] for identity, oid in self._routines.oids(list(files))}
         made = {routine.oid: file for file, routines in self._runner.made.items() for routine in routines}
         validate_bodies(self._session, made | kept, kept.keys())
-        before = {f.identity: f.fingerprint for f in self._known.values()}
-        changed = [
-            routine.oid
-            for routine in self._runner.all_made
-            if routine.oid in self._runner.old_oids and before.get(routine.identity) != routine.fingerprint
-        ]
-        renew_stored_results(self._session, routines=changed, error_class=FunctionDeployFailed)
+        self._replaced.note_files()
+        self._renew_stored_results()
+
+    def _renew_stored_results(self) -> None:
+        """Rebuild the indexes of routines that have changed, and name their other stored results in an old database."""
+        by_files, by_migrations = self._replaced.by_files, self._replaced.by_migrations - self._replaced.by_files
+        for routines, computed in ((by_files, ()), (by_migrations, self._replaced.computed)):
+            renew_stored_results(
+                self._session,
+                routines=sorted(routines),
+                computed=computed,
+                error_class=FunctionDeployFailed,
+                indexes_only=self._is_new,
+            )
 
     def _orphans(self) -> list[str]:
         """Return the identities of routines that files have created and no longer create."""

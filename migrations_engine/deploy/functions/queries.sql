@@ -73,6 +73,11 @@ SELECT i.identity,
  WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
    AND i.identity = ANY (%(identities)s)
 
+-- name: all_routine_fingerprints
+SELECT p.oid::bigint, {{routine_fingerprint}}
+  FROM pg_catalog.pg_proc p
+ WHERE p.oid >= 16384
+
 -- name: set_path_of_routine
 -- The body of a function that sets search_path is checked with that.
 SELECT set_config('search_path', substr(setting, length('search_path=') + 1), true)

@@ -40,7 +40,6 @@ class FunctionRunner:
     :param labels: of all files that may create routines
     :ivar made: the routines of each file that has run
     :ivar replaced: routines that were renamed, to be dropped later, each with the file that replaces it
-    :ivar old_oids: the oids of the *known* routines before the first file ran
     :ivar ran_early: statements of files that have yet to run as a whole
     :ivar is_stale: something may have altered routines after they were read into *made*
     """
@@ -60,7 +59,6 @@ class FunctionRunner:
         self._labels = labels
         self.made: dict[SchemaFile, list[MadeRoutine]] = {}
         self.replaced: dict[OldRoutine, SchemaFile] = {}
-        self.old_oids: frozenset[int] = frozenset()
         self.is_stale = False
         self.ran_early: set[SchemaFile] = set()
         self._seen: set[str] = set()  # versions of routines that existed before the running files
@@ -123,8 +121,6 @@ class FunctionRunner:
 
     def _read_versions(self, files: Sequence[SchemaFile]) -> None:
         """Read the versions of existing routines, to distinguish those that *files* create."""
-        if self._known and not self.old_oids:
-            self.old_oids = frozenset(oid for _, oid in self._routines.oids(list(self._known)))
         dynamic = any(is_dynamic(file) for file in files)
         names = [name for file in files for name in routine_names(file)]
         if names or dynamic:

@@ -131,6 +131,7 @@ class MigrationRunner:
         return self._statements
 
     def _done(self, file: SchemaFile) -> None:
+        self._functions.note_migration(file)
         self._session.log("apply_migration", file.path, checksum=file.checksum)
         self.applied.append(file.path)
 

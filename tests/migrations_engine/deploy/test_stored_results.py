@@ -124,6 +124,84 @@ def test_results_that_are_computed_after_the_change_are_not_named(tenant, name: 
     assert tenant.rows(f"SELECT {name} FROM t") == [("'cat':2",)]
 
 
+def replaced(suffix: str) -> str:
+    return norm(suffix).replace("CREATE", "CREATE OR REPLACE")
+
+
+NORMED = "CREATE TABLE t (a text, g text GENERATED ALWAYS AS (norm(a)) STORED); CREATE INDEX i ON t (norm(a));"
+NORMED_BY = {
+    "a migration": ({"migrations/001.pssql": norm("") + NORMED}, "x"),
+    "a file of functions that lags": ({"functions/n.pssql": norm(""), "tables/t.pssql": NORMED}, ""),
+    "a file of tables that lags": ({"tables/t.pssql": norm("") + NORMED}, ""),
+    "a file of types that lags": ({"types/n.pssql": norm(""), "tables/t.pssql": NORMED}, ""),
+}
+
+
+@pytest.mark.parametrize("maker", NORMED_BY)
+def test_results_of_a_function_that_a_migration_replaces_are_rebuilt_or_named(tenant, maker: str):
+    files, suffix = NORMED_BY[maker]
+    tenant.register(files)
+    tenant.execute("INSERT INTO t VALUES ('A')")
+    replacing = replaced("x") + "INSERT INTO t VALUES ('B');"
+    (warning,) = tenant.migrate(files | {"migrations/002.pssql": replacing}).warnings
+    assert warning.startswith("public.norm(pg_catalog.text) has changed, and the generated column t.g uses it")
+    assert found_by_index(tenant, f"SELECT a FROM t WHERE norm(a) IN ('a{suffix}', 'b{suffix}')") == [("A",), ("B",)]
+
+
+def test_a_migration_that_replaces_a_function_of_an_index_is_checked_by_it(tenant):
+    first = {"migrations/001.pssql": norm("") + NORMED.replace("INDEX", "UNIQUE INDEX")}
+    tenant.register(first)
+    tenant.execute("INSERT INTO t VALUES ('A'), ('B')")
+    same = replaced("").replace("lower($1)", "left($1, 0)")
+    with pytest.raises(EngineError, match=r"rebuilding the index public\.i for public\.norm"):
+        tenant.migrate(first | {"migrations/002.pssql": same})
+    assert tenant.rows("SELECT norm('A')") == [("a",)]
+
+
+RENEWING = {
+    "sets the columns": "UPDATE t SET a = a;",
+    "makes the column again": "ALTER TABLE t DROP g; ALTER TABLE t ADD g text GENERATED ALWAYS AS (norm(a)) STORED;",
+}
+
+
+@pytest.mark.parametrize("way", RENEWING)
+def test_results_that_the_migration_computes_again_are_not_named(tenant, way: str):
+    first = {"migrations/001.pssql": norm("") + NORMED}
+    tenant.register(first)
+    tenant.execute("INSERT INTO t VALUES ('A')")
+    assert tenant.migrate(first | {"migrations/002.pssql": replaced("x") + RENEWING[way]}).warnings == ()
+    assert tenant.rows("SELECT a, g FROM t") == [("A", "ax")]
+
+
+def test_results_that_are_computed_before_the_change_are_named(tenant):
+    first = {"migrations/001.pssql": norm("") + NORMED}
+    tenant.register(first)
+    tenant.execute("INSERT INTO t VALUES ('A')")
+    assert tenant.migrate(first | {"migrations/002.pssql": "UPDATE t SET a = a;" + replaced("x")}).warnings
+
+
+def test_indexes_of_a_new_database_follow_the_functions_of_its_migrations(tenant):
+    files = {
+        "tables/t.pssql": norm("") + NORMED,
+        "migrations/001.pssql": replaced("x") + "INSERT INTO t VALUES ('A');",
+        "migrations/002.pssql": replaced(""),
+    }
+    assert tenant.register(files).warnings == ()
+    assert found_by_index(tenant, "SELECT a FROM t WHERE norm(a) = 'a'") == [("A",)]
+
+
+def test_results_of_a_text_search_that_a_migration_changes_are_rebuilt_or_named(tenant):
+    table = {"tables/t.pssql": DICTIONARY.format("") + SEARCHED}
+    tenant.register(table)
+    tenant.execute("INSERT INTO t VALUES ('the cat'), ('cat')")
+    changing = "ALTER TEXT SEARCH DICTIONARY d (STOPWORDS = english);"
+    warnings = tenant.migrate(table | {"migrations/001.pssql": changing}).warnings
+    (warning,) = [one for one in warnings if "has changed" in one]
+    assert warning.startswith("text search dictionary public.d has changed, and the generated column t.v uses it")
+    query = "SELECT count(*) FROM t WHERE to_tsvector('c', a) @@ 'the'::tsquery"
+    assert found_by_index(tenant, query) == [(1,)]  # it is as declared in the end
+
+
 def found_by_index(tenant, query: str) -> list[tuple]:
     with psycopg.connect(tenant.conninfo) as connection:
         connection.execute("SET enable_seqscan = off")
