@@ -171,9 +171,8 @@ class CallSession(OwnQueries):
             prepared[statement] = prepared.pop(statement)  # most recently used
         pipeline = self._pipeline
         if pipeline is None:
-            yield from self._run(
-                name, statement, values, rows.accept, seconds=seconds, for_client=True, max_bytes=rows.max_bytes
-            )
+            self._send(name, statement, values)
+            yield from self._exchange.receive(rows.accept, seconds=seconds, for_client=True, max_bytes=rows.max_bytes)
             return
         self.dirty = True
         if name is None or self.dblink or self._dropped or self._forgets_all:
@@ -204,21 +203,11 @@ class CallSession(OwnQueries):
         :raises ServerRefused, ClientGone, ConnectionBroken: as :meth:`call`
         """
         name = yield from self._name_of(statement, seconds)
-        yield from self._run(
-            name, statement, values, accept, seconds=seconds, for_client=for_client, max_bytes=max_bytes
-        )
+        self._send(name, statement, values)
+        yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client, max_bytes=max_bytes)
 
-    def _run(
-        self,
-        name: bytes | None,
-        statement: Query,
-        values: Sequence[bytes | None],
-        accept: Accept,
-        *,
-        seconds: float,
-        for_client: bool,
-        max_bytes: int,
-    ) -> Steps[None]:
+    def _send(self, name: bytes | None, statement: Query, values: Sequence[bytes | None]) -> None:
+        """Send a statement with libpq, under the *name* that it was prepared with, if any."""
         self.dirty = True
         self._use_libpq()
         self._conversation.outgrown |= sum(map(len, filter(None, values))) > KEPT_BYTES
@@ -229,7 +218,6 @@ class CallSession(OwnQueries):
                 self._pgconn.send_query_params(statement.sql, values, statement.types, None, statement.result_format)
             if statement.many_rows:
                 self._limit_rows_in_memory()
-        yield from self._exchange.receive(accept, seconds=seconds, for_client=for_client, max_bytes=max_bytes)
 
     def forget_prepared(self) -> None:
         """Forget all prepared statements; the next cleaning drops them in the server."""

@@ -56,10 +56,10 @@ def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
     cursor.accept("*")
     if table is None or not cursor.peek():
         return None
-    head = " ".join(islice(folded_tokens(statement.text), cursor.position))
-    pieces = list(islice(_cut(statement.text, cursor.position), _ACTIONS_AT_MOST + 1))
-    if not pieces or len(pieces) > _ACTIONS_AT_MOST or len(head) > _HEAD_AT_MOST:
+    split = _split(statement.text, cursor.position)
+    if split is None or not split[1]:
         return None
+    head, pieces = split
     actions = tuple(_action(text) for text in pieces)
     return TableAlteration(table=table, only=only, if_exists=if_exists, head=head, actions=actions)
 
@@ -72,12 +72,19 @@ def alter_type_actions(statement: SqlStatement) -> TableAlteration | None:
     name = cursor.name()
     if name is None or not cursor.peek():
         return None
-    head = " ".join(islice(folded_tokens(statement.text), cursor.position))
-    pieces = list(islice(_cut(statement.text, cursor.position), _ACTIONS_AT_MOST + 1))
-    if len(pieces) > _ACTIONS_AT_MOST or len(head) > _HEAD_AT_MOST:
+    split = _split(statement.text, cursor.position)
+    if split is None:
         return None
+    head, pieces = split
     actions = tuple(_type_action(text) for text in pieces)
     return TableAlteration(table=name, only=False, if_exists=False, head=head, actions=actions)
+
+
+def _split(text: str, first: int) -> tuple[str, list[str]] | None:
+    """Return what is before the token *first*, folded, and the actions from there on; None if either is too long."""
+    head = " ".join(islice(folded_tokens(text), first))
+    pieces = list(islice(_cut(text, first), _ACTIONS_AT_MOST + 1))
+    return None if len(pieces) > _ACTIONS_AT_MOST or len(head) > _HEAD_AT_MOST else (head, pieces)
 
 
 def _type_action(text: str) -> TableAction:

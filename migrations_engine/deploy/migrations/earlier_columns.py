@@ -32,7 +32,7 @@ _TEXT: Final = "text"
 #: Types that expressions of migrations may expect of a column whose earlier type is unknown. A text holds any value.
 _OTHER_TYPES: Final = ("boolean", "bigint", "numeric", "date", "timestamp with time zone", "jsonb", "uuid", "text[]")
 #: Leading words of statements that change no rows, except for those that convert a column.
-_WITHOUT_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "GRANT", "REVOKE"})
+_DEFINITIONS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "GRANT", "REVOKE"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class EarlierColumns:
 
     def _add_missing(self, refusal: Refusal, later: Iterable[SqlStatement]) -> bool:
         """Add a column that the statement names, and that a later one drops."""
-        if not _WITHOUT_ROWS.isdisjoint(refusal.statement.words[:1]):
+        if not _DEFINITIONS.isdisjoint(refusal.statement.words[:1]):
             return False
         for found in self._changed_later(later, "DROP"):
             if not (mentions_name(refusal.message, found.column) and mentions_name(refusal.text, found.table)):
@@ -147,7 +147,7 @@ class EarlierColumns:
 
     def _columns_of(self, refusal: Refusal, later: Iterable[SqlStatement]) -> list[_Earlier]:
         """Return the new columns that the statement mentions and that are, or will be, of another type."""
-        text, may_use_rows = refusal.text, _WITHOUT_ROWS.isdisjoint(refusal.statement.words[:1])
+        text, may_use_rows = refusal.text, _DEFINITIONS.isdisjoint(refusal.statement.words[:1])
         for found in self._changed_later(later, "TYPE") if may_use_rows else ():
             if not mentions_name(text, found.table):
                 continue

@@ -13,7 +13,7 @@ from migrations_engine.source.statements import SqlStatement
 _NO_SUCH_TABLE: Final = "42P01"
 _CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
 #: Leading words of statements that add no rows, or only change those that there are.
-_WITHOUT_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
+_ADDS_NO_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
 _SELECTING: Final = re.compile(r"\bSELECT\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -26,12 +26,12 @@ def makes_rows(statement: SqlStatement) -> bool:
     """Return whether *statement* may add rows that it does not take from another table, or do something else."""
     if insert_target(statement) is not None:
         return is_insert_of_values(statement)
-    return _WITHOUT_ROWS.isdisjoint(statement.words[:1])
+    return _ADDS_NO_ROWS.isdisjoint(statement.words[:1])
 
 
 def may_draw(statement: SqlStatement) -> bool:
     """Return whether *statement* may draw numbers from sequences: it adds rows, or runs code."""
-    return insert_target(statement) is not None or _WITHOUT_ROWS.isdisjoint(statement.words[:1])
+    return insert_target(statement) is not None or _ADDS_NO_ROWS.isdisjoint(statement.words[:1])
 
 
 def changes_rows(statement: SqlStatement) -> bool:
@@ -50,7 +50,7 @@ def may_write_to(statement: SqlStatement, table: str) -> bool:
         cursor.accept("only")
         changed = cursor.name()
         return changed is None or changed.name == table
-    return _WITHOUT_ROWS.isdisjoint(statement.words[:1]) and mentions_name(statement.text, table)
+    return _ADDS_NO_ROWS.isdisjoint(statement.words[:1]) and mentions_name(statement.text, table)
 
 
 class MissingRows:
