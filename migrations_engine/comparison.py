@@ -184,14 +184,22 @@ class Comparison:
     def remaining(self) -> CatalogDiff:
         """Return the remaining differences and the catalog as it was read.
 
-        Tables with a forced difference may have further ones.
+        Those that PostgreSQL has refused because of forced ones are left. Tables with a forced difference may have
+        further ones.
         """
         actual = read_catalog(self._session.connection)
         diff = replace(self._difference(former=self._situation.desired.declared, actual=actual), actual=actual)
+        due = {item.as_change().key: item.as_change() for item in diff.changes}
         tables = {change.table for change in self._judgement.accepted}
-        for change in without((item.as_change() for item in diff.changes), [change.key for change in self.left]):
-            if change.table in tables and change.compatibility == "safe":
-                self._changes.leave_undone(change, summary(change))
+        further = {
+            key: summary(due[key]) for key in due if due[key].table in tables and due[key].compatibility == "safe"
+        }
+        if self._changes.has_refused:
+            due |= {item.as_change().key: item.as_change() for item in self._difference(actual=actual).changes}
+        for change in without(due.values(), [change.key for change in self._judgement.accepted]):
+            what = self._changes.refusal_of(change) or further.get(change.key)
+            if what is not None:
+                self._changes.leave_undone(change, what)
         return diff
 
     def compare_with_new(self, actual: Catalog) -> tuple[tuple[Change, ...], tuple[str, ...]]:

@@ -17,7 +17,7 @@ from migrations_engine.diff import CatalogDiff, Difference
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DatabaseObject
 from migrations_engine.report import Change
-from migrations_engine.source.attribution import FileIndex, bare_name
+from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name
 
 _FREE_NAME: Final = "; drop or rename what has the name in a migration"
 _DOES_NOT_FIT: Final = "42"  #: SQLSTATE class of statements whose objects are missing, or of other types
@@ -50,6 +50,7 @@ class ChangeRunner:
         self._make_functions = make_functions
         self._declaring = declaring
         self._earlier = {change.key for change in earlier}
+        self._refused: list[tuple[Change, MigrationFailed]] = []  #: because of a forced difference; may be done since
         self.undone: tuple[Change, ...] = ()  #: changes that PostgreSQL refused because of a forced difference
 
     def run_what_works(self, diff: CatalogDiff) -> None:
@@ -75,7 +76,7 @@ class ChangeRunner:
                     if difference.as_change() in alteration.changes:
                         self.run(replace(diff, changes=(difference,)), may_leave=True)
             elif _takes_nothing_away(diff, alteration.change):
-                self.leave_undone(alteration.change, exc.message)
+                self._refused.append((alteration.change, exc))
             else:
                 raise exc
 
@@ -88,10 +89,25 @@ class ChangeRunner:
         objects = [found for found in changed if isinstance(found, DatabaseObject) and found.kind in CHANGED_IN_PLACE]
         renew_stored_results(self._session, objects=objects, computed={*computed_by(changes)})
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether PostgreSQL has refused changes, which may be done since."""
+        return bool(self._refused)
+
+    def refusal_of(self, change: Change) -> str | None:
+        """Return why PostgreSQL has refused *change*, maybe with the table or view to which it adds; None if not."""
+        for refused, exc in reversed(self._refused):
+            if refused.key == change.key:
+                return exc.message
+        is_part = change.column is not None and change.change_type.startswith("add_")
+        found = [exc for one, exc in self._refused if is_part and (one.table, one.column) == (change.table, None)]
+        naming = [exc for exc in found if mentions_name(exc.server.message if exc.server else "", change.column or "")]
+        for exc in naming or found:
+            return f"{described(change)} failed: {exc.server.message if exc.server else exc.message}"
+        return None
+
     def leave_undone(self, change: Change, what: str) -> None:
         """Add *change* to those that are left, with a warning."""
-        if not without([change], [known.key for known in self.undone]):
-            return
         self.undone = (*self.undone, change)
         self._session.warnings.append(f"not done, as it needs what was left as it is: {what}")
 

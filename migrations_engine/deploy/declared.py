@@ -19,6 +19,8 @@ from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
 _NO_CAST: Final = "42846"
+#: SQLSTATEs: what a file refers to is of another type or kind, or has no such key, and may have it later.
+_NOT_YET: Final = frozenset({"42804", "42830", "42809", "42P16", "42P17", _NO_CAST})
 _HARMLESS: Final = GRANT_WORDS | {"SET"}
 
 NewNames = Collection[tuple[str, str]]  #: schema and name of each missing declared relation and type
@@ -43,14 +45,14 @@ def run_files(session: DeploySession, files: Sequence[SchemaFile], help_out: Cal
 def run_new_files(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> list[SchemaFile]:
     """Run the files that create only *new* objects, with OR REPLACE for routines, and return those that ran.
 
-    Files that need other objects, or names that other objects have, are left out; the next comparison finds what they
-    create.
+    Files that need other objects, keys or types, or names that other objects have, are left out; the next comparison
+    finds what they create.
 
     :raises MigrationFailed: PostgreSQL refused a file for another reason
     """
     whole = [file for file in files if _is_about_new_objects(file, new)]
     run = partial(session.run_file, replacing=True)
-    runner = FileRunner(session, run, error_class=MigrationFailed, retried=UNDEFINED | NAME_TAKEN)
+    runner = FileRunner(session, run, error_class=MigrationFailed, retried=UNDEFINED | NAME_TAKEN | _NOT_YET)
     failed = [file for file, _ in runner.run_what_works(whole)]
     return [file for file in whole if file not in failed]
 
