@@ -122,14 +122,24 @@ def target_constraints(versions: Versions[tuple[Constraint, ...]]) -> Iterator[C
     for asked in versions.declared or ():
         constraint = versions.within(lambda constraints, asked=asked: alike(asked, constraints))  # type: ignore[misc]
         chosen = replace(constraint, declared=asked).decide(_shape)
-        taken += [item for item in (constraint.complete, constraint.actual) if item is not None]
+        sides = (constraint.complete, constraint.actual, constraint.former)
+        taken += [item for item in sides if item is not None]
         if chosen is not None:
             yield _with_latest_validity(chosen, constraint)
+    present = {found.name for found in versions.actual or ()}
     for found in versions.actual or ():
         if found not in taken:
-            by_migration = alike(found, versions.complete or ()) is not None
-            if by_migration or versions.former is None or alike(found, versions.former) is None:
+            free = taken, present - {found.name}
+            by_migration = _counterpart(found, versions.complete, *free) is not None
+            if by_migration or versions.former is None or _counterpart(found, versions.former, *free) is None:
                 yield found
+
+
+def _counterpart(
+    found: Constraint, side: Iterable[Constraint] | None, taken: Collection[Constraint], others: Collection[str]
+) -> Constraint | None:
+    """Return the constraint of *side* that corresponds to *found*, not one of *taken* or with a name of *others*."""
+    return alike(found, [item for item in side or () if item not in taken and item.name not in others])
 
 
 def _with_latest_validity(chosen: Constraint, versions: Versions[Constraint]) -> Constraint:

@@ -299,3 +299,12 @@ def test_statistics_over_columns_in_another_order(tenant, make_database):
     between = table("c int, a int", "CREATE STATISTICS s ON c, a, abs(a) FROM t;")
     assert tenant.migrate(between).differences == ()
     assert Tenant(make_database()).register(between).differences == ()
+
+
+def test_one_of_two_equal_checks_is_dropped_if_it_was_declared(tenant):
+    tenant.register(table("a int, CONSTRAINT c CHECK (a > 0), CONSTRAINT d CHECK (a > 0)"))
+    tenant.execute("ALTER TABLE t ADD CONSTRAINT by_hand CHECK (a > 0)")
+    report = tenant.migrate(table("a int, CONSTRAINT c CHECK (a > 0)"))
+    assert [change.column for change in report.schema_validation.safe_changes] == ["d"]
+    names = tenant.rows("SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = 't'::regclass ORDER BY 1")
+    assert names == [("by_hand",), ("c",)]
