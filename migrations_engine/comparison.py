@@ -76,6 +76,11 @@ class Comparison:
         """The differences that stay: dangerous ones, and safe ones that PostgreSQL refused because of those."""
         return (*self._judgement.accepted, *self._changes.undone)
 
+    @property
+    def has_forced(self) -> bool:
+        """Whether differences stay because they were forced, now or earlier."""
+        return bool(self.left or self._situation.accepted)
+
     def depends_on_rows(self, report: DeployReport) -> bool:
         """Return whether rows that were not counted have decided about statements of the deploy of *report*."""
         return bool(report.seeders or report.satisfied_statements or self._changes.undone)

@@ -139,7 +139,9 @@ class WholeDeploy:
         self._functions.revert_removed()
         comparison.catch_up()
         migrated = () if self._context.is_new else comparison.desired.routines
-        functions = self._functions.deploy(self._records, migrated, comparison.drop_dependants, comparison.restore)
+        functions = self._functions.deploy(
+            self._records, migrated, comparison.drop_dependants, comparison.restore, may_leave=comparison.has_forced
+        )
         move_sequences_of_files(self._session, (*self._schema.tables, *self._pending))
         seeded, validations = self._seed(comparison)
         remaining = comparison.remaining()

@@ -224,6 +224,26 @@ def test_a_key_of_a_new_table_waits_for_what_was_forced(tenant: Tenant, file: st
     assert tenant.migrate(done).differences == ()
 
 
+USING = {"a default": "DEFAULT f(1)", "a generated column": "GENERATED ALWAYS AS (f(a)) STORED"}
+
+
+@pytest.mark.parametrize("use", USING)
+def test_a_function_stays_with_what_was_forced_to_stay_and_goes_with_it(tenant: Tenant, use: str):
+    function = {"functions/f.pssql": "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';"}
+    tenant.register(table(f"a int, b int {USING[use]}") | function)
+    tenant.execute("INSERT INTO t VALUES (1, 1)")
+    with pytest.raises(MigrationFailed, match="repeat the request with force"):
+        tenant.migrate(table("a int"))
+    assert any(
+        "not dropped" in one and "f(integer)" in one for one in tenant.migrate(table("a int"), force=True).warnings
+    )
+    report = tenant.migrate(table("a int, c int"))
+    assert [one.split(" ")[0] for one in report.differences] == ["t.b", "public.f(integer):"]
+    assert tenant.rows("SELECT b FROM t") == [(1,)]
+    gone = tenant.migrate(table("a int, c int") | {"migrations/001.pssql": "ALTER TABLE t DROP COLUMN b;"})
+    assert (gone.differences, gone.functions_dropped) == ((), 1)
+
+
 def test_a_new_table_refers_to_a_key_of_the_same_release(tenant: Tenant):
     tenant.register({"tables/t.pssql": "CREATE TABLE t (a int);"})
     new = "CREATE TABLE n (y int REFERENCES t (a));"

@@ -127,12 +127,15 @@ class FunctionDeployer:
         migrated: Iterable[RoutineState] = (),
         drop_dependants: Callable[[int, str], bool] = lambda *_: False,
         restore: Callable[[], None] = lambda: None,
+        *,
+        may_leave: bool = False,
     ) -> FunctionCounts:
         """Deploy the functions of the schema and record them.
 
         :param migrated: the routines that migrations make in an empty database; none for a new database
         :param drop_dependants: drops those of a routine by oid and identity, and returns whether there were any
         :param restore: creates them again, with their dependencies
+        :param may_leave: forced differences stay, and routines without a file that their values use stay with them
         :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
         self.invalidate_changed()
@@ -147,7 +150,9 @@ class FunctionDeployer:
         self._run_grants_again()
         self._settle()
         orphans = self._orphans()
-        if any([self._drop_replaced(drop_dependants), self._drop_orphans(orphans, drop_dependants)]):
+        is_changed, left = self._drop_orphans(orphans, drop_dependants, may_leave=may_leave)
+        orphans = [one for one in orphans if one not in left]
+        if any([self._drop_replaced(drop_dependants), is_changed]):
             restore()
             self._run_all_pending()
             self._run_grants_again()
@@ -293,17 +298,25 @@ class FunctionDeployer:
         current = self.current
         return [identity for identity in (*self._known, *self._identities.retyped()) if identity not in current]
 
-    def _drop_orphans(self, orphans: Sequence[str], drop_dependants: Callable[[int, str], bool]) -> bool:
-        """Drop *orphans*, and return whether dependants had to be dropped for that."""
+    def _drop_orphans(
+        self, orphans: Sequence[str], drop_dependants: Callable[[int, str], bool], *, may_leave: bool
+    ) -> tuple[bool, set[str]]:
+        """Drop *orphans*. Return whether dependants had to be dropped, and the identities of those that stay."""
         gone = {one for one, function in self._known.items() if not function.exists}
         there = [routine for one in orphans if one not in gone for routine in self._routines.of_identity(one)]
-        dropped = []
+        dropped, left = [], set()
         for routine in there:
             if self._routines.dependants(routine):
-                with _refusal_of(None):
-                    dropped.append(drop_dependants(routine.oid, routine.identity))
-        self._routines.drop_all(dict.fromkeys(there))
-        return any(dropped)
+                try:
+                    with _refusal_of(None), self._session.savepoint():
+                        dropped.append(drop_dependants(routine.oid, routine.identity))
+                except FunctionDeployFailed as exc:
+                    if not may_leave:
+                        raise
+                    left.add(routine.identity)
+                    self._session.warnings.append(f"not dropped, as what was left as it is uses it: {exc.message}")
+        self._routines.drop_all(dict.fromkeys(routine for routine in there if routine.identity not in left))
+        return any(dropped), left
 
     def _record(self, records: Records, orphans: Sequence[str]) -> None:
         if self._left_behind:
