@@ -14,6 +14,7 @@ from migrations_engine.deploy.functions import REPLACEMENT_REFUSED, FunctionDepl
 from migrations_engine.deploy.migrations.declared_dependants import DeclaredDependants
 from migrations_engine.deploy.migrations.domains_in_use import alter_domain_in_use
 from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
+from migrations_engine.deploy.migrations.missing_columns import add_missing_columns
 from migrations_engine.deploy.migrations.missing_views import restore_views
 from migrations_engine.deploy.migrations.outdated import IN_USE, History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
@@ -147,6 +148,8 @@ class Remedies:
             if not self._is_new:
                 of_new = self._history.renames_of_new(refusal.file, refusal.statement)
                 self._reverted |= revert_renames(self._session, of_new)
+            return True
+        if self._is_new and add_missing_columns(self._session, self._declared, refusal):
             return True
         return self._restore_views(refusal) or self._create_with_latest_names(refusal)
 
