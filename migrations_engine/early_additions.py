@@ -36,7 +36,7 @@ from migrations_engine.model import Catalog, Column
 from migrations_engine.report import SeederResult
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.situation import Situation
-from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name
+from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name, schema_in
 from migrations_engine.source.dependency_order import order_tables
 from migrations_engine.source.script import statements_of
 
@@ -94,7 +94,8 @@ class EarlyAdditions:
         diff, renamed = diff_catalogs(actual=actual, wanted=declared, former=former), RenamedNames(pending, actual)
 
         def is_renamed(item: Difference) -> bool:
-            return renamed.seem_to_have(item.name or bare_name(item.table), is_member=item.name is not None)
+            name, is_member = item.name or bare_name(item.table), item.name is not None
+            return renamed.seem_to_have(schema_in(item.table), name, is_member=is_member)
 
         return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not is_renamed(item)))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import Final
 
+from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
@@ -75,6 +76,11 @@ class FileIndex:
 def bare_name(label: str) -> str:
     """Return the name in a label, without its schema and quotes."""
     return label.rpartition(".")[2].strip('"')
+
+
+def schema_in(label: str) -> str:
+    """Return the schema in a label, without quotes."""
+    return label.rpartition(".")[0].strip('"') or DEFAULT_SCHEMA
 
 
 def mentions_name(text: str, name: str) -> bool:

@@ -30,16 +30,17 @@ class RenamedNames:
         self._blocks = [statement.text for statement in statements if statement.words[:1] == ("DO",)]
         self._members = {table.name: _members_of(table) for table in actual.relations}
         self._names = names_of(actual)
-        self._renamed: set[tuple[str, bool]] = set()
+        self._objects: set[tuple[str, str]] = set()  # schemas and names
+        self._renamed_members: set[str] = set()
         for statement in statements:
             self._note(statement)
 
-    def seem_to_have(self, name: str, *, is_member: bool) -> bool:
-        """Return whether something seems to be renamed to *name*, also in a block.
+    def seem_to_have(self, schema: str, name: str, *, is_member: bool) -> bool:
+        """Return whether something in *schema* seems to be renamed to *name*, or moved there, also in a block.
 
         :param is_member: it may be a column, constraint or the like
         """
-        if (name, False) in self._renamed or (is_member and (name, True) in self._renamed):
+        if (schema, name) in self._objects or (is_member and name in self._renamed_members):
             return True
         return self._is_in_a_block(_RENAMING, name)
 
@@ -52,7 +53,10 @@ class RenamedNames:
         if renamed is None:
             self._note_created(statement)
         elif self._may_exist(renamed):
-            self._renamed.add((renamed.later_name, renamed.kind == MEMBER))
+            if renamed.kind == MEMBER:
+                self._renamed_members.add(renamed.later_name)
+            else:
+                self._objects.add((renamed.later_schema, renamed.later_name))
             if renamed.owner is None:
                 self._names.add(renamed.later_name)
                 if renamed.old_name in self._members:

@@ -55,11 +55,17 @@ class Rename:
     inverse: sql.Composed  #: the statement that reverts it
     owner: str | None = None  #: name of the table or type that has the member
     is_value: bool = False  #: the member is a value of an enum
+    new_schema: str | None = None  #: if it is moved
 
     @property
     def later_name(self) -> str:
         """The name after the statement."""
         return self.new_name or self.old_name
+
+    @property
+    def later_schema(self) -> str:
+        """The schema after the statement of the object, or of the one that has the member."""
+        return self.new_schema or self.schema or DEFAULT_SCHEMA
 
 
 #: A rename, with its statement and the file of that.
@@ -211,7 +217,12 @@ def _moved(keyword: sql.SQL, subject: ObjectName, schema: str | None) -> Rename 
         keyword, sql.Identifier(schema, subject.name), sql.Identifier(subject.schema or DEFAULT_SCHEMA)
     )
     return Rename(
-        kind=keyword.as_string(), schema=subject.schema, old_name=subject.name, new_name=None, inverse=inverse
+        kind=keyword.as_string(),
+        schema=subject.schema,
+        old_name=subject.name,
+        new_name=None,
+        inverse=inverse,
+        new_schema=schema,
     )
 
 

@@ -183,6 +183,19 @@ def test_a_database_that_skips_releases(make_database: Callable[[], str], name: 
     assert skipping.migrate(last | {"seeders/none.sql": ""}).schema_validation.is_empty
 
 
+def test_a_table_that_was_moved_is_declared_where_it_was(make_database: Callable[[], str]):
+    moved = "CREATE TABLE u (id int); CREATE SCHEMA s; ALTER TABLE u SET SCHEMA s;"
+    last = files(t("") + n("u"), moved, "INSERT INTO u (b) VALUES ('x');")
+    each, skipping = Tenant(make_database()), Tenant(make_database())
+    for tenant in (each, skipping):
+        tenant.register(files(t("")))
+    each.migrate(files(t(""), moved))
+    each.migrate(files(t("") + n("u"), moved))
+    assert each.migrate(last).differences == skipping.migrate(last).differences
+    assert structure_of(each.conninfo) == structure_of(skipping.conninfo)
+    assert each.rows("SELECT * FROM u") == skipping.rows("SELECT * FROM u") == [(1, "x")]
+
+
 def test_migrations_drop_what_is_declared_and_was_never_there(make_database: Callable[[], str]):
     declared = t(", n int, CHECK (a > 0)") + n("u")
     dropping = "ALTER TABLE t DROP n; DROP TABLE u; ALTER TABLE t DROP CONSTRAINT IF EXISTS t_a_check;"
