@@ -31,7 +31,8 @@ D = TypeVar("D", Constraint, Attachment)
 def target_table(versions: Versions[Relation]) -> Relation | None:
     """Return the target of the table; None if it should not exist."""
     if versions.declared is None:
-        return versions.undeclared()
+        table = versions.undeclared()
+        return table and replace(table, constraints=_own(table.constraints, versions.complete))
     if versions.complete is None:
         if not versions.declared.partition_bound and versions.decide(lambda _: True) is None:
             return None
@@ -42,16 +43,16 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
         _with_attachments(versions),
         **attributes,
         columns=tuple(_columns(versions)),
-        constraints=tuple(
-            constraint
-            for constraint in target_constraints(versions.within(attrgetter("constraints")))
-            if not _is_of_parent(constraint, versions.complete)
-        ),
+        constraints=_own(target_constraints(versions.within(attrgetter("constraints"))), versions.complete),
     )
 
 
+def _own(constraints: Iterable[Constraint], complete: Relation | None) -> tuple[Constraint, ...]:
+    """Return *constraints* without keys of a partition that migrations have made parts of keys of its parent."""
+    return tuple(constraint for constraint in constraints if not _is_of_parent(constraint, complete))
+
+
 def _is_of_parent(constraint: Constraint, complete: Relation | None) -> bool:
-    """Return whether migrations have made an own key of a partition a part of a key of its parent."""
     if complete is None or constraint.kind not in ("p", "u") or alike(constraint, complete.constraints) is not None:
         return False
     parts = (item for item in complete.attachments if item.inherited and item.unique)
@@ -119,8 +120,15 @@ def _with_default_of_type(column: Column, versions: Versions[Column]) -> Column:
 def target_constraints(versions: Versions[tuple[Constraint, ...]]) -> Iterator[Constraint]:
     """Yield the constraints that a table or domain should have."""
     taken: list[Constraint] = []
+    own = [alike(asked, versions.complete or ()) for asked in versions.declared or ()]
+    # Those that migrations add beside a declared one of their definition are not that one under another name.
+    beside = {(made.name, _shape(made)) for made in versions.complete or () if made not in own}
     for asked in versions.declared or ():
-        constraint = versions.within(lambda constraints, asked=asked: alike(asked, constraints))  # type: ignore[misc]
+
+        def counterpart(constraints: Iterable[Constraint], asked: Constraint = asked) -> Constraint | None:
+            return alike(asked, [item for item in constraints if (item.name, _shape(item)) not in beside])
+
+        constraint = versions.within(counterpart)
         chosen = replace(constraint, declared=asked).decide(_shape)
         sides = (constraint.complete, constraint.actual, constraint.former)
         taken += [item for item in sides if item is not None]

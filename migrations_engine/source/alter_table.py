@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +24,7 @@ _CONSTRAINT_STARTS: Final = (
     ("exclude", "("),
 )
 _AFTER_TYPE: Final = frozenset({"using", "cascade", "restrict"})  #: keywords
+_USING_INDEX: Final = re.compile(r"\bUSING\s+INDEX\b(?!\s+TABLESPACE\b)", re.IGNORECASE)
 #: Keywords of an action before the name of its object, longer ones first.
 _ACTIONS: Final = (
     ("DROP CONSTRAINT", ("drop", "constraint")),
@@ -158,3 +160,9 @@ def type_change(action: TableAction) -> TypeChange | None:
     ends = (token.start for token in written if token.text.lower() in _AFTER_TYPE)
     end = next(ends, len(action.text))
     return TypeChange(column=action.name, type=action.text[written[0].start : end]) if written else None
+
+
+def index_of_key(action: TableAction) -> str | None:
+    """Return the name of the index that *action* makes a key of (``ADD … USING INDEX``), else None."""
+    using = _USING_INDEX.search(action.text) if action.kind == "ADD CONSTRAINT" else None
+    return Cursor(action.text[using.end() :]).identifier() if using is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from psycopg import sql
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.queries import load_queries
-from migrations_engine.source.alter_table import alter_table_actions
+from migrations_engine.source.alter_table import alter_table_actions, index_of_key
 from migrations_engine.source.names import ObjectName, TableAction, created_name
 from migrations_engine.source.statements import SqlStatement
 
@@ -22,7 +22,8 @@ _QUERIES: Final = load_queries(__package__)
 class Duplicate:
     """An index or constraint that new databases do not have, because the declared one is there.
 
-    That has the same definition, and a migration has not named the constraint, or the same name and is of another kind.
+    That has the same definition, and a migration has not named the constraint, or it is a partition's part of a key; or
+    it has the same name and is of another kind.
     """
 
     schema: str
@@ -55,25 +56,35 @@ def duplicates(session: DeploySession, statements: Iterable[SqlStatement], decla
     """Return the duplicates of *declared* objects in the tables to which *statements* add some."""
     statements = [*statements]
     wanted = {table.address for table in map(_table_of, statements) if table is not None}
-    named = {action.name for statement in statements for action in _constraints_of(statement) if action.name}
+    actions = [action for statement in statements for action in _constraints_of(statement)]
+    named = {action.name for action in actions if action.name}
+    given = [index for index in map(index_of_key, actions) if index is not None and index not in named]
     found: list[Duplicate] = []
     for relation in declared.relations if wanted else ():
         if relation.address in wanted:
-            found += _duplicates_in(session, relation, named)
+            found += _duplicates_in(session, relation, named, given)
     return frozenset(found)
 
 
-def _duplicates_in(session: DeploySession, relation: Relation, named: Collection[str]) -> list[Duplicate]:
+def _duplicates_in(
+    session: DeploySession, relation: Relation, named: Collection[str], given: Sequence[str]
+) -> list[Duplicate]:
+    """Return the duplicates in a table.
+
+    :param named: the names that the statements give to constraints
+    :param given: the names that constraints without one get from their index
+    """
     keys = [one.name for one in relation.constraints]
     names = [*keys, *(one.name for one in relation.attachments)]
     indexes = [one.name for one in relation.attachments if one.kind == "index"]
     indexes += [one.name for one in relation.constraints if one.kind == "p"]
-    facts = {"schema": relation.schema, "table": relation.name, "names": names, "keys": keys, "indexes": indexes}
+    facts = {"schema": relation.schema, "table": relation.name, "names": names, "keys": keys}
+    facts |= {"indexes": indexes, "given": given}
     rows = session.query(_QUERIES["duplicates"], facts).fetchall()
     return [
         Duplicate(relation.schema, relation.name, kind, name)
-        for kind, name, has_name in rows
-        if has_name or kind == "INDEX" or name not in named
+        for kind, name, may_be_named in rows
+        if may_be_named or kind == "INDEX" or name not in named
     ]
 
 

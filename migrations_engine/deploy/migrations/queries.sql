@@ -25,27 +25,38 @@ SELECT (a.atttypid, a.atttypmod, a.attcollation) = (w.atttypid, w.atttypmod, w.a
 
 -- name: duplicates
 -- The indexes and constraints of a table that are not among the declared names, and have the definition of one of them;
--- constraints its name, too, but for a number at the end. And constraints that have the name of a declared index or
--- primary key, and indexes that have that of a declared constraint.
+-- constraints its name, too, but for a number at the end, or the name of the index that they were made of, unless it is
+-- a partition's part of a key. And constraints that have the name of a declared index or primary key, and indexes that
+-- have that of a declared constraint. The last two also if a migration has named them.
 WITH objects AS (
-  SELECT 'INDEX' AS kind, c.relname AS name,
+  SELECT 'INDEX' AS kind, c.relname AS name, false AS is_part,
          regexp_replace(pg_get_indexdef(c.oid), ' INDEX .*? ON ', ' INDEX ON ') AS definition
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
    WHERE i.indrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conindid = i.indexrelid AND conrelid = i.indrelid)
   UNION ALL
-  SELECT 'CONSTRAINT', conname, pg_get_constraintdef(oid)
+  SELECT 'CONSTRAINT', conname, conparentid <> 0, pg_get_constraintdef(oid)
     FROM pg_catalog.pg_constraint
    WHERE conrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AND contype IN ('c', 'f', 'u', 'x'))
-SELECT kind, other.name::text, false AS has_name
+SELECT kind, other.name::text, one.is_part AS may_be_named
   FROM objects AS other JOIN objects AS one USING (kind, definition)
- WHERE one.name = ANY (%(names)s::text[]) AND other.name <> ALL (%(names)s::text[])
-   AND (kind = 'INDEX' OR regexp_replace(one.name, '[0-9]+$', '') = regexp_replace(other.name, '[0-9]+$', ''))
+ WHERE (one.is_part OR one.name = ANY (%(names)s::text[]))
+   AND NOT other.is_part AND other.name <> ALL (%(names)s::text[])
+   AND (kind = 'INDEX' OR one.is_part OR other.name = ANY (%(given)s::text[])
+        OR regexp_replace(one.name, '[0-9]+$', '') = regexp_replace(other.name, '[0-9]+$', ''))
 UNION ALL
 SELECT kind, name::text, true
   FROM objects
- WHERE name = ANY (CASE kind WHEN 'INDEX' THEN %(keys)s::text[] ELSE %(indexes)s::text[] END)
+ WHERE name = ANY (CASE kind WHEN 'INDEX' THEN %(keys)s::text[] ELSE %(indexes)s::text[] END) AND NOT is_part
  ORDER BY 1, 2
+
+-- name: removal_of_index
+-- The statement that drops an index, or its constraint.
+SELECT CASE WHEN conname IS NULL THEN format('DROP INDEX %%s', index)
+            ELSE format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname) END
+  FROM to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AS index
+  LEFT JOIN pg_catalog.pg_constraint ON conindid = index AND contype IN ('u', 'x')
+ WHERE index IS NOT NULL
 
 -- name: violated
 -- A table, the number of one of its columns, the name and definition of a constraint that it has not inherited, and

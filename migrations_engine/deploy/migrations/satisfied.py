@@ -14,7 +14,13 @@ from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_o
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.queries import load_queries
-from migrations_engine.source.alter_table import TypeChange, alter_table_actions, alter_type_actions, type_change
+from migrations_engine.source.alter_table import (
+    TypeChange,
+    alter_table_actions,
+    alter_type_actions,
+    index_of_key,
+    type_change,
+)
 from migrations_engine.source.names import Cursor, NamedObject, ObjectName, TableAction, created_name, dropped_names
 from migrations_engine.source.statements import SqlStatement
 
@@ -47,8 +53,8 @@ _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"}
 _Owner: TypeAlias = tuple[str, str | None]
 #: What a statement creates: kind, owner and name.
 _Made: TypeAlias = tuple[str, _Owner, str | None]
+_WITH_INDEX: Final = frozenset({"INDEX", "ADD CONSTRAINT"})
 _OF_COLUMNS: Final = frozenset({"ADD COLUMN", "ADD ATTRIBUTE"})
-_USING_INDEX: Final = re.compile(r"\bUSING\s+INDEX\b(?!\s+TABLESPACE\b)", re.IGNORECASE)
 
 
 class MadeByMigrations:
@@ -91,8 +97,8 @@ class MadeByMigrations:
         self._names = {made for made in self._names if made[2] != name}
 
     def knows_index(self, name: str) -> bool:
-        """Return whether a statement has created an index of that name, or was satisfied because there is one."""
-        return any((kind, made) == ("INDEX", name) for kind, _, made in self._names)
+        """Return whether a statement has created an index or key of that name, or was satisfied as there is one."""
+        return any(kind in _WITH_INDEX and made == name for kind, _, made in self._names)
 
     def includes_any_of(self, statement: SqlStatement) -> bool:
         """Return whether *statement* creates one of them; ``OR REPLACE`` may create again what was satisfied."""
@@ -115,7 +121,7 @@ def is_satisfied(session: DeploySession, refusal: Refusal, made: MadeByMigration
     if _is_column_as_wanted(session, refusal, new_tables):
         return True
     if (index := _attached_index(statement)) is not None:
-        return sqlstate == _ANOTHER_IS_ATTACHED or (sqlstate in _MISSING and made.knows_index(index))
+        return sqlstate == _ANOTHER_IS_ATTACHED or (sqlstate in _MISSING and made.knows_index(index.name))
     if sqlstate in _EXISTS:
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
     if sqlstate in _MISSING:
@@ -128,22 +134,18 @@ def is_satisfied(session: DeploySession, refusal: Refusal, made: MadeByMigration
 def _index_of_key(statement: SqlStatement) -> ObjectName | None:
     """Return the index of an ``ALTER TABLE … ADD … USING INDEX``, else None."""
     altered = alter_table_actions(statement)
-    using = _USING_INDEX.search(statement.text)
-    if altered is None or using is None or [action.kind for action in altered.actions] != ["ADD CONSTRAINT"]:
-        return None
-    index = Cursor(statement.text[using.end() :]).identifier()
-    return ObjectName(altered.table.schema, index) if index is not None else None
+    index = index_of_key(altered.actions[0]) if altered is not None and len(altered.actions) == 1 else None
+    return ObjectName(altered.table.schema, index) if altered is not None and index is not None else None
 
 
-def _attached_index(statement: SqlStatement) -> str | None:
-    """Return the name of the index that *statement* attaches to one of a partitioned table, else None."""
+def _attached_index(statement: SqlStatement) -> ObjectName | None:
+    """Return the index that *statement* attaches to one of a partitioned table, else None."""
     cursor = Cursor(statement.text)
     if not cursor.accept("alter", "index"):
         return None
     cursor.accept("if", "exists")
     cursor.name()
-    attached = cursor.name() if cursor.accept("attach", "partition") else None
-    return attached.name if attached is not None else None
+    return cursor.name() if cursor.accept("attach", "partition") else None
 
 
 def _is_column_as_wanted(session: DeploySession, refusal: Refusal, new_tables: Collection[str]) -> bool:
@@ -176,14 +178,26 @@ def _has_type(session: DeploySession, table: ObjectName, change: TypeChange) -> 
         return _is_true(session, "column_has_type", table, column=change.column)
 
 
-def drop_index_of_key(session: DeploySession, statement: SqlStatement) -> None:
-    """Drop the index that a satisfied *statement* would have made a key, if the key is declared with another one."""
-    index = _index_of_key(statement)
-    if index is None:
+def drop_needless_index(session: DeploySession, statement: SqlStatement) -> None:
+    """Drop the index that a satisfied *statement* would have made a key, or a part of that of the partitioned table.
+
+    It does so if another index is that already.
+    """
+    key, part = _index_of_key(statement), _attached_index(statement)
+    removal: sql.Composed | str
+    if key is not None:
+        removal = sql.SQL("DROP INDEX {}").format(sql.Identifier(*key.address))
+    elif part is not None:
+        schema, name = part.address
+        row = session.query(_QUERIES["removal_of_index"], {"schema": schema, "name": name}).fetchone()
+        if row is None:
+            return
+        removal = row[0]
+    else:
         return
     try:
         with session.savepoint():
-            session.run(sql.SQL("DROP INDEX {}").format(sql.Identifier(*index.address)), step="migrations")
+            session.run(removal, step="migrations")
     except (psycopg.ProgrammingError, psycopg.InternalError):
         return  # it does not exist, or is the index of the key
 

@@ -28,7 +28,7 @@ from migrations_engine.deploy.migrations.renamed_away import RenamedAway
 from migrations_engine.deploy.migrations.replaced import ReplacedObjects
 from migrations_engine.deploy.migrations.satisfied import (
     MadeByMigrations,
-    drop_index_of_key,
+    drop_needless_index,
     is_satisfied,
     separate_actions,
 )
@@ -215,7 +215,7 @@ class StatementRunner:
     def _is_satisfied(self, refusal: Refusal) -> bool:
         if not is_satisfied(self._session, refusal, self._made, self._history.new_tables):
             return False
-        drop_index_of_key(self._session, refusal.statement)
+        drop_needless_index(self._session, refusal.statement)
         return True
 
     def _fill_created(self, refusal: Refusal) -> None:

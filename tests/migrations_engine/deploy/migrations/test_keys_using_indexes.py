@@ -1,4 +1,4 @@
-"""Keys that a migration makes of an index, which are declared with the name of the index or another one."""
+"""Keys that a migration adds, or makes of an index, which are declared with the same name, another one or none."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ from tests.support.structure import structure_of
                 "ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX i;",
             ),
         ),
+        ("UNIQUE (a)", ("CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t ADD UNIQUE USING INDEX i;",)),
+        ("UNIQUE (a)", ("CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX i;",)),
+        ("UNIQUE (a)", ("ALTER TABLE t ADD CONSTRAINT k UNIQUE (a);",)),
+        ("CHECK (a > 0)", ("ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0);",)),
     ],
 )
 def test_the_key_is_declared(make_database: Callable[[], str], declared: str, migrations: tuple[str, ...]):
