@@ -40,6 +40,11 @@ _KINDS_OF_COLUMNS: Final = tuple(
     re.compile(rf"ALTER\s+(?:COLUMN\s+)?\S+\s+{words}\b", re.IGNORECASE)
     for words in (r"ADD\s+GENERATED", r"DROP\s+(?:IDENTITY|EXPRESSION|DEFAULT)")
 )
+#: SQLSTATEs for a NOT NULL that has another name, or is declared with or without NO INHERIT; since PostgreSQL 18.
+_NOT_NULL_EXISTS: Final = frozenset({"55000", "0A000"})
+_ADDING_NOT_NULL: Final = re.compile(
+    r"(?:ALTER\s+(?:COLUMN\s+)?\S+\s+SET|ADD(?:\s+CONSTRAINT\s+\S+)?)\s+NOT\s+NULL\b", re.IGNORECASE
+)
 #: SQLSTATEs with which PostgreSQL refuses another type for a column that a view, policy or generated column uses.
 TYPE_IN_USE: Final = frozenset({"0A000", "42601"})
 _ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is already a partition or child
@@ -100,6 +105,15 @@ class MadeByMigrations:
         """Return whether a statement has created an index or key of that name, or was satisfied as there is one."""
         return any(kind in _WITH_INDEX and made == name for kind, _, made in self._names)
 
+    def knows_constraints_of(self, statement: SqlStatement) -> bool:
+        """Return whether *statement* validates constraints that statements have added or were satisfied to have."""
+        altered = alter_table_actions(statement)
+        return altered is not None and all(
+            action.kind == "VALIDATE CONSTRAINT"
+            and ("ADD CONSTRAINT", altered.table.address, action.name) in self._names
+            for action in altered.actions
+        )
+
     def includes_any_of(self, statement: SqlStatement) -> bool:
         """Return whether *statement* creates one of them; ``OR REPLACE`` may create again what was satisfied."""
         makes = _makes(statement)
@@ -125,7 +139,7 @@ def is_satisfied(session: DeploySession, refusal: Refusal, made: MadeByMigration
     if sqlstate in _EXISTS:
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
     if sqlstate in _MISSING:
-        return _removes(session, statement)
+        return made.knows_constraints_of(statement) or _removes(session, statement)
     if sqlstate == _OTHER_KIND:
         return bool(dropped_names(statement))
     return sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
@@ -162,6 +176,8 @@ def _is_column_as_wanted(session: DeploySession, refusal: Refusal, new_tables: C
     if index is not None:
         name = action.name or index.name
         return _is_true(session, "column_or_constraint_exists", altered.table, member=name)
+    if sqlstate in _NOT_NULL_EXISTS and _ADDING_NOT_NULL.match(action.text):
+        return altered.table.name in new_tables
     if sqlstate in _ANOTHER_KIND:
         return any(pattern.match(action.text) for pattern in _KINDS_OF_COLUMNS)
     if sqlstate in _ATTACHED:
