@@ -12,6 +12,7 @@ from migrations_engine.deploy.ddl import Alteration, alterations
 from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.file_runner import NAME_TAKEN, UNDEFINED
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy.several_parents import REFUSED, advice_on_several_parents
 from migrations_engine.deploy.stored_results import CHANGED_IN_PLACE, computed_by, renew_stored_results
 from migrations_engine.diff import CatalogDiff, Difference
 from migrations_engine.errors import MigrationFailed
@@ -134,9 +135,19 @@ class ChangeRunner:
             with self._session.savepoint():
                 self._run_one(alteration)
         except MigrationFailed as exc:
-            is_in_use = exc.sqlstate in _IN_USE
-            return self._attempt(diff, alteration) if is_in_use and self._drop_dependants(diff, alteration) else exc
+            if exc.sqlstate in _IN_USE and self._drop_dependants(diff, alteration):
+                return self._attempt(diff, alteration)
+            exc.add_to_message(self._advice(diff, alteration) if exc.sqlstate == REFUSED else "")
+            return exc
         return None
+
+    def _advice(self, diff: CatalogDiff, alteration: Alteration) -> str:
+        """Return advice on a new type of a column that tables inherit from several others."""
+        relation = diff.actual.relation_by_label.get(alteration.table)
+        for change in alteration.changes:
+            if relation is not None and change.change_type == "alter_column_type" and change.column and change.to_type:
+                return advice_on_several_parents(self._session, relation.address, change.column, change.to_type)
+        return ""
 
     def _drop_dependants(self, diff: CatalogDiff, alteration: Alteration) -> bool:
         """Drop the dependants of the object of a statement, and return whether there were any."""

@@ -356,3 +356,18 @@ SELECT other.attrelid::regclass::text, other.attname::text, s.seqrelid::regclass
   JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = one.sequence
  WHERE one.attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
    AND other.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+
+-- name: other_parents
+-- A table, a column of it as it is written, those below it that inherit the column from another one, too, and that.
+WITH RECURSIVE below AS (
+  SELECT inhrelid FROM pg_catalog.pg_inherits
+   WHERE inhparent = to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text))
+  UNION
+  SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN below ON i.inhparent = below.inhrelid)
+SELECT own::text, quote_ident(%(column)s), i.inhrelid::regclass::text, i.inhparent::regclass::text
+  FROM to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AS own
+  JOIN below ON true
+  JOIN pg_catalog.pg_inherits AS i USING (inhrelid)
+  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.inhparent AND a.attname = %(column)s AND NOT a.attisdropped
+ WHERE i.inhparent <> own AND i.inhparent NOT IN (SELECT inhrelid FROM below)
+ ORDER BY 3, i.inhseqno

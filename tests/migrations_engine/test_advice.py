@@ -26,7 +26,30 @@ NARROW = {"tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY);"}
 ONE = "CREATE TABLE one (id int PRIMARY KEY, two int{});"
 TWO = "CREATE TABLE two (id int PRIMARY KEY, one int REFERENCES one);"
 
+CHILD = 'CREATE TABLE "p q" (c {0}); CREATE TABLE r (c {0}, x int); CREATE TABLE k (id int) INHERITS ("p q", r);'
+TWO_PARENTS = (
+    'ALTER TABLE k NO INHERIT r; ALTER TABLE "p q" ALTER COLUMN c TYPE bigint; '
+    "ALTER TABLE r ALTER COLUMN c TYPE bigint; ALTER TABLE k INHERIT r"
+)
+
 REFUSALS = {
+    "a column of two parents": Refusal(
+        advice=f"because k inherits it from several tables; use a migration: {TWO_PARENTS}",
+        before={"tables/t.pssql": CHILD.format("int")},
+        rows="INSERT INTO k VALUES (1, 2, 3)",
+        refused={"tables/t.pssql": CHILD.format("bigint")},
+        advised={"tables/t.pssql": CHILD.format("bigint"), "migrations/001.pssql": TWO_PARENTS},
+    ),
+    "a column of two parents, in a migration": Refusal(
+        advice=TWO_PARENTS,
+        before={"tables/t.pssql": CHILD.format("int")},
+        rows="INSERT INTO k VALUES (1, 2, 3)",
+        refused={
+            "tables/t.pssql": CHILD.format("bigint"),
+            "migrations/001.pssql": 'ALTER TABLE "p q" ALTER c TYPE bigint;',
+        },
+        advised={"tables/t.pssql": CHILD.format("bigint"), "migrations/001.pssql": TWO_PARENTS},
+    ),
     "a dangerous difference, by a migration": Refusal(
         advice="add a migration that makes the change",
         before=T,

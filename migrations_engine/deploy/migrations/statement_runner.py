@@ -34,9 +34,11 @@ from migrations_engine.deploy.migrations.satisfied import (
 )
 from migrations_engine.deploy.migrations.sequence_positions import positions_kept
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy.several_parents import REFUSED, advice_on_several_parents
 from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.created_as import table_created_as
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
@@ -258,9 +260,18 @@ class StatementRunner:
             advice = "; begin the file with the line '-- gateway: no-transaction' to run it outside the transaction"
         elif sqlstate in EXPRESSION_REFUSED and (used := self._remedies.expressions_over(statement)):
             advice = f"; drop {', '.join(used)} before it in the migration, and create it again after it"
+        elif sqlstate == REFUSED:
+            advice = self._advice_on_several_parents(statement)
         elif self._is_new and (sqlstate in _ABOUT_OBJECTS or sqlstate.startswith(_ABOUT_VALUES)):
             advice = _FOR_NEW_DATABASES.format(_NAME_COLUMNS if self._column_lists.is_missing_in(statement) else "")
         return self._session.failure(refusal.exc, MigrationFailed, file=refusal.file, advice=advice)
+
+    def _advice_on_several_parents(self, statement: SqlStatement) -> str:
+        altered = alter_table_actions(statement)
+        change = next(filter(None, map(type_change, altered.actions)), None) if altered is not None else None
+        if altered is None or change is None:
+            return ""
+        return advice_on_several_parents(self._session, altered.table.address, change.column, change.type)
 
     @contextmanager
     def _attempt(self, statements: Sequence[SqlStatement]) -> Iterator[None]:
