@@ -18,7 +18,12 @@ from migrations_engine.deploy.declared import fill_new_tables, new_names, run_ne
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
 from migrations_engine.deploy.migrations.effects_on_rows import may_write_to
-from migrations_engine.deploy.migrations.refused_rows import ONLY_ROWS, REFUSES_ROWS, may_allow
+from migrations_engine.deploy.migrations.refused_rows import (
+    may_allow,
+    raising_function,
+    refuses_only_rows,
+    refuses_rows,
+)
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.seeders import Seeders, reserve_numbers
 from migrations_engine.deploy.session import DeploySession
@@ -123,10 +128,10 @@ class EarlyAdditions:
         then all: a block may look whether an object is there, and fill only one that it adds itself. Each is tried
         once. Rows that are refused may be allowed by another change of a declaration. Return whether there were any.
         """
-        if exc.sqlstate in REFUSES_ROWS and self._change_for(exc, text):
+        if refuses_rows(exc) and self._change_for(exc, text):
             return True
-        if exc.sqlstate in ONLY_ROWS:
-            return False
+        if refuses_only_rows(exc):
+            return self._functions.is_missing(raising_function(exc) or "") and self._functions.deploy_early()
         if self._functions.deploy_early():
             return True
         possible = self._possible()
@@ -172,8 +177,7 @@ class EarlyAdditions:
             return False
 
         def is_declared(item: Difference) -> bool:
-            is_free = isinstance(item.found, Column) or not self.is_mentioned(item)
-            return _subject(item) in asked and is_free
+            return _subject(item) in asked and self._is_free(item)
 
         diff = self.differences(is_declared, former=self._situation.former)
         counted = count_rows(self._session, diff, expected=False)
@@ -187,6 +191,12 @@ class EarlyAdditions:
             actual = read_catalog(self._session.connection)
             self.before = with_additions(with_changes(self.before, actual, allowing), actual, allowing)
         return True
+
+    def _is_free(self, item: Difference) -> bool:
+        """Return whether no pending migration decides about what *item* changes. Their rows name the table anyway."""
+        if item.name is None:
+            return self._pending_files.defining(bare_name(item.table)) is None
+        return isinstance(item.found, Column) or not self.is_mentioned(item)
 
     @cached_property
     def _declared_changes(self) -> tuple[Difference, ...]:

@@ -51,6 +51,10 @@ class FileIndex:
         defining = _first_defining(of_both, table, member) or _first_defining(self.mentioning(member)[::-1], member)
         return defining or next(iter([*of_both, *of_table]), None)
 
+    def defining(self, *names: str) -> SchemaFile | None:
+        """Return a file with a statement that defines something and mentions all *names*; None if there is none."""
+        return _first_defining(self.mentioning(*names), *names)
+
     def _places(self, name: str) -> set[int]:
         """Return the places of the files in which *name* is a word."""
         if not _WORD.fullmatch(name):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
 import psycopg
 
 from migrations_engine.diff import Difference
-from migrations_engine.model import Relation
+from migrations_engine.model import Attachment, Relation
 from migrations_engine.source.attribution import bare_name, mentions_name
 
 _NOT_NULL_VIOLATION: Final = "23502"
@@ -16,23 +17,44 @@ _CHECK_VIOLATION: Final = "23514"
 #: SQLSTATEs: a foreign key, a unique key, a check or an exclusion constraint.
 _OF_CONSTRAINTS: Final = frozenset({"23503", "23505", _CHECK_VIOLATION, "23P01"})
 _KEY_CHANGES: Final = frozenset({"add_constraint", "alter_constraint", "add_index", "alter_index"})
-#: By SQLSTATE, the changes of a table or column that may allow the row: the value is too long or out of range, the
-#: column generates its values, or there is no key for ON CONFLICT. The error does not name the column.
+#: By SQLSTATE, the changes of a table, view or column that may allow the row: the value is too long or out of range,
+#: the column generates its values, there is no key for ON CONFLICT, or a policy or the check option of a view refuses
+#: the row. The error does not name the column.
 _ALLOWING: Final = {
     "22001": frozenset({"alter_column_type"}),
     "22003": frozenset({"alter_column_type"}),
     "428C9": frozenset({"alter_column_identity", "alter_column_generated"}),
     "42P10": _KEY_CHANGES,
+    "42501": frozenset({"add_policy", "alter_policy", "drop_policy", "alter_row_security", "alter_force_row_security"}),
+    "44000": frozenset({"alter_view", "alter_option"}),
 }
-#: SQLSTATEs with which PostgreSQL refuses rows that a declared change may allow.
-REFUSES_ROWS: Final = _OF_CONSTRAINTS | {_NOT_NULL_VIOLATION} | _ALLOWING.keys()
-#: Those of them for which nothing that is newly declared can help: a column without a value may get a default.
-ONLY_ROWS: Final = REFUSES_ROWS - {_NOT_NULL_VIOLATION}
+#: Of the context of an error; an error that a trigger raises may have any SQLSTATE.
+_RAISING: Final = re.compile(r"^PL/pgSQL function (?P<name>[^(]+)\(.*\) line \d+ at RAISE$", re.MULTILINE)
+_TRIGGER_CHANGES: Final = frozenset({"alter_trigger", "drop_trigger"})
+_REFUSES_ROWS: Final = _OF_CONSTRAINTS | {_NOT_NULL_VIOLATION} | _ALLOWING.keys()
+
+
+def refuses_rows(exc: psycopg.Error) -> bool:
+    """Return whether a declared change may allow the rows that PostgreSQL or a trigger has refused with *exc*."""
+    return exc.sqlstate in _REFUSES_ROWS or raising_function(exc) is not None
+
+
+def refuses_only_rows(exc: psycopg.Error) -> bool:
+    """Return whether nothing that is newly declared can help: only a column without a value may get a default."""
+    return exc.sqlstate != _NOT_NULL_VIOLATION and refuses_rows(exc)
+
+
+def raising_function(exc: psycopg.Error) -> str | None:
+    """Return the name of the function that has raised *exc*, as PostgreSQL prints it; None if no function has."""
+    raised = _RAISING.match(exc.diag.context or "")
+    return raised["name"] if raised is not None else None
 
 
 def may_allow(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
     """Return the condition for changes that may allow the rows of the statement *text*, refused with *exc*."""
-    sqlstate, diag = exc.sqlstate or "", exc.diag
+    sqlstate, diag, function = exc.sqlstate or "", exc.diag, raising_function(exc)
+    if function is not None:
+        return lambda item: item.change_type in _TRIGGER_CHANGES and _calls(item.found, function)
     if sqlstate in _ALLOWING:
         types = _ALLOWING[sqlstate]
         return lambda item: item.change_type in types and mentions_name(text, bare_name(item.table))
@@ -43,6 +65,10 @@ def may_allow(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
     if sqlstate in _OF_CONSTRAINTS and diag.datatype_name:
         return lambda item: bare_name(item.table) == diag.datatype_name and item.change_type.startswith("alter_")
     return lambda item: sqlstate in _OF_CONSTRAINTS and _is_of(item, diag.table_name, diag.constraint_name)
+
+
+def _calls(trigger: object, function: str) -> bool:
+    return isinstance(trigger, Attachment) and mentions_name(trigger.definition, bare_name(function).strip('"'))
 
 
 def _is_partition_of(item: Difference, table: str | None) -> bool:

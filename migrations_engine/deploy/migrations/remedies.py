@@ -19,7 +19,7 @@ from migrations_engine.deploy.migrations.missing_views import restore_views
 from migrations_engine.deploy.migrations.outdated import IN_USE, History
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
 from migrations_engine.deploy.migrations.refusal import Refusal
-from migrations_engine.deploy.migrations.refused_rows import REFUSES_ROWS
+from migrations_engine.deploy.migrations.refused_rows import refuses_rows
 from migrations_engine.deploy.migrations.renames import VIEWS, renamed_again, revert_renames
 from migrations_engine.deploy.migrations.satisfied import TYPE_IN_USE
 from migrations_engine.deploy.numbers import move_sequences_of
@@ -83,7 +83,7 @@ class Remedies:
             self._tried_again.add(refusal.statement)
             if move_sequences_of(self._session, target.table) or is_first:
                 return True
-        if not self._is_new and refusal.sqlstate in REFUSES_ROWS and self._add_declared(refusal.exc, refusal.text):
+        if not self._is_new and refuses_rows(refusal.exc) and self._add_declared(refusal.exc, refusal.text):
             return True
         lacks_value = not self._is_new and refusal.sqlstate in _WITHOUT_VALUE
         return (lacks_value or refusal.sqlstate in UNDEFINED) and self._create_what_lacks(refusal)
