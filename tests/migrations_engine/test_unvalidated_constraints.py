@@ -102,3 +102,13 @@ def test_a_constraint_that_is_declared_not_valid_and_that_a_migration_validates(
     later = migrated(declared, REPAIR + case.validating, more=INDEX)
     assert old.migrate(later).differences == new.migrate(later).differences == ()
     assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
+@pytest.mark.parametrize("make_tenant", server_versions(16, 18), indirect=True)
+def test_a_declared_not_null_whose_column_a_migration_fills(make_tenant: Callable[[], Tenant]):
+    old, new = make_tenant(), make_tenant()
+    old.register({"tables/t.pssql": "CREATE TABLE t (id int, a int);"})
+    old.execute("INSERT INTO t VALUES (1)")
+    last = {"tables/t.pssql": "CREATE TABLE t (id int, a int NOT NULL);", "migrations/001.pssql": "UPDATE t SET a = 0;"}
+    assert old.migrate(last).differences == new.register(last).differences == ()
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)

@@ -104,8 +104,12 @@ def remake_generated(difference: Difference) -> Iterator[Step]:
 
 
 def set_not_null(difference: Difference) -> Iterator[Step]:
-    """Set NOT NULL. For existing rows it is safe only without a check."""
-    yield _require_from_now_on(relation_of(difference), wanted_of(difference, Column))
+    """Set NOT NULL. Where it has a name, it is NOT VALID at first, and validated if the rows allow it."""
+    wanted = wanted_of(difference, Column)
+    if wanted.not_null_name is None and not wanted.not_null_unvalidated:  # before PostgreSQL 18
+        yield alter_column(difference, "SET NOT NULL")
+    else:
+        yield _require_from_now_on(relation_of(difference), wanted)
 
 
 def validate_not_null(difference: Difference) -> Iterator[Step]:
