@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,40 +52,61 @@ class Duplicate:
         return self.kind == "CONSTRAINT" and altered.actions[0].name in (None, self.name)
 
 
-def duplicates(session: DeploySession, statements: Iterable[SqlStatement], declared: Catalog) -> frozenset[Duplicate]:
-    """Return the duplicates of *declared* objects in the tables to which *statements* add some."""
-    statements = [*statements]
-    wanted = {table.address for table in map(_table_of, statements) if table is not None}
-    actions = [action for statement in statements for action in _constraints_of(statement)]
-    named = {action.name for action in actions if action.name}
-    given = [index for index in map(index_of_key, actions) if index is not None and index not in named]
-    found: list[Duplicate] = []
-    for relation in declared.relations if wanted else ():
-        if relation.address in wanted:
-            found += _duplicates_in(session, relation, named, given)
-    return frozenset(found)
+class Duplicates:
+    """Finds the duplicates of declared objects while migrations run, under the names that tables have then.
 
-
-def _duplicates_in(
-    session: DeploySession, relation: Relation, named: Collection[str], given: Sequence[str]
-) -> list[Duplicate]:
-    """Return the duplicates in a table.
-
-    :param named: the names that the statements give to constraints
-    :param given: the names that constraints without one get from their index
+    :param declared: the catalog that the declarations make, whose tables have their declared names still
     """
-    keys = [one.name for one in relation.constraints]
-    names = [*keys, *(one.name for one in relation.attachments)]
-    indexes = [one.name for one in relation.attachments if one.kind == "index"]
-    indexes += [one.name for one in relation.constraints if one.kind == "p"]
-    facts = {"schema": relation.schema, "table": relation.name, "names": names, "keys": keys}
-    facts |= {"indexes": indexes, "given": given}
-    rows = session.query(_QUERIES["duplicates"], facts).fetchall()
-    return [
-        Duplicate(relation.schema, relation.name, kind, name)
-        for kind, name, may_be_named in rows
-        if may_be_named or kind == "INDEX" or name not in named
-    ]
+
+    def __init__(self, session: DeploySession, declared: Catalog) -> None:
+        self._session = session
+        self._declared = declared
+        schemas, names = [one.schema for one in declared.relations], [one.name for one in declared.relations]
+        self._oids = self._session.query(_QUERIES["oids"], {"schemas": schemas, "names": names}).fetchall()
+
+    def of(self, statements: Iterable[SqlStatement]) -> frozenset[Duplicate]:
+        """Return the duplicates in the tables to which *statements* add indexes or constraints."""
+        statements = [*statements]
+        wanted = {table.address for table in map(_table_of, statements) if table is not None}
+        actions = [action for statement in statements for action in _constraints_of(statement)]
+        named = {action.name for action in actions if action.name}
+        given = [index for index in map(index_of_key, actions) if index is not None and index not in named]
+        found: list[Duplicate] = []
+        for relation, address in self._present() if wanted else ():
+            if address in wanted:
+                found += self._duplicates_in(relation, address, named, given)
+        return frozenset(found)
+
+    def _present(self) -> Iterator[tuple[Relation, tuple[str, str]]]:
+        """Yield the declared tables with their present addresses, as renames were reverted or have run again."""
+        numbers = [oid for _, _, oid in self._oids]
+        rows = self._session.query(_QUERIES["present_addresses"], {"oids": numbers}).fetchall()
+        present = {oid: (schema, name) for oid, schema, name in rows}
+        oids = {(schema, name): oid for schema, name, oid in self._oids}
+        for relation in self._declared.relations:
+            yield relation, present.get(oids.get(relation.address), relation.address)
+
+    def _duplicates_in(
+        self, relation: Relation, address: tuple[str, str], named: Collection[str], given: Sequence[str]
+    ) -> list[Duplicate]:
+        """Return the duplicates in a table.
+
+        :param address: its present schema and name
+        :param named: the names that the statements give to constraints
+        :param given: the names that constraints without one get from their index
+        """
+        schema, table = address
+        keys = [one.name for one in relation.constraints]
+        names = [*keys, *(one.name for one in relation.attachments)]
+        indexes = [one.name for one in relation.attachments if one.kind == "index"]
+        indexes += [one.name for one in relation.constraints if one.kind == "p"]
+        facts = {"schema": schema, "table": table, "declared_table": relation.name, "names": names, "keys": keys}
+        rows = self._session.query(_QUERIES["duplicates"], facts | {"indexes": indexes, "given": given}).fetchall()
+        return [
+            Duplicate(schema, table, kind, name)
+            for kind, name, may_be_named in rows
+            if may_be_named or kind == "INDEX" or name not in named
+        ]
 
 
 def _table_of(statement: SqlStatement) -> ObjectName | None:

@@ -23,11 +23,20 @@ SELECT (a.atttypid, a.atttypmod, a.attcollation) = (w.atttypid, w.atttypmod, w.a
  WHERE a.attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text)) AND a.attname = %(column)s
    AND w.attrelid = to_regclass('pg_temp._stonescriptdb_gateway_type') AND w.attname = 'wanted'
 
+-- name: oids
+SELECT schema, name, to_regclass(format('%%I.%%I', schema, name))::oid
+  FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS declared (schema, name)
+
+-- name: present_addresses
+SELECT c.oid, n.nspname::text, c.relname::text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = ANY (%(oids)s::oid[])
+
 -- name: duplicates
 -- The indexes and constraints of a table that are not among the declared names, and have the definition of one of them;
--- constraints its name, too, but for a number at the end, or the name of the index that they were made of, unless it is
--- a partition's part of a key. And constraints that have the name of a declared index or primary key, and indexes that
--- have that of a declared constraint. The last two also if a migration has named them.
+-- constraints its name, too, but for a number at the end and the table's name, or the name of the index that they were
+-- made of, unless it is a partition's part of a key. And constraints that have the name of a declared index or primary
+-- key, and indexes that have that of a declared constraint. The last two also if a migration has named them.
 WITH objects AS (
   SELECT 'INDEX' AS kind, c.relname AS name, false AS is_part,
          regexp_replace(pg_get_indexdef(c.oid), ' INDEX .*? ON ', ' INDEX ON ') AS definition
@@ -39,11 +48,13 @@ WITH objects AS (
     FROM pg_catalog.pg_constraint
    WHERE conrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) AND contype IN ('c', 'f', 'u', 'x'))
 SELECT kind, other.name::text, one.is_part AS may_be_named
-  FROM objects AS other JOIN objects AS one USING (kind, definition)
+  FROM objects AS other JOIN objects AS one USING (kind, definition),
+       regexp_replace(other.name, '[0-9]+$', '') AS generated
  WHERE (one.is_part OR one.name = ANY (%(names)s::text[]))
    AND NOT other.is_part AND other.name <> ALL (%(names)s::text[])
    AND (kind = 'INDEX' OR one.is_part OR other.name = ANY (%(given)s::text[])
-        OR regexp_replace(one.name, '[0-9]+$', '') = regexp_replace(other.name, '[0-9]+$', ''))
+        OR regexp_replace(one.name, '[0-9]+$', '') IN (
+             generated, %(declared_table)s || substr(generated, length(%(table)s) + 1)))
 UNION ALL
 SELECT kind, name::text, true
   FROM objects

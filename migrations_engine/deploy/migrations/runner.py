@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.functions import FunctionDeployer
-from migrations_engine.deploy.migrations.duplicates import Duplicate, duplicates
+from migrations_engine.deploy.migrations.duplicates import Duplicate, Duplicates
 from migrations_engine.deploy.migrations.history import applied_as
 from migrations_engine.deploy.migrations.statement_runner import StatementRunner
 from migrations_engine.deploy.session import DeploySession
@@ -71,8 +71,8 @@ class MigrationRunner:
         self._functions = functions
         self._add_declared = add_declared
         self._statements: StatementRunner | None = None
+        self._duplicates: Duplicates | None = None
         self._pending: Sequence[SchemaFile] = ()
-        self._declared = Catalog()
         self.applied: list[str] = []
 
     def begin(self, migrations: Sequence[SchemaFile], declared: Catalog, before: Catalog | None = None) -> None:
@@ -82,7 +82,7 @@ class MigrationRunner:
         :raises MigrationFailed: the connection was lost
         """
         self._functions.note_routines()
-        self._pending, self._declared = migrations, declared
+        self._pending, self._duplicates = migrations, Duplicates(self._session, declared)
         self._statements = StatementRunner(
             self._session, self._functions, migrations, declared, before=before, add_declared=self._add_declared
         )
@@ -92,7 +92,7 @@ class MigrationRunner:
 
         :raises MigrationFailed: PostgreSQL refused one of its statements, and its effect does not exist already
         """
-        earlier = self._duplicates(script_of(file).statements)
+        earlier = self._duplicates_of(script_of(file).statements)
         self._begun.run_file(file)
         with self._session.failures_as(file=file):
             self._session.check_deferred()
@@ -110,7 +110,7 @@ class MigrationRunner:
             self._session.warnings.append(f"{file.label} had stopped after statement {done} and was resumed there")
         for number, statement in enumerate(script_of(file).statements[done:], start=done + 1):
             self._drop_invalid_index(statement)
-            earlier = self._duplicates([statement])
+            earlier = self._duplicates_of([statement])
             if self._begun.run_outside(file, statement):
                 self._drop_duplicates(file, [statement], earlier)
             self._records.migration(applied_as(file, number))
@@ -135,8 +135,8 @@ class MigrationRunner:
         self._session.log("apply_migration", file.path, checksum=file.checksum)
         self.applied.append(file.path)
 
-    def _duplicates(self, statements: Sequence[SqlStatement]) -> frozenset[Duplicate]:
-        return duplicates(self._session, statements, self._declared)
+    def _duplicates_of(self, statements: Sequence[SqlStatement]) -> frozenset[Duplicate]:
+        return self._duplicates.of(statements) if self._duplicates is not None else frozenset()
 
     def _drop_duplicates(
         self, file: SchemaFile, statements: Sequence[SqlStatement], earlier: frozenset[Duplicate]
@@ -148,7 +148,7 @@ class MigrationRunner:
         others = [other.text for other in self._pending if other is not file]
         added = {
             one
-            for one in self._duplicates(statements) - earlier
+            for one in self._duplicates_of(statements) - earlier
             if not any(mentions_name(text, one.name) for text in others)
         }
         for duplicate in sorted(added, key=lambda one: (one.table, one.kind, one.name)):

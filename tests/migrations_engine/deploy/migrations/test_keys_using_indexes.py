@@ -44,3 +44,22 @@ def test_the_key_is_declared(make_database: Callable[[], str], declared: str, mi
     for report in (old.migrate(last), new.register(last)):
         assert (report.warnings, report.differences) == ((), ())
     assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
+@pytest.mark.parametrize("added", ["CREATE INDEX ON {} (a);", "ALTER TABLE {} ADD UNIQUE (a);"])
+@pytest.mark.parametrize(
+    ("earlier", "later", "rename"),
+    [("s.t", "s.u", "ALTER TABLE s.t RENAME TO u;"), ("s.t", "r.t", "ALTER SCHEMA s RENAME TO r;")],
+)
+def test_the_table_is_renamed_later(
+    make_database: Callable[[], str], earlier: str, later: str, rename: str, added: str
+):
+    def declared(name: str) -> str:
+        return f"CREATE SCHEMA {name.split('.', maxsplit=1)[0]}; CREATE TABLE {name} (a int);"
+
+    old, new = (Tenant(make_database()) for _ in range(2))
+    old.register(files(declared(earlier)))
+    old.migrate(files(declared(earlier) + added.format(earlier), added.format(earlier)))
+    last = files(declared(later) + added.format(later), added.format(earlier), rename)
+    assert old.migrate(last).differences == new.register(last).differences == ()
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
