@@ -164,6 +164,10 @@ def set_not_null(h: History) -> Change | None:
         return None
     table, column, value = quoted(one.table), quoted(one.name), "0" if one.is_number else "'-'"
     alter = f"ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL"
+    if h.has_named_not_null and h.random.random() < 0.5:
+        name = h.name("nn_")
+        alter = f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {column} NOT VALID;;"
+        alter += f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}"
 
     def change(one: Column) -> None:
         one.without("NULL")

@@ -94,6 +94,12 @@ class History:
         assert self.connection is not None
         return self.connection.execute(query.encode()).fetchall()
 
+    @property
+    def has_named_not_null(self) -> bool:
+        """Whether NOT NULL is a constraint with a name, as since PostgreSQL 18."""
+        assert self.connection is not None
+        return self.connection.info.server_version >= 180000
+
     def columns(self, *, partitions: bool = False) -> list[LiveColumn]:
         found = [LiveColumn(*row) for row in self.ask(COLUMNS)]
         return [one for one in found if partitions or not (one.is_partition or one.table.startswith("part"))]

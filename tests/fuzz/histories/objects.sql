@@ -283,6 +283,16 @@ alter: CREATE INDEX ON {n}_2022 (note)
 0>2: ALTER TABLE {n} DETACH PARTITION {n}_2021;;CREATE TABLE {n}_rest PARTITION OF {n} DEFAULT;;INSERT INTO {n} SELECT
     * FROM {n}_2021;;DROP TABLE {n}_2021
 2>3: ALTER TABLE {n} DETACH PARTITION {n}_rest;;CREATE INDEX {n}_i ON {n} (id)
+kind: partition key
+create: CREATE TABLE {n} (id int, at date NOT NULL) PARTITION BY RANGE (at);;CREATE TABLE {n}_2022 PARTITION OF {n} FOR
+    VALUES FROM ('2022-01-01') TO ('2023-01-01')
+create: CREATE TABLE {n} (id int, at date NOT NULL, CONSTRAINT {n}_k UNIQUE (id, at)) PARTITION BY RANGE (at);;CREATE TABLE
+    {n}_2022 PARTITION OF {n} FOR VALUES FROM ('2022-01-01') TO ('2023-01-01')
+drop: DROP TABLE {n}
+alter: ALTER TABLE {n}_2022 ADD CONSTRAINT {n}_a UNIQUE (id, at)
+0>1: ALTER TABLE ONLY {n} ADD CONSTRAINT {n}_k UNIQUE (id, at);;ALTER TABLE {n}_2022 ADD CONSTRAINT {n}_o UNIQUE (id,
+    at);;ALTER INDEX {n}_k ATTACH PARTITION {n}_o
+1>0: ALTER TABLE {n} DROP CONSTRAINT {n}_k
 kind: inheritance
 create: CREATE TABLE {n} (id int, a text);;CREATE TABLE {n}_c (b int) INHERITS ({n})
 create: CREATE TABLE {n} (id int, a text, d int DEFAULT 1);;CREATE TABLE {n}_c (b int) INHERITS ({n})

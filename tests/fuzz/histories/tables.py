@@ -258,16 +258,20 @@ def key_name(h: History) -> Change | None:
 
 
 def unique_using(h: History) -> Change | None:
+    """Add a key, or make one of an index, with a name or without one."""
     if (found := _key(h)) is None:
         return None
     table, _, column = found
     name = h.name("uq_")
-    sql = f"CREATE UNIQUE INDEX {name} ON {table} ({column});;"
-    sql += f"ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}"
+    unique = f"UNIQUE ({column})"
+    index = f"CREATE UNIQUE INDEX {name} ON {table} ({column});;ALTER TABLE {table} ADD "
+    added = [f"{index}CONSTRAINT {name} UNIQUE USING INDEX {name}", f"{index}UNIQUE USING INDEX {name}"]
+    added += [f"ALTER TABLE {table} ADD CONSTRAINT {name} {unique}"]
+    element = h.random.choice([f"CONSTRAINT {name} {unique}", unique])
     return Change(
         kind="unique using index",
-        sql=sql,
-        declare=lambda files: files.add_element(table.strip('"'), f"CONSTRAINT {name} UNIQUE ({column})"),
+        sql=h.random.choice(added),
+        declare=lambda files: files.add_element(table.strip('"'), element),
     )
 
 
