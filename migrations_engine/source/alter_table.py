@@ -10,7 +10,7 @@ from typing import Final
 
 from migrations_engine.source.lexer import folded_tokens, tokens
 from migrations_engine.source.names import Cursor, TableAction, TableAlteration
-from migrations_engine.source.statements import SqlStatement
+from migrations_engine.source.statements import SqlStatement, remembered
 
 _ACTIONS_AT_MOST: Final = 10_000  #: a table has at most 1600 columns; a statement with more actions is not split
 _HEAD_AT_MOST: Final = 1000  #: characters before the first action
@@ -42,6 +42,7 @@ _ACTIONS: Final = (
 )
 
 
+@remembered("ALTER")
 def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
     """Return the actions of an ``ALTER TABLE`` or ``ALTER FOREIGN TABLE``; None for another statement.
 
@@ -66,6 +67,7 @@ def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
     return TableAlteration(table=table, only=only, if_exists=if_exists, head=head, actions=actions)
 
 
+@remembered("ALTER")
 def alter_type_actions(statement: SqlStatement) -> TableAlteration | None:
     """Return an ``ALTER TYPE`` or ``ALTER DOMAIN``, split at its top-level commas; None for another statement."""
     cursor = Cursor(statement.text)

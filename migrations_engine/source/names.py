@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
-from migrations_engine.source.statements import SqlStatement
+from migrations_engine.source.statements import SqlStatement, remembered
 
 _READ_AHEAD: Final = 32  #: tokens; most statements need fewer, and an INSERT may have a million
 
@@ -186,6 +186,7 @@ def created_name(statement: SqlStatement) -> NamedObject | None:
     return _object(kind, named, _table_of(cursor, kind))
 
 
+@remembered("DROP")
 def dropped_names(statement: SqlStatement) -> tuple[NamedObject, ...]:
     """Return the objects of a ``DROP``; empty for another statement."""
     if statement.words[:1] != ("DROP",):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache, wraps
 from itertools import takewhile
 from sys import intern
-from typing import Final
+from typing import Final, TypeVar
 
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.source.layout import printable
@@ -24,6 +25,10 @@ _RESTRICT: Final = re.compile(r"\\(?:un)?restrict[ \t]+[A-Za-z0-9]+[ \t]*")
 _DIRECTIVE: Final = re.compile(r"--[ \t]*([A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _TRANSACTION_WORDS: Final = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"})
 
+_REMEMBERED: Final = 2048  #: statements
+_REMEMBERED_AT_MOST: Final = 200  #: characters of a statement
+
+T = TypeVar("T")
 _Place = tuple[int, int, tuple[str, ...]]  #: start and end of a statement, and its first words
 
 
@@ -40,6 +45,25 @@ class SqlStatement:
     def end(self) -> int:
         """Offset of the character after its last one."""
         return self.start + len(self.text)
+
+
+def remembered(verb: str) -> Callable[[Callable[[SqlStatement], T]], Callable[[SqlStatement], T]]:
+    """Cache the results of a function for short statements that begin with *verb*.
+
+    A refused statement of a migration is compared with all that follow it, each time.
+    """
+
+    def decorate(read: Callable[[SqlStatement], T]) -> Callable[[SqlStatement], T]:
+        known = lru_cache(maxsize=_REMEMBERED)(read)
+
+        @wraps(read)
+        def look_up(statement: SqlStatement) -> T:
+            is_short = len(statement.text) <= _REMEMBERED_AT_MOST
+            return known(statement) if is_short and statement.words[:1] == (verb,) else read(statement)
+
+        return look_up
+
+    return decorate
 
 
 def split(text: str, *, file: str | None = None) -> tuple[SqlStatement, ...]:

@@ -24,7 +24,7 @@ from migrations_engine.source.attribution import FileIndex, mentions_name
 from migrations_engine.source.lexer import content_of
 from migrations_engine.source.names import Cursor, ObjectName
 from migrations_engine.source.script import script_of, statements_of
-from migrations_engine.source.statements import SqlStatement
+from migrations_engine.source.statements import SqlStatement, remembered
 
 E = TypeVar("E", bound=EngineError)
 _INVALID_VALUE: Final = "22P02"
@@ -164,6 +164,7 @@ def _ends_with(message: str, value: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(value)}\W*$", message) is not None
 
 
+@remembered("ALTER")
 def rename_of(statement: SqlStatement) -> Rename | None:
     """Return what an ``ALTER … RENAME`` or ``SET SCHEMA`` does; None for another statement."""
     if statement.words[:1] != ("ALTER",):
