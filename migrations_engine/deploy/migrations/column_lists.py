@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.migrations.column_changes import column_changes
-from migrations_engine.deploy.migrations.outdated import History
+from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.sequence_positions import positions_kept
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import MigrationFailed
@@ -30,9 +30,9 @@ _ADVICE: Final = (
 class ColumnLists:
     """The column lists that migrations of one deploy need, because it has created their tables as they are declared."""
 
-    def __init__(self, session: DeploySession, history: History) -> None:
+    def __init__(self, session: DeploySession, pending: PendingMigrations) -> None:
         self._session = session
-        self._history = history
+        self._pending = pending
 
     def are_needed_in(self, file: SchemaFile) -> bool:
         """Return whether a statement of *file* needs a column list, and warn if one may need another list.
@@ -40,7 +40,7 @@ class ColumnLists:
         :raises MigrationFailed: as :meth:`add_to`
         """
         different: dict[tuple[str, int], SqlStatement] = {}  # the others differ from these in their values alone
-        for statement in script_of(file).statements if self._history.new_tables else ():
+        for statement in script_of(file).statements if self._pending.new_tables else ():
             insert = self._insert_of(statement)
             if insert is not None:
                 different.setdefault((insert.table.name, insert.count), statement)
@@ -95,7 +95,7 @@ class ColumnLists:
 
     def _insert_of(self, statement: SqlStatement) -> InsertWithoutColumns | None:
         insert = insert_without_columns(statement) if statement.words[:1] == ("INSERT",) else None
-        return insert if insert is not None and insert.table.name in self._history.new_tables else None
+        return insert if insert is not None and insert.table.name in self._pending.new_tables else None
 
     def _present(self, insert: InsertWithoutColumns) -> list[tuple[str, bool]]:
         """Return the columns of the table, and whether they have a default."""
@@ -105,7 +105,7 @@ class ColumnLists:
     def _later_changes(self, insert: InsertWithoutColumns, file: SchemaFile, statement: SqlStatement) -> dict[str, str]:
         """Return what later statements do first with each column of the table."""
         first: dict[str, str] = {}
-        for change in column_changes(self._history.alterations_after(file, statement)):
+        for change in column_changes(self._pending.alterations_after(file, statement)):
             if (change.schema, change.table) == insert.table.address:
                 first.setdefault(change.column, change.kind)
         return first
@@ -127,7 +127,7 @@ class ColumnLists:
         """Return whether the values of *statement* have the types of their columns, one of which is added as text."""
         adding = sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} text")
         try:
-            with positions_kept(self._session, self._history.new_names), self._session.undone():
+            with positions_kept(self._session, self._pending.new_names), self._session.undone():
                 self._session.query(adding.format(sql.Identifier(*insert.table.address), sql.Identifier(dropped)))
                 self._session.query(statement.text.encode())
         except psycopg.IntegrityError:

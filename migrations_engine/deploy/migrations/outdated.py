@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import dropwhile
 from typing import Final
 
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, is_insert_of_values
 from migrations_engine.deploy.migrations.later_statements import DROPPING, LaterStatements
+from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.refusal import Refusal
-from migrations_engine.deploy.migrations.renamed_names import names_of
-from migrations_engine.deploy.migrations.renames import MEMBER, Rename, RenameStatement, rename_of
-from migrations_engine.model import Catalog
+from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, alter_type_actions, type_change
 from migrations_engine.source.attribution import mentions_name
@@ -22,12 +20,10 @@ from migrations_engine.source.functions_folder import is_about_routine
 from migrations_engine.source.names import (
     created_name,
     dropped_names,
-    insert_target,
 )
-from migrations_engine.source.script import script_of, statements_of
+from migrations_engine.source.script import statements_of
 from migrations_engine.source.statements import SqlStatement
 
-_EMPTY: Final = Catalog()
 _INVALID_VALUE: Final = "22P02"
 IN_USE: Final = "2BP01"  #: SQLSTATE: other objects depend on what is dropped
 _OF_ANOTHER_KIND: Final = frozenset({"42601", "55000"})  #: the column is an identity or generated one, or is not
@@ -43,82 +39,23 @@ _HOLD_NO_ROWS: Final = frozenset(
 _TYPES: Final = frozenset({"TYPE", "DOMAIN"})
 
 
-class History:
-    """The pending migrations of a deploy, which run over the latest declarations where those are new.
+class OutdatedStatements:
+    """The statements of *pending* migrations that are about what later ones or the declarations replace."""
 
-    :param files: the migrations in their order
-    :param before: the database before them
-    :ivar new_names: the names of everything that is declared and was not there before
-    """
+    def __init__(self, pending: PendingMigrations) -> None:
+        self._pending = pending
 
-    def __init__(self, files: Sequence[SchemaFile] = (), declared: Catalog = _EMPTY, before: Catalog = _EMPTY) -> None:
-        self._files = files
-        self.new_names = names_of(declared) - names_of(before)
-        self._new_enums = [type_ for type_ in declared.types if type_.name in self.new_names]
-        #: Names of the tables that are declared and were not there before, also those that migrations rename to them.
-        there = {table.name for table in before.relations}
-        self.new_tables = {table.name for table in declared.relations} - there
-        #: Columns that are new to their tables, each with the name of the table.
-        columns = _columns(before)
-        self._new_columns = _columns(declared) - columns
-        for _, _, renamed in reversed(self.renames):
-            if renamed.kind != MEMBER and renamed.later_name in self.new_tables:
-                self.new_tables |= {renamed.old_name} - there
-            elif (renamed.owner, renamed.later_name) in self._new_columns:
-                self._new_columns |= {(renamed.owner, renamed.old_name)} - columns
-
-    def is_last(self, file: SchemaFile) -> bool:
-        """Return whether *file* is the last migration."""
-        return file is self._files[-1]
-
-    def alterations_after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
-        """Yield the ``ALTER`` statements that follow *statement* of *file*."""
-        place = self._place(file, statement)
-        return (altering for where, altering in self._alterations if where > place)
-
-    @cached_property
-    def _alterations(self) -> list[tuple[tuple[int, int], SqlStatement]]:
-        return [
-            (self._place(file, statement), statement)
-            for file in self._files
-            for statement in script_of(file).statements
-            if statement.words[:1] == ("ALTER",)
-        ]
-
-    @cached_property
-    def _places(self) -> dict[SchemaFile, int]:
-        return {file: place for place, file in enumerate(self._files)}
-
-    def _place(self, file: SchemaFile, statement: SqlStatement) -> tuple[int, int]:
-        return self._places[file], statement.start
-
-    def may_have_had_other_keys(self, file: SchemaFile, statement: SqlStatement) -> bool:
-        """Return whether *statement* fills a new table that may have had other keys when it was written."""
-        target = insert_target(statement)
-        if target is None or target.table.name not in self.new_tables:
-            return False
-        return not self.is_last(file) or any(self.alterations_after(file, statement))
-
-    def after(self, file: SchemaFile, statement: SqlStatement) -> Iterator[SqlStatement]:
-        """Yield the statements that follow *statement* of *file*."""
-        for later in script_of(file).statements:
-            is_rest = later.start == statement.start and later.text != statement.text
-            if later.start > statement.start or is_rest:
-                yield later
-        for other in [*dropwhile(lambda other: other is not file, self._files)][1:]:
-            yield from script_of(other).statements
-
-    def makes_needless(self, refusal: Refusal) -> bool:
+    def include(self, refusal: Refusal) -> bool:
         """Return whether the statement is about what later ones or the declarations replace."""
         statement = refusal.statement
         if refusal.sqlstate == IN_USE:
             return self._drops_what_is_new(statement)
         if self._is_declared_otherwise(refusal) or self._renames_declared_value(statement):
             return True
-        later = [*self.after(refusal.file, statement)]
+        later = [*self._pending.after(refusal.file, statement)]
         if refusal.may_be_about_types and not is_insert_of_values(statement) and self._retyped(refusal, later):
             return True
-        return LaterStatements(refusal, later, self.new_names).make_needless()
+        return LaterStatements(refusal, later, self._pending.new_names).make_needless()
 
     def _is_declared_otherwise(self, refusal: Refusal) -> bool:
         """Return whether the statement is about what is no longer declared, or is declared with another type now."""
@@ -126,7 +63,7 @@ class History:
             return True
         if refusal.sqlstate in _OF_ANOTHER_KIND and self._sets_value_of_another_kind(refusal.file, refusal.statement):
             return True
-        if self.is_last(refusal.file):
+        if self._pending.is_last(refusal.file):
             return False
         if refusal.sqlstate in UNDEFINED and _changes_what_holds_no_rows(refusal):
             return True
@@ -138,18 +75,22 @@ class History:
         if renamed is None:
             return False
         names = {renamed.old_name, renamed.later_name}
-        return any(enum.name == renamed.owner and names <= {*enum.values} for enum in self._new_enums)
+        return any(enum.name == renamed.owner and names <= {*enum.values} for enum in self._pending.new_enums)
 
     def _changes_type_of_new(self, statement: SqlStatement) -> bool:
         """Return whether *statement* changes the type of a column of a new table."""
         altered = alter_table_actions(statement)
-        return altered is not None and altered.table.name in self.new_tables and bool(type_change(altered.actions[0]))
+        return (
+            altered is not None
+            and altered.table.name in self._pending.new_tables
+            and bool(type_change(altered.actions[0]))
+        )
 
     def _retyped(self, refusal: Refusal, later: Sequence[SqlStatement]) -> bool:
         """Return whether it uses a column of a new table whose type one of the *later* statements changes."""
         text = refusal.text
         for altered in filter(None, map(alter_table_actions, later)):
-            if altered.table.name in self.new_tables and mentions_name(text, altered.table.name):
+            if altered.table.name in self._pending.new_tables and mentions_name(text, altered.table.name):
                 changes = filter(None, map(type_change, altered.actions))
                 if any(mentions_name(text, change.column) for change in changes):
                     return True
@@ -159,18 +100,20 @@ class History:
         """Return whether *statement* drops what the declarations, which are later, have again."""
         altered = alter_table_actions(statement)
         if altered is not None:
-            return altered.table.name in self.new_names and all(action.kind in DROPPING for action in altered.actions)
+            return altered.table.name in self._pending.new_names and all(
+                action.kind in DROPPING for action in altered.actions
+            )
         names = [dropped.name for dropped in dropped_names(statement)]
-        return bool(names) and all(name in self.new_names for name in names)
+        return bool(names) and all(name in self._pending.new_names for name in names)
 
     def _sets_value_of_another_kind(self, file: SchemaFile, statement: SqlStatement) -> bool:
         """Return whether *statement* sets a default or identity of a column that is declared, or made, without it."""
         altered = alter_table_actions(statement)
         if altered is None or len(altered.actions) != 1:
             return False
-        (action,), is_new = altered.actions, altered.table.name in self.new_names
+        (action,), is_new = altered.actions, altered.table.name in self._pending.new_names
         if _SETTING_IDENTITY.match(action.text):
-            return is_new or not self.is_last(file)
+            return is_new or not self._pending.is_last(file)
         return is_new and _SETTING_DEFAULT.match(action.text) is not None
 
     def _replaces_type_of(self, refusal: Refusal) -> bool:
@@ -180,43 +123,16 @@ class History:
         )
 
     @cached_property
-    def renames(self) -> list[RenameStatement]:
-        """The statements that rename something, with their files."""
-        found = ((file, one, rename_of(one)) for file in self._files for one in script_of(file).statements)
-        return [(file, statement, renamed) for file, statement, renamed in found if renamed is not None]
-
-    def renames_from(self, file: SchemaFile, statement: SqlStatement) -> list[RenameStatement]:
-        """Return those that are *statement* of *file* or follow it."""
-        start = self._place(file, statement)
-        return [found for found in self.renames if self._place(found[0], found[1]) >= start]
-
-    def renames_of_new(self, file: SchemaFile, statement: SqlStatement) -> list[RenameStatement]:
-        """Return those of new tables and columns that are *statement* of *file* or follow it."""
-        return [found for found in self.renames_from(file, statement) if self._is_of_new(found[2])]
-
-    def later_label(self, label: str) -> str:
-        """Return the label that a table or view of the default schema has after all migrations."""
-        for _, _, renamed in self.renames:
-            if renamed.owner is None and label == renamed.old_name:
-                label = renamed.later_name
-        return label
-
-    def is_new_column(self, table: str, column: str) -> bool:
-        """Return whether a column is new, by its own name or by that of its table."""
-        return table in self.new_tables or (table, column) in self._new_columns
-
-    def _is_of_new(self, renamed: Rename) -> bool:
-        if renamed.owner is None:
-            return renamed.later_name in self.new_tables
-        return self.is_new_column(renamed.owner, renamed.later_name)
-
-    @cached_property
     def _created_types(self) -> frozenset[str]:
         """The names that new declared types have when migrations create them, also until they are renamed."""
-        created = [made for made in map(created_name, statements_of(self._files)) if made and made.kind in _TYPES]
+        created = [
+            made for made in map(created_name, statements_of(self._pending.files)) if made and made.kind in _TYPES
+        ]
         names = {made.name for made in created if made.name is not None}
-        later = {renamed.old_name for _, _, renamed in self.renames if renamed.later_name in self.new_names}
-        return frozenset(name for name in names if name in self.new_names or name in later)
+        later = {
+            renamed.old_name for _, _, renamed in self._pending.renames if renamed.later_name in self._pending.new_names
+        }
+        return frozenset(name for name in names if name in self._pending.new_names or name in later)
 
 
 def _changes_what_holds_no_rows(refusal: Refusal) -> bool:
@@ -233,7 +149,3 @@ def _changes_what_holds_no_rows(refusal: Refusal) -> bool:
     if verb in {"GRANT", "REVOKE"}:
         return is_about_routine(statement)
     return verb in _CHANGING and not _HOLD_NO_ROWS.isdisjoint(rest[:2])
-
-
-def _columns(catalog: Catalog) -> set[tuple[str | None, str]]:
-    return {(table.name, column.name) for table in catalog.relations for column in table.columns}

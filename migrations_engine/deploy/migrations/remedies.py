@@ -16,7 +16,8 @@ from migrations_engine.deploy.migrations.domains_in_use import alter_domain_in_u
 from migrations_engine.deploy.migrations.earlier_columns import EarlierColumns
 from migrations_engine.deploy.migrations.missing_columns import add_missing_columns
 from migrations_engine.deploy.migrations.missing_views import restore_views
-from migrations_engine.deploy.migrations.outdated import IN_USE, History
+from migrations_engine.deploy.migrations.outdated import IN_USE
+from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.refused_rows import refuses_rows
@@ -49,7 +50,7 @@ class Remedies:
         self,
         session: DeploySession,
         functions: FunctionDeployer,
-        history: History,
+        pending: PendingMigrations,
         declared: Catalog,
         *,
         is_new: bool,
@@ -57,7 +58,7 @@ class Remedies:
     ) -> None:
         self._session = session
         self._functions = functions
-        self._history = history
+        self._pending = pending
         self._declared = declared
         self._is_new = is_new
         self._add_declared = add_declared
@@ -67,13 +68,13 @@ class Remedies:
             (declared,),
             owned_routines=functions.owned,
             invalidate=functions.invalidate,
-            later_label=history.later_label,
+            later_label=pending.later_label,
         )
         self._declared_dependants = DeclaredDependants(session, self._dependants)
-        self._earlier_columns = EarlierColumns(session, history.is_new_column, self._declared_dependants.drop)
-        self._postponed = PostponedConstraints(session, history.new_tables)
+        self._earlier_columns = EarlierColumns(session, pending.is_new_column, self._declared_dependants.drop)
+        self._postponed = PostponedConstraints(session, pending.new_tables)
         self._tried_again: set[SqlStatement] = set()
-        self._reverted = revert_renames(session, history.renames) if is_new else set()
+        self._reverted = revert_renames(session, pending.renames) if is_new else set()
 
     def give_what_lacks(self, refusal: Refusal) -> bool:
         """Create declared objects that the statement may need, or numbers for its rows. Return whether it may work."""
@@ -98,7 +99,7 @@ class Remedies:
 
     def make_earlier_columns(self, refusal: Refusal) -> bool:
         """Make columns of new tables as the statement may expect them, and return whether it may work now."""
-        later = self._history.alterations_after(refusal.file, refusal.statement)
+        later = self._pending.alterations_after(refusal.file, refusal.statement)
         return self._earlier_columns.make(refusal, later)
 
     def remove_obstacle(self, refusal: Refusal) -> bool:
@@ -146,7 +147,7 @@ class Remedies:
         """Create declared objects that the statement may need. Return whether there were any."""
         if self._add_declared(refusal.exc, refusal.text):
             if not self._is_new:
-                of_new = self._history.renames_of_new(refusal.file, refusal.statement)
+                of_new = self._pending.renames_of_new(refusal.file, refusal.statement)
                 self._reverted |= revert_renames(self._session, of_new)
             return True
         if self._is_new and add_missing_columns(self._session, self._declared, refusal):
@@ -162,7 +163,7 @@ class Remedies:
 
         Return whether there were any.
         """
-        later = self._history.renames_from(refusal.file, refusal.statement)
+        later = self._pending.renames_from(refusal.file, refusal.statement)
         reverted = [found for found in later if self.is_reverted(*found[:2])]
         views = [found for found in later if found not in reverted and found[2].kind in VIEWS]
         if not reverted and not views:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from migrations_engine.deploy.file_runner import UNDEFINED
-from migrations_engine.deploy.migrations.outdated import History
+from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
@@ -22,9 +22,9 @@ class RenamedAway:
     :param is_new: the database is new; else it may have skipped the release that declared the object
     """
 
-    def __init__(self, session: DeploySession, history: History, *, is_new: bool) -> None:
+    def __init__(self, session: DeploySession, pending: PendingMigrations, *, is_new: bool) -> None:
         self._session = session
-        self._history = history
+        self._pending = pending
         self._is_new = is_new
         self._absent: set[str] = set()  # the names that they would have given
 
@@ -41,7 +41,7 @@ class RenamedAway:
         missing, text = refusal.message, refusal.text
         if any(mentions_name(missing, name) and mentions_name(text, name) for name in self._absent):
             return True
-        renamed, is_last = rename_of(refusal.statement), self._history.is_last(refusal.file)
+        renamed, is_last = rename_of(refusal.statement), self._pending.is_last(refusal.file)
         if renamed is None or not mentions_name(missing, renamed.old_name):
             return False
         holds_rows = renamed.kind in _WITH_ROWS or refusal.sqlstate == _NO_SUCH_COLUMN

@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from migrations_engine.deploy.migrations.outdated import History
+from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import Catalog
@@ -30,9 +30,9 @@ class ReplacedObjects:
     :param declared: the catalog that the declarations make
     """
 
-    def __init__(self, session: DeploySession, history: History, declared: Catalog) -> None:
+    def __init__(self, session: DeploySession, pending: PendingMigrations, declared: Catalog) -> None:
         self._session = session
-        self._history = history
+        self._pending = pending
         self._tables: dict[str, str] = {}  # the table of each index and sequence
         for table in declared.relations:
             members = [constraint.name for constraint in table.constraints]
@@ -53,10 +53,10 @@ class ReplacedObjects:
 
     def _recreated_name(self, file: SchemaFile, statement: SqlStatement, renamed: Rename) -> str | None:
         """Return the name that *renamed* takes away if later statements create an object of that name, else None."""
-        if renamed.old_name not in self._history.new_names:
+        if renamed.old_name not in self._pending.new_names:
             return None
         whole = self._tables.get(renamed.old_name) if renamed.kind in _WITH_NAMES else None
-        created = {made.name for later in self._history.after(file, statement) if (made := created_name(later))}
+        created = {made.name for later in self._pending.after(file, statement) if (made := created_name(later))}
         if created & {renamed.old_name, whole or renamed.old_name}:
             return renamed.old_name
         table = ObjectName(renamed.schema, renamed.old_name)
@@ -65,13 +65,13 @@ class ReplacedObjects:
 
     def _is_new(self, table: str, column: str | None) -> bool:
         if column is None:
-            return table in self._history.new_tables and table in self._history.new_names
-        return (table, column) in self._columns and self._history.is_new_column(table, column)
+            return table in self._pending.new_tables and table in self._pending.new_names
+        return (table, column) in self._columns and self._pending.is_new_column(table, column)
 
     def _is_needed(self, file: SchemaFile, statement: SqlStatement, table: ObjectName, column: str | None) -> bool:
         """Return whether later statements use a table without rows, or a column of one, that none of them creates."""
         names = [table.name] if column is None else [table.name, column]
-        for later in self._history.after(file, statement):
+        for later in self._pending.after(file, statement):
             if not all(mentions_name(later.text, name) for name in names) or _drops(later, table.name, column):
                 continue
             is_created = later.words[:1] == _BLOCK or _creates(later, table.name, column)

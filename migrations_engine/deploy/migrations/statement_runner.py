@@ -21,7 +21,8 @@ from migrations_engine.deploy.migrations.effects_on_rows import (
     makes_rows,
     may_draw,
 )
-from migrations_engine.deploy.migrations.outdated import History
+from migrations_engine.deploy.migrations.outdated import OutdatedStatements
+from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.remedies import EXPRESSION_REFUSED, Remedies
 from migrations_engine.deploy.migrations.renamed_away import RenamedAway
@@ -81,13 +82,14 @@ class StatementRunner:
         self._session = session
         self._is_new = before is None
         self._made = MadeByMigrations()
-        self._history = History(migrations, declared, before or Catalog())
+        self._pending = PendingMigrations(migrations, declared, before or Catalog())
+        self._outdated = OutdatedStatements(self._pending)
         self._remedies = Remedies(
-            session, functions, self._history, declared, is_new=self._is_new, add_declared=add_declared
+            session, functions, self._pending, declared, is_new=self._is_new, add_declared=add_declared
         )
-        self._column_lists = ColumnLists(session, self._history)
-        self._renamed_away = RenamedAway(session, self._history, is_new=self._is_new)
-        self._replaced = ReplacedObjects(session, self._history, declared)
+        self._column_lists = ColumnLists(session, self._pending)
+        self._renamed_away = RenamedAway(session, self._pending, is_new=self._is_new)
+        self._replaced = ReplacedObjects(session, self._pending, declared)
         self._missing_rows = MissingRows()
 
     def run_file(self, file: SchemaFile) -> None:
@@ -157,28 +159,34 @@ class StatementRunner:
 
         :raises MigrationFailed: there is no way to do so
         """
-        file, statement = refusal.file, refusal.statement
-        parts = separate_actions(statement)
-        if not parts and self._is_satisfied(refusal):
-            self._fill_created(refusal)
-            self.report_satisfied(file, statement)
-        elif self._remedies.give_what_lacks(refusal):
-            self._run(file, statement)
-        elif parts:
-            for text in parts:
-                self._run(file, replace(statement, text=text))
-        elif self._remedies.make_earlier_columns(refusal):
-            self._run(file, statement)
-        elif self._is_outdated(refusal):
-            self.report_satisfied(file, statement)
-        elif self._remedies.remove_obstacle(refusal):
-            self._run(file, statement)
-        elif self._run_with_key(refusal) or self._remedies.alter_domain(refusal):
-            self._note(file, statement)
-        elif self._is_about_added_column(refusal):
-            self.report_satisfied(file, statement)
-        else:
-            raise refusal.failure() from refusal.exc
+        for helps, then in self._ways():
+            if helps(refusal):
+                then(refusal.file, refusal.statement)
+                return
+        raise refusal.failure() from refusal.exc
+
+    def _ways(self) -> Iterator[tuple[Callable[[Refusal], bool], Callable[[SchemaFile, SqlStatement], None]]]:
+        """Yield the remedies for a refused statement in their order, each with what follows if it helps."""
+        yield self._is_done, self.report_satisfied
+        yield self._remedies.give_what_lacks, self._run
+        yield _has_parts, self._run_parts
+        yield self._remedies.make_earlier_columns, self._run
+        yield self._is_outdated, self.report_satisfied
+        yield self._remedies.remove_obstacle, self._run
+        yield self._run_with_key, self._note
+        yield self._remedies.alter_domain, self._note
+        yield self._is_about_added_column, self.report_satisfied
+
+    def _run_parts(self, file: SchemaFile, statement: SqlStatement) -> None:
+        for text in separate_actions(statement):
+            self._run(file, replace(statement, text=text))
+
+    def _is_done(self, refusal: Refusal) -> bool:
+        """Return whether the effect of the whole statement exists already. A table that it fills is filled."""
+        if _has_parts(refusal) or not self._is_satisfied(refusal):
+            return False
+        self._fill_created(refusal)
+        return True
 
     def _run_refused_outside(self, refusal: Refusal) -> bool:
         file, statement = refusal.file, refusal.statement
@@ -205,7 +213,7 @@ class StatementRunner:
     def _run_with_key(self, refusal: Refusal) -> bool:
         """Run an INSERT with the unique index that its ON CONFLICT needs. Return False if it is refused still."""
         file, statement = refusal.file, refusal.statement
-        if refusal.sqlstate != NO_SUCH_KEY or not self._history.may_have_had_other_keys(file, statement):
+        if refusal.sqlstate != NO_SUCH_KEY or not self._pending.may_have_had_other_keys(file, statement):
             return False
         try:
             with self._attempt([statement]), unique_index(self._session, statement):
@@ -215,7 +223,7 @@ class StatementRunner:
         return True
 
     def _is_satisfied(self, refusal: Refusal) -> bool:
-        if not is_satisfied(self._session, refusal, self._made, self._history.new_tables):
+        if not is_satisfied(self._session, refusal, self._made, self._pending.new_tables):
             return False
         drop_needless_index(self._session, refusal.statement)
         return True
@@ -223,7 +231,7 @@ class StatementRunner:
     def _fill_created(self, refusal: Refusal) -> None:
         """Insert the rows of a CREATE TABLE AS into the table, which was created as it is declared."""
         table = table_created_as(refusal.statement)
-        if table is None or table.name not in self._history.new_tables:
+        if table is None or table.name not in self._pending.new_tables:
             return
         if reason := fill_created(self._session, refusal.statement, table):
             self._session.warnings.append(
@@ -233,7 +241,7 @@ class StatementRunner:
 
     def _is_outdated(self, refusal: Refusal) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
-        is_outdated = self._renamed_away.includes(refusal) or self._history.makes_needless(refusal)
+        is_outdated = self._renamed_away.includes(refusal) or self._outdated.include(refusal)
         if is_outdated and self._missing_rows.come_of(refusal):
             self._warn_of_left_out(refusal)
         return is_outdated
@@ -277,8 +285,12 @@ class StatementRunner:
     def _attempt(self, statements: Sequence[SqlStatement]) -> Iterator[None]:
         """Run the block in a savepoint. Undo also what *statements* draw from sequences that are new."""
         with ExitStack() as stack:
-            new = None if self._is_new else self._history.new_names
+            new = None if self._is_new else self._pending.new_names
             if new != set() and any(map(may_draw, statements)):
                 stack.enter_context(positions_kept(self._session, new))
             stack.enter_context(self._session.savepoint())
             yield
+
+
+def _has_parts(refusal: Refusal) -> bool:
+    return bool(separate_actions(refusal.statement))
