@@ -38,6 +38,7 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
     connection.autocommit = True
     connection.prepare_threshold = None
     warnings: list[str] = []
+    committed: list[str] = []  # a note about the migrations that ran before one outside a transaction
     beside = options.scratch or scratch_databases_beside(connection)
     lock_wait = LockWait(
         connection, options.lock_timeout_ms, connect=lambda: beside.connect(beside.maintenance_database)
@@ -45,24 +46,30 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
     while True:
         try:
             with lock_wait.attempt() as timeout_ms:
-                return _attempt(connection, schema, replace(options, lock_timeout_ms=timeout_ms), warnings)
+                return _attempt(connection, schema, replace(options, lock_timeout_ms=timeout_ms), warnings, committed)
         except EngineError as exc:
             if exc.sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
                 warnings += _commit_enum_values(connection, schema, options, exc)
             elif exc.sqlstate != LOCK_NOT_AVAILABLE:
-                raise _with_notes(with_renamed_values(with_owners(exc, connection), schema), warnings) from None
+                refused = with_renamed_values(with_owners(exc, connection), schema)
+                raise _with_notes(refused, [*warnings, *committed]) from None
             elif not lock_wait.goes_on():
-                raise _with_notes(lock_wait.explained(exc), warnings) from exc
+                notes = [*warnings, *committed]
+                raise _with_notes(lock_wait.explained(exc, changed=bool(notes)), notes) from exc
         except psycopg.Error as exc:
             server = ServerMessage.of(exc)
             if connection.closed:
                 raise DeployInterrupted.of(server) from exc
-            refused = MigrationFailed(f"PostgreSQL refused a statement of the deploy: {server.message}", server=server)
-            raise with_owners(refused, connection) from exc
+            failed = MigrationFailed(f"PostgreSQL refused a statement of the deploy: {server.message}", server=server)
+            raise _with_notes(with_owners(failed, connection), [*warnings, *committed]) from exc
 
 
 def _attempt(
-    connection: psycopg.Connection[Any], schema: Schema, options: DeployOptions, warnings: list[str]
+    connection: psycopg.Connection[Any],
+    schema: Schema,
+    options: DeployOptions,
+    warnings: list[str],
+    committed: list[str],
 ) -> DeployReport:
     if (repeated := repeat(connection, schema, options)) is not None:
         return repeated
@@ -86,6 +93,10 @@ def _attempt(
             deploy.let_repeat()
             return report
         for group in rest:
+            if group.outside is not None:
+                committed[:] = [
+                    f"what precedes {group.outside.label}, which runs outside a transaction, has been committed"
+                ]
             deploy.run_outside(group)
             with connection.transaction():
                 deploy.run_migrations(group)
@@ -154,5 +165,5 @@ def _commit_enum_values(
 def _with_notes(error: EngineError, notes: Sequence[str]) -> EngineError:
     """Return *error*, with a message about the parts of the deploy that were committed."""
     if notes:
-        error.add_to_message(f" ({'; '.join(notes)}; they stay, and a later deploy goes on from there)")
+        error.add_to_message(f" ({'; '.join(notes)}; this stays, and a later deploy goes on from there)")
     return error

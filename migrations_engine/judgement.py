@@ -67,8 +67,9 @@ class Judgement:
         if blocking and not self._force:
             raise MigrationFailed(
                 f"the schema differs dangerously from the database: {'; '.join(summary(c) for c in blocking)}. "
-                "Nothing was changed. If this is intended, add a migration that makes the change, or first deploy an "
-                "earlier release that has one; to deploy the rest without these changes, repeat the request with force",
+                f"{'' if self._session.is_partly_committed else 'Nothing was changed. '}If this is intended, add a "
+                "migration that makes the change, or first deploy an earlier release that has one; to deploy the rest "
+                "without these changes, repeat the request with force",
                 validation=SchemaValidation.of(self.changes) if self.changes else found,
             )
 

@@ -124,6 +124,7 @@ class WholeDeploy:
     def run_outside(self, group: TransactionGroup) -> None:
         """Run the migration that runs outside a transaction, before the others of *group*."""
         if group.outside is not None:
+            self._session.is_partly_committed = True
             try:
                 self._runner.run_outside(group.outside)
             finally:

@@ -129,12 +129,15 @@ class LockWait:
             return True
         return self._blockers.wait_until_gone(self._deadline)
 
-    def explained(self, exc: EngineError) -> DeployLockTimeout:
-        """Return the error of a failed deploy with the blocking sessions."""
+    def explained(self, exc: EngineError, *, changed: bool) -> DeployLockTimeout:
+        """Return the error of a failed deploy with the blocking sessions.
+
+        :param changed: a part of the deploy was committed
+        """
         who = str(self._blockers)
         return DeployLockTimeout(
             f"{exc.message}; {f'the lock is held by {who}' if who else 'no session was found that holds it for long'}. "
-            "Nothing was changed, the same request can be repeated",
+            f"{'T' if changed else 'Nothing was changed, t'}he same request can be repeated",
             file=exc.file,
             line=exc.line,
             server=exc.server,

@@ -31,6 +31,8 @@ class DeploySession:
 
     ``run`` raises the errors of the driver, because the steps need their SQLSTATE; :meth:`failures_as` converts them to
     errors of the engine.
+
+    :ivar is_partly_committed: a migration has run outside a transaction, and what precedes it was committed
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class DeploySession:
         self.satisfied: list[str] = []
         self.plan = plan
         self.recording = recording
+        self.is_partly_committed = False
         self._lines: WeakKeyDictionary[psycopg.Error, int] = WeakKeyDictionary()  # in the file that was refused
 
     def query(self, statement: SqlText, parameters: Any = None) -> psycopg.Cursor[Any]:  # noqa: ANN401 - psycopg's

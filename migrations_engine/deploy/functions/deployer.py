@@ -21,7 +21,7 @@ from migrations_engine.deploy.functions.files import (
 )
 from migrations_engine.deploy.functions.grants import reversals, run_grants, run_reversals
 from migrations_engine.deploy.functions.replaced_in_place import ReplacedInPlace
-from migrations_engine.deploy.functions.routines import HIDDEN_NAME, Routines
+from migrations_engine.deploy.functions.routines import HIDDEN_NAME, OldRoutine, Routines
 from migrations_engine.deploy.functions.runner import FunctionRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.stored_results import renew_stored_results
@@ -216,12 +216,18 @@ class FunctionDeployer:
             pending = self._disturbed()
 
     def _drop_replaced(self, drop_dependants: Callable[[int, str], bool]) -> bool:
-        """Drop the renamed functions, and return whether dependants had to be dropped for that."""
+        """Drop the renamed functions, also those that a partly committed deploy has left.
+
+        Return whether dependants had to be dropped for that.
+        """
+        replaced: dict[OldRoutine, SchemaFile | None] = {**self._runner.replaced}
+        oids = {routine.oid for routine in replaced}
+        replaced |= dict.fromkeys(routine for routine in self._routines.aside() if routine.oid not in oids)
         dropped = []
-        for routine, file in self._runner.replaced.items():
+        for routine, file in replaced.items():
             with _refusal_of(file):
                 dropped.append(drop_dependants(routine.oid, routine.identity))
-        self._routines.drop_all({routine: file.label for routine, file in self._runner.replaced.items()}, aside=True)
+        self._routines.drop_all({one: file.label if file else None for one, file in replaced.items()}, aside=True)
         self._runner.replaced.clear()
         return any(dropped)
 

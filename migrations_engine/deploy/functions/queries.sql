@@ -36,6 +36,13 @@ SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtyp
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 
+-- name: routines_aside
+SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types, i.identity
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+ CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) i
+ WHERE p.proname = %(prefix)s || p.oid
+
 -- name: routine_by_identity
 SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, p.proargtypes::text AS argument_types, i.identity
   FROM pg_catalog.pg_proc p

@@ -81,6 +81,10 @@ class Routines:
     def named(self, names: Sequence[str]) -> list[OldRoutine]:
         return self._rows(OldRoutine, "routines_named", names=list(names))
 
+    def aside(self) -> list[OldRoutine]:
+        """Return the routines that have their temporary names."""
+        return self._rows(OldRoutine, "routines_aside", prefix=HIDDEN_NAME)
+
     def of_identity(self, identity: str) -> list[OldRoutine]:
         """Return the routine of that identity, if it exists."""
         return self._rows(OldRoutine, "routine_by_identity", identity=identity)

@@ -289,3 +289,25 @@ def test_rows_that_wait_for_a_check_do_not_keep_a_table_from_being_altered(tenan
         }
     )
     assert tenant.rows("SELECT a, c FROM b ORDER BY a") == [(1, None), (2, None)]
+
+
+def test_a_refusal_after_one_outside_a_transaction_says_what_was_committed_and_leaves_nothing_behind(tenant):
+    function = "CREATE FUNCTION f() RETURNS TABLE (a int, x text) LANGUAGE sql AS $$ SELECT a, x FROM t $$"
+    tenant.register({"tables/t.pssql": "CREATE TABLE t (a int, x text)", "functions/f.pssql": function})
+    later = {
+        "tables/t.pssql": "CREATE TABLE t (b int, x varchar(4)); CREATE INDEX i ON t (x)",
+        "functions/f.pssql": function.replace("(a int", "(b int").replace("SELECT a", "SELECT b"),
+        "functions/g.pssql": "CREATE FUNCTION g(i int) RETURNS int LANGUAGE sql AS $$ SELECT i $$",
+        "migrations/1.pssql": "ALTER TABLE t RENAME a TO b",
+        "migrations/2.pssql": "UPDATE t SET b = g(b)",
+        "migrations/3.pssql": "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY i ON t (x)",
+    }
+    with pytest.raises(MigrationFailed) as refusal:
+        tenant.migrate(later)
+    assert "what precedes migrations/3.pssql, which runs outside a transaction, has been" in refusal.value.message
+    assert "Nothing was changed" not in refusal.value.message
+    assert tenant.migrate(later, force=True).migrations_applied == 0
+    assert tenant.rows("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1") == [
+        ("f",),
+        ("g",),
+    ]
