@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Final
 
 from migrations_engine.deploy.file_runner import FileRunner
@@ -20,12 +19,13 @@ from migrations_engine.deploy.functions.files import (
     unchanged_files,
 )
 from migrations_engine.deploy.functions.grants import reversals, run_grants, run_reversals
+from migrations_engine.deploy.functions.removal import RoutineRemoval
 from migrations_engine.deploy.functions.replaced_in_place import ReplacedInPlace
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, OldRoutine, Routines
 from migrations_engine.deploy.functions.runner import FunctionRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.stored_results import renew_stored_results
-from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
+from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.model import RoutineState
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import mentions_name
@@ -149,10 +149,13 @@ class FunctionDeployer:
             self._runner.is_stale = True
         self._run_grants_again()
         self._settle()
+        removal = RoutineRemoval(self._session, self._routines, drop_dependants)
         orphans = self._orphans()
-        is_changed, left = self._drop_orphans(orphans, drop_dependants, may_leave=may_leave)
+        left = removal.drop_orphans([*self._existing(orphans)], may_leave=may_leave)
         orphans = [one for one in orphans if one not in left]
-        if any([self._drop_replaced(drop_dependants), is_changed]):
+        removal.drop_replaced(self._runner.replaced)
+        self._runner.replaced.clear()
+        if removal.dropped_dependants:
             restore()
             self._run_all_pending()
             self._run_grants_again()
@@ -214,22 +217,6 @@ class FunctionDeployer:
             except FunctionDeployFailed as exc:
                 raise broken_by_deploy(exc) if exc.file in self._unchanged else exc from exc.__cause__
             pending = self._disturbed()
-
-    def _drop_replaced(self, drop_dependants: Callable[[int, str], bool]) -> bool:
-        """Drop the renamed functions, also those that a partly committed deploy has left.
-
-        Return whether dependants had to be dropped for that.
-        """
-        replaced: dict[OldRoutine, SchemaFile | None] = {**self._runner.replaced}
-        oids = {routine.oid for routine in replaced}
-        replaced |= dict.fromkeys(routine for routine in self._routines.aside() if routine.oid not in oids)
-        dropped = []
-        for routine, file in replaced.items():
-            with _refusal_of(file):
-                dropped.append(drop_dependants(routine.oid, routine.identity))
-        self._routines.drop_all({one: file.label if file else None for one, file in replaced.items()}, aside=True)
-        self._runner.replaced.clear()
-        return any(dropped)
 
     def _pending(self) -> list[SchemaFile]:
         return [file for file in self._files if file not in self._kept and file not in self._runner.made]
@@ -304,25 +291,11 @@ class FunctionDeployer:
         current = self.current
         return [identity for identity in (*self._known, *self._identities.retyped()) if identity not in current]
 
-    def _drop_orphans(
-        self, orphans: Sequence[str], drop_dependants: Callable[[int, str], bool], *, may_leave: bool
-    ) -> tuple[bool, set[str]]:
-        """Drop *orphans*. Return whether dependants had to be dropped, and the identities of those that stay."""
+    def _existing(self, orphans: Iterable[str]) -> Iterator[OldRoutine]:
         gone = {one for one, function in self._known.items() if not function.exists}
-        there = [routine for one in orphans if one not in gone for routine in self._routines.of_identity(one)]
-        dropped, left = [], set()
-        for routine in there:
-            if self._routines.dependants(routine):
-                try:
-                    with _refusal_of(None), self._session.savepoint():
-                        dropped.append(drop_dependants(routine.oid, routine.identity))
-                except FunctionDeployFailed as exc:
-                    if not may_leave:
-                        raise
-                    left.add(routine.identity)
-                    self._session.warnings.append(f"not dropped, as what was left as it is uses it: {exc.message}")
-        self._routines.drop_all(dict.fromkeys(routine for routine in there if routine.identity not in left))
-        return any(dropped), left
+        for identity in orphans:
+            if identity not in gone:
+                yield from self._routines.of_identity(identity)
 
     def _record(self, records: Records, orphans: Sequence[str]) -> None:
         if self._left_behind:
@@ -338,12 +311,3 @@ class FunctionDeployer:
                 self._session.log("deploy_function", routine.identity, file=file.label)
             if not routines:
                 self._session.log("run_function_file", file.label)
-
-
-@contextmanager
-def _refusal_of(file: SchemaFile | None) -> Iterator[None]:
-    """Raise a refusal to make room for a function as a failure of *file*."""
-    try:
-        yield
-    except MigrationFailed as exc:
-        raise FunctionDeployFailed(exc.message, file=file.label if file else None, server=exc.server) from exc
