@@ -51,8 +51,7 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             if exc.sqlstate == _UNSAFE_NEW_ENUM_VALUE and not warnings and not options.dry_run:
                 warnings += _commit_enum_values(connection, schema, options, exc)
             elif exc.sqlstate != LOCK_NOT_AVAILABLE:
-                refused = with_renamed_values(with_owners(exc, connection), schema)
-                raise _with_notes(refused, [*warnings, *committed]) from None
+                raise _explained(exc, connection, schema, [*warnings, *committed]) from None
             elif not lock_wait.goes_on():
                 notes = [*warnings, *committed]
                 raise _with_notes(lock_wait.explained(exc, changed=bool(notes)), notes) from exc
@@ -60,8 +59,11 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
             server = ServerMessage.of(exc)
             if connection.closed:
                 raise DeployInterrupted.of(server) from exc
-            failed = MigrationFailed(f"PostgreSQL refused a statement of the deploy: {server.message}", server=server)
-            raise _with_notes(with_owners(failed, connection), [*warnings, *committed]) from exc
+            message = f"PostgreSQL refused a statement of the deploy: {server.message}"
+            # without a variable, which would hold the error's traceback, and with it the schema, in a cycle
+            raise _explained(
+                MigrationFailed(message, server=server), connection, schema, [*warnings, *committed]
+            ) from exc
 
 
 def _attempt(
@@ -160,6 +162,12 @@ def _commit_enum_values(
             raise reason
     values = ", ".join(f"{label}.{value}" for label, value in added)
     return [f"new enum values were committed before the rest of the deploy, which already uses them: {values}"]
+
+
+def _explained(
+    error: EngineError, connection: psycopg.Connection[Any], schema: Schema, notes: Sequence[str]
+) -> EngineError:
+    return _with_notes(with_renamed_values(with_owners(error, connection), schema), notes)
 
 
 def _with_notes(error: EngineError, notes: Sequence[str]) -> EngineError:
