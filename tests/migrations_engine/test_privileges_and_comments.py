@@ -27,6 +27,12 @@ DEFAULT_PRIVILEGES = (
     "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"
     "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO pg_read_all_stats;"
 )
+ADDED = (
+    "GRANT SELECT ON t TO PUBLIC; COMMENT ON TABLE t IS 't'; CREATE TRIGGER r BEFORE UPDATE ON t"
+    " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();"
+)
+ADDED_AGAIN = f"DROP TRIGGER IF EXISTS r ON t; {ADDED}"
+REVERTED = "REVOKE SELECT ON t FROM PUBLIC; COMMENT ON TABLE t IS NULL; DROP TRIGGER IF EXISTS r ON t;"
 
 CASES = {
     "a migration renames a column of a view": [
@@ -72,6 +78,19 @@ CASES = {
         files(TABLE + DEFAULT_PRIVILEGES),
         files(TABLE + DEFAULT_PRIVILEGES, MIGRATED, functions=F.format(1)),
     ],
+    "what functions/ adds to a table moves to its file": [files(TABLE, functions=ADDED), files(TABLE + ADDED)],
+    "what functions/ adds to a table moves to a migration": [
+        files(TABLE, functions=ADDED),
+        files(TABLE, ADDED_AGAIN),
+    ],
+    "functions/ no longer adds to a table what a migration adds": [
+        files(TABLE, ADDED, functions=ADDED_AGAIN),
+        files(TABLE, ADDED),
+    ],
+    "functions/ no longer adds to a table what a migration adds and a later one reverts": [
+        files(TABLE, ADDED, REVERTED, functions=ADDED),
+        files(TABLE, ADDED, REVERTED),
+    ],
 }
 
 
@@ -89,3 +108,10 @@ def test_privileges_and_comments_are_those_of_a_new_database(
         assert report.differences == ()
         assert structure(tenant) == structure(fresh)
         assert tenant.migrate(versions[-1] | {"seeders/none.pssql": ""}).schema_validation.is_empty
+
+
+def test_what_moves_from_functions_to_tables_stays_as_it_is(tenant: Tenant):
+    tenant.register(files(TABLE, functions=ADDED))
+    report = tenant.migrate(files(TABLE + ADDED))
+    assert report.schema_validation.is_empty
+    assert report.differences == ()

@@ -18,7 +18,7 @@ from migrations_engine.deploy.functions.files import (
     tracking_rows,
     unchanged_files,
 )
-from migrations_engine.deploy.functions.grants import reversals, run_grants, run_reversals
+from migrations_engine.deploy.functions.grants import run_grants, run_reversals
 from migrations_engine.deploy.functions.removal import RoutineRemoval
 from migrations_engine.deploy.functions.replaced_in_place import ReplacedInPlace
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, OldRoutine, Routines
@@ -207,7 +207,7 @@ class FunctionDeployer:
 
         :raises FunctionDeployFailed: PostgreSQL refused it
         """
-        run_reversals(self._session, self._reversals - reversals(self._schema))
+        run_reversals(self._session, self._reversals, self._schema)
 
     def _run_all_pending(self) -> None:
         pending = self._pending()

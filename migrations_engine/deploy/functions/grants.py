@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 import psycopg
@@ -14,8 +15,8 @@ from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.functions_folder import GRANT_WORDS, is_about_routine
 from migrations_engine.source.lexer import folded_tokens
-from migrations_engine.source.names import created_name
-from migrations_engine.source.script import script_of
+from migrations_engine.source.names import NamedObject, created_name, dropped_names
+from migrations_engine.source.script import script_of, statements_of
 from migrations_engine.source.statements import SqlStatement
 
 _ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
@@ -46,12 +47,16 @@ def run_grants(session: DeploySession, schema: Schema) -> bool:
     return bool(grants)
 
 
-def run_reversals(session: DeploySession, texts: Iterable[str]) -> None:
-    """Run statements of :func:`reversals`.
+def run_reversals(session: DeploySession, earlier: frozenset[str], schema: Schema) -> None:
+    """Run those of *earlier*, :func:`reversals` of the last deploy's files, whose opposites are in no file any more.
 
     :raises FunctionDeployFailed: PostgreSQL refused one, and its object exists
     """
-    for text in sorted(texts):
+    removed = earlier - reversals(schema)
+    if removed:
+        of_migrations = (one for one in statements_of(schema.migrations) if not is_about_routine(one))
+        removed -= _lasting(chain(statements_of((*schema.types, *schema.tables)), of_migrations))
+    for text in sorted(removed):
         try:
             with session.savepoint():
                 session.run(text.encode(), step="functions", effect="reverts what was removed from the files")
@@ -67,18 +72,31 @@ def reversals(schema: Schema) -> frozenset[str]:
 
     A later deploy runs them for statements that were removed from the files.
     """
-    found = [_reversal_of(statement) for _, statement in grants_of(schema)]
-    found += [
-        _trigger_reversal(statement)
-        for file in schema.functions
-        for statement in script_of(file).statements
-        if statement.words[:1] == ("CREATE",)
-    ]
-    return frozenset(text for text in found if text is not None)
+    statements = [*(statement for _, statement in grants_of(schema)), *statements_of(schema.functions)]
+    return frozenset(filter(None, map(_reversal_of, statements)))
+
+
+def _lasting(statements: Iterable[SqlStatement]) -> set[str]:
+    """Return the reversals of those *statements* that no later one of them has reverted."""
+    found: set[str] = set()
+    for statement in statements:
+        verb = statement.words[:1]
+        if verb == ("DROP",):
+            found.difference_update(_drop_trigger(dropped) for dropped in dropped_names(statement))
+        elif GRANT_WORDS & set(verb):
+            found.discard(" ".join(folded_tokens(statement.text)))
+        if (text := _reversal_of(statement)) is not None:
+            found.add(text)
+    return found
 
 
 def _reversal_of(statement: SqlStatement) -> str | None:
-    """Return the opposite of a GRANT, of a REVOKE from PUBLIC, or of a COMMENT."""
+    """Return the opposite of a statement that creates a trigger, grants or comments, or revokes from PUBLIC."""
+    if statement.words[:1] == ("CREATE",):
+        made = created_name(statement)
+        return _drop_trigger(made) if made is not None else None
+    if not GRANT_WORDS & set(statement.words[:1]):
+        return None
     verb, *tokens = folded_tokens(statement.text)
     if verb == "comment":
         return f"comment {' '.join(tokens[: tokens.index('is')])} is null" if "is" in tokens else None
@@ -93,10 +111,10 @@ def _reversal_of(statement: SqlStatement) -> str | None:
     return " ".join([opposite, *tokens[:place], other, *grantees[:end]])
 
 
-def _trigger_reversal(statement: SqlStatement) -> str | None:
-    made = created_name(statement)
-    if made is None or made.kind != "TRIGGER" or made.name is None or made.table is None:
+def _drop_trigger(trigger: NamedObject) -> str | None:
+    """Return the statement that drops a trigger; None for another object."""
+    if trigger.kind != "TRIGGER" or trigger.name is None or trigger.table is None:
         return None
-    table = sql.Identifier(*(part for part in made.table if part is not None))
-    drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(made.name), table)
+    table = sql.Identifier(*(part for part in trigger.table if part is not None))
+    drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(trigger.name), table)
     return drop.as_string(None)
