@@ -27,6 +27,7 @@ from migrations_engine.deploy.migrations.refused_rows import (
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.seeders import Seeders, reserve_numbers
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy_record import table_labels
 from migrations_engine.diff import (
     CatalogDiff,
     Difference,
@@ -156,12 +157,19 @@ class EarlyAdditions:
         :param tables: their labels
         """
         pending = tuple(statements_of(self._situation.pending))
-        free = {one for one in tables if not any(may_write_to(statement, bare_name(one)) for statement in pending)}
-        if not free:
+        self._seed({one for one in tables if not any(may_write_to(statement, bare_name(one)) for statement in pending)})
+
+    def seed_after_migrations(self) -> None:
+        """Fill the new tables that have not been filled, as far as their seeders are not refused yet."""
+        before, declared = self._situation.before or Catalog(), self._situation.desired.declared
+        self._seed(table_labels(declared) - table_labels(before) - {result.table for result in self.seeded})
+
+    def _seed(self, tables: Collection[str]) -> None:
+        if not tables:
             return
         seeders = Seeders(self._session, self._situation.schema.seeders)
         with suppress(psycopg.Error, MigrationFailed), self._session.savepoint():
-            self.seeded += seeders.seed(first_deploy=False, made=free, only_made=True)
+            self.seeded += seeders.seed(first_deploy=False, made=tables, only_made=True)
 
     def _change_for(self, exc: psycopg.Error, text: str) -> bool:
         """Apply the safe changes of this release's declarations that may allow the rows of the statement *text*.

@@ -73,6 +73,7 @@ class WholeDeploy:
         )
         self._session.warnings += warnings
         self._functions = FunctionDeployer(self._session, schema, state, is_new=context.is_new)
+        self._seeded: tuple[SeederResult, ...] | None = None  #: in a new database, if its seeders have run early
         self._left_out: tuple[str, ...] = ()
         self._pending = self._pending_migrations()
         self.groups = group_by_transaction(self._pending)
@@ -174,6 +175,9 @@ class WholeDeploy:
         self._runner.end()
         if self._pending:
             self._functions.invalidate_changed()
+        if self._comparison is None:
+            self._other_objects.create_all()
+        self._runner.end(self._seed_early)
         comparison = self._comparison or self._compare_new()
         if self._comparison is not None and self._pending:
             self._list_migrations(comparison)
@@ -262,7 +266,6 @@ class WholeDeploy:
 
     def _compare_new(self) -> Comparison:
         """Compare a new database with the catalog that its files have made."""
-        self._other_objects.create_all()
         situation = new_situation(self._context, self._declared if self._pending else None)
         return Comparison(self._session, self._functions, situation)
 
@@ -273,6 +276,14 @@ class WholeDeploy:
         comparison.list_migrations(self._before, after)
         comparison.rename(lambda earlier: with_new_names(earlier, self._names, names, after))
 
+    def _seed_early(self) -> None:
+        """Run the seeders of new tables for rows of the migrations that refer to theirs."""
+        self._functions.deploy_early()
+        if self._comparison is None:
+            self._seeded = Seeders(self._session, self._schema.seeders).seed(first_deploy=True, made=None)
+        else:
+            self._comparison.early.seed_after_migrations()
+
     def _seed(self, comparison: Comparison) -> tuple[tuple[SeederResult, ...], tuple[SeederValidation, ...]]:
         """Fill empty tables on register; on migrate, fill new tables and check that all rows exist."""
         seeders = Seeders(self._session, self._schema.seeders)
@@ -282,6 +293,8 @@ class WholeDeploy:
         is_new = self._context.is_new
         made = None if is_new else new
         add, first = self._options.add_seeds, self._context.state.schema_checksum is None
+        if self._seeded is not None:
+            return self._seeded, seeders.validate() if self._options.purpose == "migrate" else ()
         if self._options.purpose == "register":
             return with_earlier(earlier, seeders.seed(first_deploy=first, made=made, add_missing=add)), ()
         seeded = seeders.seed(first_deploy=is_new, made=made, only_made=True, add_missing=add)

@@ -13,6 +13,7 @@ from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer, OtherObjects
 from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
+from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
 from migrations_engine.errors import MigrationFailed
@@ -97,7 +98,14 @@ class _EmptyDatabase:
                 return self._other_objects.catalog()
             self._functions.invalidate_changed()
             self._other_objects.create_all()
+            with self._tolerated(), self._session.savepoint():
+                runner.end(self._seed)
             return read_catalog(self._connection)
+
+    def _seed(self) -> None:
+        """Run the seeders for rows of the migrations that refer to theirs."""
+        self._functions.deploy_early()
+        Seeders(self._session, self._schema.seeders).seed(first_deploy=True, made=None)
 
     def routines(self) -> tuple[RoutineState, ...]:
         """Return the functions, procedures and aggregates."""

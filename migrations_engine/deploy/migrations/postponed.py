@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,17 +18,18 @@ from migrations_engine.queries import load_queries
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "migrations"
 _NOT_NULL: Final = "23502"
-_CHECK_OR_KEY: Final = frozenset({"23503", "23514"})
+_NO_SUCH_KEY: Final = "23503"
+_CHECK_OR_KEY: Final = frozenset({_NO_SUCH_KEY, "23514"})
 _EXISTS: Final = "42710"  #: a migration has added the constraint itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Postponed:
     table: int  #: its oid
+    table_name: str | None  #: when it was violated
     column: int | None  #: the number of the column of a NOT NULL
     name: str | None  #: None for a NOT NULL before PostgreSQL 18
     definition: str | None  #: None for a NOT NULL
-    failure: EngineError  #: of the statement that violated the constraint
 
 
 class PostponedConstraints:
@@ -37,7 +38,7 @@ class PostponedConstraints:
     def __init__(self, session: DeploySession, new_tables: Collection[str]) -> None:
         self._session = session
         self._new_tables = new_tables
-        self._postponed: list[_Postponed] = []
+        self._postponed: dict[_Postponed, EngineError] = {}  # each with the error of the statement that violated it
 
     def postpone(self, refusal: Refusal) -> bool:
         """Drop the constraint of a new table that a statement violates, and return whether that is possible."""
@@ -63,29 +64,46 @@ class PostponedConstraints:
                 self._alter(table, dropping, effect="until all migrations have run")
         except psycopg.Error:
             return False  # as the column of a primary key, which stays NOT NULL
-        self._postponed.append(
-            _Postponed(table=oid, column=number, name=name, definition=definition, failure=refusal.failure())
-        )
+        postponed = _Postponed(table=oid, table_name=diag.table_name, column=number, name=name, definition=definition)
+        self._postponed[postponed] = refusal.failure()
         return True
 
-    def restore(self) -> None:
+    def is_added_by(self, refusal: Refusal) -> bool:
+        """Return whether the refused statement adds a constraint that is dropped until all migrations have run."""
+        diag, is_addition = refusal.exc.diag, refusal.statement.words[:1] == ("ALTER",)
+        names = {(one.table_name, one.name) for one in self._postponed if one.definition is not None}
+        return is_addition and refusal.sqlstate in _CHECK_OR_KEY and (diag.table_name, diag.constraint_name) in names
+
+    def restore(self, seed: Callable[[], None] | None = None) -> None:
         """Add the dropped constraints again, of tables and columns that exist still.
 
-        :raises MigrationFailed: rows violate one
+        :param seed: inserts rows to which foreign keys refer, and is called only if there are such keys; without it,
+            these keys wait for it
+        :raises MigrationFailed: rows violate a constraint
         """
-        for postponed in self._postponed:
-            for table, column, _ in self._present_names(postponed):
-                try:
-                    with self._session.savepoint():
-                        self._alter(table, _addition(postponed, column))
-                except psycopg.Error as exc:
-                    if exc.sqlstate != _EXISTS:
-                        raise postponed.failure from exc
-            for table, _, name in self._present_names(postponed):
-                if name is not None and postponed.name not in (None, name):
-                    names = (sql.Identifier(one) for one in (name, postponed.name or ""))
-                    self._alter(table, sql.SQL("RENAME CONSTRAINT {} TO {}").format(*names))
-        self._postponed.clear()
+        if seed is not None and self._postponed:
+            seed()
+        for postponed in list(self._postponed):
+            try:
+                self._restore(postponed)
+            except psycopg.Error as exc:
+                if seed is not None or exc.sqlstate != _NO_SUCH_KEY:
+                    raise self._postponed.pop(postponed) from exc
+            else:
+                del self._postponed[postponed]
+
+    def _restore(self, postponed: _Postponed) -> None:
+        for table, column, _ in self._present_names(postponed):
+            try:
+                with self._session.savepoint():
+                    self._alter(table, _addition(postponed, column))
+            except psycopg.Error as exc:
+                if exc.sqlstate != _EXISTS:
+                    raise
+        for table, _, name in self._present_names(postponed):
+            if name is not None and postponed.name not in (None, name):
+                names = (sql.Identifier(one) for one in (name, postponed.name or ""))
+                self._alter(table, sql.SQL("RENAME CONSTRAINT {} TO {}").format(*names))
 
     def _present_names(self, postponed: _Postponed) -> list[tuple[str, str | None, str | None]]:
         """Return the table, the column, and the name that its NOT NULL has since PostgreSQL 18."""

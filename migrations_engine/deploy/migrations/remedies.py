@@ -116,6 +116,10 @@ class Remedies:
             return made is not None and made.name is not None and self._functions.make_room(made.name)
         return self._postponed.postpone(refusal)
 
+    def will_add(self, refusal: Refusal) -> bool:
+        """Return whether the constraint that the statement adds is added when all migrations have run."""
+        return self._postponed.is_added_by(refusal)
+
     def alter_domain(self, refusal: Refusal) -> bool:
         """Change a domain in a new database, where columns without values have it inside their types."""
         if not self._is_new or refusal.sqlstate not in TYPE_IN_USE:
@@ -135,13 +139,14 @@ class Remedies:
         """Return whether *statement* is a rename that was reverted before."""
         return (file, statement.start) in self._reverted
 
-    def end(self) -> None:
+    def end(self, seed: Callable[[], None] | None = None) -> None:
         """Restore what was changed until all migrations have run.
 
+        :param seed: inserts rows to which foreign keys refer; without it, these keys wait for it
         :raises MigrationFailed: rows of the migrations do not allow it
         """
         self._earlier_columns.restore()
-        self._postponed.restore()
+        self._postponed.restore(seed)
 
     def _create_what_lacks(self, refusal: Refusal) -> bool:
         """Create declared objects that the statement may need. Return whether there were any."""

@@ -117,13 +117,14 @@ class MigrationRunner:
         self._records.migration(applied_as(file))
         self._done(file)
 
-    def end(self) -> None:
+    def end(self, seed: Callable[[], None] | None = None) -> None:
         """Add the constraints again that rows of the migrations violated before all had run.
 
+        :param seed: runs the seeders, for foreign keys that need their rows; without it, these keys wait for it
         :raises MigrationFailed: rows violate one
         """
         if self._statements is not None:
-            self._statements.end()
+            self._statements.end(seed)
 
     @property
     def _begun(self) -> StatementRunner:

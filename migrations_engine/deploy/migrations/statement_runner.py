@@ -116,12 +116,13 @@ class StatementRunner:
         self._made.note(statement)
         return True
 
-    def end(self) -> None:
+    def end(self, seed: Callable[[], None] | None = None) -> None:
         """Restore what was changed until all migrations have run.
 
+        :param seed: inserts rows to which foreign keys refer; without it, these keys wait for it
         :raises MigrationFailed: rows of the migrations do not allow it
         """
-        self._remedies.end()
+        self._remedies.end(seed)
 
     def _run_whole(self, file: SchemaFile) -> bool:
         """Run *file* in one message, and return whether PostgreSQL has accepted all of it.
@@ -172,6 +173,7 @@ class StatementRunner:
         yield _has_parts, self._run_parts
         yield self._remedies.make_earlier_columns, self._run
         yield self._is_outdated, self.report_satisfied
+        yield self._remedies.will_add, self.report_satisfied
         yield self._remedies.remove_obstacle, self._run
         yield self._run_with_key, self._note
         yield self._remedies.alter_domain, self._note
