@@ -54,7 +54,11 @@ class _Settings:
 
 
 def routine_differences(
-    here: Iterable[RoutineState], new: Iterable[RoutineState], owned: Collection[str], schema: Schema
+    here: Iterable[RoutineState],
+    new: Iterable[RoutineState],
+    owned: Collection[str],
+    schema: Schema,
+    left: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield a sentence with the cause for each difference of the functions from those in a new database.
 
@@ -62,12 +66,15 @@ def routine_differences(
     :param new: the functions that types, tables and migrations make in an empty database
     :param owned: identities of functions that files define, which are as defined; compared are the privileges and
         comments that no statement of *schema* may have set
+    :param left: identities of earlier functions that stay, because what was forced to stay uses them
     """
     settings: _Settings | None = None
     all_found, all_wanted = ({routine.identity: routine for routine in side} for side in (here, new))
-    for identity in sorted({*all_found, *all_wanted}):
+    for identity in sorted({*all_found, *all_wanted, *left}):
         found, wanted = all_found.get(identity), all_wanted.get(identity)
-        if found is not None and identity in owned:
+        if identity in left:
+            yield f"{identity}: here, not in a new database; it stays because what was forced to stay uses it"
+        elif found is not None and identity in owned:
             if found.privileges or found.comment is not None:
                 settings = settings or _Settings(schema)
                 yield from _unexplained(found, settings)

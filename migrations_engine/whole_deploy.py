@@ -193,7 +193,8 @@ class WholeDeploy:
     ) -> Outcome:
         forced, differences = comparison.compare_with_new(after)
         routines, new = read_routines(self._session.connection), comparison.desired.routines
-        differences += tuple(routine_differences(routines, new, self._functions.current, self._schema))
+        current, left = self._functions.current, self._functions.left
+        differences += tuple(routine_differences(routines, new, current, self._schema, left))
         return Outcome(
             schema=self._schema,
             desired=comparison.desired,

@@ -40,6 +40,7 @@ class FunctionDeployer:
     """Deploys the functions of one schema: early if another step needs them, and completely in their own step.
 
     :param is_new: the database is new, so that files of types and tables run whole and create their routines
+    :ivar left: the identities of earlier routines that stay, because what was forced to stay uses them
     """
 
     def __init__(self, session: DeploySession, schema: Schema, state: DeployState, *, is_new: bool) -> None:
@@ -61,6 +62,7 @@ class FunctionDeployer:
         self._earlier: EarlierRoutines | None = None  #: before the migrations, if there are any
         self._identities = EarlierIdentities(self._routines)
         self._replaced = ReplacedInPlace(session)
+        self.left: frozenset[str] = frozenset()
         self._unchanged: frozenset[str] = frozenset()  # labels of unchanged files that run again
 
     @property
@@ -135,7 +137,7 @@ class FunctionDeployer:
         :param migrated: the routines that migrations make in an empty database; none for a new database
         :param drop_dependants: drops those of a routine by oid and identity, and returns whether there were any
         :param restore: creates them again, with their dependencies
-        :param may_leave: forced differences stay, and routines without a file that their values use stay with them
+        :param may_leave: forced differences stay, and earlier routines that they use stay with them
         :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
         self.invalidate_changed()
@@ -149,12 +151,13 @@ class FunctionDeployer:
             self._runner.is_stale = True
         self._run_grants_again()
         self._settle()
-        removal = RoutineRemoval(self._session, self._routines, drop_dependants)
+        removal = RoutineRemoval(self._session, self._routines, drop_dependants, may_leave=may_leave)
         orphans = self._orphans()
-        left = removal.drop_orphans([*self._existing(orphans)], may_leave=may_leave)
-        orphans = [one for one in orphans if one not in left]
+        removal.drop_orphans(self._existing(orphans))
         removal.drop_replaced(self._runner.replaced)
         self._runner.replaced.clear()
+        self.left = frozenset(removal.left)
+        orphans = [one for one in orphans if one not in self.left]
         if removal.dropped_dependants:
             restore()
             self._run_all_pending()

@@ -15,51 +15,67 @@ class RoutineRemoval:
     """Drops routines of a database.
 
     :param drop_dependants: drops those of a routine by oid and identity, and returns whether there were any
-    :ivar dropped_dependants: whether there were any of the dropped routines, which have to be created again
+    :param may_leave: one that other objects use stays, because forced differences stay
+    :ivar left: the present identities of those that stay
+    :ivar dropped_dependants: whether there were any, which have to be created again; those of a routine that stays
+        may have to use another one
     """
 
-    def __init__(self, session: DeploySession, routines: Routines, drop_dependants: Callable[[int, str], bool]) -> None:
+    def __init__(
+        self,
+        session: DeploySession,
+        routines: Routines,
+        drop_dependants: Callable[[int, str], bool],
+        *,
+        may_leave: bool = False,
+    ) -> None:
         self._session = session
         self._routines = routines
         self._drop_dependants = drop_dependants
+        self._may_leave = may_leave
+        self.left: set[str] = set()
         self.dropped_dependants = False
 
     def drop_replaced(self, replaced: Mapping[OldRoutine, SchemaFile]) -> None:
-        """Drop the renamed routines, each with the file that replaces it, and those of a partly committed deploy.
+        """Drop the renamed routines, each with the file that replaces it, and those of earlier deploys.
 
         :raises FunctionDeployFailed: other objects depend on one
         """
         oids = {routine.oid for routine in replaced}
         all_replaced: dict[OldRoutine, SchemaFile | None] = {**replaced}
         all_replaced |= dict.fromkeys(routine for routine in self._routines.aside() if routine.oid not in oids)
-        for routine, file in all_replaced.items():
-            with _refusal_of(file):
-                self._make_free(routine)
-        self._routines.drop_all({one: file.label if file else None for one, file in all_replaced.items()}, aside=True)
+        free = [routine for routine, file in all_replaced.items() if self._make_free(routine, file)]
+        labels = {one: file.label if file else None for one, file in all_replaced.items() if one in free}
+        self._routines.drop_all(labels, aside=True)
+        self.left |= {routine.identity for routine in self._routines.aside()}
 
-    def drop_orphans(self, orphans: Iterable[OldRoutine], *, may_leave: bool) -> set[str]:
-        """Drop routines that no file creates any more. Return the identities of those that stay.
+    def drop_orphans(self, orphans: Iterable[OldRoutine]) -> None:
+        """Drop routines that no file creates any more.
 
-        :param may_leave: one stays that other objects use
         :raises FunctionDeployFailed: other objects depend on one
         """
-        free, left = [], set()
-        for routine in orphans:
-            try:
-                if self._routines.dependants(routine):
-                    with _refusal_of(None), self._session.savepoint():
-                        self._make_free(routine)
-                free.append(routine)
-            except FunctionDeployFailed as exc:
-                if not may_leave:
-                    raise
-                left.add(routine.identity)
-                self._session.warnings.append(f"not dropped, as what was left as it is uses it: {exc.message}")
+        routines = [*orphans]
+        free = [routine for routine in routines if self._make_free(routine, None)]
+        self.left |= {routine.identity for routine in routines if routine not in free}
         self._routines.drop_all(dict.fromkeys(free))
-        return left
 
-    def _make_free(self, routine: OldRoutine) -> None:
-        self.dropped_dependants |= self._drop_dependants(routine.oid, routine.identity)
+    def _make_free(self, routine: OldRoutine, file: SchemaFile | None) -> bool:
+        """Drop the dependants of *routine*. Return whether it can be dropped now.
+
+        :raises FunctionDeployFailed: it cannot, and nothing may stay
+        """
+        if not self._routines.dependants(routine):
+            return True
+        try:
+            with _refusal_of(file), self._session.savepoint():
+                self.dropped_dependants |= self._drop_dependants(routine.oid, routine.identity)
+        except FunctionDeployFailed as exc:
+            if not self._may_leave:
+                raise
+            self.dropped_dependants = True
+            self._session.warnings.append(f"not dropped, as what was left as it is uses it: {exc.message}")
+            return False
+        return True
 
 
 @contextmanager
