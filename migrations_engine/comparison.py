@@ -19,6 +19,7 @@ from migrations_engine.diff import (
     Difference,
     Sources,
     as_printed,
+    before_new_tables,
     diff_catalogs,
     target_catalog,
     without_renamed_away,
@@ -258,10 +259,14 @@ class Comparison:
 
     def _add(self, diff: CatalogDiff) -> None:
         """Apply the safe differences. New tables are created by their files, if those contain nothing else."""
+        may_leave = bool(self._judgement.accepted)
+        if first := before_new_tables(diff.changes):
+            self._changes.run(replace(diff, changes=first), may_leave=may_leave)
+            diff = self._counted(self._difference())
         ran, others = create_new_tables(self._session, self._situation.schema, diff)
         due = self._counted(self._difference()) if ran else diff
         with advice_on_default_partitions(self._session, due):
-            self._changes.run(due, may_leave=bool(self._judgement.accepted))
+            self._changes.run(due, may_leave=may_leave)
         fill_new_tables(self._session, others, new_names(diff))
 
 

@@ -1,6 +1,6 @@
 """The differences between two catalogs. Pure functions that accept every catalog."""
 
-from migrations_engine.diff.additions import was_dropped, with_additions, with_changes
+from migrations_engine.diff.additions import before_new_tables, was_dropped, with_additions, with_changes
 from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
 from migrations_engine.diff.comments import is_on, parts_without, spellings
 from migrations_engine.diff.difference import Difference, Subject, Verdict, safe
@@ -22,6 +22,7 @@ __all__ = [
     "Subject",
     "Verdict",
     "as_printed",
+    "before_new_tables",
     "change_type",
     "classify_type_change",
     "columns_around_type",

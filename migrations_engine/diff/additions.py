@@ -79,6 +79,14 @@ def was_dropped(item: Difference, before: Catalog, complete: Catalog) -> bool:
     return item.name in members
 
 
+def before_new_tables(changes: Collection[Difference]) -> tuple[Difference, ...]:
+    """Return the changes of types of columns that PostgreSQL refuses once a new table has columns of the row type."""
+    new = (item.wanted for item in changes if item.change_type == "add_table")
+    used = {column.type.removesuffix("[]") for table in new if isinstance(table, Relation) for column in table.columns}
+    changed = (item for item in changes if item.change_type == "alter_column_type")
+    return tuple(item for item in changed if item.relation is not None and item.relation.qualified in used)
+
+
 def _names(changed: Collection[Difference], one: Type) -> bool:
     return any(item.table == one.label for item in changed)
 

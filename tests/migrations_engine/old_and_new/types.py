@@ -22,6 +22,17 @@ HISTORIES = (
         dangers=("t.a alter_column_type 0 migrations/001.pssql",),
     ),
     History(
+        name="a new table in the same file, and one in another file, have the row type of a table whose column changes",
+        versions=(
+            {"tables/p.pssql": "CREATE TABLE p (id int PRIMARY KEY, a int);"},
+            {
+                "tables/p.pssql": "CREATE TABLE p (id int PRIMARY KEY, a bigint); CREATE TABLE n (x p[]);",
+                "tables/q.pssql": "CREATE TABLE q (x p DEFAULT ROW(1, 5000000000)::p);",
+            },
+        ),
+        rows="INSERT INTO p VALUES (1, 2)",
+    ),
+    History(
         name="a composite type grows that columns, views and functions use",
         versions=tuple(
             {
