@@ -15,12 +15,13 @@ from migrations_engine.counted_rows import count_rows
 from migrations_engine.deploy.change_runner import ChangeRunner
 from migrations_engine.deploy.ddl import ADDED_FOR_OTHERS
 from migrations_engine.deploy.declared import fill_new_tables, new_names, run_new_files
+from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
 from migrations_engine.deploy.migrations.effects_on_rows import may_write_to
 from migrations_engine.deploy.migrations.refused_rows import (
+    failing_function,
     may_allow,
-    raising_function,
     refuses_only_rows,
     refuses_rows,
 )
@@ -132,7 +133,7 @@ class EarlyAdditions:
         if refuses_rows(exc) and self._change_for(exc, text):
             return True
         if refuses_only_rows(exc):
-            return self._functions.is_missing(raising_function(exc) or "") and self._functions.deploy_early()
+            return self._functions.is_missing(failing_function(exc) or "") and self._functions.deploy_early()
         if self._functions.deploy_early():
             return True
         possible = self._possible()
@@ -146,7 +147,7 @@ class EarlyAdditions:
                 reserve_numbers(self._session, self._situation.schema.seeders, self._situation.pending)
                 self.seed({item.table for item in diff.changes if item.change_type == "add_table"})
                 return True
-        return False
+        return exc.sqlstate in UNDEFINED and self._change_for(exc, text)
 
     def seed(self, tables: Collection[str]) -> None:
         """Fill new tables by their seeders, for migrations and foreign keys that refer to their rows.

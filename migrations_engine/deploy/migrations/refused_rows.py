@@ -8,6 +8,7 @@ from typing import Final
 
 import psycopg
 
+from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.diff import Difference
 from migrations_engine.model import Attachment, Relation
 from migrations_engine.source.attribution import bare_name, mentions_name
@@ -17,10 +18,11 @@ _CHECK_VIOLATION: Final = "23514"
 #: SQLSTATEs: a foreign key, a unique key, a check or an exclusion constraint.
 _OF_CONSTRAINTS: Final = frozenset({"23503", "23505", _CHECK_VIOLATION, "23P01"})
 _KEY_CHANGES: Final = frozenset({"add_constraint", "alter_constraint", "add_index", "alter_index"})
+_TRIGGER_CHANGES: Final = frozenset({"alter_trigger", "drop_trigger"})
 #: By SQLSTATE, the changes of a table, view or column that may allow the row: the value is too long or out of range,
-#: the column generates its values, there is no key for ON CONFLICT, or a policy or the check option of a view refuses
-#: the row. The error does not name the column.
-_ALLOWING: Final = {
+#: the column generates its values, there is no key for ON CONFLICT, a policy or the check option of a view refuses
+#: the row, or a trigger in C names a column that is gone. The error does not name the column, or the trigger.
+_ALLOWING: Final = dict.fromkeys(UNDEFINED, _TRIGGER_CHANGES) | {
     "22001": frozenset({"alter_column_type"}),
     "22003": frozenset({"alter_column_type"}),
     "428C9": frozenset({"alter_column_identity", "alter_column_generated"}),
@@ -28,15 +30,15 @@ _ALLOWING: Final = {
     "42501": frozenset({"add_policy", "alter_policy", "drop_policy", "alter_row_security", "alter_force_row_security"}),
     "44000": frozenset({"alter_view", "alter_option"}),
 }
-#: Of the context of an error; an error that a trigger raises may have any SQLSTATE.
-_RAISING: Final = re.compile(r"^PL/pgSQL function (?P<name>[^(]+)\(.*\) line \d+ at RAISE$", re.MULTILINE)
-_TRIGGER_CHANGES: Final = frozenset({"alter_trigger", "drop_trigger"})
-_REFUSES_ROWS: Final = _OF_CONSTRAINTS | {_NOT_NULL_VIOLATION} | _ALLOWING.keys()
+#: Of the context of an error; one in the function of a trigger may have any SQLSTATE.
+_FAILING: Final = re.compile(r"^PL/pgSQL function (?P<name>[^(\n]+)\(.*\) line \d+ at ", re.MULTILINE)
+_REFUSES_ROWS: Final = _OF_CONSTRAINTS | {_NOT_NULL_VIOLATION} | (_ALLOWING.keys() - UNDEFINED)
 
 
 def refuses_rows(exc: psycopg.Error) -> bool:
     """Return whether a declared change may allow the rows that PostgreSQL or a trigger has refused with *exc*."""
-    return exc.sqlstate in _REFUSES_ROWS or raising_function(exc) is not None
+    is_refused = failing_function(exc) is not None and exc.sqlstate not in UNDEFINED
+    return is_refused or exc.sqlstate in _REFUSES_ROWS
 
 
 def refuses_only_rows(exc: psycopg.Error) -> bool:
@@ -44,17 +46,22 @@ def refuses_only_rows(exc: psycopg.Error) -> bool:
     return exc.sqlstate != _NOT_NULL_VIOLATION and refuses_rows(exc)
 
 
-def raising_function(exc: psycopg.Error) -> str | None:
-    """Return the name of the function that has raised *exc*, as PostgreSQL prints it; None if no function has."""
-    raised = _RAISING.match(exc.diag.context or "")
-    return raised["name"] if raised is not None else None
+def failing_function(exc: psycopg.Error) -> str | None:
+    """Return the name of the PL/pgSQL function in which *exc* was raised, as PostgreSQL prints it, or None."""
+    failing = _FAILING.search(exc.diag.context or "")
+    return failing["name"] if failing is not None else None
 
 
 def may_allow(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
     """Return the condition for changes that may allow the rows of the statement *text*, refused with *exc*."""
-    sqlstate, diag, function = exc.sqlstate or "", exc.diag, raising_function(exc)
-    if function is not None:
-        return lambda item: item.change_type in _TRIGGER_CHANGES and _calls(item.found, function)
+    function, is_of_error = failing_function(exc), _changes_of_error(exc, text)
+    if function is None:
+        return is_of_error
+    return lambda item: is_of_error(item) or (item.change_type in _TRIGGER_CHANGES and _calls(item.found, function))
+
+
+def _changes_of_error(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
+    sqlstate, diag = exc.sqlstate or "", exc.diag
     if sqlstate in _ALLOWING:
         types = _ALLOWING[sqlstate]
         return lambda item: item.change_type in types and mentions_name(text, bare_name(item.table))

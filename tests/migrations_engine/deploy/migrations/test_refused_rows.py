@@ -42,12 +42,18 @@ def guard(allowed: str, name: str = "guard") -> str:
 
 
 GUARDED = t("") + "CREATE TRIGGER guarded BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION guard();"
+COMPUTES = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.a := {}; RETURN NEW; END $$;"
+INDEXED = (
+    "CREATE TRIGGER indexed BEFORE INSERT OR UPDATE ON t FOR EACH ROW "
+    "EXECUTE FUNCTION tsvector_update_trigger(s, 'pg_catalog.english', a, {});"
+)
 SECURED = t("") + "ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY;"
 SEEN = t("") + "CREATE VIEW v AS SELECT id, a FROM t WHERE a IN ({}) WITH CHECK OPTION;"
 P = "CREATE TABLE p (id int PRIMARY KEY);"
 PARTED = "CREATE TABLE q (a int) PARTITION BY LIST (a); CREATE TABLE q1 PARTITION OF q FOR VALUES IN (1);"
 KINDS = ", CHECK (a IN ('x', 'y'))"
 ADD_Z = "INSERT INTO t (a) VALUES ('z');"
+ADDING = f"CREATE FUNCTION add_z() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {ADD_Z} END $$;"
 ALLOWED = {
     "a check is wider": Allowed(before=t(KINDS), after=t(", CHECK (a IN ('x', 'z'))"), migration=ADD_Z),
     "a check is no longer declared": Allowed(before=t(KINDS), after=t(""), migration=ADD_Z),
@@ -109,6 +115,22 @@ ALLOWED = {
         migration=ADD_Z,
         functions=(guard("'x'"), guard("'x'")),
     ),
+    "a trigger's function computes otherwise": Allowed(
+        before=GUARDED,
+        after=GUARDED,
+        migration=ADD_Z,
+        functions=(COMPUTES.format("(1 / position('x' IN NEW.a))::text"), COMPUTES.format("NEW.a")),
+    ),
+    "a trigger in C names another column": Allowed(
+        before=t(", b text, s tsvector") + INDEXED.format("b"),
+        after=t(", c text, s tsvector") + INDEXED.format("c"),
+        migration="ALTER TABLE t RENAME b TO c;" + ADD_Z,
+    ),
+    "a trigger in C is no longer declared": Allowed(
+        before=t(", b text, s tsvector") + INDEXED.format("b"),
+        after=t(", s tsvector"),
+        migration="ALTER TABLE t DROP b;" + ADD_Z,
+    ),
     "a policy allows more": Allowed(
         before=SECURED + "CREATE POLICY p ON t USING (a = 'x');",
         after=SECURED + "CREATE POLICY p ON t USING (a IN ('x', 'z'));",
@@ -136,6 +158,12 @@ ALLOWED = {
     ),
     "outside a transaction": Allowed(
         before=t(KINDS), after=t(", CHECK (a <> '')"), migration=f"-- gateway: no-transaction\n{ADD_Z}"
+    ),
+    "in a function": Allowed(
+        before=t(KINDS),
+        after=t(", CHECK (a <> '')"),
+        migration="SELECT add_z();",
+        functions=(ADDING, ADDING),
     ),
     "in a block": Allowed(before=t(KINDS), after=t(", CHECK (a <> '')"), migration=f"DO $$ BEGIN {ADD_Z} END $$;"),
 }
