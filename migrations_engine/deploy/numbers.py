@@ -46,7 +46,8 @@ def move_sequences_of(session: DeploySession, table: ObjectName, *, rows: sql.Co
                 counter=sql.SQL(sequence),
                 last_number=sql.Literal(last_number),
             )
-            moved = session.query(statement).fetchone() is not None or moved
+            with session.hidden_rows(sql.SQL(label)):
+                moved = session.query(statement).fetchone() is not None or moved
             if session.recording is not None:
                 session.recording.add(session.connection, statement)
     return moved

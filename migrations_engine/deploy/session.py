@@ -146,8 +146,31 @@ class DeploySession:
 
         :raises psycopg.Error: it does not exist
         """
-        row = self.query(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(table)).fetchone()
-        return row is not None and bool(row[0])
+        statement = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(table)
+        if self.query(statement).fetchall() == [(True,)]:
+            return True
+        with self.hidden_rows(table) as are_possible:
+            return are_possible and self.query(statement).fetchall() == [(True,)]
+
+    @contextmanager
+    def hidden_rows(self, table: sql.Composable) -> Iterator[bool]:
+        """Run the block with the rows of *table* that row security may hide. Yield whether it may hide any.
+
+        The table is locked for the block. What that changes is undone, except the positions of sequences.
+
+        :raises MigrationFailed: the table belongs to another role
+        """
+        name = table.as_string(self.connection)
+        active = sql.SQL("SELECT pg_catalog.row_security_active({}::pg_catalog.regclass)").format(name)
+        if self.query(active).fetchall() != [(True,)]:
+            yield False
+            return
+        if self.recording is not None:
+            self.recording.is_repeatable = False
+        with self.undone():
+            with self.failures_as(what=f"row security may hide rows of {name} from the deploy, so reading all of them"):
+                self.query(sql.SQL("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY").format(table))
+            yield True
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
