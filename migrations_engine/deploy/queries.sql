@@ -371,3 +371,12 @@ SELECT own::text, quote_ident(%(column)s), i.inhrelid::regclass::text, i.inhpare
   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.inhparent AND a.attname = %(column)s AND NOT a.attisdropped
  WHERE i.inhparent <> own AND i.inhparent NOT IN (SELECT inhrelid FROM below)
  ORDER BY 3, i.inhseqno
+
+-- name: index_of_transaction
+-- An index that this transaction has created or rebuilt: its definition and comment; no definition if it belongs to a
+-- constraint or partition. Rows of this transaction are not older than its number.
+SELECT CASE WHEN NOT c.relispartition AND k.oid IS NULL THEN pg_get_indexdef(c.oid) END,
+       obj_description(c.oid, 'pg_class')
+  FROM pg_catalog.pg_class c
+  LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
+ WHERE c.oid = %(index)s::regclass AND age(c.xmin) <= age(pg_current_xact_id()::xid)

@@ -58,12 +58,7 @@ def renew_stored_results(
     for changed, is_index, user, table in session.query(_QUERIES["stored_results"], parameters).fetchall():
         if is_index:
             with session.failures_as(error_class, what=f"rebuilding the index {user} for {changed}"):
-                session.run_unlisted(sql.SQL(_FORGET_EXPRESSIONS).format(sql.SQL(user)))
-                session.run(
-                    sql.SQL("REINDEX INDEX {}").format(sql.SQL(user)),
-                    step="functions" if routines else "tables",
-                    effect=f"{changed} has changed",
-                )
+                _rebuild(session, user, changed, step="functions" if routines else "tables")
         elif not indexes_only and computed_names.isdisjoint((user, table)):
             warning = (
                 f"{changed} has changed, and {user} uses it: PostgreSQL computes or checks it only for rows that are "
@@ -72,3 +67,23 @@ def renew_stored_results(
             )
             if warning not in session.warnings:  # a migration changes it, and the deploy restores it
                 session.warnings.append(warning)
+
+
+def _rebuild(session: DeploySession, index: str, changed: str, *, step: str) -> None:
+    """Rebuild *index* for *changed*. REINDEX would keep the expressions of one that this transaction has created."""
+    effect = f"{changed} has changed"
+    rows = session.query(_QUERIES["index_of_transaction"], {"index": index}).fetchall()
+    for definition, comment in rows:
+        if definition is None:
+            session.warnings.append(
+                f"{effect}, and the index {index} uses it, which this deploy has created: run REINDEX INDEX {index}"
+            )
+            return
+        session.run(sql.SQL("DROP INDEX {}").format(sql.SQL(index)), step=step, effect=effect)
+        session.run(sql.SQL(definition), step=step, effect=effect)
+        if comment is not None:
+            statement = sql.SQL("COMMENT ON INDEX {} IS {}").format(sql.SQL(index), sql.Literal(comment))
+            session.run(statement, step=step, effect=effect)
+    if not rows:
+        session.run_unlisted(sql.SQL(_FORGET_EXPRESSIONS).format(sql.SQL(index)))
+        session.run(sql.SQL("REINDEX INDEX {}").format(sql.SQL(index)), step=step, effect=effect)

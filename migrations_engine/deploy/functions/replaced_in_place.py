@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from migrations_engine.deploy.functions.files import routine_names
+from migrations_engine.deploy.functions.routines import Routines
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
@@ -22,7 +25,7 @@ _SETS_TO_ITSELF: Final = re.compile(r"[\s,](\w+)\s*=\s*\1\s*(?:,|\Z)", re.IGNORE
 
 
 class ReplacedInPlace:
-    """The routines that were changed, but not created, since the first note.
+    """The routines that were changed since the first note, or after they were created.
 
     :ivar by_files: their oids, if a file of the schema has changed them
     :ivar by_migrations: the same, if a migration has
@@ -49,6 +52,8 @@ class ReplacedInPlace:
         """Note what a migration, which has just run, has changed and computed."""
         if occurs(_ROUTINE, file.text):
             self.note()
+            again = [name for name, count in Counter(routine_names(file)).items() if count > 1]
+            self.by_migrations |= {routine.oid for routine in Routines(self._session).named(again)}
         for statement in script_of(file).statements:
             if occurs(_ROUTINE, statement.text):
                 self.computed.clear()

@@ -190,6 +190,23 @@ def test_indexes_of_a_new_database_follow_the_functions_of_its_migrations(tenant
     assert found_by_index(tenant, "SELECT a FROM t WHERE norm(a) = 'a'") == [("A",)]
 
 
+@pytest.mark.parametrize("migrations", [1, 2], ids=["one migration", "two migrations"])
+@pytest.mark.parametrize("rows_first", [True, False], ids=["an old database", "a new database"])
+def test_results_of_a_function_that_its_own_deploy_replaces_are_rebuilt(tenant, migrations: int, rows_first: bool):
+    table, rows = {"tables/t.pssql": "CREATE TABLE t (a text);"}, "INSERT INTO t VALUES ('A'), ('B');"
+    using = "CREATE INDEX i ON t (norm(a)); COMMENT ON INDEX i IS 'c'; ALTER TABLE t ADD CHECK (norm(a) <> '');"
+    texts = [norm("") + ("" if rows_first else rows) + using, replaced("x")]
+    files = table | {f"migrations/00{n}.pssql": text for n, text in enumerate(texts[:migrations], 1)}
+    files["migrations/001.pssql"] = "".join(texts) if migrations == 1 else texts[0]
+    if rows_first:
+        tenant.register(table)
+        tenant.execute(rows)
+    warnings = tenant.migrate(files).warnings
+    assert [one for one in warnings if "constraint t_a_check on table t uses it" in one] if rows_first else not warnings
+    assert found_by_index(tenant, "SELECT a FROM t WHERE norm(a) = 'ax'") == [("A",)]
+    assert tenant.rows("SELECT obj_description('i'::regclass, 'pg_class')") == [("c",)]
+
+
 def test_results_of_a_text_search_that_a_migration_changes_are_rebuilt_or_named(tenant):
     table = {"tables/t.pssql": DICTIONARY.format("") + SEARCHED}
     tenant.register(table)
