@@ -126,7 +126,8 @@ class Player:
         try:
             self._server.deploy("new", last, purpose="register")
         except EngineError as error:
-            (result.refusals if self._has_forced else result.faults).append(f"NEW REFUSED {_text(error)}")
+            is_named = self._has_forced or any("a new database refuses it" in text for text in self._words)
+            (result.refusals if is_named else result.faults).append(f"NEW REFUSED {_text(error)}")
             return result
         self._compare(reports)
         return result
