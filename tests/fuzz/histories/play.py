@@ -262,6 +262,7 @@ class Player:
             words = "\n".join(report.differences).replace('"', "")
             found = list(_differences(_structure(server.conninfo(name)), new))
             whole = [subject for subject, text in found if _WHOLE.match(text) and _named(subject, words)]
+            whole += re.findall(r"^(\S+) \(alter (?:inheritance|partitioning)\)", words, re.MULTILINE)
             faults += [
                 f"SILENT in {name}: {text}"
                 for subject, text in found
