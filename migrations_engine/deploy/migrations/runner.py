@@ -94,8 +94,8 @@ class MigrationRunner:
         """
         earlier = self._duplicates_of(script_of(file).statements)
         self._begun.run_file(file)
+        self._begun.check_deferred(file)
         with self._session.failures_as(file=file):
-            self._session.check_deferred()
             self._drop_duplicates(file, script_of(file).statements, earlier)
         self._records.migration(applied_as(file))
         self._done(file)

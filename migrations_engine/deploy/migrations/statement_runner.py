@@ -116,6 +116,17 @@ class StatementRunner:
         self._made.note(statement)
         return True
 
+    def check_deferred(self, file: SchemaFile) -> None:
+        """Check the constraints that are deferred to the end of *file*.
+
+        :raises MigrationFailed: its rows violate one
+        """
+        try:
+            self._session.check_deferred()
+        except psycopg.Error as exc:
+            advice = _FOR_NEW_DATABASES.format("") if self._is_new else ""
+            raise self._session.failure(exc, MigrationFailed, file=file, advice=advice) from exc
+
     def end(self, seed: Callable[[], None] | None = None) -> None:
         """Restore what was changed until all migrations have run.
 

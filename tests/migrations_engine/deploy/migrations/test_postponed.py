@@ -61,3 +61,12 @@ def test_a_row_that_no_seeder_has_ends_the_deploy(tenant: Tenant) -> None:
     with pytest.raises(MigrationFailed, match=r'violates foreign key constraint "t_k_fkey".*put the rows'):
         tenant.register(release(ADD_ROW, "INSERT INTO t (k) VALUES (7);"))
     assert tenant.catalog() == before
+
+
+def test_a_deferred_key_to_rows_of_a_seeder_is_refused_with_advice(tenant: Tenant) -> None:
+    deferred = " REFERENCES kinds DEFERRABLE INITIALLY DEFERRED"
+    with pytest.raises(MigrationFailed, match=r"violates foreign key.*; if older databases have run it.*put the rows"):
+        tenant.register(release(ADD_ROW, key=deferred))
+    advised = release("SELECT 1;", key=deferred) | {"seeders/t.pssql": "INSERT INTO t (id, k) VALUES (1, 2);"}
+    tenant.register(advised)
+    assert tenant.rows("SELECT id, k FROM t") == [(1, 2)]
