@@ -37,6 +37,7 @@ from migrations_engine.judgement import Judgement, summary
 from migrations_engine.model import Catalog, Constraint, Relation
 from migrations_engine.report import Change, DeployReport, RowNumbers, SchemaValidation
 from migrations_engine.situation import Situation
+from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.dependency_order import order_types
 
 
@@ -55,6 +56,9 @@ class Comparison:
         )
         declaring = declaring_files(situation.schema)
         self._changes = ChangeRunner(session, self._dependants, functions.deploy_early, declaring, situation.accepted)
+        labels = {file.label for file in situation.pending}
+        self._pending = FileIndex(situation.pending)
+        self._applied = FileIndex([file for file in situation.schema.migrations if file.label not in labels])
         self._target: Catalog | None = None  #: decided when the migrations have run
         self.early = EarlyAdditions(session, functions, self._changes, situation)
         self._expected: RowNumbers = {}  #: the rows at risk of the effects that the migrations seem to have
@@ -233,11 +237,16 @@ class Comparison:
             before=situation.before,
             former=former or situation.former,
             stated=former or situation.stated or situation.former,
+            redefines=self._redefines,
         )
         if self._target is None:
             self._target = target_catalog(sources)
         diff = diff_catalogs(actual=actual, wanted=as_printed(self._target, sources), former=sources.former)
         return replace(diff, changes=tuple(map(self._after_migrations, diff.changes)))
+
+    def _redefines(self, label: str, *member: str) -> bool:
+        names = (bare_name(label), *member)
+        return self._pending.defining(*names) is not None and self._applied.defining(*names) is None
 
     def _after_migrations(self, difference: Difference) -> Difference:
         """Return *difference*; NOT NULL on a column that a migration seems to have filled is decided by the rows."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -13,6 +14,12 @@ T = TypeVar("T")
 U = TypeVar("U")
 #: Attributes that only make sense together, and what is compared of them.
 Part: TypeAlias = tuple[tuple[str, ...], Callable[[Any], Hashable]]
+#: Whether migrations of this deploy, and no earlier ones, define an object with these names, maybe as it was before.
+Redefines: TypeAlias = Callable[..., bool]
+
+
+def _never(*_: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,7 @@ class Sources:
     before: Catalog | None = None  #: the database before them; None for a new database
     former: Catalog | None = None  #: what the last deploy declared, with present names; None if that is unknown
     stated: Catalog | None = None  #: the same with the names that it declared
+    redefines: Redefines = _never  #: of a label, and of the name of a member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +47,7 @@ class Versions(Generic[T]):
     stated: T | None
     knows_before: bool  #: else *before* is None because what the object belongs to did not exist before this deploy
     knows_former: bool  #: else *former* is None because the last deploy did not declare what the object belongs to
+    redefines: Redefines = _never  #: of the object without a name, and of the name of a member
 
     def undeclared(self) -> T | None:
         """Return the present version of an undeclared object; None if only the last deploy declared it."""
@@ -94,8 +103,13 @@ class Versions(Generic[T]):
         return self.complete
 
     def decide_parts(self, parts: Iterable[Part]) -> dict[str, Any]:
-        """Return the values of the attributes of the target, each part from the version that is its target."""
+        """Return the values of the attributes of the target, each part from the version that is its target.
+
+        What migrations of this deploy define stays beside the declaration of this deploy.
+        """
         whole = self.within(lambda version: version)
+        if whole.declared != whole.complete and self.redefines():
+            whole = replace(whole, knows_former=False)
         chosen = [(names, whole.decide(key)) for names, key in parts]
         return {name: getattr(version, name) for names, version in chosen for name in names}
 
@@ -128,6 +142,7 @@ def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]
             stated=stated.get(label),
             knows_before=sources.before is not None,
             knows_former=sources.former is not None,
+            redefines=partial(sources.redefines, label),
         )
         for label in {**declared, **complete, **actual}
     }

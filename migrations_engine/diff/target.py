@@ -69,9 +69,10 @@ def _with_declared_casts(target: Catalog, declared: Catalog, sources: Sources) -
 
 def _with_free_sequences(sources: Sources) -> Sources:
     """Return *sources* with sequences that are free in one of them as free ones in all."""
-    sides = {field.name: side for field in fields(sources) if (side := getattr(sources, field.name)) is not None}
+    sides = {field.name: side for field in fields(sources) if isinstance(side := getattr(sources, field.name), Catalog)}
     labels = sometimes_free(sides.values())
-    return replace(sources, **{name: with_free_sequences(side, labels) for name, side in sides.items()})
+    free: dict[str, Any] = {name: with_free_sequences(side, labels) for name, side in sides.items()}
+    return replace(sources, **free)
 
 
 def _relations(sources: Sources) -> Iterator[Relation]:

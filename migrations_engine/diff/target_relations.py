@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import fields, replace
+from functools import partial
 from operator import attrgetter
 from typing import Final, TypeVar
 
@@ -37,8 +38,7 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
         if not versions.declared.partition_bound and versions.decide(lambda _: True) is None:
             return None
         versions = replace(versions, complete=versions.declared)
-    whole = versions.within(lambda relation: relation)  # its attributes are parts of it
-    attributes = {name: getattr(whole.decide(attrgetter(name)), name) for name in _LASTING}
+    attributes = versions.decide_parts(map(together, _LASTING))
     return replace(
         _with_attachments(versions),
         **attributes,
@@ -85,6 +85,7 @@ def _columns(versions: Versions[Relation]) -> Iterator[Column]:
     assert versions.declared is not None
     for name in [column.name for column in versions.declared.columns]:
         column = versions.within(lambda relation, name=name: relation.column(name))  # type: ignore[misc]
+        column = replace(column, redefines=partial(versions.redefines, name))
         if column.complete is not None:
             yield _column(column)
         elif column.decide(lambda _: True) is not None:
@@ -175,10 +176,11 @@ def _with_attachments(versions: Versions[Relation]) -> Relation:
         if alike(found, [item for item in declared.attachments if item.kind == found.kind]) is None
         and (alike(found, complete) is not None or alike(found, former) is None)
     ]
+    migrated = versions.complete if versions.redefines() else None
     switches = {
         name: getattr(declared, name) or getattr(actual, name)
         for name in _SWITCHES
-        if not (versions.former is not None and getattr(versions.former, name))
+        if getattr(migrated, name, None) or not getattr(versions.former, name, None)
     }
     return replace(declared, attachments=(*wanted, *kept), options=_options(versions), **switches)
 

@@ -10,7 +10,29 @@ GENERATED = (
     "GRANT SELECT (g) ON t TO pg_monitor;"
 )
 
+PLAIN = "CREATE TABLE t (id int PRIMARY KEY, a int, b text, c int); CREATE SEQUENCE q; CREATE DOMAIN d AS text;"
+ALTERED = (
+    "ALTER TABLE t ALTER a SET DEFAULT 5, ALTER a SET NOT NULL, ALTER c TYPE bigint, ALTER b SET STORAGE EXTERNAL;"
+    "ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t REPLICA IDENTITY FULL;"
+    "ALTER SEQUENCE q INCREMENT 5; ALTER DOMAIN d SET DEFAULT 'x';"
+)
+
 HISTORIES = (
+    History(
+        name="what was declared moves to a migration",
+        versions=(tables(PLAIN + ALTERED), tables(PLAIN, ALTERED)),
+        rows="INSERT INTO t VALUES (1, 1, 'y', 4000000000)",
+        warnings=(
+            "declares t.a without default, t.a with not null NULL, t.c with type integer, migrations/001.pssql makes t.a 5",
+            MADE.format("q with sequence bigint INCREMENT 1", "makes it bigint INCREMENT 5", "bigint INCREMENT 5"),
+            MADE.format("d without domain default", "makes it 'x'::text", "'x'::text"),
+        ),
+    ),
+    History(
+        name="what was declared moves to a migration, and a later declaration takes it back",
+        versions=(tables(PLAIN + ALTERED), tables(PLAIN, ALTERED), tables(PLAIN + ALTERED, ALTERED)),
+        rows="INSERT INTO t VALUES (1, 1, 'y', 4000000000)",
+    ),
     History(
         name="a migration renames a table and a column, and what used them is declared no more",
         versions=(
