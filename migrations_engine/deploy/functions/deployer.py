@@ -56,8 +56,8 @@ class FunctionDeployer:
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         self._kept = unchanged_files(files, state)
         already_made = self._beside_tables if is_new else ()
-        labels = frozenset(file.label for file in files)
-        self._runner = FunctionRunner(session, self._routines, self._known, already_made, labels)
+        self._labels = frozenset(file.label for file in files)
+        self._runner = FunctionRunner(session, self._routines, self._known, already_made, self._labels)
         self._ran_again: set[SchemaFile] = set()
         self._earlier: EarlierRoutines | None = None  #: before the migrations, if there are any
         self._identities = EarlierIdentities(self._routines)
@@ -126,7 +126,7 @@ class FunctionDeployer:
     def deploy(
         self,
         records: Records,
-        migrated: Iterable[RoutineState] = (),
+        migrated: Collection[RoutineState] = (),
         drop_dependants: Callable[[int, str], bool] = lambda *_: False,
         restore: Callable[[], None] = lambda: None,
         *,
@@ -134,7 +134,8 @@ class FunctionDeployer:
     ) -> FunctionCounts:
         """Deploy the functions of the schema and record them.
 
-        :param migrated: the routines that migrations make in an empty database; none for a new database
+        :param migrated: the routines that migrations make in an empty database, which stay without a file; none for
+            a new database
         :param drop_dependants: drops those of a routine by oid and identity, and returns whether there were any
         :param restore: creates them again, with their dependencies
         :param may_leave: forced differences stay, and earlier routines that they use stay with them
@@ -143,17 +144,17 @@ class FunctionDeployer:
         self.invalidate_changed()
         if self._pending() or self._earlier is not None:
             self._replaced.note()
-        of_migrations = RoutinesOfMigrations(self._session, migrated, self._known)
+        migrated_routines = RoutinesOfMigrations(self._session, migrated, self._known)
         self._run_all_pending()
         if self._earlier is not None and self._earlier.restore_privileges_of_replaced(self.current):
             self._runner.is_stale = True
-        if of_migrations.take_back(self.current):
+        if migrated_routines.take_back(self.current):
             self._runner.is_stale = True
         self._run_grants_again()
         self._settle()
         removal = RoutineRemoval(self._session, self._routines, drop_dependants, may_leave=may_leave)
-        orphans = self._orphans()
-        removal.drop_orphans(self._existing(orphans))
+        orphans, of_migrations = self._orphans(), {routine.identity for routine in migrated}
+        removal.drop_orphans(self._existing(one for one in orphans if one not in of_migrations))
         removal.drop_replaced(self._runner.replaced)
         self._runner.replaced.clear()
         self.left = frozenset(removal.left)
@@ -168,7 +169,8 @@ class FunctionDeployer:
             warn_of_blocks(self._session, self._schema)
         self._record(records, orphans)
         kept = [function for functions in self._kept.values() for function in functions]
-        return FunctionCounts.of(self._runner.all_made, kept, known=self._known.values(), dropped=len(orphans))
+        dropped = sum(one not in of_migrations for one in orphans)
+        return FunctionCounts.of(self._runner.all_made, kept, known=self._known.values(), dropped=dropped)
 
     def invalidate_changed(self) -> None:
         """Make files run again if earlier steps have changed or dropped their functions.
@@ -177,7 +179,7 @@ class FunctionDeployer:
         rename by a migration, because the names in the file may be wrong now. Privileges and comments are restored as
         they were before the migrations.
         """
-        deployed = self.current | self._known.keys()
+        deployed = self.current | {one for one, function in self._known.items() if function.file in self._labels}
         followed = self._earlier.restore_privileges(deployed) if self._earlier is not None else set()
         if self._is_new and not self._schema.migrations:  # those of types and tables have just run
             early = {routine.version for routine in self._runner.all_made}

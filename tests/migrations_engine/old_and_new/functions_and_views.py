@@ -21,6 +21,21 @@ MADE_BY_MIGRATION = (
 
 HISTORIES = (
     History(
+        name="functions move to migrations",
+        versions=(
+            tables(T, functions=MADE_BY_MIGRATION.partition("COMMENT")[0] + ONE),
+            tables(T, MADE_BY_MIGRATION + "--" + ONE.replace("CREATE", "CREATE OR REPLACE").replace("SELECT", "SELECT -")),
+        ),
+    ),
+    History(
+        name="a function that a migration makes is declared and then not declared",
+        versions=(
+            tables(T, ONE),
+            tables(T, ONE, functions=ONE.replace("CREATE", "CREATE OR REPLACE")),
+            tables(T, ONE),
+        ),
+    ),
+    History(
         name="what is new uses functions whose results change",
         versions=(
             {
