@@ -121,13 +121,15 @@ def _with_default_of_type(column: Column, versions: Versions[Column]) -> Column:
 def target_constraints(versions: Versions[tuple[Constraint, ...]]) -> Iterator[Constraint]:
     """Yield the constraints that a table or domain should have."""
     taken: list[Constraint] = []
-    own = [alike(asked, versions.complete or ()) for asked in versions.declared or ()]
+    declared = versions.declared or ()
+    known = {_seen(asked) for asked in declared}
+    own = [_counterpart_of(asked, versions.complete or (), known) for asked in declared]
     # Those that migrations add beside a declared one of their definition are not that one under another name.
-    beside = {(made.name, _shape(made)) for made in versions.complete or () if made not in own}
-    for asked in versions.declared or ():
+    known |= {_seen(made) for made in versions.complete or () if made not in own}
+    for asked in declared:
 
         def counterpart(constraints: Iterable[Constraint], asked: Constraint = asked) -> Constraint | None:
-            return alike(asked, [item for item in constraints if (item.name, _shape(item)) not in beside])
+            return _counterpart_of(asked, constraints, known)
 
         constraint = versions.within(counterpart)
         chosen = replace(constraint, declared=asked).decide(_shape)
@@ -142,6 +144,11 @@ def target_constraints(versions: Versions[tuple[Constraint, ...]]) -> Iterator[C
             by_migration = _counterpart(found, versions.complete, *free) is not None
             if by_migration or versions.former is None or _counterpart(found, versions.former, *free) is None:
                 yield found
+
+
+def _counterpart_of(asked: Constraint, side: Iterable[Constraint], known: Collection[Hashable]) -> Constraint | None:
+    """Return the constraint of *side* that corresponds to *asked*, not one that others in *known* equal."""
+    return alike(asked, [item for item in side if _seen(item) == _seen(asked) or _seen(item) not in known])
 
 
 def _counterpart(
@@ -220,3 +227,7 @@ def alike(item: D, pool: Iterable[D]) -> D | None:
 
 def _shape(item: Constraint | Attachment) -> Hashable:
     return item.kind, canonical(item.definition)
+
+
+def _seen(item: Constraint) -> Hashable:
+    return item.name, _shape(item)

@@ -10,8 +10,31 @@ UNNAMED = (
     "ALTER TABLE t ADD CHECK (a > 0 AND b <> 'x'); ALTER TABLE t ADD EXCLUDE (b WITH =);",
 )
 PARTED = "CREATE TABLE t (a int, b int) PARTITION BY LIST (a);CREATE TABLE t1 PARTITION OF t {} FOR VALUES IN (1);"
+K = T + "ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0);"
+CHANGED_K = "ALTER TABLE t DROP CONSTRAINT k; ALTER TABLE t ADD CONSTRAINT k CHECK (a > 1);"
+OTHER_K = "ALTER TABLE t ADD CONSTRAINT l CHECK (a > 0);"
 
 HISTORIES = (
+    History(
+        name="a migration changes a declared constraint, and another one gets its earlier definition",
+        versions=(
+            tables(K),
+            tables(K, CHANGED_K),
+            tables(K + OTHER_K, CHANGED_K + "--" + OTHER_K),
+        ),
+        warnings=(MADE.format("t.k with constraint CHECK ((a > 0))", "makes it CHECK ((a > 1))", "CHECK ((a > 1))"),),
+    ),
+    History(
+        name="a migration changes a declared key, and another one is declared with its earlier definition",
+        versions=(
+            tables(T + "ALTER TABLE t ADD CONSTRAINT k UNIQUE (a);"),
+            tables(
+                T + "ALTER TABLE t ADD CONSTRAINT k UNIQUE (a), ADD CONSTRAINT b UNIQUE (a);",
+                "ALTER TABLE t DROP CONSTRAINT k; ALTER TABLE t ADD CONSTRAINT k UNIQUE (b);",
+            ),
+        ),
+        warnings=(MADE.format("t.k with constraint UNIQUE (a)", "makes it UNIQUE (b)", "UNIQUE (b)"),),
+    ),
     History(
         name="migrations and declarations add the same without naming it",
         versions=(
