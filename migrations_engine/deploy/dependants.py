@@ -16,6 +16,7 @@ from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
 _STEP: Final = "tables"
+_ADVICE: Final = "drop or change that in a migration first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,18 @@ class Dependants:
         what = ".".join(filter(None, (relation.label, column or constraint)))
         return self._drop(what, relation=relation.qualified, column=column, constraint=constraint)
 
+    def drop_users(self, table: Relation | Type) -> bool:
+        """Drop what uses *table*, which is dropped itself with its members. Return whether there was anything.
+
+        :raises MigrationFailed: as :meth:`drop_of_relation`
+        """
+        columns = table.columns if isinstance(table, Relation) else ()
+        sequences = {column.sequence.qualified for column in columns if column.sequence is not None}
+        found = self._found("dependants_in_order", relation=table.qualified)
+        return self._drop_all(
+            table.label, [item for item in found if item.holder != table.label and item.identity not in sequences]
+        )
+
     def drop_expressions(self, relation: Relation | Type, column: str | None) -> bool:
         """Drop what *relation* itself has that computes with *column*: checks, indexes, its default.
 
@@ -105,12 +118,15 @@ class Dependants:
         return self._drop(f"{item.kind} {item.identity}", object=item.identity, kind=item.kind)
 
     def _drop(self, what: str, query: str = "dependants_in_order", **given: str | int | None) -> bool:
+        advice = _ADVICE
         found = self._found(query, **given)
+        if given.get("routine") and any(item.description.startswith("table ") for item in found):
+            advice = "a partition key keeps its function: leave that as it is, and give the changed one a new name"
+        return self._drop_all(what, found, advice)
+
+    def _drop_all(self, what: str, found: Sequence[Dependant], advice: str = _ADVICE) -> bool:
         obstacles = [item for item in found if not self._may_go(item)]
         if obstacles:
-            advice = "drop or change that in a migration first"
-            if given.get("routine") and any(item.description.startswith("table ") for item in obstacles):
-                advice = "a partition key keeps its function: leave that as it is, and give the changed one a new name"
             raise MigrationFailed(
                 f"{what} has to change, but {', '.join(item.description for item in obstacles)} depends on it, which "
                 f"this schema does not make or which holds values; {advice}"

@@ -14,6 +14,7 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.functions_folder import other_object_files
+from migrations_engine.source.names import dropped_names
 from migrations_engine.source.script import statements_of
 
 #: Missing objects of kinds that PostgreSQL wants dropped before it changes a column that they use.
@@ -108,7 +109,7 @@ def _goes_with(change: Change, view: Relation) -> bool:
 
 
 def _drops_for_change(change: Change, migrations: Iterable[SchemaFile], declared: Catalog) -> bool:
-    """Return whether *migrations* drop an object only because they change a column under it.
+    """Return whether *migrations* drop an object only because they change a column, or replace a table, under it.
 
     PostgreSQL demands that. The object holds no rows, and is made again as declared.
     """
@@ -118,7 +119,12 @@ def _drops_for_change(change: Change, migrations: Iterable[SchemaFile], declared
     for label in labels_by_use(declared.relation_by_label, attrgetter("uses"))[::-1]:
         under |= {*declared.relation_by_label[label].uses} if label in under else set()
     tables = {table.address for label in under if (table := declared.relation_by_label.get(label))}
-    altered = map(alter_table_actions, statements_of(migrations))
+    statements = [*statements_of(migrations)]
+    if any(
+        dropped.kind == "TABLE" and dropped.address in tables for one in statements for dropped in dropped_names(one)
+    ):
+        return True
+    altered = map(alter_table_actions, statements)
     return any(
         alteration.table.address in tables and (action.kind == "DROP COLUMN" or type_change(action))
         for alteration in altered

@@ -50,10 +50,12 @@ class DeclaredDependants:
         found = self._dependants.expressions_over(item, column) if item is not None else []
         return [one.description for one in found]
 
-    def drop_for_drop(self, statement: SqlStatement) -> bool:
-        """Drop those of what *statement* drops: a column, views, types or the row types of tables.
+    def drop_for_drop(self, statement: SqlStatement, is_replaced: Callable[[str | None], bool]) -> bool:
+        """Drop those of what *statement* drops: a column, views, types, the row types of tables, or replaced tables.
 
         Return whether there were any.
+
+        :param is_replaced: returns whether a later statement gives the name to another object
         """
         altered = alter_table_actions(statement)
         if altered is not None:
@@ -61,6 +63,8 @@ class DeclaredDependants:
             return action.kind == "DROP COLUMN" and self.drop(altered.table.address, action.name)
         gone = dropped_names(statement)
         dropped = [self.drop(named.address) for named in gone if named.kind in VIEWS]
+        replaced = [named for named in gone if named.kind == "TABLE" and is_replaced(named.name)]
+        dropped += [self._try(self._dependants.drop_users, named.address) for named in replaced]
         dropped += [self._try(self._dependants.drop_of_type, named.address) for named in gone if named.kind in _TYPES]
         return any(dropped)
 

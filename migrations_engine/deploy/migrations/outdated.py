@@ -49,7 +49,7 @@ class OutdatedStatements:
         """Return whether the statement is about what later ones or the declarations replace."""
         statement = refusal.statement
         if refusal.sqlstate == IN_USE:
-            return self._drops_what_is_new(statement)
+            return self._drops_what_is_new(refusal.file, statement)
         if self._is_declared_otherwise(refusal) or self._renames_declared_value(statement):
             return True
         later = [*self._pending.after(refusal.file, statement)]
@@ -96,15 +96,21 @@ class OutdatedStatements:
                     return True
         return False
 
-    def _drops_what_is_new(self, statement: SqlStatement) -> bool:
-        """Return whether *statement* drops what the declarations, which are later, have again."""
+    def _drops_what_is_new(self, file: SchemaFile, statement: SqlStatement) -> bool:
+        """Return whether *statement* drops what the declarations, which are later, have again.
+
+        What a later statement replaces by an object that it renames has to go.
+        """
         altered = alter_table_actions(statement)
         if altered is not None:
             return altered.table.name in self._pending.new_names and all(
                 action.kind in DROPPING for action in altered.actions
             )
         names = [dropped.name for dropped in dropped_names(statement)]
-        return bool(names) and all(name in self._pending.new_names for name in names)
+        return bool(names) and all(
+            name in self._pending.new_names and not self._pending.is_name_given_again(file, statement, name)
+            for name in names
+        )
 
     def _sets_value_of_another_kind(self, file: SchemaFile, statement: SqlStatement) -> bool:
         """Return whether *statement* sets a default or identity of a column that is declared, or made, without it."""

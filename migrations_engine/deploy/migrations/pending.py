@@ -90,6 +90,13 @@ class PendingMigrations:
         found = ((file, one, rename_of(one)) for file in self.files for one in script_of(file).statements)
         return [(file, statement, renamed) for file, statement, renamed in found if renamed is not None]
 
+    def is_name_given_again(self, file: SchemaFile, statement: SqlStatement, name: str | None) -> bool:
+        """Return whether one of those that follow *statement* of *file* gives *name* to another object."""
+        return any(
+            renamed.kind != MEMBER and renamed.later_name == name
+            for _, _, renamed in self.renames_from(file, statement)
+        )
+
     def renames_from(self, file: SchemaFile, statement: SqlStatement) -> list[RenameStatement]:
         """Return those that are *statement* of *file* or follow it."""
         start = self._place(file, statement)

@@ -110,7 +110,8 @@ class Remedies:
         if refusal.sqlstate in EXPRESSION_REFUSED and self._declared_dependants.drop_expressions(statement):
             return True
         if refusal.sqlstate == IN_USE:
-            return self._declared_dependants.drop_for_drop(statement)
+            is_replaced = partial(self._pending.is_name_given_again, refusal.file, statement)
+            return self._declared_dependants.drop_for_drop(statement, is_replaced)
         if refusal.sqlstate in REPLACEMENT_REFUSED:
             made = created_name(statement)
             return made is not None and made.name is not None and self._functions.make_room(made.name)

@@ -118,3 +118,35 @@ def test_what_migrations_drop(make_database: Callable[[], str], release: Release
     assert structure_of(old.conninfo) == structure_of(new.conninfo)
     assert old.rows(release.query) == [*release.rows]
     assert old.migrate(archive | {"seeders/none.sql": ""}).schema_validation.is_empty
+
+
+SWAP = (
+    "CREATE TABLE t_new (id serial PRIMARY KEY, a int); INSERT INTO t_new SELECT id, a + {} FROM t;"
+    "DROP TABLE t; ALTER TABLE t_new RENAME TO t;"
+)
+MATERIALIZED = "CREATE MATERIALIZED VIEW m AS SELECT id FROM t; CREATE INDEX ON m (id);"
+
+
+def test_a_table_is_built_again_twice_and_gets_a_view_later(make_database: Callable[[], str]):
+    old, new = Tenant(make_database()), Tenant(make_database())
+    declared = "CREATE TABLE t (id serial PRIMARY KEY, a int);"
+    migrations = (declared + "INSERT INTO t (a) VALUES (1);", SWAP.format(1), SWAP.format(2))
+    old.register(files("CREATE TABLE s (id int);"))
+    old.migrate(files("CREATE TABLE s (id int);" + declared, *migrations))
+    last = files("CREATE TABLE s (id int);" + declared + MATERIALIZED, *migrations)
+    for report in (old.migrate(last), new.register(last)):
+        assert report.differences == ()
+        assert not any("declares m" in warning for warning in report.warnings)
+    assert old.rows("SELECT id, a FROM t") == new.rows("SELECT id, a FROM t") == [(1, 4)]
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
+def test_a_table_is_built_again_under_a_declared_view(tenant: Tenant):
+    view = "CREATE VIEW v AS SELECT id FROM t;"
+    declared = "CREATE TABLE t (id serial PRIMARY KEY, a int);"
+    tenant.register(files(declared + view))
+    tenant.execute("INSERT INTO t (a) VALUES (1)")
+    last = files(declared + view, SWAP.format(1))
+    assert tenant.migrate(last).differences == ()
+    assert tenant.rows("SELECT a FROM t JOIN v USING (id)") == [(2,)]
+    assert tenant.migrate(last | {"seeders/none.pssql": ""}).schema_validation.is_empty
