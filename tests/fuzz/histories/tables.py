@@ -118,12 +118,14 @@ def swap_table(h: History) -> Change | None:
     if (name := _own_table(h)) is None:
         return None
     text = h.files.table(name)
-    columns = [c.name for c in h.columns() if c.table == name and not c.identity]
+    columns = [c.name for c in h.columns() if c.table == name]
     if text is None or not columns:
         return None
     new = str(text).replace(f"CREATE TABLE {name}", f"CREATE TABLE {name}_new")
     names = ", ".join(map(quoted, columns))
-    copied = f"INSERT INTO {name}_new ({names}) SELECT {names} FROM {name}"
+    copied = (
+        f"INSERT INTO {name}_new ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {name}"  # rows keep their keys
+    )
     sql = f"{new};;{copied};;DROP TABLE {name};;ALTER TABLE {name}_new RENAME TO {name}"
     return Change(kind="swap table", sql=sql, places=("migration",))
 
