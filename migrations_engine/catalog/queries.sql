@@ -434,6 +434,7 @@ FROM (
                 SELECT format('the sequence of a column of %s, %s', r.label,
                               CASE s.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'logged' END)
                 FROM sequence AS q
+                JOIN attribute AS a ON a.sequence = q.oid
                 JOIN relation AS s ON s.oid = q.oid
                 JOIN relation AS r ON r.oid = q.table_oid AND r.relpersistence <> s.relpersistence
                 UNION ALL

@@ -195,3 +195,19 @@ def test_a_number_that_was_drawn_is_not_drawn_again(tenant: Tenant):
         tenant.migrate(files("CREATE SEQUENCE s MINVALUE 100;"))
     tenant.migrate(files("CREATE SEQUENCE s START 50;"))
     assert tenant.rows("SELECT nextval('s')") == [(2,)]
+
+
+def test_a_sequence_that_gets_an_owner_after_that_is_unlogged_is_named_once(tenant: Tenant):
+    """A new database has the owner first, and its sequence becomes unlogged with it."""
+    table = "CREATE TABLE t (id int PRIMARY KEY, a int); CREATE SEQUENCE s;"
+    owned = "ALTER SEQUENCE s OWNED BY t.a;"
+    unlogged = "ALTER TABLE t SET UNLOGGED;"
+    tenant.register(files(table))
+    (difference,) = tenant.migrate(files(table + owned, unlogged, owned)).differences
+    assert difference.startswith(
+        "s (alter sequence): here bigint LOGGED, in a new database bigint UNLOGGED; a migration"
+    )
+    with pytest.raises(MigrationFailed, match="begins again after a crash"):
+        tenant.migrate(files(table + owned + unlogged, unlogged, owned))
+    remedy = "ALTER SEQUENCE s SET UNLOGGED;"
+    assert tenant.migrate(files(table + owned + unlogged, unlogged, owned, remedy)).differences == ()
