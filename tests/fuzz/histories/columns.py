@@ -94,7 +94,7 @@ def drop_column(h: History) -> Change | None:
         kind="drop column",
         sql=f"ALTER TABLE {quoted(one.table)} DROP COLUMN {quoted(one.name)}",
         declare=lambda files: files.drop_column(one.table, one.name),
-        places=("both",) * 6 + ("migration", "lag", "lag", "declaration"),
+        places=h.unless_seeded(one, *["both"] * 6, "migration", "lag", "lag", "declaration"),
         then=lambda: h.gone(quoted(one.name)),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from tests.fuzz.histories.declarations import Declarations, quoted
+from tests.fuzz.histories.declarations import Declarations, mentions, quoted
 from tests.fuzz.histories.objects import KINDS, Declare, Object
 
 #: How often a change is in the migration and the declarations, and how often otherwise.
@@ -106,6 +106,11 @@ class History:
 
     def column(self, wanted: Callable[[LiveColumn], bool] = lambda _: True) -> LiveColumn | None:
         return self.pick([one for one in self.columns() if wanted(one)])
+
+    def unless_seeded(self, column: LiveColumn, *places: str) -> tuple[str, ...]:
+        """Return *places* of a change that drops *column*; only "both" if a seeder names it, which runs last."""
+        is_seeded = any(mentions(text, column.name) for text in self.files.mentioning(column.table, "seeders/"))
+        return ("both",) if is_seeded else places
 
     def object_names(self, name: str) -> dict[str, str] | None:
         """Return what the texts of a new object may name: a table and columns of it."""

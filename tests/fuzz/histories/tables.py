@@ -75,7 +75,7 @@ def split_table(h: History) -> Change | None:
         sql=f"{text};;INSERT INTO {name} ({key}, {column}) SELECT {key}, {column} FROM {table};;"
         f"ALTER TABLE {table} DROP COLUMN {column}",
         declare=lambda files: files.drop_column(one.table, one.name) and files.add(f"tables/{name}.pssql", text),
-        places=("both", "both", "lag"),
+        places=h.unless_seeded(one, "both", "both", "lag"),
         then=lambda: h.gone(column),
     )
 
