@@ -22,6 +22,7 @@ from migrations_engine.diff import (
     before_new_tables,
     diff_catalogs,
     target_catalog,
+    with_new_tables,
     without_renamed_away,
 )
 from migrations_engine.early_additions import BASICS, EarlyAdditions, create_new_tables
@@ -241,7 +242,10 @@ class Comparison:
         )
         if self._target is None:
             self._target = target_catalog(sources)
-        diff = diff_catalogs(actual=actual, wanted=as_printed(self._target, sources), former=sources.former)
+        former = sources.former
+        if former is not None and situation.before is not None:
+            former = with_new_tables(former, situation.before, actual, desired.declared)
+        diff = diff_catalogs(actual=actual, wanted=as_printed(self._target, sources), former=former)
         return replace(diff, changes=tuple(map(self._after_migrations, diff.changes)))
 
     def _redefines(self, label: str, *member: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from typing import Final
 
 import psycopg
@@ -22,8 +21,8 @@ from migrations_engine.deploy.migrations.effects_on_rows import may_write_to
 from migrations_engine.deploy.migrations.refused_rows import (
     failing_function,
     may_allow,
-    refuses_only_rows,
-    refuses_rows,
+    may_be_allowed,
+    needs_a_change,
 )
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.seeders import Seeders, reserve_numbers
@@ -37,6 +36,7 @@ from migrations_engine.diff import (
     was_dropped,
     with_additions,
     with_changes,
+    with_new_tables,
 )
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog, Column
@@ -128,11 +128,11 @@ class EarlyAdditions:
 
         First those that the message of PostgreSQL names, then those that *text* names, the statement with its context,
         then all: a block may look whether an object is there, and fill only one that it adds itself. Each is tried
-        once. Rows that are refused may be allowed by another change of a declaration. Return whether there were any.
+        once. What is refused may be allowed by another change of a declaration. Return whether there were any.
         """
-        if refuses_rows(exc) and self._change_for(exc, text):
+        if may_be_allowed(exc) and self._change_for(exc, text):
             return True
-        if refuses_only_rows(exc):
+        if needs_a_change(exc):
             return self._functions.is_missing(failing_function(exc) or "") and self._functions.deploy_early()
         if self._functions.deploy_early():
             return True
@@ -173,22 +173,23 @@ class EarlyAdditions:
             self.seeded += seeders.seed(first_deploy=False, made=tables, only_made=True)
 
     def _change_for(self, exc: psycopg.Error, text: str) -> bool:
-        """Apply the safe changes of this release's declarations that may allow the rows of the statement *text*.
+        """Apply the safe changes of this release's declarations that may allow the statement *text*, or its rows.
 
         What an earlier migration has made other than declared stays, and so does a constraint that a pending one names.
         Each change is tried once. Return whether there were any.
 
-        :param exc: with which PostgreSQL refused the rows
+        :param exc: with which PostgreSQL refused it
         """
-        is_asked = may_allow(exc, text)
-        asked = {_subject(item) for item in self._declared_changes if is_asked(item)}
+        is_asked, actual = may_allow(exc, text), read_catalog(self._session.connection)
+        former = self._former(actual)
+        asked = {_subject(item) for item in self._declared_changes(former) if is_asked(item)}
         if not asked:
             return False
 
         def is_declared(item: Difference) -> bool:
             return _subject(item) in asked and self._is_free(item)
 
-        diff = self.differences(is_declared, former=self._situation.former)
+        diff = self.differences(is_declared, actual=actual, former=former)
         counted = count_rows(self._session, diff, expected=False)
         allowing = tuple(item for item in map(_without_refused, counted.changes) if item.compatibility == "safe")
         keys = {item.as_change().key for item in allowing}
@@ -207,10 +208,13 @@ class EarlyAdditions:
             return self._pending_files.defining(bare_name(item.table)) is None
         return isinstance(item.found, Column) or not self.is_mentioned(item)
 
-    @cached_property
-    def _declared_changes(self) -> tuple[Difference, ...]:
-        """The changes from the last declaration to this one; none if the last one is unknown."""
-        former = self._situation.former
+    def _former(self, actual: Catalog) -> Catalog | None:
+        """Return what the last deploy declared, with the tables that the migrations of this one have made."""
+        former, declared = self._situation.former, self._situation.desired.declared
+        return former and self.before and with_new_tables(former, self.before, actual, declared)
+
+    def _declared_changes(self, former: Catalog | None) -> tuple[Difference, ...]:
+        """Return the changes from *former* to this declaration; none if it is unknown."""
         if former is None:
             return ()
         return diff_catalogs(actual=former, wanted=self._situation.desired.declared, former=former).changes

@@ -1,6 +1,12 @@
 """The differences between two catalogs. Pure functions that accept every catalog."""
 
-from migrations_engine.diff.additions import before_new_tables, was_dropped, with_additions, with_changes
+from migrations_engine.diff.additions import (
+    before_new_tables,
+    was_dropped,
+    with_additions,
+    with_changes,
+    with_new_tables,
+)
 from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
 from migrations_engine.diff.comments import is_on, parts_without, spellings
 from migrations_engine.diff.difference import Difference, Subject, Verdict, safe
@@ -39,6 +45,7 @@ __all__ = [
     "with_additions",
     "with_changes",
     "with_new_names",
+    "with_new_tables",
     "without_casts",
     "without_renamed_away",
 ]

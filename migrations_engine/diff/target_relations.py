@@ -34,16 +34,18 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
     if versions.declared is None:
         table = versions.undeclared()
         return table and replace(table, constraints=_own(table.constraints, versions.complete))
+    is_new = versions.knows_before and versions.before is None and not versions.declared.partition_bound
     if versions.complete is None:
         if not versions.declared.partition_bound and versions.decide(lambda _: True) is None:
             return None
         versions = replace(versions, complete=versions.declared)
+    constraints = target_constraints(versions.within(attrgetter("constraints")), is_new=is_new)
     attributes = versions.decide_parts(map(together, _LASTING))
     return replace(
         _with_attachments(versions),
         **attributes,
         columns=tuple(_columns(versions)),
-        constraints=_own(target_constraints(versions.within(attrgetter("constraints"))), versions.complete),
+        constraints=_own(constraints, versions.complete),
     )
 
 
@@ -118,8 +120,11 @@ def _with_default_of_type(column: Column, versions: Versions[Column]) -> Column:
     return replace(column, default=complete.default) if same else column
 
 
-def target_constraints(versions: Versions[tuple[Constraint, ...]]) -> Iterator[Constraint]:
-    """Yield the constraints that a table or domain should have."""
+def target_constraints(versions: Versions[tuple[Constraint, ...]], *, is_new: bool = False) -> Iterator[Constraint]:
+    """Yield the constraints that a table or domain should have.
+
+    :param is_new: this deploy has made it, so that none of them was made by hand
+    """
     taken: list[Constraint] = []
     declared = versions.declared or ()
     known = {_seen(asked) for asked in declared}
@@ -142,7 +147,8 @@ def target_constraints(versions: Versions[tuple[Constraint, ...]]) -> Iterator[C
         if found not in taken:
             free = taken, present - {found.name}
             by_migration = _counterpart(found, versions.complete, *free) is not None
-            if by_migration or versions.former is None or _counterpart(found, versions.former, *free) is None:
+            by_hand = not is_new and _counterpart(found, versions.former, *free) is None
+            if by_migration or by_hand:
                 yield found
 
 

@@ -1,4 +1,4 @@
-"""Rows of a migration that are refused because the database is not yet as the same release declares it."""
+"""What of a migration is refused because the database is not yet as the same release declares it: mostly rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.diff import Difference
-from migrations_engine.model import Attachment, Relation
+from migrations_engine.model import Attachment, Constraint, Relation
 from migrations_engine.source.attribution import bare_name, mentions_name
 
 _NOT_NULL_VIOLATION: Final = "23502"
@@ -32,18 +32,22 @@ _ALLOWING: Final = dict.fromkeys(UNDEFINED, _TRIGGER_CHANGES) | {
 }
 #: Of the context of an error; one in the function of a trigger may have any SQLSTATE.
 _FAILING: Final = re.compile(r"^PL/pgSQL function (?P<name>[^(\n]+)\(.*\) line \d+ at ", re.MULTILINE)
-_REFUSES_ROWS: Final = _OF_CONSTRAINTS | {_NOT_NULL_VIOLATION} | (_ALLOWING.keys() - UNDEFINED)
+_IN_USE: Final = "2BP01"  #: foreign keys depend on the key that is dropped
+_ABOUT_CHANGES: Final = _OF_CONSTRAINTS | {_NOT_NULL_VIOLATION, _IN_USE} | (_ALLOWING.keys() - UNDEFINED)
 
 
-def refuses_rows(exc: psycopg.Error) -> bool:
-    """Return whether a declared change may allow the rows that PostgreSQL or a trigger has refused with *exc*."""
+def may_be_allowed(exc: psycopg.Error) -> bool:
+    """Return whether a declared change may allow what PostgreSQL or a trigger has refused with *exc*.
+
+    That are rows, or that a key is dropped to which foreign keys refer.
+    """
     is_refused = failing_function(exc) is not None and exc.sqlstate not in UNDEFINED
-    return is_refused or exc.sqlstate in _REFUSES_ROWS
+    return is_refused or exc.sqlstate in _ABOUT_CHANGES
 
 
-def refuses_only_rows(exc: psycopg.Error) -> bool:
+def needs_a_change(exc: psycopg.Error) -> bool:
     """Return whether nothing that is newly declared can help: only a column without a value may get a default."""
-    return exc.sqlstate != _NOT_NULL_VIOLATION and refuses_rows(exc)
+    return exc.sqlstate != _NOT_NULL_VIOLATION and may_be_allowed(exc)
 
 
 def failing_function(exc: psycopg.Error) -> str | None:
@@ -53,7 +57,7 @@ def failing_function(exc: psycopg.Error) -> str | None:
 
 
 def may_allow(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
-    """Return the condition for changes that may allow the rows of the statement *text*, refused with *exc*."""
+    """Return the condition for changes that may allow the statement *text*, or its rows, refused with *exc*."""
     function, is_of_error = failing_function(exc), _changes_of_error(exc, text)
     if function is None:
         return is_of_error
@@ -62,6 +66,8 @@ def may_allow(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
 
 def _changes_of_error(exc: psycopg.Error, text: str) -> Callable[[Difference], bool]:
     sqlstate, diag = exc.sqlstate or "", exc.diag
+    if sqlstate == _IN_USE:
+        return lambda item: _is_foreign_key(item) and mentions_name(diag.message_detail or "", item.name or "")
     if sqlstate in _ALLOWING:
         types = _ALLOWING[sqlstate]
         return lambda item: item.change_type in types and mentions_name(text, bare_name(item.table))
@@ -76,6 +82,11 @@ def _changes_of_error(exc: psycopg.Error, text: str) -> Callable[[Difference], b
 
 def _calls(trigger: object, function: str) -> bool:
     return isinstance(trigger, Attachment) and mentions_name(trigger.definition, bare_name(function).strip('"'))
+
+
+def _is_foreign_key(item: Difference) -> bool:
+    """Return whether *item* drops a foreign key."""
+    return item.change_type == "drop_constraint" and isinstance(item.found, Constraint) and item.found.kind == "f"
 
 
 def _is_partition_of(item: Difference, table: str | None) -> bool:

@@ -20,7 +20,7 @@ from migrations_engine.deploy.migrations.outdated import IN_USE
 from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.postponed import PostponedConstraints
 from migrations_engine.deploy.migrations.refusal import Refusal
-from migrations_engine.deploy.migrations.refused_rows import refuses_rows
+from migrations_engine.deploy.migrations.refused_rows import may_be_allowed
 from migrations_engine.deploy.migrations.renames import VIEWS, renamed_again, revert_renames
 from migrations_engine.deploy.migrations.satisfied import TYPE_IN_USE
 from migrations_engine.deploy.numbers import move_sequences_of
@@ -84,7 +84,7 @@ class Remedies:
             self._tried_again.add(refusal.statement)
             if move_sequences_of(self._session, target.table) or is_first:
                 return True
-        if not self._is_new and refuses_rows(refusal.exc) and self._add_declared(refusal.exc, refusal.text):
+        if not self._is_new and may_be_allowed(refusal.exc) and self._add_declared(refusal.exc, refusal.text):
             return True
         lacks_value = not self._is_new and refusal.sqlstate in _WITHOUT_VALUE
         return (lacks_value or refusal.sqlstate in UNDEFINED) and self._create_what_lacks(refusal)

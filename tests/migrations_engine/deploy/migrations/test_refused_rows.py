@@ -77,6 +77,12 @@ ALLOWED = {
     "a foreign key is no longer declared": Allowed(
         before=P + t(", p int REFERENCES p"), after=P + t(", p int"), migration="UPDATE t SET p = 7;"
     ),
+    "a foreign key on a key that is replaced is no longer declared": Allowed(
+        before=P + t(", p int REFERENCES p"),
+        after=P.replace("int", "int CONSTRAINT k") + t(", p int"),
+        migration="CREATE UNIQUE INDEX k ON p (id);"
+        "ALTER TABLE p DROP CONSTRAINT p_pkey, ADD CONSTRAINT k PRIMARY KEY USING INDEX k;",
+    ),
     "a foreign key deletes": Allowed(
         before=P + t(", p int REFERENCES p"),
         after=P + t(", p int REFERENCES p ON DELETE CASCADE"),
