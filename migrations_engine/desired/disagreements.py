@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from migrations_engine.deploy.functions import advice_on_default_privileges, migrated_default_privileges
 from migrations_engine.diff import diff_catalogs, labels_by_use
-from migrations_engine.model import Catalog, Relation
+from migrations_engine.model import Catalog, Relation, Type
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
@@ -89,7 +90,10 @@ class _Migrations:
         if len(self._files) == 1:
             return self._files[0]
         names = [(change.table, change.column), *((other, change.column) for other in self._followed(change.table))]
-        names += [(enum.label, None) for enum in self._declared.types if f"::{enum.label}" in (change.from_type or "")]
+        enums = [enum for enum in self._declared.types if f"::{enum.label}" in (change.from_type or "")]
+        has_others = any(_values_of(enum, change.from_type or "") - {*enum.values} for enum in enums)
+        of_enums = [(enum.label, None) for enum in enums]
+        names = [*of_enums, *names] if has_others else [*names, *of_enums]
         found = (self._index.changing(bare_name(table), member) for table, member in names)
         return next(filter(None, found), None)
 
@@ -99,6 +103,10 @@ class _Migrations:
         for other in (*relation.parents, *relation.uses) if relation is not None else ():
             yield other
             yield from self._followed(other)
+
+
+def _values_of(enum: Type, definition: str) -> set[str]:
+    return {*re.findall(rf"'([^']*)'::{re.escape(enum.label)}", definition)}
 
 
 def _goes_with(change: Change, view: Relation) -> bool:

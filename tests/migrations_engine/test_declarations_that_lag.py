@@ -163,6 +163,7 @@ def test_a_warning_names_the_migration_of_what_follows_another_object(tenant: Te
             "types/mood.pssql": TYPE,
             "tables/p.pssql": partitioned,
             "tables/t.pssql": "CREATE TABLE t (m mood DEFAULT 'glad');",
+            "migrations/0.pssql": "ALTER TABLE t ADD CONSTRAINT c CHECK (m IS NOT NULL);",
             "migrations/1.pssql": "ALTER TYPE mood RENAME VALUE 'glad' TO 'happy';",
             "migrations/2.pssql": "ALTER TABLE p ALTER id SET NOT NULL;",
             "migrations/3.pssql": "ALTER TABLE p ADD PRIMARY KEY (k);",
