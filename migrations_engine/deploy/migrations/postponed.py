@@ -1,4 +1,4 @@
-"""Constraints of new tables that rows of earlier migrations violate, and that later migrations make them meet."""
+"""Constraints of new tables that earlier migrations violate: their rows, or tables that they replace."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class _Postponed:
 
 
 class PostponedConstraints:
-    """The constraints that the migrations of a deploy violate. They are dropped, and added when all have run."""
+    """The constraints that prevent migrations of a deploy. They are dropped, and added when all have run."""
 
     def __init__(self, session: DeploySession, new_tables: Collection[str]) -> None:
         self._session = session
         self._new_tables = new_tables
-        self._postponed: dict[_Postponed, EngineError] = {}  # each with the error of the statement that violated it
+        self._postponed: dict[_Postponed, EngineError] = {}  # each with the error of the statement that it prevented
 
     def postpone(self, refusal: Refusal) -> bool:
         """Drop the constraint of a new table that a statement violates, and return whether that is possible."""
@@ -73,6 +73,21 @@ class PostponedConstraints:
         diag, is_addition = refusal.exc.diag, refusal.statement.words[:1] == ("ALTER",)
         names = {(one.table_name, one.name) for one in self._postponed if one.definition is not None}
         return is_addition and refusal.sqlstate in _CHECK_OR_KEY and (diag.table_name, diag.constraint_name) in names
+
+    def postpone_keys_to(self, address: tuple[str, str | None], refusal: Refusal) -> bool:
+        """Drop the foreign keys to a table that is replaced. Return whether there were any, all of new tables.
+
+        :param address: the schema and the name of the table
+        """
+        schema, table = address
+        found = self._session.query(_QUERIES["foreign_keys_to"], {"schema": schema, "table": table}).fetchall()
+        if any(referring not in self._new_tables for _, _, referring, _, _ in found):
+            return False
+        for oid, label, referring, name, definition in found:
+            self._alter(label, join("DROP CONSTRAINT", sql.Identifier(name)), effect="until all migrations have run")
+            postponed = _Postponed(table=oid, table_name=referring, column=None, name=name, definition=definition)
+            self._postponed[postponed] = refusal.failure()
+        return bool(found)
 
     def restore(self, seed: Callable[[], None] | None = None) -> None:
         """Add the dropped constraints again, of tables and columns that exist still.

@@ -80,6 +80,14 @@ SELECT relation::oid, relation::text, a.attnum, con.conname::text, pg_get_constr
        AND (con.conname = %(constraint)s OR con.contype = 'n' AND con.conkey = ARRAY[a.attnum])
  WHERE relation IS NOT NULL
 
+-- name: foreign_keys_to
+-- The foreign keys of other tables that refer to a table.
+SELECT con.conrelid::oid, con.conrelid::regclass::text, c.relname::text, con.conname::text, pg_get_constraintdef(con.oid)
+  FROM pg_catalog.pg_constraint con
+  JOIN pg_catalog.pg_class c ON c.oid = con.conrelid
+ WHERE con.contype = 'f' AND con.confrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
+   AND con.conrelid <> con.confrelid AND con.conparentid = 0
+
 -- name: present_names
 -- The table and column of a postponed constraint, and the name of the column's NOT NULL.
 SELECT c.oid::regclass::text, a.attname::text, con.conname::text

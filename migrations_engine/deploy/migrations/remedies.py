@@ -27,7 +27,7 @@ from migrations_engine.deploy.numbers import move_sequences_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.names import created_name, insert_target
+from migrations_engine.source.names import created_name, dropped_names, insert_target
 from migrations_engine.source.statements import SqlStatement
 
 #: SQLSTATEs: an expression over a column does not fit its new type, as a check or a default.
@@ -110,8 +110,7 @@ class Remedies:
         if refusal.sqlstate in EXPRESSION_REFUSED and self._declared_dependants.drop_expressions(statement):
             return True
         if refusal.sqlstate == IN_USE:
-            is_replaced = partial(self._pending.is_name_given_again, refusal.file, statement)
-            return self._declared_dependants.drop_for_drop(statement, is_replaced)
+            return self._drop_users(refusal)
         if refusal.sqlstate in REPLACEMENT_REFUSED:
             made = created_name(statement)
             return made is not None and made.name is not None and self._functions.make_room(made.name)
@@ -148,6 +147,15 @@ class Remedies:
         """
         self._earlier_columns.restore()
         self._postponed.restore(seed)
+
+    def _drop_users(self, refusal: Refusal) -> bool:
+        """Drop what uses that which the statement drops. Return whether there was anything."""
+        is_replaced = partial(self._pending.is_name_given_again, refusal.file, refusal.statement)
+        if self._declared_dependants.drop_for_drop(refusal.statement, is_replaced):
+            return True
+        gone = dropped_names(refusal.statement)
+        tables = [one.address for one in gone if one.kind == "TABLE" and is_replaced(one.name)]
+        return any(self._postponed.postpone_keys_to(address, refusal) for address in tables)
 
     def _create_what_lacks(self, refusal: Refusal) -> bool:
         """Create declared objects that the statement may need. Return whether there were any."""

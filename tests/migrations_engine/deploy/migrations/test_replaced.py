@@ -124,16 +124,21 @@ SWAP = (
     "CREATE TABLE t_new (id serial PRIMARY KEY, a int); INSERT INTO t_new SELECT id, a + {} FROM t;"
     "DROP TABLE t; ALTER TABLE t_new RENAME TO t;"
 )
-MATERIALIZED = "CREATE MATERIALIZED VIEW m AS SELECT id FROM t; CREATE INDEX ON m (id);"
+USERS = {
+    "a view": "CREATE MATERIALIZED VIEW m AS SELECT id FROM t; CREATE INDEX ON m (id);",
+    "a foreign key": "CREATE TABLE m (t int REFERENCES t);",
+    "both": "CREATE TABLE m (t int REFERENCES t); CREATE VIEW v AS TABLE t;",
+}
 
 
-def test_a_table_is_built_again_twice_and_gets_a_view_later(make_database: Callable[[], str]):
+@pytest.mark.parametrize("users", USERS)
+def test_a_table_is_built_again_twice_and_used_later(make_database: Callable[[], str], users: str):
     old, new = Tenant(make_database()), Tenant(make_database())
     declared = "CREATE TABLE t (id serial PRIMARY KEY, a int);"
     migrations = (declared + "INSERT INTO t (a) VALUES (1);", SWAP.format(1), SWAP.format(2))
     old.register(files("CREATE TABLE s (id int);"))
     old.migrate(files("CREATE TABLE s (id int);" + declared, *migrations))
-    last = files("CREATE TABLE s (id int);" + declared + MATERIALIZED, *migrations)
+    last = files("CREATE TABLE s (id int);" + declared + USERS[users], *migrations)
     for report in (old.migrate(last), new.register(last)):
         assert report.differences == ()
         assert not any("declares m" in warning for warning in report.warnings)
