@@ -15,7 +15,14 @@ from migrations_engine.source.script import statement_files
 #: SQLSTATEs for a missing function, table, other object, column or schema.
 UNDEFINED: Final = frozenset({"42883", "42P01", "42704", "42703", "3F000"})
 
-NAME_TAKEN: Final = frozenset({"42P07", "42710"})  #: SQLSTATEs: a relation, or another object, has the name
+#: SQLSTATEs: a relation, an operator or another object has the name.
+NAME_TAKEN: Final = frozenset({"42P07", "42723", "42710"})
+_UNIQUE_VIOLATION: Final = "23505"
+
+
+def is_taken(exc: psycopg.Error) -> bool:
+    """Return whether an object exists already. Of text search objects only the index of a catalog says so."""
+    return exc.sqlstate in NAME_TAKEN or (exc.sqlstate == _UNIQUE_VIOLATION and exc.diag.schema_name == "pg_catalog")
 
 
 class FileRunner:

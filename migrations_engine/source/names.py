@@ -186,6 +186,13 @@ def created_name(statement: SqlStatement) -> NamedObject | None:
     return _object(kind, named, _table_of(cursor, kind))
 
 
+def nameless_object(statement: SqlStatement) -> str | None:
+    """Return the folded text of a ``CREATE`` whose object has no plain name, such as a cast or operator; else None."""
+    if statement.words[:1] != ("CREATE",) or created_name(statement) is not None:
+        return None
+    return " ".join(folded_tokens(statement.text))
+
+
 @remembered("DROP")
 def dropped_names(statement: SqlStatement) -> tuple[NamedObject, ...]:
     """Return the objects of a ``DROP``; empty for another statement."""

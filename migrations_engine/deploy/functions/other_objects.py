@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 
 from migrations_engine.catalog import read_catalog
-from migrations_engine.deploy.file_runner import NAME_TAKEN, UNDEFINED, FileRunner
+from migrations_engine.deploy.file_runner import UNDEFINED, FileRunner, is_taken
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, FunctionDeployFailed
@@ -18,8 +18,8 @@ from migrations_engine.model import Catalog
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.functions_folder import other_object_files
-from migrations_engine.source.names import ObjectName
-from migrations_engine.source.script import script_of
+from migrations_engine.source.names import ObjectName, nameless_object
+from migrations_engine.source.script import script_of, statements_of
 from migrations_engine.tracking import DeployState
 
 #: The words after CREATE of objects that need no table.
@@ -131,13 +131,16 @@ class OtherObjects:
             with self._session.savepoint():
                 self._session.run_file(file, replacing=file not in self._early)
         except psycopg.Error as exc:
-            if exc.sqlstate not in NAME_TAKEN or not (file in self._early or self._is_mentioned(file)):
+            if not is_taken(exc) or not (file in self._early or self._is_mentioned(file)):
                 raise
 
     def _is_mentioned(self, file: SchemaFile) -> bool:
-        """Return whether a migration names what *file* creates."""
+        """Return whether a migration names what *file* creates, or creates the same cast or operator."""
         names = [made.name for made in script_of(file).created if made.name is not None]
-        return any(mentions_name(migration.text, name) for migration in self._schema.migrations for name in names)
+        if any(mentions_name(migration.text, name) for migration in self._schema.migrations for name in names):
+            return True
+        created = set(map(nameless_object, script_of(file).statements)) - {None}
+        return bool(created) and not created.isdisjoint(map(nameless_object, statements_of(self._schema.migrations)))
 
 
 def create_objects_of_migrated_tables(

@@ -44,7 +44,7 @@ class _Earlier:
     type: str  #: that it has now
     declared: str | None  #: its type before; None if the column was added
     default: str | None  #: that was dropped
-    failure: EngineError  #: of the statement, if the values do not fit the declared type in the end
+    failure: Callable[[], EngineError]  #: of the statement, if the values do not fit the declared type in the end
 
 
 class EarlierColumns:
@@ -99,7 +99,7 @@ class EarlierColumns:
                 with self._session.savepoint():
                     self._restore(column, table, name)
             except psycopg.Error as exc:
-                raise column.failure from exc
+                raise column.failure() from exc
         self._columns.clear()
 
     def _restore(self, column: _Earlier, table: tuple[str, str], name: str) -> None:
@@ -127,7 +127,7 @@ class EarlierColumns:
             self._alter(table, join("ADD COLUMN", sql.Identifier(found.column), _TEXT))
             oid, number, _, _ = self._query("plain_column", table, found.column).fetchall()[0]
             self._columns[oid, number] = _Earlier(
-                table=oid, number=number, type=_TEXT, declared=None, default=None, failure=refusal.failure()
+                table=oid, number=number, type=_TEXT, declared=None, default=None, failure=refusal.failure
             )
             self._statement = None
             return True
@@ -160,7 +160,7 @@ class EarlierColumns:
                     type=declared,
                     declared=declared,
                     default=default,
-                    failure=refusal.failure(),
+                    failure=refusal.failure,
                 )
         return [column for column, table, _ in self._present() if mentions_name(text, table[1])]
 

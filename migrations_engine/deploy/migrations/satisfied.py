@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import psycopg
 from psycopg import sql
 
+from migrations_engine.deploy.file_runner import NAME_TAKEN, is_taken
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.deploy.session import DeploySession
@@ -21,12 +22,20 @@ from migrations_engine.source.alter_table import (
     index_of_key,
     type_change,
 )
-from migrations_engine.source.names import Cursor, NamedObject, ObjectName, TableAction, created_name, dropped_names
+from migrations_engine.source.names import (
+    Cursor,
+    NamedObject,
+    ObjectName,
+    TableAction,
+    created_name,
+    dropped_names,
+    nameless_object,
+)
 from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
-#: SQLSTATEs for "already exists": table or index, column, other object, function, schema; and a second primary key.
-_EXISTS: Final = frozenset({"42P07", "42701", "42710", "42723", "42P06", "42P16"})
+#: SQLSTATEs for "already exists": also a column or schema, and a second primary key.
+_EXISTS: Final = NAME_TAKEN | {"42701", "42P06", "42P16"}
 #: SQLSTATEs for "does not exist": table, column, other object, function, schema.
 _MISSING: Final = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 _OTHER_KIND: Final = "42809"  #: the object to be dropped is of another kind
@@ -136,7 +145,7 @@ def is_satisfied(session: DeploySession, refusal: Refusal, made: MadeByMigration
         return True
     if (index := _attached_index(statement)) is not None:
         return sqlstate == _ANOTHER_IS_ATTACHED or (sqlstate in _MISSING and made.knows_index(index.name))
-    if sqlstate in _EXISTS:
+    if sqlstate in _EXISTS or is_taken(refusal.exc):
         return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
     if sqlstate in _MISSING:
         return made.knows_constraints_of(statement) or _removes(session, statement)
@@ -230,6 +239,8 @@ def _makes(statement: SqlStatement) -> set[_Made]:
     made = created_name(statement)
     if made is not None:
         return {(_kind(made), made.table.address if made.table else (made.schema or DEFAULT_SCHEMA, None), made.name)}
+    if (text := nameless_object(statement)) is not None:
+        return {("OTHER", (DEFAULT_SCHEMA, None), text)}
     altered = alter_table_actions(statement) or alter_type_actions(statement)
     if altered is None or not all(action.kind in _ADDING for action in altered.actions):
         return set()

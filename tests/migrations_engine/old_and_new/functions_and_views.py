@@ -19,7 +19,24 @@ MADE_BY_MIGRATION = (
     "REVOKE ALL ON FUNCTION f() FROM PUBLIC;"
 )
 
+WITHOUT_NAME = (
+    "CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq);"
+    "CREATE CAST (text AS mood) WITH INOUT AS ASSIGNMENT;"
+    "CREATE TEXT SEARCH CONFIGURATION tsc (COPY = simple);"
+)
+MOOD = T + "CREATE TYPE mood AS ENUM ('calm', 'glad');"
+MOVES = {
+    "move from functions/ to a migration": (tables(MOOD, functions=WITHOUT_NAME), tables(MOOD, WITHOUT_NAME)),
+    "move from tables/ to a migration": (tables(MOOD + WITHOUT_NAME), tables(MOOD, WITHOUT_NAME)),
+    "of a migration are declared in functions/": (
+        tables(MOOD, WITHOUT_NAME),
+        tables(MOOD, WITHOUT_NAME, functions=WITHOUT_NAME),
+    ),
+    "of a migration are declared in tables/": (tables(MOOD, WITHOUT_NAME), tables(MOOD + WITHOUT_NAME, WITHOUT_NAME)),
+}
+
 HISTORIES = (
+    *(History(name=f"operators and casts {what}", versions=versions) for what, versions in MOVES.items()),
     History(
         name="functions move to migrations",
         versions=(
