@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from gateway.errors import PoolExhausted
+from gateway.pools.record_locks import MUTEX
 from gateway.pools.table import SharedTable
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -46,6 +47,16 @@ class OtherWorker:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
+
+    def stop(self) -> None:
+        """Stop the process where it does not have the mutex, for which all workers would wait until it goes on."""
+        while True:
+            os.kill(self.process.pid, signal.SIGSTOP)
+            os.waitpid(self.process.pid, os.WUNTRACED)
+            locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+            if not any(pid == str(self.process.pid) and start == str(MUTEX) for *_, pid, _, start, _ in locks):
+                return
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def end(self) -> None:
         self.process.communicate(timeout=PATIENCE_SECONDS)
@@ -127,7 +138,7 @@ def test_a_worker_that_does_not_answer_does_not_block_eviction_in_others(other_w
     for name in names[:2]:
         other.tell(f"touch {name}")
     lease_and_return(registry, names[0])
-    os.kill(other.process.pid, signal.SIGSTOP)
+    other.stop()
     try:
         lease_and_return(registry, names[2])
     finally:
@@ -180,7 +191,7 @@ def test_a_slot_of_a_killed_worker_stays_taken_while_its_backend_lives(
     """The backend of a worker that is stopped, not dead, is alive for certain; its table entry is made to look dead."""
     names, other = databases(2), other_worker()
     pid = int(other.tell(f"hold {names[0]}"))
-    os.kill(other.process.pid, signal.SIGSTOP)
+    other.stop()
     try:
         registry = make_registry(**SETTINGS)
         assert registry.statistics().total_connections == 1
