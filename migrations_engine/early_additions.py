@@ -17,7 +17,6 @@ from migrations_engine.deploy.declared import fill_new_tables, new_names, run_ne
 from migrations_engine.deploy.file_runner import UNDEFINED
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations import RenamedNames, with_earlier_values
-from migrations_engine.deploy.migrations.effects_on_rows import may_write_to
 from migrations_engine.deploy.migrations.refused_rows import (
     failing_function,
     may_allow,
@@ -45,6 +44,7 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.situation import Situation
 from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name, schema_in
 from migrations_engine.source.dependency_order import order_tables
+from migrations_engine.source.effects_on_rows import may_write_to
 from migrations_engine.source.script import statements_of
 
 #: Additions that all others may need.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from migrations_engine.catalog import (
@@ -24,6 +25,7 @@ from migrations_engine.deploy.migrations import (
     group_by_transaction,
     pending_migrations,
     runs_outside_transaction,
+    unseeded_changes,
 )
 from migrations_engine.deploy.numbers import move_sequences_of_files
 from migrations_engine.deploy.seeders import Seeders, reserve_numbers, with_earlier
@@ -36,6 +38,7 @@ from migrations_engine.deploy_record import (
     table_labels,
 )
 from migrations_engine.deploy_reports import passed, unfinished_report
+from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import with_new_names
 from migrations_engine.errors import EngineError
 from migrations_engine.model import Catalog, Names
@@ -46,6 +49,7 @@ from migrations_engine.routine_differences import routine_differences
 from migrations_engine.schema import SchemaFile
 from migrations_engine.situation import existing_situation, new_situation
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
+from migrations_engine.source.seeded_rows import changes_that_need_seeds
 from migrations_engine.stale_names import stale_names
 from migrations_engine.tracking import Recording, Records
 from migrations_engine.verification import Finding, verify
@@ -154,7 +158,7 @@ class WholeDeploy:
         outcome = self._outcome(comparison, remaining.actual, functions, seeded, validations)
         self._warn(outcome.differences, outcome.after)
         if self._context.is_new:
-            self._options.desired_schemas.put(self._schema, self._context.server_version, comparison.desired)
+            self._options.desired_schemas.put(self._schema, self._context.server_version, outcome.desired)
         note = record_deploy(self._records, self._session, outcome, self._options)
         report = self._report(outcome, comparison, functions, verification)
         self._prove(outcome, comparison, note, report)
@@ -183,6 +187,13 @@ class WholeDeploy:
             self._list_migrations(comparison)
         return comparison
 
+    def _complete(self, desired: DesiredSchema) -> DesiredSchema:
+        """Return *desired* with what only a new database with seeded rows shows."""
+        if not self._context.is_new:
+            return desired
+        warnings = unseeded_changes(self._session, changes_that_need_seeds(self._schema))
+        return replace(desired, warnings=(*desired.warnings, *warnings)) if warnings else desired
+
     def _outcome(
         self,
         comparison: Comparison,
@@ -197,7 +208,7 @@ class WholeDeploy:
         differences += tuple(routine_differences(routines, new, current, self._schema, left))
         return Outcome(
             schema=self._schema,
-            desired=comparison.desired,
+            desired=self._complete(comparison.desired),
             before=self._before,
             after=after,
             mark=read_mark(self._session.connection),
@@ -234,7 +245,7 @@ class WholeDeploy:
             schema_validation=comparison.validation,
             verification=verification,
             satisfied_statements=tuple(self._session.satisfied),
-            warnings=(*self._schema.warnings, *comparison.desired.warnings, *self._session.warnings),
+            warnings=(*self._schema.warnings, *outcome.desired.warnings, *self._session.warnings),
             differences=tuple(outcome.differences),
             plan=tuple(self._session.plan.statements) if self._session.plan is not None else (),
             left_out=self._left_out,

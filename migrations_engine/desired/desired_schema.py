@@ -26,7 +26,7 @@ class DesiredSchema:
     declared: Catalog  #: after extensions, types and tables
     complete: Catalog  #: after every migration, too
     routines: tuple[RoutineState, ...] = ()  #: functions then; those of ``functions/`` only if something needs them
-    warnings: tuple[str, ...] = ()  #: about migrations that fail in an empty database or differ from the declarations
+    warnings: tuple[str, ...] = ()  #: about migrations and new databases
 
     @cached_property
     def fresh(self) -> Catalog:
@@ -48,15 +48,12 @@ class DesiredSchema:
         declared: Catalog,
         complete: Catalog,
         routines: tuple[RoutineState, ...],
-        failures: Sequence[str] = (),
+        warnings: Sequence[str] = (),
     ) -> DesiredSchema:
-        """Return the schema with these catalogs, and its warnings.
-
-        :param failures: about migrations that fail in an empty database
-        """
+        """Return the schema with these catalogs and *warnings*, and those that follow from the catalogs."""
         desired = cls(declared=declared, complete=complete, routines=routines)
         sentences = disagreements(schema, declared, complete, desired.fresh)
-        return replace(desired, warnings=(*failures, *sentences))
+        return replace(desired, warnings=(*warnings, *sentences))
 
     @cached_property
     def size(self) -> int:

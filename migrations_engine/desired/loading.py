@@ -12,7 +12,7 @@ from migrations_engine.catalog import read_catalog, read_routines
 from migrations_engine.deploy.declared import run_files
 from migrations_engine.deploy.extensions import deploy_extensions
 from migrations_engine.deploy.functions import FunctionDeployer, OtherObjects
-from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction
+from migrations_engine.deploy.migrations import MigrationRunner, group_by_transaction, unseeded_changes
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
@@ -20,6 +20,7 @@ from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import Catalog, RoutineState
 from migrations_engine.schema import Schema
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
+from migrations_engine.source.seeded_rows import changes_that_need_seeds
 from migrations_engine.tracking import DeployState, Records
 
 
@@ -39,18 +40,19 @@ def load_desired_schema(connection: psycopg.Connection[Any], schema: Schema, *, 
         declared=declared,
         complete=complete,
         routines=database.routines(),
-        failures=database.failures,
+        warnings=database.warnings,
     )
 
 
 class _EmptyDatabase:
     """The database that a schema is loaded into.
 
-    :ivar failures: of migrations, as sentences; they may need objects that only old databases have
+    :ivar warnings: about migrations that fail here, because they may need objects that only old databases have, or that
+        need rows of seeders
     """
 
     def __init__(self, connection: psycopg.Connection[Any], schema: Schema, search_path: str) -> None:
-        self.failures: list[str] = []
+        self.warnings: list[str] = []
         self._connection = connection
         self._schema = schema
         self._session = DeploySession(connection, search_path=search_path)
@@ -94,16 +96,24 @@ class _EmptyDatabase:
         with self._transaction():
             with self._tolerated(), self._session.savepoint():
                 runner.end()
-            if self.failures:  # an object may need a migration that fails in an empty database
+            if self.warnings:  # an object may need a migration that fails in an empty database
                 return self._other_objects.catalog()
             self._functions.invalidate_changed()
             self._other_objects.create_all()
             with self._tolerated(), self._session.savepoint():
                 runner.end(self._seed)
+            self._find_unseeded_changes()
             return read_catalog(self._connection)
 
+    def _find_unseeded_changes(self) -> None:
+        changes = changes_that_need_seeds(self._schema)
+        if changes:
+            with self._tolerated(), self._session.undone():
+                self._seed()
+                self.warnings += unseeded_changes(self._session, changes)
+
     def _seed(self) -> None:
-        """Run the seeders for rows of the migrations that refer to theirs."""
+        """Run the functions and seeders, to whose rows those of migrations may refer."""
         self._functions.deploy_early()
         Seeders(self._session, self._schema.seeders).seed(first_deploy=True, made=None)
 
@@ -125,4 +135,4 @@ class _EmptyDatabase:
         try:
             yield
         except MigrationFailed as exc:
-            self.failures.append(f"{exc.message} (in an empty database: no new database can be made of this schema)")
+            self.warnings.append(f"{exc.message} (in an empty database: no new database can be made of this schema)")

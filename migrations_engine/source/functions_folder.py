@@ -13,6 +13,7 @@ from migrations_engine.schema import Schema, SchemaFile, checksum_of, once_per_f
 from migrations_engine.source.lexer import folded_tokens, occurs
 from migrations_engine.source.names import ROUTINE_KINDS, Cursor, created_name
 from migrations_engine.source.script import files_of, is_setting, part_of, script_of
+from migrations_engine.source.seeded_rows import changes_that_need_seeds
 from migrations_engine.source.statements import SqlStatement
 
 GRANT_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
@@ -43,12 +44,14 @@ def other_object_files(schema: Schema) -> tuple[SchemaFile, ...]:
 
 
 def structure_checksum(schema: Schema) -> str:
-    """Return the SHA-256 over the files that define objects, without bodies of routines and without seeders.
+    """Return the SHA-256 over the files that define objects, without bodies of routines.
 
-    The arguments of routines are included, because PostgreSQL prints calls with the casts that they need.
+    The arguments of routines are included, because PostgreSQL prints calls with the casts that they need; seeders, if
+    migrations may need their rows.
     """
     structure = (*schema.extensions, *schema.types, *schema.tables, *schema.migrations, *other_object_files(schema))
-    return checksum_of((*structure, *(_signatures(file) for file in schema.functions)))
+    seeders = schema.seeders if changes_that_need_seeds(schema) else ()
+    return checksum_of((*structure, *(_signatures(file) for file in schema.functions), *seeders))
 
 
 def is_about_routine(statement: SqlStatement) -> bool:

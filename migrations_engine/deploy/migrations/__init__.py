@@ -9,6 +9,7 @@ from migrations_engine.deploy.migrations.runner import (
     group_by_transaction,
     runs_outside_transaction,
 )
+from migrations_engine.deploy.migrations.unseeded_changes import unseeded_changes
 
 __all__ = [
     "MigrationRunner",
@@ -18,6 +19,7 @@ __all__ = [
     "names_given_by",
     "pending_migrations",
     "runs_outside_transaction",
+    "unseeded_changes",
     "with_earlier_values",
     "with_renamed_values",
 ]

@@ -16,13 +16,13 @@ from psycopg import sql
 
 from migrations_engine.deploy.ddl.steps import join
 from migrations_engine.deploy.migrations.column_changes import ColumnChange, column_changes
-from migrations_engine.deploy.migrations.effects_on_rows import changes_rows
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.satisfied import TYPE_IN_USE
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError
 from migrations_engine.queries import load_queries
 from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.effects_on_rows import changes_rows
 from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Final
 
 from migrations_engine.deploy.file_runner import UNDEFINED
-from migrations_engine.deploy.migrations.effects_on_rows import changes_rows, is_insert_of_values
 from migrations_engine.deploy.migrations.later_statements import DROPPING, LaterStatements
 from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.refusal import Refusal
@@ -16,6 +15,7 @@ from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, alter_type_actions, type_change
 from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.effects_on_rows import changes_rows, is_insert_of_values
 from migrations_engine.source.functions_folder import is_about_routine
 from migrations_engine.source.names import (
     created_name,

@@ -141,3 +141,15 @@ SELECT setval(to_regclass(%(name)s), %(value)s, %(is_drawn)s) WHERE to_regclass(
 -- The columns of the temporary table with the rows of a CREATE TABLE AS.
 SELECT attname FROM pg_catalog.pg_attribute
  WHERE attrelid = 'pg_temp._stonescriptdb_gateway_rows'::regclass AND attnum > 0 ORDER BY attnum
+
+-- name: columns_without_computed_default
+-- The tables of these names, each with its printed name and the columns whose default is no call and no number.
+SELECT c.relname::text, c.oid::regclass::text,
+       array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attidentity = '' AND coalesce(pg_get_expr(d.adbin, d.adrelid), '') !~ '\(')
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+ WHERE c.relname = ANY (%(names)s) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+   AND n.nspname <> 'information_schema' AND left(n.nspname, 3) <> 'pg_'
+ GROUP BY c.oid, c.relname

@@ -1,4 +1,4 @@
-"""Undoes what refused statements have drawn from sequences, which a savepoint does not."""
+"""Undoes what statements have drawn from sequences, which a savepoint does not."""
 
 from __future__ import annotations
 
@@ -27,9 +27,22 @@ def positions_kept(session: DeploySession, new: Collection[str] | None = None) -
         yield
     except psycopg.Error:
         if before and not session.connection.closed:
-            for name, value, is_drawn in {*before} - {*_positions(session, new)}:
-                session.query(_QUERIES["set_position"], {"name": name, "value": value, "is_drawn": is_drawn})
+            _restore(session, before, new)
         raise
+
+
+@contextmanager
+def nothing_kept(session: DeploySession) -> Iterator[None]:
+    """Run the block in a new database, roll it back, and give each sequence its earlier position."""
+    before = _positions(session, None)
+    with session.undone():
+        yield
+    _restore(session, before, None)
+
+
+def _restore(session: DeploySession, before: Collection[_Position], new: Collection[str] | None) -> None:
+    for name, value, is_drawn in {*before} - {*_positions(session, new)}:
+        session.query(_QUERIES["set_position"], {"name": name, "value": value, "is_drawn": is_drawn})
 
 
 def _positions(session: DeploySession, new: Collection[str] | None) -> list[_Position]:

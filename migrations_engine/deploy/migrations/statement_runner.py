@@ -15,12 +15,7 @@ from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.column_lists import ColumnLists
 from migrations_engine.deploy.migrations.conflict_targets import NO_SUCH_KEY, unique_index
 from migrations_engine.deploy.migrations.created_as import fill_created
-from migrations_engine.deploy.migrations.effects_on_rows import (
-    MissingRows,
-    changes_rows,
-    makes_rows,
-    may_draw,
-)
+from migrations_engine.deploy.migrations.missing_rows import MissingRows
 from migrations_engine.deploy.migrations.outdated import OutdatedStatements
 from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.refusal import Refusal
@@ -41,6 +36,7 @@ from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.created_as import table_created_as
+from migrations_engine.source.effects_on_rows import changes_rows, makes_rows, may_draw
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 

@@ -1,16 +1,14 @@
-"""What statements of migrations do with rows, and which rows new databases lack if one is left out."""
+"""What statements do with rows, from their text."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.names import Cursor, insert_target
 from migrations_engine.source.statements import SqlStatement
 
-_NO_SUCH_TABLE: Final = "42P01"
 _CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
 #: Leading words of statements that add no rows, or only change those that there are.
 _ADDS_NO_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
@@ -51,27 +49,3 @@ def may_write_to(statement: SqlStatement, table: str) -> bool:
         changed = cursor.name()
         return changed is None or changed.name == table
     return _ADDS_NO_ROWS.isdisjoint(statement.words[:1]) and mentions_name(statement.text, table)
-
-
-class MissingRows:
-    """The rows that a new database does not get, because their table is dropped by a later migration."""
-
-    def __init__(self) -> None:
-        self._tables: set[str] = set()
-
-    def come_of(self, refusal: Refusal) -> bool:
-        """Return whether remaining tables lack rows if the statement is left out.
-
-        Rows of a table that is dropped later are not missing, unless a statement copies them.
-        """
-        statement = refusal.statement
-        target = insert_target(statement)
-        is_missing = target is not None and refusal.sqlstate == _NO_SUCH_TABLE
-        if target is not None and is_missing and mentions_name(refusal.message, target.table.name):
-            self._tables.add(target.table.name)
-            return False
-        if makes_rows(statement):
-            return True
-        copies = target is not None or statement.words[:1] == ("UPDATE",)
-        used = (name for name in self._tables if mentions_name(statement.text, name))
-        return copies and any(statement.words[1:2] != (name.upper(),) for name in used)
