@@ -73,7 +73,7 @@ class Script:
     @cached_property
     def replacing_statements(self) -> tuple[SqlStatement, ...]:
         """The statements of :attr:`replacing_body`."""
-        return tuple(replace(statement, text=_replacing(statement)) for statement in self.statements)
+        return tuple(replace(statement, text=replacing_text(statement)) for statement in self.statements)
 
     @cached_property
     def checksum(self) -> str:
@@ -125,7 +125,8 @@ def _body_of(statements: Iterable[SqlStatement]) -> bytes:
     return _SEPARATOR.join(statement.text for statement in statements).encode()
 
 
-def _replacing(statement: SqlStatement) -> str:
+def replacing_text(statement: SqlStatement) -> str:
+    """Return the text of *statement*, with OR REPLACE if it creates what PostgreSQL can replace."""
     if statement.words[:1] == ("CREATE",) and statement.words[1:2] in _REPLACEABLE:
         return "CREATE OR REPLACE" + statement.text[len("CREATE") :]
     return statement.text

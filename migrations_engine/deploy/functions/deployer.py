@@ -107,6 +107,10 @@ class FunctionDeployer:
             del self._runner.made[file]
         return bool(early)
 
+    def has_removed(self, name: str) -> bool:
+        """Return whether there are functions *name* that files have created and no longer create."""
+        return any(routine.name == name for routine in self._existing(self._orphans()))
+
     def is_missing(self, message: str) -> bool:
         """Return whether *message* names a function whose file has not run."""
         return any(mentions_name(message, name) for file in self._pending() for name in routine_names(file))

@@ -32,6 +32,7 @@ from migrations_engine.source.statements import SqlStatement
 
 #: SQLSTATEs: an expression over a column does not fit its new type, as a check or a default.
 EXPRESSION_REFUSED: Final = frozenset({"42883", "42804"})
+_FUNCTION_EXISTS: Final = "42723"
 _UNIQUE_VIOLATION: Final = "23505"
 #: SQLSTATEs: a column is no identity or generated column, or has no default; it may be declared with that by now.
 _WITHOUT_VALUE: Final = frozenset({"55000", "23502"})
@@ -101,6 +102,11 @@ class Remedies:
         """Make columns of new tables as the statement may expect them, and return whether it may work now."""
         later = self._pending.alterations_after(refusal.file, refusal.statement)
         return self._earlier_columns.make(refusal, later)
+
+    def may_replace(self, refusal: Refusal) -> bool:
+        """Return whether the statement creates a function that is there, and that no file defines any more."""
+        made = created_name(refusal.statement) if refusal.sqlstate == _FUNCTION_EXISTS else None
+        return made is not None and made.name is not None and self._functions.has_removed(made.name)
 
     def remove_obstacle(self, refusal: Refusal) -> bool:
         """Drop what prevents the statement until the migrations have run, and return whether there was anything."""

@@ -37,7 +37,7 @@ from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.created_as import table_created_as
 from migrations_engine.source.effects_on_rows import changes_rows, makes_rows, may_draw
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import replacing_text, script_of
 from migrations_engine.source.statements import SqlStatement
 
 _IN_TRANSACTION_BLOCK: Final = "25001"
@@ -175,6 +175,7 @@ class StatementRunner:
 
     def _ways(self) -> Iterator[tuple[Callable[[Refusal], bool], Callable[[SchemaFile, SqlStatement], None]]]:
         """Yield the remedies for a refused statement in their order, each with what follows if it helps."""
+        yield self._remedies.may_replace, self._run_replacing
         yield self._is_done, self.report_satisfied
         yield self._remedies.give_what_lacks, self._run
         yield _has_parts, self._run_parts
@@ -185,6 +186,9 @@ class StatementRunner:
         yield self._run_with_key, self._note
         yield self._remedies.alter_domain, self._note
         yield self._is_about_added_column, self.report_satisfied
+
+    def _run_replacing(self, file: SchemaFile, statement: SqlStatement) -> None:
+        self._run(file, replace(statement, text=replacing_text(statement)))
 
     def _run_parts(self, file: SchemaFile, statement: SqlStatement) -> None:
         for text in separate_actions(statement):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from .history import GIVEN, MADE, TR, VIEW, History, T, tables
 
 ONE = "CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x';"
+ONE_FOR_TEXT = "CREATE FUNCTION f(x text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT x';"
+LOUDER = "CREATE FUNCTION louder() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+LOUD = "CREATE TRIGGER loud BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION louder();"
 TWO = "CREATE FUNCTION f(x int, y int DEFAULT 0) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x + y';"
 CALLING = (
     "CREATE FUNCTION atomic() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT f(1) + {0}; END;"
@@ -42,6 +45,17 @@ HISTORIES = (
         versions=(
             tables(T, functions=MADE_BY_MIGRATION.partition("COMMENT")[0] + ONE),
             tables(T, MADE_BY_MIGRATION + "--" + ONE.replace("CREATE", "CREATE OR REPLACE").replace("SELECT", "SELECT -")),
+        ),
+    ),
+    History(
+        name="functions move to a migration that creates them with other bodies",
+        versions=(
+            {"tables/1.pssql": T, "functions/f.pssql": ONE + ONE_FOR_TEXT, "functions/t.pssql": LOUDER + LOUD},
+            {
+                "tables/1.pssql": T,
+                "functions/t.pssql": LOUD,
+                "migrations/001.pssql": (ONE + LOUDER).replace("SELECT", "SELECT -").replace("NEW;", "NULL;"),
+            },
         ),
     ),
     History(
