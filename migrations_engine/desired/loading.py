@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -16,7 +16,7 @@ from migrations_engine.deploy.migrations import MigrationRunner, group_by_transa
 from migrations_engine.deploy.seeders import Seeders
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
-from migrations_engine.errors import MigrationFailed
+from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
 from migrations_engine.model import Catalog, RoutineState
 from migrations_engine.schema import Schema
 from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
@@ -106,9 +106,10 @@ class _EmptyDatabase:
             return read_catalog(self._connection)
 
     def _find_unseeded_changes(self) -> None:
+        """Warn of changes that need seeded rows. If a seeder fails, the deploy of a new database refuses it."""
         changes = changes_that_need_seeds(self._schema)
         if changes:
-            with self._tolerated(), self._session.undone():
+            with suppress(MigrationFailed, FunctionDeployFailed), self._session.undone():
                 self._seed()
                 self.warnings += unseeded_changes(self._session, changes)
 

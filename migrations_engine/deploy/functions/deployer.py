@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final
 
 from migrations_engine.deploy.file_runner import FileRunner
 from migrations_engine.deploy.functions.advice import warn_of_blocks, warn_of_left_behind
 from migrations_engine.deploy.functions.checks import broken_by_deploy, validate_bodies
 from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.earlier_routines import EarlierIdentities, EarlierRoutines, RoutinesOfMigrations
+from migrations_engine.deploy.functions.file_states import FileStates
 from migrations_engine.deploy.functions.files import (
     creates_nothing,
     routine_names,
     routines_among,
     tracking_rows,
-    unchanged_files,
 )
 from migrations_engine.deploy.functions.grants import run_grants, run_reversals
 from migrations_engine.deploy.functions.removal import RoutineRemoval
@@ -28,12 +26,8 @@ from migrations_engine.deploy.stored_results import renew_stored_results
 from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.model import RoutineState
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.functions_folder import routine_files, structure_checksum
-from migrations_engine.source.lexer import occurs
 from migrations_engine.tracking import DeployState, Records
-
-_FOLLOWS_COLUMN: Final = re.compile(r"%\s*TYPE\b", re.IGNORECASE)
 
 
 class FunctionDeployer:
@@ -54,22 +48,19 @@ class FunctionDeployer:
         self._left_behind = state.left_behind
         self._reversals = frozenset(state.last.get("take_backs", ()))  # of the last deploy's files
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
-        self._kept = unchanged_files(files, state)
         already_made = self._beside_tables if is_new else ()
         self._labels = frozenset(file.label for file in files)
         self._runner = FunctionRunner(session, self._routines, self._known, already_made, self._labels)
-        self._ran_again: set[SchemaFile] = set()
+        self._states = FileStates(self._routines, self._runner, files, state)
         self._earlier: EarlierRoutines | None = None  #: before the migrations, if there are any
         self._identities = EarlierIdentities(self._routines)
         self._replaced = ReplacedInPlace(session)
         self.left: frozenset[str] = frozenset()
-        self._unchanged: frozenset[str] = frozenset()  # labels of unchanged files that run again
 
     @property
     def current(self) -> frozenset[str]:
         """The identities of the routines that the files create, as far as they have run."""
-        kept = (function.identity for functions in self._kept.values() for function in functions)
-        return frozenset((*(routine.identity for routine in self._runner.all_made), *kept))
+        return self._states.current
 
     def note_routines(self) -> None:
         """Note the routines before migrations, which may change their privileges, or rename what they use."""
@@ -83,7 +74,7 @@ class FunctionDeployer:
 
     def deploy_early(self) -> bool:
         """Create functions early, for a step that calls them. Return whether there is a new one."""
-        pending = [file for file in self._pending() if not (self._is_new and file in self._beside_tables)]
+        pending = [file for file in self._states.pending if not (self._is_new and file in self._beside_tables)]
         if not pending:
             return False
         self._replaced.note()
@@ -113,7 +104,7 @@ class FunctionDeployer:
 
     def is_missing(self, message: str) -> bool:
         """Return whether *message* names a function whose file has not run."""
-        return any(mentions_name(message, name) for file in self._pending() for name in routine_names(file))
+        return self._states.is_missing(message)
 
     def owned(self, identities: Collection[str]) -> set[str]:
         """Return those of *identities* that files of the schema create or have created, maybe with other names."""
@@ -122,10 +113,7 @@ class FunctionDeployer:
 
     def invalidate(self, identities: Collection[str]) -> None:
         """Make the files of dropped routines run again."""
-        identities = self._identities.with_earlier(identities)
-        for routines in (self._kept, self._runner.made):
-            for file in [file for file, found in routines.items() if any(one.identity in identities for one in found)]:
-                del routines[file]
+        self._states.invalidate(self._identities.with_earlier(identities))
 
     def deploy(
         self,
@@ -146,7 +134,7 @@ class FunctionDeployer:
         :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
         self.invalidate_changed()
-        if self._pending() or self._earlier is not None:
+        if self._states.pending or self._earlier is not None:
             self._replaced.note()
         migrated_routines = RoutinesOfMigrations(self._session, migrated, self._known)
         self._run_all_pending()
@@ -155,7 +143,7 @@ class FunctionDeployer:
         if migrated_routines.take_back(self.current):
             self._runner.is_stale = True
         self._run_grants_again()
-        self._settle()
+        self._states.settle(self._session)
         removal = RoutineRemoval(self._session, self._routines, drop_dependants, may_leave=may_leave)
         orphans, of_migrations = self._orphans(), {routine.identity for routine in migrated}
         removal.drop_orphans(self._existing(one for one in orphans if one not in of_migrations))
@@ -167,14 +155,15 @@ class FunctionDeployer:
             restore()
             self._run_all_pending()
             self._run_grants_again()
-            self._settle()
+            self._states.settle(self._session)
         self._check()
         if self._has_new_structure and not self._is_new:
             warn_of_blocks(self._session, self._schema)
         self._record(records, orphans)
-        kept = [function for functions in self._kept.values() for function in functions]
         dropped = sum(one not in of_migrations for one in orphans)
-        return FunctionCounts.of(self._runner.all_made, kept, known=self._known.values(), dropped=dropped)
+        return FunctionCounts.of(
+            self._runner.all_made, self._states.unchanged, known=self._known.values(), dropped=dropped
+        )
 
     def invalidate_changed(self) -> None:
         """Make files run again if earlier steps have changed or dropped their functions.
@@ -188,28 +177,11 @@ class FunctionDeployer:
         if self._is_new and not self._schema.migrations:  # those of types and tables have just run
             early = {routine.version for routine in self._runner.all_made}
             self._runner.made |= {file: self._routines.made(routine_names(file), early) for file in self._beside_tables}
-        known = [f for functions in self._kept.values() for f in functions if f.identity]
-        now = self._routines.fingerprints([function.identity for function in known])
-        again = {
-            file
-            for file, functions in self._kept.items()
-            if any(now.get(f.identity) != f.fingerprint or f.identity in followed for f in functions if f.identity)
-            or (self._has_new_structure and occurs(_FOLLOWS_COLUMN, file.text))
-        }
-        self._unchanged |= {file.label for file in again}
-        for file in again:
-            del self._kept[file]
-        self.forget_undone()
+        self._states.invalidate_changed(followed, after_change=self._has_new_structure)
 
     def forget_undone(self) -> None:
         """Make files run again if their functions have changed since, or were undone with a savepoint."""
-        self._runner.ran_early.clear()
-        made = self._runner.all_made
-        versions = {routine.version for routine in self._routines.as_they_are([routine.oid for routine in made])}
-        changed = {routine.oid for routine in made} - {r.oid for r in made if r.version in versions}
-        for file, routines in list(self._runner.made.items()):
-            if any(routine.oid in changed for routine in routines):
-                del self._runner.made[file]
+        self._states.forget_undone()
 
     def revert_removed(self) -> None:
         """Revoke or drop the privileges, comments and triggers that were removed from the files since the last deploy.
@@ -219,65 +191,26 @@ class FunctionDeployer:
         run_reversals(self._session, self._reversals, self._schema)
 
     def _run_all_pending(self) -> None:
-        pending = self._pending()
+        pending = self._states.pending
         while pending:
             try:
                 self._runner.run(pending)
             except FunctionDeployFailed as exc:
-                raise broken_by_deploy(exc) if exc.file in self._unchanged else exc from exc.__cause__
-            pending = self._disturbed()
-
-    def _pending(self) -> list[SchemaFile]:
-        return [file for file in self._files if file not in self._kept and file not in self._runner.made]
-
-    def _disturbed(self) -> list[SchemaFile]:
-        """Return files to run again: they use a renamed routine, or create the same routine as a file that ran."""
-        dependent = self._routines.dependent_routines(self._runner.replaced) if self._runner.replaced else set()
-        makers: dict[str, set[SchemaFile]] = {}
-        for file, routines in self._runner.made.items():
-            for routine in routines:
-                makers.setdefault(routine.identity, set()).add(file)
-        again = {file for identity in dependent & makers.keys() for file in makers[identity]} - self._ran_again
-        for kept, functions in self._kept.items():
-            identities = {function.identity for function in functions}
-            rivals = [file for identity in identities & makers.keys() for file in makers[identity]]
-            if rivals or identities & dependent:
-                again |= {kept, *rivals}
-        for file in again:
-            self._kept.pop(file, None)
-            self._runner.made.pop(file, None)
-        self._ran_again |= again
-        return [file for file in self._files if file in again]
+                raise broken_by_deploy(exc) if self._states.is_invalidated(exc.file) else exc from exc.__cause__
+            pending = self._states.disturbed()
 
     def _run_grants_again(self) -> None:
         """Run statements that grant, comment and alter again, because their functions may be new."""
-        files = [file for file in self._kept if creates_nothing(file)] if self._runner.made else []
+        files = [file for file in self._states.kept if creates_nothing(file)] if self._runner.made else []
         if files:
             FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed).run_all(files)
             self._runner.is_stale = True
         if run_grants(self._session, self._schema):
             self._runner.is_stale = True
 
-    def _settle(self) -> None:
-        """Read the final routines. One that several files create belongs to the last of them."""
-        oids = [routine.oid for routine in self._runner.all_made]
-        now = {routine.oid: routine for routine in self._routines.as_they_are(oids)} if self._runner.is_stale else {}
-        owners: dict[int, SchemaFile] = {}
-        for file in (file for file in self._files if file in self._runner.made):
-            self._runner.made[file] = [now.get(routine.oid, routine) for routine in self._runner.made[file]]
-            for routine in self._runner.made[file]:
-                earlier = owners.get(routine.oid)
-                if earlier is not None:
-                    self._session.warnings.append(
-                        f"{routine.identity} is made by {earlier.label} and by {file.label}; the latter's is in place"
-                    )
-                    self._runner.made[earlier] = [r for r in self._runner.made[earlier] if r.oid != routine.oid]
-                owners[routine.oid] = file
-
     def _check(self) -> None:
         """Check the bodies of all routines. Objects that those of unchanged files use may have changed."""
-        files = {f.identity: file for file, functions in self._kept.items() for f in functions if f.identity}
-        kept = {oid: files[identity] for identity, oid in self._routines.oids(list(files))}
+        kept = self._states.by_oid()
         made = {routine.oid: file for file, routines in self._runner.made.items() for routine in routines}
         validate_bodies(self._session, made | kept, kept.keys())
         self._replaced.note_files()
