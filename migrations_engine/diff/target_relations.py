@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import fields, replace
 from functools import partial
 from operator import attrgetter
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from migrations_engine.diff.expression import canonical, canonical_default
 from migrations_engine.diff.sequences import with_target_options
@@ -21,6 +21,7 @@ _SWITCHES: Final = ("row_security", "force_row_security", "replica_identity", "c
 #: Attributes of a column that only make sense together.
 _TYPE: Final = ("type", "collation")
 _VALUE: Final = ("default", "identity", "generated", "sequence")
+_STORED: Final = ("storage", "compression", "statistics")
 _NOT_NULL: Final = ("not_null", "not_null_name", "not_null_no_inherit", "not_null_unvalidated")
 _OTHERS: Final = tuple(
     field.name for field in fields(Column) if field.name not in ("name", *_TYPE, *_VALUE, *_NOT_NULL)
@@ -66,12 +67,25 @@ def target_view(versions: Versions[Relation]) -> Relation | None:
     declared, actual = versions.declared, versions.actual
     if declared is None:
         return versions.undeclared()
-    view = _with_attachments(versions)
+    view = replace(_with_attachments(versions), columns=tuple(_view_columns(versions)))
     gone = [column.name for column in actual.columns if declared.column(column.name) is None] if actual else []
     if not gone:
         return view
     uses = users_of(gone)
     return replace(view, attachments=tuple(item for item in view.attachments if not uses(item)))
+
+
+def _view_columns(versions: Versions[Relation]) -> Iterator[Column]:
+    """Yield the columns of a declared view, with the storage properties that only migrations or people have set."""
+    for column in versions.declared.columns if versions.declared is not None else ():
+        sides = versions.within(lambda view, name=column.name: view.column(name))  # type: ignore[misc]
+        kept: dict[str, Any] = {
+            name: getattr(sides.actual, name, None)
+            for name in _STORED
+            if getattr(column, name) is None
+            and (getattr(sides.complete, name, None) is not None or getattr(sides.former, name, None) is None)
+        }
+        yield replace(column, options=_options(sides), **kept)
 
 
 def users_of(columns: Collection[str]) -> Callable[[Attachment], bool]:
@@ -208,7 +222,7 @@ def _attached(item: Attachment, complete: Iterable[Attachment]) -> Attachment:
     return made if made.inherited else replace(item, targets=item.targets or made.targets)
 
 
-def _options(versions: Versions[Relation]) -> tuple[str, ...]:
+def _options(versions: Versions[Relation] | Versions[Column]) -> tuple[str, ...]:
     declared, complete, actual, former = (
         dict(option.partition("=")[::2] for option in side.options) if side is not None else {}
         for side in (versions.declared, versions.complete, versions.actual, versions.former)

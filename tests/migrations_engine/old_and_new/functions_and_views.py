@@ -17,6 +17,8 @@ CALLERS = (
     "ALTER TABLE t ADD CHECK (f(a) > 0); CREATE INDEX i ON t (f(a));"
     "CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW WHEN (f(NEW.a) > 5) EXECUTE FUNCTION tr();"
 )
+MATERIALIZED = "CREATE MATERIALIZED VIEW v AS SELECT a, b FROM t{};"
+STORED = "ALTER MATERIALIZED VIEW v ALTER b SET STORAGE MAIN, ALTER a SET STATISTICS 50, ALTER a SET (n_distinct = 7);"
 MADE_BY_MIGRATION = (
     "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; COMMENT ON FUNCTION f() IS 'x';"
     "REVOKE ALL ON FUNCTION f() FROM PUBLIC;"
@@ -278,5 +280,13 @@ HISTORIES = (
             for columns in ("a", "b, a")
         ),
         rows="INSERT INTO t VALUES (1, 1, 'y')",
+    ),
+    History(
+        name="a migration sets how a column of a materialized view is stored and analyzed, and the view changes later",
+        versions=(
+            tables(T + MATERIALIZED.format("")),
+            tables(T + MATERIALIZED.format(""), STORED),
+            tables(T + MATERIALIZED.format(" WHERE a > 0"), STORED),
+        ),
     ),
 )  # fmt: skip
