@@ -118,7 +118,7 @@ def differences_from_new(
         what, cause = change.change_type.replace("_", " "), causes.of(change)
         yield " ".join(f"{change.subject} ({what}): here {here}, in a new database {there}; {cause}".split())
     by_hand = "it was made or dropped by hand, or by a file that is gone"
-    for line in sorted({*actual.uncovered} ^ {*desired.fresh.uncovered}):
+    for line in sorted({*actual.uncovered} ^ {*desired.complete.uncovered}):  # a deploy changes none of them
         place = "here, not in a new database" if line in actual.uncovered else "not here, in a new database"
         yield f"{line}: {place}; {by_hand}"
     yield from _validated(actual, desired.fresh)

@@ -17,6 +17,8 @@ ALTERED = (
     "ALTER SEQUENCE q INCREMENT 5; ALTER DOMAIN d SET DEFAULT 'x';"
 )
 
+CHILD = "CREATE TABLE p (a int); CREATE TABLE c (a int) INHERITS (p);"
+
 HISTORIES = (
     History(
         name="what was declared moves to a migration",
@@ -227,5 +229,22 @@ HISTORIES = (
             tables("CREATE TABLE p (a int); CREATE TABLE c (a int, b int);", "ALTER TABLE c NO INHERIT p;"),
         ),
         dangers=("c alter_inheritance None migrations/001.pssql",),
+    ),
+    History(
+        name="a child with columns of its own leaves its parent, whose child it is declared to be",
+        versions=(tables(CHILD), tables(CHILD, "ALTER TABLE c NO INHERIT p;")),
+        warnings=("declares c with inheritance p, migrations/001.pssql drops", "column a of c, declared by the child"),
+        dangers=("c alter_inheritance None migrations/001.pssql",),
+    ),
+    History(
+        name="a migration gives the index of a key other storage parameters than declared",
+        versions=(
+            tables("CREATE TABLE t (a int, CONSTRAINT k UNIQUE (a) WITH (fillfactor = 60));"),
+            tables(
+                "CREATE TABLE t (a int, CONSTRAINT k UNIQUE (a) WITH (fillfactor = 60));",
+                "ALTER INDEX k SET (fillfactor = 50);",
+            ),
+        ),
+        warnings=("storage parameters fillfactor=60 of the index of the constraint k",),
     ),
 )  # fmt: skip
