@@ -21,6 +21,8 @@ from migrations_engine.report import Change
 from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name
 
 _FREE_NAME: Final = "; drop or rename what has the name in a migration"
+_KEPT_RESULT: Final = "; it is not declared, and uses what changes: drop it in a migration"
+_OTHER_RESULT: Final = "42P16"  #: SQLSTATE: a view cannot be replaced by one with other columns
 _DOES_NOT_FIT: Final = "42"  #: SQLSTATE class of statements whose objects are missing, or of other types
 _SENSELESS: Final = (_DOES_NOT_FIT, "22")  #: SQLSTATE classes; the latter are unsuitable values
 #: SQLSTATEs of a change that is refused because other objects depend on the changed one.
@@ -180,6 +182,8 @@ class ChangeRunner:
         except psycopg.Error as exc:
             file = self._declaring.declaring(bare_name(alteration.table), alteration.change.column)
             what, advice = described(alteration.change), _FREE_NAME if exc.sqlstate in NAME_TAKEN else ""
+            if file is None and exc.sqlstate == _OTHER_RESULT and alteration.change.change_type == "alter_view":
+                advice = _KEPT_RESULT
             raise self._session.failure(exc, MigrationFailed, file=file, what=what, advice=advice) from exc
         for change in alteration.changes:
             self._session.log(change.change_type, change.table, column=change.column)

@@ -32,6 +32,12 @@ TWO_PARENTS = (
     "ALTER TABLE r ALTER COLUMN c TYPE bigint; ALTER TABLE k INHERIT r"
 )
 
+F = "CREATE OR REPLACE FUNCTION f(x int) RETURNS {} LANGUAGE sql AS 'SELECT 1';"
+CHECKED = {
+    "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a int CHECK (a > 0));",
+    "functions/f.pssql": F.format("bigint"),
+}
+
 REFUSALS = {
     "a column of two parents": Refusal(
         advice=f"because k inherits it from several tables; use a migration: {TWO_PARENTS}",
@@ -49,6 +55,14 @@ REFUSALS = {
             "migrations/001.pssql": 'ALTER TABLE "p q" ALTER c TYPE bigint;',
         },
         advised={"tables/t.pssql": CHILD.format("bigint"), "migrations/001.pssql": TWO_PARENTS},
+    ),
+    "a view made by hand over a function with another result": Refusal(
+        advice='w: alter view failed: cannot change data type of view column "f" from integer to bigint; it is not '
+        "declared, and uses what changes: drop it in a migration",
+        before=T | {"functions/f.pssql": F.format("int")},
+        rows="INSERT INTO t VALUES (1, 1); CREATE VIEW w AS SELECT f(1)",
+        refused=CHECKED,
+        advised=CHECKED | {"migrations/001.pssql": "DROP VIEW w;"},
     ),
     "a dangerous difference, by a migration": Refusal(
         advice="add a migration that makes the change",
