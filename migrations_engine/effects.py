@@ -9,7 +9,7 @@ from typing import Final
 
 from migrations_engine.deploy.migrations import names_given_by
 from migrations_engine.desired import DesiredSchema
-from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, names_of_members
+from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, names_of_members, recast
 from migrations_engine.model import Catalog, Relation
 from migrations_engine.report import Change, RowNumbers
 from migrations_engine.schema import Schema, SchemaFile
@@ -117,6 +117,8 @@ def differences_from_new(
         here, there = change.from_type or "not there", change.to_type or "not there"
         what, cause = change.change_type.replace("_", " "), causes.of(change)
         yield " ".join(f"{change.subject} ({what}): here {here}, in a new database {there}; {cause}".split())
+    for name in recast(actual, desired.fresh):
+        yield f"{name}: here with other casts than in a new database; they follow from the types of columns"
     by_hand = "it was made or dropped by hand, or by a file that is gone"
     for line in sorted({*actual.uncovered} ^ {*desired.complete.uncovered}):  # a deploy changes none of them
         place = "here, not in a new database" if line in actual.uncovered else "not here, in a new database"

@@ -12,7 +12,7 @@ from migrations_engine.diff.comments import is_on, parts_without, spellings
 from migrations_engine.diff.difference import Difference, Subject, Verdict, safe
 from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.objects import change_type
-from migrations_engine.diff.printed import as_printed
+from migrations_engine.diff.printed import as_printed, recast
 from migrations_engine.diff.renaming import with_new_names, without_renamed_away
 from migrations_engine.diff.sources import Sources
 from migrations_engine.diff.target import target_catalog
@@ -37,6 +37,7 @@ __all__ = [
     "labels_by_use",
     "names_of_members",
     "parts_without",
+    "recast",
     "replayable",
     "safe",
     "spellings",

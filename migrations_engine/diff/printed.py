@@ -7,7 +7,7 @@ compared without casts. Over columns of the same types, casts count.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import Final, TypeVar
@@ -73,6 +73,17 @@ def printed_by(other: Catalog, catalog: Catalog, origins: Sequence[_Origin], *, 
         for relation in catalog.relations
     )
     return catalog if relations == catalog.relations else replace(catalog, relations=relations, text=None)
+
+
+def recast(one: Catalog, other: Catalog) -> Iterator[str]:
+    """Yield the names of what PostgreSQL prints with other casts in *one*, because columns have other types there."""
+    labels = retyped(one, other)
+    for relation in one.relations if labels else ():
+        there = _definitions(other.relation_by_label.get(relation.label))
+        for key, text in _definitions(relation).items():
+            is_over_types = relation.label in labels or key[0] in _MAY_READ_OTHERS
+            if is_over_types and text != there.get(key) and without_casts(text) == without_casts(there.get(key)):
+                yield f"{relation.label}.{key[1]}" if key[1] else relation.label
 
 
 def retyped(one: Catalog, other: Catalog) -> frozenset[str]:

@@ -136,3 +136,27 @@ def test_a_check_that_a_declaration_changed_stays_when_a_migration_retypes_its_c
     again = tenant.migrate(last | {"seeders/none.pssql": ""})
     assert again.schema_validation.is_empty
     assert again.differences == (named,)
+
+
+def test_what_has_other_casts_over_a_column_that_was_forced_to_stay_is_named(make):
+    """The types stay different, so a dump has other casts than one of a new database."""
+    table = (
+        "CREATE TABLE t (id int PRIMARY KEY, a {}, CONSTRAINT k CHECK (a IN ('x', 'y')));"
+        "CREATE INDEX i ON t (id) WHERE a = 'x'; CREATE VIEW v AS SELECT a || 'z' AS b FROM t;"
+        "CREATE VIEW w AS SELECT b FROM v; CREATE POLICY p ON t USING (a = 'x');"
+        "CREATE TABLE other (id int); CREATE POLICY q ON other USING (EXISTS (SELECT FROM t WHERE a = 'x'));"
+    )
+    versions = [files(table.format(kind)) for kind in ("text", "varchar(400)")]
+    tenant = make()
+    tenant.register(versions[0])
+    report = tenant.migrate(versions[1], force=True)
+    why = ": here with other casts than in a new database; they follow from the types of columns"
+    assert sorted(report.differences) == [
+        "other.q" + why,
+        "t.a (alter column type): here text, in a new database character varying(400); it was forced to stay as it is",
+        "t.i" + why,
+        "t.k" + why,
+        "t.p" + why,
+        "v" + why,
+    ]
+    assert tenant.migrate(versions[1] | {"seeders/none.pssql": ""}).differences == report.differences
