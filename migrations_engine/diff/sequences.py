@@ -25,6 +25,7 @@ _OPTIONS: Final = (
     together("type", "minimum", "maximum"),
     *(together(name) for name in ("start", "increment", "cache", "cycle")),
 )
+_MAXIMA: Final = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}  #: PostgreSQL manual, table 8.2
 _PARTS: Final = (*_OPTIONS, together("unlogged"), together("owned_by"))
 
 
@@ -71,6 +72,18 @@ def with_target_options(column: Column, versions: Versions[Column]) -> Column:
     if column.sequence is None or sequences.declared is None or sequences.complete is None:
         return column
     return replace(column, sequence=replace(column.sequence, **sequences.decide_parts(_OPTIONS)))
+
+
+def of_type_of_column(column: Column, found: Column | None) -> Column:
+    """Return *column* with its identity sequence as PostgreSQL changes it with the type.
+
+    :param found: the present column
+    """
+    sequence = column.sequence
+    if not (sequence and found and column.identity and column.type in _MAXIMA) or found.type == column.type:
+        return column
+    maximum = _MAXIMA[column.type] if sequence.maximum == _MAXIMA[sequence.type] else sequence.maximum
+    return replace(column, sequence=replace(sequence, type=column.type, maximum=maximum))
 
 
 def own_default(column: Column) -> str | None:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from migrations_engine.diff.expression import canonical, canonical_default
-from migrations_engine.diff.sequences import with_target_options
+from migrations_engine.diff.sequences import of_type_of_column, with_target_options
 from migrations_engine.diff.sides import like
 from migrations_engine.diff.sources import Versions, together
 from migrations_engine.model import Attachment, Column, Constraint, Relation
@@ -122,7 +122,7 @@ def _column(versions: Versions[Column]) -> Column:
     if column.not_null and versions.actual is not None and versions.actual.not_null:
         latest = versions.latest(attrgetter("not_null", "not_null_unvalidated"))
         column = replace(column, not_null_unvalidated=latest is not None and latest.not_null_unvalidated)
-    return with_target_options(_with_default_of_type(column, versions), versions)
+    return of_type_of_column(with_target_options(_with_default_of_type(column, versions), versions), versions.actual)
 
 
 def _with_default_of_type(column: Column, versions: Versions[Column]) -> Column:

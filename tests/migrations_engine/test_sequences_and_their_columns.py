@@ -211,3 +211,15 @@ def test_a_sequence_that_gets_an_owner_after_that_is_unlogged_is_named_once(tena
         tenant.migrate(files(table + owned + unlogged, unlogged, owned))
     remedy = "ALTER SEQUENCE s SET UNLOGGED;"
     assert tenant.migrate(files(table + owned + unlogged, unlogged, owned, remedy)).differences == ()
+
+
+def test_an_identity_of_a_migration_follows_the_declared_type_of_its_column(tenant: Tenant):
+    """A skipped release has declared the type, so the column gets it after the migration."""
+    table, identity = "CREATE TABLE t (id {} PRIMARY KEY);", "ALTER TABLE t ALTER id ADD GENERATED ALWAYS AS IDENTITY;"
+    last = files(table.format("bigint"), identity)
+    tenant.register(files(table.format("int")))
+    assert tenant.migrate(last).differences == ()
+    assert tenant.rows("SELECT data_type::text, max_value FROM pg_sequences WHERE sequencename = 't_id_seq'") == [
+        ("bigint", 2**63 - 1)
+    ]
+    assert tenant.migrate(last | {"seeders/none.pssql": ""}).schema_validation.is_empty
