@@ -146,7 +146,8 @@ def is_satisfied(session: DeploySession, refusal: Refusal, made: MadeByMigration
     if (index := _attached_index(statement)) is not None:
         return sqlstate == _ANOTHER_IS_ATTACHED or (sqlstate in _MISSING and made.knows_index(index.name))
     if sqlstate in _EXISTS or is_taken(refusal.exc):
-        return not made.includes_any_of(statement) and bool(_makes(statement) or _adds_enum_value(statement))
+        is_addition = bool(_makes(statement)) or _adds_enum_value(statement)
+        return (is_addition and not made.includes_any_of(statement)) or _is_routine_made_by_file(statement, made)
     if sqlstate in _MISSING:
         return made.knows_constraints_of(statement) or _removes(session, statement)
     if sqlstate == _OTHER_KIND:
@@ -274,7 +275,9 @@ def _removes(session: DeploySession, statement: SqlStatement) -> bool:
         return _exists(session, altered.table)
     altered = alter_table_actions(statement)
     if altered is None:
-        return _is_renamed(session, statement) or _is_renamed_routine(session, statement)
+        names = _names_of_routine(statement)
+        is_routine_there = names is not None and _is_true(session, "routine_exists", names[1])
+        return is_routine_there or _is_renamed(session, statement)
     return all(_is_gone(session, altered.table, action) for action in altered.actions)
 
 
@@ -298,23 +301,27 @@ def _is_renamed(session: DeploySession, statement: SqlStatement) -> bool:
     return not _exists(session, old) and _exists(session, new)
 
 
-def _is_renamed_routine(session: DeploySession, statement: SqlStatement) -> bool:
-    """Return whether a function has the name or schema that an ALTER FUNCTION gives."""
+def _names_of_routine(statement: SqlStatement) -> tuple[ObjectName, ObjectName] | None:
+    """Return the earlier and the new name of an ALTER FUNCTION that gives a name or schema, else None."""
     cursor = Cursor(statement.text)
     is_routine = cursor.accept("alter") and any(cursor.accept(kind) for kind in _ROUTINES)
     old = cursor.name() if is_routine else None
     if old is None:
-        return False
+        return None
     cursor.skip_parentheses()
     if cursor.accept("rename", "to"):
         schema, name = old.schema, cursor.identifier()
     elif cursor.accept("set", "schema"):
         schema, name = cursor.identifier(), old.name
     else:
-        return False
-    if name is None:
-        return False
-    return _is_true(session, "routine_exists", ObjectName(schema, name))
+        return None
+    return (old, ObjectName(schema, name)) if name is not None else None
+
+
+def _is_routine_made_by_file(statement: SqlStatement, made: MadeByMigrations) -> bool:
+    """Return whether *statement* renames a function to one that exists, because an earlier statement has needed it."""
+    names = _names_of_routine(statement)
+    return names is not None and not any(name.name in made for name in names)
 
 
 def _exists(session: DeploySession, table: ObjectName) -> bool:

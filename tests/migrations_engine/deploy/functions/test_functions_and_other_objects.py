@@ -298,3 +298,23 @@ def test_a_block_in_tables_that_makes_a_function_is_named(tenant):
     changed = {"tables/t.pssql": "CREATE TABLE t (a int, b int);"}
     (warning,) = tenant.migrate(block | changed).warnings
     assert warning.startswith("tables/z.pssql creates a function in a DO block, which runs only in new databases")
+
+
+def test_a_migration_renames_a_function_whose_new_name_an_earlier_one_has_needed(tenant):
+    """The function is made for the earlier migration, so its name is taken when the rename comes."""
+    text = "CREATE FUNCTION {0}(a int) RETURNS int IMMUTABLE RETURN a + 1; CREATE INDEX i ON t ({0}(id));"
+    table = {"tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a int);"}
+    tenant.register(table | {"functions/f.pssql": text.format("f")})
+    tenant.execute("INSERT INTO t VALUES (1)")
+    files = table | {
+        "functions/f.pssql": text.format("g"),
+        "migrations/1.pssql": "UPDATE t SET a = g(id);",
+        "migrations/2.pssql": "ALTER FUNCTION f RENAME TO g;",
+    }
+    report = tenant.migrate(files)
+    assert (report.warnings, report.differences) == ((), ())
+    assert tenant.rows("SELECT * FROM t") == [(1, 2)]
+    assert tenant.rows("SELECT to_regproc('f'), to_regproc('g') IS NOT NULL") == [(None, True)]
+    mistake = "CREATE FUNCTION h(a int) RETURNS int LANGUAGE sql AS 'SELECT a'; ALTER FUNCTION h RENAME TO g;"
+    with pytest.raises(EngineError, match="already exists"):
+        tenant.migrate(files | {"migrations/3.pssql": mistake})
