@@ -42,7 +42,7 @@ from migrations_engine.model import Catalog, Column
 from migrations_engine.report import SeederResult
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.situation import Situation
-from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name, schema_in
+from migrations_engine.source.attribution import FileIndex, bare_name, mentions_name
 from migrations_engine.source.dependency_order import order_tables
 from migrations_engine.source.effects_on_rows import may_write_to
 from migrations_engine.source.script import statements_of
@@ -100,11 +100,12 @@ class EarlyAdditions:
         declared = with_earlier_values(self._situation.desired.declared, actual, pending)
         diff, renamed = diff_catalogs(actual=actual, wanted=declared, former=former), RenamedNames(pending, actual)
 
-        def is_renamed(item: Difference) -> bool:
-            name, is_member = item.name or bare_name(item.table), item.name is not None
-            return renamed.seem_to_have(schema_in(item.table), name, is_member=is_member)
-
-        return replace(diff, changes=tuple(item for item in diff.changes if is_asked(item) and not is_renamed(item)))
+        return replace(
+            diff,
+            changes=tuple(
+                item for item in diff.changes if is_asked(item) and not renamed.seem_to_have(item.table, item.name)
+            ),
+        )
 
     def is_mentioned(self, difference: Difference) -> bool:
         """Return whether a pending migration names the object of *difference*, and so may change it."""

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
-from migrations_engine.model import Catalog, Relation
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog, Relation
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
+from migrations_engine.source.attribution import bare_name, schema_in
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import created_name
 from migrations_engine.source.script import statements_of
@@ -29,20 +30,35 @@ class RenamedNames:
         statements = [*statements_of(migrations)]
         self._blocks = [statement.text for statement in statements if statement.words[:1] == ("DO",)]
         self._members = {table.name: _members_of(table) for table in actual.relations}
-        self._names = names_of(actual)
+        self._parents = {table.label: table.parents for table in actual.relations}
+        self._earlier: dict[str, str] = {}  #: names of tables, by the next name
+        self._names = names_of(actual) | {*actual.schemas}
         self._objects: set[tuple[str, str]] = set()  # schemas and names
-        self._renamed_members: set[str] = set()
+        self._renamed_members: set[tuple[str | None, str]] = set()  # with each name of the table or type so far
         for statement in statements:
             self._note(statement)
 
-    def seem_to_have(self, schema: str, name: str, *, is_member: bool) -> bool:
-        """Return whether something in *schema* seems to be renamed to *name*, or moved there, also in a block.
+    def seem_to_have(self, label: str, member: str | None) -> bool:
+        """Return whether something seems to be renamed to the name of an object or of its schema, also in a block.
 
-        :param is_member: it may be a column, constraint or the like
+        :param label: of the object, or of the table or type that has the *member*
         """
-        if (schema, name) in self._objects or (is_member and name in self._renamed_members):
+        name = member or bare_name(label)
+        schema = schema_in(label)
+        if (schema, name) in self._objects or (DEFAULT_SCHEMA, schema) in self._objects:
+            return True
+        owners = (label, *self._parents.get(label, ())) if member else ()
+        if any(self._renamed_members & {(one, name) for one in self._names_of(bare_name(owner))} for owner in owners):
             return True
         return self._is_in_a_block(_RENAMING, name)
+
+    def _names_of(self, table: str | None) -> set[str | None]:
+        """Return the name of a table or type with those that it had before renames."""
+        names: set[str | None] = set()
+        while table not in names:
+            names.add(table)
+            table = self._earlier.get(table or "", table)
+        return names
 
     def _is_in_a_block(self, pattern: str, name: str) -> bool:
         found = re.compile(pattern.format(re.escape(name)), re.IGNORECASE | re.DOTALL)
@@ -54,11 +70,12 @@ class RenamedNames:
             self._note_created(statement)
         elif self._may_exist(renamed):
             if renamed.kind == MEMBER:
-                self._renamed_members.add(renamed.later_name)
+                self._renamed_members |= {(one, renamed.later_name) for one in self._names_of(renamed.owner)}
             else:
                 self._objects.add((renamed.later_schema, renamed.later_name))
             if renamed.owner is None:
                 self._names.add(renamed.later_name)
+                self._earlier.setdefault(renamed.later_name, renamed.old_name)
                 if renamed.old_name in self._members:
                     self._members[renamed.later_name] = self._members[renamed.old_name]
             elif renamed.owner in self._members:

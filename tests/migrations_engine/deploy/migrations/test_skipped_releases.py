@@ -207,6 +207,21 @@ def test_a_database_that_skips_releases(make_database: Callable[[], str], name: 
     assert skipping.migrate(last | {"seeders/none.sql": ""}).schema_validation.is_empty
 
 
+OTHERS = "CREATE TABLE other (b int); CREATE SCHEMA old; CREATE TABLE old.t (id int);"
+
+
+def test_what_has_the_name_that_something_else_is_renamed_to(make_database: Callable[[], str]):
+    """What pending migrations rename is not added before them; a column of another table with its new name is."""
+    migrations = "UPDATE t SET c = a;", "ALTER TABLE other RENAME b TO c;", "ALTER SCHEMA old RENAME TO new;"
+    skipping, new = (Tenant(make_database()) for _ in range(2))
+    skipping.register(files(t("") + OTHERS))
+    skipping.execute("INSERT INTO t VALUES (1, 1); INSERT INTO old.t VALUES (7)")
+    last = files(t(", c int") + OTHERS.replace("b int", "c int").replace("old", "new"), *migrations)
+    assert (skipping.migrate(last).differences, new.register(last).differences) == ((), ())
+    assert skipping.rows("SELECT t.c, n.id FROM t, new.t n") == [(1, 7)]
+    assert structure_of(skipping.conninfo) == structure_of(new.conninfo)
+
+
 def test_a_table_that_was_moved_is_declared_where_it_was(make_database: Callable[[], str]):
     moved = "CREATE TABLE u (id int); CREATE SCHEMA s; ALTER TABLE u SET SCHEMA s;"
     last = files(t("") + n("u"), moved, "INSERT INTO u (b) VALUES ('x');")
