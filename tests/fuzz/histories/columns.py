@@ -82,8 +82,12 @@ def add_column(h: History) -> Change | None:
         sql += f";;UPDATE {table} SET {name} = {value}"
     other = f"ALTER TABLE {table} ADD COLUMN {name} {kind.replace('integer', 'bigint').replace('20', '30')}"
     h.new_columns.add(name)
+    at = None if h.files.mentioning(one.table, "seeders/") else h.random.choice([None, None, 0, 1])
     return Change(
-        kind="add column", sql=sql, declare=lambda files: files.add_element(one.table, f"{name} {kind}"), other=other
+        kind="add column",
+        sql=sql,
+        declare=lambda files: files.add_element(one.table, f"{name} {kind}", at=at),
+        other=other,
     )
 
 
@@ -195,7 +199,7 @@ def drop_not_null(h: History) -> Change | None:
 def default(h: History) -> Change | None:
     one = h.column(
         lambda c: (
-            (c.is_number or c.is_text)
+            (c.is_number or c.is_text or c.type.startswith("timestamp"))
             and not c.in_key
             and not c.identity
             and not c.generated
@@ -204,7 +208,8 @@ def default(h: History) -> Change | None:
     )
     if one is None:
         return None
-    values = ["1", "2"] if one.is_number else ["'a'", "'b'"]
+    values = ["1", "2"] if one.is_number else ["'a'", "'b'", "concat('c', 'd')"]
+    values = values if one.is_number or one.is_text else ["now()", "CURRENT_TIMESTAMP", "'2020-01-01'"]
     new, other = h.pick([*values, None]), h.pick(values)
 
     def change(column: Column) -> None:

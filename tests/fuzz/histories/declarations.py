@@ -131,9 +131,12 @@ class Declarations:
             if found
         }
 
-    def migrate(self, sql: str) -> None:
+    def migrate(self, sql: str, label: str | None = None) -> str:
+        """Add statements to the migration *label*, or a migration, and return its label."""
         number = sum(label.startswith("migrations/") for label in self.files) + 1
-        self.files[f"migrations/{900 + number}_change.pssql"] = [sql]
+        label = label or f"migrations/{900 + number}_change.pssql"
+        self.files[label] = ["".join(self.files.get(label, [])) + sql]
+        return label
 
     def place(self, kind: str, name: str) -> tuple[str, int] | None:
         """Return the file and number of the statement that creates an object."""
@@ -161,11 +164,11 @@ class Declarations:
         found.elements[place[0]] = str(place[1])
         return self.put_table(table, found)
 
-    def add_element(self, table: str, text: str) -> bool:
-        """Add a column or constraint to a CREATE TABLE."""
+    def add_element(self, table: str, text: str, *, at: int | None = None) -> bool:
+        """Add a column or constraint to a CREATE TABLE, at its end or before the element *at*."""
         if (found := self.table(table)) is None:
             return False
-        found.elements.append(text)
+        found.elements.insert(len(found.elements) if at is None else at, text)
         return self.put_table(table, found)
 
     def drop_column(self, table: str, name: str) -> bool:

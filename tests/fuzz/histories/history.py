@@ -81,6 +81,7 @@ class History:
     planned: list[Change] = field(default_factory=list)  #: of the next release
     new_columns: set[str] = field(default_factory=set)
     number: int = 0
+    migration: str | None = None  #: the label of this release's last migration, if others may be added to it
 
     def name(self, prefix: str) -> str:
         self.number += 1

@@ -230,6 +230,7 @@ create: {g} RETURNS integer LANGUAGE sql AS $$ SELECT a + 1 $$;;functions:COMMEN
 create: functions:CREATE PROCEDURE {n}(a integer) LANGUAGE plpgsql AS $$ BEGIN PERFORM a; END $$
 create: functions:CREATE FUNCTION {n}_s(a integer, b integer) RETURNS integer LANGUAGE sql AS $$ SELECT a + b
     $$;;functions:CREATE AGGREGATE {n}(integer) (SFUNC = {n}_s, STYPE = integer)
+rename: ALTER ROUTINE {n} RENAME TO {m}
 alter: DROP FUNCTION IF EXISTS {n}(integer)
 alter: CREATE OR REPLACE FUNCTION {n}(a integer) RETURNS integer LANGUAGE sql AS $$ SELECT a + 9 $$
 kind: function of index

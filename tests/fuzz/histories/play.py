@@ -18,6 +18,7 @@ from migrations_engine import DeployOptions, DeployReport, DesiredSchemas, Engin
 from tests.fuzz.histories.declarations import Declarations
 from tests.fuzz.histories.history import Change, History
 from tests.fuzz.histories.rows import insert_rows, rows_of
+from tests.fuzz.histories.styles import written
 from tests.fuzz.histories.tables import random_change
 from tests.migrations_engine.conftest import schema_of
 from tests.support.structure import structure_of
@@ -158,7 +159,7 @@ class Player:
             tried = history.files.copy()
             if declare(tried):
                 history.files = tried
-        planned, history.planned = history.planned, []
+        planned, history.planned, history.migration = history.planned, [], None
         self._server.create("scratch", template="old")
         with psycopg.connect(self._server.conninfo("scratch"), autocommit=True) as history.connection:
             for change in planned:
@@ -191,16 +192,34 @@ class Player:
             place, files = "migration", history.files.copy()
         migration = change.other if place == "disagree" and change.other else change.sql
         if place != "declaration":
-            if not migration or not _fits(history.connection, migration):
+            if not migration or not (migration := self._accepted(migration)):
                 return
-            text = migration.replace(";;", ";\n") + ";\n"
-            files.migrate("-- gateway: no-transaction\n" + text if change.outside else text)
+            self._write(files, migration.replace(";;", ";\n") + ";\n", change)
         if place == "lag" and change.declare is not None:
             history.waiting.append(change.declare)
         history.files = files
         history.planned += change.later
         change.then()
         self._note(number, change, place)
+
+    def _accepted(self, migration: str) -> str:
+        """Return *migration* in a style that PostgreSQL accepts; nothing if it accepts none."""
+        history = self._history
+        styled = written(history.random, migration)
+        return next((text for text in dict.fromkeys((styled, migration)) if _fits(history.connection, text)), "")
+
+    def _write(self, files: Declarations, text: str, change: Change) -> None:
+        """Write a migration, alone or after others of the release."""
+        history = self._history
+        if change.outside:
+            files.migrate("-- gateway: no-transaction\n" + text)
+            history.migration = None
+        elif history.migration is not None and history.random.random() < 0.3:
+            files.migrate(text, history.migration)
+        else:
+            is_wrapped = history.random.random() < 0.1
+            label = files.migrate(f"BEGIN;\n{text}COMMIT;\n" if is_wrapped else text)
+            history.migration = None if is_wrapped else label
 
     def _note(self, number: int, change: Change, place: str) -> None:
         self.result.kinds[f"{change.kind}"] += 1
@@ -334,6 +353,8 @@ def _differences(one: list[str], other: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _subject(text: str) -> str:
+    if re.match(r"CREATE (UNLOGGED )?TABLE", text):
+        text = text.partition("\n")[0]
     for pattern in _NAMES:
         if (found := pattern.search(text)) is not None:
             return re.split(r"[(;]", found[1])[0].replace('"', "").split(".")[-1]

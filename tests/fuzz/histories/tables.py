@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tests.fuzz.histories import columns
+from tests.fuzz.histories import columns, redesigns
 from tests.fuzz.histories.columns import is_free
 from tests.fuzz.histories.declarations import Column, Declarations, quoted
 from tests.fuzz.histories.history import Change, History
@@ -44,7 +44,7 @@ def drop_table(h: History) -> Change | None:
         kind="drop table",
         sql=f"DROP TABLE {name}",
         declare=lambda files: files.drop_table(name),
-        places=("both",) * 6 + ("migration", "lag", "declaration"),
+        places=("both",) * 6 + ("migration", "lag", "declaration") * (not h.files.mentioning(name, "seeders/")),
         then=lambda: h.gone(name),
     )
 
@@ -351,7 +351,7 @@ def seeder(h: History) -> Change | None:
             return False
         override = " OVERRIDING SYSTEM VALUE" if "ALWAYS" in str(files.table(name)) else ""
         text = f"INSERT INTO {name} (id, title){override} VALUES ({number + 500}, 'seed {number}');\n"
-        files.files[label] = [files.files.get(label, [""])[0] + text]
+        files.files[label] = ["".join(files.files.get(label, [])) + text]
         return True
 
     return Change(kind="seeder", declare=declare, places=("declaration",))
@@ -387,8 +387,8 @@ def shape(h: History) -> Change | None:
 
 
 KINDS: tuple[Callable[[History], Change | None], ...] = (
-    *columns.KINDS, create_table, drop_table, rename_table, split_table, merge_table, copy_table, swap_table,
-    move_table, enum_value, enum_rename, enum_replace,
+    *columns.KINDS, *redesigns.KINDS, create_table, drop_table, rename_table, split_table, merge_table, copy_table,
+    swap_table, move_table, enum_value, enum_rename, enum_replace,
     key_name, unique_using, validated, expand_contract, rows, seeder, concurrently, shape,
 )  # fmt: skip
 
