@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
@@ -19,6 +20,9 @@ from migrations_engine.source.names import NamedObject, created_name, dropped_na
 from migrations_engine.source.script import script_of, statements_of
 from migrations_engine.source.statements import SqlStatement
 
+#: SQLSTATEs: the object does not exist any more, or one of another kind has its name.
+_GONE: Final = UNDEFINED | {"42809"}
+_ON_ROUTINE: Final = re.compile(r" on (?:function|procedure) ")
 _ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
 
 
@@ -59,9 +63,10 @@ def run_reversals(session: DeploySession, earlier: frozenset[str], schema: Schem
     for text in sorted(removed):
         try:
             with session.savepoint():
-                session.run(text.encode(), step="functions", effect="reverts what was removed from the files")
+                statement = _ON_ROUTINE.sub(" on routine ", text, count=1)  # it may be a procedure by now
+                session.run(statement.encode(), step="functions", effect="reverts what was removed from the files")
         except psycopg.Error as exc:
-            if exc.sqlstate not in UNDEFINED:
+            if exc.sqlstate not in _GONE:
                 raise session.failure(exc, FunctionDeployFailed, what=text) from exc
         else:
             session.log("take_back", text)

@@ -69,3 +69,14 @@ def test_privileges_and_comments_are_as_functions_give_them(
     assert structure_of(tenant.conninfo) == before
     new.execute("GRANT EXECUTE ON FUNCTION g() TO pg_read_all_stats")
     assert structure_of(new.conninfo) == before
+
+
+def test_a_function_with_a_comment_becomes_a_procedure_before_the_comment_is_removed(tenant: Tenant):
+    """A migration needs another function, so all files run before it."""
+    grants = "COMMENT ON FUNCTION f(int) IS 'one more'; REVOKE ALL ON FUNCTION f(int) FROM PUBLIC;"
+    tenant.register({"functions/f.pssql": FILES["functions/f.pssql"] + grants})
+    procedure = "CREATE PROCEDURE f(x int) LANGUAGE sql AS 'SELECT x';"
+    report = tenant.migrate(FILES | {"functions/f.pssql": procedure, "migrations/1.pssql": "SELECT g();"})
+    assert report.differences == ()
+    left = "prokind::text, has_function_privilege('public', oid, 'EXECUTE'), obj_description(oid, 'pg_proc')"
+    assert tenant.rows(f"SELECT {left} FROM pg_proc WHERE proname = 'f'") == [("p", True, None)]
