@@ -16,6 +16,7 @@ from migrations_engine.source.lexer import occurs
 from migrations_engine.tracking import DeployedFunction, DeployState
 
 _FOLLOWS_COLUMN: Final = re.compile(r"%\s*TYPE\b", re.IGNORECASE)
+_PARSED: Final = re.compile(r"\bBEGIN\s+ATOMIC\b", re.IGNORECASE)  #: the body is stored without ``*``
 
 
 class FileStates:
@@ -70,7 +71,7 @@ class FileStates:
         """Make files run again whose functions were changed or dropped, or in this deploy undone with a savepoint.
 
         :param followed: the identities of functions whose definition has followed a rename
-        :param after_change: tables may have changed, so that files with ``%TYPE`` run again
+        :param after_change: tables may have changed, so that files with ``%TYPE``, or ``*`` in a parsed body, run again
         """
         known = [function for function in self.unchanged if function.identity]
         now = self._routines.fingerprints([function.identity for function in known])
@@ -78,7 +79,7 @@ class FileStates:
             file
             for file, functions in self.kept.items()
             if any(now.get(f.identity) != f.fingerprint or f.identity in followed for f in functions if f.identity)
-            or (after_change and occurs(_FOLLOWS_COLUMN, file.text))
+            or (after_change and _depends_on_columns(file))
         }
         self._invalidated |= {file.label for file in again}
         for file in again:
@@ -134,3 +135,8 @@ class FileStates:
         """Return the files of unchanged routines by their oids."""
         files = {f.identity: file for file, functions in self.kept.items() for f in functions if f.identity}
         return {oid: files[identity] for identity, oid in self._routines.oids(list(files))}
+
+
+def _depends_on_columns(file: SchemaFile) -> bool:
+    """Return whether routines of *file* may be others when it runs over other columns."""
+    return occurs(_FOLLOWS_COLUMN, file.text) or ("*" in file.text and occurs(_PARSED, file.text))

@@ -318,3 +318,21 @@ def test_a_migration_renames_a_function_whose_new_name_an_earlier_one_has_needed
     mistake = "CREATE FUNCTION h(a int) RETURNS int LANGUAGE sql AS 'SELECT a'; ALTER FUNCTION h RENAME TO g;"
     with pytest.raises(EngineError, match="already exists"):
         tenant.migrate(files | {"migrations/3.pssql": mistake})
+
+
+def test_all_columns_in_a_parsed_body_are_those_that_the_table_has_now(tenant):
+    """PostgreSQL stores such a body with the columns of its time."""
+    files = {
+        "tables/t.pssql": "CREATE TABLE t (id int, a text); CREATE TABLE log (id int, a text);",
+        "functions/f.pssql": "CREATE FUNCTION f() RETURNS SETOF t BEGIN ATOMIC SELECT * FROM t; END;"
+        "CREATE FUNCTION note() RETURNS void BEGIN ATOMIC INSERT INTO log SELECT * FROM t; END;",
+    }
+    tenant.register(files)
+    tenant.execute("INSERT INTO t VALUES (1, 'x')")
+    files["tables/t.pssql"] = files["tables/t.pssql"].replace("text", "text, b int DEFAULT 7")
+    report = tenant.migrate(files)
+    assert (report.warnings, report.differences) == ((), ())
+    assert tenant.rows("SELECT * FROM f()") == [(1, "x", 7)]
+    tenant.execute("SELECT note()")
+    assert tenant.rows("SELECT * FROM log") == [(1, "x", 7)]
+    assert tenant.migrate(files).functions_updated == 0
