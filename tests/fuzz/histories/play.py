@@ -362,8 +362,8 @@ def _subject(text: str) -> str:
 
 
 def _is_of(table: str, text: str) -> bool:
-    """Return whether a statement is about a table, or about a sequence of it."""
-    return re.search(rf"(?<!\w){re.escape(table)}(_\w+_seq)?(?!\w)", text) is not None
+    """Return whether a statement is about a table, or about a sequence or index of it."""
+    return re.search(rf"(?<!\w){re.escape(table)}(_\w+_(seq|idx|key))?(?!\w)", text) is not None
 
 
 def _named(subject: str, words: str) -> bool:
