@@ -255,6 +255,8 @@ class StatementRunner:
     def _is_outdated(self, refusal: Refusal) -> bool:
         """Return whether a new database does not need a statement, because later ones undo or replace its effect."""
         is_outdated = self._renamed_away.includes(refusal) or self._outdated.include(refusal)
+        if is_outdated and refusal.sqlstate in UNDEFINED:
+            self._renamed_away.pass_over(refusal.statement)
         if is_outdated and self._missing_rows.come_of(refusal):
             self._warn_of_left_out(refusal)
         return is_outdated
