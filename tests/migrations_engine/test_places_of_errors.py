@@ -31,6 +31,11 @@ BAD = {
     "a type": ("types/mood.pssql", "CREATE TYPE mood AS ENUM ('a');\nCREATE TYPE mood AS ENUM (\n'b',\n'b');", 2),
     "a domain": ("types/d.pssql", "\n\nCREATE DOMAIN d AS\n  nothing;", 4),
     "a migration": ("migrations/1.pssql", "ALTER TABLE t ADD x int;\nALTER TABLE t\n  ADD y intt;", 3),
+    "a wrong type of an existing column in a migration": (
+        "migrations/1.pssql",
+        "SELECT 1;\nALTER TABLE t\n  ALTER name TYPE intt USING 1;",
+        3,
+    ),
     "a migration that raises": (
         "migrations/1.pssql",
         "SELECT 1;\n/* two\nlines */ DO $$ BEGIN\n  RAISE EXCEPTION 'no';\nEND $$;",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 import psycopg
@@ -199,9 +200,10 @@ def _is_column_as_wanted(session: DeploySession, refusal: Refusal, new_tables: C
 
 def _has_type(session: DeploySession, table: ObjectName, change: TypeChange) -> bool:
     """Return whether the column is of the type. A temporary table shows how PostgreSQL reads the type."""
-    with session.undone():
+    with suppress(psycopg.ProgrammingError), session.undone():  # there may be no such type
         session.query(b"CREATE TEMPORARY TABLE _stonescriptdb_gateway_type (wanted " + change.type.encode() + b")")
         return _is_true(session, "column_has_type", table, column=change.column)
+    return False
 
 
 def drop_needless_index(session: DeploySession, statement: SqlStatement) -> None:
