@@ -109,7 +109,7 @@ FROM (
             ) AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
             LEFT JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]
             LEFT JOIN sequence AS q ON q.table_oid = r.oid AND q.attnum = a.attnum
-              AND (q.deptype = 'i' OR d.expression = format('nextval(%L::regclass)', q.qualified))
+              AND (q.deptype = 'i' OR d.expression = concat('nextval(''', replace(q.qualified, '''', ''''''), '''::regclass)'))
             WHERE r.relkind <> 'S'
         ), columns AS (
             SELECT relation, json_agg(document ORDER BY attnum) AS documents FROM attribute GROUP BY relation

@@ -341,7 +341,7 @@ WITH drawing AS (
     JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = e.oid
      AND d.refclassid = 'pg_catalog.pg_class'::regclass
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
-   WHERE pg_get_expr(e.adbin, e.adrelid) ~ '^nextval\(''[^'']+''::regclass\)$'
+   WHERE pg_get_expr(e.adbin, e.adrelid) ~ '^nextval\(''([^'']|'''')+''::regclass\)$'
   UNION ALL
   SELECT d.objid, a.attrelid, a.attname, a.atttypid
     FROM pg_catalog.pg_depend AS d

@@ -153,7 +153,8 @@ def _other_user(sequence: Sequence, relations: Iterable[Relation]) -> str | None
 
 
 def _drawing_from(sequence: Sequence) -> str:
-    return f"nextval('{sequence.qualified}'::regclass)"
+    name = sequence.qualified.replace("'", "''")
+    return f"nextval('{name}'::regclass)"
 
 
 def _of_serial_columns(catalog: Catalog) -> Iterator[Sequence]:

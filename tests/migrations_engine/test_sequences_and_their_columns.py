@@ -223,3 +223,24 @@ def test_an_identity_of_a_migration_follows_the_declared_type_of_its_column(tena
         ("bigint", 2**63 - 1)
     ]
     assert tenant.migrate(last | {"seeders/none.pssql": ""}).schema_validation.is_empty
+
+
+@pytest.mark.parametrize("name", ['"it\'s"', r'"a\b"', '"a.b ""c"'])
+def test_the_sequence_of_a_table_with_such_a_name(make_database: Callable[[], str], name: str):
+    table = "CREATE TABLE {} (id serial PRIMARY KEY, a int);"
+    seeder = f"INSERT INTO {name} (id, a) VALUES (1, 5), (2, 5);"
+    last = files(table.format("t"), f"ALTER TABLE {name} RENAME TO t;")
+    old, new = Tenant(make_database()), Tenant(make_database())
+    old.register(files(table.format(name), seeders=seeder))
+    old.execute(f"INSERT INTO {name} (a) VALUES (7)")
+    assert old.migrate(last).differences == ()
+    assert old.rows("SELECT id FROM t ORDER BY id") == [(1,), (2,), (3,)]
+    new.register(last)
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
+def test_a_sequence_with_a_quote_that_another_column_uses(tenant: Tenant):
+    other = """CREATE TABLE u (a int DEFAULT nextval('"it''s_id_seq"'));"""
+    tenant.register(files('CREATE TABLE "it\'s" (id serial PRIMARY KEY);' + other))
+    with pytest.raises(MigrationFailed, match=r"its sequence would be replaced, which u\.a uses, too"):
+        tenant.migrate(files('CREATE TABLE "it\'s" (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY);' + other))
