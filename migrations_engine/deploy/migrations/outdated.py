@@ -17,6 +17,7 @@ from migrations_engine.source.alter_table import alter_table_actions, alter_type
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.effects_on_rows import changes_rows, is_insert_of_values
 from migrations_engine.source.functions_folder import is_about_routine
+from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import (
     created_name,
     dropped_names,
@@ -30,6 +31,7 @@ _OF_ANOTHER_KIND: Final = frozenset({"42601", "55000"})  #: the column is an ide
 _OPTION: Final = r"GENERATED|INCREMENT|MINVALUE|MAXVALUE|START|CACHE|CYCLE|NO"  #: of the sequence of an identity column
 _SETTING_DEFAULT: Final = re.compile(r"ALTER\s+(?:COLUMN\s+)?\S+\s+SET\s+DEFAULT\b", re.IGNORECASE)
 _SETTING_IDENTITY: Final = re.compile(rf"ALTER\s+(?:COLUMN\s+)?\S+\s+(?:RESTART|SET\s+(?:{_OPTION}))\b", re.IGNORECASE)
+_CASCADE: Final = re.compile(r"\bCASCADE\b", re.IGNORECASE)
 _UNDEFINED_OBJECT: Final = "42704"
 _CHANGING: Final = frozenset({"ALTER", "COMMENT", "REFRESH", "REINDEX"})
 _HOLD_NO_ROWS: Final = frozenset(
@@ -63,11 +65,16 @@ class OutdatedStatements:
             return True
         if refusal.sqlstate in _OF_ANOTHER_KIND and self._sets_value_of_another_kind(refusal.file, refusal.statement):
             return True
-        if self._pending.is_last(refusal.file):
-            return False
-        if refusal.sqlstate in UNDEFINED and _changes_what_holds_no_rows(refusal):
+        is_last = self._pending.is_last(refusal.file)
+        may_be_dropped = not is_last or self._is_followed_by_cascade(refusal)
+        if may_be_dropped and refusal.sqlstate in UNDEFINED and _changes_what_holds_no_rows(refusal):
             return True
-        return refusal.may_be_about_types and self._changes_type_of_new(refusal.statement)
+        return not is_last and refusal.may_be_about_types and self._changes_type_of_new(refusal.statement)
+
+    def _is_followed_by_cascade(self, refusal: Refusal) -> bool:
+        """Return whether a later statement drops something with its dependants."""
+        later = self._pending.after(refusal.file, refusal.statement)
+        return any(occurs(_CASCADE, statement.text) for statement in later)
 
     def _renames_declared_value(self, statement: SqlStatement) -> bool:
         """Return whether *statement* renames a value of a new enum that is declared with both names."""

@@ -11,7 +11,7 @@ from psycopg import sql
 from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.model import Catalog
+from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attribution import mentions_name
@@ -39,6 +39,7 @@ class ReplacedObjects:
             members += [attachment.name for attachment in table.attachments]
             members += [column.sequence.name for column in table.columns if column.sequence is not None]
             self._tables |= dict.fromkeys(members, table.name)
+        self._addresses = {item.address for item in (*declared.relations, *declared.types)}
         self._columns = {(table.name, column.name) for table in declared.relations for column in table.columns}
 
     def taken_by(self, file: SchemaFile, statement: SqlStatement) -> str | None:
@@ -53,8 +54,10 @@ class ReplacedObjects:
 
     def _recreated_name(self, file: SchemaFile, statement: SqlStatement, renamed: Rename) -> str | None:
         """Return the name that *renamed* takes away if later statements create an object of that name, else None."""
-        if renamed.old_name not in self._pending.new_names:
+        if renamed.old_name not in self._pending.new_names | self._pending.new_tables:
             return None
+        if renamed.new_schema is not None and self._address(renamed) not in self._addresses:
+            return None  # later statements use it in its new schema
         whole = self._tables.get(renamed.old_name) if renamed.kind in _WITH_NAMES else None
         created = {made.name for later in self._pending.after(file, statement) if (made := created_name(later))}
         if created & {renamed.old_name, whole or renamed.old_name}:
@@ -62,6 +65,10 @@ class ReplacedObjects:
         table = ObjectName(renamed.schema, renamed.old_name)
         is_needed = renamed.kind == "TABLE" and self._is_new(table.name, None)
         return table.name if is_needed and self._is_needed(file, statement, table, None) else None
+
+    @staticmethod
+    def _address(renamed: Rename) -> tuple[str, str]:
+        return renamed.schema or DEFAULT_SCHEMA, renamed.old_name
 
     def _is_new(self, table: str, column: str | None) -> bool:
         if column is None:

@@ -18,6 +18,13 @@ ALTERED = (
 )
 
 CHILD = "CREATE TABLE p (a int); CREATE TABLE c (a int) INHERITS (p);"
+OTHER = "CREATE TABLE other (id int);"
+IN_SCHEMA = "CREATE TABLE s.t (id int PRIMARY KEY, a int, b text{});"
+MOVING = "CREATE SCHEMA IF NOT EXISTS s; ALTER TABLE t SET SCHEMA s;"
+BUILDING = (
+    "ALTER TABLE t RENAME TO earlier; CREATE TABLE t (LIKE earlier INCLUDING ALL); INSERT INTO t SELECT * FROM earlier;"
+    "DROP TABLE earlier CASCADE;"
+)
 
 HISTORIES = (
     History(
@@ -34,6 +41,37 @@ HISTORIES = (
         name="what was declared moves to a migration, and a later declaration takes it back",
         versions=(tables(PLAIN + ALTERED), tables(PLAIN, ALTERED), tables(PLAIN + ALTERED, ALTERED)),
         rows="INSERT INTO t VALUES (1, 1, 'y', 4000000000)",
+    ),
+    History(
+        name="a table moves to another schema and is altered there",
+        versions=(
+            tables(T),
+            tables("CREATE SCHEMA s;" + IN_SCHEMA.format(""), MOVING),
+            tables(
+                "CREATE SCHEMA s;" + IN_SCHEMA.format(", c text NOT NULL"),
+                MOVING + "--ALTER TABLE s.t ADD c text; UPDATE s.t SET c = 'x'; ALTER TABLE s.t ALTER c SET NOT NULL;",
+            ),
+        ),
+        dangers=("s.t.c add_column 0 migrations/002.pssql",),
+    ),
+    History(
+        name="a table is built again and renamed, and has the names of its indexes still",
+        versions=(
+            tables(f"{T} CREATE INDEX by_a ON t (a);"),
+            tables(f"{T} CREATE INDEX t_a_idx ON t (a);", BUILDING),
+            tables(
+                f"{T} CREATE INDEX t_a_idx ON t (a);".replace(" t ", " u ") + "ALTER TABLE u CLUSTER ON t_a_idx;",
+                BUILDING + "--ALTER TABLE t RENAME TO u; ALTER TABLE u CLUSTER ON t_a_idx;",
+            ),
+        ),
+    ),
+    History(
+        name="a view is altered, and dropped with what it uses",
+        versions=(
+            tables(OTHER + T + VIEW),
+            tables(OTHER, "ALTER VIEW v SET (security_barrier); DROP TABLE t CASCADE;"),
+        ),
+        dangers=("t drop_table 0 migrations/001.pssql",),
     ),
     History(
         name="a migration renames a table and a column, and what used them is declared no more",
