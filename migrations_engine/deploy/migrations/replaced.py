@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,7 +12,7 @@ from psycopg import sql
 from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.renames import MEMBER, Rename, rename_of
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.model import DEFAULT_SCHEMA, Catalog
+from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attribution import mentions_name
@@ -39,7 +40,6 @@ class ReplacedObjects:
             members += [attachment.name for attachment in table.attachments]
             members += [column.sequence.name for column in table.columns if column.sequence is not None]
             self._tables |= dict.fromkeys(members, table.name)
-        self._addresses = {item.address for item in (*declared.relations, *declared.types)}
         self._columns = {(table.name, column.name) for table in declared.relations for column in table.columns}
 
     def taken_by(self, file: SchemaFile, statement: SqlStatement) -> str | None:
@@ -54,32 +54,42 @@ class ReplacedObjects:
 
     def _recreated_name(self, file: SchemaFile, statement: SqlStatement, renamed: Rename) -> str | None:
         """Return the name that *renamed* takes away if later statements create an object of that name, else None."""
-        if renamed.old_name not in self._pending.new_names | self._pending.new_tables:
+        new_tables = self._pending.new_tables
+        is_to_be_renamed = renamed.old_name in new_tables and renamed.later_name not in new_tables
+        if renamed.old_name not in self._pending.new_names and not is_to_be_renamed:
             return None
-        if renamed.new_schema is not None and self._address(renamed) not in self._addresses:
-            return None  # later statements use it in its new schema
         whole = self._tables.get(renamed.old_name) if renamed.kind in _WITH_NAMES else None
         created = {made.name for later in self._pending.after(file, statement) if (made := created_name(later))}
         if created & {renamed.old_name, whole or renamed.old_name}:
             return renamed.old_name
         table = ObjectName(renamed.schema, renamed.old_name)
         is_needed = renamed.kind == "TABLE" and self._is_new(table.name, None)
-        return table.name if is_needed and self._is_needed(file, statement, table, None) else None
-
-    @staticmethod
-    def _address(renamed: Rename) -> tuple[str, str]:
-        return renamed.schema or DEFAULT_SCHEMA, renamed.old_name
+        is_needed = is_needed and self._is_needed(file, statement, table, None, elsewhere=renamed.new_schema)
+        return table.name if is_needed else None
 
     def _is_new(self, table: str, column: str | None) -> bool:
         if column is None:
             return table in self._pending.new_tables and table in self._pending.new_names
         return (table, column) in self._columns and self._pending.is_new_column(table, column)
 
-    def _is_needed(self, file: SchemaFile, statement: SqlStatement, table: ObjectName, column: str | None) -> bool:
-        """Return whether later statements use a table without rows, or a column of one, that none of them creates."""
+    def _is_needed(
+        self,
+        file: SchemaFile,
+        statement: SqlStatement,
+        table: ObjectName,
+        column: str | None,
+        *,
+        elsewhere: str | None = None,
+    ) -> bool:
+        """Return whether later statements use a table without rows, or a column of one, that none of them creates.
+
+        :param elsewhere: the schema to which *statement* moves the table, where they use it, too
+        """
         names = [table.name] if column is None else [table.name, column]
+        moved = re.compile(rf'"?\b{re.escape(elsewhere)}"?\s*\.\s*"?{re.escape(table.name)}\b"?') if elsewhere else None
         for later in self._pending.after(file, statement):
-            if not all(mentions_name(later.text, name) for name in names) or _drops(later, table.name, column):
+            text = moved.sub("", later.text) if moved is not None else later.text
+            if not all(mentions_name(text, name) for name in names) or _drops(later, table.name, column):
                 continue
             is_created = later.words[:1] == _BLOCK or _creates(later, table.name, column)
             return not is_created and self._is_empty(table)

@@ -55,6 +55,17 @@ HISTORIES = (
         dangers=("s.t.c add_column 0 migrations/002.pssql",),
     ),
     History(
+        name="a view uses the table where a migration has moved it, and the declaration follows later",
+        versions=(
+            tables(T),
+            tables(T, MOVING + VIEW.replace("FROM t", "FROM s.t")),
+            tables(
+                "CREATE SCHEMA s;" + IN_SCHEMA.format("") + VIEW.replace("FROM t", "FROM s.t"),
+                MOVING + VIEW.replace("FROM t", "FROM s.t"),
+            ),
+        ),
+    ),
+    History(
         name="a table is built again and renamed, and has the names of its indexes still",
         versions=(
             tables(f"{T} CREATE INDEX by_a ON t (a);"),
