@@ -226,7 +226,7 @@ class EarlyAdditions:
 
         def may_be_needed(item: Difference) -> bool:
             is_early = item.change_type in _EARLY or item.gives_value
-            return is_early and not was_dropped(item, before, situation.desired.complete)
+            return is_early and not was_dropped(item, before, situation.desired.complete, situation.former)
 
         diff = count_rows(self._session, self.differences(may_be_needed), expected=False)
         possible = (item.to_be_filled() if self.is_mentioned(item) else item for item in diff.changes)

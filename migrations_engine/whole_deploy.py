@@ -118,7 +118,9 @@ class WholeDeploy:
             self._comparison.judge_ahead()
         if self._pending:
             self._names = read_names(self._session.connection)
-            self._runner.begin(self._pending, self._comparison.desired.declared, self._context.before)
+            pending = {file.label for file in self._pending}
+            applied = [file for file in self._schema.migrations if file.label not in pending]
+            self._runner.begin(self._pending, self._comparison.desired.declared, self._context.before, applied)
 
     def run_migrations(self, group: TransactionGroup) -> None:
         """Run the migrations of *group* that run in the transaction."""

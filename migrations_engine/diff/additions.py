@@ -68,27 +68,33 @@ def with_changes(before: Catalog, actual: Catalog, changed: Collection[Differenc
     return replace(before, relations=tuple(map(changed_in, before.relations)), types=tuple(types), text=None)
 
 
-def was_dropped(item: Difference, before: Catalog, complete: Catalog) -> bool:
+def was_dropped(item: Difference, before: Catalog, complete: Catalog, former: Catalog | None) -> bool:
     """Return whether migrations have dropped what *item* would add, and do not need it any more.
 
     A table or column that new databases have may be replaced by a declared one, which later migrations fill.
 
     :param before: the database before the migrations
     :param complete: the catalog that the schema makes in an empty database together with every migration
+    :param former: what the last deploy declared; what *before* lacks of it, earlier migrations have dropped
     """
-    relation = before.relation_by_label.get(item.table)
-    if relation is None:
-        return False
-    if item.name is None:
-        return relation.is_table and item.table not in complete.relation_by_label
+    if not _is_in(before, item):
+        return former is not None and _is_in(former, item) and not _is_in(complete, item)
+    is_member = item.name is not None and item.change_type != "add_column"
+    return is_member or not _is_in(complete, item)
+
+
+def _is_in(catalog: Catalog, item: Difference) -> bool:
+    """Return whether *catalog* has the table, column, default, constraint or attachment that *item* adds."""
+    relation = catalog.relation_by_label.get(item.table)
+    if relation is None or item.name is None:
+        return relation is not None and relation.is_table
     column = relation.column(item.name)
     if item.gives_value:
         return column is not None and column.default is not None
     if item.change_type == "add_column":
-        later = complete.relation_by_label.get(item.table)
-        return column is not None and (later is None or later.column(item.name) is None)
-    members = [member.name for member in relation.constraints] + [member.name for member in relation.attachments]
-    return item.name in members
+        return column is not None
+    members: tuple[Constraint | Attachment, ...] = (*relation.constraints, *relation.attachments)
+    return any(member.name == item.name for member in members)
 
 
 def before_new_tables(changes: Collection[Difference]) -> tuple[Difference, ...]:

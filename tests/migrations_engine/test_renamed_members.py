@@ -97,3 +97,51 @@ def test_a_check_that_changes_with_the_name_of_its_column_is_listed(make):
     report = tenant.migrate(files(last, change + "ALTER TABLE t ADD CONSTRAINT k CHECK (n > 5);"))
     (listed,) = (one for one in report.schema_validation.safe_changes if one.change_type == "alter_constraint")
     assert (listed.column, listed.to_type, listed.rows_at_risk) == ("k", "CHECK ((n > 5))", 0)
+
+
+#: What a migration renames, and how the next one uses the new name.
+LAGGING = {
+    "check": (
+        "ALTER TABLE t RENAME CONSTRAINT k TO k2;",
+        "ALTER TABLE t DROP CONSTRAINT k2, ADD CONSTRAINT k2 CHECK (a > 1);",
+    ),
+    "check, again": ("ALTER TABLE t RENAME CONSTRAINT k TO k2;", "ALTER TABLE t RENAME CONSTRAINT k2 TO k3;"),
+    "check, if it exists": ("ALTER TABLE t RENAME CONSTRAINT k TO k2;", "ALTER TABLE t DROP CONSTRAINT IF EXISTS k2;"),
+    "check, renamed twice": (
+        "ALTER TABLE t RENAME CONSTRAINT k TO k2; ALTER TABLE t RENAME CONSTRAINT k2 TO k3;",
+        "ALTER TABLE t DROP CONSTRAINT k3;",
+    ),
+    "check, renamed and dropped": (
+        "ALTER TABLE t RENAME CONSTRAINT k TO k2; ALTER TABLE t DROP CONSTRAINT k2;",
+        "ALTER TABLE t ADD CONSTRAINT k2 CHECK (a > 5);",
+    ),
+    "key": (
+        "ALTER TABLE t RENAME CONSTRAINT t_pkey TO p;",
+        "ALTER TABLE t DROP CONSTRAINT p; ALTER TABLE t ADD PRIMARY KEY (id, a);",
+    ),
+    "index": ("ALTER INDEX i RENAME TO i2;", "ALTER INDEX i2 SET (fillfactor = 50); COMMENT ON INDEX i2 IS 'x';"),
+    "index, dropped": ("ALTER INDEX i RENAME TO i2;", "DROP INDEX i2; CREATE INDEX i2 ON t (a DESC);"),
+    "sequence": ("ALTER SEQUENCE t_id_seq RENAME TO q;", "ALTER SEQUENCE q INCREMENT 5;"),
+    "check of a domain": (
+        "ALTER DOMAIN d RENAME CONSTRAINT dk TO dk2;",
+        "ALTER DOMAIN d DROP CONSTRAINT dk2; ALTER DOMAIN d ADD CONSTRAINT dk2 CHECK (VALUE > 1);",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LAGGING)
+def test_a_migration_uses_the_name_that_an_earlier_one_gave(make, case):
+    declared = (
+        "CREATE TABLE t (id serial PRIMARY KEY, a int NOT NULL CONSTRAINT k CHECK (a > 0)); CREATE INDEX i ON t (a);"
+        "CREATE DOMAIN d AS int CONSTRAINT dk CHECK (VALUE > 0);"
+    )
+    renaming, using = LAGGING[case]
+    tenant, skipping, fresh = make(), make(), make()
+    for one in (tenant, skipping):
+        one.register(files(declared))
+        one.execute("INSERT INTO t (a) VALUES (9)")
+    tenant.migrate(files(declared, renaming))
+    last = files(declared, renaming, using)
+    assert [one.migrate(last).differences for one in (tenant, skipping)] == [(), ()]
+    fresh.register(last)
+    assert structure(tenant) == structure(skipping) == structure(fresh)

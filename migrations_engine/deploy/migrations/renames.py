@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar
 
@@ -20,9 +20,10 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog
 from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attribution import FileIndex, mentions_name
 from migrations_engine.source.lexer import content_of
-from migrations_engine.source.names import Cursor, ObjectName
+from migrations_engine.source.names import Cursor, ObjectName, created_name
 from migrations_engine.source.script import script_of, statements_of
 from migrations_engine.source.statements import SqlStatement, remembered
 
@@ -37,6 +38,7 @@ _KINDS: Final = {
         *("COLLATION", "SCHEMA"),
     )
 }
+_NAMED_AS_DECLARED: Final = frozenset({"INDEX", "SEQUENCE"})
 VIEWS: Final = frozenset({"VIEW", "MATERIALIZED VIEW"})
 #: Kinds after ALTER whose objects are named within a table.
 _ON_A_TABLE: Final = {words: sql.SQL(words) for words in ("TRIGGER", "POLICY", "RULE")}
@@ -55,7 +57,13 @@ class Rename:
     inverse: sql.Composed  #: the statement that reverts it
     owner: str | None = None  #: name of the table or type that has the member
     is_value: bool = False  #: the member is a value of an enum
+    is_constraint: bool = False  #: the member is a constraint
     new_schema: str | None = None  #: if it is moved
+
+    @property
+    def is_of_declared_name(self) -> bool:
+        """Whether each deploy gives the object its declared name again."""
+        return self.is_constraint or self.kind in _NAMED_AS_DECLARED
 
     @property
     def later_name(self) -> str:
@@ -108,6 +116,38 @@ def renamed_again(session: DeploySession, renames: Sequence[RenameStatement]) ->
         done.append((file, statement, rename))
     yield
     revert_renames(session, done)
+
+
+def rename_as_applied(session: DeploySession, applied: Sequence[SchemaFile], pending: Sequence[SchemaFile]) -> None:
+    """Give constraints, indexes and sequences the names that *applied* migrations gave them and *pending* ones use.
+
+    The comparison has given them their declared names since, and will again.
+    """
+    asked: set[str] = set()
+    renames: list[tuple[SchemaFile, SqlStatement]] = []
+    for file in reversed(applied):
+        for statement in reversed(script_of(file).statements):
+            renamed = rename_of(statement)
+            if renamed is None or not renamed.is_of_declared_name:
+                continue
+            if renamed.later_name in asked or _expect(pending, renamed.later_name):
+                asked.add(renamed.old_name)
+                renames.append((file, statement))
+    for file, statement in reversed(renames):
+        with suppress(psycopg.ProgrammingError), session.savepoint():
+            session.run_statement(file, statement)
+
+
+def _expect(migrations: Iterable[SchemaFile], name: str) -> bool:
+    """Return whether the first statement of *migrations* that mentions *name* expects that something has it."""
+    for statement in statements_of(migrations):
+        if mentions_name(statement.text, name):
+            made, altered = created_name(statement), alter_table_actions(statement)
+            actions = altered.actions if altered is not None else ()
+            first = next((action for action in actions if mentions_name(action.text, name)), None)
+            is_added = first is not None and first.kind == "ADD CONSTRAINT" and first.name == name
+            return not is_added and (made is None or made.name != name)
+    return False
 
 
 def names_given_by(migrations: Sequence[SchemaFile]) -> frozenset[str]:
@@ -255,7 +295,7 @@ def _member(keyword: sql.SQL, subject: ObjectName, cursor: Cursor) -> Rename | N
     inverse = sql.SQL("ALTER {} {} RENAME {} {} TO {}").format(
         keyword, _spelled(subject), member, sql.Identifier(new), sql.Identifier(old)
     )
-    return _a_member(subject, old, new, inverse)
+    return replace(_a_member(subject, old, new, inverse), is_constraint=member == _MEMBERS["constraint"])
 
 
 def _a_member(owner: ObjectName, old: str, new: str, inverse: sql.Composed) -> Rename:

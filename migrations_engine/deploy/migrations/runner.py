@@ -12,6 +12,7 @@ from psycopg import sql
 from migrations_engine.deploy.functions import FunctionDeployer
 from migrations_engine.deploy.migrations.duplicates import Duplicate, Duplicates
 from migrations_engine.deploy.migrations.history import applied_as
+from migrations_engine.deploy.migrations.renames import rename_as_applied
 from migrations_engine.deploy.migrations.statement_runner import StatementRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import DEFAULT_SCHEMA, Catalog
@@ -75,13 +76,21 @@ class MigrationRunner:
         self._pending: Sequence[SchemaFile] = ()
         self.applied: list[str] = []
 
-    def begin(self, migrations: Sequence[SchemaFile], declared: Catalog, before: Catalog | None = None) -> None:
+    def begin(
+        self,
+        migrations: Sequence[SchemaFile],
+        declared: Catalog,
+        before: Catalog | None = None,
+        applied: Sequence[SchemaFile] = (),
+    ) -> None:
         """Prepare to run *migrations*, which were written for earlier declarations.
 
         :param before: the database before this deploy; None for a new one, in which renames are reverted first
+        :param applied: the migrations of earlier deploys
         :raises MigrationFailed: the connection was lost
         """
         self._functions.note_routines()
+        rename_as_applied(self._session, applied, migrations)
         self._pending, self._duplicates = migrations, Duplicates(self._session, declared)
         self._statements = StatementRunner(
             self._session, self._functions, migrations, declared, before=before, add_declared=self._add_declared

@@ -17,6 +17,10 @@ ALTERED = (
     "ALTER SEQUENCE q INCREMENT 5; ALTER DOMAIN d SET DEFAULT 'x';"
 )
 
+LATER_DROPPED = "CREATE TABLE t (id int, a int DEFAULT 4, c int, CONSTRAINT k CHECK (a > 0)); CREATE TABLE x (id int);"
+DROPPING = "ALTER TABLE t DROP CONSTRAINT k, ALTER a DROP DEFAULT, DROP c; DROP TABLE x;"
+#: Refused until a table is there, whose name neither the statement nor the message has.
+ASKING = "DO $$ BEGIN IF to_regclass('y' || '1') IS NULL THEN RAISE SQLSTATE '42P01'; END IF; END $$;"
 CHILD = "CREATE TABLE p (a int); CREATE TABLE c (a int) INHERITS (p);"
 OTHER = "CREATE TABLE other (id int);"
 IN_SCHEMA = "CREATE TABLE s.t (id int PRIMARY KEY, a int, b text{});"
@@ -295,5 +299,18 @@ HISTORIES = (
             ),
         ),
         warnings=("storage parameters fillfactor=60 of the index of the constraint k",),
+    ),
+    History(
+        name="an earlier migration has dropped what is declared, and a later one is refused without a new table",
+        versions=(
+            tables(LATER_DROPPED),
+            tables(LATER_DROPPED, DROPPING),
+            tables(LATER_DROPPED + "CREATE TABLE y1 (id int);", f"{DROPPING} -- {ASKING}"),
+        ),
+        rows="INSERT INTO t VALUES (1, 1)",
+        warnings=(
+            "declares t.a with default 4, t.c as integer, t.k as CHECK ((a > 0)), migrations/001.pssql drops",
+            "declares x as table, migrations/001.pssql drops",
+        ),
     ),
 )  # fmt: skip
