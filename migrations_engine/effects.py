@@ -7,7 +7,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from migrations_engine.deploy.migrations import names_given_by
+from migrations_engine.deploy.migrations import names_given_by, rename_of
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, names_of_members, recast
 from migrations_engine.model import Catalog, Relation
@@ -17,6 +17,7 @@ from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.functions_folder import blocks_with_routines
 from migrations_engine.source.lexer import occurs
+from migrations_engine.source.names import dropped_names
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
@@ -137,6 +138,9 @@ class _Causes:
             [file for file in schema.migrations if any(map(_detaches, script_of(file).statements))]
         )
         self._given = names_given_by(schema.migrations)
+        self._replacing = {
+            name: file.label for file in schema.migrations for name in _tables_taken_away(script_of(file).statements)
+        }
         self._taken = {name for _, name in names_of_members(actual.relations)}
 
     def of(self, change: Change) -> str:
@@ -158,6 +162,9 @@ class _Causes:
                 return f"{files[-1].label} detaches the partition, which keeps it; declare it or drop it in a migration"
         if change.change_type.startswith("rename_") and change.to_type in self._taken:
             return f"{change.to_type} is the name of another object here"
+        replacing = self._replacing.get(bare_name(change.table))
+        if replacing is not None and not change.change_type.startswith("drop_"):
+            return f"{replacing} replaces the table, without what it had; a new database has the declared one already"
         if self._is_renamed(change):
             return "a migration has renamed it, and no file declares it as it is here"
         return None
@@ -175,6 +182,15 @@ def _detaches(statement: SqlStatement) -> bool:
     """Return whether *statement* makes a partition a table of its own."""
     altered = alter_table_actions(statement)
     return altered is not None and any(occurs(_DETACHING, action.text) for action in altered.actions)
+
+
+def _tables_taken_away(statements: Iterable[SqlStatement]) -> Iterator[str]:
+    """Yield the names of the tables that *statements* drop or rename."""
+    for statement in statements:
+        renamed = rename_of(statement)
+        if renamed is not None and renamed.kind == "TABLE":
+            yield renamed.old_name
+        yield from (dropped.name for dropped in dropped_names(statement) if dropped.kind == "TABLE" and dropped.name)
 
 
 def _validated(actual: Catalog, fresh: Catalog) -> Iterator[str]:

@@ -2,7 +2,12 @@
 
 from migrations_engine.deploy.migrations.history import pending_migrations
 from migrations_engine.deploy.migrations.renamed_names import RenamedNames
-from migrations_engine.deploy.migrations.renames import names_given_by, with_earlier_values, with_renamed_values
+from migrations_engine.deploy.migrations.renames import (
+    names_given_by,
+    rename_of,
+    with_earlier_values,
+    with_renamed_values,
+)
 from migrations_engine.deploy.migrations.runner import (
     MigrationRunner,
     TransactionGroup,
@@ -18,6 +23,7 @@ __all__ = [
     "group_by_transaction",
     "names_given_by",
     "pending_migrations",
+    "rename_of",
     "runs_outside_transaction",
     "unseeded_changes",
     "with_earlier_values",

@@ -155,3 +155,17 @@ def test_a_table_is_built_again_under_a_declared_view(tenant: Tenant):
     assert tenant.migrate(last).differences == ()
     assert tenant.rows("SELECT a FROM t JOIN v USING (id)") == [(2,)]
     assert tenant.migrate(last | {"seeders/none.pssql": ""}).schema_validation.is_empty
+
+
+def test_what_a_replaced_table_had_of_migrations_is_named(tenant: Tenant):
+    table = "CREATE TABLE t (id int PRIMARY KEY, a int);"
+    given = "CREATE POLICY p ON t USING (true); ALTER TABLE t ENABLE ROW LEVEL SECURITY; GRANT SELECT ON t TO PUBLIC;"
+    built = "ALTER TABLE t RENAME TO u; CREATE TABLE t (LIKE u INCLUDING ALL); INSERT INTO t TABLE u; DROP TABLE u;"
+    tenant.register(files(table, given))
+    differences = tenant.migrate(files(table, given, built)).differences
+    assert [text.partition(":")[0] for text in differences] == [
+        "t (alter row security)",
+        "t.p (add policy)",
+        "t (grant privilege)",
+    ]
+    assert all("; migrations/002.pssql replaces the table, without what it had" in text for text in differences)
