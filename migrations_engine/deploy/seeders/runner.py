@@ -144,7 +144,7 @@ class Seeders:
                 line = insert.statement.start_line
                 raise MigrationFailed(
                     f"{file.label}, line {line} fills table {insert.target.name}, which does not exist; create it in "
-                    "tables/ or a migration, or take the statement out",
+                    "tables/ or a migration, write its schema if it is not in public, or take the statement out",
                     file=file.label,
                     line=line,
                 )
