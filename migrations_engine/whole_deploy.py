@@ -30,6 +30,7 @@ from migrations_engine.deploy.migrations import (
 from migrations_engine.deploy.numbers import move_sequences_of_files
 from migrations_engine.deploy.seeders import Seeders, reserve_numbers, with_earlier
 from migrations_engine.deploy.session import DeploySession
+from migrations_engine.deploy.stored_results import refresh_new_views
 from migrations_engine.deploy_context import DeployContext
 from migrations_engine.deploy_record import (
     Outcome,
@@ -152,6 +153,8 @@ class WholeDeploy:
         )
         move_sequences_of_files(self._session, (*self._schema.tables, *self._pending))
         seeded, validations = self._seed(comparison)
+        if self._context.is_new or any(result.inserted for result in seeded):
+            refresh_new_views(self._session, self._before)
         remaining = comparison.remaining()
         left = {change.key for change in comparison.left}
         finding = Finding(remaining=remaining, accepted=left, seeder_validations=validations)

@@ -38,6 +38,15 @@ SELECT substr(setting, length('search_path=') + 1)
  WHERE s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
    AND s.setrole = 0 AND setting LIKE 'search\_path=%%'
 
+-- name: materialized_views
+-- The materialized views that have their rows, those that others read before these.
+SELECT n.nspname, c.relname
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'm' AND c.relispopulated AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ ORDER BY c.oid
+
 -- name: deferred_constraints
 -- The constraints and constraint triggers that are initially deferred.
 SELECT string_agg(format('%I.%I', n.nspname, k.conname), ', ')

@@ -1,16 +1,20 @@
-"""Renews stored results of changed functions and text search configurations: indexes are rebuilt, others named."""
+"""Renews stored results: of changed functions and text search configurations, and of new materialized views.
+
+Indexes are rebuilt, and materialized views refreshed that had no seeded rows; others are named.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import Difference, spellings
-from migrations_engine.errors import EngineError, MigrationFailed
-from migrations_engine.model import DatabaseObject
+from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
+from migrations_engine.model import Catalog, DatabaseObject
 from migrations_engine.queries import load_queries
 
 _QUERIES: Final = load_queries(__package__)
@@ -67,6 +71,27 @@ def renew_stored_results(
             )
             if warning not in session.warnings:  # a migration changes it, and the deploy restores it
                 session.warnings.append(warning)
+
+
+def refresh_new_views(session: DeploySession, before: Catalog) -> None:
+    """Refresh the materialized views that this deploy has created, after the seeders of the tables that they read.
+
+    :param before: the database before this deploy
+    """
+    existing = {relation.address for relation in before.relations}
+    for schema, name in session.query(_QUERIES["materialized_views"]).fetchall():
+        if (schema, name) in existing:
+            continue
+        view = sql.Identifier(schema, name)
+        try:
+            with session.savepoint():
+                session.run(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(view), step="seeders")
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.InternalError) as exc:
+            label = view.as_string(session.connection)
+            session.warnings.append(
+                f"the materialized view {label} is without the rows of seeders/, because its query fails with them: "
+                f"{ServerMessage.of(exc).message}"
+            )
 
 
 def _rebuild(session: DeploySession, index: str, changed: str, *, step: str) -> None:

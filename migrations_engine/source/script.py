@@ -13,6 +13,7 @@ import psycopg
 from migrations_engine.errors import SchemaExtractionFailed
 from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.checksum import folded_checksum
+from migrations_engine.source.created_as import select_into_as_create
 from migrations_engine.source.lexer import line_breaks, occurs
 from migrations_engine.source.names import NamedObject, created_name
 from migrations_engine.source.statements import SqlStatement, split, transaction_control
@@ -49,7 +50,7 @@ class Script:
             if statement.words[:4] == _ON_PLPGSQL:
                 continue
             if not transaction_control(statement):
-                kept.append(statement)
+                kept.append(select_into_as_create(statement))
             elif statement.words[0] not in _BEGIN_AND_END or "PREPARED" in statement.words:
                 raise SchemaExtractionFailed(
                     f"{self.label}, line {statement.start_line}: {' '.join(statement.words[:2])} cannot be used, "

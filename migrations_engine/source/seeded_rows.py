@@ -9,6 +9,7 @@ from typing import Final
 
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.created_as import table_created_as
 from migrations_engine.source.dependency_order import order_migrations
 from migrations_engine.source.effects_on_rows import is_insert_of_values
 from migrations_engine.source.lexer import name_of
@@ -47,7 +48,7 @@ def changes_that_need_seeds(schema: Schema) -> tuple[DataChange, ...]:
         DataChange(file, statement, _written(statement))
         for file in order_migrations(schema.migrations, schema.tables)
         for statement in script_of(file).statements
-        if not _WRITING.isdisjoint(statement.words[:1])
+        if not _WRITING.isdisjoint(statement.words[:1]) or table_created_as(statement) is not None
     ]
     known: set[str] = set()
     while known != tables:
@@ -58,6 +59,9 @@ def changes_that_need_seeds(schema: Schema) -> tuple[DataChange, ...]:
 
 
 def _written(statement: SqlStatement) -> frozenset[str]:
+    created = table_created_as(statement)
+    if created is not None:
+        return frozenset({created.name})
     target = insert_target(statement)
     if target is not None and statement.words[:1] == ("INSERT",):
         return frozenset({target.table.name})

@@ -107,6 +107,10 @@ class MadeByMigrations:
         """Return whether a statement that was not satisfied has created an object of that name."""
         return name in self._made
 
+    def has_made(self, statement: SqlStatement) -> bool:
+        """Return whether a statement has created an object of *statement*, or was satisfied as there is one."""
+        return not self._names.isdisjoint(_makes(statement))
+
     def forget(self, name: str) -> None:
         """Remove the objects of that name, because migrations create them again."""
         self._names = {made for made in self._names if made[2] != name}

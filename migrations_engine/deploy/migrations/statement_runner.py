@@ -35,7 +35,7 @@ from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
-from migrations_engine.source.created_as import table_created_as
+from migrations_engine.source.created_as import table_created_as, without_condition
 from migrations_engine.source.effects_on_rows import changes_rows, makes_rows, may_draw
 from migrations_engine.source.script import replacing_text, script_of
 from migrations_engine.source.statements import SqlStatement
@@ -94,8 +94,8 @@ class StatementRunner:
         :raises MigrationFailed: PostgreSQL refused a statement, and its effect does not exist already
         """
         statements = script_of(file).statements
-        has_replaced = any(self._replaced.taken_by(file, statement) for statement in statements)
-        if has_replaced or self._column_lists.are_needed_in(file) or not self._run_whole(file):
+        is_special = any(self._replaced.taken_by(file, one) or self._is_filled_if_new(one) for one in statements)
+        if is_special or self._column_lists.are_needed_in(file) or not self._run_whole(file):
             for statement in statements:
                 self._run(file, self._column_lists.add_to(file, statement))
             self._session.restore_settings(script_of(file).changes_settings)
@@ -154,6 +154,8 @@ class StatementRunner:
             self._renamed_away.pass_over(statement)
             self.report_satisfied(file, statement)
             return
+        if self._is_filled_if_new(statement):
+            statement = without_condition(statement)
         try:
             with self._attempt([statement]):
                 self._session.run_statement(file, statement)
@@ -240,6 +242,11 @@ class StatementRunner:
             return False
         drop_needless_index(self._session, refusal.statement)
         return True
+
+    def _is_filled_if_new(self, statement: SqlStatement) -> bool:
+        """Return whether *statement* creates and fills a table only if no earlier migration has, but it is declared."""
+        table = table_created_as(statement) if "EXISTS" in statement.words else None
+        return table is not None and table.name in self._pending.new_tables and not self._made.has_made(statement)
 
     def _fill_created(self, refusal: Refusal) -> None:
         """Insert the rows of a CREATE TABLE AS into the table, which was created as it is declared."""

@@ -9,9 +9,11 @@ from typing import Final, cast
 import psycopg
 from psycopg import sql
 
+from migrations_engine.deploy.migrations.created_as import fill_created
 from migrations_engine.deploy.migrations.sequence_positions import nothing_kept
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
+from migrations_engine.source.created_as import table_created_as
 from migrations_engine.source.seeded_rows import DataChange
 
 _QUERIES: Final = load_queries(__package__)
@@ -40,15 +42,19 @@ def unseeded_changes(session: DeploySession, changes: Sequence[DataChange]) -> t
     return tuple(
         _sentence(label, [change for change in changes if name in change.tables])
         for (name, label), content in sorted(changed.items())
-        if content != seeded[name, label] and content == repeated[name, label]
+        if (name, label) in seeded and content != seeded[name, label] and content == repeated[name, label]
     )
 
 
 def _run(session: DeploySession, changes: Sequence[DataChange]) -> None:
     """Run the statements; those that PostgreSQL refuses were written for tables of earlier releases, or add nothing."""
     for change in changes:
+        statement = change.statement
+        created = table_created_as(statement)
+        if created is not None and not fill_created(session, statement, created):
+            continue  # the table is there already
         with suppress(psycopg.Error), session.savepoint():
-            session.query(change.statement.text.encode())
+            session.query(statement.text.encode())
 
 
 def _contents(session: DeploySession, changes: Sequence[DataChange]) -> dict[tuple[str, str], str | None]:

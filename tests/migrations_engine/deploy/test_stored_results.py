@@ -45,6 +45,32 @@ def test_stored_results_of_a_changed_function_are_named(tenant):
     assert len(warnings) == 3
 
 
+ROWS = "CREATE TABLE t (a int);"
+VIEWS = {
+    "functions/a.pssql": "CREATE MATERIALIZED VIEW mv AS SELECT a FROM other",
+    "functions/b.pssql": "CREATE MATERIALIZED VIEW other AS SELECT a FROM t",
+}
+
+
+def test_new_materialized_views_have_the_rows_of_seeders(tenant):
+    schema = VIEWS | {"tables/t.pssql": ROWS, "seeders/t.pssql": "INSERT INTO t VALUES (7)"}
+    tenant.register(schema)
+    assert tenant.rows("SELECT a FROM mv") == [(7,)]
+    tenant.execute("DELETE FROM t; REFRESH MATERIALIZED VIEW other; REFRESH MATERIALIZED VIEW mv")
+    tenant.register(schema)
+    assert tenant.rows("SELECT a FROM t") == [(7,)]
+    assert tenant.rows("SELECT a FROM mv") == []  # later refreshes are the application's
+
+
+def test_a_materialized_view_that_fails_over_seeded_rows_is_named(tenant):
+    view = {"functions/v.pssql": "CREATE MATERIALIZED VIEW mv AS SELECT 1 / a AS a FROM t"}
+    unfilled = {"functions/w.pssql": "CREATE MATERIALIZED VIEW unfilled AS SELECT 1 / a FROM t WITH NO DATA"}
+    report = tenant.register(view | unfilled | {"tables/t.pssql": ROWS, "seeders/t.pssql": "INSERT INTO t VALUES (0)"})
+    assert [text.partition(", because")[0] for text in report.warnings] == [
+        'the materialized view "public"."mv" is without the rows of seeders/'
+    ]
+
+
 def changed_function(name: str, result: str) -> str:
     return f"CREATE FUNCTION {name}(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + {result}';"
 
