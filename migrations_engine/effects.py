@@ -11,7 +11,7 @@ from migrations_engine.deploy.migrations import names_given_by, rename_of
 from migrations_engine.desired import DesiredSchema
 from migrations_engine.diff import CatalogDiff, Difference, Sources, as_printed, diff_catalogs, names_of_members, recast
 from migrations_engine.model import Catalog, Relation
-from migrations_engine.report import Change, RowNumbers
+from migrations_engine.report import BY_HAND, Change, RowNumbers
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attribution import FileIndex, bare_name
@@ -120,10 +120,9 @@ def differences_from_new(
         yield " ".join(f"{change.subject} ({what}): here {here}, in a new database {there}; {cause}".split())
     for name in recast(actual, desired.fresh):
         yield f"{name}: here with other casts than in a new database; they follow from the types of columns"
-    by_hand = "it was made or dropped by hand, or by a file that is gone"
     for line in sorted({*actual.uncovered} ^ {*desired.complete.uncovered}):  # a deploy changes none of them
         place = "here, not in a new database" if line in actual.uncovered else "not here, in a new database"
-        yield f"{line}: {place}; {by_hand}"
+        yield f"{line}: {place}; it was made or dropped {BY_HAND}"
     yield from _validated(actual, desired.fresh)
 
 
@@ -152,7 +151,7 @@ class _Causes:
         if (change.table, change.column) in self._disputed:
             return "a migration and a declaration differ, and here what happened last stays"
         changed = "made" if change.change_type.startswith("drop_") else "changed"
-        return self._in_migrations(change) or f"it was {changed} by hand, or by a file that is gone"
+        return self._in_migrations(change) or f"it was {changed} {BY_HAND}"
 
     def _in_migrations(self, change: Change) -> str | None:
         """Return the cause of *change* if a migration is the cause, else None."""

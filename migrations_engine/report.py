@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+BY_HAND: Final = "by hand, or by a file that is gone"  #: the end of the cause of a difference
 Compatibility = Literal["safe", "dataloss", "incompatible"]
 RowNumbers: TypeAlias = Mapping[Hashable, int | None]  #: by what was counted; None if it could not be
 

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from migrations_engine.model import RoutineState
+from migrations_engine.report import BY_HAND
 from migrations_engine.schema import Schema
 from migrations_engine.source.lexer import occurs
 from migrations_engine.source.script import script_of
 
 _SETTING: Final = frozenset({"ALTER", "COMMENT", "DO", "GRANT", "REVOKE"})
 _WORD: Final = re.compile(r"[\w$]+")
-_GONE: Final = "by hand, or by a file that is gone"
 #: A statement about functions that it does not name.
 _ABOUT_MANY: Final = re.compile(r"\bALL\s+(?:FUNCTIONS|PROCEDURES|ROUTINES)\b|\bDEFAULT\s+PRIVILEGES\b", re.IGNORECASE)
 
@@ -80,16 +80,16 @@ def routine_differences(
                 yield from _unexplained(found, settings)
         elif found is None:
             if identity not in owned:
-                yield f"{identity}: not here, in a new database; it was dropped {_GONE}"
+                yield f"{identity}: not here, in a new database; it was dropped {BY_HAND}"
         elif wanted is None:
-            yield f"{identity}: here, not in a new database; it was made {_GONE}"
+            yield f"{identity}: here, not in a new database; it was made {BY_HAND}"
         else:
             yield from _changed(found, wanted)
 
 
 def _changed(found: RoutineState, wanted: RoutineState) -> Iterator[str]:
     if found.digest != wanted.digest:
-        yield f"{found.identity}: here another definition than in a new database; it was changed {_GONE}"
+        yield f"{found.identity}: here another definition than in a new database; it was changed {BY_HAND}"
     yield from _privileges_and_comment(found, wanted.privileges, wanted.comment)
 
 
@@ -109,11 +109,13 @@ def _may_grant(words: frozenset[str], privilege: str) -> bool:
 def _privileges_and_comment(found: RoutineState, privileges: Collection[str], comment: str | None) -> Iterator[str]:
     for privilege in found.privileges:
         if privilege not in privileges:
-            yield f"{found.identity}: here {privilege}, not in a new database; it was done {_GONE}"
+            yield f"{found.identity}: here {privilege}, not in a new database; it was done {BY_HAND}"
     for privilege in privileges:
         if privilege not in found.privileges:
-            yield f"{found.identity}: in a new database {privilege}, not here; it was undone {_GONE}"
+            yield f"{found.identity}: in a new database {privilege}, not here; it was undone {BY_HAND}"
     if found.comment != comment:
         texts = (found.comment or "not there", comment or "not there")
-        sentence = f"{found.identity} (comment): here {texts[0]}, in a new database {texts[1]}; it was changed {_GONE}"
+        sentence = (
+            f"{found.identity} (comment): here {texts[0]}, in a new database {texts[1]}; it was changed {BY_HAND}"
+        )
         yield " ".join(sentence.split())

@@ -45,7 +45,14 @@ from migrations_engine.errors import EngineError
 from migrations_engine.model import Catalog, Names
 from migrations_engine.proven_deploys import ProvenDeploy
 from migrations_engine.replay import StartingPoint
-from migrations_engine.report import DeployReport, SchemaValidation, SeederResult, SeederValidation, Verification
+from migrations_engine.report import (
+    BY_HAND,
+    DeployReport,
+    SchemaValidation,
+    SeederResult,
+    SeederValidation,
+    Verification,
+)
 from migrations_engine.routine_differences import routine_differences
 from migrations_engine.schema import SchemaFile
 from migrations_engine.situation import existing_situation, new_situation
@@ -226,10 +233,15 @@ class WholeDeploy:
         )
 
     def _warn(self, differences: Sequence[str], actual: Catalog) -> None:
-        """Warn of *differences* from a new database that migrations should have prevented, and of stale names."""
+        """Warn of *differences* from a new database that migrations should have prevented, and of stale names.
+
+        What was made by hand is none of them.
+        """
         if self._session.satisfied and not self._context.is_new:
             self._session.warnings += [
-                f"not as the migrations make it in a new database: {text}" for text in differences
+                f"not as the migrations make it in a new database: {text}"
+                for text in differences
+                if not text.endswith(f"it was made {BY_HAND}")
             ]
         self._session.warnings += stale_names(self._schema, self._context.before, actual)
 

@@ -94,3 +94,14 @@ def test_a_lost_tracking_table_is_made_again(tenant, table):
     assert report.schema_validation.is_empty
     assert report.functions_deployed == 1
     assert tenant.migrate(files).migrations_applied == 0
+
+
+def test_what_was_made_by_hand_is_named_once(tenant):
+    tenant.execute("CREATE TABLE t (id int PRIMARY KEY, a text); CREATE TABLE own (a int)")
+    tenant.execute("CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    adding = {"migrations/001.pssql": "ALTER TABLE t ADD a int;"}
+    report = tenant.register({"tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a int);"} | adding, force=True)
+    assert len(report.satisfied_statements) == 1
+    assert sorted(text.partition(" ")[0] for text in report.differences) == ["own", "public.own():", "t.a"]
+    assert [text for text in report.warnings if "own" in text] == []
+    assert any(text.startswith("not as the migrations make it in a new database: t.a") for text in report.warnings)
