@@ -11,7 +11,9 @@ from migrations_engine.source.statements import SqlStatement
 
 _CHANGES_ROWS: Final = frozenset({"UPDATE", "DELETE"})
 #: Leading words of statements that add no rows, or only change those that there are.
-_ADDS_NO_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"})
+_ADDS_NO_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "REVOKE", "UPDATE"}) | {
+    *("ANALYZE", "CLUSTER", "LOCK", "REFRESH", "REINDEX", "RESET", "SET", "VACUUM")
+}
 _SELECTING: Final = re.compile(r"\bSELECT\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -24,7 +26,7 @@ def makes_rows(statement: SqlStatement) -> bool:
     """Return whether *statement* may add rows that it does not take from another table, or do something else."""
     if insert_target(statement) is not None:
         return is_insert_of_values(statement)
-    return _ADDS_NO_ROWS.isdisjoint(statement.words[:1])
+    return statement.words[:1] != ("TRUNCATE",) and _ADDS_NO_ROWS.isdisjoint(statement.words[:1])
 
 
 def may_draw(statement: SqlStatement) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.created_as import table_created_as
 from migrations_engine.source.effects_on_rows import makes_rows
 from migrations_engine.source.names import insert_target
 
@@ -31,6 +32,6 @@ class MissingRows:
             return False
         if makes_rows(statement):
             return True
-        copies = target is not None or statement.words[:1] == ("UPDATE",)
+        copies = target is not None or statement.words[:1] == ("UPDATE",) or table_created_as(statement) is not None
         used = (name for name in self._tables if mentions_name(statement.text, name))
         return copies and any(statement.words[1:2] != (name.upper(),) for name in used)

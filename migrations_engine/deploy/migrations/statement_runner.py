@@ -45,10 +45,12 @@ _IN_TRANSACTION_BLOCK: Final = "25001"
 _ABOUT_OBJECTS: Final = UNDEFINED | {"42804", "42846", NO_SUCH_KEY}
 _ABOUT_VALUES: Final = ("22", "23")  #: SQLSTATE classes: invalid values, and values against a constraint
 _FOR_NEW_DATABASES: Final = (
-    "; if older databases have run it, it was written for earlier declarations: {}put the rows that a new database "
-    "needs into seeders/, take the statement out, and repeat the request with force, which leaves older databases as "
-    "they are"
+    "; if older databases have run it, it was written for earlier declarations: {}, and repeat the request with force, "
+    "which leaves older databases as they are"
 )
+_TAKE_OUT: Final = "take the statement out"
+_SEED_INSTEAD: Final = f"put the rows that a new database needs into seeders/, {_TAKE_OUT}"
+_SEED_CHANGED: Final = f"{_SEED_INSTEAD} with those that insert these rows"
 _NAME_COLUMNS: Final = "name the columns that the table had then, and repeat the request with force; or "
 _HEADLINE: Final = 120  #: characters of a statement in messages
 _READ_FOR_HEADLINE: Final = 1000  #: characters of a statement that are read for a message, with comments
@@ -120,7 +122,7 @@ class StatementRunner:
         try:
             self._session.check_deferred()
         except psycopg.Error as exc:
-            advice = _FOR_NEW_DATABASES.format("") if self._is_new else ""
+            advice = _FOR_NEW_DATABASES.format(_SEED_INSTEAD) if self._is_new else ""
             raise self._session.failure(exc, MigrationFailed, file=file, advice=advice) from exc
 
     def end(self, seed: Callable[[], None] | None = None) -> None:
@@ -278,9 +280,12 @@ class StatementRunner:
         return True
 
     def _warn_of_left_out(self, refusal: Refusal) -> None:
+        created = table_created_as(refusal.statement)
+        lacks_table = created is not None and created.name not in self._pending.new_tables
+        declare = f"declare {created.name} in tables/, and " if created is not None and lacks_table else ""
         self._session.warnings.append(
             f"{refusal.place} was left out: {ServerMessage.of(refusal.exc).message}, because a later migration removes "
-            "it; put rows that a database without it needs into seeders/"
+            f"it; {declare}put rows that a database without it needs into seeders/"
         )
 
     def _explain(self, refusal: Refusal) -> EngineError:
@@ -293,7 +298,8 @@ class StatementRunner:
         elif sqlstate == REFUSED:
             advice = self._advice_on_several_parents(statement)
         elif self._is_new and (sqlstate in _ABOUT_OBJECTS or sqlstate.startswith(_ABOUT_VALUES)):
-            advice = _FOR_NEW_DATABASES.format(_NAME_COLUMNS if self._column_lists.is_missing_in(statement) else "")
+            columns = _NAME_COLUMNS if self._column_lists.is_missing_in(statement) else ""
+            advice = _FOR_NEW_DATABASES.format(columns + _way_around(statement))
         return self._session.failure(refusal.exc, MigrationFailed, file=refusal.file, advice=advice)
 
     def _advice_on_several_parents(self, statement: SqlStatement) -> str:
@@ -312,6 +318,13 @@ class StatementRunner:
                 stack.enter_context(positions_kept(self._session, new))
             stack.enter_context(self._session.savepoint())
             yield
+
+
+def _way_around(statement: SqlStatement) -> str:
+    """Return what the author of the schema can do instead of a statement that new databases refuse."""
+    if changes_rows(statement):
+        return _SEED_CHANGED
+    return _SEED_INSTEAD if may_draw(statement) or table_created_as(statement) is not None else _TAKE_OUT
 
 
 def _has_parts(refusal: Refusal) -> bool:

@@ -305,6 +305,58 @@ def test_the_advice_about_rows_of_earlier_declarations_works(make_database: Call
     assert structure_of(new.conninfo) == structure_of(old.conninfo)
 
 
+OLD_STATEMENTS = {
+    "a column": ("ALTER TABLE t ALTER a SET DEFAULT '1';", "declarations: take the statement out, and repeat"),
+    "a view": ("CREATE VIEW v AS SELECT a FROM t;", "declarations: take the statement out, and repeat"),
+    "changed rows": (
+        "INSERT INTO t (id) VALUES (1); UPDATE t SET a = '2' WHERE id = 1;",
+        "put the rows that a new database needs into seeders/, take the statement out with those that insert these",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OLD_STATEMENTS)
+def test_the_advice_about_statements_of_earlier_declarations_works(make_database: Callable[[], str], name: str):
+    statements, advice = OLD_STATEMENTS[name]
+    old, new = Tenant(make_database()), Tenant(make_database())
+    old.register({"tables/t.sql": T.format("a text"), "migrations/001.sql": statements})
+    last = {"tables/t.sql": "CREATE TABLE t (id int PRIMARY KEY);", "migrations/001.sql": statements}
+    with pytest.raises(MigrationFailed, match=advice):
+        new.register(last)
+    old.migrate(last, force=True)
+    advised = last | {"migrations/001.sql": ""}
+    if "seeders/" in advice:
+        advised["seeders/t.sql"] = "INSERT INTO t VALUES (1);"
+    new.register(advised)
+    old.migrate(advised, force=True)
+    assert new.rows("SELECT id FROM t") == old.rows("SELECT id FROM t")
+
+
+def test_a_table_that_is_created_of_a_dropped_one_is_named(make_database: Callable[[], str]):
+    old, new = Tenant(make_database()), Tenant(make_database())
+    first = {"tables/t.sql": T.format("a text"), "migrations/001.sql": "INSERT INTO t VALUES (1, 'x');"}
+    old.register(first)
+    last = {"tables/u.sql": "CREATE TABLE u (id int);"} | {
+        "migrations/001.sql": first["migrations/001.sql"],
+        "migrations/002.sql": "CREATE TABLE kept AS SELECT id FROM t; DROP TABLE t;",
+    }
+    old.migrate(last)
+    [warning] = new.register(last).warnings
+    assert warning.endswith("declare kept in tables/, and put rows that a database without it needs into seeders/")
+    advised = last | {"tables/k.sql": "CREATE TABLE kept (id int);", "seeders/k.sql": "INSERT INTO kept VALUES (1);"}
+    other = Tenant(make_database())
+    other.register(advised)
+    assert old.migrate(advised).differences == ()
+    assert structure_of(other.conninfo) == structure_of(old.conninfo)
+
+
+@pytest.mark.parametrize("statement", ["REFRESH MATERIALIZED VIEW mv", "TRUNCATE gone", "LOCK TABLE gone"])
+def test_nothing_is_missing_where_a_statement_without_rows_is_left_out(tenant: Tenant, statement: str):
+    removal = "DROP TABLE gone; DROP MATERIALIZED VIEW mv;"
+    migrations = {"migrations/001.sql": statement, "migrations/002.sql": removal}
+    assert not tenant.register({"tables/t.sql": T.format("a text"), **migrations}).warnings
+
+
 def test_an_index_outside_a_transaction_on_a_column_that_was_dropped_later(make_database: Callable[[], str]):
     old, new = Tenant(make_database()), Tenant(make_database())
     first = "-- gateway: no-transaction\nCREATE INDEX CONCURRENTLY i ON t (a);"
