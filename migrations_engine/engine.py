@@ -22,6 +22,7 @@ from migrations_engine.options import DeployOptions
 from migrations_engine.replay import repeat, starting_point
 from migrations_engine.report import DeployReport
 from migrations_engine.schema import Schema
+from migrations_engine.source.homes import with_homes
 from migrations_engine.tracking import Records, lock_kept, read_note
 from migrations_engine.whole_deploy import WholeDeploy
 
@@ -35,6 +36,7 @@ def deploy_schema(connection: psycopg.Connection[Any], schema: Schema, options: 
     :raises EngineError: nothing was changed (migrations that run outside a transaction excepted, which are recorded),
         and the same call can be repeated
     """
+    schema = with_homes(schema)
     connection.autocommit = True
     connection.prepare_threshold = None
     warnings: list[str] = []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import PurePosixPath
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 FOLDERS: Final = ("extensions", "types", "tables", "migrations", "functions", "seeders")  #: in the order of a deploy
 SUFFIXES: Final = (".pssql", ".pgsql", ".sql")  #: of schema files
@@ -17,6 +17,7 @@ SUFFIXES: Final = (".pssql", ".pgsql", ".sql")  #: of schema files
 _DECODED_AT_ONCE: Final = 1 << 16  #: bytes; decoding holds the GIL
 
 T = TypeVar("T")
+Homes: TypeAlias = frozenset[tuple[str, str]]  #: schemas and names of objects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class SchemaFile:
     path: str  #: relative to that folder, with ``/``: ``users.pssql``, ``billing/001_invoices.pssql``
     content: bytes  #: valid UTF-8 without a byte order mark, exactly as it will be sent to the server
     lines: tuple[int, ...] = ()  #: if it is a part of a file: the line there of each of its statements
+    homes: Homes = field(default=frozenset(), repr=False, compare=False)  #: of objects that others name without schema
     _known: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

@@ -80,7 +80,7 @@ def fill_new_tables(session: DeploySession, files: Sequence[SchemaFile], new: Ne
             target = insert_target(statement)
             if target is not None and target.table.address in new:
                 with session.failures_as(file=file):
-                    session.run_statement(file, statement)
+                    session.run_alone(file, statement)
 
 
 def _is_about_new_objects(file: SchemaFile, new: NewNames) -> bool:

@@ -58,6 +58,12 @@ SELECT string_agg(format('%I.%I', n.nspname, k.conname), ', ')
 SELECT set_config('search_path', %(search_path)s, true), set_config('check_function_bodies', 'off', true),
        set_config('jit', 'off', true)
 
+-- name: search_path
+SELECT current_setting('search_path')
+
+-- name: set_search_path
+SELECT set_config('search_path', %(search_path)s, true)
+
 -- name: reset_role
 SET SESSION AUTHORIZATION DEFAULT; RESET ROLE
 

@@ -79,6 +79,22 @@ class DeploySession:
             self.locate(exc, [statement])
             raise
 
+    def run_alone(self, file: SchemaFile, statement: SqlStatement) -> int:
+        """Run one statement of *file* as :meth:`run_statement` does, without those before it, which set its path."""
+        with self.search_path_of(statement):
+            return self.run_statement(file, statement)
+
+    @contextmanager
+    def search_path_of(self, statement: SqlStatement) -> Iterator[None]:
+        """Run the block with the search path of *statement*; with the present one, if nothing in its file sets it."""
+        if statement.search_path is None:
+            yield
+            return
+        [(earlier,)] = self.query(_QUERIES["search_path"]).fetchall()
+        self.run_unlisted(statement.search_path.setting.encode())
+        yield
+        self.run_unlisted(_QUERIES["set_search_path"], {"search_path": earlier})
+
     def run_file(self, file: SchemaFile, *, replacing: bool = False) -> None:
         """Run a whole file in one message, and then restore the settings of the session.
 

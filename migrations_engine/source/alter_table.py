@@ -50,7 +50,7 @@ def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
     """
     if statement.words[:1] != ("ALTER",):
         return None
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     if not (cursor.accept("alter", "table") or cursor.accept("alter", "foreign", "table")):
         return None
     if_exists = cursor.accept("if", "exists")
@@ -70,7 +70,7 @@ def alter_table_actions(statement: SqlStatement) -> TableAlteration | None:
 @remembered("ALTER")
 def alter_type_actions(statement: SqlStatement) -> TableAlteration | None:
     """Return an ``ALTER TYPE`` or ``ALTER DOMAIN``, split at its top-level commas; None for another statement."""
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     if not (cursor.accept("alter", "type") or cursor.accept("alter", "domain")):
         return None
     name = cursor.name()

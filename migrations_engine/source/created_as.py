@@ -63,7 +63,7 @@ def without_condition(statement: SqlStatement) -> SqlStatement:
 
 def definition_of_rows(statement: SqlStatement) -> str:
     """Return what follows the name of the created table, if that ends with ``AS`` and a query, else nothing."""
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     while cursor.peek() and not cursor.accept("table"):
         cursor.take()
     cursor.accept("if", "not", "exists")

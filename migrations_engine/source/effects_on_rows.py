@@ -45,7 +45,7 @@ def may_write_to(statement: SqlStatement, table: str) -> bool:
     if target is not None:
         return target.table.name == table
     if changes_rows(statement):
-        cursor = Cursor(statement.text)
+        cursor = Cursor.over(statement)
         cursor.accept("update") or cursor.accept("delete", "from")
         cursor.accept("only")
         changed = cursor.name()

@@ -77,7 +77,7 @@ def _signatures(file: SchemaFile) -> SchemaFile:
     for statement in script_of(file).statements:
         made = created_name(statement)
         if made is not None and made.kind in ROUTINE_KINDS:
-            cursor = Cursor(statement.text)
+            cursor = Cursor.over(statement)
             while cursor.peek() and not cursor.sees("("):
                 cursor.take()
             cursor.skip_parentheses()

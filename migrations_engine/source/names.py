@@ -9,20 +9,20 @@ from typing import Final, NamedTuple
 
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.source.lexer import content_of, folded_tokens, name_of
-from migrations_engine.source.statements import SqlStatement, remembered
+from migrations_engine.source.statements import SearchPath, SqlStatement, remembered
 
 _READ_AHEAD: Final = 32  #: tokens; most statements need fewer, and an INSERT may have a million
 
 
 class ObjectName(NamedTuple):
-    """A name in a statement, folded as PostgreSQL folds it; *schema* is None if it is not qualified."""
+    """A name in a statement, folded as PostgreSQL folds it; *schema* is None if nothing says which it is."""
 
     schema: str | None
     name: str
 
     @property
     def address(self) -> tuple[str, str]:
-        """The schema and the name; the default schema if it is not qualified."""
+        """The schema and the name; the default schema if nothing says which it is."""
         return (self.schema or DEFAULT_SCHEMA, self.name)
 
 
@@ -37,7 +37,7 @@ class NamedObject:
 
     @property
     def address(self) -> tuple[str, str | None]:
-        """The schema and the name; the default schema if it is not qualified."""
+        """The schema and the name; the default schema if nothing says which it is."""
         return (self.schema or DEFAULT_SCHEMA, self.name)
 
 
@@ -71,12 +71,21 @@ class InsertTarget:
 
 
 class Cursor:
-    """A position in the tokens of a statement, with keywords and unquoted names in lower case."""
+    """A position in the tokens of a statement, with keywords and unquoted names in lower case.
 
-    def __init__(self, text: str) -> None:
+    :param search_path: for names that are not qualified
+    """
+
+    def __init__(self, text: str, search_path: SearchPath | None = None) -> None:
+        self._search_path = search_path
         self._rest: Iterator[str] = folded_tokens(text)
         self._read: list[str] = []
         self.position = 0  #: number of tokens before it
+
+    @classmethod
+    def over(cls, statement: SqlStatement) -> Cursor:
+        """Return the position before *statement*."""
+        return cls(statement.text, statement.search_path)
 
     def peek(self, offset: int = 0) -> str:
         """Return the token *offset* places ahead; an empty string after the last."""
@@ -116,13 +125,15 @@ class Cursor:
         return name_of(token)
 
     def name(self) -> ObjectName | None:
-        """Skip a name with or without its schema (and database) and return it."""
+        """Skip a name with or without its schema (and database) and return it, with the schema if that is known."""
         parts = [self.identifier()]
         while parts[-1] is not None and self.accept("."):
             parts.append(self.identifier())
         if parts[-1] is None:
             return None
-        return ObjectName(parts[-2] if len(parts) > 1 else None, parts[-1])
+        if len(parts) > 1:
+            return ObjectName(parts[-2], parts[-1])
+        return ObjectName(self._search_path.schema_of(parts[-1]) if self._search_path else None, parts[-1])
 
     def skip_parentheses(self) -> None:
         """Skip the parenthesis that comes next, with all in it, if there is one."""
@@ -157,6 +168,12 @@ _KIND_NAMES: Final = (
     "RULE|COLLATION|STATISTICS|PUBLICATION|SUBSCRIPTION|SERVER|LANGUAGE|ROLE|DATABASE|CONVERSION|TABLESPACE"
 )
 _KINDS: Final = {kind: tuple(kind.lower().split()) for kind in _KIND_NAMES.split("|")}
+_OUTSIDE_SCHEMAS: Final = frozenset(
+    {
+        *("SCHEMA", "EXTENSION", "FOREIGN DATA WRAPPER", "EVENT TRIGGER", "ACCESS METHOD", "PUBLICATION"),
+        *("SUBSCRIPTION", "SERVER", "LANGUAGE", "ROLE", "DATABASE", "TABLESPACE"),
+    }
+)
 _QUERY_STARTS: Final = (("select",), ("with",), ("values", "("), ("table",), ("(",))
 _NAMELESS: Final = {"INDEX", "STATISTICS"}
 #: The kinds of :func:`created_name` that can be called.
@@ -168,7 +185,7 @@ def created_name(statement: SqlStatement) -> NamedObject | None:
     """Return the object of a ``CREATE``; None for another statement, or a kind without a plain name (a cast)."""
     if statement.words[:1] != ("CREATE",):
         return None
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     cursor.take()
     while cursor.peek() in _MODIFIERS:
         cursor.take()
@@ -198,7 +215,7 @@ def dropped_names(statement: SqlStatement) -> tuple[NamedObject, ...]:
     """Return the objects of a ``DROP``; empty for another statement."""
     if statement.words[:1] != ("DROP",):
         return ()
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     cursor.take()
     kind = _kind(cursor)
     if kind is None:
@@ -219,7 +236,7 @@ def insert_target(statement: SqlStatement) -> InsertTarget | None:
     """Return the table of an ``INSERT``, also if it starts with ``WITH``; None for another statement."""
     if statement.words[:1] not in {("INSERT",), ("WITH",)}:
         return None
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     if cursor.accept("with") and not _skip_common_tables(cursor):
         return None
     if not cursor.accept("insert", "into"):
@@ -264,7 +281,8 @@ def _kind(cursor: Cursor) -> str | None:
 def _object(kind: str, named: ObjectName | None, table: ObjectName | None) -> NamedObject:
     if named is None:
         return NamedObject(kind=kind, name=None, table=table)
-    return NamedObject(kind=kind, schema=named.schema, name=named.name, table=table)
+    schema = named.schema if table is None and kind not in _OUTSIDE_SCHEMAS else None
+    return NamedObject(kind=kind, schema=schema, name=named.name, table=table)
 
 
 def _table_of(cursor: Cursor, kind: str) -> ObjectName | None:

@@ -65,7 +65,7 @@ def _clauses(statement: SqlStatement) -> frozenset[ObjectName]:
     """Return the tables named by the clauses of a ``CREATE TABLE`` or ``ALTER TABLE``."""
     if not occurs(_CLAUSE, statement.text):
         return frozenset()
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     found: set[ObjectName | None] = set()
     previous, depth = "", 0
     while piece := cursor.take():
@@ -98,7 +98,7 @@ def _quoted_name(token: str) -> ObjectName | None:
 
 
 def _from_table(statement: SqlStatement) -> ObjectName | None:
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     return cursor.name() if cursor.skip_to("from") else None
 
 
@@ -107,7 +107,7 @@ def _written_table(statement: SqlStatement) -> ObjectName | None:
         return target.table
     if statement.words[:1] not in {("UPDATE",), ("DELETE",)}:
         return None
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     if cursor.accept("update") or cursor.accept("delete", "from"):
         cursor.accept("only")
         return cursor.name()

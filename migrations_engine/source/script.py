@@ -11,11 +11,12 @@ from typing import Final
 import psycopg
 
 from migrations_engine.errors import SchemaExtractionFailed
-from migrations_engine.schema import SchemaFile, once_per_file
+from migrations_engine.schema import Homes, SchemaFile, once_per_file
 from migrations_engine.source.checksum import folded_checksum
 from migrations_engine.source.created_as import select_into_as_create
 from migrations_engine.source.lexer import line_breaks, occurs
 from migrations_engine.source.names import NamedObject, created_name
+from migrations_engine.source.path_settings import with_search_paths
 from migrations_engine.source.statements import SqlStatement, split, transaction_control
 
 _BEGIN_AND_END: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
@@ -36,6 +37,7 @@ class Script:
     label: str
     text: str
     lines: tuple[int, ...] = ()  #: of its statements, if it is a part of a file
+    homes: Homes = frozenset()
 
     @cached_property
     def statements(self) -> tuple[SqlStatement, ...]:
@@ -58,8 +60,8 @@ class Script:
                     file=self.label,
                 )
         if self.lines:
-            return tuple(replace(one, start_line=line) for one, line in zip(kept, self.lines, strict=True))
-        return tuple(kept)
+            kept = [replace(one, start_line=line) for one, line in zip(kept, self.lines, strict=True)]
+        return tuple(with_search_paths(kept, self.homes))
 
     @cached_property
     def body(self) -> bytes:
@@ -161,7 +163,7 @@ def part_of(file: SchemaFile, statements: Iterable[SqlStatement]) -> SchemaFile:
     """Return *file* with these of its statements only."""
     kept = tuple(statements)
     lines = tuple(statement.start_line for statement in kept)
-    return SchemaFile(folder=file.folder, path=file.path, content=_body_of(kept), lines=lines)
+    return SchemaFile(folder=file.folder, path=file.path, content=_body_of(kept), lines=lines, homes=file.homes)
 
 
 def statements_of(files: Iterable[SchemaFile]) -> Iterator[SqlStatement]:
@@ -173,4 +175,4 @@ def statements_of(files: Iterable[SchemaFile]) -> Iterator[SqlStatement]:
 @once_per_file
 def script_of(file: SchemaFile) -> Script:
     """Return the statements of *file*, which is split once."""
-    return Script(label=file.label, text=file.text, lines=file.lines)
+    return Script(label=file.label, text=file.text, lines=file.lines, homes=file.homes)

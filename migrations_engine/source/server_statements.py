@@ -76,7 +76,7 @@ def server_statement(statement: SqlStatement) -> str | None:
         kind = "".join(statement.words[2:3])
         return f"COMMENT ON {kind}" if kind in _COMMENTED else None
     if first in {"GRANT", "REVOKE"}:
-        return _grant(first, Cursor(statement.text))
+        return _grant(first, Cursor.over(statement))
     if first == "SECURITY":
         return _label(statement)
     if first == "SET" and _BECOMING & set(statement.words[1:4]):
@@ -112,7 +112,7 @@ def _becoming(statement: SqlStatement) -> str | None:
 
 def _grant_in_schema(statement: SqlStatement) -> str | None:
     """Return the words of a GRANT within a ``CREATE SCHEMA`` that ``_grant`` returns; else None."""
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     while cursor.skip_to("grant"):
         if not cursor.accept("option") and (name := _grant("GRANT", cursor)) is not None:
             return name
@@ -136,7 +136,7 @@ def _grant(verb: str, cursor: Cursor) -> str | None:
 
 
 def _label(statement: SqlStatement) -> str | None:
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     if not cursor.skip_to("on"):
         return None
     kind = cursor.take().upper()

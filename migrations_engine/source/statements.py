@@ -10,7 +10,11 @@ from itertools import takewhile
 from sys import intern
 from typing import Final, TypeVar
 
+from psycopg import sql
+
 from migrations_engine.errors import SchemaExtractionFailed
+from migrations_engine.model import DEFAULT_SCHEMA
+from migrations_engine.schema import Homes
 from migrations_engine.source.layout import printable
 from migrations_engine.source.lexer import NAME_BYTES, line_breaks, line_of, pieces
 
@@ -25,11 +29,36 @@ _RESTRICT: Final = re.compile(r"\\(?:un)?restrict[ \t]+[A-Za-z0-9]+[ \t]*")
 _DIRECTIVE: Final = re.compile(r"--[ \t]*([A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _TRANSACTION_WORDS: Final = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"})
 
+#: In a search path, but not where applications have their objects.
+_OTHER_SCHEMAS: Final = frozenset({"$user", "pg_catalog", "pg_temp", "information_schema"})
+
 _REMEMBERED: Final = 2048  #: statements
 _REMEMBERED_AT_MOST: Final = 200  #: characters of a statement
 
 T = TypeVar("T")
 _Place = tuple[int, int, tuple[str, ...]]  #: start and end of a statement, and its first words
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPath:
+    """The search path that a statement has set.
+
+    :ivar homes: of objects of the application, as far as they are known
+    """
+
+    schemas: tuple[str, ...]
+    homes: Homes
+
+    @property
+    def setting(self) -> str:
+        """The statement that sets it for the transaction."""
+        return f"set local search_path to {', '.join(sql.Identifier(schema).as_string() for schema in self.schemas)}"
+
+    def schema_of(self, name: str) -> str | None:
+        """Return the schema in which *name* is found or created; None for the default schema."""
+        schemas = [schema for schema in self.schemas if schema not in _OTHER_SCHEMAS]
+        schema = next((schema for schema in schemas if (schema, name) in self.homes), *schemas[:1])
+        return schema if schema != DEFAULT_SCHEMA else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +69,7 @@ class SqlStatement:
     start: int  #: offset of its first character in the file
     start_line: int  #: the line of that character, counted from 1
     words: tuple[str, ...]  #: its first unquoted words in upper case, at most eight: ``("CREATE", "TABLE", "USERS")``
+    search_path: SearchPath | None = None  #: if an earlier statement of the file has set it
 
     @property
     def end(self) -> int:

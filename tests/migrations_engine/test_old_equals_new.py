@@ -11,10 +11,13 @@ from tests.support.servers import require_vector
 from tests.support.structure import structure_of
 
 from .conftest import Tenant
-from .old_and_new import functions_and_views, members, tables, types
+from .old_and_new import functions_and_views, members, search_paths, tables, types
 from .old_and_new.history import History
 
-HISTORIES = (*tables.HISTORIES, *members.HISTORIES, *types.HISTORIES, *functions_and_views.HISTORIES)
+HISTORIES = (
+    *(*tables.HISTORIES, *members.HISTORIES, *types.HISTORIES, *functions_and_views.HISTORIES),
+    *search_paths.HISTORIES,
+)
 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)

@@ -40,14 +40,17 @@ def run_grants(session: DeploySession, schema: Schema) -> bool:
     :raises FunctionDeployFailed: PostgreSQL refused one
     """
     grants = list(grants_of(schema))
-    if grants:
-        try:
-            with session.savepoint():
-                session.run(b";\n".join(statement.text.encode() for _, statement in grants), step="functions")
-        except psycopg.Error:
-            for file, statement in grants:
-                with session.failures_as(FunctionDeployFailed, file=file):
-                    session.run_statement(file, statement)
+    plain = [statement.text.encode() for _, statement in grants if not statement.search_path]
+    try:
+        with session.savepoint():
+            if plain:
+                session.run(b";\n".join(plain), step="functions")
+    except psycopg.Error:
+        plain.clear()
+    for file, statement in grants:
+        if statement.search_path or not plain:
+            with session.failures_as(FunctionDeployFailed, file=file):
+                session.run_alone(file, statement)
     return bool(grants)
 
 
@@ -70,6 +73,7 @@ def run_reversals(session: DeploySession, earlier: frozenset[str], schema: Schem
                 raise session.failure(exc, FunctionDeployFailed, what=text) from exc
         else:
             session.log("take_back", text)
+    session.restore_settings(bool(removed))
 
 
 def reversals(schema: Schema) -> frozenset[str]:
@@ -89,7 +93,7 @@ def _lasting(statements: Iterable[SqlStatement]) -> set[str]:
         if verb == ("DROP",):
             found.difference_update(_drop_trigger(dropped) for dropped in dropped_names(statement))
         elif GRANT_WORDS & set(verb):
-            found.discard(" ".join(folded_tokens(statement.text)))
+            found.discard(_with_path(statement, " ".join(folded_tokens(statement.text))))
         if (text := _reversal_of(statement)) is not None:
             found.add(text)
     return found
@@ -104,7 +108,8 @@ def _reversal_of(statement: SqlStatement) -> str | None:
         return None
     verb, *tokens = folded_tokens(statement.text)
     if verb == "comment":
-        return f"comment {' '.join(tokens[: tokens.index('is')])} is null" if "is" in tokens else None
+        subject = " ".join(tokens[: tokens.index("is")]) if "is" in tokens else ""
+        return _with_path(statement, f"comment {subject} is null") if subject else None
     bridge, opposite, other = ("to", "revoke", "from") if verb == "grant" else ("from", "grant", "to")
     if bridge not in tokens or "on" not in tokens:
         return None
@@ -113,7 +118,12 @@ def _reversal_of(statement: SqlStatement) -> str | None:
     end = next((number for number, token in enumerate(grantees) if token in _ENDS_OF_GRANTEES), len(grantees))
     if verb == "revoke" and (grantees[:end] != ["public"] or "option" in tokens[:3]):
         return None  # other roles have only what was granted to them
-    return " ".join([opposite, *tokens[:place], other, *grantees[:end]])
+    return _with_path(statement, " ".join([opposite, *tokens[:place], other, *grantees[:end]]))
+
+
+def _with_path(statement: SqlStatement, text: str) -> str:
+    """Return *text*, with the setting of the search path in which its names are those of *statement*."""
+    return text if statement.search_path is None else f"{statement.search_path.setting}; {text}"
 
 
 def _drop_trigger(trigger: NamedObject) -> str | None:

@@ -67,7 +67,7 @@ class ReplacedInPlace:
 
 def _computed_by(statement: SqlStatement) -> Iterator[str]:
     """Yield what *statement* computes or checks for all rows, as PostgreSQL describes it; a table for all of that."""
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     if cursor.accept("update"):
         cursor.accept("only")
         table = cursor.name()

@@ -110,7 +110,7 @@ def renamed_again(session: DeploySession, renames: Sequence[RenameStatement]) ->
     for file, statement, rename in renames:
         try:
             with session.savepoint():
-                session.run_statement(file, statement)
+                session.run_alone(file, statement)
         except psycopg.ProgrammingError:
             continue  # something else has the later name until then
         done.append((file, statement, rename))
@@ -135,7 +135,7 @@ def rename_as_applied(session: DeploySession, applied: Sequence[SchemaFile], pen
                 renames.append((file, statement))
     for file, statement in reversed(renames):
         with suppress(psycopg.ProgrammingError), session.savepoint():
-            session.run_statement(file, statement)
+            session.run_alone(file, statement)
 
 
 def _expect(migrations: Iterable[SchemaFile], name: str) -> bool:
@@ -209,7 +209,7 @@ def rename_of(statement: SqlStatement) -> Rename | None:
     """Return what an ``ALTER … RENAME`` or ``SET SCHEMA`` does; None for another statement."""
     if statement.words[:1] != ("ALTER",):
         return None
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     cursor.take()
     for words, keyword in _ON_A_TABLE.items():
         if cursor.accept(words.lower()):
@@ -225,6 +225,8 @@ def _of_kind(cursor: Cursor, keyword: sql.SQL) -> Rename | None:
     cursor.accept("only")
     subject = cursor.name()
     cursor.accept("*")
+    if subject is not None and keyword == _KINDS["SCHEMA"]:
+        subject = subject._replace(schema=None)
     if subject is None:
         return None
     if cursor.accept("set", "schema"):

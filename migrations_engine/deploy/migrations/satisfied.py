@@ -169,7 +169,7 @@ def _index_of_key(statement: SqlStatement) -> ObjectName | None:
 
 def _attached_index(statement: SqlStatement) -> ObjectName | None:
     """Return the index that *statement* attaches to one of a partitioned table, else None."""
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     if not cursor.accept("alter", "index"):
         return None
     cursor.accept("if", "exists")
@@ -309,7 +309,7 @@ def _is_renamed(session: DeploySession, statement: SqlStatement) -> bool:
 
 def _names_of_routine(statement: SqlStatement) -> tuple[ObjectName, ObjectName] | None:
     """Return the earlier and the new name of an ALTER FUNCTION that gives a name or schema, else None."""
-    cursor = Cursor(statement.text)
+    cursor = Cursor.over(statement)
     is_routine = cursor.accept("alter") and any(cursor.accept(kind) for kind in _ROUTINES)
     old = cursor.name() if is_routine else None
     if old is None:

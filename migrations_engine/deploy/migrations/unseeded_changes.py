@@ -50,11 +50,12 @@ def _run(session: DeploySession, changes: Sequence[DataChange]) -> None:
     """Run the statements; those that PostgreSQL refuses were written for tables of earlier releases, or add nothing."""
     for change in changes:
         statement = change.statement
-        created = table_created_as(statement)
-        if created is not None and not fill_created(session, statement, created):
-            continue  # the table is there already
-        with suppress(psycopg.Error), session.savepoint():
-            session.query(statement.text.encode())
+        with session.search_path_of(statement):
+            created = table_created_as(statement)
+            if created is not None and not fill_created(session, statement, created):
+                continue  # the table is there already
+            with suppress(psycopg.Error), session.savepoint():
+                session.query(statement.text.encode())
 
 
 def _contents(session: DeploySession, changes: Sequence[DataChange]) -> dict[tuple[str, str], str | None]:
