@@ -116,7 +116,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "structure_checksum": structure_checksum(outcome.schema),
         "accepted": [asdict(replace(change, rows_at_risk=None)) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,
-        "take_backs": sorted(reversals(outcome.schema)),
+        "reversals": sorted(reversals(outcome.schema)),
         "seeded": rows,
         "warnings": outcome.desired.warnings,
         "differences": list(outcome.differences),

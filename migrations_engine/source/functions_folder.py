@@ -17,7 +17,7 @@ from migrations_engine.source.seeded_rows import changes_that_need_seeds
 from migrations_engine.source.statements import SqlStatement
 
 GRANT_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
-_ALTERED_WITH_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE", "DEFAULT", "EXTENSION"}
+_ALTERED_WITH_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE", "EXTENSION"}
 _ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})
 #: In a DO block, which creates what is missing.
 _CREATE: Final = re.compile(r"\bCREATE\s", re.IGNORECASE)

@@ -93,6 +93,28 @@ CASES = {
     ],
 }
 
+TAKEN_OUT = (
+    "GRANT EXECUTE ON FUNCTION f() TO PUBLIC;",
+    "GRANT EXECUTE ON FUNCTION f() TO CURRENT_USER, pg_monitor;",
+    "REVOKE ALL ON FUNCTION f() FROM PUBLIC;",
+    "REVOKE ALL ON FUNCTION f() FROM PUBLIC; GRANT EXECUTE ON FUNCTION f() TO PUBLIC;",
+    "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;",
+    "REVOKE ALL ON t FROM PUBLIC;",
+    "GRANT ALL ON t TO CURRENT_USER;",
+    "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC;",
+    "REVOKE CREATE ON SCHEMA public FROM PUBLIC;",
+    "REVOKE ALL ON SCHEMA public FROM PUBLIC;",
+    "GRANT USAGE ON SCHEMA public TO PUBLIC;",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO pg_monitor;",
+)
+WITH_F = files(TABLE, functions=F.format(1))
+HARDENED = files(TABLE + DEFAULT_PRIVILEGES, functions=F.format(1))
+CASES |= {
+    f"{where}functions/ no longer has {text}": [schema | {"functions/y.pssql": text}, schema]
+    for where, schema in (("", WITH_F), ("under default privileges, ", HARDENED))
+    for text in TAKEN_OUT
+}
+
 
 @pytest.mark.parametrize("versions", CASES.values(), ids=CASES.keys())
 def test_privileges_and_comments_are_those_of_a_new_database(

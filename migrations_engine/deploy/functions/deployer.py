@@ -46,7 +46,7 @@ class FunctionDeployer:
         self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
-        self._reversals = frozenset(state.last.get("take_backs", ()))  # of the last deploy's files
+        self._reversals = frozenset(state.last.get("reversals", ()))  # of the last deploy's files
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         already_made = self._beside_tables if is_new else ()
         self._labels = frozenset(file.label for file in files)
@@ -184,7 +184,7 @@ class FunctionDeployer:
         self._states.forget_undone()
 
     def revert_removed(self) -> None:
-        """Revoke or drop the privileges, comments and triggers that were removed from the files since the last deploy.
+        """Revert the privileges and comments that were removed from the files since the last deploy.
 
         :raises FunctionDeployFailed: PostgreSQL refused it
         """

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import Final
-
-from psycopg import sql
 
 from migrations_engine.catalog import read_initial_privileges, read_routines
+from migrations_engine.deploy.functions.privileges import restore
 from migrations_engine.deploy.functions.routines import MadeRoutine, Routines
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.model import RoutineState
-
-_STEP: Final = "functions"
-_ROLES: Final = {"PUBLIC": sql.SQL("PUBLIC"), "its owner": sql.SQL("CURRENT_USER")}
-_OPPOSITES: Final = {"GRANT": "REVOKE", "REVOKE": "GRANT"}
-_PREPOSITIONS: Final = {"GRANT": "TO", "REVOKE": "FROM"}
 
 
 class EarlierRoutines:
@@ -49,7 +41,7 @@ class EarlierRoutines:
         earlier = [(now, self._then[now.identity]) for now in present if now.identity in self._then]
         for now, then in earlier:
             if now.identity in identities:
-                _restore(self._session, now, then)
+                restore(self._session, now, then)
         return {now.identity for now, then in earlier if now.digest != then.digest}
 
     def restore_privileges_of_replaced(self, identities: Collection[str]) -> bool:
@@ -64,7 +56,7 @@ class EarlierRoutines:
         initial = read_initial_privileges(self._session.connection, new) if new else {}
         for now in replaced:
             then = self._then.get(now.identity) or replace(now, privileges=initial[now.identity], comment=None)
-            _restore(self._session, now, then)
+            restore(self._session, now, then)
         return bool(replaced)
 
 
@@ -102,7 +94,7 @@ class RoutinesOfMigrations:
             others = [one for one in now.privileges if one not in given.privileges]
             comment = None if now.comment == given.comment else now.comment
             then = replace(now, privileges=(*initial[now.identity], *others), comment=comment)
-            _restore(self._session, now, then)
+            restore(self._session, now, then)
         return bool(found)
 
 
@@ -139,25 +131,3 @@ class EarlierIdentities:
 
 def _name(identity: str) -> str:
     return identity.partition("(")[0]
-
-
-def _restore(session: DeploySession, now: RoutineState, then: RoutineState) -> None:
-    for statement in _restoring(now, then):
-        with session.failures_as(FunctionDeployFailed, what=f"restoring the privileges on {now.identity}"):
-            session.run(statement, step=_STEP, effect="restores what a migration has changed")
-        session.log("take_back", statement.as_string(None))
-
-
-def _restoring(now: RoutineState, then: RoutineState) -> Iterator[sql.Composed]:
-    routine = sql.SQL(now.identity)  # printed and quoted by the server
-    changes = [(one, True) for one in now.privileges if one not in then.privileges]
-    changes += [(one, False) for one in then.privileges if one not in now.privileges]
-    for change, is_new in changes:
-        verb, privilege, _, role = change.split(" ", 3)
-        verb = _OPPOSITES[verb] if is_new else verb
-        grantee = _ROLES.get(role, sql.Identifier(role))
-        yield sql.SQL("{} {} ON ROUTINE {} {} {}").format(
-            sql.SQL(verb), sql.SQL(privilege), routine, sql.SQL(_PREPOSITIONS[verb]), grantee
-        )
-    if now.comment != then.comment:
-        yield sql.SQL("COMMENT ON ROUTINE {} IS {}").format(routine, sql.Literal(then.comment))

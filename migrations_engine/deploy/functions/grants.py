@@ -1,23 +1,23 @@
-"""Statements about existing functions, for privileges, comments and triggers, and their reversal."""
+"""Statements that grant, revoke and comment on functions, and their reversal."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Collection, Iterator, Mapping, Set
+from dataclasses import replace
 from typing import Final
 
 import psycopg
-from psycopg import sql
 
+from migrations_engine.catalog import read_initial_privileges, read_routines
 from migrations_engine.deploy.file_runner import UNDEFINED
+from migrations_engine.deploy.functions.privileges import restore
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.functions_folder import GRANT_WORDS, is_about_routine
 from migrations_engine.source.lexer import folded_tokens
-from migrations_engine.source.names import NamedObject, created_name, dropped_names
-from migrations_engine.source.script import script_of, statements_of
+from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
 #: SQLSTATEs: the object does not exist any more, or one of another kind has its name.
@@ -27,10 +27,10 @@ _ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
 
 
 def grants_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
-    """Yield the statements that grant, revoke and comment: all in ``functions/``, elsewhere those about routines."""
+    """Yield the statements of files that grant, revoke and comment on functions."""
     for file in (*schema.types, *schema.tables, *schema.functions):
         for statement in script_of(file).statements:
-            if GRANT_WORDS & set(statement.words[:1]) and (file.folder == "functions" or is_about_routine(statement)):
+            if GRANT_WORDS & set(statement.words[:1]) and is_about_routine(statement):
                 yield file, statement
 
 
@@ -54,15 +54,17 @@ def run_grants(session: DeploySession, schema: Schema) -> bool:
     return bool(grants)
 
 
-def run_reversals(session: DeploySession, earlier: frozenset[str], schema: Schema) -> None:
+def run_reversals(session: DeploySession, earlier: Collection[str], schema: Schema) -> None:
     """Run those of *earlier*, :func:`reversals` of the last deploy's files, whose opposites are in no file any more.
+
+    What a new function has by default, such as the privilege of PUBLIC, is neither revoked nor exceeded.
 
     :raises FunctionDeployFailed: PostgreSQL refused one, and its object exists
     """
-    removed = earlier - reversals(schema)
-    if removed:
-        of_migrations = (one for one in statements_of(schema.migrations) if not is_about_routine(one))
-        removed -= _lasting(chain(statements_of((*schema.types, *schema.tables)), of_migrations))
+    removed = {*earlier} - reversals(schema)
+    if not removed:
+        return
+    before = {routine.identity: {*routine.privileges} for routine in read_routines(session.connection)}
     for text in sorted(removed):
         try:
             with session.savepoint():
@@ -73,39 +75,29 @@ def run_reversals(session: DeploySession, earlier: frozenset[str], schema: Schem
                 raise session.failure(exc, FunctionDeployFailed, what=text) from exc
         else:
             session.log("take_back", text)
-    session.restore_settings(bool(removed))
+    session.restore_settings(True)
+    _keep_initial_privileges(session, before)
+
+
+def _keep_initial_privileges(session: DeploySession, before: Mapping[str, Set[str]]) -> None:
+    """Give routines back what they had *before* and also have when they are new, and revoke the opposite."""
+    changed = [now for now in read_routines(session.connection) if before[now.identity] != {*now.privileges}]
+    initial = read_initial_privileges(session.connection, [now.identity for now in changed]) if changed else {}
+    for now in changed:
+        had, has, new = before[now.identity], {*now.privileges}, {*initial[now.identity]}
+        restore(session, now, replace(now, privileges=tuple(sorted((has & (had | new)) | (had & new)))))
 
 
 def reversals(schema: Schema) -> frozenset[str]:
-    """Return the statements that revert the privileges, comments and triggers of the files, as far as possible.
+    """Return the statements that revert the privileges and comments that files give to functions.
 
     A later deploy runs them for statements that were removed from the files.
     """
-    statements = [*(statement for _, statement in grants_of(schema)), *statements_of(schema.functions)]
-    return frozenset(filter(None, map(_reversal_of, statements)))
-
-
-def _lasting(statements: Iterable[SqlStatement]) -> set[str]:
-    """Return the reversals of those *statements* that no later one of them has reverted."""
-    found: set[str] = set()
-    for statement in statements:
-        verb = statement.words[:1]
-        if verb == ("DROP",):
-            found.difference_update(_drop_trigger(dropped) for dropped in dropped_names(statement))
-        elif GRANT_WORDS & set(verb):
-            found.discard(_with_path(statement, " ".join(folded_tokens(statement.text))))
-        if (text := _reversal_of(statement)) is not None:
-            found.add(text)
-    return found
+    return frozenset(filter(None, (_reversal_of(statement) for _, statement in grants_of(schema))))
 
 
 def _reversal_of(statement: SqlStatement) -> str | None:
-    """Return the opposite of a statement that creates a trigger, grants or comments, or revokes from PUBLIC."""
-    if statement.words[:1] == ("CREATE",):
-        made = created_name(statement)
-        return _drop_trigger(made) if made is not None else None
-    if not GRANT_WORDS & set(statement.words[:1]):
-        return None
+    """Return the opposite of a statement that grants or comments, or revokes from PUBLIC."""
     verb, *tokens = folded_tokens(statement.text)
     if verb == "comment":
         subject = " ".join(tokens[: tokens.index("is")]) if "is" in tokens else ""
@@ -124,12 +116,3 @@ def _reversal_of(statement: SqlStatement) -> str | None:
 def _with_path(statement: SqlStatement, text: str) -> str:
     """Return *text*, with the setting of the search path in which its names are those of *statement*."""
     return text if statement.search_path is None else f"{statement.search_path.setting}; {text}"
-
-
-def _drop_trigger(trigger: NamedObject) -> str | None:
-    """Return the statement that drops a trigger; None for another object."""
-    if trigger.kind != "TRIGGER" or trigger.name is None or trigger.table is None:
-        return None
-    table = sql.Identifier(*(part for part in trigger.table if part is not None))
-    drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(trigger.name), table)
-    return drop.as_string(None)

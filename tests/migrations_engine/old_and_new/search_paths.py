@@ -99,9 +99,7 @@ HISTORIES = (
         name="rows of a table that a seeder names under a search path",
         versions=(
             tables(f"CREATE TABLE {T};", seeders=f"{SEVERAL} INSERT INTO t VALUES (1, 2);"),
-            tables(
-                f"CREATE TABLE {T};".replace("int)", "bigint)"), seeders=f"{SEVERAL} INSERT INTO t VALUES (1, 2);"
-            ),
+            tables(f"CREATE TABLE {T};".replace("int)", "bigint)"), seeders=f"{SEVERAL} INSERT INTO t VALUES (1, 2);"),
         ),
     ),
 )
