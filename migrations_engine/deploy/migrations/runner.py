@@ -20,7 +20,7 @@ from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.names import created_name
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import is_setting, script_of
 from migrations_engine.source.statements import SqlStatement, directive
 from migrations_engine.tracking import Records
 
@@ -112,12 +112,15 @@ class MigrationRunner:
     def run_outside(self, file: SchemaFile) -> None:
         """Run *file* statement by statement, each committed by itself, and record each.
 
-        An interrupted run continues after the last recorded statement. If the next one had also ended, it is satisfied.
+        An interrupted run continues after the last recorded statement, with the settings before it. If the next one had
+        also ended, it is satisfied.
         """
-        done = self._records.statements_done(file.path)
+        done, statements = self._records.statements_done(file.path), script_of(file).statements
         if done:
             self._session.warnings.append(f"{file.label} had stopped after statement {done} and was resumed there")
-        for number, statement in enumerate(script_of(file).statements[done:], start=done + 1):
+            for setting in filter(is_setting, statements[:done]):
+                self._session.run_statement(file, setting)
+        for number, statement in enumerate(statements[done:], start=done + 1):
             self._drop_invalid_index(statement)
             earlier = self._duplicates_of([statement])
             if self._begun.run_outside(file, statement):

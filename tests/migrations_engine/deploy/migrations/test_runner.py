@@ -225,6 +225,20 @@ def test_one_outside_a_transaction_is_resumed_after_its_last_statement(tenant):
     assert tenant.rows("SELECT a FROM later") == [(1,)]
 
 
+def test_one_outside_a_transaction_is_resumed_with_its_settings(tenant):
+    tables = {"tables/users.pssql": "CREATE SCHEMA app; " + USERS.replace("users", "app.users")}
+    tenant.register(tables)
+    outside = OUTSIDE.replace("CREATE", "SET search_path TO app; CREATE", 1)
+    broken = tables | {"migrations/001.pssql": f"{outside} INSERT INTO later VALUES (1);"}
+    with pytest.raises(MigrationFailed, match="later"):
+        tenant.migrate(broken)
+    tenant.execute("CREATE TABLE app.later (a int)")
+    report = tenant.migrate(broken)
+    assert "migrations/001.pssql had stopped after statement 3 and was resumed there" in report.warnings
+    assert tenant.rows("SELECT a FROM app.later") == [(1,)]
+    assert tenant.rows("SELECT name FROM app.users") == [("x",)]
+
+
 def test_a_key_of_new_numbers_is_not_refused_before_a_migration_outside_a_transaction(tenant):
     tenant.register({"tables/users.pssql": USERS})
     tenant.execute("INSERT INTO users (name) VALUES ('a'), ('b')")
