@@ -22,7 +22,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import EngineError
 from migrations_engine.queries import load_queries
 from migrations_engine.source.attribution import mentions_name
-from migrations_engine.source.effects_on_rows import changes_rows
+from migrations_engine.source.effects_on_rows import changes_rows, only_column_set
 from migrations_engine.source.statements import SqlStatement
 
 _QUERIES: Final = load_queries(__package__)
@@ -122,8 +122,10 @@ class EarlierColumns:
             table = (found.schema, found.table)
             if self._query("table_without_column", table, found.column).fetchone() is None:
                 continue
-            if changes_rows(refusal.statement) and not self._session.has_rows(sql.Identifier(*table)):
-                continue
+            if changes_rows(refusal.statement):
+                if not self._session.has_rows(sql.Identifier(*table)):
+                    continue
+                self._warn_of_no_values(refusal, found.table, found.column)
             self._alter(table, join("ADD COLUMN", sql.Identifier(found.column), _TEXT))
             oid, number, _, _ = self._query("plain_column", table, found.column).fetchall()[0]
             self._columns[oid, number] = _Earlier(
@@ -132,6 +134,13 @@ class EarlierColumns:
             self._statement = None
             return True
         return False
+
+    def _warn_of_no_values(self, refusal: Refusal, table: str, column: str) -> None:
+        if only_column_set(refusal.statement) != column:
+            self._session.warnings.append(
+                f"{refusal.place} uses {table}.{column}, which was never there, so rows have no value of it: change "
+                f"rows of {table} in a later migration where they should not be as it makes them"
+            )
 
     def _other_types(self, refusal: Refusal, later: Iterable[SqlStatement]) -> Iterator[None]:
         """Change the types of the columns that the statement may use, and yield after each way to do so."""

@@ -94,12 +94,16 @@ class OutdatedStatements:
         )
 
     def _retyped(self, refusal: Refusal, later: Sequence[SqlStatement]) -> bool:
-        """Return whether it uses a column of a new table whose type one of the *later* statements changes."""
+        """Return whether it uses a column of a new table whose type one of the *later* statements changes.
+
+        A later one may also rename the column, if another one has its name by now.
+        """
         text = refusal.text
         for altered in filter(None, map(alter_table_actions, later)):
             if altered.table.name in self._pending.new_tables and mentions_name(text, altered.table.name):
-                changes = filter(None, map(type_change, altered.actions))
-                if any(mentions_name(text, change.column) for change in changes):
+                columns = {change.column for change in map(type_change, altered.actions) if change is not None}
+                columns |= {action.name for action in altered.actions if action.kind == "RENAME COLUMN" and action.name}
+                if any(mentions_name(text, column) for column in columns):
                     return True
         return False
 

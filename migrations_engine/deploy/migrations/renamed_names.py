@@ -35,6 +35,7 @@ class RenamedNames:
         self._names = names_of(actual) | {*actual.schemas}
         self._objects: set[tuple[str, str]] = set()  # schemas and names
         self._renamed_members: set[tuple[str | None, str]] = set()  # with each name of the table or type so far
+        self._left: set[tuple[str | None, str]] = set()  # by members that were renamed, likewise
         for statement in statements:
             self._note(statement)
 
@@ -68,7 +69,10 @@ class RenamedNames:
         renamed = rename_of(statement)
         if renamed is None:
             self._note_created(statement)
-        elif self._may_exist(renamed):
+            return
+        if renamed.kind == MEMBER:
+            self._left |= {(one, renamed.old_name) for one in self._names_of(renamed.owner)}
+        if self._may_exist(renamed):
             if renamed.kind == MEMBER:
                 self._renamed_members |= {(one, renamed.later_name) for one in self._names_of(renamed.owner)}
             else:
@@ -85,9 +89,13 @@ class RenamedNames:
         created, altered = created_name(statement), alter_table_actions(statement)
         if created is not None and created.name is not None:
             self._names.add(created.name)
-        if altered is not None and altered.table.name in self._members:
-            added = (action.name for action in altered.actions if action.kind.startswith("ADD ") and action.name)
+        if altered is None:
+            return
+        added = {action.name for action in altered.actions if action.kind.startswith("ADD ") and action.name}
+        if altered.table.name in self._members:
             self._members[altered.table.name].update(added)
+        again = {(one, name) for one in self._names_of(altered.table.name) for name in added}
+        self._renamed_members |= again & self._left
 
     def _may_exist(self, renamed: Rename) -> bool:
         names = self._names if renamed.owner is None else self._members.get(renamed.owner)

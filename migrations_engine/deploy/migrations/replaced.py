@@ -48,7 +48,10 @@ class ReplacedObjects:
         if renamed is not None and renamed.kind != MEMBER:
             return self._recreated_name(file, statement, renamed)
         for table, column in _taken(statement, renamed):
-            if self._is_new(table.name, column) and self._is_needed(file, statement, table, column):
+            if self._is_new(table.name, column) and (
+                self._is_needed(file, statement, table, column)
+                or (renamed is not None and self._is_added_again(file, statement, table, renamed.old_name))
+            ):
                 return column or table.name
         return None
 
@@ -95,6 +98,21 @@ class ReplacedObjects:
             return not is_created and self._is_empty(table)
         return False
 
+    def _is_added_again(self, file: SchemaFile, statement: SqlStatement, table: ObjectName, column: str) -> bool:
+        """Return whether a later statement adds *column* again, so that it has no values of the one before that."""
+        following = self._pending.after(file, statement)
+        is_added = any(mentions_name(later.text, table.name) and _adds(later, column) for later in following)
+        return is_added and (self._is_empty(table) or not self._has(table, column))
+
+    def _has(self, table: ObjectName, column: str) -> bool:
+        columns = sql.SQL("SELECT {} FROM {} LIMIT 0")
+        try:
+            with self._session.savepoint():
+                self._session.query(columns.format(sql.Identifier(column), sql.Identifier(*filter(None, table))))
+        except psycopg.ProgrammingError:
+            return False
+        return True
+
     def _is_empty(self, table: ObjectName) -> bool:
         """Return whether *table* is there and has no rows."""
         try:
@@ -125,11 +143,16 @@ def _drops(statement: SqlStatement, table: str, column: str | None) -> bool:
 
 def _creates(statement: SqlStatement, table: str, column: str | None) -> bool:
     """Return whether *statement* creates a table or column, or gives its name to another one."""
-    renamed, made, altered = rename_of(statement), created_name(statement), alter_table_actions(statement)
+    renamed, made = rename_of(statement), created_name(statement)
     if renamed is not None:
         return renamed.later_name == (column or table)
     if column is None:
         return made is not None and made.name == table
+    return _adds(statement, column)
+
+
+def _adds(statement: SqlStatement, column: str) -> bool:
+    altered = alter_table_actions(statement)
     return altered is not None and any(
         action.kind == "ADD COLUMN" and action.name == column for action in altered.actions
     )

@@ -31,12 +31,12 @@ from migrations_engine.deploy.migrations.satisfied import (
 from migrations_engine.deploy.migrations.sequence_positions import positions_kept
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.several_parents import REFUSED, advice_on_several_parents
-from migrations_engine.errors import EngineError, MigrationFailed, ServerMessage
+from migrations_engine.errors import EngineError, MigrationFailed
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, type_change
 from migrations_engine.source.created_as import table_created_as, without_condition
-from migrations_engine.source.effects_on_rows import changes_rows, makes_rows, may_draw
+from migrations_engine.source.effects_on_rows import changes_rows, may_draw
 from migrations_engine.source.script import replacing_text, script_of
 from migrations_engine.source.statements import SqlStatement
 
@@ -88,7 +88,7 @@ class StatementRunner:
         self._column_lists = ColumnLists(session, self._pending)
         self._renamed_away = RenamedAway(session, self._pending, is_new=self._is_new)
         self._replaced = ReplacedObjects(session, self._pending, declared)
-        self._missing_rows = MissingRows()
+        self._missing_rows = MissingRows(session, self._pending)
 
     def run_file(self, file: SchemaFile) -> None:
         """Run *file* in one message, or else statement by statement.
@@ -246,9 +246,10 @@ class StatementRunner:
         return True
 
     def _is_filled_if_new(self, statement: SqlStatement) -> bool:
-        """Return whether *statement* creates and fills a table only if no earlier migration has, but it is declared."""
+        """Return whether *statement* creates and fills a table unless one is there, and the declared one is."""
         table = table_created_as(statement) if "EXISTS" in statement.words else None
-        return table is not None and table.name in self._pending.new_tables and not self._made.has_made(statement)
+        is_declared = table is not None and table.name in self._pending.new_tables
+        return is_declared and not self._made.includes_any_of(statement)
 
     def _fill_created(self, refusal: Refusal) -> None:
         """Insert the rows of a CREATE TABLE AS into the table, which was created as it is declared."""
@@ -266,27 +267,16 @@ class StatementRunner:
         is_outdated = self._renamed_away.includes(refusal) or self._outdated.include(refusal)
         if is_outdated and refusal.sqlstate in UNDEFINED:
             self._renamed_away.pass_over(refusal.statement)
-        if is_outdated and self._missing_rows.come_of(refusal):
-            self._warn_of_left_out(refusal)
+        if is_outdated:
+            self._missing_rows.warn_of(refusal)
         return is_outdated
 
     def _is_about_added_column(self, refusal: Refusal) -> bool:
         """Return whether a statement uses a column that was added for the migrations, of a type that is not known."""
-        statement = refusal.statement
-        if not self._remedies.use_added_column(statement):
+        if not self._remedies.use_added_column(refusal.statement):
             return False
-        if makes_rows(statement) or changes_rows(statement):
-            self._warn_of_left_out(refusal)
+        self._missing_rows.warn_of(refusal)
         return True
-
-    def _warn_of_left_out(self, refusal: Refusal) -> None:
-        created = table_created_as(refusal.statement)
-        lacks_table = created is not None and created.name not in self._pending.new_tables
-        declare = f"declare {created.name} in tables/, and " if created is not None and lacks_table else ""
-        self._session.warnings.append(
-            f"{refusal.place} was left out: {ServerMessage.of(refusal.exc).message}, because a later migration removes "
-            f"it; {declare}put rows that a database without it needs into seeders/"
-        )
 
     def _explain(self, refusal: Refusal) -> EngineError:
         """Return the error for a statement that ends the deploy."""

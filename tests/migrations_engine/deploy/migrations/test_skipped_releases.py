@@ -297,3 +297,39 @@ def test_a_new_column_that_a_migration_of_its_release_fills_may_be_not_null(tena
     changes = report.schema_validation.safe_changes
     assert sorted(change.change_type for change in changes) == ["add_column", "add_table", "set_not_null"]
     assert tenant.rows("SELECT * FROM t") == [(1, 1, 1)]
+
+
+SUCCESSION = (
+    "ALTER TABLE t RENAME s TO o; ALTER TABLE t ADD s int DEFAULT 5;",
+    "ALTER TABLE t ADD e text; UPDATE t SET e = upper(o); DELETE FROM t WHERE o = 'gone';",
+    "ALTER TABLE t DROP o;",
+)
+
+
+def test_a_column_that_was_never_there_gives_its_name_to_another(make_database: Callable[[], str]):
+    declared = t(", s int DEFAULT 5, e text")
+    each, skipping, new = (Tenant(make_database()) for _ in range(3))
+    for tenant in (each, skipping):
+        tenant.register(files(t("")))
+        tenant.execute("INSERT INTO t VALUES (1, 1)")
+    each.migrate(files(t(", s text NOT NULL DEFAULT 'n'")))
+    each.migrate(files(declared, *SUCCESSION))
+    warnings = skipping.migrate(files(declared, *SUCCESSION)).warnings
+    assert [text.partition(" was left out: ")[0] for text in warnings] == ["migrations/002.pssql, line 1"] * 2
+    assert not new.register(files(declared, *SUCCESSION)).warnings
+    assert structure_of(each.conninfo) == structure_of(skipping.conninfo) == structure_of(new.conninfo)
+    assert each.rows("SELECT s, e FROM t") == [(5, "N")]
+    assert skipping.rows("SELECT s, e FROM t") == [(5, None)]
+
+
+
+def test_an_update_from_a_column_that_was_never_there_is_named(make_database: Callable[[], str]):
+    migrations = ("UPDATE t SET a = length(s);", "ALTER TABLE t RENAME s TO o;", "ALTER TABLE t DROP o;")
+    skipping, new = Tenant(make_database()), Tenant(make_database())
+    skipping.register(files(t("")))
+    skipping.execute("INSERT INTO t VALUES (1, 1)")
+    [warning] = skipping.migrate(files(t(""), *migrations)).warnings
+    assert warning.startswith("migrations/001.pssql, line 1 ")
+    assert "rows of t" in warning
+    assert not new.register(files(t(""), *migrations)).warnings
+    assert structure_of(skipping.conninfo) == structure_of(new.conninfo)
