@@ -38,14 +38,10 @@ def with_additions(before: Catalog, actual: Catalog, added: Collection[Differenc
 
 
 def with_new_tables(former: Catalog, before: Catalog, actual: Catalog, declared: Catalog) -> Catalog:
-    """Return *former* with the declared tables of *actual* that are not in *before*: nothing in them is made by hand.
-
-    Partitions are left out, whose keys may have become parts of those of their parents.
-    """
+    """Return *former* with the declared tables of *actual* that are not in *before*: in them, nothing is by hand."""
     known = before.relation_by_label.keys() | former.relation_by_label.keys()
     labels = declared.relation_by_label.keys() - known
-    tables = (table for table in actual.relations if table.is_table and not table.partition_bound)
-    new = tuple(table for table in tables if table.label in labels)
+    new = tuple(table for table in actual.relations if table.is_table and table.label in labels)
     return replace(former, relations=(*former.relations, *new), text=None) if new else former
 
 

@@ -35,7 +35,7 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
     if versions.declared is None:
         table = versions.undeclared()
         return table and replace(table, constraints=_own(table.constraints, versions.complete))
-    is_new = versions.knows_before and versions.before is None and not versions.declared.partition_bound
+    is_new = versions.knows_before and versions.before is None
     if versions.complete is None:
         if not versions.declared.partition_bound and versions.decide(lambda _: True) is None:
             return None

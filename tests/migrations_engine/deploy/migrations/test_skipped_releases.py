@@ -322,6 +322,18 @@ def test_a_column_that_was_never_there_gives_its_name_to_another(make_database: 
     assert skipping.rows("SELECT s, e FROM t") == [(5, None)]
 
 
+def test_constraints_of_a_partition_that_a_migration_makes_are_no_longer_declared(make_database: Callable[[], str]):
+    parent, bound = "CREATE TABLE p (id int) PARTITION BY LIST (id);", "FOR VALUES IN (1);"
+    declared = f"{t('')} {parent} CREATE TABLE q PARTITION OF p (CHECK (id > 0), UNIQUE (id)) {bound}"
+    migration = f"CREATE TABLE q (id int UNIQUE CHECK (id > 0)); ALTER TABLE p ATTACH PARTITION q {bound}"
+    each, skipping = Tenant(make_database()), Tenant(make_database())
+    for tenant in (each, skipping):
+        tenant.register(files(t("") + parent))
+    each.migrate(files(declared, migration))
+    last = files(f"{t('')} {parent} CREATE TABLE q PARTITION OF p {bound}", migration)
+    assert each.migrate(last).differences == skipping.migrate(last).differences == ()
+    assert structure_of(each.conninfo) == structure_of(skipping.conninfo)
+
 
 def test_an_update_from_a_column_that_was_never_there_is_named(make_database: Callable[[], str]):
     migrations = ("UPDATE t SET a = length(s);", "ALTER TABLE t RENAME s TO o;", "ALTER TABLE t DROP o;")
