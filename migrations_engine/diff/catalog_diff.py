@@ -110,7 +110,7 @@ def _schemas(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterat
 
 
 def _relations(actual: Catalog, wanted: Catalog, former: Catalog | None) -> Iterator[Difference]:
-    all_found, all_wanted = with_own_defaults(actual), with_own_defaults(wanted)
+    all_found, all_wanted = with_own_defaults(actual, actual), with_own_defaults(wanted, actual)
     all_former = former.relation_by_label if former else {}
     differences: list[Difference] = []
     for label in _tables_first(all_found, all_wanted):

@@ -15,12 +15,18 @@ from migrations_engine.model import Attachment, Catalog, Column, Relation
 _REPLACING: Final = frozenset({"drop_constraint", "alter_constraint", "drop_index", "alter_index"})
 
 
-def with_own_defaults(catalog: Catalog) -> dict[str, Relation]:
-    """Return the relations by label; an inherited column has a default only if it differs from its parent's."""
-    relations = catalog.relation_by_label
+def with_own_defaults(catalog: Catalog, actual: Catalog) -> dict[str, Relation]:
+    """Return the relations by label; an inherited column has a default only if it differs from its parent's.
+
+    :param actual: the database, in which a table may have parents that it is not declared with
+    """
+    relations, found = catalog.relation_by_label, actual.relation_by_label
+
+    def parents(relation: Relation) -> tuple[str, ...]:
+        return relation.parents or (found[relation.label].parents if relation.label in found else ())
 
     def own(relation: Relation, column: Column) -> Column:
-        for parent in relation.parents:
+        for parent in parents(relation):
             above = relations[parent].column(column.name) if parent in relations else None
             if column.inherited and above and canonical(column.default) == canonical(own_default(above)):
                 return replace(column, default=None)
@@ -28,7 +34,7 @@ def with_own_defaults(catalog: Catalog) -> dict[str, Relation]:
 
     return {
         label: replace(relation, columns=tuple(own(relation, column) for column in relation.columns))
-        if relation.parents
+        if parents(relation)
         else relation
         for label, relation in relations.items()
     }

@@ -328,3 +328,15 @@ def test_one_of_two_equal_checks_is_dropped_if_it_was_declared(tenant):
     assert [change.column for change in report.schema_validation.safe_changes] == ["d"]
     names = tenant.rows("SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = 't'::regclass ORDER BY 1")
     assert names == [("by_hand",), ("c",)]
+
+
+def test_a_child_that_is_forced_to_stay_one_keeps_its_defaults(tenant):
+    declared = table("a int") | {
+        "tables/p.pssql": "CREATE TABLE p (id int, a text); CREATE TABLE c (id int, a text, b int);"
+    }
+    made = "CREATE TABLE p (id int, a text, d int DEFAULT 1); CREATE TABLE c (b int) INHERITS (p);"
+    tenant.register(table("a int"))
+    tenant.migrate(declared | {"migrations/001.pssql": made}, force=True)
+    later = declared | {"migrations/001.pssql": made, "tables/z.pssql": "CREATE TABLE z (a int);"}
+    changes = tenant.migrate(later, force=True).schema_validation.safe_changes
+    assert [(change.table, change.change_type) for change in changes] == [("z", "add_table")]
