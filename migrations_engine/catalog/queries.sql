@@ -85,7 +85,13 @@ FROM (
                                                JOIN pg_catalog.pg_namespace AS n ON n.oid = l.collnamespace
                                                WHERE l.oid = a.attcollation) END,
                        'not_null', nullif(a.attnotnull, false),
-                       'not_null_name', CASE WHEN k.conislocal THEN k.conname END,
+                       'not_null_name', CASE WHEN k.conislocal AND k.coninhcount = 0 AND NOT EXISTS ( -- else it cannot be renamed
+                                                      SELECT FROM pg_catalog.pg_inherits AS i
+                                                      JOIN pg_catalog.pg_attribute AS c ON c.attrelid = i.inhrelid AND c.attname = a.attname
+                                                      JOIN pg_catalog.pg_constraint AS ck
+                                                        ON ck.conrelid = i.inhrelid AND ck.contype = 'n' AND ck.conkey = ARRAY[c.attnum]
+                                                      WHERE i.inhparent = r.oid AND ck.conname <> k.conname)
+                                             THEN k.conname END,
                        'not_null_no_inherit', nullif(k.connoinherit, false),
                        'not_null_unvalidated', nullif(NOT k.convalidated, false),
                        'default', CASE WHEN q.deptype IS DISTINCT FROM 'a' THEN d.expression END,

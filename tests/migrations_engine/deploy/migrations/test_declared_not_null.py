@@ -42,3 +42,28 @@ def test_a_second_one_is_a_mistake(tenant: Tenant):
     tenant.register(files(TABLE.format("a int NOT NULL")))
     with pytest.raises(MigrationFailed, match='cannot create not-null constraint "n"'):
         tenant.migrate(files(TABLE.format("a int NOT NULL"), "ALTER TABLE t ADD CONSTRAINT n NOT NULL a;"))
+
+
+PARENT = "CREATE TABLE t (id int NOT NULL, at date NOT NULL) PARTITION BY LIST (id);"
+ATTACHED = {
+    "a table that becomes the partition of another": (
+        PARENT + "CREATE TABLE old PARTITION OF t FOR VALUES IN (1);",
+        f"ALTER TABLE t RENAME TO old; {PARENT} ALTER TABLE t ATTACH PARTITION old FOR VALUES IN (1);",
+    ),
+    "a table that becomes the child of another": (
+        "CREATE TABLE p (id int CONSTRAINT n NOT NULL); CREATE TABLE t (at date NOT NULL) INHERITS (p);",
+        "CREATE TABLE p (id int CONSTRAINT n NOT NULL); ALTER TABLE t INHERIT p;",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ATTACHED)
+def test_names_that_cannot_be_changed_stay(tenant: Tenant, make_database: Callable[[], str], case: str):
+    declared, migration = ATTACHED[case]
+    last, new = files(declared, migration), Tenant(make_database())
+    tenant.register(files("CREATE TABLE t (id int NOT NULL, at date NOT NULL);"))
+    tenant.execute("INSERT INTO t VALUES (1, '2020-01-01')")
+    tenant.migrate(last)
+    assert tenant.migrate(last).schema_validation.is_empty
+    new.register(last)
+    assert tenant.rows("SELECT id FROM t") == [(1,)]
