@@ -57,8 +57,8 @@ _ADDING_NOT_NULL: Final = re.compile(
 )
 #: SQLSTATEs with which PostgreSQL refuses another type for a column that a view, policy or generated column uses.
 TYPE_IN_USE: Final = frozenset({"0A000", "42601"})
-_ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is already a partition or child
-_ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b", re.IGNORECASE)
+_ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is already a partition or child, or of no type
+_ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b|NOT\s+OF\b", re.IGNORECASE)
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT", "ADD ATTRIBUTE"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT", "DROP ATTRIBUTE"})
 _RENAMED_KINDS: Final = frozenset({"INDEX", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "TYPE", "DOMAIN"})
@@ -106,10 +106,6 @@ class MadeByMigrations:
     def __contains__(self, name: str) -> bool:
         """Return whether a statement that was not satisfied has created an object of that name."""
         return name in self._made
-
-    def has_made(self, statement: SqlStatement) -> bool:
-        """Return whether a statement has created an object of *statement*, or was satisfied as there is one."""
-        return not self._names.isdisjoint(_makes(statement))
 
     def forget(self, name: str) -> None:
         """Remove the objects of that name, because migrations create them again."""

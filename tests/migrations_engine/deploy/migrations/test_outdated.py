@@ -368,3 +368,17 @@ def test_an_index_outside_a_transaction_on_a_column_that_was_dropped_later(make_
     old.migrate(last)
     new.register(last)
     assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
+def test_a_table_has_a_composite_type_for_a_time(make_database: Callable[[], str]):
+    old, new = Tenant(make_database()), Tenant(make_database())
+    files = {"types/k.sql": "CREATE TYPE k AS (id int, a text);", "tables/t.sql": "CREATE TABLE t (id int, a text);"}
+    old.register(files)
+    old.migrate(files | {"tables/t.sql": "CREATE TABLE t OF k;", "migrations/001.sql": "ALTER TABLE t OF k;"})
+    last = files | {
+        "tables/t.sql": "CREATE TABLE t (id int, a text, b int);",
+        "migrations/001.sql": "ALTER TABLE t OF k;",
+        "migrations/002.sql": "ALTER TABLE t NOT OF; ALTER TABLE t ADD b int;",
+    }
+    assert (old.migrate(last).differences, new.register(last).differences) == ((), ())
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
