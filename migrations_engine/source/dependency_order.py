@@ -123,7 +123,8 @@ def _read(file: SchemaFile) -> _File:
             read.relations.update(_renamed(statement))
         elif created.name is not None:
             if created.kind in _RELATIONS:
-                read.relations.add(_qualified(ObjectName(created.schema, created.name)))
+                made = _qualified(ObjectName(created.schema, created.name))
+                read.relations.update({made} - read.needed)  # else it replaces one that was there before
             elif created.kind in _TYPES:
                 read.types.add(created.name)
             elif created.kind in ROUTINE_KINDS:

@@ -166,6 +166,7 @@ class TestMigrations:
             ({"m1": "ALTER TABLE gone ADD x int", "m2": "CREATE TABLE b ()"}, "m1 m2"),
             ({"m1": "ALTER TABLE a ADD x int", "m2": "DROP TABLE a; CREATE TABLE a ()"}, "m2 m1"),
             ({"m1": "DROP TABLE IF EXISTS a", "m2": "CREATE TABLE a ()"}, "m1 m2"),
+            ({"m1": "ALTER TABLE a ADD x int", "m2": "ALTER TABLE a RENAME TO b; CREATE TABLE a ()"}, "m1 m2"),
             (
                 {"m1": "CREATE TABLE a ()", "m2": "INSERT INTO b VALUES (1)", "m3": "ALTER TABLE a RENAME TO b"},
                 "m1 m3 m2",
