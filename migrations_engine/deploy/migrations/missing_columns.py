@@ -6,6 +6,7 @@ one, for instance, that creates the table anew under another name, moves the row
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -20,19 +21,22 @@ from migrations_engine.diff import Difference, diff_catalogs
 from migrations_engine.model import Catalog
 from migrations_engine.source.attribution import bare_name, mentions_name
 from migrations_engine.source.script import script_of
+from migrations_engine.source.statements import SqlStatement
 
 _NO_SUCH_COLUMN: Final = "42703"
 
 
-def add_missing_columns(session: DeploySession, declared: Catalog, refusal: Refusal) -> bool:
+def add_missing_columns(
+    session: DeploySession, declared: Catalog, refusal: Refusal, later: Iterable[SqlStatement]
+) -> bool:
     """Add the declared columns that the statement lacks, according to the error. Return whether there were any.
 
-    One that its own file has dropped is missing by mistake.
+    One that its own file has dropped is missing by mistake. One that *later* statements drop is not the declared one.
     """
     if refusal.sqlstate != _NO_SUCH_COLUMN:
         return False
     earlier = (one for one in script_of(refusal.file).statements if one.start < refusal.statement.start)
-    dropped = {(change.table, change.column) for change in column_changes(earlier) if change.kind == "DROP"}
+    dropped = {(change.table, change.column) for change in column_changes((*earlier, *later)) if change.kind == "DROP"}
 
     def is_missing(item: Difference) -> bool:
         table, column = bare_name(item.table), item.name or ""

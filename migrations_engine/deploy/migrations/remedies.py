@@ -170,7 +170,8 @@ class Remedies:
                 of_new = self._pending.renames_of_new(refusal.file, refusal.statement)
                 self._reverted |= revert_renames(self._session, of_new)
             return True
-        if self._is_new and add_missing_columns(self._session, self._declared, refusal):
+        later = self._pending.after(refusal.file, refusal.statement)
+        if self._is_new and add_missing_columns(self._session, self._declared, refusal, later):
             return True
         return self._restore_views(refusal) or self._create_with_latest_names(refusal)
 

@@ -51,6 +51,20 @@ def test_a_column_that_was_dropped_and_is_declared_again(make_database: Callable
     assert each.rows("SELECT id, a, b FROM t") == new.rows("SELECT id, a, b FROM t") == [(1, 2, "X")]
 
 
+def test_a_column_that_another_replaces(make_database: Callable[[], str]):
+    old, new = (Tenant(make_database()) for _ in range(2))
+    replacing = (
+        "ALTER TABLE t ADD z int; UPDATE t SET z = length(b); ALTER TABLE t DROP b; ALTER TABLE t RENAME z TO b;"
+    )
+    old.register(files(TABLE.format(", b text")))
+    old.execute("INSERT INTO t VALUES (1, 2, 'four')")
+    last = files(TABLE.format(", b int"), replacing)
+    for report in (old.migrate(last), new.register(last)):
+        assert report.warnings == report.differences == ()
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+    assert old.rows("SELECT b FROM t") == [(4,)]
+
+
 def test_a_column_that_its_own_migration_has_dropped(tenant: Tenant):
     mistaken = "INSERT INTO t (id) VALUES (1); ALTER TABLE t DROP COLUMN b; UPDATE t SET b = 'x';"
     with pytest.raises(MigrationFailed, match=r'column "b" .*does not exist'):
