@@ -13,7 +13,7 @@ from migrations_engine.deploy.dependants import Dependants
 from migrations_engine.deploy.functions import FunctionDeployer, create_objects_of_migrated_tables
 from migrations_engine.deploy.partitions import advice_on_default_partitions
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.desired import DesiredSchema, declaring_files
+from migrations_engine.desired import DesiredSchema, declaring_files, disagreeing, disagreements
 from migrations_engine.diff import (
     CatalogDiff,
     Difference,
@@ -22,6 +22,7 @@ from migrations_engine.diff import (
     before_new_tables,
     diff_catalogs,
     target_catalog,
+    with_lagging,
     with_new_tables,
     without_renamed_away,
 )
@@ -61,6 +62,7 @@ class Comparison:
         self._pending = FileIndex(situation.pending)
         self._applied = FileIndex([file for file in situation.schema.migrations if file.label not in labels])
         self._target: Catalog | None = None  #: decided when the migrations have run
+        self.lagging: Catalog | None = None  #: the declarations as migrations leave them, if some lag behind
         self.early = EarlyAdditions(session, functions, self._changes, situation)
         self._expected: RowNumbers = {}  #: the rows at risk of the effects that the migrations seem to have
         self._effects: tuple[Effect, ...] = ()
@@ -116,9 +118,18 @@ class Comparison:
 
     def add_enum_values(self) -> tuple[tuple[str, str], ...]:
         """Add the missing values of enums, and return them, each with the label of its type."""
-        diff = self.early.differences(lambda item: item.change_type == "add_enum_value", actual=self._situation.before)
+        diff = self.early.differences(self._is_new_value, actual=self._situation.before)
         self._changes.run(diff)
         return tuple((item.table, item.name or "") for item in diff.changes)
+
+    def _is_new_value(self, difference: Difference) -> bool:
+        """Return whether an enum lacks a value, and not because a migration replaces the type by one without it."""
+        if difference.change_type != "add_enum_value":
+            return False
+        sides = (self._situation.stated or Catalog(), self.desired.complete)
+        stated, complete = (side.type_by_label.get(difference.table) for side in sides)
+        is_old = stated is not None and difference.name in stated.values
+        return not is_old or (complete is not None and difference.name in complete.values)
 
     def judge_ahead(self) -> None:
         """Check for dangerous differences that no migration changes, before anything is committed.
@@ -144,8 +155,9 @@ class Comparison:
         """Give earlier states the names that the migrations have given to their objects."""
         before, former = self.early.with_what_migrations_drop(), self._situation.former
         renamed = former and without_renamed_away(with_new_names(former), former, self.desired.declared)
+        stated = self._situation.stated or former
         self._situation = replace(
-            self._situation, before=before and with_new_names(before), former=renamed, stated=former
+            self._situation, before=before and with_new_names(before), then=before, former=renamed, stated=stated
         )
 
     def catch_up(self) -> None:
@@ -223,7 +235,21 @@ class Comparison:
         known = {change.key for change in changes}
         earlier = [change for change in self._situation.accepted if change.key in known]
         forced = (*self.left, *without(earlier, [change.key for change in self.left]))
-        return forced, tuple(differences_from_new(changes, actual, self.desired, forced, self._situation.schema))
+        disputed = {(change.table, change.column) for change in self._lagging_changes()}
+        return forced, tuple(
+            differences_from_new(changes, actual, self.desired, forced, self._situation.schema, disputed=disputed)
+        )
+
+    def warn_of_lagging(self) -> None:
+        """Warn of the declarations that lag behind migrations, of which new databases show nothing."""
+        desired = self.desired
+        if self.lagging is not None:
+            self._session.warnings += disagreements(
+                self._situation.schema, desired.declared, self.lagging, desired.fresh
+            )
+
+    def _lagging_changes(self) -> list[Change]:
+        return [] if self.lagging is None else disagreeing(self.desired.declared, self.lagging)
 
     def _difference(self, *, former: Catalog | None = None, actual: Catalog | None = None) -> CatalogDiff:
         """Return the differences between the database and its target."""
@@ -236,12 +262,15 @@ class Comparison:
             complete=desired.complete,
             actual=actual,
             before=situation.before,
+            then=situation.then,
             former=former or situation.former,
             stated=former or situation.stated or situation.former,
             redefines=self._redefines,
         )
         if self._target is None:
-            self._target = target_catalog(sources)
+            followed = with_lagging(sources)
+            self._target = target_catalog(followed)
+            self.lagging = followed.declared if followed is not sources else None
         former = sources.former
         if former is not None and situation.before is not None:
             former = with_new_tables(former, situation.before, actual, desired.declared)

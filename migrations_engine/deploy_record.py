@@ -23,6 +23,7 @@ from migrations_engine.tracking import DeployState, Records
 
 _DECLARED: Final = "*declared"  #: rows of this name in the tracking table of tables have the desired schema
 _COMPLETE: Final = "*complete"
+_FOLLOWED: Final = "*followed"
 _ROUTINES: Final = "*routines"
 _PACKED: Final = "zlib"  #: the key of a packed catalog, in base64
 
@@ -33,6 +34,7 @@ class Outcome:
 
     schema: Schema
     desired: DesiredSchema
+    lagging: Catalog | None  #: what is declared as migrations leave it, if declarations lag behind them
     before: Catalog
     after: Catalog
     mark: Mark
@@ -80,6 +82,7 @@ def record_deploy(
     whole = {
         _DECLARED: _packed(declared),
         _COMPLETE: None if desired.complete is declared else _packed(desired.complete),
+        _FOLLOWED: None if outcome.lagging is None else _packed(outcome.lagging),
         _ROUTINES: {_ROUTINES: [asdict(routine) for routine in desired.routines]},
     }
     rows += [{"name": n, "checksum": schema.checksum, "file": "", "definition": d} for n, d in whole.items()]
@@ -120,6 +123,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "seeded": rows,
         "warnings": outcome.desired.warnings,
         "differences": list(outcome.differences),
+        "declarations_lag": outcome.lagging is not None,
     }
 
 
@@ -142,6 +146,13 @@ def last_desired_schema(records: Records, state: DeployState) -> DesiredSchema |
         routines=tuple(map(_routine, routines)),
         warnings=tuple(state.last["warnings"]),
     )
+
+
+def followed_declarations(records: Records, state: DeployState) -> Catalog | None:
+    """Return what the last deploy declared as migrations have left it; None if no declaration lagged behind them."""
+    if not state.last.get("declarations_lag"):
+        return None
+    return _unpacked(records.definitions([_FOLLOWED])[_FOLLOWED])
 
 
 def _routine(recorded: dict[str, Any]) -> RoutineState:

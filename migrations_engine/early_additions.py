@@ -52,6 +52,8 @@ BASICS: Final = frozenset({"add_schema", "add_type", "add_sequence", "add_enum_v
 #: Additions that a migration may need before the others are made.
 _EARLY: Final = BASICS | {"add_table", "add_column", "add_constraint", "add_index", "add_view"}
 
+_RENAMED: Final = frozenset({"rename_constraint", "rename_index"})
+
 
 def create_new_tables(
     session: DeploySession, schema: Schema, diff: CatalogDiff
@@ -85,6 +87,7 @@ class EarlyAdditions:
         self._functions = functions
         self._changes = changes
         self._situation = situation
+        self._declared = situation.declared_as_followed
         self._pending_files = FileIndex(situation.pending)
         self._tried: set[tuple[str | None, ...]] = set()
         self.seeded: tuple[SeederResult, ...] = ()
@@ -97,7 +100,7 @@ class EarlyAdditions:
         :param former: what the last deploy declared; without it, nothing is known to be dropped by declaration
         """
         actual, pending = actual or read_catalog(self._session.connection), self._situation.pending
-        declared = with_earlier_values(self._situation.desired.declared, actual, pending)
+        declared = with_earlier_values(self._declared, actual, pending)
         diff, renamed = diff_catalogs(actual=actual, wanted=declared, former=former), RenamedNames(pending, actual)
 
         return replace(
@@ -135,7 +138,7 @@ class EarlyAdditions:
             return True
         if needs_a_change(exc):
             return self._functions.is_missing(failing_function(exc) or "") and self._functions.deploy_early()
-        if self._functions.deploy_early():
+        if self._functions.deploy_early() or self._rename_for(exc):
             return True
         possible = self._possible()
         for named_in in (exc.diag.message_primary or "", text, None):
@@ -202,6 +205,18 @@ class EarlyAdditions:
             actual = read_catalog(self._session.connection)
             self.before = with_additions(with_changes(self.before, actual, allowing), actual, allowing)
         return True
+
+    def _rename_for(self, exc: psycopg.Error) -> bool:
+        """Give what *exc* misses its declared name, which PostgreSQL chose once, and return whether there was anything.
+
+        The comparison of the release before has renamed it, because that declared an earlier name.
+        """
+        message = exc.diag.message_primary or ""
+        diff = self.differences(
+            lambda item: item.change_type in _RENAMED and mentions_name(message, getattr(item.wanted, "name", ""))
+        )
+        self._changes.run_what_works(diff)
+        return bool(diff)
 
     def _is_free(self, item: Difference) -> bool:
         """Return whether no pending migration decides about what *item* changes. Their rows name the table anyway."""

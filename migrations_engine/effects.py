@@ -102,16 +102,19 @@ def differences_from_new(
     desired: DesiredSchema,
     left: Collection[Change],
     schema: Schema,
+    *,
+    disputed: Collection[tuple[str, str | None]] = (),
 ) -> Iterator[str]:
     """Yield a sentence with the cause for each difference from a new database of the same schema.
 
     :param changes: as :func:`changes_to_new` returns them
     :param left: forced differences, and those that depend on them
+    :param disputed: labels and members of which declarations lag behind migrations, besides those of *desired*
     """
     if actual == desired.fresh:
         return
     blocks = FileIndex(blocks_with_routines(schema))  # they may create undeclared objects in new databases
-    causes = _Causes(actual, desired, left, schema)
+    causes = _Causes(actual, {*desired.disputed, *disputed}, left, schema)
     for change in changes:
         if change.change_type.startswith("drop_") and blocks.changing(bare_name(change.table)) is not None:
             continue
@@ -129,9 +132,11 @@ def differences_from_new(
 class _Causes:
     """The causes of differences from a new database."""
 
-    def __init__(self, actual: Catalog, desired: DesiredSchema, left: Collection[Change], schema: Schema) -> None:
+    def __init__(
+        self, actual: Catalog, disputed: Collection[tuple[str, str | None]], left: Collection[Change], schema: Schema
+    ) -> None:
         self._actual = actual
-        self._disputed = desired.disputed
+        self._disputed = disputed
         self._forced = {change.key for change in left}
         self._detaching = FileIndex(
             [file for file in schema.migrations if any(map(_detaches, script_of(file).statements))]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from migrations_engine.catalog import read_catalog, read_routines
 from migrations_engine.deploy.migrations import runs_outside_transaction
 from migrations_engine.deploy_context import DeployContext
-from migrations_engine.deploy_record import accepted_changes, last_desired_schema
+from migrations_engine.deploy_record import accepted_changes, followed_declarations, last_desired_schema
 from migrations_engine.desired import DesiredSchema, load_desired_schema, scratch_databases_beside
+from migrations_engine.diff import Sources, with_lagging
 from migrations_engine.model import CATALOG_VERSION, Catalog
 from migrations_engine.report import Change
 from migrations_engine.schema import Schema, SchemaFile
@@ -23,12 +24,26 @@ class Situation:
     schema: Schema
     desired: DesiredSchema
     pending: tuple[SchemaFile, ...] = ()  #: the migrations that this deploy runs
-    before: Catalog | None = None  #: the database as the deploy found it; None for a new one
-    former: Catalog | None = None  #: what the last deploy declared; None when that is unknown
-    stated: Catalog | None = None  #: the same with its own names, if migrations have given others
+    before: Catalog | None = None  #: the database as the deploy found it, with present names; None for a new one
+    then: Catalog | None = None  #: the same with the names that it had
+    former: Catalog | None = None  #: what the last deploy declared, with present names; None when that is unknown
+    stated: Catalog | None = None  #: the same as it was declared
     installed: frozenset[str] = frozenset()  #: names of the extensions that were installed before
     accepted: tuple[Change, ...] = ()  #: differences that earlier deploys were forced to leave
     force: bool = False
+
+    @property
+    def declared_as_followed(self) -> Catalog:
+        """What is declared, where it lags behind earlier migrations as those have left it."""
+        desired = self.desired
+        sources = Sources(
+            declared=desired.declared,
+            complete=desired.complete,
+            actual=self.before or Catalog(),
+            former=self.former,
+            stated=self.stated,
+        )
+        return with_lagging(sources).declared
 
 
 def existing_situation(context: DeployContext, records: Records, pending: tuple[SchemaFile, ...]) -> Situation:
@@ -40,7 +55,8 @@ def existing_situation(context: DeployContext, records: Records, pending: tuple[
         desired=_desired_schema(context, last),
         pending=pending,
         before=context.before,
-        former=last.declared if last is not None else None,
+        former=(followed_declarations(records, state) or last.declared) if last is not None else None,
+        stated=last.declared if last is not None else None,
         installed=frozenset(state.extensions),
         accepted=accepted_changes(state),
         force=context.options.force,

@@ -169,6 +169,7 @@ class WholeDeploy:
         self._context.comment.check()
         outcome = self._outcome(comparison, remaining.actual, functions, seeded, validations)
         self._warn(outcome.differences, outcome.after)
+        comparison.warn_of_lagging()
         if self._context.is_new:
             self._options.desired_schemas.put(self._schema, self._context.server_version, outcome.desired)
         note = record_deploy(self._records, self._session, outcome, self._options)
@@ -221,6 +222,7 @@ class WholeDeploy:
         return Outcome(
             schema=self._schema,
             desired=self._complete(comparison.desired),
+            lagging=comparison.lagging,
             before=self._before,
             after=after,
             mark=read_mark(self._session.connection),

@@ -11,6 +11,7 @@ from migrations_engine.diff.catalog_diff import CatalogDiff, diff_catalogs
 from migrations_engine.diff.comments import is_on, parts_without, spellings
 from migrations_engine.diff.difference import Difference, Subject, Verdict, safe
 from migrations_engine.diff.expression import replayable, without_casts
+from migrations_engine.diff.lagging import with_lagging
 from migrations_engine.diff.objects import change_type
 from migrations_engine.diff.printed import as_printed, recast
 from migrations_engine.diff.renaming import with_new_names, without_renamed_away
@@ -45,6 +46,7 @@ __all__ = [
     "was_dropped",
     "with_additions",
     "with_changes",
+    "with_lagging",
     "with_new_names",
     "with_new_tables",
     "without_casts",

@@ -112,8 +112,7 @@ class _Renaming:
 
     @property
     def changes_something(self) -> bool:
-        kept = [name for number, name in self.old.columns.items() if number in self.new.columns]
-        has_other_columns = any(name not in self.new.columns.values() for name in kept)
+        has_other_columns = any(old != new for old, new in self._columns.items())
         return self.old.label != self.new.label or has_other_columns or bool(self._members)
 
     @property

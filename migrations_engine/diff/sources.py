@@ -29,7 +29,8 @@ class Sources:
     declared: Catalog  #: what ``types/`` and ``tables/`` make in an empty database
     complete: Catalog  #: what they make there together with every migration
     actual: Catalog  #: the database, after the migrations of this deploy
-    before: Catalog | None = None  #: the database before them; None for a new database
+    before: Catalog | None = None  #: the database before them, with present names; None for a new database
+    then: Catalog | None = None  #: the same with the names that it had
     former: Catalog | None = None  #: what the last deploy declared, with present names; None if that is unknown
     stated: Catalog | None = None  #: the same with the names that it declared
     redefines: Redefines = _never  #: of a label, and of the name of a member
@@ -43,6 +44,7 @@ class Versions(Generic[T]):
     complete: T | None
     actual: T | None
     before: T | None
+    then: T | None
     former: T | None
     stated: T | None
     knows_before: bool  #: else *before* is None because what the object belongs to did not exist before this deploy
@@ -55,15 +57,16 @@ class Versions(Generic[T]):
 
     def within(self, part: Callable[[T], U | None]) -> Versions[U]:
         """Return the versions of a part of the object."""
-        declared, complete, actual, before, former, stated = (
+        declared, complete, actual, before, then, former, stated = (
             None if version is None else part(version)
-            for version in (self.declared, self.complete, self.actual, self.before, self.former, self.stated)
+            for version in (self.declared, self.complete, self.actual, self.before, self.then, self.former, self.stated)
         )
         return Versions(
             declared=declared,
             complete=complete,
             actual=actual,
             before=before,
+            then=then,
             former=former,
             stated=stated,
             knows_before=self.knows_before and self.before is not None and self.actual is not None,
@@ -81,7 +84,9 @@ class Versions(Generic[T]):
 
         if spelled(self.declared) == spelled(self.complete):
             return self.declared
-        if self.knows_before and spelled(self.before) != spelled(self.actual):
+        # Renames are no changes of *before*; a migration that renames what is as declared is later than that, though.
+        is_renamed = self.then is not None and (self.actual is None or spelled(self.then) == spelled(self.declared))
+        if self.knows_before and spelled(self.actual) != spelled(self.then if is_renamed else self.before):
             return self.actual
         if self.knows_former and spelled(self.declared) not in (spelled(self.former), spelled(self.stated)):
             return self.declared
@@ -121,13 +126,14 @@ def together(*names: str) -> Part:
 
 def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]) -> dict[str, Versions[U]]:
     """Return the versions of the objects that are declared, made by migrations or present, by label."""
-    declared, complete, actual, before, former, stated = (
+    declared, complete, actual, before, then, former, stated = (
         items(source) if source is not None else {}
         for source in (
             sources.declared,
             sources.complete,
             sources.actual,
             sources.before,
+            sources.then,
             sources.former,
             sources.stated,
         )
@@ -138,6 +144,7 @@ def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]
             complete=complete.get(label),
             actual=actual.get(label),
             before=before.get(label),
+            then=then.get(label),
             former=former.get(label),
             stated=stated.get(label),
             knows_before=sources.before is not None,

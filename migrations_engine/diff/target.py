@@ -153,7 +153,9 @@ def _objects(sources: Sources) -> Iterator[DatabaseObject]:
         sources, lambda catalog: {f"{item.kind} {item.identity}": item for item in catalog.objects}
     )
     for versions in by_identity.values():
-        chosen = versions.declared or versions.undeclared()
+        declared = versions.declared
+        holds_values = declared is not None and declared.kind == "collation"  # in the order of indexes
+        chosen = versions.decide(lambda item: item) if holds_values else declared or versions.undeclared()
         if chosen is not None:
             yield chosen
 

@@ -91,6 +91,38 @@ LAGS = {
         row="INSERT INTO visits VALUES (1, '2020-05-05')",
     ),
 }
+TO_TEXT = "ALTER TABLE t ALTER m TYPE {new} USING m::text::{new}"
+NEW_FIRST = f"CREATE {{1}}; {TO_TEXT.format(new='later')}; DROP {{0}} kind; ALTER {{0}} later RENAME TO kind;"
+OLD_FIRST = f"ALTER {{0}} kind RENAME TO former; CREATE {{1}}; {TO_TEXT.format(new='kind')}; DROP {{0}} former;"
+OF_KIND = "CREATE TABLE t (m kind);"
+REPLACED = {
+    "an enum": ("TYPE", "TYPE kind AS ENUM ('a', 'b', 'c')", "TYPE kind AS ENUM ('b', 'a', 'd')"),
+    "an enum without a value": (
+        "TYPE",
+        "TYPE kind AS ENUM ('a', 'b', 'c')",
+        "TYPE kind AS ENUM ('a', 'b'); UPDATE t SET m = 'a' WHERE m = 'c'",
+    ),
+    "a domain": ("DOMAIN", "DOMAIN kind AS text CHECK (VALUE <> '')", "DOMAIN kind AS varchar(10)"),
+    "a composite type": ("TYPE", "TYPE kind AS (x int, y text)", "TYPE kind AS (y text, x bigint)"),
+}
+LAGS |= {
+    f"{name} that is replaced, {order}": Lag(
+        migration=pattern.format(word, later.replace("kind AS", f"{created} AS", 1)),
+        caught_up=((f"CREATE {earlier};", f"CREATE {later.partition(';')[0]};"),),
+        files=(("types/kind.pssql", f"CREATE {earlier};"), ("tables/t.pssql", OF_KIND)),
+        row="INSERT INTO t VALUES (NULL)",
+    )
+    for name, (word, earlier, later) in REPLACED.items()
+    for order, pattern, created in (("the later first", NEW_FIRST, "later"), ("the earlier first", OLD_FIRST, "kind"))
+}
+COLLATED = "CREATE COLLATION kind (locale = 'C'); CREATE TABLE t (m text COLLATE kind);"
+LAGS["a collation that is replaced"] = Lag(
+    migration="ALTER COLLATION kind RENAME TO former; CREATE COLLATION kind (locale = 'POSIX'); "
+    "ALTER TABLE t ALTER m TYPE text COLLATE kind; DROP COLLATION former;",
+    caught_up=(("'C'", "'POSIX'"),),
+    files=(("tables/t.pssql", COLLATED),),
+    row="INSERT INTO t VALUES ('x')",
+)
 
 
 @pytest.mark.parametrize("name", LAGS)
@@ -108,6 +140,129 @@ def test_what_a_migration_renames_keeps_its_new_name(make_database: Callable[[],
         assert structure_of(old.conninfo) == structure_of(new.conninfo)
         again = old.migrate(files | {"seeders/none.pssql": ""})
         assert again.schema_validation.is_empty
+
+
+OF_PAIRS = "CREATE TABLE pairs (a int NOT NULL UNIQUE, b text DEFAULT 'x'); CREATE INDEX ON pairs (b);"
+TABLES = "CREATE TABLE a (id serial PRIMARY KEY, n int NOT NULL); CREATE TABLE b (id bigint PRIMARY KEY, m text);"
+REFERRING = "CREATE TABLE c (a int REFERENCES a (id), b bigint REFERENCES b (id));"
+#: Without traces in a new database: which table and column are which cannot be read from the files.
+SWAPS = {
+    "columns": Lag(
+        migration="ALTER TABLE pairs RENAME a TO z; ALTER TABLE pairs RENAME b TO a; ALTER TABLE pairs RENAME z TO b;",
+        caught_up=(
+            (
+                OF_PAIRS,
+                "CREATE TABLE pairs (b int CONSTRAINT pairs_a_not_null NOT NULL, a text DEFAULT 'x', "
+                "CONSTRAINT pairs_a_key UNIQUE (b)); CREATE INDEX pairs_b_idx ON pairs (a);",
+            ),
+        ),
+        files=(("tables/pairs.pssql", OF_PAIRS),),
+        row="INSERT INTO pairs VALUES (1, 'one')",
+    ),
+    "tables": Lag(
+        migration="ALTER TABLE a RENAME TO z; ALTER TABLE b RENAME TO a; ALTER TABLE z RENAME TO b;",
+        caught_up=(
+            (
+                TABLES,
+                "CREATE SEQUENCE a_id_seq AS int; CREATE TABLE b (id int CONSTRAINT a_id_not_null NOT NULL "
+                "DEFAULT nextval('a_id_seq') CONSTRAINT a_pkey PRIMARY KEY, n int CONSTRAINT a_n_not_null NOT NULL); "
+                "ALTER SEQUENCE a_id_seq OWNED BY b.id; "
+                "CREATE TABLE a (id bigint CONSTRAINT b_id_not_null NOT NULL CONSTRAINT b_pkey PRIMARY KEY, m text);",
+            ),
+            ("a int REFERENCES a", "a int REFERENCES b"),
+            ("b bigint REFERENCES b", "b bigint REFERENCES a"),
+        ),
+        files=(("tables/a.pssql", TABLES + REFERRING),),
+        row="INSERT INTO a (n) VALUES (1); INSERT INTO b VALUES (1, 'one'); INSERT INTO c VALUES (1, 1)",
+    ),
+    "a column by another": Lag(
+        migration="ALTER TABLE t ADD z int; UPDATE t SET z = length(a); ALTER TABLE t DROP a; "
+        "ALTER TABLE t RENAME z TO a;",
+        caught_up=(("a text", "a int"),),
+        files=(("tables/t.pssql", "CREATE TABLE t (a text);"),),
+        row="INSERT INTO t VALUES ('four')",
+    ),
+    "an enum without its last value": Lag(
+        migration="CREATE TYPE z AS ENUM ('a'); ALTER TABLE t ALTER m TYPE z USING m::text::z; DROP TYPE kind; "
+        "ALTER TYPE z RENAME TO kind;",
+        caught_up=((", 'b'", ""),),
+        files=(("types/kind.pssql", "CREATE TYPE kind AS ENUM ('a', 'b');"), ("tables/t.pssql", OF_KIND)),
+        row="INSERT INTO t VALUES ('a')",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWAPS)
+def test_what_a_migration_swaps_stays_until_the_files_follow(make_database: Callable[[], str], name: str) -> None:
+    lag = SWAPS[name]
+    declared, migration = dict(lag.files), {"migrations/1.pssql": lag.migration}
+    old, new = Tenant(make_database()), Tenant(make_database())
+    old.register(declared)
+    old.execute(lag.row)
+    (place, *_), other = declared, {"tables/other.pssql": "CREATE TABLE other (x int);"}
+    for files in (declared | migration, declared | migration | other):
+        report = old.migrate(files)
+        assert any(
+            line.startswith(f"{place} declares ") and line.endswith("new databases get what is declared")
+            for line in report.warnings
+        )
+        assert report.differences
+        assert not [line for line in report.differences if "by hand" in line]
+    report = old.migrate(caught_up(lag) | migration | other)
+    assert report.differences == report.warnings == ()
+    assert report.schema_validation.is_empty
+    new.register(caught_up(lag) | migration | other)
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
+
+
+T = "CREATE TABLE t (id int PRIMARY KEY{});"
+#: What a migration makes, its declaration, the rename, and the declaration after it.
+LATE = {
+    "a type": (
+        "CREATE TYPE kind AS ENUM ('a'); ALTER TABLE t ADD k kind;",
+        "CREATE TYPE kind AS ENUM ('a');" + T.format(", k kind"),
+        "ALTER TYPE kind RENAME TO sort;",
+        "CREATE TYPE sort AS ENUM ('a');" + T.format(", k sort"),
+    ),
+    "a value of a type": (
+        "CREATE TYPE kind AS ENUM ('a'); ALTER TABLE t ADD k kind;",
+        "CREATE TYPE kind AS ENUM ('a');" + T.format(", k kind"),
+        "ALTER TYPE kind RENAME VALUE 'a' TO 'b';",
+        "CREATE TYPE kind AS ENUM ('b');" + T.format(", k kind"),
+    ),
+    "a column": (
+        "ALTER TABLE t ADD k int;",
+        T.format(", k int"),
+        "ALTER TABLE t RENAME k TO l;",
+        T.format(", l int"),
+    ),
+    "a table": (
+        "CREATE TABLE u (x int UNIQUE);",
+        T.format("") + "CREATE TABLE u (x int UNIQUE);",
+        "ALTER TABLE u RENAME TO w;",
+        T.format("") + "CREATE TABLE w (x int CONSTRAINT u_x_key UNIQUE);",
+    ),
+    "a key with a name that PostgreSQL chose": (
+        "ALTER TABLE t RENAME TO z; CREATE TABLE t (LIKE z INCLUDING ALL); DROP TABLE z;",
+        "CREATE TABLE t (id int CONSTRAINT t_pkey1 PRIMARY KEY);",
+        "ALTER TABLE t RENAME CONSTRAINT t_pkey1 TO own;",
+        "CREATE TABLE t (id int CONSTRAINT own PRIMARY KEY);",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_is_declared_in_the_release_that_renames_it(make_database: Callable[[], str], name: str) -> None:
+    made, declared, renamed, caught_up = LATE[name]
+    first, second = {"migrations/1.pssql": made}, {"migrations/1.pssql": made, "migrations/2.pssql": renamed}
+    old, skipping, new = (Tenant(make_database()) for _ in range(3))
+    for tenant in (old, skipping):
+        tenant.register({"tables/t.pssql": T.format("")})
+    old.migrate({"tables/t.pssql": T.format("")} | first)
+    assert old.migrate({"tables/t.pssql": declared} | second).differences == ()
+    last = {"tables/t.pssql": caught_up} | second
+    assert old.migrate(last).differences == skipping.migrate(last).differences == new.register(last).differences == ()
+    assert structure_of(old.conninfo) == structure_of(skipping.conninfo) == structure_of(new.conninfo)
 
 
 def test_the_declared_table_comes_back_without_the_migration(tenant: Tenant) -> None:

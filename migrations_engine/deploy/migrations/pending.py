@@ -23,12 +23,14 @@ class PendingMigrations:
 
     :param files: the migrations in their order
     :param before: the database before them
+    :ivar lagging: names of new declared types that are those which the migrations replace
     :ivar new_names: the names of everything that is declared and was not there before
     :ivar new_enums: the enums of these
     """
 
     def __init__(self, files: Sequence[SchemaFile] = (), declared: Catalog = _EMPTY, before: Catalog = _EMPTY) -> None:
         self.files = files
+        self.lagging: frozenset[str] = frozenset()
         self.new_names = names_of(declared) - names_of(before)
         self.new_enums = [type_ for type_ in declared.types if type_.name in self.new_names]
         #: Names of the tables that are declared and were not there before, also those that migrations rename to them.
@@ -89,6 +91,11 @@ class PendingMigrations:
         """The statements that rename something, with their files."""
         found = ((file, one, rename_of(one)) for file in self.files for one in script_of(file).statements)
         return [(file, statement, renamed) for file, statement, renamed in found if renamed is not None]
+
+    @property
+    def renames_to_revert(self) -> list[RenameStatement]:
+        """Those that a new database contains already, if anything has their later names."""
+        return [found for found in self.renames if found[2].kind == MEMBER or found[2].later_name not in self.lagging]
 
     def is_name_given_again(self, file: SchemaFile, statement: SqlStatement, name: str | None) -> bool:
         """Return whether one of those that follow *statement* of *file* gives *name* to another object."""

@@ -75,7 +75,7 @@ class Remedies:
         self._earlier_columns = EarlierColumns(session, pending.is_new_column, self._declared_dependants.drop)
         self._postponed = PostponedConstraints(session, pending.new_tables)
         self._tried_again: set[SqlStatement] = set()
-        self._reverted = revert_renames(session, pending.renames) if is_new else set()
+        self._reverted = revert_renames(session, pending.renames_to_revert) if is_new else set()
 
     def give_what_lacks(self, refusal: Refusal) -> bool:
         """Create declared objects that the statement may need, or numbers for its rows. Return whether it may work."""

@@ -57,6 +57,8 @@ class ReplacedObjects:
 
     def _recreated_name(self, file: SchemaFile, statement: SqlStatement, renamed: Rename) -> str | None:
         """Return the name that *renamed* takes away if later statements create an object of that name, else None."""
+        if renamed.old_name in self._pending.lagging:
+            return None
         new_tables = self._pending.new_tables
         is_to_be_renamed = renamed.old_name in new_tables and renamed.later_name not in new_tables
         if renamed.old_name not in self._pending.new_names and not is_to_be_renamed:
