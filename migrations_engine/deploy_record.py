@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from migrations_engine.catalog import Mark
-from migrations_engine.deploy.functions import reversals
+from migrations_engine.deploy.functions import alterations, reversals
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
 from migrations_engine.model import CATALOG_VERSION, DEFAULT_SCHEMA, Catalog, RoutineState
@@ -120,6 +120,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "accepted": [asdict(replace(change, rows_at_risk=None)) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,
         "reversals": sorted(reversals(outcome.schema)),
+        "alterations": alterations(outcome.schema),
         "seeded": rows,
         "warnings": outcome.desired.warnings,
         "differences": list(outcome.differences),

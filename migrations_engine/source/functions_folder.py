@@ -17,7 +17,8 @@ from migrations_engine.source.seeded_rows import changes_that_need_seeds
 from migrations_engine.source.statements import SqlStatement
 
 GRANT_WORDS: Final = frozenset({"GRANT", "REVOKE", "COMMENT"})
-_ALTERED_WITH_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE", "EXTENSION"}
+_ALTERED_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE"}
+_ALTERED_WITH_ROUTINES: Final = _ALTERED_ROUTINES | {"EXTENSION"}
 _ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})
 #: In a DO block, which creates what is missing.
 _CREATE: Final = re.compile(r"\bCREATE\s", re.IGNORECASE)
@@ -58,6 +59,16 @@ def is_about_routine(statement: SqlStatement) -> bool:
     """Return whether a GRANT, REVOKE or COMMENT is about functions, procedures or aggregates."""
     tokens = list(folded_tokens(statement.text))
     return "on" in tokens and bool(_ROUTINES & set(tokens[tokens.index("on") :][1:3]))
+
+
+def altered_routine(statement: SqlStatement) -> str | None:
+    """Return the name of the routine whose attributes an ALTER changes; None if it changes the name or schema only."""
+    cursor = Cursor.over(statement)
+    is_alter = cursor.accept("alter") and any(cursor.accept(kind.lower()) for kind in _ALTERED_ROUTINES)
+    name = cursor.name() if is_alter else None
+    cursor.skip_parentheses()
+    is_moved = cursor.sees("rename") or cursor.sees("set", "schema")
+    return name.name if name is not None and not is_moved else None
 
 
 def creates_routines_in_block(file: SchemaFile) -> bool:

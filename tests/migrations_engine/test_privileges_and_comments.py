@@ -115,6 +115,18 @@ CASES |= {
     for text in TAKEN_OUT
 }
 
+G_AND_SECURE = "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() SECURITY DEFINER;"
+SECURE = "ALTER FUNCTION f() SECURITY DEFINER; "
+CASES |= {
+    f"a file alters the function of another one, {what}": [WITH_F | {"functions/y.pssql": then}, last]
+    for what, then, last in (
+        ("which changes", G_AND_SECURE, files(TABLE, functions=F.format(2)) | {"functions/y.pssql": G_AND_SECURE}),
+        ("and no longer does", G_AND_SECURE, WITH_F | {"functions/y.pssql": G_AND_SECURE.partition(" ALTER")[0]}),
+        ("and alters less", SECURE + "ALTER FUNCTION f() STABLE;", WITH_F | {"functions/y.pssql": SECURE}),
+        ("and is gone", SECURE, WITH_F),
+    )
+}
+
 
 @pytest.mark.parametrize("versions", CASES.values(), ids=CASES.keys())
 def test_privileges_and_comments_are_those_of_a_new_database(

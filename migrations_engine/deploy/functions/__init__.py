@@ -3,7 +3,7 @@
 from migrations_engine.deploy.functions.advice import advice_on_default_privileges, migrated_default_privileges
 from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
-from migrations_engine.deploy.functions.grants import reversals
+from migrations_engine.deploy.functions.grants import alterations, reversals
 from migrations_engine.deploy.functions.other_objects import OtherObjects, create_objects_of_migrated_tables
 from migrations_engine.deploy.functions.runner import REPLACEMENT_REFUSED
 
@@ -13,6 +13,7 @@ __all__ = [
     "FunctionDeployer",
     "OtherObjects",
     "advice_on_default_privileges",
+    "alterations",
     "create_objects_of_migrated_tables",
     "migrated_default_privileges",
     "reversals",

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from migrations_engine.deploy.file_runner import FileRunner
 from migrations_engine.deploy.functions.advice import warn_of_blocks, warn_of_left_behind
 from migrations_engine.deploy.functions.checks import broken_by_deploy, validate_bodies
 from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.earlier_routines import EarlierIdentities, EarlierRoutines, RoutinesOfMigrations
 from migrations_engine.deploy.functions.file_states import FileStates
 from migrations_engine.deploy.functions.files import (
-    creates_nothing,
     routine_names,
     routines_among,
     tracking_rows,
 )
-from migrations_engine.deploy.functions.grants import run_grants, run_reversals
+from migrations_engine.deploy.functions.grants import alterations, run_grants, run_reversals
 from migrations_engine.deploy.functions.removal import RoutineRemoval
 from migrations_engine.deploy.functions.replaced_in_place import ReplacedInPlace
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, OldRoutine, Routines
@@ -47,6 +45,7 @@ class FunctionDeployer:
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
         self._reversals = frozenset(state.last.get("reversals", ()))  # of the last deploy's files
+        self._alterations: Mapping[str, Collection[str]] = state.last.get("alterations", {})  # likewise
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         already_made = self._beside_tables if is_new else ()
         self._labels = frozenset(file.label for file in files)
@@ -184,11 +183,15 @@ class FunctionDeployer:
         self._states.forget_undone()
 
     def revert_removed(self) -> None:
-        """Revert the privileges and comments that were removed from the files since the last deploy.
+        """Revert the privileges, comments and attributes that were removed from the files since the last deploy.
 
         :raises FunctionDeployFailed: PostgreSQL refused it
         """
         run_reversals(self._session, self._reversals, self._schema)
+        kept = alterations(self._schema)
+        self._states.invalidate_named(
+            {name for name, texts in self._alterations.items() if not {*texts} <= {*kept.get(name, ())}}
+        )
 
     def _run_all_pending(self) -> None:
         pending = self._states.pending
@@ -201,10 +204,6 @@ class FunctionDeployer:
 
     def _run_grants_again(self) -> None:
         """Run statements that grant, comment and alter again, because their functions may be new."""
-        files = [file for file in self._states.kept if creates_nothing(file)] if self._runner.made else []
-        if files:
-            FileRunner(self._session, self._session.run_file, error_class=FunctionDeployFailed).run_all(files)
-            self._runner.is_stale = True
         if run_grants(self._session, self._schema):
             self._runner.is_stale = True
 

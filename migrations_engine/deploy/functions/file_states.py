@@ -67,6 +67,11 @@ class FileStates:
             for file in [file for file, found in routines.items() if any(one.identity in identities for one in found)]:
                 del routines[file]
 
+    def invalidate_named(self, names: Collection[str]) -> None:
+        """Make the files run again that create routines of these names."""
+        for file in [file for file in self.kept if not {*names}.isdisjoint(routine_names(file))]:
+            del self.kept[file]
+
     def invalidate_changed(self, followed: Collection[str], *, after_change: bool) -> None:
         """Make files run again whose functions were changed or dropped, or in this deploy undone with a savepoint.
 

@@ -7,14 +7,11 @@ from typing import Any, Final
 
 from migrations_engine.deploy.functions.routines import MadeRoutine
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.functions_folder import GRANT_WORDS
 from migrations_engine.source.names import ROUTINE_KINDS, created_name
 from migrations_engine.source.script import part_of, script_of
 from migrations_engine.tracking import DeployedFunction, DeployState
 
 _RUNNING: Final = (("DO",), ("SELECT",), ("CALL",))
-_SETTING: Final = GRANT_WORDS | {"ALTER"}
-_NAMING: Final = frozenset({"RENAME", "SCHEMA", "ADD"})
 
 
 def tracking_rows(file: SchemaFile, routines: Sequence[MadeRoutine]) -> Iterator[Mapping[str, Any]]:
@@ -75,14 +72,6 @@ def one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
 def is_dynamic(file: SchemaFile) -> bool:
     """Return whether the file runs code, which may create routines of any name."""
     return any(statement.words[:1] in _RUNNING for statement in script_of(file).statements)
-
-
-def creates_nothing(file: SchemaFile) -> bool:
-    """Return whether the file creates nothing, so that it can run any number of times."""
-    statements = script_of(file).statements
-    return bool(statements) and all(
-        s.words[0] in _SETTING and not _NAMING & set(s.words) for s in statements if s.words
-    )
 
 
 def routine_names(file: SchemaFile) -> list[str]:

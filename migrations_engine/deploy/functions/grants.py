@@ -1,4 +1,4 @@
-"""Statements that grant, revoke and comment on functions, and their reversal."""
+"""Statements about functions that files create: privileges, comments and attributes, and their reversal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from migrations_engine.deploy.functions.privileges import restore
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
 from migrations_engine.schema import Schema, SchemaFile
-from migrations_engine.source.functions_folder import GRANT_WORDS, is_about_routine
+from migrations_engine.source.functions_folder import GRANT_WORDS, altered_routine, is_about_routine
 from migrations_engine.source.lexer import folded_tokens
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
@@ -27,10 +27,11 @@ _ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
 
 
 def grants_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
-    """Yield the statements of files that grant, revoke and comment on functions."""
+    """Yield the statements of files that grant, revoke, comment on and alter functions."""
     for file in (*schema.types, *schema.tables, *schema.functions):
         for statement in script_of(file).statements:
-            if GRANT_WORDS & set(statement.words[:1]) and is_about_routine(statement):
+            is_grant = bool(GRANT_WORDS & set(statement.words[:1])) and is_about_routine(statement)
+            if is_grant or altered_routine(statement) is not None:
                 yield file, statement
 
 
@@ -96,8 +97,23 @@ def reversals(schema: Schema) -> frozenset[str]:
     return frozenset(filter(None, (_reversal_of(statement) for _, statement in grants_of(schema))))
 
 
+def alterations(schema: Schema) -> dict[str, list[str]]:
+    """Return the statements of the files that alter functions, by the names of these.
+
+    If a later deploy does not have one any more, the files that create the function run again.
+    """
+    found: dict[str, list[str]] = {}
+    for _, statement in grants_of(schema):
+        name = altered_routine(statement)
+        if name is not None:
+            found.setdefault(name, []).append(" ".join(folded_tokens(statement.text)))
+    return found
+
+
 def _reversal_of(statement: SqlStatement) -> str | None:
-    """Return the opposite of a statement that grants or comments, or revokes from PUBLIC."""
+    """Return the opposite of a statement that grants or comments, or revokes from PUBLIC; None for others."""
+    if statement.words[:1] == ("ALTER",):
+        return None
     verb, *tokens = folded_tokens(statement.text)
     if verb == "comment":
         subject = " ".join(tokens[: tokens.index("is")]) if "is" in tokens else ""
