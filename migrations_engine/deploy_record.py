@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from migrations_engine.catalog import Mark
-from migrations_engine.deploy.functions import alterations, reversals
+from migrations_engine.deploy.functions import alterations
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
 from migrations_engine.model import CATALOG_VERSION, DEFAULT_SCHEMA, Catalog, RoutineState
@@ -39,6 +39,7 @@ class Outcome:
     after: Catalog
     mark: Mark
     routines: str  #: a digest of the functions afterwards
+    routine_states: Mapping[str, RoutineState]  #: with the privileges and comments that files give
     functions_deployed: int
     seeded: Sequence[SeederResult]
     validations: Sequence[SeederValidation]
@@ -119,7 +120,11 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
         "structure_checksum": structure_checksum(outcome.schema),
         "accepted": [asdict(replace(change, rows_at_risk=None)) for change in outcome.accepted],
         "functions_deployed": outcome.functions_deployed,
-        "reversals": sorted(reversals(outcome.schema)),
+        "routine_states": {
+            identity: (state.privileges, state.comment)
+            for identity, state in outcome.routine_states.items()
+            if state.privileges or state.comment is not None
+        },
         "alterations": alterations(outcome.schema),
         "seeded": rows,
         "warnings": outcome.desired.warnings,

@@ -7,16 +7,14 @@ from dataclasses import replace
 from typing import Final
 
 from migrations_engine.deploy.change_runner import described, without
-from migrations_engine.deploy.functions import advice_on_default_privileges
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
-from migrations_engine.model import Privilege, Type
+from migrations_engine.model import Type
 from migrations_engine.report import Change, SchemaValidation
 from migrations_engine.schema import Schema
 
 _STAYING: Final = frozenset({"drop_schema", "drop_type"})  #: change types that no deploy applies
-_PRIVILEGES_ON_LATER_FUNCTIONS: Final = "DEFAULT FUNCTIONS"  #: ``Privilege.kind``
 
 
 class Judgement:
@@ -51,7 +49,6 @@ class Judgement:
         applied = [change for change in found.safe_changes if change.change_type not in _STAYING]
         self.add(without((*applied, *dangers), [] if self._force else self._earlier))
         self._session.warnings += [*diff.warnings, *_what_stays(diff)]
-        self._session.warnings += advice_on_default_privileges(self._schema, _changed_default_privileges(diff))
         self._session.warnings += [
             f"left as it is since it was forced: {summary(replace(change, rows_at_risk=None))}"
             for change in self.accepted
@@ -88,11 +85,3 @@ def _what_stays(diff: CatalogDiff) -> Iterator[str]:
             is_domain = isinstance(item.found, Type) and item.found.kind == "domain"
             kind = "DOMAIN" if is_domain else item.change_type.removeprefix("drop_").upper()
             yield f"{item.table} is no longer declared and stays; to drop it, add a migration: DROP {kind} {item.table}"
-
-
-def _changed_default_privileges(diff: CatalogDiff) -> Iterator[str]:
-    """Yield the changed default privileges on functions."""
-    for item in diff.changes:
-        if isinstance(item.wanted, Privilege) and item.wanted.kind == _PRIVILEGES_ON_LATER_FUNCTIONS:
-            change = item.change_type.replace("_", " ")
-            yield f"default privileges have changed ({change} {item.to_text or item.from_text})"

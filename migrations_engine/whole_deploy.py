@@ -152,11 +152,14 @@ class WholeDeploy:
         :raises MigrationFailed: the finished database differs from the schema
         """
         comparison = self._end_migrations()
-        self._functions.revert_removed()
+        self._functions.invalidate_altered()
         comparison.catch_up()
-        migrated = () if self._context.is_new else comparison.desired.routines
         functions = self._functions.deploy(
-            self._records, migrated, comparison.drop_dependants, comparison.restore, may_leave=comparison.has_forced
+            self._records,
+            comparison.desired.routines,
+            comparison.drop_dependants,
+            comparison.restore,
+            may_leave=comparison.has_forced,
         )
         move_sequences_of_files(self._session, (*self._schema.tables, *self._pending))
         seeded, validations = self._seed(comparison)
@@ -217,8 +220,8 @@ class WholeDeploy:
     ) -> Outcome:
         forced, differences = comparison.compare_with_new(after)
         routines, new = read_routines(self._session.connection), comparison.desired.routines
-        current, left = self._functions.current, self._functions.left
-        differences += tuple(routine_differences(routines, new, current, self._schema, left))
+        states, created, left = self._functions.states, self._functions.current, self._functions.left
+        differences += tuple(routine_differences(routines, new, states, created=created, left=left))
         return Outcome(
             schema=self._schema,
             desired=self._complete(comparison.desired),
@@ -227,6 +230,7 @@ class WholeDeploy:
             after=after,
             mark=read_mark(self._session.connection),
             routines=digest_of_routines(routines),
+            routine_states=self._functions.states,
             functions_deployed=functions.deployed,
             seeded=seeded,
             validations=validations,

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from migrations_engine.deploy.functions import advice_on_default_privileges, migrated_default_privileges
 from migrations_engine.diff import diff_catalogs, labels_by_use
 from migrations_engine.model import Catalog, Relation, Type
 from migrations_engine.report import Change
@@ -48,7 +47,6 @@ def disagreements(schema: Schema, declared: Catalog, complete: Catalog, fresh: C
             groups.setdefault(group, []).append(change)
     for group, changes in groups.items():
         yield " ".join(group.sentence(changes).split())  # definitions have several lines
-    yield from advice_on_default_privileges(schema, migrated_default_privileges(schema))
 
 
 class _Group(NamedTuple):

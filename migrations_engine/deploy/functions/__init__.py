@@ -1,9 +1,8 @@
 """The files of ``functions/``, and the routines that files of types and tables make."""
 
-from migrations_engine.deploy.functions.advice import advice_on_default_privileges, migrated_default_privileges
 from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.deployer import FunctionDeployer
-from migrations_engine.deploy.functions.grants import alterations, reversals
+from migrations_engine.deploy.functions.grants import alterations
 from migrations_engine.deploy.functions.other_objects import OtherObjects, create_objects_of_migrated_tables
 from migrations_engine.deploy.functions.runner import REPLACEMENT_REFUSED
 
@@ -12,9 +11,6 @@ __all__ = [
     "FunctionCounts",
     "FunctionDeployer",
     "OtherObjects",
-    "advice_on_default_privileges",
     "alterations",
     "create_objects_of_migrated_tables",
-    "migrated_default_privileges",
-    "reversals",
 ]

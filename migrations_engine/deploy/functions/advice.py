@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable
 
 from migrations_engine.deploy.functions.routines import MadeRoutine, OldRoutine
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.schema import Schema, SchemaFile
+from migrations_engine.schema import Schema
 from migrations_engine.source.functions_folder import creates_routines_in_block
-from migrations_engine.source.lexer import occurs
-from migrations_engine.source.script import script_of
-
-#: Privileges on all functions, or on all that will be created.
-_ON_ALL_FUNCTIONS: Final = re.compile(r"\b(?:ON|ALL)\s+(?:FUNCTIONS|PROCEDURES|ROUTINES)\b", re.IGNORECASE)
 
 
 def warn_of_blocks(session: DeploySession, schema: Schema) -> None:
@@ -39,31 +32,3 @@ def warn_of_left_behind(session: DeploySession, named: Iterable[OldRoutine], mad
             "functions with names of those that an earlier gateway deployed, which no file makes any more, were "
             f"left in place: {', '.join(sorted(left))}"
         )
-
-
-def advice_on_default_privileges(schema: Schema, changes: Iterable[str]) -> Iterator[str]:
-    """Yield a warning for each of *changes* of default privileges, which do not apply to existing functions.
-
-    There is none if a file of ``functions/`` sets the privileges on all functions.
-    """
-    if not any(_is_about_all_functions(file, {"GRANT", "REVOKE"}) for file in schema.functions):
-        for change in changes:
-            yield (
-                f"{change}, and functions that exist keep theirs, while in a new database all have the changed ones; "
-                "set the privileges ON ALL ROUTINES IN SCHEMA in a file of functions/"
-            )
-
-
-def migrated_default_privileges(schema: Schema) -> Iterator[str]:
-    """Yield the changes of default privileges on functions by migrations, for :func:`advice_on_default_privileges`."""
-    for file in schema.migrations if schema.functions else ():
-        if _is_about_all_functions(file, {"ALTER"}):
-            yield f"{file.label} changes the default privileges on functions"
-
-
-def _is_about_all_functions(file: SchemaFile, verbs: Collection[str]) -> bool:
-    """Return whether a statement of *file* that starts with one of *verbs* is about all functions."""
-    return any(
-        not {*statement.words[:1]}.isdisjoint(verbs) and occurs(_ON_ALL_FUNCTIONS, statement.text)
-        for statement in script_of(file).statements
-    )

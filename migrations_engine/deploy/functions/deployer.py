@@ -14,7 +14,7 @@ from migrations_engine.deploy.functions.files import (
     routines_among,
     tracking_rows,
 )
-from migrations_engine.deploy.functions.grants import alterations, run_grants, run_reversals
+from migrations_engine.deploy.functions.grants import Recorded, alterations, give_states, run_grants, states_by_files
 from migrations_engine.deploy.functions.removal import RoutineRemoval
 from migrations_engine.deploy.functions.replaced_in_place import ReplacedInPlace
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, OldRoutine, Routines
@@ -32,6 +32,7 @@ class FunctionDeployer:
     """Deploys the functions of one schema: early if another step needs them, and completely in their own step.
 
     :param is_new: the database is new, so that files of types and tables run whole and create their routines
+    :ivar states: the routines of the files with the privileges and comments that these give
     :ivar left: the identities of earlier routines that stay, because what was forced to stay uses them
     """
 
@@ -44,8 +45,8 @@ class FunctionDeployer:
         self._routines = Routines(session)
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
-        self._reversals = frozenset(state.last.get("reversals", ()))  # of the last deploy's files
-        self._alterations: Mapping[str, Collection[str]] = state.last.get("alterations", {})  # likewise
+        self._states_then: Recorded | None = state.last.get("routine_states")
+        self._alterations: Mapping[str, Collection[str]] = state.last.get("alterations", {})  # of the last files
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         already_made = self._beside_tables if is_new else ()
         self._labels = frozenset(file.label for file in files)
@@ -55,6 +56,7 @@ class FunctionDeployer:
         self._identities = EarlierIdentities(self._routines)
         self._replaced = ReplacedInPlace(session)
         self.left: frozenset[str] = frozenset()
+        self.states: Mapping[str, RoutineState] = {}
 
     @property
     def current(self) -> frozenset[str]:
@@ -117,7 +119,7 @@ class FunctionDeployer:
     def deploy(
         self,
         records: Records,
-        migrated: Collection[RoutineState] = (),
+        made: Collection[RoutineState],
         drop_dependants: Callable[[int, str], bool] = lambda *_: False,
         restore: Callable[[], None] = lambda: None,
         *,
@@ -125,13 +127,13 @@ class FunctionDeployer:
     ) -> FunctionCounts:
         """Deploy the functions of the schema and record them.
 
-        :param migrated: the routines that migrations make in an empty database, which stay without a file; none for
-            a new database
+        :param made: the routines that migrations make in an empty database, which stay without a file
         :param drop_dependants: drops those of a routine by oid and identity, and returns whether there were any
         :param restore: creates them again, with their dependencies
         :param may_leave: forced differences stay, and earlier routines that they use stay with them
         :raises FunctionDeployFailed: PostgreSQL refused a file, or a routine to be dropped has other dependants
         """
+        migrated = () if self._is_new else made
         self.invalidate_changed()
         if self._states.pending or self._earlier is not None:
             self._replaced.note()
@@ -141,8 +143,7 @@ class FunctionDeployer:
             self._runner.is_stale = True
         if migrated_routines.take_back(self.current):
             self._runner.is_stale = True
-        self._run_grants_again()
-        self._states.settle(self._session)
+        self._give_states(made)
         removal = RoutineRemoval(self._session, self._routines, drop_dependants, may_leave=may_leave)
         orphans, of_migrations = self._orphans(), {routine.identity for routine in migrated}
         removal.drop_orphans(self._existing(one for one in orphans if one not in of_migrations))
@@ -153,8 +154,7 @@ class FunctionDeployer:
         if removal.dropped_dependants:
             restore()
             self._run_all_pending()
-            self._run_grants_again()
-            self._states.settle(self._session)
+            self._give_states(made)
         self._check()
         if self._has_new_structure and not self._is_new:
             warn_of_blocks(self._session, self._schema)
@@ -182,12 +182,8 @@ class FunctionDeployer:
         """Make files run again if their functions have changed since, or were undone with a savepoint."""
         self._states.forget_undone()
 
-    def revert_removed(self) -> None:
-        """Revert the privileges, comments and attributes that were removed from the files since the last deploy.
-
-        :raises FunctionDeployFailed: PostgreSQL refused it
-        """
-        run_reversals(self._session, self._reversals, self._schema)
+    def invalidate_altered(self) -> None:
+        """Make the files of routines run again that the files of the last deploy have altered and these do not."""
         kept = alterations(self._schema)
         self._states.invalidate_named(
             {name for name, texts in self._alterations.items() if not {*texts} <= {*kept.get(name, ())}}
@@ -202,10 +198,14 @@ class FunctionDeployer:
                 raise broken_by_deploy(exc) if self._states.is_invalidated(exc.file) else exc from exc.__cause__
             pending = self._states.disturbed()
 
-    def _run_grants_again(self) -> None:
-        """Run statements that grant, comment and alter again, because their functions may be new."""
-        if run_grants(self._session, self._schema):
+    def _give_states(self, made: Collection[RoutineState]) -> None:
+        """Run statements that grant, comment and alter again, and revert what the last files had more of them."""
+        has_grants, created = run_grants(self._session, self._schema), self.current
+        self.states = states_by_files(self._session, self._schema, created, made)
+        wanted = {identity: state for identity, state in self.states.items() if identity in created}
+        if give_states(self._session, wanted, self._states_then, is_new=self._is_new) or has_grants:
             self._runner.is_stale = True
+        self._states.settle(self._session)
 
     def _check(self) -> None:
         """Check the bodies of all routines. Objects that those of unchanged files use may have changed."""

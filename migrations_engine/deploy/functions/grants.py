@@ -1,29 +1,26 @@
-"""Statements about functions that files create: privileges, comments and attributes, and their reversal."""
+"""Privileges, comments and attributes of functions, as the statements of files give them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TypeAlias
 
 import psycopg
+from psycopg import sql
 
 from migrations_engine.catalog import read_initial_privileges, read_routines
-from migrations_engine.deploy.file_runner import UNDEFINED
-from migrations_engine.deploy.functions.privileges import restore
+from migrations_engine.deploy.functions.privileges import restore, restoring
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.errors import FunctionDeployFailed
+from migrations_engine.model import RoutineState
 from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.functions_folder import GRANT_WORDS, altered_routine, is_about_routine
 from migrations_engine.source.lexer import folded_tokens
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
-#: SQLSTATEs: the object does not exist any more, or one of another kind has its name.
-_GONE: Final = UNDEFINED | {"42809"}
-_ON_ROUTINE: Final = re.compile(r" on (?:function|procedure) ")
-_ENDS_OF_GRANTEES: Final = frozenset({"with", "granted", "cascade", "restrict"})
+Recorded: TypeAlias = "Mapping[str, tuple[Sequence[str], str | None]]"  #: privileges and comment by identity
 
 
 def grants_of(schema: Schema) -> Iterator[tuple[SchemaFile, SqlStatement]]:
@@ -55,46 +52,59 @@ def run_grants(session: DeploySession, schema: Schema) -> bool:
     return bool(grants)
 
 
-def run_reversals(session: DeploySession, earlier: Collection[str], schema: Schema) -> None:
-    """Run those of *earlier*, :func:`reversals` of the last deploy's files, whose opposites are in no file any more.
+def states_by_files(
+    session: DeploySession, schema: Schema, created: Collection[str], migrated: Iterable[RoutineState]
+) -> dict[str, RoutineState]:
+    """Return the present routines with the privileges and comments that they have in a new database.
 
-    What a new function has by default, such as the privilege of PUBLIC, is neither revoked nor exceeded.
-
-    :raises FunctionDeployFailed: PostgreSQL refused one, and its object exists
+    :param created: the identities of those that files create
+    :param migrated: what migrations make of the others in an empty database
+    :raises FunctionDeployFailed: PostgreSQL refused a statement of the files
     """
-    removed = {*earlier} - reversals(schema)
-    if not removed:
-        return
-    before = {routine.identity: {*routine.privileges} for routine in read_routines(session.connection)}
-    for text in sorted(removed):
-        try:
-            with session.savepoint():
-                statement = _ON_ROUTINE.sub(" on routine ", text, count=1)  # it may be a procedure by now
-                session.run(statement.encode(), step="functions", effect="reverts what was removed from the files")
-        except psycopg.Error as exc:
-            if exc.sqlstate not in _GONE:
-                raise session.failure(exc, FunctionDeployFailed, what=text) from exc
-        else:
-            session.log("take_back", text)
-    session.restore_settings(True)
-    _keep_initial_privileges(session, before)
+    initial = read_initial_privileges(session.connection, sorted(created))
+    first = {routine.identity: (routine.privileges, routine.comment) for routine in migrated}
+    first |= {identity: (privileges, None) for identity, privileges in initial.items()}
+    present = {one.identity: one for one in read_routines(session.connection) if one.identity in first}
+    new = {
+        identity: replace(one, privileges=first[identity][0], comment=first[identity][1])
+        for identity, one in present.items()
+    }
+    if not any(grants_of(schema)):
+        return new
+    with session.undone():
+        changes = [change for identity, one in present.items() for change in restoring(one, new[identity])]
+        if changes:
+            session.query(sql.SQL("; ").join(changes))
+        run_grants(session, schema)
+        return {one.identity: one for one in read_routines(session.connection) if one.identity in first}
 
 
-def _keep_initial_privileges(session: DeploySession, before: Mapping[str, Set[str]]) -> None:
-    """Give routines back what they had *before* and also have when they are new, and revoke the opposite."""
-    changed = [now for now in read_routines(session.connection) if before[now.identity] != {*now.privileges}]
-    initial = read_initial_privileges(session.connection, [now.identity for now in changed]) if changed else {}
-    for now in changed:
-        had, has, new = before[now.identity], {*now.privileges}, {*initial[now.identity]}
-        restore(session, now, replace(now, privileges=tuple(sorted((has & (had | new)) | (had & new)))))
+def give_states(
+    session: DeploySession, wanted: Mapping[str, RoutineState], last: Recorded | None, *, is_new: bool
+) -> bool:
+    """Give routines the privileges and comments of *wanted*, and leave those that were given by hand.
 
+    Return whether anything has changed.
 
-def reversals(schema: Schema) -> frozenset[str]:
-    """Return the statements that revert the privileges and comments that files give to functions.
-
-    A later deploy runs them for statements that were removed from the files.
+    :param last: the states of the last deploy; None if they are not known, so that all others were given by hand
+    :param is_new: the database is new, so that nothing was given by hand
+    :raises FunctionDeployFailed: PostgreSQL refused it
     """
-    return frozenset(filter(None, (_reversal_of(statement) for _, statement in grants_of(schema))))
+    changed = False
+    for now in read_routines(session.connection):
+        if (then := wanted.get(now.identity)) is None:
+            continue
+        privileges, comment = (then.privileges, then.comment) if last is None else last.get(now.identity, ((), None))
+        by_hand = {*now.privileges}.difference(now.privileges if is_new else privileges)
+        target = replace(
+            now,
+            privileges=tuple(sorted(by_hand.union(then.privileges))),
+            comment=then.comment if is_new or now.comment == comment else now.comment,
+        )
+        if target != now:
+            restore(session, now, target)
+            changed = True
+    return changed
 
 
 def alterations(schema: Schema) -> dict[str, list[str]]:
@@ -108,27 +118,3 @@ def alterations(schema: Schema) -> dict[str, list[str]]:
         if name is not None:
             found.setdefault(name, []).append(" ".join(folded_tokens(statement.text)))
     return found
-
-
-def _reversal_of(statement: SqlStatement) -> str | None:
-    """Return the opposite of a statement that grants or comments, or revokes from PUBLIC; None for others."""
-    if statement.words[:1] == ("ALTER",):
-        return None
-    verb, *tokens = folded_tokens(statement.text)
-    if verb == "comment":
-        subject = " ".join(tokens[: tokens.index("is")]) if "is" in tokens else ""
-        return _with_path(statement, f"comment {subject} is null") if subject else None
-    bridge, opposite, other = ("to", "revoke", "from") if verb == "grant" else ("from", "grant", "to")
-    if bridge not in tokens or "on" not in tokens:
-        return None
-    place = len(tokens) - 1 - tokens[::-1].index(bridge)
-    grantees = tokens[place + 1 :]
-    end = next((number for number, token in enumerate(grantees) if token in _ENDS_OF_GRANTEES), len(grantees))
-    if verb == "revoke" and (grantees[:end] != ["public"] or "option" in tokens[:3]):
-        return None  # other roles have only what was granted to them
-    return _with_path(statement, " ".join([opposite, *tokens[:place], other, *grantees[:end]]))
-
-
-def _with_path(statement: SqlStatement, text: str) -> str:
-    """Return *text*, with the setting of the search path in which its names are those of *statement*."""
-    return text if statement.search_path is None else f"{statement.search_path.setting}; {text}"

@@ -22,13 +22,14 @@ def restore(session: DeploySession, now: RoutineState, then: RoutineState) -> No
 
     :raises FunctionDeployFailed: PostgreSQL refused it
     """
-    for statement in _restoring(now, then):
+    for statement in restoring(now, then):
         with session.failures_as(FunctionDeployFailed, what=f"restoring the privileges on {now.identity}"):
-            session.run(statement, step=_STEP, effect="restores what a migration has changed")
+            session.run(statement, step=_STEP, effect="gives a function what the files say")
         session.log("take_back", statement.as_string(None))
 
 
-def _restoring(now: RoutineState, then: RoutineState) -> Iterator[sql.Composed]:
+def restoring(now: RoutineState, then: RoutineState) -> Iterator[sql.Composed]:
+    """Yield the statements of :func:`restore`."""
     routine = sql.SQL(now.identity)  # printed and quoted by the server
     changes = [(one, True) for one in now.privileges if one not in then.privileges]
     changes += [(one, False) for one in then.privileges if one not in now.privileges]

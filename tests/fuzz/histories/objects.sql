@@ -7,6 +7,7 @@
 let u: suppress_redundant_updates_trigger
 let f: functions:CREATE FUNCTION {n}(v {y}) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT length(v::text)
 let g: functions:CREATE FUNCTION {n}(a integer)
+let h: functions:CREATE FUNCTION {n}(a integer) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT a
 let p: CREATE TABLE {n} (id int, at date NOT NULL, note text) PARTITION BY RANGE (at)
 kind: index
 create: CREATE INDEX {n} ON {t} ({c})
@@ -302,3 +303,46 @@ drop: DROP TABLE {n} CASCADE
 0>1: ALTER TABLE {n} ADD d int DEFAULT 1
 0>2: ALTER TABLE {n}_c NO INHERIT {n}
 2>0: ALTER TABLE {n}_c INHERIT {n}
+kind: privilege in functions
+create: functions:GRANT SELECT ON {t} TO PUBLIC
+create: functions:REVOKE ALL ON {t} FROM PUBLIC
+create: functions:GRANT ALL ON {t} TO CURRENT_USER;;functions:COMMENT ON TABLE {t} IS 'f'
+create: functions:GRANT SELECT ({c}), UPDATE ({k}) ON {t} TO pg_monitor WITH GRANT OPTION
+create: functions:REVOKE CREATE ON SCHEMA public FROM PUBLIC;;functions:GRANT USAGE ON SCHEMA public TO pg_monitor
+alter: REVOKE ALL ON {t} FROM PUBLIC
+kind: default privilege
+create: functions:ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC
+create: functions:ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO pg_monitor
+kind: attribute of function
+create: {h} $$
+create: {h} $$;;functions:GRANT EXECUTE ON FUNCTION {n}(integer) TO PUBLIC, pg_monitor
+create: {h} $$;;functions:REVOKE ALL ON FUNCTION {n}(integer) FROM PUBLIC;;functions:GRANT EXECUTE ON FUNCTION
+    {n}(integer) TO pg_monitor
+create: {h} $$;;functions:REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC
+create: {h} $$;;functions:ALTER FUNCTION {n}(integer) SECURITY DEFINER SET search_path = public
+create: {h} $$;;functions:ALTER FUNCTION {n}(integer) STABLE;;functions:COMMENT ON FUNCTION {n} IS 'f'
+alter: GRANT EXECUTE ON FUNCTION {n}(integer) TO pg_read_all_stats
+alter: ALTER FUNCTION {n}(integer) STRICT
+alter: COMMENT ON FUNCTION {n}(integer) IS 'migrated'
+kind: objects of functions
+create: functions:CREATE VIEW {n} AS SELECT {k}, {c} FROM {t}
+create: functions:CREATE VIEW {n} AS SELECT {k} FROM {t};;functions:GRANT SELECT ON {n} TO PUBLIC
+create: functions:CREATE FUNCTION {n}_f() RETURNS TABLE (k text) LANGUAGE sql AS $$ SELECT {k}::text FROM {t}
+    $$;;functions:CREATE VIEW {n} AS SELECT * FROM {n}_f()
+create: functions:CREATE FUNCTION {n}_f() RETURNS TABLE (k text, c integer) LANGUAGE sql AS $$ SELECT {k}::text, 1 FROM
+    {t} $$;;functions:CREATE VIEW {n} AS SELECT * FROM {n}_f()
+create: functions:CREATE FUNCTION {n}_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END
+    $$;;functions:CREATE TRIGGER {n} BEFORE UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION {n}_f()
+create: functions:CREATE FUNCTION {n}_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END
+    $$;;functions:CREATE CONSTRAINT TRIGGER {n} AFTER UPDATE ON {t} DEFERRABLE FOR EACH ROW EXECUTE FUNCTION {n}_f()
+create: functions:CREATE MATERIALIZED VIEW {n} AS SELECT {k}, {c} FROM {t};;functions:CREATE INDEX {n}_i ON {n} ({k})
+create: functions:CREATE FUNCTION {n}_f(a integer, b integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT a > b
+    $$;;functions:CREATE OPERATOR <<<< (FUNCTION = {n}_f, LEFTARG = integer, RIGHTARG = integer)
+kind: functions over functions
+create: {h} $$;;functions:CREATE FUNCTION {n}_g() RETURNS integer BEGIN ATOMIC SELECT {n}(1); END
+create: {h} + 1 $$;;functions:CREATE FUNCTION {n}_g() RETURNS integer BEGIN ATOMIC SELECT {n}(2); END
+create: functions:CREATE FUNCTION {n}(a integer) RETURNS bigint LANGUAGE sql AS $$ SELECT a $$;;functions:CREATE FUNCTION
+    {n}_g() RETURNS bigint BEGIN ATOMIC SELECT {n}(2); END
+create: functions:CREATE FUNCTION {n}(a {t}) RETURNS text LANGUAGE sql AS $$ SELECT a.{k}::text $$;;functions:CREATE
+    FUNCTION {n}_g() RETURNS SETOF text LANGUAGE sql AS $$ SELECT {n}({t}) FROM {t} $$
+create: functions:CREATE FUNCTION {n}(a {t}.{k}%TYPE DEFAULT NULL) RETURNS text LANGUAGE sql AS $$ SELECT a::text $$
