@@ -115,6 +115,13 @@ CASES |= {
     for text in TAKEN_OUT
 }
 
+REVOKED = "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;"
+OF_ROWS = "CREATE FUNCTION f(x t) RETURNS int LANGUAGE sql AS 'SELECT x.a'; CREATE FUNCTION g() RETURNS SETOF int"
+OF_ROWS += " LANGUAGE sql AS 'SELECT f(t) FROM t';"
+CASES["a function gets another argument while the privileges on all change"] = [
+    WITH_F,
+    files(TABLE, functions=OF_ROWS) | {"functions/y.pssql": F.format(1).replace("f()", "y()") + REVOKED},
+]
 G_AND_SECURE = "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() SECURITY DEFINER;"
 SECURE = "ALTER FUNCTION f() SECURITY DEFINER; "
 CASES |= {

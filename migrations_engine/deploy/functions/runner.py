@@ -19,7 +19,7 @@ from migrations_engine.errors import EngineError, FunctionDeployFailed
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.functions_folder import creates_routines_in_block
-from migrations_engine.source.script import statement_files
+from migrations_engine.source.script import part_of, script_of, statement_files
 from migrations_engine.tracking import DeployedFunction
 
 #: The object of a file exists, and the file does not say OR REPLACE: function, trigger or cast, view.
@@ -29,6 +29,7 @@ _ALREADY_THERE: Final = _NEVER_REPLACED | {"42723"}
 REPLACEMENT_REFUSED: Final = frozenset({"42P13", "42809"})
 #: A call fits an old function and the new one that replaces it, of other arguments.
 _AMBIGUOUS: Final = frozenset({"42725"})
+_PRIVILEGES: Final = {("GRANT",), ("REVOKE",)}  #: first words of statements that run when all functions are there
 _TO_BE_REPLACED: Final = _ALREADY_THERE | REPLACEMENT_REFUSED | _AMBIGUOUS
 
 
@@ -84,7 +85,7 @@ class FunctionRunner:
         A function may use a view that another one of its file is needed for. The files run again as a whole.
         """
         parts = [part for file in files for part in statement_files(file) if part not in self.ran_early]
-        run = partial(self._session.run_file, replacing=True)
+        run = partial(self._send, replacing=True)
         retried = UNDEFINED | _TO_BE_REPLACED
         runner = FileRunner(self._session, run, error_class=FunctionDeployFailed, retried=retried)
         failed = {part for part, _ in runner.run_what_works(parts)}
@@ -127,7 +128,13 @@ class FunctionRunner:
             self._seen = self._routines.versions(None if dynamic else names)
 
     def _run_once(self, file: SchemaFile) -> None:
-        self._session.run_file(file, replacing=file in self._already_made)
+        self._send(file, replacing=file in self._already_made)
+
+    def _send(self, file: SchemaFile, *, replacing: bool) -> None:
+        """Run *file* without its privileges: those on all functions would change functions of other files, too."""
+        kept = [statement for statement in script_of(file).statements if statement.words[:1] not in _PRIVILEGES]
+        is_whole = len(kept) == len(script_of(file).statements)
+        self._session.run_file(file if is_whole else part_of(file, kept), replacing=replacing)
 
     def _run(self, file: SchemaFile) -> None:
         self._run_once(file)
@@ -165,7 +172,7 @@ class FunctionRunner:
                 raise
             try:
                 with self._session.savepoint():
-                    self._session.run_file(file, replacing=True)
+                    self._send(file, replacing=True)
                     self._note_made(file)
             except psycopg.Error as refusal:
                 is_block = refusal.sqlstate in _ALREADY_THERE and creates_routines_in_block(file)
@@ -204,7 +211,7 @@ class FunctionRunner:
         old = [routine for routine in self._routines.named(routine_names(file)) if routine.oid not in taken]
         for routine in old:
             self._routines.move_aside(routine)
-        self._session.run_file(file, replacing=True)
+        self._send(file, replacing=True)
         self._note_made(file)
         made = {(routine.schema, routine.name, routine.argument_types) for routine in self.made[file]}
         for routine in old:
