@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from migrations_engine.catalog import Mark
-from migrations_engine.deploy.functions import alterations
+from migrations_engine.deploy.functions import alterations, trigger_drops
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.desired.desired_schema import DesiredSchema
 from migrations_engine.model import CATALOG_VERSION, DEFAULT_SCHEMA, Catalog, RoutineState
@@ -125,6 +125,7 @@ def _note(outcome: Outcome) -> Mapping[str, Any]:
             for identity, state in outcome.routine_states.items()
             if state.privileges or state.comment is not None
         },
+        "trigger_drops": sorted(trigger_drops(outcome.schema)),
         "alterations": alterations(outcome.schema),
         "seeded": rows,
         "warnings": outcome.desired.warnings,

@@ -152,7 +152,7 @@ class WholeDeploy:
         :raises MigrationFailed: the finished database differs from the schema
         """
         comparison = self._end_migrations()
-        self._functions.invalidate_altered()
+        self._functions.revert_removed()
         comparison.catch_up()
         functions = self._functions.deploy(
             self._records,

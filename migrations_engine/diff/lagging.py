@@ -107,10 +107,13 @@ def _type(column: Column) -> Hashable:
 def _followed_members(
     declared: tuple[M, ...], complete: tuple[M, ...], stated: tuple[M, ...], former: tuple[M, ...]
 ) -> tuple[M, ...]:
-    """Return the declared constraints or attachments as they have followed tables and columns to other names."""
+    """Return the declared constraints or attachments as they have followed tables and columns to other names.
+
+    Those that have other names themselves are as declared: they hold no rows.
+    """
     if len(stated) != len(former):
         return declared
-    pairs = dict(zip(stated, former, strict=True))
+    pairs = {then: now for then, now in zip(stated, former, strict=True) if then.name == now.name}
     return tuple(pairs.get(item, item) if item in complete else item for item in declared)
 
 

@@ -5,6 +5,7 @@ from migrations_engine.deploy.functions.deployer import FunctionDeployer
 from migrations_engine.deploy.functions.grants import alterations
 from migrations_engine.deploy.functions.other_objects import OtherObjects, create_objects_of_migrated_tables
 from migrations_engine.deploy.functions.runner import REPLACEMENT_REFUSED
+from migrations_engine.deploy.functions.triggers import trigger_drops
 
 __all__ = [
     "REPLACEMENT_REFUSED",
@@ -13,4 +14,5 @@ __all__ = [
     "OtherObjects",
     "alterations",
     "create_objects_of_migrated_tables",
+    "trigger_drops",
 ]

@@ -19,6 +19,7 @@ from migrations_engine.deploy.functions.removal import RoutineRemoval
 from migrations_engine.deploy.functions.replaced_in_place import ReplacedInPlace
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, OldRoutine, Routines
 from migrations_engine.deploy.functions.runner import FunctionRunner
+from migrations_engine.deploy.functions.triggers import drop_triggers
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.deploy.stored_results import renew_stored_results
 from migrations_engine.errors import FunctionDeployFailed
@@ -46,6 +47,7 @@ class FunctionDeployer:
         self._known = {f.identity: f for f in state.functions if f.identity}
         self._left_behind = state.left_behind
         self._states_then: Recorded | None = state.last.get("routine_states")
+        self._trigger_drops: Sequence[str] = state.last.get("trigger_drops", ())
         self._alterations: Mapping[str, Collection[str]] = state.last.get("alterations", {})  # of the last files
         self._has_new_structure = state.last.get("structure_checksum") != structure_checksum(schema)
         already_made = self._beside_tables if is_new else ()
@@ -182,8 +184,12 @@ class FunctionDeployer:
         """Make files run again if their functions have changed since, or were undone with a savepoint."""
         self._states.forget_undone()
 
-    def invalidate_altered(self) -> None:
-        """Make the files of routines run again that the files of the last deploy have altered and these do not."""
+    def revert_removed(self) -> None:
+        """Drop the triggers that are gone from the files, and let files run again whose routines are altered no more.
+
+        :raises FunctionDeployFailed: PostgreSQL refused it
+        """
+        drop_triggers(self._session, self._trigger_drops, self._schema)
         kept = alterations(self._schema)
         self._states.invalidate_named(
             {name for name, texts in self._alterations.items() if not {*texts} <= {*kept.get(name, ())}}
