@@ -63,9 +63,12 @@ def is_about_routine(statement: SqlStatement) -> bool:
 
 def altered_routine(statement: SqlStatement) -> str | None:
     """Return the name of the routine whose attributes an ALTER changes; None if it changes the name or schema only."""
+    if statement.words[:1] != ("ALTER",) or not _ALTERED_ROUTINES & {*statement.words[1:2]}:
+        return None
     cursor = Cursor.over(statement)
-    is_alter = cursor.accept("alter") and any(cursor.accept(kind.lower()) for kind in _ALTERED_ROUTINES)
-    name = cursor.name() if is_alter else None
+    cursor.take()
+    cursor.take()
+    name = cursor.name()
     cursor.skip_parentheses()
     is_moved = cursor.sees("rename") or cursor.sees("set", "schema")
     return name.name if name is not None and not is_moved else None

@@ -122,6 +122,12 @@ CASES["a function gets another argument while the privileges on all change"] = [
     WITH_F,
     files(TABLE, functions=OF_ROWS) | {"functions/y.pssql": F.format(1).replace("f()", "y()") + REVOKED},
 ]
+BLOCK = "DO $$ BEGIN IF 1 = 1 THEN GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO pg_monitor; END IF; END $$;"
+CASES["a block grants on all functions, of which there are more later"] = [
+    WITH_F | {"functions/y.pssql": BLOCK},
+    WITH_F | {"functions/y.pssql": BLOCK, "functions/z.pssql": F.format(1).replace("f()", "z()")},
+]
+CASES["a block no longer grants"] = [WITH_F | {"functions/y.pssql": BLOCK}, WITH_F]
 G_AND_SECURE = "CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() SECURITY DEFINER;"
 SECURE = "ALTER FUNCTION f() SECURITY DEFINER; "
 CASES |= {

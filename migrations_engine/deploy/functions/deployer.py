@@ -10,11 +10,12 @@ from migrations_engine.deploy.functions.counts import FunctionCounts
 from migrations_engine.deploy.functions.earlier_routines import EarlierIdentities, EarlierRoutines, RoutinesOfMigrations
 from migrations_engine.deploy.functions.file_states import FileStates
 from migrations_engine.deploy.functions.files import (
+    calls_functions,
     routine_names,
     routines_among,
     tracking_rows,
 )
-from migrations_engine.deploy.functions.grants import Recorded, alterations, give_states, run_grants, states_by_files
+from migrations_engine.deploy.functions.grants import Recorded, alterations, give_states, run_grants
 from migrations_engine.deploy.functions.removal import RoutineRemoval
 from migrations_engine.deploy.functions.replaced_in_place import ReplacedInPlace
 from migrations_engine.deploy.functions.routines import HIDDEN_NAME, OldRoutine, Routines
@@ -206,11 +207,12 @@ class FunctionDeployer:
 
     def _give_states(self, made: Collection[RoutineState]) -> None:
         """Run statements that grant, comment and alter again, and revert what the last files had more of them."""
-        has_grants, created = run_grants(self._session, self._schema), self.current
-        self.states = states_by_files(self._session, self._schema, created, made)
-        wanted = {identity: state for identity, state in self.states.items() if identity in created}
-        if give_states(self._session, wanted, self._states_then, is_new=self._is_new) or has_grants:
-            self._runner.is_stale = True
+        has_grants = run_grants(self._session, self._schema)
+        is_known = self._is_new and not any(map(calls_functions, self._files))  # what a function has is of files alone
+        self.states, has_changed = give_states(
+            self._session, self._schema, self.current, made, self._states_then, is_new=is_known
+        )
+        self._runner.is_stale = self._runner.is_stale or has_grants or has_changed
         self._states.settle(self._session)
 
     def _check(self) -> None:

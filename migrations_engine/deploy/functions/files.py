@@ -11,7 +11,8 @@ from migrations_engine.source.names import ROUTINE_KINDS, created_name
 from migrations_engine.source.script import part_of, script_of
 from migrations_engine.tracking import DeployedFunction, DeployState
 
-_RUNNING: Final = (("DO",), ("SELECT",), ("CALL",))
+_CALLING: Final = (("SELECT",), ("CALL",))
+_RUNNING: Final = (("DO",), *_CALLING)
 
 
 def tracking_rows(file: SchemaFile, routines: Sequence[MadeRoutine]) -> Iterator[Mapping[str, Any]]:
@@ -72,6 +73,11 @@ def one_file_each(files: Sequence[SchemaFile]) -> dict[str, SchemaFile] | None:
 def is_dynamic(file: SchemaFile) -> bool:
     """Return whether the file runs code, which may create routines of any name."""
     return any(statement.words[:1] in _RUNNING for statement in script_of(file).statements)
+
+
+def calls_functions(file: SchemaFile) -> bool:
+    """Return whether the file calls functions, which may do anything."""
+    return any(statement.words[:1] in _CALLING for statement in script_of(file).statements)
 
 
 def routine_names(file: SchemaFile) -> list[str]:

@@ -37,8 +37,9 @@ def restoring(now: RoutineState, then: RoutineState) -> Iterator[sql.Composed]:
         verb, privilege, _, role = change.split(" ", 3)
         verb = _OPPOSITES[verb] if is_new else verb
         grantee = _ROLES.get(role, sql.Identifier(role))
-        yield sql.SQL("{} {} ON ROUTINE {} {} {}").format(
-            sql.SQL(verb), sql.SQL(privilege), routine, sql.SQL(_PREPOSITIONS[verb]), grantee
+        others = sql.SQL(" CASCADE" if verb == "REVOKE" else "")  # to whom the grantee has granted it
+        yield sql.SQL("{} {} ON ROUTINE {} {} {}{}").format(
+            sql.SQL(verb), sql.SQL(privilege), routine, sql.SQL(_PREPOSITIONS[verb]), grantee, others
         )
     if now.comment != then.comment:
         yield sql.SQL("COMMENT ON ROUTINE {} IS {}").format(routine, sql.Literal(then.comment))

@@ -13,7 +13,8 @@ from migrations_engine.deploy.migrations.renames import rename_of
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import Catalog, Type
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.names import Cursor, created_name, dropped_names
+from migrations_engine.source.alter_table import alter_type_actions
+from migrations_engine.source.names import created_name, dropped_names
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
@@ -62,18 +63,9 @@ def _replacements(migrations: Sequence[SchemaFile]) -> Iterator[_Replacement]:
                     created[renamed.new_name] = found
                     if renamed.new_name in free:
                         yield _Replacement(*found, renamed.new_name)
-            elif (altered := _altered_type(statement)) in created and altered is not None:
-                del created[altered]  # it has become another one since
-                yield _Replacement(file, statement, altered, altered)
-
-
-def _altered_type(statement: SqlStatement) -> str | None:
-    """Return the name of the type that *statement* alters, else None."""
-    cursor = Cursor(statement.text)
-    if not (cursor.accept("alter", "type") or cursor.accept("alter", "domain")):
-        return None
-    named = cursor.name()
-    return named.name if named is not None else None
+            elif (altered := alter_type_actions(statement)) is not None and altered.table.name in created:
+                del created[altered.table.name]  # it has become another one since
+                yield _Replacement(file, statement, altered.table.name, altered.table.name)
 
 
 def _lags(session: DeploySession, found: _Replacement, declared: Type) -> bool:
@@ -98,7 +90,8 @@ def _made_by(session: DeploySession, found: _Replacement, declared: Type) -> Typ
         with session.undone():
             if found.created == declared.name:
                 session.query(sql.SQL("ALTER TYPE {} RENAME TO {}").format(sql.Identifier(*declared.address), _ASIDE))
-            session.query(found.statement.text.encode())
+            with session.search_path_of(found.statement):
+                session.query(found.statement.text.encode())
             types = read_catalog(session.connection).types
     except psycopg.ProgrammingError:
         return None
