@@ -902,4 +902,4 @@ CROSS JOIN LATERAL (
          WHERE (d.defaclrole, d.defaclnamespace, d.defaclobjtype) = (p.proowner, p.pronamespace, 'f')), '{}') AS acl
 ) AS x
 CROSS JOIN LATERAL pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0) AS i
-WHERE i.identity = ANY(%(identities)s)
+WHERE p.oid >= 16384 AND i.identity = ANY(%(identities)s)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psycopg
 import pytest
 
 from gateway.embedded_postgres import EmbeddedPostgres, Programs, packaged_programs, programs_in
+
+_MEMORY: Final = Path("/dev/shm")  # a file system in memory: Linux has it, containers often have little of it
+_SERVER_BYTES: Final = 2 << 30  #: what a server needs at most, with its log of transactions
 
 
 def server_versions(*packaged: int) -> tuple[int, ...]:
@@ -72,6 +77,15 @@ class Servers:
         return self._started[programs]
 
     def _start(self, programs: Programs) -> ServerUrls:
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=f"pg{programs.version}-"))
+        folder = self._stack.enter_context(
+            tempfile.TemporaryDirectory(prefix=f"pg{programs.version}-", dir=_in_memory())
+        )
         server = self._stack.enter_context(EmbeddedPostgres(Path(folder), programs=programs, durable=False))
         return ServerUrls(ordinary=server.url, superuser=server.superuser_url)
+
+
+def _in_memory() -> Path | None:
+    """Return a folder in memory if it has room: thousands of databases are made and dropped; else None."""
+    if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _SERVER_BYTES:
+        return None
+    return _MEMORY

@@ -37,7 +37,7 @@ def restoring(now: RoutineState, then: RoutineState) -> Iterator[sql.Composed]:
         verb, privilege, _, role = change.split(" ", 3)
         verb = _OPPOSITES[verb] if is_new else verb
         grantee = _ROLES.get(role, sql.Identifier(role))
-        others = sql.SQL(" CASCADE" if verb == "REVOKE" else "")  # to whom the grantee has granted it
+        others = sql.SQL(" CASCADE" if verb == "REVOKE" else "")  # that roles have from the grantee
         yield sql.SQL("{} {} ON ROUTINE {} {} {}{}").format(
             sql.SQL(verb), sql.SQL(privilege), routine, sql.SQL(_PREPOSITIONS[verb]), grantee, others
         )
