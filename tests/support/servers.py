@@ -16,7 +16,7 @@ import pytest
 from gateway.embedded_postgres import EmbeddedPostgres, Programs, packaged_programs, programs_in
 
 _MEMORY: Final = Path("/dev/shm")  # a file system in memory: Linux has it, containers often have little of it
-_SERVER_BYTES: Final = 2 << 30  #: what a server needs at most, with its log of transactions
+_NEEDED_BYTES: Final = 8 << 30  #: the servers of all processes, with the databases that gateways leave
 
 
 def server_versions(*packaged: int) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ class Servers:
 
 
 def _in_memory() -> Path | None:
-    """Return a folder in memory if it has room: thousands of databases are made and dropped; else None."""
-    if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _SERVER_BYTES:
+    """Return a folder in memory if it has room, because thousands of databases are made and dropped; else None."""
+    if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _NEEDED_BYTES:
         return None
     return _MEMORY
