@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import psycopg
 import pytest
 
@@ -47,6 +49,20 @@ def test_hidden_rows_of_seeders_are_found(tenant: Tenant, key: str) -> None:
     assert result.inserted == 0
     tenant.execute("ALTER TABLE t NO FORCE ROW LEVEL SECURITY")
     assert tenant.rows("SELECT id, a FROM t ORDER BY id") == [(1, "x"), (2, "y"), (3, "of the application")]
+
+
+def test_seeded_rows_that_a_policy_refuses_now_are_named(tenant: Tenant, make_database: Callable[[], str]) -> None:
+    table = "CREATE TABLE t (id int PRIMARY KEY, a text); ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+    forced = f"{table} ALTER TABLE t FORCE ROW LEVEL SECURITY;"
+    seeds = "INSERT INTO t VALUES (1, 'x'), (2, 'y');"
+    tenant.register(files(table, seeders=seeds))
+    (warning,) = tenant.migrate(files(forced, seeders=seeds)).warnings
+    assert 'policy for table "t"; a new database refuses it: let a policy of t allow it to' in warning
+    with pytest.raises(MigrationFailed, match="row-level security policy"):
+        Tenant(make_database()).register(files(forced, seeders=seeds))
+    allowed = files(f"{forced} CREATE POLICY seeds ON t TO CURRENT_USER USING (true);", seeders=seeds)
+    assert tenant.migrate(allowed).warnings == ()
+    Tenant(make_database()).register(allowed)
 
 
 def test_a_table_of_another_role_whose_rows_may_be_hidden_is_named_with_its_owner(

@@ -1,6 +1,6 @@
 -- name: seeded_table
 -- A table that a seeder fills: its columns in order with their types, its keys (primary key first), the tables that its
--- foreign keys refer to, and whether triggers may change inserted rows.
+-- foreign keys refer to, and whether triggers may change inserted rows, or policies refuse them.
 SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
        concat_ws('.', nullif(c.relnamespace::regnamespace::text, 'public'), c.relname) AS label,
        (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
@@ -20,6 +20,7 @@ SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name,
            AS keys,
        ARRAY(SELECT confrelid::bigint FROM pg_catalog.pg_constraint
               WHERE conrelid = c.oid AND contype = 'f' AND confrelid <> c.oid) AS needs,
-       EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal) AS has_triggers
+       EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal) AS has_triggers,
+       row_security_active(c.oid) AS has_policies
   FROM pg_catalog.pg_class c
  WHERE c.oid = to_regclass(concat_ws('.', quote_ident(%(schema)s::text), quote_ident(%(table)s::text)))

@@ -41,6 +41,7 @@ class SeededTable:
     keys: list[list[str]]  #: column names of each unique index without expressions, the primary key first
     needs: list[int]  #: oids of the other tables that its foreign keys refer to
     has_triggers: bool
+    has_policies: bool  #: that apply to the role which deploys
 
     def unfilled_by(self, insert: Insert) -> list[str]:
         """Return the columns that need a value and get none from *insert*. A trigger may fill them."""

@@ -16,7 +16,7 @@ from migrations_engine.deploy.numbers import move_sequences_of
 from migrations_engine.deploy.seeders.counting import RowCounter
 from migrations_engine.deploy.seeders.rows import RowCount, SeededTable, find_table
 from migrations_engine.deploy.session import DeploySession
-from migrations_engine.errors import MigrationFailed
+from migrations_engine.errors import MigrationFailed, ServerMessage
 from migrations_engine.report import SeederResult, SeederValidation
 from migrations_engine.schema import SchemaFile, once_per_file
 from migrations_engine.source.dependency_order import Filling, order_seeders
@@ -28,6 +28,7 @@ from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
 _QUERY: Final = re.compile("select", re.IGNORECASE)
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
 _FOREIGN_KEY_VIOLATION: Final = "23503"
 _RETRIED: Final = UNDEFINED | {_FOREIGN_KEY_VIOLATION}
 _PLANNED: Final = frozenset(
@@ -111,6 +112,7 @@ class Seeders:
                 with self._session.failures_as(file=file):
                     count = self._counter.count(inserts, table, altered=_alters(file))
                 self._warn_of_unfilled(file, table, inserts[0])
+                self._warn_of_policies(file, table, inserts)
                 named = replace(count, missing=tuple(f"{row} ({file.label})" for row in count.missing))
                 totals[table.label] = totals.get(table.label, RowCount()) + named
         return tuple(
@@ -124,6 +126,20 @@ class Seeders:
         self._session.warnings += [
             f"{place} gives {table.label}.{column} {reason}" for column in table.unfilled_by(insert)
         ]
+
+    def _warn_of_policies(self, file: SchemaFile, table: SeededTable, inserts: Sequence[Insert]) -> None:
+        """Warn of rows that a policy has let in, and would not any more. It is checked before their keys are."""
+        for insert in inserts if table.has_policies else ():
+            try:
+                with self._session.undone():
+                    self._session.query(insert.statement.text.encode())
+            except psycopg.Error as exc:
+                if exc.sqlstate == _INSUFFICIENT_PRIVILEGE:
+                    place = f"{file.label}, line {insert.statement.start_line}"
+                    self._session.warnings.append(
+                        f"{place}: {ServerMessage.of(exc).message}; a new database refuses it: let a policy of "
+                        f"{table.label} allow it to {self._session.connection.info.user}, the role that deploys"
+                    )
 
     def _filling(self, file: SchemaFile) -> Filling:
         """Return the tables that a file fills, and those that should be filled before it."""
