@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.fuzz.histories.declarations import Declarations
-from tests.fuzz.histories.play import Player, Server
+from tests.fuzz.histories.play import Player
+from tests.fuzz.histories.server import Server
 from tests.support.servers import Servers
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

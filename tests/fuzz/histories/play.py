@@ -4,45 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import psycopg
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from migrations_engine import DeployOptions, DeployReport, DesiredSchemas, EngineError, MigrationFailed, deploy_schema
+from migrations_engine import DeployReport, EngineError, MigrationFailed
 from tests.fuzz.histories.declarations import Declarations
 from tests.fuzz.histories.history import Change, History
-from tests.fuzz.histories.rows import insert_rows, rows_of
+from tests.fuzz.histories.rows import insert_rows
+from tests.fuzz.histories.server import Files, Server, text_of
+from tests.fuzz.histories.structures import differences, is_of, named, structure
 from tests.fuzz.histories.styles import written
 from tests.fuzz.histories.tables import random_change
-from tests.migrations_engine.conftest import schema_of
-from tests.support.structure import structure_of
+from tests.fuzz.histories.ways import ways_that_differ
 
-Files = dict[str, str]
-_OPTIONS = re.compile(r"WITH \(([^()]*)\)")
 _WHOLE = re.compile(r"[-+] CREATE (UNLOGGED TABLE|TABLE|VIEW|MATERIALIZED VIEW|SCHEMA|SEQUENCE) \S+ .*\n")
 _SEEDS = re.compile(r"VALUES \(\d+, 'seed \d+'\)")
-_NAMES = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"ADD CONSTRAINT (\S+)",
-        r"ALTER COLUMN (\S+)",
-        r"ATTACH PARTITION (\S+)",
-        r"^COMMENT ON COLUMN (\S+)",
-        r"^COMMENT ON (?:CONSTRAINT|TRIGGER|POLICY|RULE) (\S+)",
-        r"^CREATE (?:UNIQUE )?INDEX (\S+)",
-        r"^CREATE (?:CONSTRAINT )?(?:TRIGGER|POLICY|RULE) (\S+)",
-        r"(?:DISABLE|ENABLE|ALWAYS|REPLICA) (?:TRIGGER|RULE) (\S+)",
-        r"CLUSTER ON (\S+)",
-        r"^(?:GRANT|REVOKE) .*? ON (?:[A-Z]+ )*(\S+)",
-        r"^(?:CREATE|ALTER|COMMENT ON) (?:[A-Z]+ )+(\S+)",
-    )
-)
 
 
 @dataclass(kw_only=True)
@@ -68,35 +48,6 @@ class Result:
                 path.write_text(text)
         (folder / "rows.sql").write_text(";\n".join([*self.rows, ""]))
         (folder / "log.txt").write_text("\n".join([*self.log, "", *self.refusals, "", *self.faults, ""]))
-
-
-class Server:
-    """Databases on one server."""
-
-    def __init__(self, url: str, superuser_url: str) -> None:
-        self._url, self._superuser_url = url, superuser_url
-        self._admin = psycopg.connect(superuser_url, autocommit=True)
-        self._owner = psycopg.connect(url).info.user
-        self.desired_schemas = DesiredSchemas()
-
-    def create(self, name: str, template: str = "template0") -> None:
-        self.drop(name)
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
-        self._admin.execute(create.format(*map(sql.Identifier, (name, template, self._owner))))
-
-    def drop(self, name: str) -> None:
-        self._admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-    def conninfo(self, name: str) -> str:
-        return make_conninfo(self._url, dbname=name)
-
-    def rows(self, name: str) -> dict[str, Counter[str]]:
-        return rows_of(make_conninfo(self._superuser_url, dbname=name))
-
-    def deploy(self, name: str, files: Files, *, force: bool = False, purpose: Any = "migrate") -> DeployReport:
-        options = DeployOptions(purpose=purpose, force=force, add_seeds=True, desired_schemas=self.desired_schemas)
-        with psycopg.connect(self.conninfo(name)) as connection:
-            return deploy_schema(connection, schema_of(files), options)
 
 
 class Player:
@@ -129,7 +80,7 @@ class Player:
             self._server.deploy("new", last, purpose="register")
         except EngineError as error:
             is_named = self._has_forced or any("a new database refuses it" in text for text in self._words)
-            (result.refusals if is_named else result.faults).append(f"NEW REFUSED {_text(error)}")
+            (result.refusals if is_named else result.faults).append(f"NEW REFUSED {text_of(error)}")
             return result
         self._compare(reports)
         return result
@@ -174,6 +125,7 @@ class Player:
         runs_outside = any("no-transaction" in files[label] for label in files.keys() - before.texts().keys())
         if runs_outside:
             self._server.create("before", template="old")
+        self.result.faults += ways_that_differ(self._server, "old", files)
         if self._deploy("old", files):
             self.result.releases.append(files)
             if self._is_used:
@@ -238,12 +190,12 @@ class Player:
                 validation = error.validation
                 if validation is None or not (validation.dataloss_changes or validation.incompatible_changes):
                     raise
-                self.result.log.append(f"forced in {name}: {_text(error)}")
+                self.result.log.append(f"forced in {name}: {text_of(error)}")
                 self._has_forced = forced = True
                 report = self._server.deploy(name, files, force=True)
             self._words += [*report.warnings, *report.differences]
         except EngineError as error:
-            text = f"REFUSED in {name}{' with force' * forced}: {_text(error)}"
+            text = f"REFUSED in {name}{' with force' * forced}: {text_of(error)}"
             self.result.log.append(text)
             is_fault = not forced and self._loads(files)
             (self.result.faults if is_fault else self.result.refusals).append(text)
@@ -267,7 +219,7 @@ class Player:
         try:
             report = self._server.deploy(name, files | {"seeders/none.pssql": ""})
         except EngineError as error:
-            self.result.faults.append(f"AGAIN REFUSED in {name}: {_text(error)}")
+            self.result.faults.append(f"AGAIN REFUSED in {name}: {text_of(error)}")
             return None
         if report.schema_validation.safe_changes:
             self.result.faults.append(f"AGAIN CHANGED {name}: {report.schema_validation.safe_changes}")
@@ -275,22 +227,22 @@ class Player:
 
     def _compare(self, reports: dict[str, DeployReport | None]) -> None:
         server, faults = self._server, self.result.faults
-        new = _structure(server.conninfo("new"))
+        new = structure(server.conninfo("new"))
         for name, report in reports.items():
             if report is None:
                 continue
             words = "\n".join(report.differences).replace('"', "")
-            found = list(_differences(_structure(server.conninfo(name)), new))
-            whole = [subject for subject, text in found if _WHOLE.match(text) and _named(subject, words)]
+            found = list(differences(structure(server.conninfo(name)), new))
+            whole = [subject for subject, text in found if _WHOLE.match(text) and named(subject, words)]
             whole += re.findall(r"^(\S+) \(alter (?:inheritance|partitioning)\)", words, re.MULTILINE)
             faults += [
                 f"SILENT in {name}: {text}"
                 for subject, text in found
-                if not _named(subject, words) and not any(_is_of(table, text) for table in whole)
+                if not named(subject, words) and not any(is_of(table, text) for table in whole)
             ]
             subjects = {subject for subject, _ in found}
             for sentence in report.differences:
-                if not any(_named(subject, sentence.replace('"', "")) for subject in subjects):
+                if not any(named(subject, sentence.replace('"', "")) for subject in subjects):
                     faults.append(f"FALSE WORD in {name}: {sentence}")
         old, skipping = server.rows("old"), server.rows("skipping")
         may_have_more = self._is_used or self._has_lost_seeds()
@@ -298,7 +250,7 @@ class Player:
             one, two = old.get(table, Counter()), skipping.get(table, Counter())
             if sum((two - one).values()) > 0 if may_have_more else one != two:
                 sides = [sorted((a - b).elements())[:1] for a, b in ((one, two), (two, one))]
-                if not _named(table.rpartition(".")[2].strip('"'), "\n".join(self._words)):
+                if not named(table.rpartition(".")[2].strip('"'), "\n".join(self._words)):
                     faults.append(f"ROWS of {table}: old {sides[0]}, skipping {sides[1]}")
 
     def _has_lost_seeds(self) -> bool:
@@ -317,54 +269,3 @@ def _fits(connection: psycopg.Connection[Any] | None, text: str) -> bool:
     except psycopg.Error:
         return False
     return True
-
-
-def _text(error: EngineError) -> str:
-    cause = f" [{error.server.message}]" if error.server and error.server.message not in str(error) else ""
-    validation = getattr(error, "validation", None)
-    changes = (*validation.dataloss_changes, *validation.incompatible_changes) if validation else ()
-    return f"{error}{cause}" + "".join(f"\n    {c.change_type} {c.subject}: {c.reason}" for c in changes)
-
-
-def _structure(conninfo: str) -> list[str]:
-    """Return a dump without the names of NOT NULL constraints and the order of options."""
-    found = [re.sub(r"CONSTRAINT \S+_not_null\d* NOT NULL", "NOT NULL", text) for text in structure_of(conninfo)]
-    return [_OPTIONS.sub(lambda match: f"WITH ({', '.join(sorted(match[1].split(', ')))})", text) for text in found]
-
-
-def _differences(one: list[str], other: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the differing statements of two dumps, each with the name of its subject; of tables the differing lines."""
-    here, there = Counter(one), Counter(other)
-    changed = [*(here - there).elements()], [*(there - here).elements()]
-    tables = [
-        {text.split("\n")[0]: text.split("\n") for text in side if re.match(r"CREATE (UNLOGGED )?TABLE", text)}
-        for side in changed
-    ]
-    for sign, side, own, others in (("-", changed[0], *tables), ("+", changed[1], *tables[::-1])):
-        for text in side:
-            head, *lines = text.split("\n")
-            if head in own and head in others:
-                for line in sorted(set(lines) - set(others[head])):
-                    plain = re.sub(r"^\s*(CONSTRAINT )?", "", line).split(" ")[0].strip('"')
-                    name = _subject(line) if line.startswith("ALTER") else plain
-                    yield name, f"{sign} {head} {line.strip()}"
-            else:
-                yield _subject(text), f"{sign} {text}"
-
-
-def _subject(text: str) -> str:
-    if re.match(r"CREATE (UNLOGGED )?TABLE", text):
-        text = text.partition("\n")[0]
-    for pattern in _NAMES:
-        if (found := pattern.search(text)) is not None:
-            return re.split(r"[(;]", found[1])[0].replace('"', "").split(".")[-1]
-    return text
-
-
-def _is_of(table: str, text: str) -> bool:
-    """Return whether a statement is about a table, or about a sequence or index of it."""
-    return re.search(rf"(?<!\w){re.escape(table)}(_\w+_(seq|idx|key))?(?!\w)", text) is not None
-
-
-def _named(subject: str, words: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", words) is not None

@@ -6,7 +6,8 @@ import pytest
 
 from tests.fuzz.histories.__main__ import EXAMPLES
 from tests.fuzz.histories.declarations import Declarations
-from tests.fuzz.histories.play import Player, Server
+from tests.fuzz.histories.play import Player
+from tests.fuzz.histories.server import Server
 
 EXAMPLE = EXAMPLES / "clinic" / "postgresql"
 

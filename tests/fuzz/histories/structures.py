@@ -1,0 +1,71 @@
+"""The structure of two databases, and what differs in it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.support.structure import structure_of
+
+_OPTIONS = re.compile(r"WITH \(([^()]*)\)")
+_NAMES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"ADD CONSTRAINT (\S+)",
+        r"ALTER COLUMN (\S+)",
+        r"ATTACH PARTITION (\S+)",
+        r"^COMMENT ON COLUMN (\S+)",
+        r"^COMMENT ON (?:CONSTRAINT|TRIGGER|POLICY|RULE) (\S+)",
+        r"^CREATE (?:UNIQUE )?INDEX (\S+)",
+        r"^CREATE (?:CONSTRAINT )?(?:TRIGGER|POLICY|RULE) (\S+)",
+        r"(?:DISABLE|ENABLE|ALWAYS|REPLICA) (?:TRIGGER|RULE) (\S+)",
+        r"CLUSTER ON (\S+)",
+        r"^(?:GRANT|REVOKE) .*? ON (?:[A-Z]+ )*(\S+)",
+        r"^(?:CREATE|ALTER|COMMENT ON) (?:[A-Z]+ )+(\S+)",
+    )
+)
+
+
+def structure(conninfo: str) -> list[str]:
+    """Return a dump without the names of NOT NULL constraints and the order of options."""
+    found = [re.sub(r"CONSTRAINT \S+_not_null\d* NOT NULL", "NOT NULL", text) for text in structure_of(conninfo)]
+    return [_OPTIONS.sub(lambda match: f"WITH ({', '.join(sorted(match[1].split(', ')))})", text) for text in found]
+
+
+def differences(one: list[str], other: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the differing statements of two dumps, each with the name of its subject; of tables the differing lines."""
+    here, there = Counter(one), Counter(other)
+    changed = [*(here - there).elements()], [*(there - here).elements()]
+    tables = [
+        {text.split("\n")[0]: text.split("\n") for text in side if re.match(r"CREATE (UNLOGGED )?TABLE", text)}
+        for side in changed
+    ]
+    for sign, side, own, others in (("-", changed[0], *tables), ("+", changed[1], *tables[::-1])):
+        for text in side:
+            head, *lines = text.split("\n")
+            if head in own and head in others:
+                for line in sorted(set(lines) - set(others[head])):
+                    plain = re.sub(r"^\s*(CONSTRAINT )?", "", line).split(" ")[0].strip('"')
+                    name = _subject(line) if line.startswith("ALTER") else plain
+                    yield name, f"{sign} {head} {line.strip()}"
+            else:
+                yield _subject(text), f"{sign} {text}"
+
+
+def _subject(text: str) -> str:
+    if re.match(r"CREATE (UNLOGGED )?TABLE", text):
+        text = text.partition("\n")[0]
+    for pattern in _NAMES:
+        if (found := pattern.search(text)) is not None:
+            return re.split(r"[(;]", found[1])[0].replace('"', "").split(".")[-1]
+    return text
+
+
+def is_of(table: str, text: str) -> bool:
+    """Return whether a statement is about a table, or about a sequence or index of it."""
+    return re.search(rf"(?<!\w){re.escape(table)}(_\w+_(seq|idx|key))?(?!\w)", text) is not None
+
+
+def named(subject: str, words: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", words) is not None
