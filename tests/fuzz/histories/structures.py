@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.support.structure import structure_of
 
-_OPTIONS = re.compile(r"WITH \(([^()]*)\)")
+_UNORDERED = re.compile(r"(WITH \()([^()]*)(\))|(CREATE STATISTICS .+ ON )(.+)( FROM )")
 _NAMES = tuple(
     re.compile(pattern)
     for pattern in (
@@ -28,9 +28,14 @@ _NAMES = tuple(
 
 
 def structure(conninfo: str) -> list[str]:
-    """Return a dump without the names of NOT NULL constraints and the order of options."""
+    """Return a dump without names of NOT NULL constraints, and the order of options and columns of statistics."""
     found = [re.sub(r"CONSTRAINT \S+_not_null\d* NOT NULL", "NOT NULL", text) for text in structure_of(conninfo)]
-    return [_OPTIONS.sub(lambda match: f"WITH ({', '.join(sorted(match[1].split(', ')))})", text) for text in found]
+    return [_UNORDERED.sub(_sorted, text) for text in found]
+
+
+def _sorted(match: re.Match[str]) -> str:
+    head, items, tail = (group for group in match.groups() if group is not None)
+    return head + ", ".join(sorted(items.split(", "))) + tail
 
 
 def differences(one: list[str], other: list[str]) -> Iterator[tuple[str, str]]:
