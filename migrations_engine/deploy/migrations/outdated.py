@@ -12,6 +12,7 @@ from migrations_engine.deploy.migrations.later_statements import DROPPING, Later
 from migrations_engine.deploy.migrations.pending import PendingMigrations
 from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.renames import rename_of
+from migrations_engine.deploy.migrations.satisfied import CASCADE
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions, alter_type_actions, type_change
 from migrations_engine.source.attribution import mentions_name
@@ -31,7 +32,6 @@ _OF_ANOTHER_KIND: Final = frozenset({"42601", "55000"})  #: the column is an ide
 _OPTION: Final = r"GENERATED|INCREMENT|MINVALUE|MAXVALUE|START|CACHE|CYCLE|NO"  #: of the sequence of an identity column
 _SETTING_DEFAULT: Final = re.compile(r"ALTER\s+(?:COLUMN\s+)?\S+\s+SET\s+DEFAULT\b", re.IGNORECASE)
 _SETTING_IDENTITY: Final = re.compile(rf"ALTER\s+(?:COLUMN\s+)?\S+\s+(?:RESTART|SET\s+(?:{_OPTION}))\b", re.IGNORECASE)
-_CASCADE: Final = re.compile(r"\bCASCADE\b", re.IGNORECASE)
 _UNDEFINED_OBJECT: Final = "42704"
 _CHANGING: Final = frozenset({"ALTER", "COMMENT", "REFRESH", "REINDEX"})
 _HOLD_NO_ROWS: Final = frozenset(
@@ -74,7 +74,7 @@ class OutdatedStatements:
     def _is_followed_by_cascade(self, refusal: Refusal) -> bool:
         """Return whether a later statement drops something with its dependants."""
         later = self._pending.after(refusal.file, refusal.statement)
-        return any(occurs(_CASCADE, statement.text) for statement in later)
+        return any(occurs(CASCADE, statement.text) for statement in later)
 
     def _renames_declared_value(self, statement: SqlStatement) -> bool:
         """Return whether *statement* renames a value of a new enum that is declared with both names."""

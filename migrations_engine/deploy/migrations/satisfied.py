@@ -23,6 +23,7 @@ from migrations_engine.source.alter_table import (
     index_of_key,
     type_change,
 )
+from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import (
     Cursor,
     NamedObject,
@@ -68,6 +69,7 @@ _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"}
 _Owner: TypeAlias = tuple[str, str | None]
 #: What a statement creates: kind, owner and name.
 _Made: TypeAlias = tuple[str, _Owner, str | None]
+CASCADE: Final = re.compile(r"\bCASCADE\b", re.IGNORECASE)
 _WITH_INDEX: Final = frozenset({"INDEX", "ADD CONSTRAINT"})
 _OF_COLUMNS: Final = frozenset({"ADD COLUMN", "ADD ATTRIBUTE"})
 
@@ -80,7 +82,7 @@ class MadeByMigrations:
         self._made: set[str | None] = set()
 
     def note(self, statement: SqlStatement, *, satisfied: bool = False) -> None:
-        """Add the objects of a statement that has run or was satisfied."""
+        """Add the objects of a statement that has run or was satisfied; remove those that it drops."""
         makes = _makes(statement)
         self._names |= makes
         if not satisfied:
@@ -88,6 +90,11 @@ class MadeByMigrations:
         renamed = rename_of(statement)
         if renamed is not None and renamed.new_name is not None:
             self._rename(renamed)
+        dropped = dropped_names(statement)
+        for name in filter(None, (each.name for each in dropped)):
+            self.forget(name)
+        if dropped and occurs(CASCADE, statement.text):  # with dependants, which are not known
+            self._names = {made for made in self._names if made[2] in self._made}
 
     def _rename(self, renamed: Rename) -> None:
         """Give the object of *renamed* its later name, so that migrations may create another one with the earlier."""
@@ -108,8 +115,9 @@ class MadeByMigrations:
         return name in self._made
 
     def forget(self, name: str) -> None:
-        """Remove the objects of that name, because migrations create them again."""
+        """Remove the objects of that name, because migrations may create them again."""
         self._names = {made for made in self._names if made[2] != name}
+        self._made -= {name}
 
     def knows_index(self, name: str) -> bool:
         """Return whether a statement has created an index or key of that name, or was satisfied as there is one."""

@@ -169,3 +169,32 @@ def test_what_a_replaced_table_had_of_migrations_is_named(tenant: Tenant):
         "t (grant privilege)",
     ]
     assert all("; migrations/002.pssql replaces the table, without what it had" in text for text in differences)
+
+
+DOMAIN = "CREATE DOMAIN d AS text CHECK (length(VALUE) < 9);"
+PARENT, CHILD = "CREATE TABLE p (id int{});", "CREATE TABLE c (id int);"
+AGAIN_BY_MIGRATIONS = {
+    "a domain": (
+        {"types/d.sql": DOMAIN, "tables/u.sql": "CREATE TABLE u (a d);"},
+        ("CREATE DOMAIN d AS text;", f"DROP DOMAIN d; {DOMAIN}", "CREATE TABLE u (a d);"),
+    ),
+    "a table that is no child any more": (
+        {"tables/p.sql": PARENT.format("") + CHILD},
+        (
+            PARENT.format(", n int") + "CREATE TABLE c () INHERITS (p);",
+            f"DROP TABLE p CASCADE; {PARENT.format('')} {CHILD}",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN_BY_MIGRATIONS)
+def test_migrations_create_again_what_is_declared(make_database: Callable[[], str], name: str):
+    old, new = Tenant(make_database()), Tenant(make_database())
+    declared, migrations = AGAIN_BY_MIGRATIONS[name]
+    for number in range(len(migrations) + 1):
+        old.migrate(files("", *migrations[:number]))
+    archive = files("", *migrations) | declared
+    for report in (old.migrate(archive), new.register(archive)):
+        assert (report.warnings, report.differences) == ((), ())
+    assert structure_of(old.conninfo) == structure_of(new.conninfo)
