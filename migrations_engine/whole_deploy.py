@@ -56,7 +56,7 @@ from migrations_engine.report import (
 from migrations_engine.routine_differences import routine_differences
 from migrations_engine.schema import SchemaFile
 from migrations_engine.situation import existing_situation, new_situation
-from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
+from migrations_engine.source.dependency_order import order_migrations
 from migrations_engine.source.seeded_rows import changes_that_need_seeds
 from migrations_engine.stale_names import stale_names
 from migrations_engine.tracking import Recording, Records
@@ -113,8 +113,7 @@ class WholeDeploy:
         """
         self._extensions_installed = deploy_extensions(self._session, self._schema.extensions)
         if self._comparison is None:
-            run_files(self._session, order_types(self._schema.types), self._other_objects.create_independent)
-            run_files(self._session, order_tables(self._schema.tables), self._other_objects.create_independent)
+            run_files(self._session, self._schema, self._other_objects.create_independent)
             if self._pending:
                 self._declared = self._other_objects.catalog()
                 move_sequences_of_files(self._session, self._schema.tables)

@@ -6,13 +6,17 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final
 
+import psycopg
+
 from migrations_engine.deploy.file_runner import NAME_TAKEN, UNDEFINED, FileRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.diff import CatalogDiff
 from migrations_engine.errors import MigrationFailed
 from migrations_engine.model import DEFAULT_SCHEMA, SchemaObject
-from migrations_engine.schema import SchemaFile
+from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
+from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.dependency_order import order_tables, order_types
 from migrations_engine.source.functions_folder import GRANT_WORDS
 from migrations_engine.source.names import ROUTINE_KINDS, created_name, insert_target
 from migrations_engine.source.script import script_of
@@ -32,14 +36,30 @@ def new_names(diff: CatalogDiff) -> NewNames:
     return {item.address for item in wanted if isinstance(item, SchemaObject)}
 
 
-def run_files(session: DeploySession, files: Sequence[SchemaFile], help_out: Callable[[], bool]) -> None:
-    """Run all files, in the given order if possible.
+def run_files(session: DeploySession, schema: Schema, help_out: Callable[[], bool]) -> None:
+    """Run all files of ``types/`` and ``tables/``, each folder in the given order if possible.
 
     :param help_out: creates objects of ``functions/`` that the files may need, and returns whether it did
     :raises MigrationFailed: PostgreSQL refused a file, also after all others
     """
     runner = FileRunner(session, session.run_file, error_class=MigrationFailed, retried=UNDEFINED | {_NO_CAST})
-    runner.run_all(files, help_out, in_parts=True)
+    advice = partial(_advice_on_later_objects, migrations=schema.migrations)
+    for files in (order_types(schema.types), order_tables(schema.tables)):
+        runner.run_all(files, help_out, in_parts=True, advice=advice)
+
+
+def _advice_on_later_objects(exc: psycopg.Error, *, migrations: Sequence[SchemaFile]) -> str:
+    """Return what to do if one of *migrations* creates what a file lacks; else nothing."""
+    if exc.sqlstate not in UNDEFINED:
+        return ""
+    for file in migrations:
+        for made in map(created_name, script_of(file).statements):
+            if made is not None and made.name is not None and mentions_name(str(exc.diag.message_primary), made.name):
+                return (
+                    f"; {file.label} creates {made.name}, but migrations run after types/ and tables/: declare "
+                    f"{made.name} there, too, or put this statement into a later migration"
+                )
+    return ""
 
 
 def run_new_files(session: DeploySession, files: Sequence[SchemaFile], new: NewNames) -> list[SchemaFile]:

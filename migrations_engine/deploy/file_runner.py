@@ -90,13 +90,19 @@ class FileRunner:
         return failed
 
     def run_all(
-        self, files: Sequence[SchemaFile], help_out: Callable[[], bool] = lambda: False, *, in_parts: bool = False
+        self,
+        files: Sequence[SchemaFile],
+        help_out: Callable[[], bool] = lambda: False,
+        *,
+        in_parts: bool = False,
+        advice: Callable[[psycopg.Error], str] = lambda _: "",
     ) -> None:
         """Run *files* in the given order if possible, else in a working order.
 
         :param help_out: called if no order works; may create missing objects, and returns whether it did
         :param in_parts: if no order works, run the statements of files one by one: a view may call a function that
             needs a table of the same file
+        :param advice: returns what to do about an error
         :raises EngineError: PostgreSQL refused a file in every order
         """
         if self.run_together(files):
@@ -110,4 +116,4 @@ class FileRunner:
                 failed = self._run_each([part for part, _ in failed])
         if failed:
             file, reason = failed[0]
-            raise self._session.failure(reason, self._error_class, file=file) from reason
+            raise self._session.failure(reason, self._error_class, file=file, advice=advice(reason)) from reason

@@ -19,7 +19,7 @@ from migrations_engine.desired.desired_schema import DesiredSchema
 from migrations_engine.errors import FunctionDeployFailed, MigrationFailed
 from migrations_engine.model import Catalog, RoutineState
 from migrations_engine.schema import Schema
-from migrations_engine.source.dependency_order import order_migrations, order_tables, order_types
+from migrations_engine.source.dependency_order import order_migrations
 from migrations_engine.source.seeded_rows import changes_that_need_seeds
 from migrations_engine.tracking import DeployState, Records
 
@@ -65,12 +65,11 @@ class _EmptyDatabase:
 
         If there are migrations, these objects are created after them, and the database stays without them until then.
         """
-        schema, create = self._schema, self._other_objects.create_independent
+        schema = self._schema
         with self._transaction():
             self._records.create_tables()
             deploy_extensions(self._session, schema.extensions)
-            run_files(self._session, order_types(schema.types), create)
-            run_files(self._session, order_tables(schema.tables), create)
+            run_files(self._session, schema, self._other_objects.create_independent)
             if schema.migrations:
                 return self._other_objects.catalog()
             self._other_objects.create_all()

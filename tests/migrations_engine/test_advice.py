@@ -38,7 +38,24 @@ CHECKED = {
     "functions/f.pssql": F.format("bigint"),
 }
 
+ON_MIGRATION = {"migrations/001.pssql": ONE.format(""), "tables/two.pssql": TWO}
+CREATED_LATER = (
+    "; migrations/001.pssql creates one, but migrations run after types/ and tables/: declare one there, too, or put "
+    "this statement into a later migration"
+)
+
 REFUSALS = {
+    "a table that refers to one of a migration": Refusal(
+        advice=f'relation "one" does not exist{CREATED_LATER}',
+        refused=ON_MIGRATION,
+        advised=ON_MIGRATION | {"tables/one.pssql": ONE.format("")},
+    ),
+    "a table that refers to one of an applied migration": Refusal(
+        advice=f'relation "one" does not exist{CREATED_LATER}',
+        before={"migrations/001.pssql": ONE.format("")},
+        refused=ON_MIGRATION,
+        advised={"migrations/001.pssql": ONE.format(""), "migrations/002.pssql": TWO},
+    ),
     "a column of two parents": Refusal(
         advice=f"because k inherits it from several tables; use a migration: {TWO_PARENTS}",
         before={"tables/t.pssql": CHILD.format("int")},
