@@ -111,9 +111,9 @@ class FileRunner:
         while failed and help_out():
             failed = self.run_what_works([file for file, _ in failed])
         if failed and in_parts:
-            failed = self._run_each([part for file, _ in failed for part in statement_files(file)])
+            failed = self.run_what_works([part for file, _ in failed for part in statement_files(file)])
             while failed and help_out():
-                failed = self._run_each([part for part, _ in failed])
+                failed = self.run_what_works([part for part, _ in failed])
         if failed:
             file, reason = failed[0]
             raise self._session.failure(reason, self._error_class, file=file, advice=advice(reason)) from reason

@@ -9,6 +9,7 @@ import pytest
 
 from migrations_engine import EngineError, MigrationFailed
 from migrations_engine.catalog import read_mark
+from tests.support.structure import structure_of
 
 SHOP = {
     "tables/users.pssql": "CREATE TABLE users (id SERIAL PRIMARY KEY, name TEXT NOT NULL);",
@@ -244,6 +245,19 @@ def test_a_view_may_call_a_function_over_a_table_of_the_same_file(tenant, make_d
     with pytest.raises(MigrationFailed) as failure:
         type(tenant)(make_database()).register(grown | {"functions/all.pssql": function.format("t")})
     assert (failure.value.file, failure.value.line) == ("tables/all.pssql", 4)
+
+
+def test_files_may_need_statements_of_each_other(tenant, make_database):
+    table = {"tables/a.pssql": "CREATE TABLE t (a text);"}
+    tenant.register(table)
+    grown = table | {
+        "tables/a.pssql": "CREATE TABLE t (a text); CREATE INDEX i ON t (b); CREATE VIEW v AS SELECT b FROM t;",
+        "tables/b.pssql": "ALTER TABLE t ADD COLUMN b int; CREATE VIEW w AS SELECT b FROM v;",
+    }
+    new = type(tenant)(make_database())
+    for one in (tenant, new):
+        assert one.register(grown).differences == ()
+    assert structure_of(tenant.conninfo) == structure_of(new.conninfo)
 
 
 def test_what_is_declared_and_made_for_a_migration_is_not_its_effect(tenant):
