@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
+from operator import attrgetter
 from typing import Final
 
 from migrations_engine.diff.expression import canonical
 from migrations_engine.diff.sources import Versions, together
 from migrations_engine.diff.target_relations import target_constraints
 from migrations_engine.diff.type_alterations import type_shape
-from migrations_engine.model import UNVALIDATED, Catalog, Constraint, Type
+from migrations_engine.model import UNVALIDATED, Catalog, Column, Constraint, Type
 
 _PARTS_OF_DOMAINS: Final = (
     together("base", "collation", "details"),
@@ -27,9 +29,23 @@ def target_type(versions: Versions[Type]) -> Type | None:
         return versions.decide(type_shape)
     if declared.kind == "enum" and {*declared.values} <= {*complete.values}:
         return complete
+    if declared.kind == "composite" and versions.before is not None and versions.actual is not None:
+        return replace(declared, attributes=tuple(_attributes(versions, declared, complete)))
     if declared.kind != "domain":
         return versions.decide(type_shape)
     return replace(declared, checks=tuple(sorted(_checks(versions))), **versions.decide_parts(_PARTS_OF_DOMAINS))
+
+
+def _attributes(versions: Versions[Type], declared: Type, complete: Type) -> Iterator[Column]:
+    """Yield the attributes that a composite type should have, in the order that they have in a new database."""
+    for name in dict.fromkeys(attribute.name for attribute in (*complete.attributes, *declared.attributes)):
+        target = versions.within(partial(_attribute, name=name)).decide(attrgetter("type", "collation"))
+        if target is not None:
+            yield target
+
+
+def _attribute(type_: Type, *, name: str) -> Column | None:
+    return next((attribute for attribute in type_.attributes if attribute.name == name), None)
 
 
 def values_that_go(declared: Catalog, complete: Catalog) -> list[tuple[Type, str]]:

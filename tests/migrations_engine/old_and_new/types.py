@@ -55,6 +55,17 @@ HISTORIES = (
         ),
     ),
     History(
+        name="a declaration changes one attribute and adds another, and a migration renames a third one",
+        versions=(
+            {"types/c.pssql": "CREATE TYPE c AS (a bigint, b text);"},
+            {
+                "types/c.pssql": "CREATE TYPE c AS (a int, b text, n date);",
+                "migrations/001.pssql": "ALTER TYPE c RENAME ATTRIBUTE b TO d;",
+            },
+        ),
+        warnings=("migrations/001.pssql makes it composite (a integer, d text, n date); new databases get composite",),
+    ),
+    History(
         name="a domain gets a default, another check and NOT NULL, and loses a check",
         versions=tuple(
             {"types/d.pssql": f"CREATE DOMAIN d AS int {rules};", "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a d);"}
