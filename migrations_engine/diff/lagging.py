@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from operator import attrgetter, methodcaller
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
+from migrations_engine.diff.target_relations import column_value
 from migrations_engine.diff.type_alterations import type_shape
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
 
@@ -32,9 +33,13 @@ def with_lagging(sources: Sources) -> Sources:
         return sources
 
     def read(catalog: Catalog) -> Catalog:
+        declared = sources.declared.relation_by_label
         return replace(
             catalog,
-            relations=tuple(tables.get(item.label, item) for item in catalog.relations),
+            relations=tuple(
+                _with_followed(item, declared[item.label], tables[item.label]) if item.label in tables else item
+                for item in catalog.relations
+            ),
             types=tuple(types.get(item.label, item) for item in catalog.types),
             objects=tuple(objects.get(_key(item), item) for item in catalog.objects),
             text=None,
@@ -50,6 +55,17 @@ def _lagging(
         found = followed(versions)
         if found is not None and found != versions.declared:
             yield label, found
+
+
+def _with_followed(table: Relation, declared: Relation, followed: Relation) -> Relation:
+    """Return *table* with what is as *declared* in it as it has *followed* the migrations."""
+    if table == declared or _names(followed) != _names(declared):
+        return followed
+    members: dict[str, Any] = {}
+    for name in ("columns", "constraints", "attachments"):
+        pairs = dict(zip(getattr(declared, name), getattr(followed, name), strict=True))
+        members[name] = tuple(pairs.get(item, item) for item in getattr(table, name))
+    return replace(table, **members)
 
 
 def _followed(key: Callable[[T], Hashable]) -> Callable[[Versions[T]], T | None]:
@@ -94,14 +110,25 @@ def _followed_column(versions: Versions[Column]) -> Column:
     if declared != versions.stated or complete is None:
         return declared
     column = versions.former if versions.former is not None and complete == declared else declared
-    if before is None or actual is None or _type(before) == _type(actual) or _type(complete) != _type(declared):
+    if before is None or actual is None:
         return column
-    value = {name: getattr(actual, name) for name in ("default", "identity", "generated", "sequence")}
-    return replace(column, type=actual.type, collation=actual.collation, **value)
+    is_other_type = _type(before) != _type(actual) and _type(complete) == _type(declared)
+    for names, key in _PARTS:
+        if key(complete) == key(declared) and (key(before) != key(actual) or (is_other_type and key is column_value)):
+            column = replace(column, **{name: getattr(actual, name) for name in names})
+    return column
 
 
 def _type(column: Column) -> Hashable:
     return column.type, column.collation
+
+
+#: Attributes of a column that only make sense together, and what is compared of them.
+_PARTS: Final[tuple[tuple[tuple[str, ...], Callable[[Column], Hashable]], ...]] = (
+    (("type", "collation"), _type),
+    (("default", "identity", "generated", "sequence"), column_value),
+    (("not_null", "not_null_name", "not_null_no_inherit", "not_null_unvalidated"), attrgetter("not_null")),
+)
 
 
 def _followed_members(

@@ -114,7 +114,7 @@ def _tables(sources: Sources, tables: Mapping[str, Versions[Relation]]) -> dict[
     bounds = {(table.parents, table.partition_bound) for table in sources.complete.relations}
     for label, table in [(label, table) for label, table in targets.items() if table.partition_bound]:
         is_renamed = tables[label].complete is None and (table.parents, table.partition_bound) in bounds
-        if is_renamed or not targets.keys() >= {*table.parents}:
+        if is_renamed or not all(parent in targets and targets[parent].partition_key for parent in table.parents):
             del targets[label]
     return targets
 

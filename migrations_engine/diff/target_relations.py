@@ -41,7 +41,8 @@ def target_table(versions: Versions[Relation]) -> Relation | None:
             return None
         versions = replace(versions, complete=versions.declared)
     constraints = target_constraints(versions.within(attrgetter("constraints")), is_new=is_new)
-    attributes = versions.decide_parts(map(together, _LASTING))
+    are_tables = all(side is None or side.is_table for side in (versions.complete, versions.actual))
+    attributes = versions.decide_parts(map(together, ("kind", *_LASTING) if are_tables else _LASTING))
     return replace(
         _with_attachments(versions),
         **attributes,

@@ -23,7 +23,8 @@ class PendingMigrations:
 
     :param files: the migrations in their order
     :param before: the database before them
-    :ivar lagging: names of new declared types that are those which the migrations replace
+    :ivar lagging: names of new declared types and tables that are those which the migrations replace
+    :ivar renames_of_lagging: the file and offset of each rename of these tables
     :ivar new_names: the names of everything that is declared and was not there before
     :ivar new_enums: the enums of these
     """
@@ -31,6 +32,7 @@ class PendingMigrations:
     def __init__(self, files: Sequence[SchemaFile] = (), declared: Catalog = _EMPTY, before: Catalog = _EMPTY) -> None:
         self.files = files
         self.lagging: frozenset[str] = frozenset()
+        self.renames_of_lagging: frozenset[tuple[SchemaFile, int]] = frozenset()
         self.new_names = names_of(declared) - names_of(before)
         self.new_enums = [type_ for type_ in declared.types if type_.name in self.new_names]
         #: Names of the tables that are declared and were not there before, also those that migrations rename to them.
@@ -95,7 +97,12 @@ class PendingMigrations:
     @property
     def renames_to_revert(self) -> list[RenameStatement]:
         """Those that a new database contains already, if anything has their later names."""
-        return [found for found in self.renames if found[2].kind == MEMBER or found[2].later_name not in self.lagging]
+        return [
+            (file, statement, renamed)
+            for file, statement, renamed in self.renames
+            if (renamed.kind == MEMBER or renamed.later_name not in self.lagging)
+            and (file, statement.start) not in self.renames_of_lagging
+        ]
 
     def is_name_given_again(self, file: SchemaFile, statement: SqlStatement, name: str | None) -> bool:
         """Return whether one of those that follow *statement* of *file* gives *name* to another object."""

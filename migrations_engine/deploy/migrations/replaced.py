@@ -74,7 +74,8 @@ class ReplacedObjects:
 
     def _is_new(self, table: str, column: str | None) -> bool:
         if column is None:
-            return table in self._pending.new_tables and table in self._pending.new_names
+            is_lagging = table in self._pending.lagging
+            return table in self._pending.new_tables and table in self._pending.new_names and not is_lagging
         return (table, column) in self._columns and self._pending.is_new_column(table, column)
 
     def _is_needed(

@@ -22,6 +22,7 @@ from migrations_engine.deploy.migrations.refusal import Refusal
 from migrations_engine.deploy.migrations.remedies import EXPRESSION_REFUSED, Remedies
 from migrations_engine.deploy.migrations.renamed_away import RenamedAway
 from migrations_engine.deploy.migrations.replaced import ReplacedObjects
+from migrations_engine.deploy.migrations.replaced_tables import note_replaced_tables_that_lag
 from migrations_engine.deploy.migrations.replaced_types import replaced_types_that_lag
 from migrations_engine.deploy.migrations.satisfied import (
     MadeByMigrations,
@@ -83,6 +84,8 @@ class StatementRunner:
         self._made = MadeByMigrations()
         self._pending = PendingMigrations(migrations, declared, before or Catalog())
         self._pending.lagging = replaced_types_that_lag(session, migrations, declared, self._pending.new_names)
+        if self._is_new:
+            note_replaced_tables_that_lag(session, self._pending, declared)
         self._outdated = OutdatedStatements(self._pending)
         self._remedies = Remedies(
             session, functions, self._pending, declared, is_new=self._is_new, add_declared=add_declared
