@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from migrations_engine.diff.comments import is_on
 from migrations_engine.diff.printed import alike_in, printed_by, retyped
-from migrations_engine.diff.sequences import sometimes_free, target_sequence, with_free_sequences
+from migrations_engine.diff.sequences import own_default, sometimes_free, target_sequence, with_free_sequences
 from migrations_engine.diff.sources import Sources, Versions, versions_by_label
 from migrations_engine.diff.target_names import names_of_members, with_free_names
 from migrations_engine.diff.target_relations import alike, target_table, target_view, users_of
@@ -116,7 +116,25 @@ def _tables(sources: Sources, tables: Mapping[str, Versions[Relation]]) -> dict[
         is_renamed = tables[label].complete is None and (table.parents, table.partition_bound) in bounds
         if is_renamed or not all(parent in targets and targets[parent].partition_key for parent in table.parents):
             del targets[label]
-    return targets
+    return {label: _with_drawn_defaults(table, targets, sources) for label, table in targets.items()}
+
+
+def _with_drawn_defaults(table: Relation, targets: Mapping[str, Relation], sources: Sources) -> Relation:
+    """Return *table* with defaults that draw from its parents' sequences by the names which these get."""
+    renamed: dict[tuple[str, str | None], str | None] = {}
+    for parent in table.parents:
+        sides = [
+            side.relation_by_label[parent]
+            for side in (sources.complete, sources.actual)
+            if parent in side.relation_by_label
+        ]
+        for column in targets[parent].columns if parent in targets else ():
+            earlier = filter(None, (side.column(column.name) for side in sides))
+            renamed |= {
+                (one.name, own_default(one)): own_default(column) for one in earlier if one.sequence and column.sequence
+            }
+    columns = (replace(one, default=renamed.get((one.name, one.default), one.default)) for one in table.columns)
+    return replace(table, columns=tuple(columns)) if renamed else table
 
 
 def _is_table(versions: Versions[Relation]) -> bool:

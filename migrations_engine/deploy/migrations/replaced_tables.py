@@ -18,7 +18,7 @@ from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attribution import bare_name, mentions_name
 from migrations_engine.source.names import created_name, dropped_names
-from migrations_engine.source.script import script_of
+from migrations_engine.source.script import is_setting, script_of
 from migrations_engine.source.statements import SqlStatement
 
 #: Changes that a declaration cannot make without a migration, if they are dangerous.
@@ -112,8 +112,10 @@ def _made_by(
     others = [one for one in pending.renames_to_revert if (one[0], one[1].start) not in renames]
     with nothing_kept(session):
         revert_renames(session, others)
-        for file in pending.files[found.first :]:
+        for number, file in enumerate(pending.files[found.first :], start=found.first):
             for statement in script_of(file).statements:
+                if number > found.last and not (found.mentioned_in(statement) or is_setting(statement)):
+                    continue
                 try:
                     with session.savepoint():
                         session.query(_with_dependants(statement).encode())

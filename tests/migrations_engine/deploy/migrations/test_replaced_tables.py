@@ -15,6 +15,7 @@ NEW = "(id bigint PRIMARY KEY, a numeric(10, 2) NOT NULL, b text)"
 FILL = "INSERT INTO {} SELECT id, coalesce(a, 0), b FROM {};"
 ROWS = "INSERT INTO t VALUES (1, 5, 'x'), (2, NULL, 'y')"
 PARTITIONED = "(id int, a int, b text, PRIMARY KEY (id, b)) PARTITION BY LIST (b)"
+NUMBERED = "(id bigserial, b text NOT NULL, PRIMARY KEY (id, b)) PARTITION BY LIST (b)"
 PARTITION = "CREATE TABLE t_rest PARTITION OF {} DEFAULT;"
 REFERRING = "CREATE TABLE c (t int REFERENCES t); CREATE INDEX t_a ON t (a);"
 
@@ -68,6 +69,15 @@ REBUILT = {
     "with partitions": Rebuilt(
         migration=_beside(PARTITIONED, fill=f"{PARTITION.format('t_new')} INSERT INTO t_new TABLE t;"),
         new=f"CREATE TABLE t {PARTITIONED}; {PARTITION.format('t')}",
+    ),
+    "with partitions and a sequence": Rebuilt(
+        migration=(
+            f"ALTER TABLE t RENAME TO t_old; CREATE TABLE t {NUMBERED}; {PARTITION.format('t')}"
+            "INSERT INTO t SELECT * FROM t_old; DROP TABLE t_old;"
+        ),
+        old="CREATE TABLE t (id serial PRIMARY KEY, b text NOT NULL);",
+        new=f"CREATE TABLE t {NUMBERED}; {PARTITION.format('t')}",
+        rows="INSERT INTO t (b) VALUES ('x'), ('y')",
     ),
     "without partitions": Rebuilt(
         migration=_beside("(id int PRIMARY KEY, a int, b text)", fill="INSERT INTO t_new TABLE t;"),
