@@ -256,6 +256,7 @@ class Comparison:
         situation, desired = self._situation, self._situation.desired
         actual = actual or read_catalog(self._session.connection)
         if actual == desired.complete == desired.declared:
+            self._target = self._target or actual
             return CatalogDiff(actual=actual, wanted=actual)
         sources = Sources(
             declared=desired.declared,

@@ -114,7 +114,8 @@ def _followed_column(versions: Versions[Column]) -> Column:
         return column
     is_other_type = _type(before) != _type(actual) and _type(complete) == _type(declared)
     for names, key in _PARTS:
-        if key(complete) == key(declared) and (key(before) != key(actual) or (is_other_type and key is column_value)):
+        is_made = key(actual) not in (key(before), _NO_VALUE) or (is_other_type and key is column_value)
+        if is_made and key(complete) == key(declared):
             column = replace(column, **{name: getattr(actual, name) for name in names})
     return column
 
@@ -123,6 +124,7 @@ def _type(column: Column) -> Hashable:
     return column.type, column.collation
 
 
+_NO_VALUE: Final = ("default", None)  #: it may be dropped as something that uses a function, to be made again
 #: Attributes of a column that only make sense together, and what is compared of them.
 _PARTS: Final[tuple[tuple[tuple[str, ...], Callable[[Column], Hashable]], ...]] = (
     (("type", "collation"), _type),
