@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from migrations_engine.catalog import read_catalog
@@ -17,6 +16,7 @@ from migrations_engine.desired import DesiredSchema, declaring_files, disagreein
 from migrations_engine.diff import (
     CatalogDiff,
     Difference,
+    Renames,
     Sources,
     as_printed,
     before_new_tables,
@@ -151,13 +151,17 @@ class Comparison:
         self._judgement.add(effect.change(self._expected) for effect in self._effects)
         self._changes.renew_stored_results([effect.difference for effect in self._effects])
 
-    def rename(self, with_new_names: Callable[[Catalog], Catalog]) -> None:
+    def rename(self, renames: Renames) -> None:
         """Give earlier states the names that the migrations have given to their objects."""
-        before, former = self.early.with_what_migrations_drop(), self._situation.former
-        renamed = former and without_renamed_away(with_new_names(former), former, self.desired.declared)
-        stated = self._situation.stated or former
+        situation, before = self._situation, self.early.with_what_migrations_drop()
+        former = situation.former
         self._situation = replace(
-            self._situation, before=before and with_new_names(before), then=before, former=renamed, stated=stated
+            situation,
+            before=before and renames.applied_to(before),
+            then=before,
+            former=former and without_renamed_away(renames.applied_to(former), former, self.desired.declared),
+            stated=situation.stated or former,
+            earlier_labels=renames.earlier_labels,
         )
 
     def catch_up(self) -> None:
@@ -266,6 +270,7 @@ class Comparison:
             then=situation.then,
             former=former or situation.former,
             stated=former or situation.stated or situation.former,
+            earlier_labels=situation.earlier_labels,
             redefines=self._redefines,
         )
         if self._target is None:

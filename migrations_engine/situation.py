@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from migrations_engine.catalog import read_catalog, read_routines
 from migrations_engine.deploy.migrations import runs_outside_transaction
@@ -28,6 +29,7 @@ class Situation:
     then: Catalog | None = None  #: the same with the names that it had
     former: Catalog | None = None  #: what the last deploy declared, with present names; None when that is unknown
     stated: Catalog | None = None  #: the same as it was declared
+    earlier_labels: Mapping[str, str] = field(default_factory=dict)  #: of what migrations have renamed, by present ones
     installed: frozenset[str] = frozenset()  #: names of the extensions that were installed before
     accepted: tuple[Change, ...] = ()  #: differences that earlier deploys were forced to leave
     force: bool = False

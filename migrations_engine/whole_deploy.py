@@ -40,7 +40,7 @@ from migrations_engine.deploy_record import (
 )
 from migrations_engine.deploy_reports import passed, unfinished_report
 from migrations_engine.desired import DesiredSchema
-from migrations_engine.diff import with_new_names
+from migrations_engine.diff import Renames
 from migrations_engine.errors import EngineError
 from migrations_engine.model import Catalog, Names
 from migrations_engine.proven_deploys import ProvenDeploy
@@ -305,10 +305,11 @@ class WholeDeploy:
 
     def _list_migrations(self, comparison: Comparison) -> None:
         connection = self._session.connection
-        after, names = read_catalog(connection), read_names(connection)
-        self._before = with_new_names(self._before, self._names, names, after)
+        after = read_catalog(connection)
+        renames = Renames(self._names, read_names(connection), after)
+        self._before = renames.applied_to(self._before)
         comparison.list_migrations(self._before, after)
-        comparison.rename(lambda earlier: with_new_names(earlier, self._names, names, after))
+        comparison.rename(renames)
 
     def _seed_early(self) -> None:
         """Run the seeders of new tables for rows of the migrations that refer to theirs."""

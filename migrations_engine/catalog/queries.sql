@@ -845,8 +845,8 @@ SELECT set_config('statement_timeout', %(timeout)s, true), set_config('transacti
        set_config('row_security', 'off', true)
 
 -- name: names
--- The names of tables, views, their columns and members, sequences, types and values of enums, with a key that a rename
--- does not change.
+-- The names of tables, views, composite types, their columns and members, sequences, other types and values of enums, with
+-- a key that a rename does not change.
 SELECT object.key, CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(object.name),
        n.nspname, object.name, object.columns, object.members
 FROM (
@@ -862,7 +862,7 @@ FROM (
                 UNION ALL SELECT 'rule', oid, rulename FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid
                 UNION ALL SELECT 'statistics', oid, stxname FROM pg_catalog.pg_statistic_ext WHERE stxrelid = c.oid
             ) AS member) AS members
-    FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.oid >= 16384
+    FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') AND c.oid >= 16384
     UNION ALL
     SELECT 'sequence ' || c.oid, c.relnamespace, c.relname, '{}', '{}'
     FROM pg_catalog.pg_class AS c WHERE c.relkind = 'S' AND c.oid >= 16384

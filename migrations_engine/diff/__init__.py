@@ -14,7 +14,7 @@ from migrations_engine.diff.expression import replayable, without_casts
 from migrations_engine.diff.lagging import with_lagging
 from migrations_engine.diff.objects import change_type
 from migrations_engine.diff.printed import as_printed, recast
-from migrations_engine.diff.renaming import with_new_names, without_renamed_away
+from migrations_engine.diff.renaming import Renames, without_renamed_away
 from migrations_engine.diff.sources import Sources
 from migrations_engine.diff.target import target_catalog
 from migrations_engine.diff.target_names import names_of_members
@@ -25,6 +25,7 @@ from migrations_engine.diff.use_order import labels_by_use
 __all__ = [
     "CatalogDiff",
     "Difference",
+    "Renames",
     "Sources",
     "Subject",
     "Verdict",
@@ -47,7 +48,6 @@ __all__ = [
     "with_additions",
     "with_changes",
     "with_lagging",
-    "with_new_names",
     "with_new_tables",
     "without_casts",
     "without_renamed_away",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from migrations_engine.diff.difference import Difference, Verdict, dataloss, incompatible, safe, unless_refused
-from migrations_engine.diff.expression import canonical_default
+from migrations_engine.diff.expression import canonical_default, naming
 from migrations_engine.diff.generated_columns import columns_made_again, expression, generated_from, generation
 from migrations_engine.diff.sequences import own_default, replaced_sequence_verdict, sequence_texts, sequence_verdict
 from migrations_engine.diff.sides import ColumnSides, RelationSides
@@ -271,8 +270,7 @@ class ColumnComparison:
 
 
 def _is_in_partition_key(column: Column, relation: Relation) -> bool:
-    name = re.escape(column.name)
-    return bool(re.search(rf'(?<![\w"]){name}(?![\w"])|"{name}"', relation.partition_key or ""))
+    return naming([column.name])(relation.partition_key or "")
 
 
 def _identity(column: Column) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache, wraps
 from itertools import pairwise
 from typing import Final
@@ -38,6 +38,21 @@ def _remembered(function: Callable[[str | None], str | None]) -> Callable[[str |
     return look_up
 
 
+def pieces(text: str) -> list[str]:
+    """Return the literals and quoted names in *text*, and all other characters one by one."""
+    return _TOKEN.findall(text)
+
+
+def naming(names: Collection[str]) -> Callable[[str], bool]:
+    """Return a function that returns whether a printed definition has one of *names*, with quotes if it needs them."""
+    if not names:
+        return lambda _: False
+    plain = "|".join(map(re.escape, names))
+    quoted = "|".join(re.escape(name.replace('"', '""')) for name in names)
+    named = re.compile(rf'(?<![\w"])(?:{plain})(?![\w"])|"(?:{quoted})"')
+    return lambda text: named.search(text) is not None
+
+
 @_remembered
 def canonical(text: str | None) -> str | None:
     """Return the spelling under which expressions are compared.
@@ -49,11 +64,11 @@ def canonical(text: str | None) -> str | None:
         return None
     if "(ARRAY[" not in text:
         return text
-    tokens = _TOKEN.findall(text)
-    pieces = list(tokens)
+    tokens = pieces(text)
+    changed = list(tokens)
     for places, cast in _casts_of_arrays(tokens, text):
-        _push_cast_inwards(tokens, pieces, places, cast)
-    return "".join(pieces)
+        _push_cast_inwards(tokens, changed, places, cast)
+    return "".join(changed)
 
 
 def canonical_default(text: str | None, column_type: str) -> str | None:

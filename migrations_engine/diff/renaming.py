@@ -30,39 +30,52 @@ _MEMBERS: Final = {"table constraint": "constraint", "statistics object": "stati
 _WORD: Final = re.compile(r"""E?'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|\w+|[^\s\w]""", re.DOTALL)
 
 
-def with_new_names(before: Catalog, then: Names, now: Names, after: Catalog) -> Catalog:
-    """Return *before* with the present names of its tables, views, columns, sequences and types.
+@dataclass(frozen=True, slots=True)
+class Renames:
+    """The names of objects before and after migrations."""
 
-    :param then: the names at the time of *before*
-    :param now: the present names
-    :param after: the present catalog, for definitions of constraints and indexes with the new names
-    """
-    pairs = [_Renaming(old, now[identity]) for identity, old in then.items() if identity in now]
-    renamed = {pair.old.label: pair for pair in pairs if pair.changes_something}
-    if not renamed:
-        return before
-    relations = before.relations
-    for renaming in renamed.values():
-        relations = tuple(renaming.in_columns_of(relation) for relation in relations)
-    spelling = _Spelling.of(renamed.values())
-    return replace(
-        before,
-        relations=tuple(
-            spelling.of_relation(renamed[relation.label].of(relation) if relation.label in renamed else relation, after)
-            for relation in (_with_parents(relation, renamed) for relation in relations)
-        ),
-        types=tuple(pair.of_type(type_) if (pair := renamed.get(type_.label)) else type_ for type_ in before.types),
-        sequences=tuple(
-            sequence.with_name_of(pair.new) if (pair := renamed.get(sequence.label)) else sequence
-            for sequence in before.sequences
-        ),
-        comments=tuple(_comment_in(comment, renamed.values(), after) for comment in before.comments),
-        privileges=tuple(
-            renamed[privilege.label].of_privilege(privilege) if privilege.label in renamed else privilege
-            for privilege in before.privileges
-        ),
-        text=None,
-    )
+    then: Names
+    now: Names
+    after: Catalog  #: after the migrations, for definitions of constraints and indexes with the new names
+
+    @property
+    def earlier_labels(self) -> dict[str, str]:
+        """The earlier labels of what was renamed, by its present one."""
+        return {pair.new.label: pair.old.label for pair in self._pairs if pair.old.label != pair.new.label}
+
+    def applied_to(self, before: Catalog) -> Catalog:
+        """Return an earlier catalog with the present names of its tables, views, columns, sequences and types."""
+        renamed = {pair.old.label: pair for pair in self._pairs if pair.changes_something}
+        if not renamed:
+            return before
+        relations = before.relations
+        for renaming in renamed.values():
+            relations = tuple(renaming.in_columns_of(relation) for relation in relations)
+        spelling, after = _Spelling.of(renamed.values()), self.after
+        return replace(
+            before,
+            relations=tuple(
+                spelling.of_relation(
+                    renamed[relation.label].of(relation) if relation.label in renamed else relation, after
+                )
+                for relation in (_with_parents(relation, renamed) for relation in relations)
+            ),
+            types=tuple(pair.of_type(type_) if (pair := renamed.get(type_.label)) else type_ for type_ in before.types),
+            sequences=tuple(
+                sequence.with_name_of(pair.new) if (pair := renamed.get(sequence.label)) else sequence
+                for sequence in before.sequences
+            ),
+            comments=tuple(_comment_in(comment, renamed.values(), after) for comment in before.comments),
+            privileges=tuple(
+                renamed[privilege.label].of_privilege(privilege) if privilege.label in renamed else privilege
+                for privilege in before.privileges
+            ),
+            text=None,
+        )
+
+    @property
+    def _pairs(self) -> Iterator[_Renaming]:
+        return (_Renaming(old, self.now[identity]) for identity, old in self.then.items() if identity in self.now)
 
 
 def without_renamed_away(renamed: Catalog, former: Catalog, declared: Catalog) -> Catalog:
@@ -124,10 +137,9 @@ class _Renaming:
 
     def of(self, relation: Relation) -> Relation:
         """Return *relation* with its new names."""
-        names = self._columns
         return replace(
             relation.with_name_of(self.new),
-            columns=tuple(replace(column, name=names.get(column.name, column.name)) for column in relation.columns),
+            columns=self._renamed(relation.columns),
             constraints=tuple(
                 replace(item, name=self._members.get(("constraint", item.name), item.name))
                 for item in relation.constraints
@@ -139,9 +151,9 @@ class _Renaming:
         )
 
     def of_type(self, type_: Type) -> Type:
-        """Return *type_* with its new name, and those of its values."""
+        """Return *type_* with its new name, and those of its values or attributes."""
         values = tuple(self._columns.get(value, value) for value in type_.values)
-        return replace(type_.with_name_of(self.new), values=values)
+        return replace(type_.with_name_of(self.new), values=values, attributes=self._renamed(type_.attributes))
 
     def of_privilege(self, privilege: Privilege) -> Privilege:
         """Return *privilege* with the new names."""
@@ -174,6 +186,10 @@ class _Renaming:
     def in_text(self, text: str) -> str:
         """Return *text* with the new name in place of the old one."""
         return re.sub(rf'(?<![\w."]){re.escape(self.old.qualified)}(?![\w"])', lambda _: self.new.qualified, text)
+
+    def _renamed(self, columns: Iterable[Column]) -> tuple[Column, ...]:
+        names = self._columns
+        return tuple(replace(column, name=names.get(column.name, column.name)) for column in columns)
 
     @property
     def _columns(self) -> dict[str, str]:

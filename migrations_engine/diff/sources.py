@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -33,6 +33,7 @@ class Sources:
     then: Catalog | None = None  #: the same with the names that it had
     former: Catalog | None = None  #: what the last deploy declared, with present names; None if that is unknown
     stated: Catalog | None = None  #: the same with the names that it declared
+    earlier_labels: Mapping[str, str] = field(default_factory=dict)  #: of what this deploy has renamed, by present ones
     redefines: Redefines = _never  #: of a label, and of the name of a member
 
 
@@ -126,6 +127,10 @@ def together(*names: str) -> Part:
 
 def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]) -> dict[str, Versions[U]]:
     """Return the versions of the objects that are declared, made by migrations or present, by label."""
+
+    def earlier(label: str) -> str:
+        return sources.earlier_labels.get(label, label)
+
     declared, complete, actual, before, then, former, stated = (
         items(source) if source is not None else {}
         for source in (
@@ -144,9 +149,9 @@ def versions_by_label(sources: Sources, items: Callable[[Catalog], dict[str, U]]
             complete=complete.get(label),
             actual=actual.get(label),
             before=before.get(label),
-            then=then.get(label),
+            then=then.get(label) or then.get(earlier(label)),
             former=former.get(label),
-            stated=stated.get(label),
+            stated=stated.get(label) or stated.get(earlier(label)),
             knows_before=sources.before is not None,
             knows_former=sources.former is not None,
             redefines=partial(sources.redefines, label),

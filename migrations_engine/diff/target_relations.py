@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from migrations_engine.diff.expression import canonical, canonical_default
+from migrations_engine.diff.comments import spellings
+from migrations_engine.diff.expression import canonical, canonical_default, naming
 from migrations_engine.diff.sequences import of_type_of_column, with_target_options
 from migrations_engine.diff.sides import like
 from migrations_engine.diff.sources import Versions, together
@@ -60,7 +60,12 @@ def _is_of_parent(constraint: Constraint, complete: Relation | None) -> bool:
     if complete is None or constraint.kind not in ("p", "u") or alike(constraint, complete.constraints) is not None:
         return False
     parts = (item for item in complete.attachments if item.inherited and item.unique)
-    return any(item.keys == constraint.columns for item in parts)
+    return any(_are_keys(item.keys, constraint.columns) for item in parts)
+
+
+def _are_keys(keys: Sequence[str], columns: Sequence[str]) -> bool:
+    """Return whether *keys*, as PostgreSQL prints them, are *columns*."""
+    return len(keys) == len(columns) and all(key in spellings(name) for key, name in zip(keys, columns, strict=True))
 
 
 def target_view(versions: Versions[Relation]) -> Relation | None:
@@ -91,11 +96,8 @@ def _view_columns(versions: Versions[Relation]) -> Iterator[Column]:
 
 def users_of(columns: Collection[str]) -> Callable[[Attachment], bool]:
     """Return a function that returns whether an attachment names one of *columns*."""
-    if not columns:
-        return lambda _: False
-    names = "|".join(re.escape(name) for name in columns)
-    used = re.compile(rf'(?<![\w"])(?:{names})(?![\w"])|"(?:{names})"')
-    return lambda attachment: used.search(attachment.definition) is not None
+    used = naming(columns)
+    return lambda attachment: used(attachment.definition)
 
 
 def _columns(versions: Versions[Relation]) -> Iterator[Column]:
@@ -146,17 +148,21 @@ def target_constraints(versions: Versions[tuple[Constraint, ...]], *, is_new: bo
     own = [_counterpart_of(asked, versions.complete or (), known) for asked in declared]
     # Those that migrations add beside a declared one of their definition are not that one under another name.
     known |= {_seen(made) for made in versions.complete or () if made not in own}
-    for asked in declared:
+    for asked, made in zip(declared, own, strict=True):
 
-        def counterpart(constraints: Iterable[Constraint], asked: Constraint = asked) -> Constraint | None:
-            return _counterpart_of(asked, constraints, known)
+        def counterpart(
+            constraints: Iterable[Constraint], forms: tuple[Constraint | None, ...] = (asked, made)
+        ) -> Constraint | None:
+            found = (_counterpart_of(form, constraints, known) for form in forms if form is not None)
+            return next(filter(None, found), None)
 
         constraint = versions.within(counterpart)
         chosen = replace(constraint, declared=asked).decide(_shape)
         sides = (constraint.complete, constraint.actual, constraint.former)
         taken += [item for item in sides if item is not None]
         if chosen is not None:
-            yield _with_latest_validity(chosen, constraint)
+            is_as_made = made is not None and _seen(made) == (asked.name, _shape(chosen))
+            yield _with_latest_validity(replace(chosen, name=asked.name) if is_as_made else chosen, constraint)
     present = {found.name for found in versions.actual or ()}
     for found in versions.actual or ():
         if found not in taken:

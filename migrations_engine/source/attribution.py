@@ -14,6 +14,8 @@ from migrations_engine.source.script import script_of
 
 _DEFINING: Final = frozenset({"ALTER", "CREATE", "DROP", "DO"})
 _WORD: Final = re.compile(r"[\w$]+")
+_PART: Final = re.compile(r'("(?:[^"]|"")*")|([^".]+)')  #: of a label
+_GAP: Final = r"(?:\s|/\*.{0,400}?\*/|--.{0,400}?\n){0,20}"  #: white space and comments
 _INDEXED: Final = 1 << 18  #: characters of the largest file that is indexed; to cut a larger one holds the GIL for long
 _REMEMBERED: Final = 1024  #: names, short patterns
 
@@ -79,17 +81,28 @@ class FileIndex:
 
 def bare_name(label: str) -> str:
     """Return the name in a label, without its schema and quotes."""
-    return label.rpartition(".")[2].strip('"')
+    return _parts(label)[1]
 
 
 def schema_in(label: str) -> str:
     """Return the schema in a label, without quotes."""
-    return label.rpartition(".")[0].strip('"') or DEFAULT_SCHEMA
+    return _parts(label)[0] or DEFAULT_SCHEMA
+
+
+def _parts(label: str) -> tuple[str, str]:
+    parts = [quoted[1:-1].replace('""', '"') or plain for quoted, plain in _PART.findall(label)]
+    return "".join(parts[:-1]), "".join(parts[-1:])
 
 
 def mentions_name(text: str, name: str) -> bool:
     """Return whether *name* is a word in *text*, also in a string or comment."""
     return occurs(_pattern(name), text)
+
+
+def without_name(text: str, schema: str, name: str) -> str:
+    """Return *text* without the qualified *name*, also in strings and comments."""
+    schema, name = map(_spelled, (schema, name))
+    return re.sub(rf'(?<![\w$])"?{schema}"?{_GAP}\.{_GAP}"?{name}(?![\w$])"?', "", text, flags=re.IGNORECASE)
 
 
 def _first_defining(files: Iterable[SchemaFile], *names: str) -> SchemaFile | None:
@@ -104,4 +117,9 @@ def _first_defining(files: Iterable[SchemaFile], *names: str) -> SchemaFile | No
 
 @lru_cache(maxsize=_REMEMBERED)
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w$]){re.escape(name)}(?![\w$])", re.IGNORECASE)
+    return re.compile(rf"(?<![\w$]){_spelled(name)}(?![\w$])", re.IGNORECASE)
+
+
+def _spelled(name: str) -> str:
+    """Return a pattern for *name*, whose quotes are doubled in a statement, but not in a message."""
+    return re.escape(name).replace('"', '""?')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,7 +14,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.model import Catalog
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.attribution import mentions_name
+from migrations_engine.source.attribution import mentions_name, without_name
 from migrations_engine.source.names import ObjectName, created_name, dropped_names
 from migrations_engine.source.statements import SqlStatement
 
@@ -92,9 +91,8 @@ class ReplacedObjects:
         :param elsewhere: the schema to which *statement* moves the table, where they use it, too
         """
         names = [table.name] if column is None else [table.name, column]
-        moved = re.compile(rf'"?\b{re.escape(elsewhere)}"?\s*\.\s*"?{re.escape(table.name)}\b"?') if elsewhere else None
         for later in self._pending.after(file, statement):
-            text = moved.sub("", later.text) if moved is not None else later.text
+            text = without_name(later.text, elsewhere, table.name) if elsewhere else later.text
             if not all(mentions_name(text, name) for name in names) or _drops(later, table.name, column):
                 continue
             is_created = later.words[:1] == _BLOCK or _creates(later, table.name, column)
@@ -102,9 +100,10 @@ class ReplacedObjects:
         return False
 
     def _is_added_again(self, file: SchemaFile, statement: SqlStatement, table: ObjectName, column: str) -> bool:
-        """Return whether a later statement adds *column* again, so that it has no values of the one before that."""
-        following = self._pending.after(file, statement)
-        is_added = any(mentions_name(later.text, table.name) and _adds(later, column) for later in following)
+        """Return whether the next *column* is one that a statement adds, which has no values of the one before that."""
+        following = (later for later in self._pending.after(file, statement) if mentions_name(later.text, table.name))
+        creating = next((later for later in following if _creates(later, table.name, column)), None)
+        is_added = creating is not None and _adds(creating, column)
         return is_added and (self._is_empty(table) or not self._has(table, column))
 
     def _has(self, table: ObjectName, column: str) -> bool:

@@ -153,6 +153,16 @@ HISTORIES = (
         differs=True,
     ),
     History(
+        name="an index that is the replica identity, and by which the table is clustered, is made again",
+        versions=tuple(
+            tables(
+                f"CREATE TABLE t (id int NOT NULL, a int); CREATE UNIQUE INDEX i ON t (id{order});"
+                "ALTER TABLE t REPLICA IDENTITY USING INDEX i; ALTER TABLE t CLUSTER ON i;"
+            )
+            for order in ("", " DESC")
+        ),
+    ),
+    History(
         name="an exclusion constraint over a function and a predicate",
         versions=(
             tables(T),

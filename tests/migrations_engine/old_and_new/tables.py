@@ -29,6 +29,7 @@ BUILDING = (
     "ALTER TABLE t RENAME TO earlier; CREATE TABLE t (LIKE earlier INCLUDING ALL); INSERT INTO t SELECT * FROM earlier;"
     "DROP TABLE earlier CASCADE;"
 )
+EXCHANGING = "ALTER TABLE t RENAME a TO r; ALTER TABLE t RENAME b TO a; ALTER TABLE t RENAME r TO b;"
 
 HISTORIES = (
     History(
@@ -186,6 +187,27 @@ HISTORIES = (
                 "ALTER TABLE t ADD COLUMN c int DEFAULT 1, ADD CHECK (c > 0); CREATE INDEX t_c ON t (c);",
             ),
         ),
+    ),
+    History(
+        name="a migration renames a table and a column under a check, whose declaration has another type and the old name",
+        versions=(
+            tables("CREATE TABLE t (a int, b text CHECK (b <> ''));"),
+            tables(
+                "CREATE TABLE u (a bigint, b text CHECK (b <> ''), n date);",
+                "ALTER TABLE t RENAME b TO d; ALTER TABLE t RENAME TO u;",
+            ),
+        ),
+        warnings=("tables/t.pssql declares u.b as text, migrations/001.pssql drops or renames it", "u.u_b_check"),
+    ),
+    History(
+        name="two columns exchange their names, and a later migration replaces one of them",
+        versions=(
+            tables("CREATE TABLE t (a text NOT NULL, b real);"),
+            tables("CREATE TABLE t (b text NOT NULL, a real);", EXCHANGING),
+            tables("CREATE TABLE t (a real, b int);", f"{EXCHANGING}--ALTER TABLE t DROP b; ALTER TABLE t ADD b int;"),
+        ),
+        rows="INSERT INTO t VALUES ('x', 1)",
+        dangers=("t.b alter_column_type 1 migrations/002.pssql",),
     ),
     History(
         name="a migration renames a table and a column",

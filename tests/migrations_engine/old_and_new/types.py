@@ -66,6 +66,21 @@ HISTORIES = (
         warnings=("migrations/001.pssql makes it composite (a integer, d text, n date); new databases get composite",),
     ),
     History(
+        name="a declaration changes an attribute of a type that a migration renames together with another attribute",
+        versions=(
+            {
+                "types/c.pssql": "CREATE TYPE c AS (a bigint, b text);",
+                "tables/t.pssql": "CREATE TYPE e AS (x c); CREATE VIEW v AS SELECT NULL::c AS c;",
+            },
+            {
+                "types/c.pssql": "CREATE TYPE k AS (a int, b text, n date);",
+                "tables/t.pssql": "CREATE TYPE e AS (x k); CREATE VIEW v AS SELECT NULL::k AS c;",
+                "migrations/001.pssql": "ALTER TYPE c RENAME ATTRIBUTE b TO d; ALTER TYPE c RENAME TO k;",
+            },
+        ),
+        warnings=("migrations/001.pssql makes it composite (a integer, d text, n date); new databases get composite",),
+    ),
+    History(
         name="a domain gets a default, another check and NOT NULL, and loses a check",
         versions=tuple(
             {"types/d.pssql": f"CREATE DOMAIN d AS int {rules};", "tables/t.pssql": "CREATE TABLE t (id int PRIMARY KEY, a d);"}
