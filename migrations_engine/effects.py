@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,12 +15,10 @@ from migrations_engine.schema import Schema, SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
 from migrations_engine.source.attribution import FileIndex, bare_name
 from migrations_engine.source.functions_folder import blocks_with_routines
-from migrations_engine.source.lexer import occurs
 from migrations_engine.source.names import dropped_names
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
 
-_DETACHING: Final = re.compile(r"\A\s*DETACH\s+PARTITION\b", re.IGNORECASE)
 #: Changes that would take away what PostgreSQL leaves to a partition that is detached: keys, indexes, its bounds.
 _KEPT_BY_PARTITIONS: Final = frozenset({"drop_constraint", "drop_index"})
 
@@ -185,7 +182,7 @@ class _Causes:
 def _detaches(statement: SqlStatement) -> bool:
     """Return whether *statement* makes a partition a table of its own."""
     altered = alter_table_actions(statement)
-    return altered is not None and any(occurs(_DETACHING, action.text) for action in altered.actions)
+    return altered is not None and any(action.begins_with("detach partition") for action in altered.actions)
 
 
 def _tables_taken_away(statements: Iterable[SqlStatement]) -> Iterator[str]:

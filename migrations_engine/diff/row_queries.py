@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from psycopg import sql
 
 from migrations_engine.diff.difference import Difference
+from migrations_engine.diff.expression import pieces
 from migrations_engine.diff.sequences import position_outside
 from migrations_engine.diff.type_alterations import columns_of_type
 from migrations_engine.diff.type_change import TypeName
@@ -287,22 +288,24 @@ def _without_operator_class(key: str) -> str:
     name = _NAME.match(key)
     end = name.end() if name else 0
     depth = 0
-    while end < len(key) and (depth or key[end] == "("):
-        depth += (key[end] == "(") - (key[end] == ")")
-        end += 1
+    for piece in pieces(key[end:]):
+        if not depth and piece != "(":
+            break
+        depth += (piece == "(") - (piece == ")")
+        end += len(piece)
     collation = _COLLATION.match(key, end)
     return key[: collation.end() if collation else end]
 
 
 def _split(elements: str) -> list[str]:
-    """Split *text* at commas outside parentheses."""
+    """Split *elements* at commas outside parentheses, names and strings."""
     parts, depth = [""], 0
-    for character in elements:
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
+    for piece in pieces(elements):
+        depth += (piece == "(") - (piece == ")")
+        if piece == "," and depth == 0:
             parts.append("")
         else:
-            parts[-1] += character
+            parts[-1] += piece
     return [part.strip() for part in parts]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -24,7 +23,6 @@ _CONSTRAINT_STARTS: Final = (
     ("exclude", "("),
 )
 _AFTER_TYPE: Final = frozenset({"using", "cascade", "restrict"})  #: keywords
-_USING_INDEX: Final = re.compile(r"\bUSING\s+INDEX\b(?!\s+TABLESPACE\b)", re.IGNORECASE)
 #: Keywords of an action before the name of its object, longer ones first.
 _ACTIONS: Final = (
     ("DROP CONSTRAINT", ("drop", "constraint")),
@@ -166,5 +164,10 @@ def type_change(action: TableAction) -> TypeChange | None:
 
 def index_of_key(action: TableAction) -> str | None:
     """Return the name of the index that *action* makes a key of (``ADD … USING INDEX``), else None."""
-    using = _USING_INDEX.search(action.text) if action.kind == "ADD CONSTRAINT" else None
-    return Cursor(action.text[using.end() :]).identifier() if using is not None else None
+    cursor = Cursor(action.text)
+    if action.kind != "ADD CONSTRAINT" or not cursor.accept("add"):
+        return None
+    if cursor.accept("constraint"):
+        cursor.identifier()
+    is_key = cursor.accept("unique") or cursor.accept("primary", "key")
+    return cursor.identifier() if is_key and cursor.accept("using", "index") else None

@@ -50,6 +50,18 @@ class TableAction:
     new_name: str | None = None  #: after a RENAME or SET SCHEMA
     text: str  #: exactly as in the statement
 
+    def begins_with(self, *phrases: str) -> bool:
+        """Return whether one of *phrases* in lower case comes first, or after the column or constraint of the action.
+
+        ``set default`` is first in ``ALTER COLUMN a SET DEFAULT 1``, ``not null`` in ``ADD CONSTRAINT c NOT NULL b``.
+        """
+        cursor = Cursor(self.text)
+        if self.kind in ("ALTER COLUMN", "ADD CONSTRAINT"):
+            cursor.take()
+            if cursor.accept(self.kind.rpartition(" ")[2].lower()) or self.kind == "ALTER COLUMN":
+                cursor.identifier()
+        return any(cursor.sees(*phrase.split()) for phrase in phrases)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableAlteration:

@@ -9,7 +9,7 @@ from gateway.embedded_postgres import packaged_programs
 
 _PG_DUMP = packaged_programs(18).folder / "pg_dump"  # dumps every older version, too
 _STATEMENT = re.compile(r"(?:^(?!--|\\|SET |SELECT pg_catalog\.set_config|\n).+\n)+", re.MULTILINE)
-_TABLE = re.compile(r"\A(CREATE (?:UNLOGGED )?TABLE [^(]+\(\n)(.*?)(\n\).*)\Z", re.DOTALL)
+_TABLE = re.compile(r"\A(CREATE (?:UNLOGGED )?TABLE .+?\(\n)(.*?)(\n\).*)\Z", re.DOTALL)
 
 
 def structure_of(conninfo: str) -> list[str]:

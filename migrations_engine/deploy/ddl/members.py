@@ -20,7 +20,7 @@ from migrations_engine.deploy.ddl.steps import (
     renamings,
     wanted_of,
 )
-from migrations_engine.diff import Difference
+from migrations_engine.diff import Difference, spellings
 from migrations_engine.model import Attachment, Constraint, Relation
 
 _BRIEFLY: Final = "locks the table briefly"
@@ -142,7 +142,7 @@ def _uses_of_index(difference: Difference) -> Iterator[Step]:
     name = sql.Identifier(wanted.name)
     if relation.clustered_on == found.name:
         yield alter(relation, Phase.CONSTRAINTS, "CLUSTER ON", name)
-    if relation.replica_identity == f"USING INDEX {found.name}":
+    if relation.replica_identity in [f"USING INDEX {spelled}" for spelled in spellings(found.name)]:
         yield alter(relation, Phase.CONSTRAINTS, "REPLICA IDENTITY USING INDEX", name)
 
 

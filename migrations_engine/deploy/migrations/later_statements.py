@@ -18,8 +18,6 @@ from migrations_engine.source.statements import SqlStatement
 _MISSING_SEQUENCE: Final = re.compile(r"(?P<of>\w+)_seq\d*\b")
 DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT"})  #: actions of ALTER TABLE
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT"})
-_OF_TYPE: Final = re.compile(r"OF\b", re.IGNORECASE)
-_NOT_OF_TYPE: Final = re.compile(r"NOT\s+OF\b", re.IGNORECASE)
 _EXISTS: Final = frozenset({"42701", "42710", "42P07"})  #: a column, another member, a relation
 
 
@@ -42,8 +40,8 @@ class LaterStatements:
         if altered is None or len(altered.actions) != 1:
             return False
         (action,) = altered.actions
-        if _OF_TYPE.match(action.text):
-            return any(_NOT_OF_TYPE.match(other.text) for other in self._actions_on(altered.table))
+        if action.begins_with("of"):
+            return any(other.begins_with("not of") for other in self._actions_on(altered.table))
         change = type_change(action)
         changes = [type_change(other) for other in self._actions_on(altered.table)] if change else []
         return any(other and change and other.column == change.column for other in changes)

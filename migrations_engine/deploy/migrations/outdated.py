@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
@@ -29,9 +28,9 @@ from migrations_engine.source.statements import SqlStatement
 _INVALID_VALUE: Final = "22P02"
 IN_USE: Final = "2BP01"  #: SQLSTATE: other objects depend on what is dropped
 _OF_ANOTHER_KIND: Final = frozenset({"42601", "55000"})  #: the column is an identity or generated one, or is not
-_OPTION: Final = r"GENERATED|INCREMENT|MINVALUE|MAXVALUE|START|CACHE|CYCLE|NO"  #: of the sequence of an identity column
-_SETTING_DEFAULT: Final = re.compile(r"ALTER\s+(?:COLUMN\s+)?\S+\s+SET\s+DEFAULT\b", re.IGNORECASE)
-_SETTING_IDENTITY: Final = re.compile(rf"ALTER\s+(?:COLUMN\s+)?\S+\s+(?:RESTART|SET\s+(?:{_OPTION}))\b", re.IGNORECASE)
+#: Options of the sequence of an identity column.
+_OPTIONS: Final = ("generated", "increment", "minvalue", "maxvalue", "start", "cache", "cycle", "no")
+_SETTING_IDENTITY: Final = ("restart", *(f"set {option}" for option in _OPTIONS))
 _UNDEFINED_OBJECT: Final = "42704"
 _CHANGING: Final = frozenset({"ALTER", "COMMENT", "REFRESH", "REINDEX"})
 _HOLD_NO_ROWS: Final = frozenset(
@@ -129,9 +128,9 @@ class OutdatedStatements:
         if altered is None or len(altered.actions) != 1:
             return False
         (action,), is_new = altered.actions, altered.table.name in self._pending.new_names
-        if _SETTING_IDENTITY.match(action.text):
+        if action.begins_with(*_SETTING_IDENTITY):
             return is_new or not self._pending.is_last(file)
-        return is_new and _SETTING_DEFAULT.match(action.text) is not None
+        return is_new and action.begins_with("set default")
 
     def _replaces_type_of(self, refusal: Refusal) -> bool:
         """Return whether the statement changes rows by a value of an enum that the migrations create without it."""

@@ -44,25 +44,16 @@ _OTHER_KIND: Final = "42809"  #: the object to be dropped is of another kind
 _NO_SUCH_LABEL: Final = "22023"
 _ANOTHER_IS_ATTACHED: Final = "55000"  #: the partition has another index, which is part of the parent's
 _INDEX_IN_USE: Final = "55000"  #: the index belongs to a constraint already
-_DETACHING: Final = re.compile(r"DETACH\s+PARTITION\b|NO\s+INHERIT\b", re.IGNORECASE)
 #: SQLSTATEs with which PostgreSQL refuses to change the kind of a column: identity, generated, with a default.
 _ANOTHER_KIND: Final = frozenset({"55000", "42601"})
-_KINDS_OF_COLUMNS: Final = tuple(
-    re.compile(rf"ALTER\s+(?:COLUMN\s+)?\S+\s+{words}\b", re.IGNORECASE)
-    for words in (r"ADD\s+GENERATED", r"DROP\s+(?:IDENTITY|EXPRESSION|DEFAULT)")
-)
+_OF_KIND: Final = ("add generated", "drop identity", "drop expression", "drop default")
 #: SQLSTATEs for a NOT NULL that has another name, or is declared with or without NO INHERIT; since PostgreSQL 18.
 _NOT_NULL_EXISTS: Final = frozenset({"55000", "0A000"})
-_ADDING_NOT_NULL: Final = re.compile(
-    r"(?:ALTER\s+(?:COLUMN\s+)?\S+\s+SET|ADD(?:\s+CONSTRAINT\s+\S+)?)\s+NOT\s+NULL\b", re.IGNORECASE
-)
 #: SQLSTATEs with which PostgreSQL refuses another type for a column that a view, policy or generated column uses.
 TYPE_IN_USE: Final = frozenset({"0A000", "42601"})
 _ATTACHED: Final = frozenset({"42809", "42P07"})  #: it is already a partition or child, or of no type
-_ATTACHING: Final = re.compile(r"ATTACH\s+PARTITION\b|INHERIT\b|NOT\s+OF\b", re.IGNORECASE)
 _ADDING: Final = frozenset({"ADD COLUMN", "ADD CONSTRAINT", "ADD ATTRIBUTE"})
 _DROPPING: Final = frozenset({"DROP COLUMN", "DROP CONSTRAINT", "DROP ATTRIBUTE"})
-_RENAMED_KINDS: Final = frozenset({"INDEX", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "TYPE", "DOMAIN"})
 _ROUTINES: Final = ("function", "procedure", "routine", "aggregate")
 _RENAMING: Final = frozenset({"RENAME COLUMN", "RENAME CONSTRAINT", "RENAME TO"})
 #: The schema of an object, with the table or type if it is a member or index of that.
@@ -155,13 +146,19 @@ def is_satisfied(session: DeploySession, refusal: Refusal, made: MadeByMigration
     if (index := _attached_index(statement)) is not None:
         return sqlstate == _ANOTHER_IS_ATTACHED or (sqlstate in _MISSING and made.knows_index(index.name))
     if sqlstate in _EXISTS or is_taken(refusal.exc):
-        is_addition = bool(_makes(statement)) or _adds_enum_value(statement)
-        return (is_addition and not made.includes_any_of(statement)) or _is_routine_made_by_file(statement, made)
+        return _is_made(session, statement, made)
     if sqlstate in _MISSING:
         return made.knows_constraints_of(statement) or _removes(session, statement)
     if sqlstate == _OTHER_KIND:
         return bool(dropped_names(statement))
-    return sqlstate == _NO_SUCH_LABEL and statement.words[:2] == ("ALTER", "TYPE") and "RENAME" in statement.words
+    return sqlstate == _NO_SUCH_LABEL and _alters_type(statement, "rename", "value")
+
+
+def _is_made(session: DeploySession, statement: SqlStatement, made: MadeByMigrations) -> bool:
+    """Return whether no migration of this deploy has made what *statement* creates, or gave the name that it gives."""
+    if _makes(statement) or _alters_type(statement, "add", "value"):
+        return not made.includes_any_of(statement)
+    return _is_routine_made_by_file(statement, made) or _is_renamed(session, statement)
 
 
 def _index_of_key(statement: SqlStatement) -> ObjectName | None:
@@ -195,12 +192,12 @@ def _is_column_as_wanted(session: DeploySession, refusal: Refusal, new_tables: C
     if index is not None:
         name = action.name or index.name
         return _is_true(session, "column_or_constraint_exists", altered.table, member=name)
-    if sqlstate in _NOT_NULL_EXISTS and _ADDING_NOT_NULL.match(action.text):
+    if sqlstate in _NOT_NULL_EXISTS and action.begins_with("set not null", "not null"):
         return altered.table.name in new_tables
     if sqlstate in _ANOTHER_KIND:
-        return any(pattern.match(action.text) for pattern in _KINDS_OF_COLUMNS)
+        return action.begins_with(*_OF_KIND)
     if sqlstate in _ATTACHED:
-        return _ATTACHING.match(action.text) is not None
+        return action.begins_with("attach partition", "inherit", "not of")
     is_earlier_type = altered.table.name in new_tables and refusal.may_be_about_types
     change = type_change(action) if sqlstate in TYPE_IN_USE or is_earlier_type else None
     return change is not None and _has_type(session, altered.table, change)
@@ -273,8 +270,9 @@ def _kind(made: NamedObject) -> str:
     return "RELATION" if made.kind in {"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"} else made.kind
 
 
-def _adds_enum_value(statement: SqlStatement) -> bool:
-    return statement.words[:2] == ("ALTER", "TYPE") and "ADD" in statement.words
+def _alters_type(statement: SqlStatement, *words: str) -> bool:
+    cursor = Cursor.over(statement)
+    return cursor.accept("alter", "type") and cursor.name() is not None and cursor.accept(*words)
 
 
 def _removes(session: DeploySession, statement: SqlStatement) -> bool:
@@ -293,7 +291,7 @@ def _removes(session: DeploySession, statement: SqlStatement) -> bool:
 
 def _is_gone(session: DeploySession, table: ObjectName, action: TableAction) -> bool:
     """Return whether the effect of a DROP or RENAME action exists: the old name is gone, the new one exists."""
-    if action.kind in _DROPPING or _DETACHING.match(action.text):
+    if action.kind in _DROPPING or action.begins_with("detach partition", "no inherit"):
         return _exists(session, table)
     if action.kind not in _RENAMING or action.new_name is None:
         return False
@@ -303,12 +301,13 @@ def _is_gone(session: DeploySession, table: ObjectName, action: TableAction) -> 
 
 
 def _is_renamed(session: DeploySession, statement: SqlStatement) -> bool:
-    """Return whether only the new name of an ALTER … RENAME TO exists, of an object other than a table."""
+    """Return whether *statement* renames or moves an object or member of which only the later name exists."""
     renamed = rename_of(statement)
-    if renamed is None or renamed.kind not in _RENAMED_KINDS or renamed.new_name is None:
-        return False
-    old, new = (ObjectName(renamed.schema, name) for name in (renamed.old_name, renamed.new_name))
-    return not _exists(session, old) and _exists(session, new)
+    if renamed is not None:
+        with suppress(psycopg.ProgrammingError, psycopg.DataError), session.undone():
+            session.query(renamed.inverse)
+            return True
+    return False
 
 
 def _names_of_routine(statement: SqlStatement) -> tuple[ObjectName, ObjectName] | None:

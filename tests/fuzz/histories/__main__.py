@@ -15,8 +15,10 @@ from pathlib import Path
 
 from tests.fuzz.histories.declarations import Declarations
 from tests.fuzz.histories.play import Player
+from tests.fuzz.histories.respelled import faults_of_spelling
 from tests.fuzz.histories.server import Server
 from tests.support.servers import Servers
+from tests.support.spelling import spellings, words_of_server
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -28,6 +30,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first history")
     parser.add_argument("--count", type=int, default=20, help="histories of each archive")
     parser.add_argument("--write", type=Path, help="folder for the failing histories")
+    parser.add_argument("--spelling", choices=sorted(spellings(())), help="in which accepted releases are played again")
     parser.add_argument("--version", type=int, default=18, help="of PostgreSQL")
     arguments = parser.parse_args()
     archives = arguments.archives or sorted(path for path in EXAMPLES.glob("*/postgresql"))
@@ -35,12 +38,15 @@ def main() -> int:
     with ExitStack() as stack:
         urls = Servers(stack).urls_of(arguments.version)
         server = Server(urls.ordinary, urls.superuser)
+        spelling = spellings(words_of_server(urls.superuser)).get(arguments.spelling)
         for archive in archives:
             base = Declarations.read(archive)
             name = archive.parent.name if archive.is_dir() else archive.name.removesuffix(".tar.gz")
             for seed in range(arguments.seed, arguments.seed + arguments.count):
                 began = time.monotonic()
                 result = Player(server, base, f"{name}-{seed}").play()
+                if spelling is not None and not (result.faults or result.refusals):
+                    result.faults += faults_of_spelling(server, result, spelling)
                 kinds += result.kinds
                 failed += bool(result.faults)
                 counts = f"{len(result.releases)} releases, {len(result.faults)} faults"

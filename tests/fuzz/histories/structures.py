@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tests.support.structure import structure_of
 
 _UNORDERED = re.compile(r"(WITH \()([^()]*)(\))|(CREATE STATISTICS .+ ON )(.+)( FROM )")
+_NAME_OF_NOT_NULL = re.compile(r'CONSTRAINT (?:\S+_not_null\d*|"(?:[^"]|"")*_not_null\d*") NOT NULL')
 _NAMES = tuple(
     re.compile(pattern)
     for pattern in (
@@ -29,7 +30,7 @@ _NAMES = tuple(
 
 def structure(conninfo: str) -> list[str]:
     """Return a dump without names of NOT NULL constraints, and the order of options and columns of statistics."""
-    found = [re.sub(r"CONSTRAINT \S+_not_null\d* NOT NULL", "NOT NULL", text) for text in structure_of(conninfo)]
+    found = [_NAME_OF_NOT_NULL.sub("NOT NULL", text) for text in structure_of(conninfo)]
     return [_UNORDERED.sub(_sorted, text) for text in found]
 
 

@@ -23,7 +23,7 @@ def ways_that_differ(server: Server, name: str, files: Files) -> Iterator[str]:
     if structure(server.conninfo(one)) != before:
         yield "DRY RUN CHANGED"
     deployed, _ = _outcome(server, one, files, proven=proven)
-    if is_whole:
+    if is_whole and "has been committed" not in deployed.get("error", ""):
         yield from (f"DRY RUN {text}" for text in _unlike(dry, deployed))
     repeated, _ = _outcome(server, other, files, proven=proven)
     yield from (f"REPEATED {text}" for text in _unlike(repeated, deployed))

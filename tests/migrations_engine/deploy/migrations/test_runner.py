@@ -56,18 +56,27 @@ def test_a_migration_with_a_foreign_key_runs_after_the_table_it_needs(tenant):
         "ALTER TABLE users ADD CONSTRAINT positive CHECK (age > 0)",
         "CREATE TYPE mood AS ENUM ('a', 'b')",
         "ALTER TYPE mood ADD VALUE 'b'",
+        "ALTER TYPE public.mood ADD VALUE 'b' BEFORE 'c'",
+        """ALTER TYPE "mood" ADD/* last */VALUE 'b'""",
         "ALTER TYPE mood RENAME VALUE 'old' TO 'a'",
+        """ALTER TYPE public."mood" RENAME VALUE 'old' TO 'a'""",
+        "ALTER DOMAIN age RENAME CONSTRAINT old TO grown",
+        "ALTER POLICY old ON users RENAME TO readable",
+        "ALTER TRIGGER old ON users RENAME TO same",
         "CREATE VIEW user_names AS SELECT name FROM users",
     ],
 )
 def test_statements_for_declared_objects_are_satisfied_and_reported(tenant, migration):
     report = tenant.register(
         {
-            "types/mood.pssql": "CREATE TYPE mood AS ENUM ('a', 'b')",
+            "types/mood.pssql": "CREATE TYPE mood AS ENUM ('a', 'b');"
+            "CREATE DOMAIN age AS int CONSTRAINT grown CHECK (VALUE > 0)",
             "tables/users.pssql": USERS
             + """CREATE INDEX users_name ON users (name);
             ALTER TABLE users ADD CONSTRAINT positive CHECK (age > 0);
-            CREATE VIEW user_names AS SELECT name FROM users;""",
+            CREATE VIEW user_names AS SELECT name FROM users; CREATE POLICY readable ON users USING (true);
+            CREATE TRIGGER same BEFORE UPDATE ON users FOR EACH ROW
+                EXECUTE FUNCTION suppress_redundant_updates_trigger();""",
             "migrations/001.pssql": f"{migration};\nINSERT INTO users (name) VALUES ('after');",
         }
     )
