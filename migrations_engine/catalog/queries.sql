@@ -306,7 +306,7 @@ FROM (
                 FROM (
                     SELECT d.refobjid, d.refobjsubid,
                            CASE w.rulename WHEN '_RETURN' THEN 'view' ELSE 'rule' END AS kind,
-                           CASE w.rulename WHEN '_RETURN' THEN v.label ELSE w.rulename END AS name, v.label AS holder
+                           CASE w.rulename WHEN '_RETURN' THEN v.label ELSE w.rulename::text END AS name, v.label AS holder
                     FROM use AS d
                     JOIN pg_catalog.pg_rewrite AS w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
                     JOIN relation AS v ON v.oid = w.ev_class AND (d.refobjid <> w.ev_class OR w.rulename <> '_RETURN')

@@ -161,6 +161,16 @@ HISTORIES = (
         rows="INSERT INTO t VALUES (1, 1)",
     ),
     History(
+        name="a column grows under a view whose name has as many characters as PostgreSQL allows, and a schema",
+        versions=tuple(
+            tables(
+                f"CREATE TABLE t (id int PRIMARY KEY, a {type_}); CREATE SCHEMA reports;"
+                f"CREATE VIEW reports.{'v' * 63} AS SELECT id, a FROM t;"
+            )
+            for type_ in ("int", "bigint")
+        ),
+    ),
+    History(
         name="a migration makes a materialized view with other columns, and an index on them",
         versions=(
             tables(T),
