@@ -15,7 +15,7 @@ from migrations_engine.source.script import script_of
 _DEFINING: Final = frozenset({"ALTER", "CREATE", "DROP", "DO"})
 _WORD: Final = re.compile(r"[\w$]+")
 _PART: Final = re.compile(r'("(?:[^"]|"")*")|([^".]+)')  #: of a label
-_GAP: Final = r"(?:\s|/\*.{0,400}?\*/|--.{0,400}?\n){0,20}"  #: white space and comments
+_GAP: Final = r"(?>(?:\s|/\*[^*]{0,400}\*/|--[^\n]{0,400}\n){0,40})"  #: white space and comments
 _INDEXED: Final = 1 << 18  #: characters of the largest file that is indexed; to cut a larger one holds the GIL for long
 _REMEMBERED: Final = 1024  #: names, short patterns
 
