@@ -140,7 +140,7 @@ WITH RECURSIVE root AS (
 ), named AS (
     SELECT o.*, i.identity, i.type, pg_describe_object(o.classid, o.objid, o.objsubid) AS description,
            coalesce(w.ev_class, g.tgrelid, p.polrelid, nullif(k.conrelid, 0), e.adrelid, x.indrelid, a.attrelid, s.stxrelid) AS holder_oid,
-           coalesce(w.rulename, g.tgname, p.polname, k.conname, a.attname, c.relname, s.stxname) AS object_name,
+           coalesce(w.rulename, g.tgname, p.polname, k.conname, a.attname, c.relname, s.stxname)::text AS object_name,
            c.relkind, k.contype, r.prokind,
            o.classid IN ('pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_opclass'::regclass,
                          'pg_catalog.pg_opfamily'::regclass, 'pg_catalog.pg_cast'::regclass,

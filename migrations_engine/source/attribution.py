@@ -9,13 +9,12 @@ from typing import Final
 
 from migrations_engine.model import DEFAULT_SCHEMA
 from migrations_engine.schema import SchemaFile
-from migrations_engine.source.lexer import occurs
+from migrations_engine.source.lexer import GAP, occurs
 from migrations_engine.source.script import script_of
 
 _DEFINING: Final = frozenset({"ALTER", "CREATE", "DROP", "DO"})
 _WORD: Final = re.compile(r"[\w$]+")
 _PART: Final = re.compile(r'("(?:[^"]|"")*")|([^".]+)')  #: of a label
-_GAP: Final = r"(?>(?:\s|/\*[^*]{0,400}\*/|--[^\n]{0,400}\n){0,40})"  #: white space and comments
 _INDEXED: Final = 1 << 18  #: characters of the largest file that is indexed; to cut a larger one holds the GIL for long
 _REMEMBERED: Final = 1024  #: names, short patterns
 
@@ -102,7 +101,7 @@ def mentions_name(text: str, name: str) -> bool:
 def without_name(text: str, schema: str, name: str) -> str:
     """Return *text* without the qualified *name*, also in strings and comments."""
     schema, name = map(_spelled, (schema, name))
-    return re.sub(rf'(?<![\w$])"?{schema}"?{_GAP}\.{_GAP}"?{name}(?![\w$])"?', "", text, flags=re.IGNORECASE)
+    return re.sub(rf'(?<![\w$])"?{schema}"?{GAP}\.{GAP}"?{name}(?![\w$])"?', "", text, flags=re.IGNORECASE)
 
 
 def _first_defining(files: Iterable[SchemaFile], *names: str) -> SchemaFile | None:

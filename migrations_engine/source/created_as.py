@@ -7,14 +7,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from migrations_engine.source.lexer import Token, occurs, tokens
+from migrations_engine.source.lexer import GAP, Token, occurs, tokens
 from migrations_engine.source.names import Cursor, ObjectName, created_name
 from migrations_engine.source.statements import SqlStatement
 
 _SELECTING: Final = {("SELECT",), ("WITH",)}
 _INTO: Final = re.compile("into", re.IGNORECASE)
 _OTHER_INTO: Final = frozenset({"INSERT", "MERGE", "AS", "."})  #: after these words, INTO does not create a table
-_CONDITION: Final = re.compile(r"\bIF\s+NOT\s+EXISTS\s", re.IGNORECASE)
+_CONDITION: Final = re.compile(rf"\bIF\b{GAP}\bNOT\b{GAP}\bEXISTS\b", re.IGNORECASE)
 _MODIFIERS: Final = frozenset({"GLOBAL", "LOCAL", "TEMP", "TEMPORARY", "UNLOGGED"})
 
 

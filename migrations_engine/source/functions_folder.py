@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from migrations_engine.schema import Schema, SchemaFile, checksum_of, once_per_file
-from migrations_engine.source.lexer import folded_tokens, occurs
+from migrations_engine.source.lexer import GAP, folded_tokens, occurs
 from migrations_engine.source.names import ROUTINE_KINDS, Cursor, created_name
 from migrations_engine.source.script import files_of, is_setting, part_of, script_of
 from migrations_engine.source.seeded_rows import changes_that_need_seeds
@@ -21,8 +21,10 @@ _ALTERED_ROUTINES: Final = ROUTINE_KINDS | {"ROUTINE"}
 _ALTERED_WITH_ROUTINES: Final = _ALTERED_ROUTINES | {"EXTENSION"}
 _ROUTINES: Final = frozenset({"function", "functions", "procedure", "procedures", "routine", "routines", "aggregate"})
 #: In a DO block, which creates what is missing.
-_CREATE: Final = re.compile(r"\bCREATE\s", re.IGNORECASE)
-_CREATE_ROUTINE: Final = re.compile(r"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE|AGGREGATE)\b", re.IGNORECASE)
+_CREATE: Final = re.compile(r"\bCREATE\b", re.IGNORECASE)
+_CREATE_ROUTINE: Final = re.compile(
+    rf"\bCREATE\b{GAP}(?:\bOR\b{GAP}\bREPLACE\b{GAP})?\b(?:FUNCTION|PROCEDURE|AGGREGATE)\b", re.IGNORECASE
+)
 
 
 class _Parts(NamedTuple):

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 from migrations_engine.errors import SchemaExtractionFailed
 
+#: A pattern for white space and short comments, for what is searched in the code of strings, too.
+GAP: Final = r"(?>(?:\s|/\*[^*]{0,400}\*/|--[^\n]{0,400}\n){0,40})"
 NAME_BYTES: Final = 63  #: PostgreSQL cuts longer names: NAMEDATALEN - 1
 
 

@@ -12,16 +12,18 @@ from migrations_engine.source.attribution import mentions_name
 from migrations_engine.source.created_as import table_created_as
 from migrations_engine.source.dependency_order import order_migrations
 from migrations_engine.source.effects_on_rows import is_insert_of_values
-from migrations_engine.source.lexer import name_of
+from migrations_engine.source.lexer import GAP, name_of
 from migrations_engine.source.names import insert_target
 from migrations_engine.source.script import script_of, statements_of
 from migrations_engine.source.statements import SqlStatement
 
 #: The leading words of statements that may add, change or delete rows.
 _WRITING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "DO"})
+_NAME: Final = r'(?:[\w$]+|"(?:[^"]|"")+")'
 #: The table to which a statement, or one in the code of a DO, writes. What else it finds is not the name of a table.
 _TARGET: Final = re.compile(
-    r'\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+(?:ONLY\s+)?(?:(?:[\w$]+|"[^"]+")\s*\.\s*)?([\w$]+|"[^"]+")',
+    rf"\b(?:(?:INSERT|MERGE)\b{GAP}\bINTO|UPDATE|DELETE\b{GAP}\bFROM)\b{GAP}(?:\bONLY\b{GAP})?"
+    rf"(?:{_NAME}{GAP}\.{GAP})?({_NAME})",
     re.IGNORECASE,
 )
 

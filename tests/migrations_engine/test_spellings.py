@@ -25,6 +25,10 @@ SPELLED: Final = {
     "a migration renames a type that is declared by its new name": ("punctuated",),
     "a migration makes a materialized view with other columns, and an index on them": ("punctuated",),
     "an index that is the replica identity, and by which the table is clustered, is made again": ("mixed",),
+    "a migration changes the type of a column under views, a policy and a function": ("long", "punctuated"),
+    "a parameter with a default is added, and other functions, a view, a check, an index and a trigger call it": (
+        "long",
+    ),
 }
 CASES: Final = [(name, spelling) for name, chosen in SPELLED.items() for spelling in chosen]
 

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 import psycopg
 
-from migrations_engine.source.lexer import Kind, Token, tokens
+from migrations_engine.source.lexer import NAME_BYTES, Kind, Token, tokens
 
 Spelling: TypeAlias = Callable[[str], str]
 
@@ -63,6 +63,7 @@ def spellings(words: Collection[str]) -> dict[str, Spelling]:
         "capitals": _in_capitals,
         "comments": _with_comments,
         "mixed": partial(_with_names, lambda part: part.capitalize(), words),
+        "long": partial(_with_long_names, words),
         "punctuated": partial(_with_names, lambda part: f"{part[0]}. \"'%s({part[1:]}", words),
     }
 
@@ -87,11 +88,21 @@ def _with_names(other: Callable[[str], str], words: Collection[str], text: str) 
 
     So names that PostgreSQL makes of other names are made of their spellings.
     """
-    again = partial(_with_names, other, words)
 
-    def written(token: str) -> str:
-        parts = (part if part in _ENDINGS or part.isdigit() else other(part) for part in token.lower().split("_"))
+    def written(name: str) -> str:
+        parts = (part if part in _ENDINGS or part.isdigit() else other(part) for part in name.lower().split("_"))
         return '"' + "_".join(parts).replace('"', '""') + '"'
+
+    return _renamed(written, words, text)
+
+
+def _with_long_names(words: Collection[str], text: str) -> str:
+    """Make all names as long as PostgreSQL allows, of letters of two bytes. It cuts those that it makes of them."""
+    return _renamed(lambda name: name + "é" * ((NAME_BYTES - len(name.encode())) // 2), words, text)
+
+
+def _renamed(written: Callable[[str], str], words: Collection[str], text: str) -> str:
+    again = partial(_renamed, written, words)
 
     def in_place(token: Token, around: tuple[str, str]) -> str:
         kind, text = token.kind, token.text

@@ -12,11 +12,11 @@ from migrations_engine.deploy.functions.runner import FunctionRunner
 from migrations_engine.deploy.session import DeploySession
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.attribution import mentions_name
-from migrations_engine.source.lexer import occurs
+from migrations_engine.source.lexer import GAP, occurs
 from migrations_engine.tracking import DeployedFunction, DeployState
 
-_FOLLOWS_COLUMN: Final = re.compile(r"%\s*TYPE\b", re.IGNORECASE)
-_PARSED: Final = re.compile(r"\bBEGIN\s+ATOMIC\b", re.IGNORECASE)  #: the body is stored without ``*``
+_FOLLOWS_COLUMN: Final = re.compile(rf"%{GAP}TYPE\b", re.IGNORECASE)
+_PARSED: Final = re.compile(rf"\bBEGIN\b{GAP}\bATOMIC\b", re.IGNORECASE)  #: the body is stored without ``*``
 
 
 class FileStates:

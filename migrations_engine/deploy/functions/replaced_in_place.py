@@ -13,7 +13,7 @@ from migrations_engine.deploy.session import DeploySession
 from migrations_engine.queries import load_queries
 from migrations_engine.schema import SchemaFile
 from migrations_engine.source.alter_table import alter_table_actions
-from migrations_engine.source.lexer import occurs
+from migrations_engine.source.lexer import GAP, occurs
 from migrations_engine.source.names import Cursor
 from migrations_engine.source.script import script_of
 from migrations_engine.source.statements import SqlStatement
@@ -21,7 +21,7 @@ from migrations_engine.source.statements import SqlStatement
 _QUERIES: Final = load_queries(__package__)
 _ROUTINE: Final = re.compile(r"\b(?:FUNCTION|PROCEDURE|ROUTINE)\b", re.IGNORECASE)
 _WHERE: Final = re.compile(r"\b(?:WHERE|FROM)\b", re.IGNORECASE)
-_SETS_TO_ITSELF: Final = re.compile(r"[\s,](\w+)\s*=\s*\1\s*(?:,|\Z)", re.IGNORECASE)
+_SETS_TO_ITSELF: Final = re.compile(rf'[\s,/](\w+|"(?:[^"]|"")+"){GAP}={GAP}\1{GAP}(?:,|\Z)', re.IGNORECASE)
 
 
 class ReplacedInPlace:

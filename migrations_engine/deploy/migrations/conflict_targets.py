@@ -35,13 +35,14 @@ def unique_index(session: DeploySession, statement: SqlStatement) -> Iterator[No
 
 def _conflict_target(statement: SqlStatement) -> str | None:
     """Return what is between ``ON CONFLICT`` and ``DO``, as ``(a, b) WHERE c``; None if that is no list of columns."""
-    previous, start = "", None
+    previous, start = ("", ""), None
     for token in tokens(statement.text):
         word = token.text.upper()
-        if start is None and (previous, word) == ("ON", "CONFLICT"):
-            start = token.end
+        if start is None and previous == ("ON", "CONFLICT"):
+            if word != "(":
+                return None
+            start = token.start
         elif start is not None and word == "DO":
-            columns = statement.text[start : token.start].strip()
-            return columns if columns.startswith("(") else None
-        previous = word
+            return statement.text[start : token.start]
+        previous = previous[1], word
     return None

@@ -186,7 +186,7 @@ def test_a_migration_that_replaces_a_function_of_an_index_is_checked_by_it(tenan
 
 
 RENEWING = {
-    "sets the columns": "UPDATE t SET a = a;",
+    "sets the columns": 'UPDATE t SET "a" = /* as it is */ "a";',
     "makes the column again": "ALTER TABLE t DROP g; ALTER TABLE t ADD g text GENERATED ALWAYS AS (norm(a)) STORED;",
 }
 

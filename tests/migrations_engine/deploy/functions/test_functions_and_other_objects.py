@@ -222,7 +222,7 @@ def test_a_body_is_checked_under_the_search_path_of_its_function(tenant):
 def test_a_type_taken_from_a_column_follows_the_column(tenant):
     files = {
         "tables/t.pssql": "CREATE TABLE t (a int)",
-        "functions/f.pssql": "CREATE FUNCTION f(x t.a%TYPE) RETURNS t.a%TYPE LANGUAGE sql AS 'SELECT x'",
+        "functions/f.pssql": "CREATE FUNCTION f(x t.a%/* of t */TYPE) RETURNS t.a% TYPE LANGUAGE sql AS 'SELECT x'",
         "functions/g.pssql": one("g"),
     }
     tenant.register(files)
@@ -324,7 +324,7 @@ def test_all_columns_in_a_parsed_body_are_those_that_the_table_has_now(tenant):
     """PostgreSQL stores such a body with the columns of its time."""
     files = {
         "tables/t.pssql": "CREATE TABLE t (id int, a text); CREATE TABLE log (id int, a text);",
-        "functions/f.pssql": "CREATE FUNCTION f() RETURNS SETOF t BEGIN ATOMIC SELECT * FROM t; END;"
+        "functions/f.pssql": "CREATE FUNCTION f() RETURNS SETOF t BEGIN /* parsed */ ATOMIC SELECT * FROM t; END;"
         "CREATE FUNCTION note() RETURNS void BEGIN ATOMIC INSERT INTO log SELECT * FROM t; END;",
     }
     tenant.register(files)

@@ -130,7 +130,7 @@ STORIES = {
     ),
     "another key": Story(
         tables=T.format("slug text UNIQUE, a text"),
-        rows="INSERT INTO t VALUES (1, 'a', 'x'), (2, 'a', 'y') ON CONFLICT (slug) DO NOTHING;",
+        rows="INSERT INTO t VALUES (1, 'a', 'x'), (2, 'a', 'y') ON CONFLICT /* twice */ (slug) DO NOTHING;",
         then=T.format("slug text, a text, lang text DEFAULT 'en', UNIQUE (slug, lang)"),
         change="ALTER TABLE t ADD lang text DEFAULT 'en'; ALTER TABLE t DROP CONSTRAINT t_slug_key;"
         "ALTER TABLE t ADD UNIQUE (slug, lang);",

@@ -33,6 +33,7 @@ LACKING = {
     "a block": ([BLOCK], ["settings"]),
     "a common table": ([COMMON_TABLE], ["log", "roles"]),
     "a change": ([UPDATE], ["roles"]),
+    "a change with comments": ([UPDATE.replace(" ", " /* all */ -- of them\n", 1)], ["roles"]),
     "a table that is created": ([CREATED_AS], ["copied"]),
     "a declared table that is created": (["SELECT id, 1 AS role INTO declared FROM roles"], ["declared"]),
     "by way of a created table": ([SELECTED_INTO], ["settings"]),
