@@ -12,8 +12,8 @@ from dataclasses import replace
 from operator import attrgetter, methodcaller
 from typing import Any, Final, TypeVar
 
-from migrations_engine.diff.sources import Sources, Versions, versions_by_label
-from migrations_engine.diff.target_relations import column_value
+from migrations_engine.diff.sources import Part, Sources, Versions, versions_by_label
+from migrations_engine.diff.target_relations import NOT_NULL, TYPE, VALUE, column_value
 from migrations_engine.diff.type_alterations import type_shape
 from migrations_engine.model import Attachment, Catalog, Column, Constraint, DatabaseObject, Relation, Type
 
@@ -120,17 +120,9 @@ def _followed_column(versions: Versions[Column]) -> Column:
     return column
 
 
-def _type(column: Column) -> Hashable:
-    return column.type, column.collation
-
-
+_type: Final[Callable[[Column], Hashable]] = attrgetter(*TYPE)
 _NO_VALUE: Final = ("default", None)  #: it may be dropped as something that uses a function, to be made again
-#: Attributes of a column that only make sense together, and what is compared of them.
-_PARTS: Final[tuple[tuple[tuple[str, ...], Callable[[Column], Hashable]], ...]] = (
-    (("type", "collation"), _type),
-    (("default", "identity", "generated", "sequence"), column_value),
-    (("not_null", "not_null_name", "not_null_no_inherit", "not_null_unvalidated"), attrgetter("not_null")),
-)
+_PARTS: Final[tuple[Part, ...]] = ((TYPE, _type), (VALUE, column_value), (NOT_NULL, attrgetter("not_null")))
 
 
 def _followed_members(

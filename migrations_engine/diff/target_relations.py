@@ -19,13 +19,11 @@ from migrations_engine.model import Attachment, Column, Constraint, Relation
 _LASTING: Final = ("unlogged", "partition_key", "partition_bound", "parents", "of_type", "server", "access_method")
 _SWITCHES: Final = ("row_security", "force_row_security", "replica_identity", "clustered_on")
 #: Attributes of a column that only make sense together.
-_TYPE: Final = ("type", "collation")
-_VALUE: Final = ("default", "identity", "generated", "sequence")
+TYPE: Final = ("type", "collation")
+VALUE: Final = ("default", "identity", "generated", "sequence")
 _STORED: Final = ("storage", "compression", "statistics")
-_NOT_NULL: Final = ("not_null", "not_null_name", "not_null_no_inherit", "not_null_unvalidated")
-_OTHERS: Final = tuple(
-    field.name for field in fields(Column) if field.name not in ("name", *_TYPE, *_VALUE, *_NOT_NULL)
-)
+NOT_NULL: Final = ("not_null", "not_null_name", "not_null_no_inherit", "not_null_unvalidated")
+_OTHERS: Final = tuple(field.name for field in fields(Column) if field.name not in ("name", *TYPE, *VALUE, *NOT_NULL))
 
 D = TypeVar("D", Constraint, Attachment)
 
@@ -120,7 +118,7 @@ def _column(versions: Versions[Column]) -> Column:
     """Return the column with the target of each of its attributes."""
     assert versions.declared is not None
     others = (together(name) for name in _OTHERS)
-    parts = [together(*_TYPE), (_VALUE, column_value), together(*_NOT_NULL), *others]
+    parts = [together(*TYPE), (VALUE, column_value), together(*NOT_NULL), *others]
     column = replace(versions.declared, **versions.decide_parts(parts))
     if column.not_null and versions.actual is not None and versions.actual.not_null:
         latest = versions.latest(attrgetter("not_null", "not_null_unvalidated"))
@@ -145,18 +143,11 @@ def target_constraints(versions: Versions[tuple[Constraint, ...]], *, is_new: bo
     taken: list[Constraint] = []
     declared = versions.declared or ()
     known = {_seen(asked) for asked in declared}
-    own = [_counterpart_of(asked, versions.complete or (), known) for asked in declared]
+    own = [_counterpart_of(asked, None, known, versions.complete or ()) for asked in declared]
     # Those that migrations add beside a declared one of their definition are not that one under another name.
     known |= {_seen(made) for made in versions.complete or () if made not in own}
     for asked, made in zip(declared, own, strict=True):
-
-        def counterpart(
-            constraints: Iterable[Constraint], forms: tuple[Constraint | None, ...] = (asked, made)
-        ) -> Constraint | None:
-            found = (_counterpart_of(form, constraints, known) for form in forms if form is not None)
-            return next(filter(None, found), None)
-
-        constraint = versions.within(counterpart)
+        constraint = versions.within(partial(_counterpart_of, asked, made, known))
         chosen = replace(constraint, declared=asked).decide(_shape)
         sides = (constraint.complete, constraint.actual, constraint.former)
         taken += [item for item in sides if item is not None]
@@ -173,9 +164,18 @@ def target_constraints(versions: Versions[tuple[Constraint, ...]], *, is_new: bo
                 yield found
 
 
-def _counterpart_of(asked: Constraint, side: Iterable[Constraint], known: Collection[Hashable]) -> Constraint | None:
-    """Return the constraint of *side* that corresponds to *asked*, not one that others in *known* equal."""
-    return alike(asked, [item for item in side if _seen(item) == _seen(asked) or _seen(item) not in known])
+def _counterpart_of(
+    asked: Constraint, made: Constraint | None, known: Collection[Hashable], side: Iterable[Constraint]
+) -> Constraint | None:
+    """Return the constraint of *side* that corresponds to *asked*, or else to what migrations have *made* of it.
+
+    It is not one that others in *known* equal.
+    """
+    for form in filter(None, (asked, made)):
+        found = alike(form, [item for item in side if _seen(item) == _seen(form) or _seen(item) not in known])
+        if found is not None:
+            return found
+    return None
 
 
 def _counterpart(

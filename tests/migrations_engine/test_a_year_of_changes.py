@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.structure import structure_of
-
 from .conftest import Tenant
+from .histories.checks import structure
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "clinic" / "postgresql"
 Files = dict[str, str]
@@ -200,7 +198,3 @@ def test_a_year_of_changes(make_database: Callable[[], str]):
             ("XRAY",),
         ]
         assert tenant.rows("SELECT price FROM revenue") == [(70.5,)]
-
-
-def structure(tenant: Tenant) -> list[str]:
-    return [re.sub(r"CONSTRAINT \w+_not_null NOT NULL", "NOT NULL", line) for line in structure_of(tenant.conninfo)]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import pytest
 
 from tests.support.servers import require_vector
-from tests.support.structure import structure_of
 
 from .conftest import Tenant
+from .histories.checks import structure
 from .old_and_new import functions_and_views, members, search_paths, tables, types
 from .old_and_new.history import History
 
@@ -43,16 +42,10 @@ def test_an_old_database_is_what_a_new_one_is(tenant: Tenant, make_database: Cal
     if history.differs:
         assert report.differences
     else:
-        assert structure_without_names_of_not_null(tenant) == structure_without_names_of_not_null(fresh)
+        assert structure(tenant) == structure(fresh)
         assert report.differences == ()
     assert new.differences == ()
     for again in (tenant, fresh):
         assert again.migrate(last).schema_validation.is_empty
         unrelated = again.migrate(last | {"seeders/none.pssql": ""})
         assert unrelated.schema_validation.is_empty
-
-
-def structure_without_names_of_not_null(tenant: Tenant) -> list[str]:
-    """Return the structure less the names of NOT NULL constraints, which PostgreSQL 18 prints and nothing refers to."""
-    name = r'CONSTRAINT (?:\w+_not_null|"(?:[^"]|"")+_not_null") NOT NULL'
-    return [re.sub(name, "NOT NULL", line) for line in structure_of(tenant.conninfo)]

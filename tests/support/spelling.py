@@ -74,7 +74,7 @@ def spelled(files: dict[str, str], spelling: Spelling) -> dict[str, str]:
 
 
 def _in_capitals(text: str) -> str:
-    return _each(text, lambda token, _around: token.text.upper() if token.kind is Kind.WORD else token.text)
+    return each_token(text, lambda token, _around: token.text.upper() if token.kind is Kind.WORD else token.text)
 
 
 def _with_comments(text: str) -> str:
@@ -115,10 +115,10 @@ def _renamed(written: Callable[[str], str], words: Collection[str], text: str) -
             return "'" + again(text[1:-1].replace("''", "'")).replace("'", "''") + "'"
         return text
 
-    return _each(text, in_place)
+    return each_token(text, in_place)
 
 
-def _each(text: str, change: Callable[[Token, tuple[str, str]], str]) -> str:
+def each_token(text: str, change: Callable[[Token, tuple[str, str]], str]) -> str:
     """Return *text* with each token as *change* returns it for the token and the characters before and after it."""
     pieces, end = [], 0
     for token in tokens(text):

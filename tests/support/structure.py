@@ -23,6 +23,14 @@ def structure_of(conninfo: str) -> list[str]:
     return sorted(_without_order(match[0].strip()) for match in _STATEMENT.finditer(dump))
 
 
+def structure_without_names_of_not_null(conninfo: str, names: str = r"\w+_not_null") -> list[str]:
+    """Return the structure less the names of NOT NULL constraints, which PostgreSQL 18 prints and nothing refers to.
+
+    :param names: a pattern for these names
+    """
+    return [re.sub(rf"CONSTRAINT (?:{names}) NOT NULL", "NOT NULL", text) for text in structure_of(conninfo)]
+
+
 def _without_order(statement: str) -> str:
     if statement.startswith(("GRANT ", "REVOKE ")):
         return "\n".join(sorted(statement.split("\n")))

@@ -54,7 +54,7 @@ def note_replaced_tables_that_lag(session: DeploySession, pending: PendingMigrat
     A declared table is the earlier one if the migrations work over it as they are written, and it differs from what
     they make of it by more than it could without a migration.
     """
-    for found in [*_replacements(pending)]:
+    for found in _replacements(pending):
         renames = {(file, statement.start) for file, statement, _ in found.renames(pending)}
         made = _made_by(session, pending, found, renames)
         changes = diff_catalogs(actual=made, wanted=declared, former=made).changes if made is not None else ()
@@ -67,7 +67,7 @@ def note_replaced_tables_that_lag(session: DeploySession, pending: PendingMigrat
             pending.renames_of_lagging |= renames
 
 
-def _replacements(pending: PendingMigrations) -> Iterator[_Replacement]:
+def _replacements(pending: PendingMigrations) -> list[_Replacement]:
     created: dict[str, tuple[int, frozenset[str]]] = {}  # by the present name: the number of the file, earlier names
     free: dict[str, set[str]] = {}  # names that other tables have had before, with their later ones
     found: dict[str, _Replacement] = {}
@@ -78,7 +78,7 @@ def _replacements(pending: PendingMigrations) -> Iterator[_Replacement]:
                 first, names = created[name]
                 names |= {name, *free[name]}
                 found[name] = _Replacement(name=name, names=names, first=first, last=number)
-    yield from found.values()
+    return list(found.values())
 
 
 def _given(
@@ -129,6 +129,7 @@ def _made_by(
 
 def _with_dependants(statement: SqlStatement) -> str:
     """Return the text of *statement*; if it drops a table, together with what uses that."""
-    drops = any(dropped.kind == "TABLE" for dropped in dropped_names(statement))
+    if not any(dropped.kind == "TABLE" for dropped in dropped_names(statement)):
+        return statement.text
     has_word = statement.text.upper().endswith(("CASCADE", "RESTRICT"))
-    return f"{statement.text} CASCADE" if drops and not has_word else statement.text
+    return statement.text if has_word else f"{statement.text} CASCADE"

@@ -38,7 +38,7 @@ def main() -> int:
     with ExitStack() as stack:
         urls = Servers(stack).urls_of(arguments.version)
         server = Server(urls.ordinary, urls.superuser)
-        spelling = spellings(words_of_server(urls.superuser)).get(arguments.spelling)
+        spelling = spellings(words_of_server(urls.superuser))[arguments.spelling] if arguments.spelling else None
         for archive in archives:
             base = Declarations.read(archive)
             name = archive.parent.name if archive.is_dir() else archive.name.removesuffix(".tar.gz")

@@ -15,7 +15,7 @@ from migrations_engine import DeployReport, EngineError, MigrationFailed
 from tests.fuzz.histories.declarations import Declarations
 from tests.fuzz.histories.history import Change, History
 from tests.fuzz.histories.rows import insert_rows
-from tests.fuzz.histories.server import Files, Server, text_of
+from tests.fuzz.histories.server import Files, Server, may_be_forced, text_of
 from tests.fuzz.histories.structures import differences, is_of, named, structure
 from tests.fuzz.histories.styles import written
 from tests.fuzz.histories.tables import random_change
@@ -187,8 +187,7 @@ class Player:
             try:
                 report = self._server.deploy(name, files)
             except MigrationFailed as error:
-                validation = error.validation
-                if validation is None or not (validation.dataloss_changes or validation.incompatible_changes):
+                if not may_be_forced(error):
                     raise
                 self.result.log.append(f"forced in {name}: {text_of(error)}")
                 self._has_forced = forced = True

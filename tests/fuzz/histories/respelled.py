@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrations_engine import DeployReport, EngineError, MigrationFailed
 from tests.fuzz.histories.play import Result
 from tests.fuzz.histories.rows import insert_rows
-from tests.fuzz.histories.server import Files, Server, text_of
+from tests.fuzz.histories.server import Files, Server, may_be_forced, text_of
 from tests.fuzz.histories.structures import differences, structure
 from tests.support.spelling import Spelling, spelled
 
@@ -13,7 +13,7 @@ _NAMES_IN_STRINGS = "pg_get_serial_sequence"  #: of a table with quotes, and of 
 
 
 def faults_of_spelling(server: Server, result: Result, spelling: Spelling) -> list[str]:
-    """Return what an old, a skipping and a new database say or are otherwise than with the *result* of the history."""
+    """Return what is refused in the other *spelling*, and what an old or skipping database has unlike a new one."""
     if any(_NAMES_IN_STRINGS in text for files in result.releases for text in files.values()):
         return []
     first, *later = (spelled(files, spelling) for files in result.releases)
@@ -48,6 +48,6 @@ def _deploy(server: Server, name: str, files: Files) -> DeployReport:
     try:
         return server.deploy(name, files)
     except MigrationFailed as error:
-        if error.validation is None or error.validation.is_empty:
+        if not may_be_forced(error):
             raise
         return server.deploy(name, files, force=True)

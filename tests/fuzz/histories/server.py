@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from migrations_engine import DeployOptions, DeployReport, DesiredSchemas, EngineError, deploy_schema
+from migrations_engine import DeployOptions, DeployReport, DesiredSchemas, EngineError, MigrationFailed, deploy_schema
 from tests.fuzz.histories.rows import rows_of
 from tests.migrations_engine.conftest import schema_of
 
@@ -44,6 +44,12 @@ class Server:
         options = {"add_seeds": True, "desired_schemas": self.desired_schemas} | options
         with psycopg.connect(self.conninfo(name)) as connection:
             return deploy_schema(connection, schema_of(files), DeployOptions(purpose=purpose, **options))
+
+
+def may_be_forced(error: MigrationFailed) -> bool:
+    """Return whether *error* lists dangerous changes, which ``force`` leaves out."""
+    found = error.validation
+    return found is not None and bool(found.dataloss_changes or found.incompatible_changes)
 
 
 def text_of(error: EngineError) -> str:

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.support.structure import structure_of
+from tests.support.structure import structure_without_names_of_not_null
 
 _UNORDERED = re.compile(r"(WITH \()([^()]*)(\))|(CREATE STATISTICS .+ ON )(.+)( FROM )")
-_NAME_OF_NOT_NULL = re.compile(r'CONSTRAINT (?:\S+_not_null\d*|"(?:[^"]|"")*_not_null\d*") NOT NULL')
+_NAMES_OF_NOT_NULL = r'\S+_not_null\d*|"(?:[^"]|"")*_not_null\d*"'
 _NAMES = tuple(
     re.compile(pattern)
     for pattern in (
@@ -30,8 +30,7 @@ _NAMES = tuple(
 
 def structure(conninfo: str) -> list[str]:
     """Return a dump without names of NOT NULL constraints, and the order of options and columns of statistics."""
-    found = [_NAME_OF_NOT_NULL.sub("NOT NULL", text) for text in structure_of(conninfo)]
-    return [_UNORDERED.sub(_sorted, text) for text in found]
+    return [_UNORDERED.sub(_sorted, text) for text in structure_without_names_of_not_null(conninfo, _NAMES_OF_NOT_NULL)]
 
 
 def _sorted(match: re.Match[str]) -> str:

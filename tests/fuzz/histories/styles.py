@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from random import Random
 
-from migrations_engine.source.lexer import tokens
+from migrations_engine.source.lexer import Token
+from tests.support.spelling import each_token
 
 _ALTER = re.compile(r"ALTER TABLE (?P<table>\S+) (?P<action>(?:ADD|DROP|ALTER) .*)\Z", re.DOTALL)
 _NAMED = re.compile(r"\b(ALTER TABLE(?: ONLY)?|CREATE TABLE|INSERT INTO|DROP TABLE|DELETE FROM) (?=[\w\"]+(?:\s|\Z))")
@@ -14,12 +15,11 @@ _NAMED = re.compile(r"\b(ALTER TABLE(?: ONLY)?|CREATE TABLE|INSERT INTO|DROP TAB
 
 def _lower(text: str) -> str:
     """Write the words that are all capitals, which are keywords, in small letters."""
-    found = [(token.start, token.text) for token in tokens(text)]
-    pieces, end = [], 0
-    for start, word in found:
-        pieces += [text[end:start], word.lower() if re.fullmatch(r"[A-Z_]+", word) else word]
-        end = start + len(word)
-    return "".join([*pieces, text[end:]])
+
+    def written(token: Token, _around: tuple[str, str]) -> str:
+        return token.text.lower() if re.fullmatch(r"[A-Z_]+", token.text) else token.text
+
+    return each_token(text, written)
 
 
 _MADE = re.compile(r"\b(ADD COLUMN|CREATE TABLE|CREATE (?:UNIQUE )?INDEX|CREATE SEQUENCE) (?!IF|ON|CONC)")

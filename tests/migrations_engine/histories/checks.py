@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from migrations_engine import DeployReport, MigrationFailed
 from tests.migrations_engine.conftest import Tenant
-from tests.support.structure import structure_of
+from tests.support.structure import structure_without_names_of_not_null
 
 Files = dict[str, str]
 
@@ -55,4 +54,4 @@ def evolve(tenant: Tenant, versions: Sequence[Files]) -> DeployReport | None:
 
 def structure(tenant: Tenant) -> list[str]:
     """Return the dump of the database, without the names of NOT NULL constraints."""
-    return [re.sub(r"CONSTRAINT \w+_not_null NOT NULL", "NOT NULL", line) for line in structure_of(tenant.conninfo)]
+    return structure_without_names_of_not_null(tenant.conninfo)
